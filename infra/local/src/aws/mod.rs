@@ -1,0 +1,132 @@
+//! One AWS account on this machine: DynamoDB and SQS emulated in this process, behind the real SDK's clients.
+//!
+//! ```text
+//! aws_sdk_dynamodb::Client ─ connector ─ dynamodb (dynoxide, SQLite) ─ ledger.sqlite, or memory
+//! aws_sdk_sqs::Client ────── connector ─ sqs (awsim) ───────────────── memory
+//! functions elsewhere ────── endpoint ──┘ both of them, over HTTP
+//! ```
+//!
+//! The seam is the SDK's own `HttpClient` trait, so requests are built, signed, retried and parsed by the code that
+//! talks to AWS, and no socket is opened. Every call is counted, because calls and capacity units are what AWS bills.
+
+mod connector;
+mod counts;
+mod dynamodb;
+mod endpoint;
+mod queue;
+mod sqs;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+
+pub use counts::Counts;
+pub use queue::{Queue, QueueError, create_queue};
+
+use connector::InProcess;
+
+/// The only region of this account.
+pub const REGION: &str = "us-east-1";
+/// The file below the state directory that holds all of DynamoDB.
+const LEDGER_FILE: &str = "ledger.sqlite";
+
+/// The SDK's clients of one emulated account, and what they were used for.
+///
+/// The clients and the counts are handles: clones share one account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// DynamoDB, answering as soon as a call is written to `SQLite`.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// SQS, with queues that live as long as the account.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Calls and capacity units so far.
+    pub counts: Counts,
+    tables: InProcess<dynamodb::Tables>,
+    queues: InProcess<sqs::Queues>,
+}
+
+/// Why an account could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The state directory could not be made.
+    #[error("cannot create the state directory {path}")]
+    Directory {
+        /// The directory asked for.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The state directory's name is not UTF-8, which `SQLite`'s file names are.
+    #[error("the state directory {path} is not valid UTF-8")]
+    Path {
+        /// The directory asked for.
+        path: PathBuf,
+    },
+    /// `SQLite` refused the file: it is locked, damaged, or of a newer version.
+    #[error("cannot open the emulated DynamoDB")]
+    Database(#[from] dynoxide::DynoxideError),
+}
+
+impl Account {
+    /// Opens the account whose tables live in `state`, or one in memory that ends with this value.
+    ///
+    /// What a call has written survives the end of the process, however it ends; only a power cut may take the last
+    /// writes. Queues are always in memory: a run goes on after a restart from the ledger alone, by a new generation.
+    pub fn open(state: Option<&Path>) -> Result<Self, AccountError> {
+        let database = match state {
+            None => dynoxide::Database::memory()?,
+            Some(directory) => open_file(directory)?,
+        };
+        let counts = Counts::default();
+        let tables = InProcess::new(dynamodb::Tables::new(database, counts.clone()), &counts);
+        let queues = InProcess::new(sqs::Queues::new(), &counts);
+        let dynamodb = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static(REGION))
+            .credentials_provider(credentials())
+            .endpoint_url("http://dynamodb.local")
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(tables.clone())
+            .build();
+        let sqs = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static(REGION))
+            .credentials_provider(credentials())
+            .endpoint_url("http://sqs.local")
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(queues.clone())
+            .build();
+        Ok(Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs),
+            counts,
+            tables,
+            queues,
+        })
+    }
+
+    /// Both services' endpoint as one HTTP router, for functions that run outside this process.
+    pub fn router(&self) -> axum::Router {
+        endpoint::router(self.tables.clone(), self.queues.clone())
+    }
+}
+
+fn open_file(directory: &Path) -> Result<dynoxide::Database, AccountError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| AccountError::Directory { path: directory.to_owned(), source })?;
+    let file = directory.join(LEDGER_FILE);
+    let file = file.to_str().ok_or_else(|| AccountError::Path { path: directory.to_owned() })?;
+    let database = dynoxide::Database::new(file)?;
+    // Despite its name this only sets pragmas, `synchronous = NORMAL` among them: with the write-ahead log that
+    // dynoxide always uses, a commit then reaches the system's cache, which outlives this process, without an fsync.
+    database.disable_bulk_loading()?;
+    Ok(database)
+}
+
+/// Signatures are made and never checked.
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "local")
+}

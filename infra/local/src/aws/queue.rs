@@ -1,0 +1,79 @@
+//! Creating a queue with what the template gives one: a visibility time-out and a dead-letter queue.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::create_queue::CreateQueueError;
+use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::json;
+
+/// A queue's two names: calls take the URL, mappings and policies the ARN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// As `http://…/000000000000/pages`.
+    pub url: String,
+    /// As `arn:aws:sqs:us-east-1:000000000000:pages`.
+    pub arn: String,
+}
+
+/// Why a queue could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The call failed, or a queue of this name has other attributes.
+    #[error("cannot create the queue {name}")]
+    Create {
+        /// The queue asked for.
+        name: String,
+        /// The SDK's error.
+        source: Box<SdkError<CreateQueueError>>,
+    },
+    /// The call that reads the ARN failed.
+    #[error("cannot read the attributes of the queue {name}")]
+    Attributes {
+        /// The queue asked for.
+        name: String,
+        /// The SDK's error.
+        source: Box<SdkError<GetQueueAttributesError>>,
+    },
+    /// A response lacks the URL or the ARN.
+    #[error("the answer about the queue {name} lacks its URL or its ARN")]
+    Incomplete {
+        /// The queue asked for.
+        name: String,
+    },
+}
+
+/// Creates the queue `name`, or finds the one that has these attributes already.
+///
+/// With `dead_letter_arn`, a message goes there instead of being received more than `max_receives` times.
+pub async fn create_queue(
+    sqs: &Client,
+    name: &str,
+    visibility_s: u32,
+    dead_letter_arn: Option<&str>,
+    max_receives: u32,
+) -> Result<Queue, QueueError> {
+    let mut request =
+        sqs.create_queue().queue_name(name).attributes(QueueAttributeName::VisibilityTimeout, visibility_s.to_string());
+    if let Some(arn) = dead_letter_arn {
+        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": max_receives});
+        request = request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+    }
+    let incomplete = || QueueError::Incomplete { name: name.to_owned() };
+    let created = request
+        .send()
+        .await
+        .map_err(|source| QueueError::Create { name: name.to_owned(), source: Box::new(source) })?;
+    let url = created.queue_url.ok_or_else(incomplete)?;
+    let attributes = sqs
+        .get_queue_attributes()
+        .queue_url(&url)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .map_err(|source| QueueError::Attributes { name: name.to_owned(), source: Box::new(source) })?;
+    let arn =
+        attributes.attributes.and_then(|mut all| all.remove(&QueueAttributeName::QueueArn)).ok_or_else(incomplete)?;
+    Ok(Queue { url, arn })
+}

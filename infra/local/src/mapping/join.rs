@@ -1,0 +1,15 @@
+//! Running a few futures in the task of their caller.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+/// Drives all `futures` to their ends, side by side. A wake-up polls each of them, which suits a few pollers.
+pub(super) async fn all<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
+    let mut running: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
+    poll_fn(|context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,4 @@
+//! Batches of an emulated queue, and the pure parts.
+
+mod pure;
+mod queue;

@@ -1,0 +1,63 @@
+//! Giving a user any shape: what a test does to a user behind Intercom's back.
+
+use serde_json::Value;
+
+use crate::people::People;
+use crate::user::{Avatar, Id, User};
+
+/// Lets `edit` change a user's body, and keeps what it made of it. Whether there is such a user.
+pub(crate) fn set_user(people: &mut People, id: Id, now_s: i64, edit: impl FnOnce(&mut Value)) -> bool {
+    let (Some(before), Some(mut user)) = (people.body(id), people.get(id).cloned()) else {
+        return false;
+    };
+    let mut after = before.clone();
+    edit(&mut after);
+    if after.get("avatar").is_none() {
+        user.avatar = Avatar::Absent;
+    }
+    for (field, value) in after.as_object().into_iter().flatten() {
+        if before.get(field) != Some(value) && !take(people, &mut user, field, value, now_s) {
+            user.odd.get_or_insert_default().insert(field.clone(), value.clone());
+        }
+    }
+    people.put(id, user);
+    true
+}
+
+/// Takes a field into its place; false if it has no place or does not fit.
+fn take(people: &mut People, user: &mut User, field: &str, value: &Value, now_s: i64) -> bool {
+    let text = value.as_str().map(Into::into);
+    let fits_text = text.is_some() || value.is_null();
+    match (field, value) {
+        ("email", _) if fits_text => user.email = text,
+        ("user_id", _) if fits_text => user.user_id = text,
+        ("name", _) if fits_text => user.name = text,
+        ("phone", _) if fits_text => user.phone = text,
+        ("avatar", Value::Null) => user.avatar = Avatar::Null,
+        ("avatar", _) => user.avatar = Avatar::Set(Box::new(value.clone())),
+        ("unsubscribed_from_emails", Value::Bool(unsubscribed)) => {
+            user.unsubscribed = *unsubscribed;
+        }
+        ("custom_attributes", Value::Object(attributes)) => {
+            user.custom_attributes.clone_from(attributes);
+        }
+        ("companies", _) => match companies(people, value, now_s) {
+            Some(companies) => user.companies = companies,
+            None => return false,
+        },
+        ("updated_at", Value::Number(at)) if at.is_i64() => {
+            user.updated_at = at.as_i64().unwrap_or_default();
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn companies(people: &mut People, list: &Value, now_s: i64) -> Option<Vec<u32>> {
+    let named = |company: &Value| {
+        let company_id = company.get("company_id")?.as_str()?.to_owned();
+        Some((company_id, company.get("name")?.as_str()?.to_owned()))
+    };
+    let list: Vec<(String, String)> = list.get("companies")?.as_array()?.iter().map(named).collect::<Option<_>>()?;
+    Some(list.iter().map(|(company_id, name)| people.company(company_id, Some(name), now_s)).collect())
+}

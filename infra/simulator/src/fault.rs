@@ -1,0 +1,246 @@
+//! What can go wrong, by name. Pages, bulk requests and jobs are counted from 1 over the world's life.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// One thing that goes wrong. Several can be given, of the same kind too. Each is also read from `name=value`:
+/// [`Fault::NAMES_HELP`] lists them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// The cursor moves, and the connection closes without an answer.
+    LosePage(u64),
+    /// 500 "Please restart the scroll operation."; the cursor has moved.
+    ErrorPage(u64),
+    /// The same 500, and the cursor has not moved.
+    ErrorPageKeeps(u64),
+    /// 200 with an empty body; the cursor has moved.
+    EmptyPage(u64),
+    /// 503 with an empty body, as a load balancer gives it; the cursor has moved.
+    Empty503Page(u64),
+    /// The scroll is gone: 404.
+    ForgetScroll(u64),
+    /// Somebody else's scroll is open for the world's first seconds.
+    ForeignScroll(u64),
+    /// `scroll_exists`, whatever one does.
+    ScrollExistsForever,
+    /// One page takes this long.
+    SlowPage {
+        /// Which page.
+        page: u64,
+        /// How long.
+        seconds: u64,
+    },
+    /// Every page takes this many seconds.
+    SlowPages(u64),
+    /// The page before is sent once more; the cursor stays.
+    RepeatPage(u64),
+    /// 429 without rate headers; the cursor stays.
+    LimitPage(u64),
+    /// The bulk request is refused with 429 and rate headers.
+    LimitBulk(u64),
+    /// The bulk request is refused with 429 and no rate headers.
+    LimitBulkBare(u64),
+    /// The job is made, and the connection closes without an answer.
+    LoseBulk(u64),
+    /// The bulk request is answered 500, and no job is made.
+    ErrorBulk(u64),
+    /// The job is made and done, but asking for it gives 404.
+    LoseJob(u64),
+    /// The job's tasks stay running.
+    JobNeverEnds(u64),
+    /// The job and its tasks end as failed; nothing of it is applied.
+    JobFails(u64),
+    /// The job object ends this many seconds after its tasks, whatever the options say.
+    LateJobObject(u64),
+    /// Items of this user (by id) end as errors.
+    RejectUser(String),
+    /// A share of the users ends as item errors.
+    ItemError {
+        /// How many users of a hundred.
+        percent: f64,
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
+    /// A share of the users ends as "Exceeded rate limit" the first time they are submitted.
+    ItemLimited(f64),
+    /// A bulk request that contains one of this share of the users is refused as a whole: 400 `parameter_invalid`.
+    BadItem(f64),
+    /// Items in a page of a job's error feed.
+    FeedPageSize(u64),
+    /// 401 from the request after this many.
+    TokenRevokedAfter(u64),
+    /// Users are changed, deleted and added with every page that is asked for.
+    UsersChange,
+}
+
+/// Why a fault could not be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FaultError {
+    /// There is no fault of that name.
+    #[error("there is no fault `{name}`; there are:\n{}", Fault::NAMES_HELP)]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The value does not fit the name.
+    #[error("the fault `{name}` needs {expected}, not `{value}`; write for example `{}`", Fault::example(name))]
+    Value {
+        /// The fault's name.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What is needed.
+        expected: &'static str,
+    },
+}
+
+/// A day: how late a job object is when nobody says how late.
+const LATE_JOB_OBJECT_S: u64 = 86_400;
+
+impl Fault {
+    /// An example of every fault and what it does, one a line.
+    pub const NAMES_HELP: &str = "\
+lose-page=3            page 3: the cursor moves, the connection closes without an answer
+error-page=3           page 3: 500 \"restart the scroll operation\", the cursor has moved
+error-page-keeps=3     page 3: the same 500, the cursor has not moved
+empty-page=3           page 3: 200 with an empty body, the cursor has moved
+empty-503-page=3       page 3: 503 with an empty body, the cursor has moved
+forget-scroll=3        page 3: the scroll is gone, 404
+foreign-scroll=90      scroll_exists for the first 90 seconds: somebody else holds the scroll
+scroll-exists-forever  scroll_exists, always
+slow-page=3:70         page 3 takes 70 seconds
+slow-pages=5           every page takes 5 seconds
+repeat-page=3          page 3 is the page before once more; nobody is skipped
+limit-page=3           page 3: 429 without rate headers, the cursor stays
+users-change           with every page some users are changed, deleted and added
+limit-bulk=2           bulk request 2: 429 with rate headers
+limit-bulk-bare=2      bulk request 2: 429 without rate headers
+lose-bulk=2            bulk request 2: the job is made, the connection closes without an answer
+error-bulk=2           bulk request 2: 500, no job is made
+lose-job=2             job 2 is done, but asking for it gives 404
+job-never-ends=2       job 2: its tasks stay running
+job-fails=2            job 2 ends as failed, nothing is applied
+late-job-object=86400  every job object ends that many seconds after its tasks
+reject-user=ID         items of that user end as errors; with 5% instead of an id: of that share of the users
+item-error=5%:invalid:email invalid
+                       items of 5 % of the users end as that error
+item-limited=5%        items of 5 % of the users end as \"Exceeded rate limit\" the first time
+bad-item=1%            a bulk request with one of 1 % of the users: 400 for the whole request
+feed-page-size=10      10 items in a page of a job's error feed
+token-revoked-after=9  401 from the tenth request on";
+
+    /// The line of the help that starts with a fault's name, up to its explanation.
+    fn example(name: &str) -> &'static str {
+        Self::NAMES_HELP
+            .lines()
+            .find(|line| line.strip_prefix(name).is_some_and(|rest| !rest.starts_with('-')))
+            .map_or("", |line| line.split("  ").next().unwrap_or(line))
+    }
+}
+
+/// A name and its value, not yet understood.
+struct Words<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+impl Words<'_> {
+    fn wrong(&self, expected: &'static str) -> FaultError {
+        FaultError::Value { name: self.name.to_owned(), value: self.value.to_owned(), expected }
+    }
+
+    fn count(&self) -> Result<u64, FaultError> {
+        self.value.parse().ok().filter(|count| *count > 0).ok_or_else(|| self.wrong("a number from 1"))
+    }
+
+    fn seconds(&self) -> Result<u64, FaultError> {
+        self.value.parse().map_err(|_| self.wrong("seconds"))
+    }
+
+    fn page_and_seconds(&self) -> Result<(u64, u64), FaultError> {
+        self.value
+            .split_once(':')
+            .and_then(|(page, seconds)| Some((page.parse().ok()?, seconds.parse().ok()?)))
+            .ok_or_else(|| self.wrong("a page and seconds"))
+    }
+
+    fn percent(&self, text: &str) -> Result<f64, FaultError> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        number
+            .parse()
+            .ok()
+            .filter(|percent| (0.0..=100.0).contains(percent))
+            .ok_or_else(|| self.wrong("a percentage from 0 to 100"))
+    }
+
+    fn rejected(&self) -> Result<Fault, FaultError> {
+        if self.value.ends_with('%') {
+            let percent = self.percent(self.value)?;
+            return Ok(Fault::ItemError { percent, code: "invalid".into(), message: "user invalid".into() });
+        }
+        if self.value.is_empty() {
+            return Err(self.wrong("a user's id or a percentage"));
+        }
+        Ok(Fault::RejectUser(self.value.to_owned()))
+    }
+
+    fn item_error(&self) -> Result<Fault, FaultError> {
+        let mut parts = self.value.splitn(3, ':');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(percent), Some(code), Some(message)) if !code.is_empty() => Ok(Fault::ItemError {
+                percent: self.percent(percent)?,
+                code: code.to_owned(),
+                message: message.to_owned(),
+            }),
+            _ => Err(self.wrong("P%:CODE:MESSAGE")),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let words = Words { name: name.trim(), value: value.trim() };
+        Ok(match words.name {
+            "lose-page" => Self::LosePage(words.count()?),
+            "error-page" => Self::ErrorPage(words.count()?),
+            "error-page-keeps" => Self::ErrorPageKeeps(words.count()?),
+            "empty-page" => Self::EmptyPage(words.count()?),
+            "empty-503-page" => Self::Empty503Page(words.count()?),
+            "forget-scroll" => Self::ForgetScroll(words.count()?),
+            "foreign-scroll" => Self::ForeignScroll(words.seconds()?),
+            "scroll-exists-forever" => Self::ScrollExistsForever,
+            "slow-page" => {
+                let (page, seconds) = words.page_and_seconds()?;
+                Self::SlowPage { page, seconds }
+            }
+            "slow-pages" => Self::SlowPages(words.seconds()?),
+            "repeat-page" => Self::RepeatPage(words.count()?),
+            "limit-page" => Self::LimitPage(words.count()?),
+            "users-change" => Self::UsersChange,
+            "limit-bulk" => Self::LimitBulk(words.count()?),
+            "limit-bulk-bare" => Self::LimitBulkBare(words.count()?),
+            "lose-bulk" => Self::LoseBulk(words.count()?),
+            "error-bulk" => Self::ErrorBulk(words.count()?),
+            "lose-job" => Self::LoseJob(words.count()?),
+            "job-never-ends" => Self::JobNeverEnds(words.count()?),
+            "job-fails" => Self::JobFails(words.count()?),
+            "late-job-object" if words.value.is_empty() => Self::LateJobObject(LATE_JOB_OBJECT_S),
+            "late-job-object" => Self::LateJobObject(words.seconds()?),
+            "reject-user" => words.rejected()?,
+            "item-error" => words.item_error()?,
+            "item-limited" => Self::ItemLimited(words.percent(words.value)?),
+            "bad-item" => Self::BadItem(words.percent(words.value)?),
+            "feed-page-size" => Self::FeedPageSize(words.count()?),
+            "token-revoked-after" => Self::TokenRevokedAfter(words.seconds().map_err(|_| words.wrong("a number"))?),
+            _ => {
+                return Err(FaultError::Unknown { name: words.name.to_owned() });
+            }
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Who is let in: the Accept header, the credentials and the version, in the order Intercom checks them.
+
+use axum::http::{HeaderMap, header};
+
+use crate::wire::Refusal;
+
+/// The header that names the version of the interface.
+pub(crate) const VERSION_HEADER: &str = "intercom-version";
+/// The versions that have users and bulk jobs.
+const VERSIONS: [&str; 5] = ["1.0", "1.1", "1.2", "1.3", "1.4"];
+/// What the Accept header must allow one of; the last is the Ruby client's.
+const MEDIA_TYPES: [&str; 4] = ["application/json", "application/*", "*/*", "application/vnd.intercom.3+json"];
+
+/// Whether the answer may be JSON. A browser that follows a job's error link is refused here, which was the most
+/// reported "bug" of bulk jobs. No header at all allows everything.
+pub(crate) fn acceptable(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return Ok(());
+    }
+    let mut types = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let fits = types.any(|range| {
+        let media_type = range.split(';').next().unwrap_or_default().trim();
+        MEDIA_TYPES.contains(&media_type)
+    });
+    if fits { Ok(()) } else { Err(Refusal::NotAcceptable) }
+}
+
+/// Whether the credentials are good: a bearer token, or Basic with the token as the user's name.
+pub(crate) fn authorised(headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(given_token);
+    match (given, token) {
+        (Some(given), None) if !given.is_empty() => Ok(()),
+        (Some(given), Some(token)) if given == token => Ok(()),
+        _ => Err(Refusal::TokenUnauthorized),
+    }
+}
+
+fn given_token(value: &str) -> Option<String> {
+    let (scheme, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(base64(credentials)?).ok()?;
+    Some(decoded.split_once(':')?.0.to_owned())
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
+    for letter in text.trim_end_matches('=').bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+/// The version that is asked for, if this world has it: the newest of 1.x when none is named.
+pub(crate) fn version(headers: &HeaderMap) -> Result<&'static str, Refusal> {
+    let Some(asked) = headers.get(VERSION_HEADER) else {
+        return Ok("1.4");
+    };
+    let known = VERSIONS.iter().find(|version| asked.as_bytes() == version.as_bytes());
+    known.copied().ok_or(Refusal::VersionInvalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_read_like_bearer_tokens() {
+        assert_eq!(given_token("Basic dG9rOm5vdA==").as_deref(), Some("tok"));
+        assert_eq!(given_token("basic dG9rOg==").as_deref(), Some("tok"));
+        assert_eq!(given_token("Bearer tok").as_deref(), Some("tok"));
+        assert_eq!(given_token("Basic ???"), None);
+        assert_eq!(given_token("Digest tok"), None);
+        assert_eq!(given_token("tok"), None);
+    }
+}

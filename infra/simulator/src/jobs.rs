@@ -1,0 +1,221 @@
+//! Bulk jobs: made by a POST, carried out when their tasks are due, and over much later.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rand::rngs::SmallRng;
+
+use crate::bulk::Item;
+use crate::chance::uuid;
+use crate::fault::Fault;
+use crate::options::Options;
+use crate::wire::Refusal;
+
+/// A job takes further items for this long (four samples of 2015 and 2016, all alike).
+pub(crate) const CLOSING_S: i64 = 900;
+
+/// Every job of the world, in the order they were made, and what is due when.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    pub(crate) list: Vec<Job>,
+    by_id: HashMap<String, usize>,
+    due: BTreeMap<(i64, u64), (usize, usize)>,
+    tasks: u64,
+}
+
+/// What a fault makes of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Ends,
+    NeverEnds,
+    Fails,
+}
+
+/// One job.
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) created_at_ms: i64,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) fate: Fate,
+    /// Asking for it gives 404.
+    pub(crate) lost: bool,
+    /// Whether the answer that tells its id was sent.
+    pub(crate) answered: bool,
+    object_delay_ms: i64,
+}
+
+/// What one POST added to a job.
+pub(crate) struct Task {
+    pub(crate) id: String,
+    pub(crate) item_count: usize,
+    pub(crate) created_at_ms: i64,
+    pub(crate) started_at_ms: i64,
+    pub(crate) due_at_ms: i64,
+    /// What is still to be done.
+    pub(crate) items: Vec<Item>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// An item that could not be done.
+pub(crate) struct Failure {
+    pub(crate) item: Item,
+    pub(crate) refusal: Refusal,
+}
+
+/// The states of tasks and jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Pending,
+    Running,
+    Completed,
+    CompletedWithErrors,
+    Failed,
+}
+
+impl Stage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::CompletedWithErrors => "completed_with_errors",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Jobs {
+    /// Puts items into a new job, or into the one that is named. Returns the job's place.
+    pub(crate) fn submit(
+        &mut self,
+        items: Vec<Item>,
+        append_to: Option<&str>,
+        rng: &mut SmallRng,
+        options: &Options,
+        now_ms: i64,
+    ) -> Result<usize, Refusal> {
+        let place = match append_to {
+            None => self.open(rng, options, now_ms),
+            Some(id) => {
+                let place = self.find(id)?;
+                if self.list[place].closed(now_ms) {
+                    return Err(Refusal::JobClosed { id: id.to_owned() });
+                }
+                place
+            }
+        };
+        let delay_ms = options.job_delay_s as i64 * 1000;
+        self.tasks += 1;
+        let task = Task {
+            id: format!("task_v2_{}", uuid(rng, 1, '_')),
+            item_count: items.len(),
+            created_at_ms: now_ms,
+            started_at_ms: now_ms + delay_ms / 2,
+            due_at_ms: now_ms + delay_ms,
+            items,
+            failures: Vec::new(),
+        };
+        let job = &mut self.list[place];
+        if job.fate == Fate::Ends {
+            self.due.insert((task.due_at_ms, self.tasks), (place, job.tasks.len()));
+        }
+        job.tasks.push(task);
+        Ok(place)
+    }
+
+    fn open(&mut self, rng: &mut SmallRng, options: &Options, now_ms: i64) -> usize {
+        let number = self.list.len() as u64 + 1;
+        let fate = if options.has(&Fault::JobNeverEnds(number)) {
+            Fate::NeverEnds
+        } else if options.has(&Fault::JobFails(number)) {
+            Fate::Fails
+        } else {
+            Fate::Ends
+        };
+        let late_s =
+            options.setting(|fault| if let Fault::LateJobObject(late_s) = fault { Some(*late_s) } else { None });
+        let id = format!("job_v2_{}", uuid(rng, 1, '_'));
+        self.by_id.insert(id.clone(), self.list.len());
+        self.list.push(Job {
+            id,
+            created_at_ms: now_ms,
+            tasks: Vec::new(),
+            fate,
+            lost: options.has(&Fault::LoseJob(number)),
+            answered: true,
+            object_delay_ms: late_s.unwrap_or(options.job_object_delay_s) as i64 * 1000,
+        });
+        self.list.len() - 1
+    }
+
+    /// Finds a job that can be asked for.
+    pub(crate) fn find(&self, id: &str) -> Result<usize, Refusal> {
+        let place = self.by_id.get(id).copied().filter(|place| !self.list[*place].lost);
+        place.ok_or_else(|| Refusal::JobNotFound { id: id.to_owned() })
+    }
+
+    /// The next task that is due, and its items.
+    pub(crate) fn take_due(&mut self, now_ms: i64) -> Option<Due> {
+        let entry = self.due.first_entry().filter(|entry| entry.key().0 <= now_ms)?;
+        let at_ms = entry.key().0;
+        let (job, task) = entry.remove();
+        let items = std::mem::take(&mut self.list[job].tasks[task].items);
+        Some(Due { job, task, at_ms, items })
+    }
+
+    /// Notes how the items of a task ended.
+    pub(crate) fn done(&mut self, due: &Due, failures: Vec<Failure>) {
+        self.list[due.job].tasks[due.task].failures = failures;
+    }
+}
+
+/// A task whose time has come.
+pub(crate) struct Due {
+    job: usize,
+    task: usize,
+    pub(crate) at_ms: i64,
+    pub(crate) items: Vec<Item>,
+}
+
+impl Task {
+    pub(crate) fn stage(&self, fate: Fate, now_ms: i64) -> Stage {
+        match fate {
+            _ if now_ms < self.started_at_ms => Stage::Pending,
+            Fate::NeverEnds => Stage::Running,
+            _ if now_ms < self.due_at_ms => Stage::Running,
+            Fate::Fails => Stage::Failed,
+            Fate::Ends if self.failures.is_empty() => Stage::Completed,
+            Fate::Ends => Stage::CompletedWithErrors,
+        }
+    }
+
+    pub(crate) fn ended(&self, fate: Fate, now_ms: i64) -> bool {
+        fate != Fate::NeverEnds && now_ms >= self.due_at_ms
+    }
+}
+
+impl Job {
+    /// When the job itself is over; never for some.
+    pub(crate) fn ends_at_ms(&self) -> Option<i64> {
+        let last = self.tasks.iter().map(|task| task.due_at_ms).max()?;
+        (self.fate != Fate::NeverEnds).then_some(last + self.object_delay_ms)
+    }
+
+    pub(crate) fn ended(&self, now_ms: i64) -> bool {
+        self.ends_at_ms().is_some_and(|ends_at_ms| now_ms >= ends_at_ms)
+    }
+
+    pub(crate) fn closed(&self, now_ms: i64) -> bool {
+        now_ms >= self.created_at_ms + CLOSING_S * 1000 || self.ended(now_ms)
+    }
+
+    pub(crate) fn stage(&self, now_ms: i64) -> Stage {
+        if !self.ended(now_ms) {
+            return Stage::Running;
+        }
+        match self.fate {
+            Fate::Fails => Stage::Failed,
+            _ if self.tasks.iter().all(|task| task.failures.is_empty()) => Stage::Completed,
+            _ => Stage::CompletedWithErrors,
+        }
+    }
+}

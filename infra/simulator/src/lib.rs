@@ -1,0 +1,41 @@
+//! A simulated Intercom workspace, as it was when bulk jobs were in the documentation: strict, stateful, and able to go wrong.
+//!
+//! * **Put a client through it without a socket**: [`World::new`], then [`World::router`] as a `tower` service.
+//! * **Serve it**: [`World::serve`]. `GET /_simulator/state` and `GET /_simulator/users` show what happened.
+//! * **Look behind the scenes**: [`World::state`], [`World::users`], [`World::set_user`].
+//! * **Make something go wrong**: a list of [`Fault`]s in the [`Options`], each also readable from text.
+//! * **Move time**: the world follows tokio's clock, which a test can pause and advance, or any clock in [`Options::now`].
+//!
+//! It shares no code with the client it is there to test, so that one mistake cannot hide in both. Where Intercom's behaviour
+//! is not known, the world has an option instead of a guess.
+//!
+//! A request goes through `routes` (HTTP) to `gate` (who is let in) and `limit`, then to `scroll`, `reads` or `work`. `work`
+//! keeps `bulk` requests as `jobs`, whose items `upsert` carries out on the `people` when they are due.
+
+mod born;
+mod bulk;
+mod chance;
+mod edit;
+mod fault;
+mod gate;
+mod job_body;
+mod jobs;
+mod limit;
+mod options;
+mod people;
+mod reads;
+mod route;
+mod routes;
+mod scroll;
+mod state;
+mod upsert;
+mod user;
+mod wire;
+mod work;
+mod workspace;
+mod world;
+
+pub use fault::{Fault, FaultError};
+pub use options::{JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S};
+pub use state::{JobState, State};
+pub use world::World;

@@ -1,0 +1,165 @@
+//! The workspace's users and companies, and how they are found.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+use crate::born;
+use crate::user::{Company, Id, User};
+
+/// Everybody, in the order of their ids, which is the order in which they were made.
+pub(crate) struct People {
+    users: BTreeMap<Id, User>,
+    by_user_id: HashMap<Box<str>, Id>,
+    by_email: HashMap<Box<str>, Id>,
+    companies: Vec<Company>,
+    /// The names of all custom attributes ever set: a workspace has 250 at most.
+    pub(crate) attributes: HashSet<String>,
+    app_id: String,
+    next_number: u32,
+    rng: SmallRng,
+}
+
+impl People {
+    pub(crate) fn new(count: usize, seed: u64, app_id: &str) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let companies = born::companies(&mut rng, count);
+        let mut people = Self {
+            users: BTreeMap::new(),
+            by_user_id: HashMap::new(),
+            by_email: HashMap::new(),
+            companies,
+            attributes: HashSet::new(),
+            app_id: app_id.to_owned(),
+            next_number: 1,
+            rng,
+        };
+        for _ in 0..count {
+            let created_at = born::birthday_s(&mut people.rng);
+            people.born(created_at);
+        }
+        people
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(crate) fn companies_len(&self) -> usize {
+        self.companies.len()
+    }
+
+    pub(crate) fn get(&self, id: Id) -> Option<&User> {
+        self.users.get(&id)
+    }
+
+    pub(crate) fn find(&self, user_id: Option<&str>, email: Option<&str>) -> Option<Id> {
+        match (user_id, email) {
+            (Some(user_id), _) => self.by_user_id.get(user_id).copied(),
+            (None, Some(email)) => self.by_email.get(email.to_lowercase().as_str()).copied(),
+            (None, None) => None,
+        }
+    }
+
+    pub(crate) fn body(&self, id: Id) -> Option<Value> {
+        self.users.get(&id).map(|user| user.body(id, &self.app_id, &self.companies))
+    }
+
+    /// The ids after the given one; all of them without it.
+    pub(crate) fn after(&self, id: Option<Id>) -> impl Iterator<Item = Id> {
+        self.users.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)).map(|(id, _)| *id)
+    }
+
+    /// Adds a user made by chance.
+    pub(crate) fn born(&mut self, created_at: i64) -> Id {
+        let number = self.next_number;
+        let user = born::user(&mut self.rng, number, self.companies.len(), created_at);
+        self.insert(user)
+    }
+
+    /// Adds a user and gives it an id.
+    pub(crate) fn insert(&mut self, mut user: User) -> Id {
+        user.number = self.next_number;
+        self.next_number += 1;
+        let id = Id::new(user.created_at, self.rng.random());
+        self.put(id, user);
+        id
+    }
+
+    /// Replaces a user, and what it is found by.
+    pub(crate) fn put(&mut self, id: Id, user: User) {
+        self.remove(id);
+        if let Some(user_id) = &user.user_id {
+            self.by_user_id.insert(user_id.clone(), id);
+        }
+        if let Some(email) = &user.email {
+            self.by_email.insert(email.to_lowercase().into(), id);
+        }
+        for name in user.custom_attributes.keys() {
+            if !self.attributes.contains(name) {
+                self.attributes.insert(name.clone());
+            }
+        }
+        self.users.insert(id, user);
+    }
+
+    pub(crate) fn remove(&mut self, id: Id) -> bool {
+        let Some(user) = self.users.remove(&id) else {
+            return false;
+        };
+        if let Some(user_id) = &user.user_id {
+            self.by_user_id.remove(user_id);
+        }
+        if let Some(email) = &user.email {
+            self.by_email.remove(email.to_lowercase().as_str());
+        }
+        true
+    }
+
+    /// Finds a company, or founds it, and gives it the name if there is one.
+    pub(crate) fn company(&mut self, company_id: &str, name: Option<&str>, now_s: i64) -> u32 {
+        let known = self.companies.iter().position(|company| company.company_id == company_id);
+        let place = known.unwrap_or_else(|| {
+            let id = Id::new(now_s, self.rng.random());
+            let (company_id, name) = (company_id.to_owned(), company_id.to_owned());
+            self.companies.push(Company { id, company_id, name });
+            self.companies.len() - 1
+        });
+        if let Some(name) = name {
+            name.clone_into(&mut self.companies[place].name);
+        }
+        place as u32
+    }
+
+    /// Somebody is changed, and now and then somebody leaves and somebody comes. Returns who: changed, deleted, added.
+    pub(crate) fn live(&mut self, now_s: i64) -> [Vec<Id>; 3] {
+        let [mut changed, mut deleted, mut added] = [const { Vec::new() }; 3];
+        for _ in 0..2 {
+            let Some(id) = self.anybody() else { break };
+            let Some(mut user) = self.users.get(&id).cloned() else {
+                break;
+            };
+            born::change(&mut self.rng, &mut user, now_s);
+            self.put(id, user);
+            changed.push(id);
+        }
+        if self.rng.random_ratio(1, 2)
+            && let Some(id) = self.anybody()
+        {
+            self.remove(id);
+            deleted.push(id);
+        }
+        if self.rng.random_ratio(1, 2) {
+            added.push(self.born(now_s));
+        }
+        [changed, deleted, added]
+    }
+
+    fn anybody(&mut self) -> Option<Id> {
+        let from = Id::new(born::birthday_s(&mut self.rng), 0);
+        self.after(Some(from)).next().or_else(|| self.after(None).next())
+    }
+}

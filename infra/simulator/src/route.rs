@@ -1,0 +1,55 @@
+//! The addresses of the world.
+
+use axum::http::Method;
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    Scroll,
+    User(&'a str),
+    Users,
+    Upsert,
+    Counts,
+    Bulk,
+    Job(&'a str),
+    JobErrors(&'a str),
+    Me,
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    pub(crate) fn of(method: &Method, path: &'a str) -> Self {
+        let mut parts = path.trim_matches('/').split('/');
+        let parts = (parts.next(), parts.next(), parts.next(), parts.next());
+        let get = method == Method::GET;
+        let post = method == Method::POST;
+        match parts {
+            (Some("users"), Some("scroll"), None, _) if get => Self::Scroll,
+            (Some("users"), None, ..) if get => Self::Users,
+            (Some("users"), None, ..) if post => Self::Upsert,
+            (Some("users"), Some(id), None, _) if get => Self::User(id),
+            (Some("bulk"), Some("users"), None, _) if post => Self::Bulk,
+            (Some("counts"), None, ..) if get => Self::Counts,
+            (Some("jobs"), Some(id), None, _) if get => Self::Job(id),
+            (Some("jobs"), Some(id), Some("error"), None) if get => Self::JobErrors(id),
+            (Some("me"), None, ..) if get => Self::Me,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The name under which requests are counted.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scroll => "GET /users/scroll",
+            Self::User(_) => "GET /users/{id}",
+            Self::Users => "GET /users",
+            Self::Upsert => "POST /users",
+            Self::Counts => "GET /counts",
+            Self::Bulk => "POST /bulk/users",
+            Self::Job(_) => "GET /jobs/{id}",
+            Self::JobErrors(_) => "GET /jobs/{id}/error",
+            Self::Me => "GET /me",
+            Self::Unknown => "unknown",
+        }
+    }
+}

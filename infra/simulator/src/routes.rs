@@ -1,0 +1,124 @@
+//! HTTP around the workspace: bodies in, headers out, and the time that an answer takes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{Full, Limited};
+
+use crate::limit::Rate;
+use crate::route::Route;
+use crate::user::Id;
+use crate::wire::{Answer, Content, RateHeaders};
+use crate::workspace::Call;
+use crate::world::World;
+use crate::{chance, gate};
+
+/// The largest body that is taken.
+const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// Users in an answer of the world's own list, unless asked otherwise.
+const USERS_LIMIT: usize = 1000;
+
+/// All routes. Those under `/_simulator` are the world's own: without credentials, limits and latency.
+pub(crate) fn router(world: World) -> Router {
+    Router::new()
+        .route("/_simulator/state", axum::routing::get(state))
+        .route("/_simulator/users", axum::routing::get(users))
+        .fallback(intercom)
+        .with_state(world)
+}
+
+async fn state(State(world): State<World>) -> Response {
+    axum::Json(world.state()).into_response()
+}
+
+async fn users(State(world): State<World>, Query(query): Query<HashMap<String, String>>) -> Response {
+    let after = query.get("after").and_then(|id| Id::parse(id));
+    let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(USERS_LIMIT);
+    axum::Json(world.users_after(after, limit)).into_response()
+}
+
+async fn intercom(State(world): State<World>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_LIMIT_BYTES).await.ok();
+    let (answer, shared) = decide(&world, &parts, body);
+    let delay_ms = world.options().latency_ms + answer.delay_ms;
+    if delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
+    respond(answer, &shared)
+}
+
+/// What every answer carries.
+struct Shared {
+    request_id: String,
+    version: &'static str,
+    rate: Rate,
+}
+
+fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared) {
+    let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
+    let call = Call {
+        route: Route::of(&parts.method, parts.uri.path()),
+        headers: &parts.headers,
+        query,
+        body,
+        base_url: base_url(&parts.headers),
+    };
+    let options = world.options();
+    let now_ms = world.now_ms();
+    let mut workspace = world.workspace();
+    let answer = workspace.answer(&call, options, now_ms);
+    let shared = Shared {
+        request_id: chance::request_id(&mut workspace.rng),
+        version: gate::version(&parts.headers).unwrap_or("1.4"),
+        rate: workspace.limit.rate(options.rate_limit_per_10s),
+    };
+    (answer, shared)
+}
+
+/// The address that links start with: the one the request came by.
+fn base_url(headers: &HeaderMap) -> String {
+    match headers.get(header::HOST).and_then(|host| host.to_str().ok()) {
+        Some(host) => format!("http://{host}"),
+        None => "https://api.intercom.io".to_owned(),
+    }
+}
+
+fn respond(answer: Answer, shared: &Shared) -> Response {
+    let body = match answer.content {
+        Content::Json(body) => Body::from(body.to_string()),
+        Content::Refused(refusal) => Body::from(refusal.body(&shared.request_id).to_string()),
+        Content::Empty => Body::empty(),
+        Content::Lost => return Response::new(lost()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert("x-intercom-version", HeaderValue::from_static(shared.version));
+    headers.insert("x-runtime", HeaderValue::from_static("0.042000"));
+    if let Ok(request_id) = HeaderValue::from_str(&shared.request_id) {
+        headers.insert("x-request-id", request_id);
+    }
+    if answer.rate_headers != RateHeaders::Missing {
+        let remaining = if answer.rate_headers == RateHeaders::Spent { 0 } else { shared.rate.remaining };
+        headers.insert("x-ratelimit-limit", shared.rate.limit.into());
+        headers.insert("x-ratelimit-remaining", remaining.into());
+        headers.insert("x-ratelimit-reset", shared.rate.reset_s.into());
+    }
+    response
+}
+
+/// A body that fails when it is read: it is longer than it may be. On a socket the server then closes the connection
+/// before a byte is sent; without one, whoever reads the body gets the error.
+fn lost() -> Body {
+    const LONGER_THAN_ALLOWED: &[u8] = b"lost";
+    Body::new(Limited::new(Full::new(Bytes::from_static(LONGER_THAN_ALLOWED)), 1))
+}

@@ -1,0 +1,144 @@
+//! The scroll: one for the whole workspace, its cursor on this side, gone after a minute without a successful page.
+
+use std::collections::HashSet;
+
+use rand::rngs::SmallRng;
+use serde_json::{Value, json};
+
+use crate::chance::uuid;
+use crate::fault::Fault;
+use crate::options::Options;
+use crate::people::People;
+use crate::user::Id;
+use crate::wire::{Answer, Content, RateHeaders, Refusal};
+
+/// The workspace's one place for a scroll, and what was seen through it.
+#[derive(Default)]
+pub(crate) struct Scroll {
+    open: Option<Open>,
+    /// How many pages were asked for and reached the cursor; faults count by it.
+    pub(crate) pages: u64,
+    /// How often somebody tried to open a scroll while one was open.
+    pub(crate) second_scrolls: u64,
+    /// Everybody who was in a page that was delivered.
+    pub(crate) seen: HashSet<Id>,
+}
+
+#[derive(Clone)]
+struct Open {
+    param: String,
+    /// The last user of the page before; where the next page starts.
+    after: Option<Id>,
+    /// Where the page before started.
+    before: Option<Id>,
+    used_at_ms: i64,
+}
+
+/// What a page is made from.
+pub(crate) struct Scene<'a> {
+    pub(crate) people: &'a mut People,
+    pub(crate) rng: &'a mut SmallRng,
+    pub(crate) options: &'a Options,
+    pub(crate) now_ms: i64,
+    /// Since when the world is there.
+    pub(crate) age_ms: i64,
+}
+
+impl Scroll {
+    /// Answers one request for a page.
+    pub(crate) fn turn(&mut self, param: Option<&str>, scene: &mut Scene<'_>) -> Result<Answer, Refusal> {
+        let ttl_ms = scene.options.scroll_ttl_s as i64 * 1000;
+        self.open.take_if(|open| scene.now_ms - open.used_at_ms > ttl_ms);
+        let mut open = self.enter(param, scene)?;
+        self.pages += 1;
+        let page = self.pages;
+        let has = |fault: fn(u64) -> Fault| scene.options.has(&fault(page));
+        if has(Fault::LimitPage) {
+            let limited = Refusal::RateLimited { limit: scene.options.rate_limit_per_10s };
+            return Ok(Answer::from(limited).with_rate_headers(RateHeaders::Missing));
+        }
+        if has(Fault::ForgetScroll) {
+            self.open = None;
+            return Err(Refusal::ScrollNotFound);
+        }
+        if has(Fault::ErrorPageKeeps) {
+            self.open = Some(open);
+            return Err(Refusal::RestartScroll);
+        }
+        let repeated = has(Fault::RepeatPage) && open.after.is_some();
+        let start = if repeated { open.before } else { open.after };
+        let ids: Vec<Id> = scene.people.after(start).take(scene.options.page_size).collect();
+        let delay_ms = delay_ms(scene.options, page);
+        if !repeated {
+            open.before = open.after;
+            open.after = ids.last().copied().or(open.after);
+        }
+        let failed = has(Fault::ErrorPage);
+        if !failed {
+            open.used_at_ms = scene.now_ms + delay_ms as i64;
+        }
+        if scene.options.rotating_scroll_param {
+            open.param = uuid(scene.rng, 4, '-');
+        }
+        let mut answer = if failed {
+            Answer::from(Refusal::RestartScroll)
+        } else if has(Fault::LosePage) {
+            Answer::lost()
+        } else if has(Fault::EmptyPage) {
+            Answer::new(200, Content::Empty)
+        } else if has(Fault::Empty503Page) {
+            Answer::new(503, Content::Empty).with_rate_headers(RateHeaders::Missing)
+        } else {
+            self.seen.extend(&ids);
+            Answer::json(200, body(&open.param, &ids, scene.people))
+        };
+        answer.delay_ms = delay_ms;
+        // The empty page is the end of it: the place is free at once.
+        self.open = (!ids.is_empty()).then_some(open);
+        Ok(answer)
+    }
+
+    fn enter(&mut self, param: Option<&str>, scene: &mut Scene<'_>) -> Result<Open, Refusal> {
+        match (param, &self.open) {
+            (Some(param), Some(open)) if open.param == param => Ok(open.clone()),
+            (Some(_), _) => Err(Refusal::ScrollNotFound),
+            (None, Some(_)) => {
+                self.second_scrolls += 1;
+                Err(Refusal::ScrollExists)
+            }
+            (None, None) if foreign(scene) => Err(Refusal::ScrollExists),
+            (None, None) => {
+                let param = uuid(scene.rng, 4, '-');
+                Ok(Open { param, after: None, before: None, used_at_ms: scene.now_ms })
+            }
+        }
+    }
+}
+
+/// Whether somebody else's scroll takes the place.
+fn foreign(scene: &Scene<'_>) -> bool {
+    let held = scene.options.setting(|fault| match fault {
+        Fault::ForeignScroll(seconds) => Some(*seconds),
+        Fault::ScrollExistsForever => Some(i64::MAX as u64 / 1000),
+        _ => None,
+    });
+    held.is_some_and(|seconds| scene.age_ms < seconds as i64 * 1000)
+}
+
+fn delay_ms(options: &Options, page: u64) -> u64 {
+    let seconds: u64 = options
+        .faults
+        .iter()
+        .map(|fault| match fault {
+            Fault::SlowPage { page: slow, seconds } if *slow == page => *seconds,
+            Fault::SlowPages(seconds) => *seconds,
+            _ => 0,
+        })
+        .sum();
+    seconds * 1000
+}
+
+fn body(param: &str, ids: &[Id], people: &People) -> Value {
+    let users: Vec<Value> = ids.iter().filter_map(|id| people.body(*id)).collect();
+    json!({"type": "user.list", "users": users, "scroll_param": param})
+}

@@ -1,0 +1,183 @@
+//! What is refused, in Intercom's own words. Each text is one that Intercom's documentation, its clients' fixtures or public
+//! threads show; where none is known, the newer bulk interface's (`/contacts/bulk`, 2026) is taken.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+/// One refusal: an answer's status and error, or an item's error in a job's feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotAcceptable,
+    TokenUnauthorized,
+    TokenRevoked,
+    VersionInvalid,
+    RateLimited { limit: u32 },
+    RouteNotFound,
+    BodyTooLarge,
+    ContentType,
+    NotJson,
+    ScrollExists,
+    ScrollNotFound,
+    RestartScroll,
+    Internal,
+    PageLimit,
+    PageInvalid,
+    UserNotFound,
+    ItemsMissing,
+    ItemsNotArray,
+    ItemsEmpty,
+    TooManyItems,
+    ItemNotObject,
+    ItemMethod,
+    ItemDataType,
+    Unidentified,
+    BadItem,
+    JobNotFound { id: String },
+    JobClosed { id: String },
+    EmailInvalid,
+    ValueType,
+    TextTooLong { name: String },
+    AttributeName,
+    AttributeLimit,
+    FieldType { field: &'static str },
+    Conflict,
+    Injected { code: String, message: String },
+}
+
+impl Refusal {
+    /// Status, code and message.
+    pub(crate) fn parts(&self) -> (u16, Cow<'_, str>, Cow<'_, str>) {
+        let (status, code, message) = match self {
+            Self::RateLimited { limit } => {
+                let message = format!("Exceeded rate limit of {limit} in 10_seconds");
+                return (429, "rate_limit_exceeded".into(), message.into());
+            }
+            Self::JobNotFound { id } => {
+                return (404, "job_not_found".into(), format!("job {id} not found").into());
+            }
+            Self::JobClosed { id } => {
+                return (403, "forbidden".into(), format!("job {id} is closed for new task updates").into());
+            }
+            Self::TextTooLong { name } => {
+                return (400, "parameter_invalid".into(), format!("{name} is longer than 255 characters").into());
+            }
+            Self::FieldType { field } => {
+                return (400, "type_mismatch".into(), format!("{field} has the wrong type").into());
+            }
+            Self::Injected { code, message } => return (400, code.into(), message.into()),
+            plain => plain.plain_parts(),
+        };
+        (status, code.into(), message.into())
+    }
+
+    fn plain_parts(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::NotAcceptable => {
+                (406, "media_type_not_acceptable", "The Accept header should send a media type of application/json")
+            }
+            Self::TokenUnauthorized => (401, "token_unauthorized", "Not authorized to access resource"),
+            Self::TokenRevoked => (401, "token_revoked", "Not authorized to access resource"),
+            Self::VersionInvalid => {
+                (400, "intercom_version_invalid", "Requested resource is not available in current API version.")
+            }
+            Self::RouteNotFound => (404, "not_found", "The requested resource was not found"),
+            Self::BodyTooLarge => (413, "client_error", "Request Entity Too Large"),
+            Self::ContentType => (415, "unsupported", "The Content-Type header should be application/json"),
+            Self::NotJson => (400, "bad_request", "The request body is not valid JSON"),
+            Self::ScrollExists => (400, "scroll_exists", "scroll already exists for this workspace"),
+            Self::ScrollNotFound => (404, "not_found", "scroll parameter not found"),
+            Self::RestartScroll => (
+                500,
+                "server_error",
+                "Request failed due to an internal network error. Please restart the scroll operation.",
+            ),
+            Self::PageLimit => (400, "bad_request", "page limit reached, please use scroll API"),
+            Self::PageInvalid => (400, "parameter_invalid", "page and per_page must be numbers from 1"),
+            Self::UserNotFound => (404, "not_found", "User Not Found"),
+            Self::ItemsMissing => (422, "field_not_found", "items field must be supplied"),
+            Self::ItemsNotArray => (422, "type_mismatch", "items must be an array"),
+            Self::ItemsEmpty => (422, "parameter_invalid", "items must not be empty"),
+            Self::TooManyItems => (422, "parameter_invalid", "maximum number of items per request is 100"),
+            Self::ItemNotObject => (422, "type_mismatch", "each item must be an object"),
+            Self::ItemMethod => (400, "parameter_invalid", "method must be post or delete"),
+            Self::ItemDataType => (400, "parameter_invalid", "data_type must be user"),
+            Self::Unidentified => (422, "field_not_found", "users must be identified by id, user_id or email"),
+            Self::BadItem => (400, "parameter_invalid", "an item of the request is invalid"),
+            Self::EmailInvalid => (400, "invalid", "email invalid"),
+            Self::ValueType => (400, "bad_request", "Value:  not of type Numeric, String or Boolean"),
+            Self::AttributeName => (
+                400,
+                "parameter_invalid",
+                "Your name for this attribute must only contain alphanumeric characters, currency symbols, and hyphens",
+            ),
+            Self::AttributeLimit => (400, "custom_data_limit_reached", "the workspace has 250 custom attributes"),
+            Self::Conflict => (409, "unique_user_constraint", "another user has this email or user_id"),
+            _ => (500, "server_error", "An internal server error occurred"),
+        }
+    }
+
+    /// The error list that Intercom answers with; the 406 alone comes without a request id.
+    pub(crate) fn body(&self, request_id: &str) -> Value {
+        let (_, code, message) = self.parts();
+        let errors = json!([{"code": code, "message": message}]);
+        if *self == Self::NotAcceptable {
+            return json!({"errors": errors, "type": "error.list"});
+        }
+        json!({"type": "error.list", "request_id": request_id, "errors": errors})
+    }
+}
+
+/// What a request is answered with, before the headers that all answers share.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content: Content,
+    pub(crate) rate_headers: RateHeaders,
+    /// How much longer than usual the answer takes.
+    pub(crate) delay_ms: u64,
+}
+
+/// What an answer tells about the rate limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateHeaders {
+    /// What the window has left.
+    Shown,
+    /// Nothing left, whatever the window has.
+    Spent,
+    /// No headers: not without credentials, and now and then "when we expire them" (documentation of 2017).
+    Missing,
+}
+
+/// The body of an answer.
+pub(crate) enum Content {
+    Json(Value),
+    Refused(Refusal),
+    Empty,
+    /// The connection closes instead.
+    Lost,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, content: Content) -> Self {
+        Self { status, content, rate_headers: RateHeaders::Shown, delay_ms: 0 }
+    }
+
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self::new(status, Content::Json(body))
+    }
+
+    pub(crate) fn lost() -> Self {
+        Self::new(200, Content::Lost)
+    }
+
+    pub(crate) fn with_rate_headers(mut self, rate_headers: RateHeaders) -> Self {
+        self.rate_headers = rate_headers;
+        self
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.parts().0, Content::Refused(refusal))
+    }
+}

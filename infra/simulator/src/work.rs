@@ -1,0 +1,148 @@
+//! Writing users: at once, or as a bulk job whose items are carried out when its task is due.
+
+use axum::http::header;
+use serde_json::{Map, Value};
+
+use crate::bulk::{self, Item, Method};
+use crate::chance::chosen;
+use crate::fault::Fault;
+use crate::job_body::{self, FEED_PAGE_SIZE, Site};
+use crate::jobs::Failure;
+use crate::options::Options;
+use crate::people::People;
+use crate::reads::number;
+use crate::upsert;
+use crate::wire::{Answer, RateHeaders, Refusal};
+use crate::workspace::{Call, Workspace};
+
+/// Carries out all items that are due, in the order of their time and, within it, of their admission.
+pub(crate) fn settle(workspace: &mut Workspace, options: &Options, now_ms: i64) {
+    while let Some(mut due) = workspace.jobs.take_due(now_ms) {
+        let due_at_s = due.at_ms.div_euclid(1000);
+        let mut failures = Vec::new();
+        for item in std::mem::take(&mut due.items) {
+            if let Err(refusal) = workspace.carry_out(&item, options, due_at_s) {
+                failures.push(Failure { item, refusal });
+            }
+        }
+        workspace.jobs.done(&due, failures);
+    }
+}
+
+/// The id of who is meant, or else what it would be known by.
+fn who(people: &People, data: &Map<String, Value>) -> String {
+    if let Ok(Some(id)) = upsert::find(people, data) {
+        return id.to_string();
+    }
+    let known_by = ["id", "user_id", "email"].iter().find_map(|field| data.get(*field)?.as_str());
+    known_by.unwrap_or_default().to_owned()
+}
+
+impl Workspace {
+    fn carry_out(&mut self, item: &Item, options: &Options, now_s: i64) -> Result<(), Refusal> {
+        let who = who(&self.people, &item.data);
+        for fault in &options.faults {
+            self.accident(fault, &who, options)?;
+        }
+        match item.method {
+            Method::Post => upsert::post(&mut self.people, &item.data, now_s, options.null_attribute).map(drop),
+            Method::Delete => upsert::delete(&mut self.people, &item.data),
+        }
+    }
+
+    /// What a fault does to an item about this user.
+    fn accident(&mut self, fault: &Fault, who: &str, options: &Options) -> Result<(), Refusal> {
+        match fault {
+            Fault::RejectUser(id) if id == who => {
+                Err(Refusal::Injected { code: "invalid".into(), message: "user invalid".into() })
+            }
+            Fault::ItemError { percent, code, message } if chosen(options.seed, code, who, *percent) => {
+                Err(Refusal::Injected { code: code.clone(), message: message.clone() })
+            }
+            Fault::ItemLimited(percent)
+                if chosen(options.seed, "limited", who, *percent) && self.limited.insert(who.to_owned()) =>
+            {
+                Err(Refusal::RateLimited { limit: options.rate_limit_per_10s })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn upsert(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        let body: Value = serde_json::from_slice(json_body(call)?).map_err(|_| Refusal::NotJson)?;
+        let data = body.as_object().filter(|data| upsert::identified(data)).ok_or(Refusal::Unidentified)?;
+        let id = upsert::post(&mut self.people, data, now_ms.div_euclid(1000), options.null_attribute)?;
+        self.people.body(id).map(|body| Answer::json(200, body)).ok_or(Refusal::Internal)
+    }
+
+    pub(crate) fn bulk(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        self.counts.bulk_posts += 1;
+        let post = self.counts.bulk_posts;
+        let limited = || Answer::from(Refusal::RateLimited { limit: options.rate_limit_per_10s });
+        if options.has(&Fault::LimitBulk(post)) {
+            return Ok(limited().with_rate_headers(RateHeaders::Spent));
+        }
+        if options.has(&Fault::LimitBulkBare(post)) {
+            return Ok(limited().with_rate_headers(RateHeaders::Missing));
+        }
+        if options.has(&Fault::ErrorBulk(post)) {
+            return Err(Refusal::Internal);
+        }
+        let submission = bulk::read(json_body(call)?)?;
+        if submission.items.iter().any(|item| self.is_bad(item, options)) {
+            return Err(Refusal::BadItem);
+        }
+        let count = submission.items.len();
+        let job = submission.job.as_deref();
+        let place = self.jobs.submit(submission.items, job, &mut self.rng, options, now_ms)?;
+        self.counts.items += count as u64;
+        if options.items_counted {
+            self.limit.charge(count - 1);
+        }
+        let job = &mut self.jobs.list[place];
+        if options.has(&Fault::LoseBulk(post)) {
+            job.answered = job.tasks.len() > 1 && job.answered;
+            return Ok(Answer::lost());
+        }
+        Ok(Answer::json(202, job_body::made(job, &site(call, options), now_ms)))
+    }
+
+    fn is_bad(&self, item: &Item, options: &Options) -> bool {
+        let percent = options.setting(|fault| if let Fault::BadItem(percent) = fault { Some(*percent) } else { None });
+        percent.is_some_and(|percent| chosen(options.seed, "bad", &who(&self.people, &item.data), percent))
+    }
+
+    pub(crate) fn job(&self, id: &str, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        let job = &self.jobs.list[self.jobs.find(id)?];
+        Ok(Answer::json(200, job_body::asked(job, &site(call, options), now_ms)))
+    }
+
+    pub(crate) fn job_errors(
+        &self,
+        id: &str,
+        call: &Call<'_>,
+        options: &Options,
+        now_ms: i64,
+    ) -> Result<Answer, Refusal> {
+        let job = &self.jobs.list[self.jobs.find(id)?];
+        let size =
+            options.setting(|fault| if let Fault::FeedPageSize(size) = fault { Some(*size as usize) } else { None });
+        let page = number(call, "page", 1)?;
+        let per_page = size.unwrap_or(FEED_PAGE_SIZE).max(1);
+        job_body::errors(job, &site(call, options), page, per_page, now_ms).map(|body| Answer::json(200, body))
+    }
+}
+
+fn site<'a>(call: &'a Call<'_>, options: &'a Options) -> Site<'a> {
+    Site { app_id: &options.app_id, base_url: &call.base_url }
+}
+
+fn json_body<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Refusal> {
+    let body = call.body.as_ref().ok_or(Refusal::BodyTooLarge)?;
+    let content_type = call.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if media_type.is_none_or(|media_type| !media_type.eq_ignore_ascii_case("application/json")) {
+        return Err(Refusal::ContentType);
+    }
+    Ok(body)
+}

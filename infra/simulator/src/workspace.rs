@@ -1,0 +1,131 @@
+//! The workspace behind the routes: one request in, one answer out, at one moment.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::fault::Fault;
+use crate::gate;
+use crate::jobs::Jobs;
+use crate::limit::Limit;
+use crate::options::Options;
+use crate::people::People;
+use crate::route::Route;
+use crate::scroll::{Scene, Scroll};
+use crate::user::Id;
+use crate::wire::{Answer, RateHeaders, Refusal};
+
+/// A request as far as it matters.
+pub(crate) struct Call<'a> {
+    pub(crate) route: Route<'a>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: HashMap<String, String>,
+    /// The body, or nothing when it is larger than what is taken.
+    pub(crate) body: Option<Bytes>,
+    pub(crate) base_url: String,
+}
+
+/// How often what happened.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) requests: BTreeMap<String, u64>,
+    pub(crate) authorised: u64,
+    pub(crate) bulk_posts: u64,
+    pub(crate) items: u64,
+    pub(crate) over_limit: u64,
+    pub(crate) given_429: u64,
+    /// Changed, deleted, added.
+    pub(crate) lives: [Vec<Id>; 3],
+}
+
+/// All that changes.
+pub(crate) struct Workspace {
+    pub(crate) people: People,
+    pub(crate) scroll: Scroll,
+    pub(crate) jobs: Jobs,
+    pub(crate) limit: Limit,
+    pub(crate) counts: Counts,
+    /// Who got "Exceeded rate limit" as an item error already.
+    pub(crate) limited: HashSet<String>,
+    pub(crate) rng: SmallRng,
+    started_at_ms: i64,
+}
+
+impl Workspace {
+    pub(crate) fn new(options: &Options, now_ms: i64) -> Self {
+        Self {
+            people: People::new(options.users, options.seed, &options.app_id),
+            scroll: Scroll::default(),
+            jobs: Jobs::default(),
+            limit: Limit::default(),
+            counts: Counts::default(),
+            limited: HashSet::new(),
+            rng: SmallRng::seed_from_u64(options.seed ^ 0x5eed),
+            started_at_ms: now_ms,
+        }
+    }
+
+    /// Answers a request: lets it in or not, and does what it asks. Everything that is due has been carried out before.
+    pub(crate) fn answer(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Answer {
+        *self.counts.requests.entry(call.route.name().to_owned()).or_default() += 1;
+        let answer = match self.let_in(call, options, now_ms) {
+            Ok(()) => self.act(call, options, now_ms).unwrap_or_else(Answer::from),
+            Err(refused) => refused,
+        };
+        self.counts.given_429 += u64::from(answer.status == 429);
+        answer
+    }
+
+    fn let_in(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<(), Answer> {
+        gate::acceptable(call.headers)
+            .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
+            .and_then(|()| self.not_revoked(options))
+            .map_err(|refusal| Answer::from(refusal).with_rate_headers(RateHeaders::Missing))?;
+        if !self.limit.admit(now_ms, options.rate_limit_per_10s) {
+            self.counts.over_limit += 1;
+            return Err(Refusal::RateLimited { limit: options.rate_limit_per_10s }.into());
+        }
+        gate::version(call.headers)?;
+        Ok(())
+    }
+
+    fn not_revoked(&mut self, options: &Options) -> Result<(), Refusal> {
+        self.counts.authorised += 1;
+        let after =
+            options.setting(|fault| if let Fault::TokenRevokedAfter(after) = fault { Some(*after) } else { None });
+        if after.is_some_and(|after| self.counts.authorised > after) {
+            return Err(Refusal::TokenRevoked);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        match call.route {
+            Route::Scroll => self.page(call, options, now_ms),
+            Route::User(id) => self.user(id),
+            Route::Users => self.users(call),
+            Route::Upsert => self.upsert(call, options, now_ms),
+            Route::Counts => Ok(self.counted(call)),
+            Route::Bulk => self.bulk(call, options, now_ms),
+            Route::Job(id) => self.job(id, call, options, now_ms),
+            Route::JobErrors(id) => self.job_errors(id, call, options, now_ms),
+            Route::Me => Ok(Self::me(options)),
+            Route::Unknown => Err(Refusal::RouteNotFound),
+        }
+    }
+
+    fn page(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        if options.has(&Fault::UsersChange) {
+            let lives = self.people.live(now_ms.div_euclid(1000));
+            for (all, new) in self.counts.lives.iter_mut().zip(lives) {
+                all.extend(new);
+            }
+        }
+        let (people, rng) = (&mut self.people, &mut self.rng);
+        let mut scene = Scene { people, rng, options, now_ms, age_ms: now_ms - self.started_at_ms };
+        self.scroll.turn(call.query.get("scroll_param").map(String::as_str), &mut scene)
+    }
+}

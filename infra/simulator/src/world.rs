@@ -1,0 +1,131 @@
+//! The world itself: shared by the server that answers for it and the test that looks behind the scenes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::options::Options;
+use crate::state::{JobState, State};
+use crate::user::Id;
+use crate::workspace::Workspace;
+use crate::{edit, routes, work};
+
+/// A simulated workspace. A clone is the same world.
+#[derive(Clone)]
+pub struct World {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: Options,
+    /// What is added to the clock so that it shows `started_at_s` at the start.
+    shift_ms: i64,
+    workspace: Mutex<Workspace>,
+}
+
+impl World {
+    /// Makes a world and its people.
+    pub fn new(options: Options) -> Self {
+        let now_ms = (options.now)();
+        let started_at_ms = options.started_at_s.map_or(now_ms, |started_at_s| started_at_s * 1000);
+        let workspace = Mutex::new(Workspace::new(&options, started_at_ms));
+        Self { shared: Arc::new(Shared { options, shift_ms: started_at_ms - now_ms, workspace }) }
+    }
+
+    /// The world as routes: `tower::ServiceExt::oneshot` needs no socket.
+    pub fn router(&self) -> Router {
+        routes::router(self.clone())
+    }
+
+    /// Serves the world on a socket, until the future is dropped.
+    pub async fn serve(&self, listener: TcpListener) -> std::io::Result<()> {
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        axum::serve(listener, self.router()).await
+    }
+
+    /// What the world's clock shows, in Unix seconds.
+    pub fn now_s(&self) -> i64 {
+        self.now_ms().div_euclid(1000)
+    }
+
+    /// Everybody, as the interface would show them, in the order of their ids.
+    pub fn users(&self) -> Vec<Value> {
+        self.users_after(None, usize::MAX)
+    }
+
+    /// One user, by id.
+    pub fn user(&self, id: &str) -> Option<Value> {
+        self.workspace().people.body(Id::parse(id)?)
+    }
+
+    /// Changes one user's body behind the scenes, into any shape at all. Returns whether there is such a user.
+    ///
+    /// A removed `avatar` stays away; of the other fields those that Intercom always sends come back.
+    pub fn set_user(&self, id: &str, edit: impl FnOnce(&mut Value)) -> bool {
+        let now_s = self.now_s();
+        let Some(id) = Id::parse(id) else {
+            return false;
+        };
+        edit::set_user(&mut self.workspace().people, id, now_s, edit)
+    }
+
+    /// What happened so far.
+    pub fn state(&self) -> State {
+        let now_ms = self.now_ms();
+        let workspace = self.workspace();
+        let counts = &workspace.counts;
+        let [changed, deleted, added] = counts.lives.each_ref().map(|ids| ids.iter().map(Id::to_string).collect());
+        State {
+            users_total: workspace.people.len(),
+            jobs: workspace.jobs.list.iter().map(|job| JobState::of(job, now_ms)).collect(),
+            requests: counts.requests.clone(),
+            items: counts.items,
+            over_limit: counts.over_limit,
+            given_429: counts.given_429,
+            second_scrolls: workspace.scroll.second_scrolls,
+            pages: workspace.scroll.pages,
+            pages_distinct_users: workspace.scroll.seen.len(),
+            users_changed: changed,
+            users_deleted: deleted,
+            users_added: added,
+        }
+    }
+
+    pub(crate) fn users_after(&self, after: Option<Id>, limit: usize) -> Vec<Value> {
+        let workspace = self.workspace();
+        workspace.people.after(after).take(limit).filter_map(|id| workspace.people.body(id)).collect()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.shared.options.now)() + self.shared.shift_ms
+    }
+
+    /// The workspace at this moment: everything due has been carried out.
+    pub(crate) fn workspace(&self) -> MutexGuard<'_, Workspace> {
+        let mut workspace = self.shared.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        work::settle(&mut workspace, self.options(), self.now_ms());
+        workspace
+    }
+}
+
+impl JobState {
+    fn of(job: &crate::jobs::Job, now_ms: i64) -> Self {
+        Self {
+            id: job.id.clone(),
+            created_at: job.created_at_ms.div_euclid(1000),
+            created_at_ms: job.created_at_ms,
+            items: job.tasks.iter().map(|task| task.item_count).sum(),
+            state: job.stage(now_ms).name().to_owned(),
+            tasks: job.tasks.iter().map(|task| task.stage(job.fate, now_ms).name().to_owned()).collect(),
+            errors: job.tasks.iter().map(|task| task.failures.len()).sum(),
+            answered: job.answered,
+        }
+    }
+}

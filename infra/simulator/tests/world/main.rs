@@ -1,0 +1,15 @@
+//! The world through its routes: without a socket and under a paused clock, except in `socket`.
+
+#![expect(clippy::unwrap_used, reason = "clippy takes only `#[test]` functions for tests, not what they call")]
+
+mod call;
+
+mod bulk;
+mod faults;
+mod gate;
+mod items;
+mod jobs;
+mod people;
+mod reads;
+mod scroll;
+mod socket;

@@ -1,0 +1,192 @@
+//! One look at one job.
+
+use std::collections::BTreeMap;
+
+use super::{Outcome, pay};
+use crate::clients::{Clients, StepError};
+use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
+use crate::invocation::Invocation;
+use crate::job::{ItemError, Progress};
+use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
+use crate::meter::Meter;
+use crate::part::{Origin, PATCHES_MAX, Part, PartId};
+use crate::patch::Patch;
+use crate::run::FORMAT;
+use crate::user::UserId;
+
+/// A job without an ended task this long after its making has no end that Intercom will tell.
+const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
+/// Attempts at an item, the first included.
+const ATTEMPTS_MAX: u32 = 3;
+/// Pages of an error feed: a job's items are 100, so that more pages than items are nonsense.
+const FEED_PAGES_MAX: u32 = 200;
+/// Before refused items are sent again: a rate window, and some.
+const AGAIN_AFTER_MS: i64 = 15_000;
+
+/// Looks at a job; `false` where Intercom did not tell.
+pub(super) async fn look(
+    clients: &Clients,
+    meter: &mut Meter,
+    row: &JobRow,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<bool, StepError> {
+    let now_ms = at.clock.now_ms();
+    let job = match clients.intercom.job(&row.job).await {
+        Ok(reply) => {
+            meter.learn(reply.rate, at).await?;
+            reply.value
+        }
+        Err(error) => return untold(clients, meter, row, &error, at, outcome).await,
+    };
+    match job.progress {
+        Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
+        Progress::Open => clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?,
+        Progress::Ended { errors: false } => {
+            close(clients, row, Closing { end: End::Completed, failed: 0, unattributed: 0, again: None }, outcome).await?;
+        }
+        Progress::Ended { errors: true } => match feed(clients, meter, row, at).await? {
+            Ok(items) => close_with_errors(clients, row, items, outcome).await?,
+            Err(error) => return untold(clients, meter, row, &error, at, outcome).await,
+        },
+    }
+    Ok(true)
+}
+
+/// Intercom did not tell: a job that it lost is closed as such, everything else is asked again later.
+async fn untold(
+    clients: &Clients,
+    meter: &mut Meter,
+    row: &JobRow,
+    error: &Error,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<bool, StepError> {
+    meter.learn(error.rate(), at).await?;
+    let now_ms = at.clock.now_ms();
+    let mut due_ms = now_ms + rest_ms(clients, row);
+    match disposition(error, at.clock.now_s()) {
+        Disposition::NotFound | Disposition::CursorExpired => {
+            unknown(clients, row, outcome).await?;
+            return Ok(true);
+        }
+        Disposition::Limited { wait_s } => due_ms = meter.limited(wait_s, at).await?,
+        _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
+            unknown(clients, row, outcome).await?;
+            return Ok(false);
+        }
+        _ => {}
+    }
+    tracing::warn!(job.id = row.job.as_str(), %error, "a job's state is not told; asked again later");
+    clients.ledger.look_again(row, due_ms).await?;
+    Ok(false)
+}
+
+async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut Outcome) -> Result<(), StepError> {
+    tracing::error!(job.id = row.job.as_str(), job.users = row.users, "Intercom does not tell how this job ended");
+    close(clients, row, Closing { end: End::Unknown, failed: 0, unattributed: 0, again: None }, outcome).await
+}
+
+/// The time to the next look: longer with each.
+fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
+    let pace = clients.settings.pace;
+    pace.look_first_ms.saturating_mul(i64::from(row.looks) + 1).min(pace.look_most_ms)
+}
+
+/// All pages of a job's error feed, asked for by number: no link is followed.
+async fn feed(
+    clients: &Clients,
+    meter: &mut Meter,
+    row: &JobRow,
+    at: &Invocation,
+) -> Result<Result<Vec<ItemError>, Error>, StepError> {
+    let mut items = Vec::new();
+    for page in 1..=FEED_PAGES_MAX {
+        pay(meter, at).await?;
+        match clients.intercom.job_errors(&row.job, page).await {
+            Ok(reply) => {
+                meter.learn(reply.rate, at).await?;
+                items.extend(reply.value.items);
+                if !reply.value.more || items.len() as u64 > row.users {
+                    break;
+                }
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(items))
+}
+
+/// Refused items: those that may be tried again go back as a part before the job is closed; the rest are error rows.
+async fn close_with_errors(
+    clients: &Clients,
+    row: &JobRow,
+    items: Vec<ItemError>,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let changes = clients.ledger.changes(&row.run, &row.changes).await?;
+    let Sorted { again, failed, unattributed } = sort(row, &changes, items);
+    let part = again_part(row, again);
+    if let Some(part) = &part {
+        outcome.again += part.patches.len() as u64;
+        clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
+    }
+    clients.ledger.record_errors(&row.run, &failed).await?;
+    let closing = Closing {
+        end: End::CompletedWithErrors,
+        failed: failed.len() as u64,
+        unattributed,
+        again: part.map(|part| part.id),
+    };
+    close(clients, row, closing, outcome).await
+}
+
+/// The part that items go back in. A job holds at most two parts' patches; what is over goes back in the next round.
+fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
+    let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
+    let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
+    let patches = again.into_iter().map(|(patch, _)| patch).collect();
+    Some(Part { v: FORMAT, run: row.run.clone(), id, patches })
+}
+
+struct Sorted {
+    again: Vec<(Patch, u32)>,
+    failed: Vec<ErrorRow>,
+    unattributed: u64,
+}
+
+/// Tells the items apart by what may be done about them.
+fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
+    let mut open: BTreeMap<&UserId, (&Patch, u32)> = BTreeMap::new();
+    for of_part in &changes.parts {
+        open.extend(of_part.patches.iter().map(|patch| (&patch.user, (patch, of_part.part.attempt()))));
+    }
+    let mut sorted = Sorted { again: Vec::new(), failed: Vec::new(), unattributed: 0 };
+    for item in items {
+        let Some((patch, attempt)) = item.user.as_ref().and_then(|user| open.remove(user)) else {
+            sorted.unattributed += 1;
+            continue;
+        };
+        let tries_left = attempt < ATTEMPTS_MAX && sorted.again.len() < PATCHES_MAX;
+        if item_may_be_sent_again(&item) && tries_left {
+            sorted.again.push((patch.clone(), attempt));
+        } else {
+            let (code, message) = (item.code, item.message);
+            let at = format!("job {}", row.job);
+            sorted.failed.push(ErrorRow { user: patch.user.to_string(), code, message, at });
+        }
+    }
+    sorted
+}
+
+async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut Outcome) -> Result<(), StepError> {
+    let failed = closing.failed;
+    if clients.ledger.close_job(row, &closing).await? {
+        outcome.closed += 1;
+        outcome.failed += failed;
+        if failed > 0 {
+            clients.ledger.count_errors(&row.run, failed).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The check step: finds out how each bulk job ended, sends refused items that may be tried again back, and decides the
+//! end of a run once everything is accounted for.
+
+mod finish;
+mod look;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clients::{Clients, StepError};
+use crate::event;
+use crate::invocation::Invocation;
+use crate::ledger::{Grant, Share};
+use crate::meter::Meter;
+
+/// Jobs listed at once.
+const LISTED: i32 = 50;
+/// Kept of the invocation's time for one job: its state, its feed, and the writes.
+const FOR_A_LOOK_MS: i64 = 60_000;
+/// Jobs in a row whose look failed, from which on the rest waits for the next tick.
+const FAILURES_MAX: u32 = 3;
+
+/// What an invocation did, for the log line and the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Jobs looked at.
+    pub looked: u64,
+    /// Jobs closed.
+    pub closed: u64,
+    /// Users refused for good.
+    pub failed: u64,
+    /// Users sent again.
+    pub again: u64,
+    /// The run that ended, and its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<(String, String)>,
+}
+
+/// Handles one tick.
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+    event::check(event)?;
+    let mut outcome = Outcome::default();
+    let mut meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
+    let mut failures = 0;
+    'ticks: loop {
+        let due = clients.ledger.due(at.clock.now_ms(), LISTED).await?;
+        if due.is_empty() {
+            break;
+        }
+        for row in due {
+            if failures >= FAILURES_MAX || !pay(&mut meter, at).await? {
+                break 'ticks;
+            }
+            outcome.looked += 1;
+            let clean = look::look(clients, &mut meter, &row, at, &mut outcome).await?;
+            failures = if clean { 0 } else { failures + 1 };
+        }
+    }
+    finish::finish(clients, at, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// Pays for one request, waiting within the invocation for a window that has it; `false` when the time is up.
+async fn pay(meter: &mut Meter, at: &Invocation) -> Result<bool, StepError> {
+    loop {
+        if at.left_ms() < FOR_A_LOOK_MS {
+            return Ok(false);
+        }
+        match meter.take(Share::Check, 1, 1, at).await? {
+            Grant::Granted { .. } => return Ok(true),
+            Grant::Wait(until_ms) => {
+                let wait_ms = (until_ms - at.clock.now_ms()).max(1);
+                if wait_ms + FOR_A_LOOK_MS > at.left_ms() {
+                    return Ok(false);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(wait_ms as u64)).await;
+            }
+        }
+    }
+}

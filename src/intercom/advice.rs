@@ -1,0 +1,84 @@
+//! What a person should do about an error.
+
+use super::disposition::{Disposition, VERSION_CODE, disposition};
+use super::error::{Error, route};
+
+/// One sentence for the command's user and for the log line of a run that failed.
+pub fn advice(error: &Error) -> &'static str {
+    match (error.status(), error.code()) {
+        (_, VERSION_CODE) => {
+            "This API version does not offer the resource: set INTERCOM_API to 1.4, and if it is, ask Intercom's support whether the workspace still has the 1.x API."
+        }
+        (_, "custom_data_limit_reached") => {
+            "The workspace has as many custom attributes as Intercom allows (250): archive one, or let the plan write to an existing one."
+        }
+        (Some(401), _) => {
+            "Intercom does not accept the access token: check INTERCOM_TOKEN (or INTERCOM_TOKEN_PARAMETER), and that INTERCOM_BASE_URL is the workspace's region."
+        }
+        (Some(402), _) => {
+            "The workspace's Intercom plan does not include this: ask whoever administers the subscription."
+        }
+        (Some(403), _) => {
+            "The token may not do this: give its app the permissions to read and write users in Intercom's Developer Hub."
+        }
+        (Some(300..=399), _) => "Intercom sent us elsewhere, which is never followed: check INTERCOM_BASE_URL.",
+        _ => of_disposition(error),
+    }
+}
+
+fn of_disposition(error: &Error) -> &'static str {
+    // The time matters only for how long to wait, which the sentence does not say.
+    match disposition(error, 0) {
+        Disposition::ScrollExists => {
+            "Another scroll is open in this workspace, and Intercom allows one: it expires a minute after its last page; if it stays, look for another integration that reads all users."
+        }
+        Disposition::CursorExpired => {
+            "The scroll expired, or the workspace offers none: if it was the first call, ask Intercom's support whether /users/scroll is available."
+        }
+        Disposition::Limited { .. } => {
+            "The rate limit is spent: it fills again every 10 seconds; lower INTERCOM_QUOTA_PERCENT if other integrations need it too."
+        }
+        Disposition::NotSent => "Check the network, DNS and INTERCOM_BASE_URL.",
+        Disposition::Ambiguous => {
+            "Intercom did not answer usably and may have acted nevertheless: repeat it only where that does no harm, and see https://www.intercomstatus.com if it goes on."
+        }
+        Disposition::ItemRejected => {
+            "Intercom does not accept a value: compare the plan with the attribute's type in Intercom."
+        }
+        Disposition::NotFound if error.route() == route::USER => "The user does not exist in this workspace any more.",
+        Disposition::NotFound => {
+            "This workspace does not have it: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
+        }
+        Disposition::Later => "Something else is changing the same data: it is tried again later.",
+        Disposition::RunFault => {
+            "Intercom refuses the request as such: give its request id to Intercom's support, or report it to this project."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(route: &'static str, status: u16, code: &str) -> Error {
+        let (code, message) = (code.into(), "".into());
+        Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+    }
+
+    #[test]
+    fn the_sentence_names_what_to_look_at() {
+        for (error, word) in [
+            (refused(route::PAGE, 401, "unauthorized"), "INTERCOM_TOKEN"),
+            (refused(route::PAGE, 402, "api_plan_restricted"), "subscription"),
+            (refused(route::SUBMIT, 403, "forbidden"), "permissions"),
+            (refused(route::PAGE, 400, VERSION_CODE), "INTERCOM_API"),
+            (refused(route::PAGE, 302, ""), "INTERCOM_BASE_URL"),
+            (refused(route::PAGE, 400, "scroll_exists"), "Another scroll"),
+            (refused(route::SUBMIT, 422, "parameter_invalid"), "value"),
+            (refused(route::SUBMIT, 400, "custom_data_limit_reached"), "250"),
+            (refused(route::USER, 404, "not_found"), "user"),
+        ] {
+            assert!(advice(&error).contains(word), "{error}: {}", advice(&error));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Where requests go: Intercom's hosts or this machine, and nowhere else, because the token goes along.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use http::Uri;
+
+/// Intercom's API hosts, one per region (its own documentation; the United States are the default).
+const HOSTS: [&str; 3] = ["api.intercom.io", "api.eu.intercom.io", "api.au.intercom.io"];
+
+/// An address that the token may be sent to; without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    origin: String,
+    loopback: bool,
+}
+
+/// Why an address is refused. The address itself is not repeated: people paste secrets into URLs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BaseUrlError {
+    /// Not of the form `https://host`.
+    #[error("not a URL of the form https://api.intercom.io")]
+    Malformed,
+    /// User name, path, query or fragment.
+    #[error("write scheme, host and port only: no user name, path, query or fragment")]
+    MoreThanOrigin,
+    /// A host that is neither Intercom's nor this machine.
+    #[error(
+        "this host is not allowed: use https://api.intercom.io, https://api.eu.intercom.io, \
+         https://api.au.intercom.io, or this machine (http://127.0.0.1:PORT)"
+    )]
+    HostNotAllowed,
+    /// Intercom's host, but not by https on its usual port.
+    #[error("Intercom's hosts are reached by https and without a port")]
+    HttpsOnly,
+    /// This machine without a port.
+    #[error("an address of this machine needs a port, as in http://127.0.0.1:8080")]
+    PortMissing,
+}
+
+impl BaseUrl {
+    /// Takes one of Intercom's hosts, or a loopback address with a port. What is kept is put together again from the
+    /// checked pieces, so that no other parser can read another host out of it.
+    pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
+        let uri: Uri = text.trim().parse().map_err(|_| BaseUrlError::Malformed)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BaseUrlError::Malformed);
+        };
+        let extra = uri.path() != "/" || uri.query().is_some() || text.contains('#');
+        if extra || authority.as_str().contains('@') {
+            return Err(BaseUrlError::MoreThanOrigin);
+        }
+        let host = authority.host().to_ascii_lowercase();
+        let port_given = authority.as_str().len() > host.len();
+        if HOSTS.contains(&host.as_str()) {
+            let usual = scheme == "https" && !port_given;
+            return if usual { Ok(Self::intercom(&host)) } else { Err(BaseUrlError::HttpsOnly) };
+        }
+        if !is_loopback_host(&host) || !matches!(scheme, "http" | "https") {
+            return Err(BaseUrlError::HostNotAllowed);
+        }
+        let port = authority.port_u16().filter(|port| *port != 0).ok_or(BaseUrlError::PortMissing)?;
+        Ok(Self { origin: format!("{scheme}://{host}:{port}"), loopback: true })
+    }
+
+    fn intercom(host: &str) -> Self {
+        Self { origin: format!("https://{host}"), loopback: false }
+    }
+
+    /// Whether this is the machine we run on, hence a simulator and nobody's customers.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Scheme, host and port.
+    pub fn as_str(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl Default for BaseUrl {
+    fn default() -> Self {
+        Self::intercom(HOSTS[0])
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = BaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+/// Whether the token may travel there: encrypted, or not leaving this machine.
+pub(super) fn may_be_called(uri: &Uri) -> bool {
+    match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => uri.host().is_some_and(is_loopback_host),
+        _ => false,
+    }
+}
+
+/// 127.0.0.0/8, `[::1]` or localhost, in their plain spellings.
+fn is_loopback_host(host: &str) -> bool {
+    let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        || v6.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intercoms_hosts_and_this_machine_are_allowed() {
+        for (text, kept, loopback) in [
+            ("https://api.intercom.io", "https://api.intercom.io", false),
+            ("https://API.eu.intercom.io/", "https://api.eu.intercom.io", false),
+            (" https://api.au.intercom.io\n", "https://api.au.intercom.io", false),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", true),
+            ("http://127.9.8.7:1/", "http://127.9.8.7:1", true),
+            ("https://[::1]:443", "https://[::1]:443", true),
+            ("http://localhost:65535", "http://localhost:65535", true),
+        ] {
+            let url = BaseUrl::parse(text).unwrap();
+            assert_eq!((url.as_str(), url.is_loopback()), (kept, loopback), "{text}");
+        }
+        assert_eq!(BaseUrl::default(), BaseUrl::parse("https://api.intercom.io").unwrap());
+    }
+
+    #[test]
+    fn anything_else_would_be_given_the_token_and_is_refused() {
+        use BaseUrlError::{HostNotAllowed, HttpsOnly, Malformed, MoreThanOrigin, PortMissing};
+        for (text, error) in [
+            ("", Malformed),
+            ("api.intercom.io", Malformed),
+            ("/users", Malformed),
+            ("https://api.intercom.io\\@evil.example", Malformed),
+            ("http://api.intercom.io", HttpsOnly),
+            ("https://api.intercom.io:443", HttpsOnly),
+            ("https://api.intercom.io/users", MoreThanOrigin),
+            ("https://api.intercom.io?x=1", MoreThanOrigin),
+            ("https://api.intercom.io#x", MoreThanOrigin),
+            ("https://token@api.intercom.io", MoreThanOrigin),
+            ("https://api.intercom.io@evil.example", MoreThanOrigin),
+            ("https://api.intercom.io.evil.example", HostNotAllowed),
+            ("https://api.intercom.io.", HostNotAllowed),
+            ("https://169.254.169.254", HostNotAllowed),
+            ("http://0.0.0.0:80", HostNotAllowed),
+            ("http://127.1:80", HostNotAllowed),
+            ("http://localhost.evil.example:80", HostNotAllowed),
+            ("http://[::ffff:127.0.0.1]:80", HostNotAllowed),
+            ("ftp://127.0.0.1:80", HostNotAllowed),
+            ("http://127.0.0.1", PortMissing),
+            ("http://127.0.0.1:0", PortMissing),
+        ] {
+            assert_eq!(BaseUrl::parse(text), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A request before it is sent, and how an answer is read: what every door hands to the one function that sends.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response};
+
+use super::base_url::BaseUrl;
+use super::envelope::Envelope;
+use super::error::{Error, Lost};
+use super::reply::{Rate, Reply, request_id, retry_after_s};
+use super::token::Token;
+use super::version::ApiVersion;
+
+/// A request without the parts that all share.
+pub(super) struct Call {
+    pub(super) route: &'static str,
+    pub(super) method: Method,
+    /// Path and query, made of checked and encoded pieces only.
+    pub(super) path: String,
+    pub(super) body: Bytes,
+}
+
+/// What is wrong with the body of a 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unreadable(pub(super) &'static str);
+
+impl Call {
+    pub(super) fn get(route: &'static str, path: String) -> Self {
+        Self { route, method: Method::GET, path, body: Bytes::new() }
+    }
+
+    /// The whole request. `Accept` is needed: without it Intercom answers 406. `Cache-Control` is too: every page of a
+    /// scroll has the same URL, and a cache on the way has served page two for ever.
+    pub(super) fn request(self, base_url: &BaseUrl, token: &Token, version: ApiVersion) -> Request<Bytes> {
+        let json = HeaderValue::from_static("application/json");
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(format!("{base_url}{}", self.path))
+            .header(AUTHORIZATION, token.header())
+            .header(ACCEPT, &json)
+            .header(CACHE_CONTROL, "no-cache, no-store")
+            .header("intercom-version", version.as_str());
+        if !self.body.is_empty() {
+            request = request.header(CONTENT_TYPE, &json);
+        }
+        request.body(self.body).expect("a checked origin, an encoded path and constant header names make a request")
+    }
+}
+
+/// A 2xx by `read`, anything else as a refusal.
+pub(super) fn answer<T>(
+    route: &'static str,
+    response: &Response<Bytes>,
+    read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+) -> Result<Reply<T>, Error> {
+    let (status, headers) = (response.status(), response.headers());
+    let rate = Rate::read(headers);
+    if !status.is_success() {
+        let Envelope { code, message, request_id: in_body } = Envelope::read(response.body());
+        let request_id = in_body.or_else(|| request_id(headers));
+        let (status, retry_after_s) = (status.as_u16(), retry_after_s(headers));
+        return Err(Error::Refused { route, status, code, message, request_id, rate, retry_after_s });
+    }
+    match read(response.body()) {
+        Ok(value) => Ok(Reply { value, rate }),
+        Err(Unreadable(reason)) => {
+            let lost = Lost::Unreadable { status: status.as_u16(), reason, request_id: request_id(headers) };
+            Err(Error::Unknown { route, lost, rate })
+        }
+    }
+}

@@ -1,0 +1,159 @@
+use super::*;
+use crate::intercom::{Invalid, Lost, TransportError};
+
+const NOW_S: i64 = 1_522_849_873;
+
+fn refused(route: &'static str, status: u16, code: &str, message: &str) -> Error {
+    let (code, message) = (code.into(), message.into());
+    Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+}
+
+fn limited(reset_at_s: Option<i64>, retry_after_s: Option<u64>) -> Error {
+    let rate = reset_at_s.map(|reset_at_s| Rate { limit: 83, remaining: 0, reset_at_s });
+    let (code, message) = ("rate_limit_exceeded".into(), "Exceeded rate limit of 83 in 10_seconds".into());
+    Error::Refused { route: route::SUBMIT, status: 429, code, message, request_id: None, rate, retry_after_s }
+}
+
+#[test]
+fn the_scrolls_own_errors_are_told_by_code_or_by_old_text() {
+    use Disposition::{Ambiguous, CursorExpired, Later, NotFound, RunFault, ScrollExists};
+    for (status, code, message, expected) in [
+        (400, "scroll_exists", "", ScrollExists),
+        (400, "", "scroll already exists for this app", ScrollExists),
+        (400, "client_error", "Scroll already exists for this workspace", ScrollExists),
+        (409, "scroll_exists", "", ScrollExists),
+        (404, "not_found", "scroll parameter not found", CursorExpired),
+        (404, "not_found", "", CursorExpired),
+        (404, "", "scroll parameter not found", CursorExpired),
+        (400, "bad_request", "scroll parameter not found", CursorExpired),
+        (404, "", "", NotFound),
+        (404, "app_not_found", "", NotFound),
+        (400, "bad_request", "page limit reached, please use scroll API", RunFault),
+        (422, "parameter_invalid", "", RunFault),
+        (409, "conflict", "", Later),
+        (
+            500,
+            "server_error",
+            "Request failed due to an internal network error. Please restart the scroll operation.",
+            Ambiguous,
+        ),
+        (500, "scroll_exists", "scroll already exists for this app", Ambiguous),
+    ] {
+        assert_eq!(
+            disposition(&refused(route::PAGE, status, code, message), NOW_S),
+            expected,
+            "{status} {code} {message}"
+        );
+    }
+}
+
+#[test]
+fn a_submission_is_refused_for_its_items_or_for_the_run() {
+    use Disposition::{Ambiguous, ItemRejected, Later, NotFound, RunFault};
+    for (status, code, expected) in [
+        (400, "bad_request", ItemRejected),
+        (400, "parameter_invalid", ItemRejected),
+        (422, "unprocessable_entity", ItemRejected),
+        (422, "type_mismatch", ItemRejected),
+        (409, "unique_user_constraint", ItemRejected),
+        (413, "", ItemRejected),
+        (409, "resource_conflict", Later),
+        (409, "", Later),
+        (423, "", Later),
+        (400, "", RunFault),
+        (400, "intercom_version_invalid", RunFault),
+        (400, "custom_data_limit_reached", RunFault),
+        (401, "token_unauthorized", RunFault),
+        (402, "api_plan_restricted", RunFault),
+        (403, "forbidden", RunFault),
+        (405, "", RunFault),
+        (406, "media_type_not_acceptable", RunFault),
+        (415, "", RunFault),
+        (418, "", RunFault),
+        (301, "", RunFault),
+        (304, "", RunFault),
+        (404, "not_found", NotFound),
+        (410, "contact_merged", NotFound),
+        (408, "request_timeout", Ambiguous),
+        (500, "parameter_invalid", Ambiguous),
+        (502, "", Ambiguous),
+        (503, "", Ambiguous),
+        (504, "", Ambiguous),
+        (599, "rate_limit_exceeded", Ambiguous),
+    ] {
+        assert_eq!(disposition(&refused(route::SUBMIT, status, code, ""), NOW_S), expected, "{status} {code}");
+    }
+}
+
+#[test]
+fn only_calls_that_carry_items_can_have_one_rejected() {
+    for (route, expected) in [
+        (route::SUBMIT, Disposition::ItemRejected),
+        (route::USER, Disposition::ItemRejected),
+        (route::PAGE, Disposition::RunFault),
+        (route::JOB, Disposition::RunFault),
+        (route::JOB_ERRORS, Disposition::RunFault),
+        (route::COUNT_USERS, Disposition::RunFault),
+        (route::WORKSPACE, Disposition::RunFault),
+    ] {
+        assert_eq!(disposition(&refused(route, 400, "bad_request", ""), NOW_S), expected, "{route}");
+    }
+}
+
+#[test]
+fn the_rate_limit_is_told_by_status_code_or_text() {
+    let limited = Disposition::Limited { wait_s: None };
+    for (status, code, message) in [
+        (429, "", ""),
+        (403, "rate_limit_exceeded", ""),
+        (400, "too_many_requests", ""),
+        (400, "retry_after", ""),
+        (400, "", "Exceeded rate limit of 83 in 10_seconds"),
+    ] {
+        for route in [route::PAGE, route::SUBMIT, route::JOB] {
+            assert_eq!(disposition(&refused(route, status, code, message), NOW_S), limited, "{route} {status} {code}");
+        }
+    }
+}
+
+#[test]
+fn the_wait_is_retry_after_else_the_rest_of_the_window_else_unsaid() {
+    for (reset_at_s, retry_after_s, wait_s) in [
+        (Some(NOW_S + 7), Some(3), Some(3)),
+        (Some(NOW_S + 7), None, Some(7)),
+        (None, Some(0), Some(1)),
+        (None, Some(u64::MAX), Some(RETRY_AFTER_MAX_S)),
+        (Some(NOW_S), None, None),
+        (Some(NOW_S - 300), None, None),
+        (Some(NOW_S + 300), None, None),
+        (Some(i64::MAX), None, None),
+        (None, None, None),
+    ] {
+        let error = limited(reset_at_s, retry_after_s);
+        assert_eq!(disposition(&error, NOW_S), Disposition::Limited { wait_s }, "{reset_at_s:?} {retry_after_s:?}");
+    }
+    assert_eq!(disposition(&limited(Some(i64::MAX), None), i64::MIN), Disposition::Limited { wait_s: None });
+}
+
+#[test]
+fn without_an_answer_it_matters_whether_the_request_left() {
+    let source = || "reset".into();
+    let route = route::SUBMIT;
+    let not_sent = Error::NotSent { route, source: TransportError::NotSent { source: source() } };
+    let lost = Lost::Connection(TransportError::Unknown { source: source() });
+    let unreadable = Lost::Unreadable { status: 200, reason: "its body is empty", request_id: None };
+    assert_eq!(disposition(&not_sent, NOW_S), Disposition::NotSent);
+    assert_eq!(disposition(&Error::Unknown { route, lost, rate: None }, NOW_S), Disposition::Ambiguous);
+    assert_eq!(disposition(&Error::Unknown { route, lost: unreadable, rate: None }, NOW_S), Disposition::Ambiguous);
+    assert_eq!(disposition(&Error::Invalid { route, reason: Invalid::NoPatches }, NOW_S), Disposition::RunFault);
+}
+
+#[test]
+fn a_failed_item_may_pass_later_or_never() {
+    let item = |code: &str, message: &str| ItemError { user: None, code: code.into(), message: message.into() };
+    assert!(item_may_be_sent_again(&item("unknown", "Exceeded rate limit of 83 in 10_seconds")));
+    assert!(item_may_be_sent_again(&item("rate_limit_exceeded", "")));
+    assert!(item_may_be_sent_again(&item("server_error", "")));
+    assert!(!item_may_be_sent_again(&item("invalid", "email invalid")));
+    assert!(!item_may_be_sent_again(&item("not_found", "User Not Found")));
+}

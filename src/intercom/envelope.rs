@@ -1,0 +1,92 @@
+//! The body of a refusal, in the form that all of Intercom's versions share:
+//! `{"type":"error.list","request_id":"…","errors":[{"code":"…","message":"…"}]}`.
+
+use serde_json::Value;
+
+use super::mask::{mask, mask_to};
+use super::reply::clean_request_id;
+
+/// Characters of a code that are kept; the longest documented one has 27.
+const CODE_CHARS_MAX: usize = 64;
+
+/// What a refusal's body says. Empty where it says nothing: load balancers answer with HTML or without a body.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) code: Box<str>,
+    pub(super) message: Box<str>,
+    pub(super) request_id: Option<Box<str>>,
+}
+
+impl Envelope {
+    /// Reads any bytes at all.
+    pub(super) fn read(body: &[u8]) -> Self {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+            return Self::default();
+        };
+        let first = match body.get("errors") {
+            Some(errors) => errors.get(0).unwrap_or(&Value::Null),
+            None => &body,
+        };
+        let request_id = body.get("request_id").and_then(Value::as_str);
+        Self {
+            code: code(first).into(),
+            message: message(first).into(),
+            request_id: request_id.and_then(clean_request_id),
+        }
+    }
+}
+
+/// The code of an error object; older errors call it `type`.
+pub(super) fn code(error: &Value) -> String {
+    let code = ["code", "type"].iter().find_map(|key| error.get(key)?.as_str().filter(|code| !code.is_empty()));
+    mask_to(code.unwrap_or_default(), CODE_CHARS_MAX)
+}
+
+/// The masked message of an error object.
+pub(super) fn message(error: &Value) -> String {
+    mask(error.get("message").and_then(Value::as_str).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> (String, String, Option<String>) {
+        let Envelope { code, message, request_id } = Envelope::read(body.as_bytes());
+        (code.into(), message.into(), request_id.map(Into::into))
+    }
+
+    #[test]
+    fn code_message_and_request_id_are_read() {
+        let body = r#"{"type":"error.list","request_id":"002je5a3asm5btar2flg","errors":[{"code":"scroll_exists","message":"scroll already exists for this workspace"}]}"#;
+        let (code, message, id) = read(body);
+        assert_eq!((code.as_str(), id.as_deref()), ("scroll_exists", Some("002je5a3asm5btar2flg")));
+        assert_eq!(message, "scroll already exists for this workspace");
+    }
+
+    #[test]
+    fn older_errors_have_a_type_and_no_request_id() {
+        let (code, _, id) = read(r#"{"errors":[{"code":null,"type":"not_found","message":7}],"request_id":5}"#);
+        assert_eq!((code.as_str(), id), ("not_found", None));
+    }
+
+    #[test]
+    fn what_is_not_of_that_form_says_nothing_and_harms_nothing() {
+        let deep = "[".repeat(100_000);
+        for body in [
+            "",
+            "<html>503</html>",
+            "{\"errors\":[{\"code\":",
+            "null",
+            "7",
+            "[]",
+            "{\"errors\":{}}",
+            "{\"type\":\"error.list\",\"errors\":[]}",
+            "1e999",
+            &deep,
+        ] {
+            assert_eq!(read(body), (String::new(), String::new(), None), "{body:.20}");
+        }
+        assert_eq!(Envelope::read(b"\xff\xfe{\"code\":\"x\"}"), Envelope::default());
+    }
+}

@@ -1,0 +1,157 @@
+//! The client of Intercom's API: one method per call that the steps make, one function that sends.
+//!
+//! Nothing is repeated in here. An [`Error`] says whether the request was sent and what came back, [`disposition()`] says
+//! what may be done about it, and the caller, which knows its claims and its budget, does it.
+//!
+//! # Layout
+//!
+//! * `transport` the seam to the network; `base_url`, `token`, `version` what a request needs.
+//! * `call` what every request and answer share; `reply` headers; `envelope` the body of a refusal.
+//! * `v1` paths and bodies of the API 1.x, where users, scroll and bulk jobs are. Another generation is a module beside it
+//!   and a variant of [`ApiVersion`].
+//! * `error`, `disposition`, `advice` what went wrong, what may be done, what to tell a person.
+//! * `mask` texts from outside made fit for logs.
+
+mod advice;
+mod base_url;
+mod call;
+mod disposition;
+mod envelope;
+mod error;
+mod mask;
+mod page;
+mod reply;
+mod token;
+mod transport;
+mod v1;
+mod version;
+
+use std::time::Duration;
+
+use tower::ServiceExt;
+
+pub use self::advice::advice;
+pub use self::base_url::{BaseUrl, BaseUrlError};
+pub use self::disposition::{Disposition, disposition, item_may_be_sent_again};
+pub use self::error::{Error, Invalid, Lost, route};
+pub use self::mask::{MESSAGE_CHARS_MAX, mask};
+pub use self::page::Page;
+pub use self::reply::{Rate, Reply};
+pub use self::token::{Token, TokenError};
+pub use self::transport::{BODY_BYTES_MAX, SetupError, Transport, TransportError, over_https};
+pub use self::version::{ApiVersion, ApiVersionError};
+
+use self::call::{Call, Unreadable};
+use crate::job::{ItemError, Job, JobId};
+use crate::patch::Patch;
+use crate::user::{User, UserId};
+
+/// How long an answer is waited for, connecting included; a page has a time-out of its own, which ends with its claim.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// One page of a job's error feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorFeed {
+    /// The items that failed.
+    pub items: Vec<ItemError>,
+    /// Whether a next page follows. Never after an empty one, so that reading on comes to an end.
+    pub more: bool,
+}
+
+/// The workspace that a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// Intercom's short code of it: letters, digits, `_` and `-`.
+    pub app_id: String,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// A workspace's API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Intercom {
+    transport: Transport,
+    base_url: BaseUrl,
+    token: Token,
+    version: ApiVersion,
+}
+
+impl Intercom {
+    /// A client; nothing is sent yet.
+    pub fn new(transport: Transport, base_url: BaseUrl, token: Token, version: ApiVersion) -> Self {
+        Self { transport, base_url, token, version }
+    }
+
+    /// The next page of the scroll, or with no cursor a new scroll's first. A page once sent is never sent again.
+    pub async fn page(&self, cursor: Option<&str>, timeout: Duration) -> Result<Reply<Page>, Error> {
+        self.request(v1::get_page(cursor)?, timeout, v1::page).await
+    }
+
+    /// One user, or `None` where Intercom says that there is none with this id.
+    pub async fn user(&self, id: &UserId) -> Result<Reply<Option<User>>, Error> {
+        let read = |body: &[u8]| v1::user(body).map(Some);
+        match self.request(v1::get_user(id), CALL_TIMEOUT, read).await {
+            Err(error) if error.status() == Some(404) && is_not_found(error.code()) => {
+                Ok(Reply { value: None, rate: error.rate() })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Submits the patches as a new bulk job. They are checked first; what cannot be sent is [`Error::Invalid`].
+    pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Job>, Error> {
+        self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::job).await
+    }
+
+    /// A bulk job's state.
+    pub async fn job(&self, id: &JobId) -> Result<Reply<Job>, Error> {
+        let read = |body: &[u8]| match v1::job(body) {
+            Ok(job) if job.id != *id => Err(Unreadable("it is another job's")),
+            job => job,
+        };
+        self.request(v1::get_job(id), CALL_TIMEOUT, read).await
+    }
+
+    /// One page of a bulk job's error feed, counted from 1.
+    pub async fn job_errors(&self, id: &JobId, page: u32) -> Result<Reply<ErrorFeed>, Error> {
+        self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await
+    }
+
+    /// How many users the workspace has, by Intercom's own count.
+    pub async fn count_users(&self) -> Result<Reply<u64>, Error> {
+        self.request(v1::get_counts(), CALL_TIMEOUT, v1::count_users).await
+    }
+
+    /// Which workspace the token belongs to.
+    pub async fn workspace(&self) -> Result<Reply<Workspace>, Error> {
+        self.request(v1::get_workspace(), CALL_TIMEOUT, v1::workspace).await
+    }
+
+    /// Sends one request, once, and reads its answer. A time-out is ambiguous: the request may have been on its way.
+    async fn request<T>(
+        &self,
+        call: Call,
+        timeout: Duration,
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    ) -> Result<Reply<T>, Error> {
+        let route = call.route;
+        let request = call.request(&self.base_url, &self.token, self.version);
+        let lost = match tokio::time::timeout(timeout, self.transport.clone().oneshot(request)).await {
+            Ok(Ok(response)) => return call::answer(route, &response, read),
+            Ok(Err(source @ TransportError::NotSent { .. })) => {
+                return Err(Error::NotSent { route, source });
+            }
+            Ok(Err(source)) => Lost::Connection(source),
+            Err(_) => Lost::TimedOut { after: timeout },
+        };
+        Err(Error::Unknown { route, lost, rate: None })
+    }
+}
+
+/// Both spellings that Intercom uses for a missing user; a 404 without them may mean that the API is not there.
+fn is_not_found(code: &str) -> bool {
+    matches!(code, "not_found" | "user_not_found")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What an answer's headers say: the rate window, how long to wait, and the request's id.
+
+use http::HeaderMap;
+
+use super::mask::mask_to;
+
+/// An answer's value and what its headers said of the rate limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply<T> {
+    /// What was asked for.
+    pub value: T,
+    /// The rate window, where the headers named it: Intercom leaves them out at times.
+    pub rate: Option<Rate>,
+}
+
+/// The rate window of an answer: 10 seconds long, aligned to the clock (Intercom's documentation on rate limiting).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Operations per window, at least 1.
+    pub limit: u32,
+    /// Operations left of it, at most `limit`.
+    pub remaining: u32,
+    /// When the window ends, in Unix seconds by Intercom's clock.
+    pub reset_at_s: i64,
+}
+
+/// The longest request id that is kept; Intercom's have 20 or 36 characters.
+const REQUEST_ID_CHARS_MAX: usize = 64;
+
+impl Rate {
+    /// Reads the three headers; `None` unless all three make sense.
+    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+        let limit: u32 = number(headers, "x-ratelimit-limit")?;
+        let remaining: u32 = number(headers, "x-ratelimit-remaining")?;
+        let reset_at_s: i64 = number(headers, "x-ratelimit-reset")?;
+        let plausible = limit > 0 && reset_at_s > 0;
+        plausible.then_some(Self { limit, remaining: remaining.min(limit), reset_at_s })
+    }
+}
+
+/// `Retry-After` in seconds. Its other form, a date, would need two clocks to agree and is ignored.
+pub(super) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
+    number(headers, "retry-after")
+}
+
+/// `X-Request-Id`, which Intercom's support asks for.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    clean_request_id(text(headers, "x-request-id")?)
+}
+
+/// A request id fit for a log line.
+pub(super) fn clean_request_id(id: &str) -> Option<Box<str>> {
+    let id = mask_to(id, REQUEST_ID_CHARS_MAX);
+    (!id.is_empty()).then(|| id.into())
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
+    text(headers, name)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn rate(limit: &'static str, remaining: &'static str, reset: &'static str) -> Option<Rate> {
+        let [l, r, t] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+        Rate::read(&headers(&[(l, limit), (r, remaining), (t, reset)]))
+    }
+
+    #[test]
+    fn a_rate_is_read_whole_or_not_at_all() {
+        let real = Rate { limit: 83, remaining: 0, reset_at_s: 1_522_849_880 };
+        assert_eq!(rate("83", "0", "1522849880"), Some(real));
+        assert_eq!(rate("83", "99", "1522849880"), Some(Rate { remaining: 83, ..real }));
+        for (limit, remaining, reset) in [
+            ("0", "0", "1522849880"),
+            ("-1", "0", "1522849880"),
+            ("83", "-1", "1522849880"),
+            ("83", "0", "soon"),
+            ("83", "0", "-5"),
+            ("83", "0", ""),
+            ("8.3", "0", "1522849880"),
+            ("99999999999", "0", "1522849880"),
+        ] {
+            assert_eq!(rate(limit, remaining, reset), None, "{limit} {remaining} {reset}");
+        }
+        assert_eq!(Rate::read(&headers(&[("x-ratelimit-limit", "83")])), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_and_a_date_is_ignored() {
+        for (value, seconds) in
+            [("7", Some(7)), ("0", Some(0)), ("-1", None), ("1.5", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+        {
+            assert_eq!(retry_after_s(&headers(&[("retry-after", value)])), seconds, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_bounded() {
+        assert_eq!(clean_request_id("b2i3mhcboc6pcbe33q80").as_deref(), Some("b2i3mhcboc6pcbe33q80"));
+        assert_eq!(clean_request_id(&"x".repeat(999)).map(|id| id.len()), Some(REQUEST_ID_CHARS_MAX));
+        assert_eq!(clean_request_id(" "), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The client against a transport that is a closure; real sockets are in `transport/tests.rs`.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::patch::{Change, Target};
+
+mod disclosure;
+
+const TOKEN: &str = "dG9rOnMzY3JldA";
+
+fn client(transport: Transport) -> Intercom {
+    Intercom::new(transport, BaseUrl::default(), Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4)
+}
+
+/// A client whose every call is answered so, and the requests that it made.
+fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> (Intercom, Arc<Mutex<Vec<Request<Bytes>>>>) {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    let response = response.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
+    let transport = tower::service_fn(move |request| {
+        seen.lock().unwrap().push(request);
+        std::future::ready(Ok(response.clone()))
+    });
+    (client(Transport::new(transport)), requests)
+}
+
+fn user_id() -> UserId {
+    UserId::new("5714dd359a3fd47136000001").unwrap()
+}
+
+fn patch() -> Patch {
+    let change = Change { target: Target::Attribute("has avatar".into()), new: json!(false), replaced: None };
+    Patch { user: user_id(), changes: vec![change] }
+}
+
+#[tokio::test]
+async fn every_request_carries_the_same_headers() {
+    let (intercom, requests) = answering(500, &[], "");
+    let job = JobId::new("job_1").unwrap();
+    let _ = intercom.page(Some("25b649f7"), CALL_TIMEOUT).await;
+    let _ = (intercom.user(&user_id()).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
+    let _ = (intercom.job_errors(&job, 2).await, intercom.count_users().await, intercom.workspace().await);
+    let requests = requests.lock().unwrap();
+    assert_eq!(requests.len(), 7, "each call is sent once, even after a 500");
+    for request in &*requests {
+        let headers = request.headers();
+        assert_eq!(headers["authorization"], format!("Bearer {TOKEN}"));
+        assert!(headers["authorization"].is_sensitive());
+        assert_eq!(headers["accept"], "application/json");
+        assert_eq!(headers["intercom-version"], "1.4");
+        assert_eq!(headers["cache-control"], "no-cache, no-store");
+        assert_eq!(request.uri().host(), Some("api.intercom.io"));
+    }
+}
+
+#[tokio::test]
+async fn a_submission_posts_json_and_gives_the_job() {
+    let (intercom, requests) =
+        answering(202, &[], r#"{"id":"job_v2_c5e0b20a_895d","created_at":1475494652,"state":"running"}"#);
+    let job = intercom.submit(&[patch()]).await.unwrap().value;
+    assert_eq!((job.id.as_str(), job.progress), ("job_v2_c5e0b20a_895d", crate::job::Progress::Open));
+    let requests = requests.lock().unwrap();
+    assert_eq!((requests[0].method().as_str(), requests[0].uri().path()), ("POST", "/bulk/users"));
+    assert_eq!(requests[0].headers()["content-type"], "application/json");
+    let body: Value = serde_json::from_slice(requests[0].body()).unwrap();
+    assert_eq!(body["items"][0]["data"]["custom_attributes"]["has avatar"], json!(false));
+}
+
+#[tokio::test]
+async fn what_is_invalid_is_not_sent() {
+    let (intercom, requests) = answering(202, &[], r#"{"id":"job_1"}"#);
+    let error = intercom.submit(&vec![patch(); 101]).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid { reason: Invalid::TooManyPatches { count: 101 }, .. }), "{error}");
+    assert!(requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_rate_comes_with_success_and_with_failure() {
+    let headers = [("x-ratelimit-limit", "83"), ("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "1522849880")];
+    let rate = Some(Rate { limit: 83, remaining: 5, reset_at_s: 1_522_849_880 });
+    let (intercom, _) = answering(200, &headers, r#"{"users":[]}"#);
+    assert_eq!(intercom.page(None, CALL_TIMEOUT).await.unwrap().rate, rate);
+    let (intercom, _) = answering(429, &headers, "");
+    assert_eq!(intercom.page(None, CALL_TIMEOUT).await.unwrap_err().rate(), rate);
+    let (intercom, _) = answering(200, &headers, "");
+    let error = intercom.page(None, CALL_TIMEOUT).await.unwrap_err();
+    assert!(matches!(error, Error::Unknown { .. }), "an empty 200 is no answer: {error}");
+    assert_eq!(error.rate(), rate);
+}
+
+#[tokio::test]
+async fn a_missing_user_is_none_but_a_missing_api_is_an_error() {
+    let missing = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
+    let (intercom, _) = answering(404, &[], missing);
+    assert_eq!(intercom.user(&user_id()).await.unwrap().value, None);
+    let (intercom, _) = answering(404, &[], "<html>Not Found</html>");
+    assert_eq!(intercom.user(&user_id()).await.unwrap_err().status(), Some(404));
+}
+
+#[tokio::test]
+async fn another_jobs_answer_is_not_this_jobs() {
+    let (intercom, _) = answering(200, &[], r#"{"id":"job_2","tasks":[{"state":"completed"}]}"#);
+    let error = intercom.job(&JobId::new("job_1").unwrap()).await.unwrap_err();
+    assert_eq!(disposition(&error, 0), Disposition::Ambiguous);
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_refusal() {
+    let (intercom, requests) = answering(302, &[("location", "https://evil.example/")], "");
+    let error = intercom.workspace().await.unwrap_err();
+    assert_eq!((error.status(), disposition(&error, 0)), (Some(302), Disposition::RunFault));
+    assert_eq!(requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn silence_is_unknown_after_the_time_out() {
+    let transport = tower::service_fn(|_| std::future::pending());
+    let error = client(Transport::new(transport)).page(None, Duration::from_millis(20)).await.unwrap_err();
+    assert!(matches!(error, Error::Unknown { lost: Lost::TimedOut { .. }, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let transport = over_https(Duration::from_secs(5)).unwrap();
+    let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4);
+    let error = intercom.page(None, Duration::from_millis(150)).await.unwrap_err();
+    assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{error}");
+}

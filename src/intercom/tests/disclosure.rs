@@ -1,0 +1,56 @@
+//! What must never be shown, whatever the answer.
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// An error as a log would show it, its sources included.
+fn shown(error: &Error) -> String {
+    let mut text = format!("{error:?} {error} {}", advice(error));
+    let mut source = error.source();
+    while let Some(error) = source {
+        let _ = write!(text, " {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn neither_the_token_nor_a_person_is_ever_shown() {
+    let echo = format!(r#"{{"errors":[{{"code":"bad_request","message":"ann@example.com"}}],"x":"{TOKEN}"}}"#);
+    let mut text = String::new();
+    for (status, body) in [(401, echo.as_str()), (400, &echo), (200, &echo), (200, "{\"users\":[\"ann@example.com")] {
+        let (intercom, requests) = answering(status, &[], body);
+        text += &shown(&intercom.page(Some("25b649f7"), CALL_TIMEOUT).await.unwrap_err());
+        let _ = write!(text, "{intercom:?} {:?}", requests.lock().unwrap());
+    }
+    for sent in [false, true] {
+        let failed = move |_| {
+            let source = "reset by peer".into();
+            let error = if sent { TransportError::Unknown { source } } else { TransportError::NotSent { source } };
+            std::future::ready(Err(error))
+        };
+        text += &shown(&client(Transport::new(tower::service_fn(failed))).workspace().await.unwrap_err());
+    }
+    assert!(!text.contains(TOKEN) && !text.contains("ann@"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn any_status_with_any_body_has_a_disposition(
+        status in 200_u16..600, body in prop::collection::vec(any::<u8>(), 0..300), retry_after in "\\PC{0,9}", now_s in any::<i64>(),
+    ) {
+        let response = Response::builder().status(status).header("retry-after", retry_after).body(Bytes::from(body));
+        let Ok(response) = response else { return Ok(()) };
+        for route in [route::PAGE, route::SUBMIT, route::USER] {
+            let Err(error) = call::answer(route, &response, v1::page) else { continue };
+            let disposition = disposition(&error, now_s);
+            prop_assert_eq!(disposition == Disposition::Ambiguous, matches!(status, 200..=299 | 408 | 500..));
+            prop_assert_eq!(matches!(disposition, Disposition::Limited { .. }), status == 429);
+            prop_assert!(!advice(&error).is_empty());
+        }
+    }
+}

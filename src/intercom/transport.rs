@@ -1,0 +1,121 @@
+//! The seam to the network: a request with its body goes in, a response with its body comes out.
+//!
+//! Behind it stands reqwest in production and an axum router or a closure in tests. The error has two variants because
+//! callers have two questions: may the request simply be sent again, or may Intercom have acted on it?
+//! Time-outs of a whole call are a layer above (so that a paused clock works); only connecting is timed here.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use tower::util::BoxCloneSyncService;
+
+use super::base_url::may_be_called;
+
+/// What the client sends requests through.
+pub type Transport = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>;
+
+/// The largest body that is read: 100 users at Intercom's limits (250 attributes of 255 characters) are about 8 MB.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long an idle connection is used again. Short, because a function's environment is frozen between invocations, and
+/// a request on a connection that died meanwhile ends as [`TransportError::Unknown`], which can cost a page.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Nothing reached Intercom: refused, no such host, no TLS, or no connection in time.
+    #[error("the request was not sent")]
+    NotSent {
+        /// What the transport said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The request may have left, so Intercom may have acted on it.
+    #[error("the request may have been sent, and there is no whole answer")]
+    Unknown {
+        /// What the transport said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+/// The HTTP client could not be made; in practice, the machine has no root certificates.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTPS client cannot be set up (are root certificates installed?)")]
+pub struct SetupError {
+    source: reqwest::Error,
+}
+
+/// A transport's own reasons.
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("only https, or http to this machine, is allowed")]
+    NotAllowed,
+    #[error("the body is larger than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// The real transport. It follows no redirect (the token would follow too), uses no proxy from the environment, and
+/// repeats nothing that may have been sent: whoever called decides that.
+pub fn over_https(connect_timeout: Duration) -> Result<Transport, SetupError> {
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("intercom-bulk/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(IDLE_MAX)
+        .build()
+        .map_err(|source| SetupError { source })?;
+    Ok(Transport::new(tower::service_fn(move |request| send(client.clone(), request))))
+}
+
+/// One request, one response; reqwest's errors sorted into the two kinds.
+async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    if !may_be_called(request.uri()) {
+        return Err(TransportError::NotSent { source: Reason::NotAllowed.into() });
+    }
+    let request = reqwest::Request::try_from(request).map_err(not_sent)?;
+    let mut response = client.execute(request).await.map_err(sort)?;
+    let body = match read(&mut response).await {
+        Ok(body) => body,
+        // The status of a refusal says enough without its text.
+        Err(_) if !response.status().is_success() => Bytes::new(),
+        Err(error) => return Err(error),
+    };
+    let mut whole = Response::new(body);
+    *whole.status_mut() = response.status();
+    *whole.headers_mut() = std::mem::take(response.headers_mut());
+    Ok(whole)
+}
+
+/// Reads the body and gives up where it grows too large, before holding it.
+async fn read(response: &mut reqwest::Response) -> Result<Bytes, TransportError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(unknown)? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(TransportError::Unknown { source: Reason::TooLarge.into() });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// An error before a connection stood is harmless; any other may have come after the request left.
+fn sort(error: reqwest::Error) -> TransportError {
+    if error.is_connect() || error.is_builder() { not_sent(error) } else { unknown(error) }
+}
+
+/// Without the URL: a cursor stands in it.
+fn not_sent(error: reqwest::Error) -> TransportError {
+    TransportError::NotSent { source: error.without_url().into() }
+}
+
+fn unknown(error: reqwest::Error) -> TransportError {
+    TransportError::Unknown { source: error.without_url().into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Bodies of 2xx answers, read with nothing taken for granted: a wrong type makes the answer unreadable, never a panic.
+//! The reasons are fixed texts, because a parser's own message may quote a user's data.
+
+use serde_json::Value;
+
+use super::super::call::Unreadable;
+use super::super::envelope::{code, message};
+use super::super::mask::mask_to;
+use super::super::{ErrorFeed, Page, Workspace};
+use super::CURSOR_BYTES_MAX;
+use crate::job::{ItemError, Job, JobId, Progress};
+use crate::user::{User, UserId};
+
+/// Characters of a workspace's name that are kept.
+const NAME_CHARS_MAX: usize = 100;
+
+/// The code of a failed item that has none.
+const NO_CODE: &str = "unknown";
+
+/// `{"users":[…],"scroll_param":"…"}`.
+pub(in crate::intercom) fn page(body: &[u8]) -> Result<Page, Unreadable> {
+    let mut body = object(body)?;
+    let cursor = match body.get("scroll_param") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(cursor)) if cursor.is_empty() => None,
+        Some(Value::String(cursor)) if cursor.len() <= CURSOR_BYTES_MAX => Some(cursor.clone()),
+        Some(_) => return Err(Unreadable("its cursor is not a short text")),
+    };
+    let Some(Value::Array(users)) = body.get_mut("users").map(Value::take) else {
+        return Err(Unreadable("it has no list of users"));
+    };
+    Ok(Page::new(users.into_iter().map(User::new), cursor))
+}
+
+/// A user object.
+pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, Unreadable> {
+    User::new(object(body)?).ok_or(Unreadable("the user has no usable id"))
+}
+
+/// `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
+pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, Unreadable> {
+    let body = object(body)?;
+    let id =
+        body.get("id").and_then(Value::as_str).and_then(JobId::new).ok_or(Unreadable("the job has no usable id"))?;
+    Ok(Job { id, created_at_s: body.get("created_at").and_then(Value::as_i64), progress: progress(&body) })
+}
+
+/// Read from the tasks: in the one recorded pair the task ended after 5 minutes and the job after 4 hours.
+fn progress(job: &Value) -> Progress {
+    let tasks = job.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let states: Vec<&str> = tasks.iter().map(state).collect();
+    if states.is_empty() || !states.iter().all(|state| *state == "completed" || failed(state)) {
+        return Progress::Open;
+    }
+    Progress::Ended { errors: failed(state(job)) || states.into_iter().any(failed) }
+}
+
+fn state(job_or_task: &Value) -> &str {
+    job_or_task.get("state").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn failed(state: &str) -> bool {
+    matches!(state, "completed_with_errors" | "failed")
+}
+
+/// `{"items":[{"data":{"id":"…"},"error":{"code":"…","message":"…"}}],"pages":{…}}`.
+pub(in crate::intercom) fn job_errors(body: &[u8]) -> Result<ErrorFeed, Unreadable> {
+    let body = object(body)?;
+    let items = body.get("items").and_then(Value::as_array).ok_or(Unreadable("it has no list of items"))?;
+    let items: Vec<ItemError> = items.iter().map(item).collect();
+    let more = !items.is_empty() && more(body.get("pages").unwrap_or(&Value::Null));
+    Ok(ErrorFeed { items, more })
+}
+
+fn item(item: &Value) -> ItemError {
+    let user = item.get("data").and_then(|data| data.get("id")).and_then(Value::as_str).and_then(UserId::new);
+    let error = item.get("error").unwrap_or(&Value::Null);
+    let code = Some(code(error)).filter(|code| !code.is_empty()).unwrap_or_else(|| NO_CODE.to_owned());
+    ItemError { user, code, message: message(error) }
+}
+
+/// Whether a list says that another page follows: a link, or in lists without one, the page numbers.
+fn more(pages: &Value) -> bool {
+    if let Some(next) = pages.get("next") {
+        return !next.is_null();
+    }
+    let number = |key| pages.get(key).and_then(Value::as_u64);
+    number("page").zip(number("total_pages")).is_some_and(|(page, pages)| page < pages)
+}
+
+/// `{"type":"count.hash","user":{"count":12239},…}`.
+pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, Unreadable> {
+    let body = object(body)?;
+    let count = body.get("user").and_then(|user| user.get("count"));
+    count.and_then(Value::as_u64).ok_or(Unreadable("it has no count of users"))
+}
+
+/// `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
+pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadable> {
+    let body = object(body)?;
+    let app = body.get("app").unwrap_or(&Value::Null);
+    let text = |key| app.get(key).and_then(Value::as_str);
+    // The id names a folder on the local machine, hence only plain characters.
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let app_id = text("id_code").filter(plain).ok_or(Unreadable("the workspace has no usable id"))?;
+    let name = text("name").map(|name| mask_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
+    Ok(Workspace { app_id: app_id.to_owned(), name })
+}
+
+/// The body as a JSON object.
+fn object(body: &[u8]) -> Result<Value, Unreadable> {
+    if body.is_empty() {
+        return Err(Unreadable("its body is empty"));
+    }
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Unreadable("its body is not a JSON object")),
+        Err(_) => Err(Unreadable("its body is not JSON, or is cut off")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

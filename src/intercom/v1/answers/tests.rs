@@ -1,0 +1,181 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn bytes(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+fn read_page(body: &Value) -> Result<Page, Unreadable> {
+    page(&bytes(body))
+}
+
+#[test]
+fn a_page_has_users_a_cursor_and_a_count_of_what_is_unreadable() {
+    let body = json!({"type": "user.list", "scroll_param": "25b649f7",
+        "users": [{"id": "a1", "email": "ann@example.com"}, {"email": "x"}, null, {"id": 7}, {"id": "b2"}]});
+    let page = read_page(&body).unwrap();
+    let ids: Vec<&str> = page.users.iter().map(|user| user.id().as_str()).collect();
+    assert_eq!((ids, page.unreadable, page.cursor.as_deref()), (vec!["a1", "b2"], 3, Some("25b649f7")));
+    assert_eq!(page.users[0].body()["email"], "ann@example.com");
+}
+
+#[test]
+fn the_last_page_is_empty_and_may_still_carry_the_cursor() {
+    for cursor in [json!("25b649f7"), json!(null), json!("")] {
+        let page = read_page(&json!({"users": [], "scroll_param": cursor})).unwrap();
+        assert!(page.is_end());
+        assert_eq!(page.cursor.as_deref(), cursor.as_str().filter(|text| !text.is_empty()));
+    }
+    assert!(read_page(&json!({"users": []})).unwrap().is_end());
+}
+
+#[test]
+fn an_answer_without_users_is_never_taken_for_the_end() {
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"users": null}),
+        json!({"users": {}}),
+        json!({"companies": [], "scroll_param": "x"}),
+        json!({"users": [], "scroll_param": 5}),
+        json!({"users": [], "scroll_param": "x".repeat(CURSOR_BYTES_MAX + 1)}),
+    ] {
+        assert!(read_page(&body).is_err(), "{body:.80}");
+    }
+    assert!(page(b"").is_err() && page(b"{\"users\":[").is_err());
+}
+
+#[test]
+fn a_jobs_progress_is_its_tasks() {
+    use Progress::{Ended, Open};
+    for (state, tasks, expected) in [
+        ("running", json!(null), Open),
+        ("completed", json!([]), Open),
+        ("running", json!([{"state": "pending"}]), Open),
+        ("running", json!([{"state": "completed"}, {"state": "running"}]), Open),
+        ("completed", json!([{"state": "of a new kind"}]), Open),
+        ("running", json!([{}, 7]), Open),
+        ("running", json!([{"state": "completed"}]), Ended { errors: false }),
+        ("completed_with_errors", json!([{"state": "completed"}]), Ended { errors: true }),
+        ("running", json!([{"state": "completed"}, {"state": "completed_with_errors"}]), Ended { errors: true }),
+        ("failed", json!([{"state": "failed"}]), Ended { errors: true }),
+    ] {
+        let body = json!({"id": "job_1", "created_at": 1_475_494_652, "state": state, "tasks": tasks});
+        let job = job(&bytes(&body)).unwrap();
+        assert_eq!((job.progress, job.created_at_s), (expected, Some(1_475_494_652)), "{body}");
+    }
+}
+
+#[test]
+fn a_job_needs_an_id_that_can_be_asked_for_again() {
+    for id in [json!(null), json!(7), json!(""), json!("../me"), json!("job 1")] {
+        assert!(job(&bytes(&json!({ "id": id }))).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn an_error_feed_is_read_by_id_and_its_texts_are_masked() {
+    let body = json!({"type": "job_item.list", "pages": {}, "items": [
+        {"data": {"id": "a1"}, "error": {"code": "invalid", "message": "email ann@example.com invalid"}},
+        {"data": {"user_id": "32", "email": "serenity.io"}, "error": {"type": "not_found"}},
+        {"data": {"id": "../x"}},
+        null,
+    ]});
+    let feed = job_errors(&bytes(&body)).unwrap();
+    let item = |user: Option<&str>, code: &str, message: &str| ItemError {
+        user: user.and_then(UserId::new),
+        code: code.into(),
+        message: message.into(),
+    };
+    let none = item(None, NO_CODE, "");
+    let expected =
+        [item(Some("a1"), "invalid", "email [e-mail] invalid"), item(None, "not_found", ""), none.clone(), none];
+    assert_eq!((feed.items, feed.more), (expected.to_vec(), false));
+}
+
+#[test]
+fn an_error_feed_ends() {
+    let item = json!({"error": {"code": "invalid"}});
+    for (items, pages, more) in [
+        (json!([item]), json!({"next": "https://api.intercom.io/jobs/x/error?page=2"}), true),
+        (json!([item]), json!({"next": {"page": 2}}), true),
+        (json!([item]), json!({"page": 1, "total_pages": 2}), true),
+        (json!([item]), json!({"page": 2, "total_pages": 2}), false),
+        (json!([item]), json!({"next": null, "page": 1, "total_pages": 2}), false),
+        (json!([item]), json!(null), false),
+        (json!([]), json!({"next": "https://api.intercom.io/jobs/x/error?page=2"}), false),
+    ] {
+        let feed = job_errors(&bytes(&json!({"items": items, "pages": pages}))).unwrap();
+        assert_eq!(feed.more, more, "{pages}");
+    }
+    assert!(job_errors(b"{}").is_err());
+}
+
+#[test]
+fn the_count_and_the_workspace_are_read() {
+    assert_eq!(count_users(br#"{"type":"count.hash","company":{"count":8},"user":{"count":12239}}"#), Ok(12239));
+    for body in [&br#"{"user":{"count":-1}}"#[..], br#"{"user":{"count":"9"}}"#, br#"{"user":null}"#] {
+        assert!(count_users(body).is_err());
+    }
+    let me = |app: Value| workspace(&bytes(&json!({"type": "admin", "email": "ann@example.com", "app": app})));
+    let name = Some("Acme".to_owned());
+    assert_eq!(me(json!({"id_code": "yf209ops", "name": "Acme"})), Ok(Workspace { app_id: "yf209ops".into(), name }));
+    assert_eq!(me(json!({"id_code": "yf209ops", "name": null})).unwrap().name, None);
+    for app in [json!(null), json!({}), json!({"id_code": "../etc"}), json!({"id_code": "x".repeat(65)})] {
+        assert!(me(app).is_err());
+    }
+}
+
+/// Every reader, on the same bytes.
+fn read_all(body: &[u8]) {
+    if let Ok(page) = page(body) {
+        assert!(page.cursor.is_none_or(|cursor| cursor.len() <= CURSOR_BYTES_MAX));
+    }
+    if let Ok(feed) = job_errors(body) {
+        assert!(feed.items.iter().all(|item| !item.code.is_empty() && item.message.chars().count() <= 300));
+    }
+    let _ = (user(body), job(body), count_users(body), workspace(body));
+}
+
+/// JSON of any shape, its keys often the ones that are looked for.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "(completed|failed|running|a1|job_1)".prop_map(Value::from),
+    ];
+    let key = "(users|id|scroll_param|tasks|state|items|data|error|code|message|pages|next|user|count|app|id_code)";
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(key, inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        read_all(&body);
+    }
+
+    #[test]
+    fn no_json_makes_a_reader_panic(body in any_json(), cut in any::<prop::sample::Index>()) {
+        let body = bytes(&body);
+        read_all(&body);
+        read_all(&body[..cut.index(body.len())]);
+    }
+}
+
+#[test]
+fn depth_and_huge_numbers_are_unreadable_not_fatal() {
+    let deep = format!("{{\"users\":[{}", "[".repeat(1_000_000));
+    for body in [deep.as_str(), "{\"users\":[{\"id\":\"a1\",\"n\":1e99999}]}", "{\"users\":[]}}", "{'users':[]}"] {
+        assert!(page(body.as_bytes()).is_err(), "{body:.40}");
+    }
+}

@@ -1,0 +1,59 @@
+//! One invocation of a step: its clock, its name, and when it must be done.
+
+use tokio::time::Instant;
+
+/// Wall time at the start of an invocation, and tokio's clock since: steps read time nowhere else, so that a test can
+/// hold both.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    wall_ms: i64,
+    since: Instant,
+}
+
+impl Clock {
+    /// A clock that shows `wall_ms` (Unix milliseconds) now and goes on with tokio's clock.
+    pub fn starting_at(wall_ms: i64) -> Self {
+        Self { wall_ms, since: Instant::now() }
+    }
+
+    /// Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        let elapsed_ms = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.wall_ms.saturating_add(elapsed_ms)
+    }
+
+    /// Unix seconds.
+    pub fn now_s(&self) -> i64 {
+        self.now_ms().div_euclid(1000)
+    }
+}
+
+/// What a step is told of the invocation it runs in.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The invocation's time.
+    pub clock: Clock,
+    /// Lambda's request id: the owner's name in every claim of this invocation.
+    pub request_id: String,
+    /// When Lambda ends the invocation, in Unix milliseconds.
+    pub deadline_ms: i64,
+}
+
+impl Invocation {
+    /// Milliseconds left before the deadline, none if it is past.
+    pub fn left_ms(&self) -> i64 {
+        (self.deadline_ms - self.clock.now_ms()).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_goes_on_with_tokio() {
+        let clock = Clock::starting_at(1_000_500);
+        tokio::time::advance(std::time::Duration::from_millis(2_600)).await;
+        assert_eq!((clock.now_ms(), clock.now_s()), (1_003_100, 1003));
+    }
+}

@@ -1,0 +1,96 @@
+//! The accounts of a run, from strongly read rows: its parts, and the jobs of its buckets.
+
+use std::collections::HashSet;
+
+use super::items::{self, run_pk};
+use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
+use crate::part::PartId;
+use crate::run::{Accounts, Cursor, Run};
+
+impl Ledger {
+    /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all.
+    pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
+        let mut accounts = Accounts::default();
+        accounts.totals.users = cursor.tally.users;
+        let jobs = self.count_jobs(run, &mut accounts).await?;
+        let expected: HashSet<String> = jobs
+            .iter()
+            .filter(|job| job.generation == cursor.generation)
+            .filter_map(|job| job.again.as_ref().map(PartId::to_string))
+            .collect();
+        self.count_parts(run, cursor, &expected, &mut accounts).await?;
+        accounts.totals.errors = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?.len() as u64;
+        Ok(accounts)
+    }
+
+    async fn count_jobs(&self, run: &Run, accounts: &mut Accounts) -> Result<Vec<JobRow>, LedgerError> {
+        let mut jobs = Vec::new();
+        for bucket in self.buckets_of(&run.run).await? {
+            jobs.extend(self.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run));
+        }
+        let totals = &mut accounts.totals;
+        for job in &jobs {
+            totals.jobs += 1;
+            totals.patches += job.users;
+            totals.unattributed += job.unattributed;
+            let end = match job.end {
+                None => {
+                    accounts.jobs_open += 1;
+                    continue;
+                }
+                Some(End::Completed) => "completed",
+                Some(End::CompletedWithErrors) => "completed_with_errors",
+                Some(End::Unknown) => {
+                    totals.unknown += job.users;
+                    "unknown"
+                }
+            };
+            *totals.jobs_by_end.entry(end.to_owned()).or_default() += 1;
+        }
+        Ok(jobs)
+    }
+
+    /// Counts the parts of the present generation against those that the cursor says were sent, and those that jobs
+    /// sent back. Parts of earlier generations matter only for what they may have lost: this one evaluated anew.
+    async fn count_parts(
+        &self,
+        run: &Run,
+        cursor: &Cursor,
+        expected: &HashSet<String>,
+        accounts: &mut Accounts,
+    ) -> Result<(), LedgerError> {
+        let mut ended_of_pages = 0;
+        let mut ended_again = 0;
+        for item in self.query(&run_pk(&run.run), "PART#", usize::MAX).await? {
+            let name = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+            let name = name.trim_start_matches("PART#").to_owned();
+            let row: PartRow = items::read(item, "PART")?;
+            // A claim that nobody took over hides a job as one that was taken over does.
+            let abandoned = row.end.is_none() && row.claim_owner.is_some();
+            accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
+            if row.generation != cursor.generation || row.end.is_none() {
+                continue;
+            }
+            if row.end == Some(PartEnd::Dropped) {
+                accounts.parts_dropped += 1;
+                accounts.totals.dropped += row.users;
+            }
+            if expected.contains(&name) {
+                ended_again += 1;
+            } else if let Some(page) = page_of(&name) {
+                // A part of a page that was never committed was not counted as sent: its page is a hole.
+                ended_of_pages += u64::from(!cursor.holes.contains(&page));
+            }
+        }
+        let sent = cursor.parts + expected.len() as u64;
+        accounts.parts_open = sent.saturating_sub(ended_of_pages + ended_again);
+        Ok(())
+    }
+}
+
+/// The page in a part's name, `0001#0000012#00`; none in the name of one that a job sent back.
+fn page_of(name: &str) -> Option<u32> {
+    let mut fields = name.split('#');
+    let (_, page, _) = (fields.next()?, fields.next()?, fields.next()?);
+    (page.len() == 7).then(|| page.parse().ok())?
+}

@@ -1,0 +1,201 @@
+//! The one active run: begun and ended in the transactions that change its state. Starts that come meanwhile wait.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use serde::{Deserialize, Serialize};
+
+use super::error::condition_failed;
+use super::items::{self, key, n, run_pk, s};
+use super::{Key, Ledger, LedgerError};
+use crate::run::{Cursor, LIST_PAGE, Run, RunId, Source, Start, State, Totals};
+
+
+/// The item `ACTIVE`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Active {
+    /// The run, if one is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Before this time (Unix milliseconds) nobody opens a scroll.
+    #[serde(default)]
+    pub free_at_ms: i64,
+}
+
+/// What became of the attempt to begin a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It is the active run now.
+    Begun,
+    /// A run of this name is there already: the schedule fired twice.
+    Known,
+    /// Another run is active.
+    Busy,
+}
+
+fn active_key() -> Key {
+    key("ACTIVE", "ACTIVE")
+}
+
+impl Ledger {
+    /// The active run.
+    pub async fn active(&self) -> Result<Active, LedgerError> {
+        Ok(self.get(&active_key()).await?.unwrap_or_default())
+    }
+
+    /// Begins a run: run, plan, cursor and `ACTIVE` in one transaction. A list of users is written first, where nobody
+    /// reads it unless the run begins.
+    pub async fn begin(
+        &self,
+        run: &Run,
+        plan: &serde_json::Value,
+        source: &Source,
+        cursor: &Cursor,
+    ) -> Result<Begin, LedgerError> {
+        let pk = run_pk(&run.run);
+        if let Source::Users(users) = source {
+            for (page, users) in users.chunks(LIST_PAGE).enumerate() {
+                self.put(&key(&pk, format!("USERS#{:07}", page + 1)), &Listed { users: users.to_vec() }).await?;
+            }
+        }
+        let plan = items::write(&key(&pk, "PLAN"), &StoredPlan { plan: plan.to_string() })?;
+        let new = Put::builder().table_name(&self.table).set_item(Some(items::write(&key(&pk, "RUN"), run)?));
+        let free = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(active_key().attributes()))
+            .update_expression("SET #run = :run")
+            .condition_expression("attribute_not_exists(#run)")
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":run", s(&run.run));
+        let writes = vec![
+            TransactWriteItem::builder().put(built(new.condition_expression("attribute_not_exists(pk)").build())?).build(),
+            TransactWriteItem::builder().update(built(free.build())?).build(),
+            self.plain_put(plan)?,
+            self.plain_put(items::write(&key(&pk, "CURSOR"), cursor)?)?,
+        ];
+        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            Ok(_) => Ok(Begin::Begun),
+            Err(e) if e.as_service_error().is_some_and(condition_failed) => {
+                Ok(if self.run(&run.run).await?.is_some() { Begin::Known } else { Begin::Busy })
+            }
+            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
+        }
+    }
+
+    /// Ends a run that is in state `from`, and releases `ACTIVE` until `free_at_ms`. Returns whether this call did it:
+    /// somebody else may have changed the state first.
+    pub async fn end(
+        &self,
+        run: &Run,
+        state: State,
+        reason: Option<&str>,
+        totals: Option<&Totals>,
+        now_ms: i64,
+        free_at_ms: i64,
+    ) -> Result<bool, LedgerError> {
+        debug_assert!(run.state.may_become(state) && state.ended());
+        let ended = Run {
+            state,
+            reason: reason.map(ToOwned::to_owned),
+            ended_ms: Some(now_ms),
+            totals: totals.cloned(),
+            ..run.clone()
+        };
+        self.change_run(run, &ended, Vec::new(), Some(free_at_ms)).await
+    }
+
+    /// Writes a run over what it was, with other writes, in one transaction; `false` where its state or generation had
+    /// changed meanwhile. `release` gives `ACTIVE` back, with the time from which a scroll may be opened.
+    pub(super) async fn change_run(
+        &self,
+        was: &Run,
+        now: &Run,
+        mut writes: Vec<TransactWriteItem>,
+        release: Option<i64>,
+    ) -> Result<bool, LedgerError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::write(&key(run_pk(&was.run), "RUN"), now)?))
+            .condition_expression("#state = :state AND generation = :generation")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", s(was.state))
+            .expression_attribute_values(":generation", n(was.generation));
+        writes.push(TransactWriteItem::builder().put(built(put.build())?).build());
+        if let Some(free_at_ms) = release {
+            let update = Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(active_key().attributes()))
+                .update_expression("REMOVE #run SET free_at_ms = :free")
+                .condition_expression("#run = :run")
+                .expression_attribute_names("#run", "run")
+                .expression_attribute_values(":run", s(&was.run))
+                .expression_attribute_values(":free", n(free_at_ms));
+            writes.push(TransactWriteItem::builder().update(built(update.build())?).build());
+        }
+        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(condition_failed) => Ok(false),
+            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
+        }
+    }
+
+    pub(super) fn plain_put(&self, item: items::Item) -> Result<TransactWriteItem, LedgerError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        Ok(TransactWriteItem::builder().put(built(put.build())?).build())
+    }
+
+    /// Lets a start wait; one that waits for the same plan already stays the one.
+    pub async fn enqueue(&self, start: &Start) -> Result<bool, LedgerError> {
+        let item = items::write(&key("STARTS", &start.plan), &Waiting { start: to_text(start) })?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        match request.condition_expression("attribute_not_exists(pk)").send().await {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(e) => Err(LedgerError::call("PutItem", e)),
+        }
+    }
+
+    /// The starts that wait, oldest first.
+    pub async fn waiting(&self) -> Result<Vec<Start>, LedgerError> {
+        let found = self.query("STARTS", "", usize::MAX).await?;
+        let mut starts = Vec::new();
+        for item in found {
+            let waiting: Waiting = items::read(item, "STARTS")?;
+            starts.extend(serde_json::from_str::<Start>(&waiting.start));
+        }
+        starts.sort_by_key(|start: &Start| start.scheduled_at_s);
+        Ok(starts)
+    }
+
+    /// Takes a start out of the queue.
+    pub async fn dequeue(&self, plan: &str) -> Result<(), LedgerError> {
+        let request = self.client.delete_item().table_name(&self.table);
+        let sent = request.set_key(Some(key("STARTS", plan).attributes())).send().await;
+        sent.map(|_| ()).map_err(|e| LedgerError::call("DeleteItem", e))
+    }
+}
+
+pub(super) fn built<T>(made: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, LedgerError> {
+    made.map_err(|e| LedgerError::Call {
+        operation: "TransactWriteItems",
+        code: "not built".to_owned(),
+        detail: e.to_string(),
+    })
+}
+
+fn to_text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    start: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredPlan {
+    pub(super) plan: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Listed {
+    pub(super) users: Vec<crate::user::UserId>,
+}

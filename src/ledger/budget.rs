@@ -1,0 +1,227 @@
+//! The budget: what the rate limit leaves in the current 10-second window, one conditional counter per window that all
+//! functions share.
+
+use super::items::{self, key, n};
+use super::{Ledger, LedgerError};
+use serde::{Deserialize, Serialize};
+
+/// The length of Intercom's rate windows, aligned to Unix time (documentation of the rate headers).
+pub const WINDOW_MS: i64 = 10_000;
+/// Operations in a window until a header says more: the limit of 2016 to 2018, 500 a minute.
+pub(super) const LIMIT_UNTIL_TOLD: u32 = 83;
+/// So long before a window's end a request may be counted in either.
+const EDGE_MS: i64 = 250;
+/// A window is spent: more than any limit.
+const SPENT: u32 = 1_000_000_000;
+
+/// Who asks. A share of each window is kept for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// A page: it must come within the scroll's minute.
+    Page,
+    /// Bulk items; `scroll_open` keeps pages their share.
+    Submit {
+        /// Whether a scroll is open.
+        scroll_open: bool,
+    },
+    /// A look at a job.
+    Check,
+}
+
+/// How much of Intercom's limit we may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Operations that Intercom allows in a window, as last told.
+    pub limit: u32,
+    /// `INTERCOM_QUOTA_PERCENT`.
+    pub percent: u32,
+}
+
+impl Quota {
+    /// Operations of a window that are ours.
+    pub fn cap(self) -> u32 {
+        (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
+    }
+
+    /// Operations of a window that this share may reach.
+    pub fn reach(self, share: Share) -> u32 {
+        let cap = self.cap();
+        // Small windows keep two operations for pages and two for jobs; large ones a part that both never fill.
+        let (pages, looks) = ((cap / 33).max(2), (cap / 80).max(2));
+        let kept = match share {
+            Share::Page => looks,
+            Share::Submit { scroll_open: true } => pages + looks,
+            Share::Submit { scroll_open: false } => looks,
+            Share::Check => 0,
+        };
+        cap.saturating_sub(kept).max(1)
+    }
+}
+
+/// An answer of the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// So many operations may be done now; the window's counter stands at `spent` with them.
+    Granted {
+        /// How many.
+        operations: u32,
+        /// What the window has spent.
+        spent: u32,
+    },
+    /// Fewer are left than the least asked for; ask again at this time (Unix milliseconds).
+    Wait(i64),
+}
+
+/// What a window's counter says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Operations spent, by us or, as far as headers told, by others.
+    #[serde(default)]
+    pub spent: u32,
+}
+
+/// When the window of a moment ends.
+pub fn window_end_ms(now_ms: i64) -> i64 {
+    (now_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
+}
+
+fn window_key(end_ms: i64) -> super::Key {
+    key("BUDGET", format!("WINDOW#{end_ms}"))
+}
+
+impl Ledger {
+    /// Takes between `least` and `most` operations of the current window.
+    pub async fn take(&self, quota: Quota, share: Share, least: u32, most: u32, now_ms: i64) -> Result<Grant, LedgerError> {
+        let reach = quota.reach(share);
+        let end_ms = window_end_ms(now_ms);
+        if end_ms - now_ms <= EDGE_MS {
+            // At the edge the request may be counted in the next window: a single one is charged there too, more wait.
+            if most > 1 {
+                return Ok(Grant::Wait(end_ms));
+            }
+            let next = self.take_of(end_ms + WINDOW_MS, reach, 1, 1).await?;
+            if next.is_none() {
+                return Ok(Grant::Wait(end_ms + WINDOW_MS));
+            }
+        }
+        let least = least.min(reach).max(1);
+        let granted = self.take_of(end_ms, reach, least, most.max(least)).await?;
+        Ok(granted.map_or(Grant::Wait(end_ms), |(operations, spent)| Grant::Granted { operations, spent }))
+    }
+
+    async fn take_of(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<(u32, u32)>, LedgerError> {
+        let mut wanted = most.min(reach);
+        // Others take meanwhile; each refusal tells what is left, so that a few tries are enough.
+        for _ in 0..5 {
+            if let Some(spent) = self.spend(end_ms, wanted, reach - wanted).await? {
+                return Ok(Some((wanted, spent)));
+            }
+            let left = reach.saturating_sub(self.window(end_ms).await?.spent);
+            if left < least {
+                return Ok(None);
+            }
+            wanted = left.min(most);
+        }
+        Ok(None)
+    }
+
+    async fn spend(&self, end_ms: i64, operations: u32, spent_max: u32) -> Result<Option<u32>, LedgerError> {
+        /// A window's counter is of no use an hour later; DynamoDB removes it some time after.
+        const KEPT_S: i64 = 3600;
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(window_key(end_ms).attributes()))
+            .update_expression("SET expires_at = :expires ADD spent :operations")
+            .condition_expression("attribute_not_exists(spent) OR spent <= :most")
+            .expression_attribute_values(":operations", n(operations))
+            .expression_attribute_values(":most", n(spent_max))
+            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
+            .send()
+            .await;
+        match sent {
+            Ok(done) => {
+                let spent = done.attributes.and_then(|found| found.get("spent")?.as_n().ok()?.parse().ok());
+                Ok(Some(spent.unwrap_or(operations)))
+            }
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// The counter of the window that ends then.
+    pub async fn window(&self, end_ms: i64) -> Result<Budget, LedgerError> {
+        Ok(self.get(&window_key(end_ms)).await?.unwrap_or_default())
+    }
+
+    /// Marks the windows up to `until_ms` as spent: Intercom answered 429.
+    pub async fn spent(&self, now_ms: i64, until_ms: i64) -> Result<(), LedgerError> {
+        let mut end_ms = window_end_ms(now_ms);
+        // A hostile header may name a far time; a minute of windows bounds the writes.
+        for _ in 0..6 {
+            self.raise(end_ms, SPENT).await?;
+            if end_ms >= until_ms {
+                break;
+            }
+            end_ms += WINDOW_MS;
+        }
+        Ok(())
+    }
+
+    /// Raises what a window has spent to what a header tells; it never lowers it.
+    pub async fn raise(&self, end_ms: i64, spent: u32) -> Result<(), LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(window_key(end_ms).attributes()))
+            .update_expression("SET spent = :spent, expires_at = :expires")
+            .condition_expression("attribute_not_exists(spent) OR spent < :spent")
+            .expression_attribute_values(":spent", n(spent))
+            .expression_attribute_values(":expires", n(end_ms / 1000 + 3600))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// The limit that Intercom last told, and the share of it that is ours.
+    pub async fn quota(&self, percent: u32) -> Result<Quota, LedgerError> {
+        let told: Option<Told> = self.get(&key("BUDGET", "LIMIT")).await?;
+        Ok(Quota { limit: told.map_or(LIMIT_UNTIL_TOLD, |told| told.limit.max(1)), percent })
+    }
+
+    /// Stores the limit that a header told.
+    pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
+        let item = items::write(&key("BUDGET", "LIMIT"), &Told { limit })?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Told {
+    limit: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_leave_room_for_the_others() {
+        let small = Quota { limit: 83, percent: 100 };
+        assert_eq!((small.cap(), small.reach(Share::Submit { scroll_open: true })), (83, 79));
+        let large = Quota { limit: 1667, percent: 100 };
+        let used = large.reach(Share::Submit { scroll_open: true });
+        assert!(f64::from(used) >= 0.95 * 1667.0, "{used}");
+        let tiny = Quota { limit: 1, percent: 1 };
+        assert_eq!(tiny.reach(Share::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
+    }
+
+    #[test]
+    fn windows_are_aligned() {
+        assert_eq!((window_end_ms(0), window_end_ms(9_999), window_end_ms(10_000)), (10_000, 10_000, 20_000));
+    }
+}

@@ -1,0 +1,64 @@
+//! The users of a job with new and replaced values, compressed, in an item of their own: what check needs to send
+//! refused items again, and what an undo will read.
+
+use std::io::{Read, Write};
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use serde::{Deserialize, Serialize};
+
+use super::items::{key, run_pk};
+use super::{Ledger, LedgerError};
+use crate::part::PartId;
+use crate::patch::Patch;
+use crate::run::RunId;
+
+/// A DynamoDB item holds 400 KB; what is written is far below, and what is read is bounded by this.
+const INFLATED_MAX: u64 = 16 << 20;
+
+/// The patches of a job by the part that brought them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The parts.
+    pub parts: Vec<ChangesOfPart>,
+}
+
+/// The patches that one part brought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangesOfPart {
+    /// The part.
+    pub part: PartId,
+    /// Its patches.
+    pub patches: Vec<Patch>,
+}
+
+impl Ledger {
+    /// Writes a job's changes, before the job is made.
+    pub async fn put_changes(&self, run: &RunId, sk: &str, changes: &Changes) -> Result<(), LedgerError> {
+        let compressed = |source| LedgerError::Compressed { key: sk.to_owned(), source };
+        let json = serde_json::to_vec(changes).map_err(|e| compressed(e.into()))?;
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&json).map_err(compressed)?;
+        let bytes = encoder.finish().map_err(compressed)?;
+        let mut item = key(run_pk(run), sk).attributes();
+        item.insert("z".to_owned(), AttributeValue::B(Blob::new(bytes)));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+    }
+
+    /// A job's changes.
+    pub async fn changes(&self, run: &RunId, sk: &str) -> Result<Changes, LedgerError> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let sent = request.set_key(Some(key(run_pk(run), sk).attributes())).send().await;
+        let item = sent.map_err(|e| LedgerError::call("GetItem", e))?.item.unwrap_or_default();
+        let blob = item.get("z").and_then(|value| value.as_b().ok());
+        let blob = blob.ok_or_else(|| LedgerError::Missing { what: "changes", key: sk.to_owned() })?;
+        let mut json = Vec::new();
+        let compressed = |source| LedgerError::Compressed { key: sk.to_owned(), source };
+        ZlibDecoder::new(blob.as_ref()).take(INFLATED_MAX).read_to_end(&mut json).map_err(compressed)?;
+        serde_json::from_slice(&json).map_err(|e| compressed(e.into()))
+    }
+}

@@ -1,0 +1,179 @@
+//! The cursor's claim and commit: the two conditional writes of a turn.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
+
+use super::active::built;
+use super::items::{self, key, n, run_pk, s};
+use super::{Ledger, LedgerError};
+use crate::run::{Claim, Cursor, Run, RunId, State};
+
+/// What a claim found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claimed {
+    /// The turn is ours; the cursor as it was, with the expired claim of somebody who died, if so.
+    Ours(Box<Cursor>),
+    /// It is not ours to turn; the cursor as it is.
+    Not(Box<Cursor>),
+    /// There is no such run.
+    Unknown,
+}
+
+/// What else a commit changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commit {
+    /// The cursor alone.
+    Turn,
+    /// The run's state, too; ends release `ACTIVE`.
+    State(State, Option<String>),
+    /// The run's generation, and with it what submit accepts.
+    Generation,
+}
+
+impl Ledger {
+    /// Claims a turn: one conditional write that is the read as well.
+    pub async fn claim(&self, run: &RunId, turn: u64, claim: &Claim, now_ms: i64) -> Result<Claimed, LedgerError> {
+        let value: AttributeValue = serde_dynamo::to_attribute_value(claim)
+            .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(run_pk(run), "CURSOR").attributes()))
+            .update_expression("SET claim = :claim")
+            .condition_expression(
+                "turn = :turn AND not_before_ms <= :now \
+                 AND (attribute_not_exists(claim) OR claim.until_ms < :now OR claim.#owner = :owner)",
+            )
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":claim", value)
+            .expression_attribute_values(":turn", n(turn))
+            .expression_attribute_values(":now", n(now_ms))
+            .expression_attribute_values(":owner", s(&claim.owner))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await;
+        match sent {
+            Ok(done) => {
+                let mut cursor: Cursor = items::read(done.attributes.unwrap_or_default(), "CURSOR")?;
+                // Our own claim there means that our first answer was lost, not that somebody died.
+                cursor.claim = cursor.claim.filter(|before| before.owner != claim.owner);
+                Ok(Claimed::Ours(Box::new(cursor)))
+            }
+            Err(e) => match e.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    let there = self.cursor(run).await?;
+                    Ok(there.map_or(Claimed::Unknown, |cursor| Claimed::Not(Box::new(cursor))))
+                }
+                _ => Err(LedgerError::call("UpdateItem", e)),
+            },
+        }
+    }
+
+    /// The cursor of a run.
+    pub async fn cursor(&self, run: &RunId) -> Result<Option<Cursor>, LedgerError> {
+        self.get(&key(run_pk(run), "CURSOR")).await
+    }
+
+    /// Commits a turn: `next` becomes the cursor, one turn on and unclaimed, if the turn is still `owner`'s. `false`
+    /// means that it was not, or that the run's state changed meanwhile; nothing is written then.
+    pub async fn commit(
+        &self,
+        run: &Run,
+        mut next: Cursor,
+        owner: &str,
+        commit: &Commit,
+        now_ms: i64,
+    ) -> Result<Option<Cursor>, LedgerError> {
+        let turn = next.turn;
+        let free_at_ms = next.scroll_free_at_ms();
+        next.turn += 1;
+        next.claim = None;
+        next.nudges = 0;
+        next.committed_by = Some(owner.to_owned());
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
+            .condition_expression("turn = :turn AND claim.#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":turn", n(turn))
+            .expression_attribute_values(":owner", s(owner));
+        let put = built(put.build())?;
+        let done = match commit {
+            Commit::Turn => self.put_cursor(put).await?,
+            Commit::State(state, reason) => {
+                let ended_ms = state.ended().then_some(now_ms);
+                let release = state.ended().then_some(free_at_ms);
+                let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };
+                self.change_run(run, &changed, vec![TransactWriteItem::builder().put(put).build()], release).await?
+            }
+            Commit::Generation => {
+                let changed = Run { generation: next.generation, state: State::Running, reason: None, ..run.clone() };
+                self.change_run(run, &changed, vec![TransactWriteItem::builder().put(put).build()], None).await?
+            }
+        };
+        if done {
+            return Ok(Some(next));
+        }
+        // The answer to our own write may have been lost: then the cursor says that we made it.
+        let there = self.cursor(&run.run).await?;
+        Ok(there.filter(|there| there.turn == next.turn && there.committed_by == next.committed_by))
+    }
+
+    async fn put_cursor(&self, put: Put) -> Result<bool, LedgerError> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(put.item));
+        let sent = request
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_names(put.expression_attribute_names)
+            .set_expression_attribute_values(put.expression_attribute_values)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(e) => Err(LedgerError::call("PutItem", e)),
+        }
+    }
+
+    /// Counts that the tick sent the present turn's message again.
+    pub async fn nudge(&self, cursor: &Cursor) -> Result<(), LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
+            .update_expression("SET nudges = :nudges")
+            .condition_expression("turn = :turn")
+            .expression_attribute_values(":nudges", n(cursor.nudges + 1))
+            .expression_attribute_values(":turn", n(cursor.turn))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
+    /// operator or a restart asks for it. `false` if the turn or the run changed meanwhile.
+    pub async fn resettle(&self, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Option<Cursor>, LedgerError> {
+        let mut next = cursor.clone();
+        next.not_before_ms = cursor.scroll_free_at_ms().max(now_ms);
+        next.settle(now_ms);
+        next.counted = next.counted.saturating_sub(1);
+        next.stalled = 0;
+        next.furthest = 0;
+        next.scroll = None;
+        next.queue_lost = true;
+        next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
+        next.turn += 1;
+        next.claim = None;
+        next.nudges = 0;
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
+            .condition_expression("turn = :turn")
+            .expression_attribute_values(":turn", n(cursor.turn));
+        let writes = vec![TransactWriteItem::builder().put(built(put.build())?).build()];
+        let running = Run { state: State::Running, reason: None, ..run.clone() };
+        Ok(self.change_run(run, &running, writes, None).await?.then_some(next))
+    }
+}

@@ -1,0 +1,84 @@
+//! What can go wrong with the ledger.
+
+use std::error::Error as _;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+/// A failed call, or an item that cannot be read. None of the variants carries an item's content.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// DynamoDB refused or did not answer; the SDK has retried what may be retried.
+    #[error("DynamoDB {operation} failed ({code}): {detail}")]
+    Call {
+        /// The operation.
+        operation: &'static str,
+        /// The service's code, or `no answer`.
+        code: String,
+        /// The chain of causes.
+        detail: String,
+    },
+    /// A stored item has another shape than this version reads.
+    #[error("the ledger's item {key} cannot be read: was it written by a newer version? ({source})")]
+    Decode {
+        /// Its sort key.
+        key: String,
+        /// What was wrong.
+        source: serde_dynamo::Error,
+    },
+    /// A value that cannot be stored.
+    #[error("the ledger's item {key} cannot be written: {source}")]
+    Encode {
+        /// Its sort key.
+        key: String,
+        /// What was wrong.
+        source: serde_dynamo::Error,
+    },
+    /// An item that must be there is not.
+    #[error("the ledger has no {what} for {key}")]
+    Missing {
+        /// What it would be.
+        what: &'static str,
+        /// Of whom.
+        key: String,
+    },
+    /// Compressed values that cannot be read.
+    #[error("the ledger's changes {key} cannot be read: {source}")]
+    Compressed {
+        /// Their sort key.
+        key: String,
+        /// What was wrong.
+        source: std::io::Error,
+    },
+}
+
+impl LedgerError {
+    pub(super) fn call<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let code = error.code().unwrap_or("no answer").to_owned();
+        // Only the messages: the SDK's debug form would show the raw answer, items and all.
+        let mut detail = error.message().map_or_else(|| error.to_string(), ToOwned::to_owned);
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            detail = format!("{detail}: {source}");
+            cause = source.source();
+        }
+        Self::Call { operation, code, detail }
+    }
+}
+
+/// Whether a transaction was cancelled by a condition: somebody else wrote first. Conflicts and throttling are retried
+/// by the SDK and are not this.
+pub(super) fn condition_failed(
+    error: &aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
+) -> bool {
+    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError as E;
+    match error {
+        E::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,238 @@
+//! Bulk jobs by bucket: recorded with their parts' done marks, looked at when due, closed once.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use serde::{Deserialize, Serialize};
+
+use super::active::built;
+use super::error::condition_failed;
+use super::items::{self, key, n, run_pk, s};
+use super::table::DUE_INDEX;
+use super::{Key, Ledger, LedgerError};
+use crate::bucket::Bucket;
+use crate::job::JobId;
+use crate::part::{Part, PartId};
+use crate::run::RunId;
+
+/// How a job ended, as far as Intercom tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Every item was taken.
+    Completed,
+    /// Some items were refused; the error feed was read.
+    CompletedWithErrors,
+    /// Intercom lost it, or did not tell in time.
+    Unknown,
+}
+
+/// A bulk job as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Format version.
+    pub v: u32,
+    /// Intercom's id.
+    pub job: JobId,
+    /// The bucket it lies in.
+    pub bucket: Bucket,
+    /// The run.
+    pub run: RunId,
+    /// The generation whose patches it holds.
+    pub generation: u32,
+    /// Its items.
+    pub users: u64,
+    /// When it was made, in Unix milliseconds.
+    pub made_ms: i64,
+    /// Sort key of its users' changes.
+    pub changes: String,
+    /// Whether a part of it was in another job already.
+    #[serde(default)]
+    pub resubmission: bool,
+    /// Present while it is open: the hash key of the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
+    /// When it is looked at next, while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_ms: Option<i64>,
+    /// Times it was looked at.
+    #[serde(default)]
+    pub looks: u32,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// Users refused for good.
+    #[serde(default)]
+    pub failed: u64,
+    /// Refused items that name no user of the job.
+    #[serde(default)]
+    pub unattributed: u64,
+    /// The part that its items go back in, if any do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<PartId>,
+}
+
+/// What is known when a job is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// How it ended.
+    pub end: End,
+    /// Users refused for good.
+    pub failed: u64,
+    /// Refused items that name no user of the job.
+    pub unattributed: u64,
+    /// The part that its retryable items were sent back in.
+    pub again: Option<PartId>,
+}
+
+const OPEN: &str = "OPEN";
+
+fn job_key(bucket: &Bucket, job: &JobId) -> Key {
+    key(format!("BUCKET#{bucket}"), format!("JOB#{job}"))
+}
+
+impl JobRow {
+    /// A job that was made just now, due at `due_ms`.
+    pub fn open(job: JobId, bucket: Bucket, part: &Part, users: usize, made_ms: i64, due_ms: i64, changes: String) -> Self {
+        Self {
+            v: crate::run::FORMAT,
+            job,
+            bucket,
+            run: part.run.clone(),
+            generation: part.id.generation,
+            users: users as u64,
+            made_ms,
+            changes,
+            resubmission: false,
+            open: Some(OPEN.to_owned()),
+            due_ms: Some(due_ms),
+            looks: 0,
+            end: None,
+            failed: 0,
+            unattributed: 0,
+            again: None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Records a job: its row and the done marks of the parts it completes, in one transaction. Where a part is not
+    /// `owner`'s any more, somebody submitted it too: the job is recorded alone, as a resubmission. Returns whether it is
+    /// one.
+    pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
+        let at = job_key(&row.bucket, &row.job);
+        let put = Put::builder().table_name(&self.table).set_item(Some(items::write(&at, row)?)).build();
+        let mut writes = vec![TransactWriteItem::builder().put(built(put)?).build()];
+        for id in done {
+            writes.push(self.done_mark(&row.run, id, owner, &row.job, &row.bucket)?);
+        }
+        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            Ok(_) => Ok(false),
+            Err(e) if e.as_service_error().is_some_and(condition_failed) => {
+                self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await.map(|()| true)
+            }
+            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
+        }
+    }
+
+    /// Open jobs that are due, the longest due first, at most `most`. The index may lag: the rows are read one by one.
+    pub async fn due(&self, now_ms: i64, most: i32) -> Result<Vec<JobRow>, LedgerError> {
+        let request = self.client.query().table_name(&self.table).index_name(DUE_INDEX).limit(most);
+        let found = request
+            .key_condition_expression("#open = :open AND due_ms <= :now")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":open", s(OPEN))
+            .expression_attribute_values(":now", n(now_ms))
+            .send()
+            .await
+            .map_err(|e| LedgerError::call("Query", e))?;
+        let mut rows = Vec::new();
+        for item in found.items.unwrap_or_default() {
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            let (Some(pk), Some(sk)) = (text("pk"), text("sk")) else { continue };
+            let row: Option<JobRow> = self.get(&key(pk, sk)).await?;
+            rows.extend(row.filter(|row| row.end.is_none() && row.due_ms.is_some_and(|due| due <= now_ms)));
+        }
+        Ok(rows)
+    }
+
+    /// Puts off the next look at a job. Nothing happens where somebody else looked meanwhile.
+    pub async fn look_again(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
+        let update = "SET due_ms = :due, looks = :looks";
+        let values = [(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
+        self.update_job(row, update, "looks = :seen AND attribute_exists(#open)", &values).await.map(|_| ())
+    }
+
+    /// Closes a job in one conditional write; `false` if it was closed already.
+    pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
+        let end = match closing.end {
+            End::Completed => "completed",
+            End::CompletedWithErrors => "completed_with_errors",
+            End::Unknown => "unknown",
+        };
+        let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
+        let mut values =
+            vec![(":end", s(end)), (":failed", n(closing.failed)), (":unattributed", n(closing.unattributed))];
+        if let Some(again) = &closing.again {
+            let value = serde_dynamo::to_attribute_value(again)
+                .map_err(|source| LedgerError::Encode { key: row.job.to_string(), source })?;
+            update.push_str(", again = :again");
+            values.push((":again", value));
+        }
+        update.push_str(" REMOVE #open, due_ms");
+        self.update_job(row, &update, "attribute_exists(#open)", &values).await
+    }
+
+    async fn update_job(
+        &self,
+        row: &JobRow,
+        update: &str,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<bool, LedgerError> {
+        let names = [("#open", "open"), ("#end", "end")].into_iter();
+        let names = names.filter(|(name, _)| update.contains(name) || condition.contains(name));
+        let built = built(
+            Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(job_key(&row.bucket, &row.job).attributes()))
+                .update_expression(update)
+                .condition_expression(condition)
+                .set_expression_attribute_names(Some(names.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
+                .set_expression_attribute_values(Some(values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()))
+                .build(),
+        )?;
+        let request = self.client.update_item().table_name(&self.table).set_key(Some(built.key));
+        let sent = request
+            .update_expression(built.update_expression)
+            .set_condition_expression(built.condition_expression)
+            .set_expression_attribute_names(built.expression_attribute_names)
+            .set_expression_attribute_values(built.expression_attribute_values)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// The jobs of a bucket, a query of one partition.
+    pub async fn jobs(&self, bucket: &Bucket) -> Result<Vec<JobRow>, LedgerError> {
+        let found = self.query(&format!("BUCKET#{bucket}"), "JOB#", usize::MAX).await?;
+        found.into_iter().map(|item| items::read(item, "JOB")).collect()
+    }
+
+    /// Which buckets hold jobs of a run, from its parts.
+    pub async fn buckets_of(&self, run: &RunId) -> Result<Vec<Bucket>, LedgerError> {
+        let found = self.query(&run_pk(run), "BUCKETS#", usize::MAX).await?;
+        let name = |item: &items::Item| Bucket::parse(item.get("bucket")?.as_s().ok()?);
+        Ok(found.iter().filter_map(name).collect())
+    }
+
+    /// Notes that a bucket holds jobs of a run; called before the first job of that bucket is made.
+    pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket) -> Result<(), LedgerError> {
+        let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
+        item.insert("bucket".to_owned(), s(bucket));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+    }
+}

@@ -1,0 +1,101 @@
+//! The ledger: one DynamoDB table that keeps runs, cursors, parts, jobs by bucket, errors and the budget.
+//!
+//! | key | item |
+//! |---|---|
+//! | `ACTIVE` | the active run, and when a scroll may be opened again |
+//! | `STARTS / <plan>` | a start that waits |
+//! | `PLANS / <name>` | a stored plan |
+//! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, where its pages stand |
+//! | `RUN#<run> / USERS#<page>` | a page of a list of users |
+//! | `RUN#<run> / PART#<generation>#…` | a part: claimed, then done, dropped or given up |
+//! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
+//! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
+//! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
+//! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
+//! | `BUDGET / <window>` | operations spent of a 10-second window |
+//!
+//! Every read is consistent but one: the sparse index `due` lists open jobs by when they are looked at next.
+
+mod accounts;
+mod active;
+mod budget;
+mod changes;
+mod cursors;
+mod error;
+mod items;
+mod jobs;
+mod parts;
+mod runs;
+mod table;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use active::{Active, Begin};
+pub use budget::{Budget, Grant, Quota, Share, WINDOW_MS, window_end_ms};
+pub use changes::{Changes, ChangesOfPart};
+pub use cursors::{Claimed, Commit};
+pub use error::LedgerError;
+pub use items::{Key, key};
+pub use jobs::{Closing, End, JobRow};
+pub use parts::{PartClaim, PartEnd, PartRow, Release};
+pub use runs::{ErrorRow, Reserved};
+pub use table::create;
+
+use items::Item;
+
+/// The table, through the real client.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    client: Client,
+    table: String,
+}
+
+impl Ledger {
+    /// The ledger in this table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The client, for what the engine itself does with the table.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, LedgerError> {
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes())).consistent_read(true);
+        let found = request.send().await.map_err(|e| LedgerError::call("GetItem", e))?.item;
+        found.map(|item| items::read(item, &key.sk)).transpose()
+    }
+
+    async fn put<T: Serialize>(&self, key: &Key, value: &T) -> Result<(), LedgerError> {
+        let item = items::write(key, value)?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+    }
+
+    /// All items of a partition whose sort key begins with `prefix`, in order, at most `most`.
+    async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let request = self.client.query().table_name(&self.table).consistent_read(true);
+            let page = request
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|e| LedgerError::call("Query", e))?;
+            found.extend(page.items.unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() || found.len() >= most {
+                found.truncate(most);
+                return Ok(found);
+            }
+        }
+    }
+}

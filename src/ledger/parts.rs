@@ -1,0 +1,241 @@
+//! Parts: claimed before their patches are submitted, and marked with their end.
+
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use serde::{Deserialize, Serialize};
+
+use super::active::built;
+use super::items::{key, n, run_pk, s};
+use super::{Key, Ledger, LedgerError};
+use crate::bucket::Bucket;
+use crate::job::JobId;
+use crate::part::{Part, PartId};
+use crate::run::RunId;
+
+/// How a part ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartEnd {
+    /// Its patches are in jobs, or recorded as errors one by one.
+    Done,
+    /// It was not submitted: of an older generation, or of a run that does not submit any more.
+    Dropped,
+    /// It was tried too often; its users are recorded as errors.
+    GivenUp,
+}
+
+/// A part as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRow {
+    /// The generation that made it.
+    pub generation: u32,
+    /// Its users.
+    pub users: u64,
+    /// Times it was claimed.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Claims that expired without a record: each may have made a job whose id is lost.
+    #[serde(default)]
+    pub lost: u32,
+    /// Who submits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_owner: Option<String>,
+    /// Until when that is believed, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_until_ms: Option<i64>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<PartEnd>,
+    /// The last job that took of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// That job's bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Bucket>,
+}
+
+/// What became of the request that a part was claimed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// It was surely not carried out: the attempt does not count.
+    NotSent,
+    /// It was refused: the attempt counts.
+    Tried,
+    /// It may have been carried out: the attempt counts, and so does a possibly lost job.
+    PossiblyDone,
+}
+
+/// What a claim of a part found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartClaim {
+    /// Ours; the attempt this is, from 1.
+    Ours(u32),
+    /// Somebody else submits it.
+    Busy,
+    /// It has its end.
+    Ended(PartEnd),
+}
+
+fn part_key(run: &RunId, id: &PartId) -> Key {
+    key(run_pk(run), format!("PART#{id}"))
+}
+
+impl Ledger {
+    /// Claims a part. An expired claim without an end is taken over, and counted as a possibly lost job.
+    pub async fn claim_part(&self, part: &Part, owner: &str, now_ms: i64, until_ms: i64) -> Result<PartClaim, LedgerError> {
+        if let Some(attempt) = self.try_claim(part, owner, until_ms, None).await? {
+            return Ok(PartClaim::Ours(attempt));
+        }
+        let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartClaim::Busy) };
+        match (row.end, row.claim_until_ms) {
+            (Some(end), _) => Ok(PartClaim::Ended(end)),
+            // Our own claim, whose answer was lost.
+            (None, _) if row.claim_owner.as_deref() == Some(owner) => Ok(PartClaim::Ours(row.attempt)),
+            (None, Some(until)) if until < now_ms => {
+                let taken = self.try_claim(part, owner, until_ms, Some(until)).await?;
+                Ok(taken.map_or(PartClaim::Busy, PartClaim::Ours))
+            }
+            (None, _) => Ok(PartClaim::Busy),
+        }
+    }
+
+    async fn try_claim(
+        &self,
+        part: &Part,
+        owner: &str,
+        until_ms: i64,
+        expired: Option<i64>,
+    ) -> Result<Option<u32>, LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let mut request = request
+            .set_key(Some(part_key(&part.run, &part.id).attributes()))
+            .update_expression(
+                "SET generation = :generation, #users = :users, claim_owner = :owner, claim_until_ms = :until ADD attempt :one, lost :lost",
+            )
+            .expression_attribute_names("#users", "users")
+            .expression_attribute_names("#end", "end")
+            .expression_attribute_values(":generation", n(part.id.generation))
+            .expression_attribute_values(":users", n(part.patches.len()))
+            .expression_attribute_values(":owner", s(owner))
+            .expression_attribute_values(":until", n(until_ms))
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":lost", n(u32::from(expired.is_some())))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew);
+        request = match expired {
+            None => request.condition_expression("attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms)"),
+            Some(at) => request
+                .condition_expression("attribute_not_exists(#end) AND claim_until_ms = :expired")
+                .expression_attribute_values(":expired", n(at)),
+        };
+        match request.send().await {
+            Ok(done) => {
+                let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
+                Ok(Some(attempt.unwrap_or(1)))
+            }
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// A part's row.
+    pub async fn part(&self, run: &RunId, id: &PartId) -> Result<Option<PartRow>, LedgerError> {
+        self.get(&part_key(run, id)).await
+    }
+
+    /// Gives a claim back, for what became of the request.
+    pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
+        let (attempt, lost) = match release {
+            Release::NotSent => (-1, 0),
+            Release::Tried => (0, 0),
+            Release::PossiblyDone => (0, 1),
+        };
+        self.update_claimed(part, owner, "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost", attempt, lost).await
+    }
+
+    /// Records that a request for a claimed part may have made a job whose id is lost; the claim stays.
+    pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
+        self.update_claimed(part, owner, "ADD attempt :attempt, lost :lost", 0, 1).await
+    }
+
+    async fn update_claimed(&self, part: &Part, owner: &str, update: &str, attempt: i32, lost: i32) -> Result<(), LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(part_key(&part.run, &part.id).attributes()))
+            .update_expression(update)
+            .condition_expression("claim_owner = :owner AND attribute_not_exists(#end)")
+            .expression_attribute_names("#end", "end")
+            .expression_attribute_values(":owner", s(owner))
+            .expression_attribute_values(":attempt", n(attempt))
+            .expression_attribute_values(":lost", n(lost))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    /// Ends a part that made no job: dropped, given up, or all of its users refused one by one. An end that is there
+    /// stays.
+    pub async fn end_part(&self, part: &Part, end: PartEnd) -> Result<(), LedgerError> {
+        let update = self.part_end_update(&part.run, &part.id, part.patches.len(), end)?;
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .condition_expression("attribute_not_exists(#end)")
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(e) => Err(LedgerError::call("UpdateItem", e)),
+        }
+    }
+
+    fn part_end_update(&self, run: &RunId, id: &PartId, users: usize, end: PartEnd) -> Result<Update, LedgerError> {
+        let word = match end {
+            PartEnd::Done => "done",
+            PartEnd::Dropped => "dropped",
+            PartEnd::GivenUp => "given_up",
+        };
+        built(
+            Update::builder()
+                .table_name(&self.table)
+                .set_key(Some(part_key(run, id).attributes()))
+                .update_expression(
+                    "SET #end = :end, generation = :generation, #users = :users REMOVE claim_owner, claim_until_ms",
+                )
+                .expression_attribute_names("#end", "end")
+                .expression_attribute_names("#users", "users")
+                .expression_attribute_values(":end", s(word))
+                .expression_attribute_values(":generation", n(id.generation))
+                .expression_attribute_values(":users", n(users))
+                .build(),
+        )
+    }
+
+    /// The done mark of a part, for the transaction that records its job.
+    pub(super) fn done_mark(
+        &self,
+        run: &RunId,
+        id: &PartId,
+        owner: &str,
+        job: &JobId,
+        bucket: &Bucket,
+    ) -> Result<TransactWriteItem, LedgerError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(part_key(run, id).attributes()))
+            .update_expression("SET #end = :end, job = :job, bucket = :bucket REMOVE claim_owner, claim_until_ms")
+            .condition_expression("claim_owner = :owner AND attribute_not_exists(#end)")
+            .expression_attribute_names("#end", "end")
+            .expression_attribute_values(":end", s("done"))
+            .expression_attribute_values(":job", s(job))
+            .expression_attribute_values(":bucket", s(bucket))
+            .expression_attribute_values(":owner", s(owner));
+        Ok(TransactWriteItem::builder().update(built(update.build())?).build())
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs, plans, lists of users, and what happened to single users.
+
+use serde::{Deserialize, Serialize};
+
+use super::active::{Listed, StoredPlan};
+use super::items::{self, key, n, run_pk, s};
+use super::{Ledger, LedgerError};
+use crate::run::{Run, RunId};
+use crate::user::UserId;
+
+/// Code and message of an error row are cut to so many characters.
+const TEXT_MAX: usize = 300;
+
+/// A user that ended in an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRow {
+    /// The user, or `page 12` where the page held something that is no user.
+    pub user: String,
+    /// Intercom's code, or ours.
+    pub code: String,
+    /// The message, free of personal data.
+    pub message: String,
+    /// Where it happened: a page, a part or a job.
+    pub at: String,
+}
+
+/// Whether a company's name may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// Nobody sent one in this generation.
+    New,
+    /// The same name was sent already.
+    Same,
+    /// Another name was sent in this run.
+    Other,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Company {
+    name: String,
+    generation: u32,
+}
+
+impl Ledger {
+    /// The run, read consistently.
+    pub async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {
+        self.get(&key(run_pk(run), "RUN")).await
+    }
+
+    /// The run's own copy of its plan, as JSON.
+    pub async fn plan_of(&self, run: &RunId) -> Result<serde_json::Value, LedgerError> {
+        let stored: Option<StoredPlan> = self.get(&key(run_pk(run), "PLAN")).await?;
+        plan_value(stored.map(|stored| stored.plan), run.as_str())
+    }
+
+    /// Stores a plan under its name, for starts by name.
+    pub async fn put_plan(&self, name: &str, plan: &serde_json::Value) -> Result<(), LedgerError> {
+        self.put(&key("PLANS", name), &StoredPlan { plan: plan.to_string() }).await
+    }
+
+    /// A stored plan.
+    pub async fn stored_plan(&self, name: &str) -> Result<Option<serde_json::Value>, LedgerError> {
+        let stored: Option<StoredPlan> = self.get(&key("PLANS", name)).await?;
+        stored.map(|stored| plan_value(Some(stored.plan), name)).transpose()
+    }
+
+    /// A page of a run's list of users, from 1; empty behind the last.
+    pub async fn listed(&self, run: &RunId, page: u32) -> Result<Vec<UserId>, LedgerError> {
+        let found: Option<Listed> = self.get(&key(run_pk(run), format!("USERS#{page:07}"))).await?;
+        Ok(found.map(|listed| listed.users).unwrap_or_default())
+    }
+
+    /// Records users that ended in an error. The same error of the same place is one row.
+    pub async fn record_errors(&self, run: &RunId, rows: &[ErrorRow]) -> Result<(), LedgerError> {
+        for row in rows {
+            let row = ErrorRow { code: cut(&row.code), message: cut(&row.message), ..row.clone() };
+            self.put(&key(run_pk(run), format!("ERROR#{}#{}", row.user, row.at)), &row).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds to the run's running count of errors, for the rail that bounds them. Returns the count.
+    pub async fn count_errors(&self, run: &RunId, errors: u64) -> Result<u64, LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(key(run_pk(run), "RUN").attributes()))
+            .update_expression("ADD #errors :more")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#errors", "errors")
+            .expression_attribute_values(":more", n(errors))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(|e| LedgerError::call("UpdateItem", e))?;
+        let count = sent.attributes.and_then(|found| found.get("errors")?.as_n().ok()?.parse().ok());
+        Ok(count.unwrap_or(0))
+    }
+
+    /// The users of a run that ended in an error, by id, at most `most`.
+    pub async fn errors(&self, run: &RunId, most: usize) -> Result<Vec<ErrorRow>, LedgerError> {
+        let found = self.query(&run_pk(run), "ERROR#", most).await?;
+        found.into_iter().map(|item| items::read(item, "ERROR")).collect()
+    }
+
+    /// Reserves a company's name for the run: two users of one company must not name it differently.
+    pub async fn reserve_company(
+        &self,
+        run: &RunId,
+        generation: u32,
+        company: &str,
+        name: &str,
+    ) -> Result<Reserved, LedgerError> {
+        let at = key(run_pk(run), format!("COMPANY#{company}"));
+        let item = items::write(&at, &Company { name: name.to_owned(), generation })?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let sent = request
+            .condition_expression("attribute_not_exists(pk) OR generation < :generation")
+            .expression_attribute_values(":generation", n(generation))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Reserved::New),
+            Err(e) => match e.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => {
+                    let there: Option<Company> = self.get(&at).await?;
+                    let same = there.is_some_and(|company| company.name == name);
+                    Ok(if same { Reserved::Same } else { Reserved::Other })
+                }
+                _ => Err(LedgerError::call("PutItem", e)),
+            },
+        }
+    }
+
+    /// The runs that this ledger knows, newest first. Runs lie in partitions of their own, so this reads the list that
+    /// [`Self::remember`] keeps.
+    pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
+        let mut found = self.query("RUNS", "", usize::MAX).await?;
+        found.reverse();
+        found.truncate(most);
+        let name = |item: &items::Item| RunId::parse(item.get("run")?.as_s().ok()?);
+        Ok(found.iter().filter_map(name).collect())
+    }
+
+    /// Adds a run to the list of runs.
+    pub async fn remember(&self, run: &Run) -> Result<(), LedgerError> {
+        let at = key("RUNS", format!("{:015}#{}", run.started_ms, run.run));
+        let mut item = at.attributes();
+        item.insert("run".to_owned(), s(&run.run));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+    }
+}
+
+fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, LedgerError> {
+    let missing = || LedgerError::Missing { what: "plan", key: name.to_owned() };
+    serde_json::from_str(&text.ok_or_else(missing)?).map_err(|_| missing())
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
+}

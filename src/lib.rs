@@ -1,0 +1,34 @@
+//! Bulk updates of Intercom users that lose nobody.
+//!
+//! ```text
+//! schedule ─► scroll ─► patches queue ─► submit ─► Intercom bulk job ─► ledger (DynamoDB, by time bucket)
+//!               │ ▲                                                        │
+//!               └─┘ pages queue: one page per invocation                   └─► check: how did each job end?
+//! ```
+//!
+//! # Layout
+//!
+//! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`].
+//! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another.
+//! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
+//!   [`meter`] (the budget before each call, the headers after), [`config`].
+//! * The steps, one function each; none knows another: [`scroll`], [`submit`], [`check`].
+
+pub mod bucket;
+pub mod check;
+pub mod clients;
+pub mod config;
+pub mod event;
+pub mod intercom;
+pub mod invocation;
+pub mod job;
+pub mod ledger;
+pub mod meter;
+pub mod part;
+pub mod patch;
+pub mod plan;
+pub mod queue;
+pub mod run;
+pub mod scroll;
+pub mod submit;
+pub mod user;

@@ -1,0 +1,169 @@
+//! A part: the patches of one message of the patches queue, and how parts are cut and packed into bulk jobs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{ITEMS_MAX, JobId};
+use crate::patch::Patch;
+use crate::run::RunId;
+
+/// The most patches of a part: two fill a bulk job.
+pub const PATCHES_MAX: usize = 50;
+/// Rate windows above this many operations are large beside a bulk job, and parts need not fit them.
+const LARGE_WINDOW: u32 = 400;
+/// The size of a part that packs well into a small window: a quarter of a bulk job.
+const SMALL_PART: u32 = 26;
+
+/// Where a part comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The `part`-th part of a page.
+    Page {
+        /// The page of the generation, from 1.
+        page: u32,
+        /// The part of the page, from 0.
+        part: u32,
+    },
+    /// Items of a job that Intercom refused for now.
+    Job {
+        /// The job.
+        job: JobId,
+        /// Which attempt at these items this is, from 2.
+        attempt: u32,
+    },
+}
+
+/// A part's identity within its run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartId {
+    /// The generation that made it.
+    pub generation: u32,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl PartId {
+    /// Which attempt at its items the part is, from 1.
+    pub fn attempt(&self) -> u32 {
+        match &self.origin {
+            Origin::Page { .. } => 1,
+            Origin::Job { attempt, .. } => *attempt,
+        }
+    }
+}
+
+/// Sorts as generation, page and part do.
+impl fmt::Display for PartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, origin } = self;
+        match origin {
+            Origin::Page { page, part } => write!(f, "{generation:04}#{page:07}#{part:02}"),
+            Origin::Job { job, attempt } => write!(f, "{generation:04}#{job}#{attempt}"),
+        }
+    }
+}
+
+/// A part as it travels through the patches queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Format version.
+    pub v: u32,
+    /// The run.
+    pub run: RunId,
+    /// Its identity.
+    #[serde(flatten)]
+    pub id: PartId,
+    /// What to submit: 1 to [`PATCHES_MAX`].
+    pub patches: Vec<Patch>,
+}
+
+/// The size of parts for a window that leaves `usable` operations to submit: whole parts should fill it.
+pub fn size_for(usable: u32) -> usize {
+    if usable >= LARGE_WINDOW {
+        return PATCHES_MAX;
+    }
+    let parts = ((usable + SMALL_PART / 2) / SMALL_PART).max(1);
+    ((usable / parts) as usize).clamp(1, PATCHES_MAX)
+}
+
+/// Cuts the patches of a page into parts of at most `size`.
+pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: usize) -> Vec<Part> {
+    let mut rest = patches.into_iter();
+    let mut parts = Vec::new();
+    loop {
+        let patches: Vec<Patch> = rest.by_ref().take(size.clamp(1, PATCHES_MAX)).collect();
+        if patches.is_empty() {
+            return parts;
+        }
+        let origin = Origin::Page { page, part: parts.len() as u32 };
+        parts.push(Part { v: crate::run::FORMAT, run: run.clone(), id: PartId { generation, origin }, patches });
+    }
+}
+
+/// Chooses parts (by their sizes) for the next bulk job: whole ones, at most `room` items and never more than a job
+/// takes; the largest that fit first, so that what the limit leaves is used. Returns indices in the order of `sizes`.
+pub fn pack(sizes: &[usize], room: usize) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
+    by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index]));
+    let mut left = room.min(ITEMS_MAX);
+    let mut chosen: Vec<usize> = by_size
+        .into_iter()
+        .filter(|&index| {
+            let fits = sizes[index] <= left;
+            left -= if fits { sizes[index] } else { 0 };
+            fits
+        })
+        .collect();
+    chosen.sort_unstable();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::UserId;
+    use proptest::prelude::*;
+
+    fn patches(count: usize) -> Vec<Patch> {
+        (0..count).map(|n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() }).collect()
+    }
+
+    #[test]
+    fn parts_fill_small_windows() {
+        for usable in [62, 79, 127, 160, 399] {
+            let size = size_for(usable) as u32;
+            assert!(usable % size < usable / 10, "{usable} is cut in {size}");
+        }
+        assert_eq!(size_for(1300), 50);
+        assert_eq!(size_for(0), 1);
+    }
+
+    #[test]
+    fn identities_sort_as_pages_do() {
+        let name = |page, part| PartId { generation: 2, origin: Origin::Page { page, part } }.to_string();
+        assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
+            let whole = patches(count);
+            let parts = cut(&RunId::of("p", 0), 1, 1, whole.clone(), size);
+            prop_assert!(parts.iter().all(|part| (1..=PATCHES_MAX.min(size)).contains(&part.patches.len())));
+            let back: Vec<_> = parts.into_iter().flat_map(|part| part.patches).collect();
+            prop_assert_eq!(back, whole);
+        }
+
+        #[test]
+        fn packing_never_exceeds_a_job_nor_the_room(sizes in prop::collection::vec(1usize..=50, 0..12), room in 0usize..200) {
+            let chosen = pack(&sizes, room);
+            let total: usize = chosen.iter().map(|&index| sizes[index]).sum();
+            prop_assert!(total <= room.min(ITEMS_MAX));
+            // Nothing that still fits is left behind.
+            let left = room.min(ITEMS_MAX) - total;
+            prop_assert!((0..sizes.len()).filter(|index| !chosen.contains(index)).all(|index| sizes[index] > left));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Walks the plan's tree and knows where it is, so that every refusal names its place.
+
+use super::error::{Fault, Nearest, Place, PlanError};
+use super::node::{Data, Node};
+use super::paths::nearest;
+
+/// A node and the way to it.
+#[derive(Clone)]
+pub(super) struct Cursor<'n> {
+    file: &'n str,
+    key: String,
+    pub(super) node: &'n Node,
+}
+
+impl<'n> Cursor<'n> {
+    pub(super) fn new(file: &'n str, node: &'n Node) -> Self {
+        Self { file, key: String::new(), node }
+    }
+
+    pub(super) fn refuse(&self, fault: Fault) -> PlanError {
+        let place = Place { file: self.file.to_owned(), line: self.node.line, key: self.key.clone() };
+        PlanError::Refused { place: Box::new(place), fault }
+    }
+
+    /// The entries of a table.
+    pub(super) fn entries(&self, write: &'static str) -> Result<Vec<(&'n str, Self)>, PlanError> {
+        let Data::Table(entries) = &self.node.data else { return Err(self.wrong_type(write)) };
+        Ok(entries.iter().map(|(name, node)| (name.as_str(), self.below(name, node))).collect())
+    }
+
+    /// The entries of a table whose keys are these and no others.
+    pub(super) fn known_entries<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        write: &'static str,
+    ) -> Result<[Option<Self>; N], PlanError> {
+        let mut found = std::array::from_fn(|_| None);
+        for (name, entry) in self.entries(write)? {
+            let Some(index) = names.iter().position(|known| *known == name) else {
+                let nearest = Nearest(nearest(name, names.into_iter()).map(str::to_owned));
+                return Err(entry.refuse(Fault::UnknownKey { key: name.to_owned(), nearest }));
+            };
+            found[index] = Some(entry);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn text(&self, write: &'static str) -> Result<&'n str, PlanError> {
+        match &self.node.data {
+            Data::Text(text) => Ok(text),
+            _ => Err(self.wrong_type(write)),
+        }
+    }
+
+    pub(super) fn wrong_type(&self, write: &'static str) -> PlanError {
+        self.refuse(Fault::WrongType { found: self.node.kind(), write })
+    }
+
+    pub(super) fn missing(&self, key: &'static str, write: &'static str) -> PlanError {
+        self.refuse(Fault::Missing { key, write })
+    }
+
+    fn below(&self, name: &str, node: &'n Node) -> Self {
+        let name = spell_key(name);
+        let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
+        Self { file: self.file, key, node }
+    }
+}
+
+/// A key as TOML wants it: bare where it can be.
+pub(super) fn spell_key(name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if bare { name.to_owned() } else { format!("{name:?}") }
+}

@@ -1,0 +1,252 @@
+//! What one user is to get, and what there is to say about it.
+
+use std::sync::Arc;
+
+use minijinja::value::{Value, ValueKind};
+use serde_json::Value as Json;
+
+use crate::patch::{Change, Patch, Target};
+use crate::user::User;
+
+use super::failure::{Failure, FailureCode};
+use super::otherwise::Otherwise;
+use super::table::Scope;
+use super::value::{ValueType, is_same};
+use super::{Inner, Setting, Written};
+
+/// The outcome for one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// What to set; `None` where nothing would change.
+    pub patch: Option<Patch>,
+    /// What a count or a report wants to know. One note of each kind; a user who gets a patch can have some as well, for
+    /// the targets that are not in it.
+    pub notes: Vec<Note>,
+}
+
+/// One thing to say about a user. No variant holds personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Every target has its value already.
+    Same,
+    /// A target was left as it is, by the plan's own rules.
+    LeftAlone(Reason),
+    /// A table was read with a key that it does not have.
+    MissedKey {
+        /// The table.
+        table: String,
+        /// The key; `None` where it was read from a field that tells who somebody is, or looks like an address or a
+        /// phone number. What `| domain` gives is shown: it names a mail host, and completes the table.
+        key: Option<String>,
+    },
+    /// There is no value that could be sent.
+    Failed {
+        /// The target, as in [`Plan::targets`](super::Plan::targets), or `where`.
+        target: String,
+        /// Why, for counting.
+        code: FailureCode,
+        /// Why, for reading.
+        message: String,
+    },
+}
+
+/// Why a target was left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The plan's `where` does not hold.
+    WhereIsFalse,
+    /// The expression has no value, and `otherwise` says keep.
+    ValueUndefined,
+    /// `company_id` chose no company.
+    NoCompany,
+    /// `company_id` chose more than one.
+    SeveralCompanies,
+    /// `company_id` chose a company that the user is not in.
+    NotInCompany,
+}
+
+impl Reason {
+    /// The reason as it is written in rows, summaries and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WhereIsFalse => "where_is_false",
+            Self::ValueUndefined => "value_undefined",
+            Self::NoCompany => "no_company",
+            Self::SeveralCompanies => "several_companies",
+            Self::NotInCompany => "not_in_company",
+        }
+    }
+}
+
+/// What becomes of one target.
+enum Outcome {
+    Set(Change),
+    Same,
+    Left(Reason),
+}
+
+impl Inner {
+    pub(super) fn evaluate(&self, user: &User) -> Evaluation {
+        let (changes, mut notes) = self.decide(user.body());
+        if changes.is_empty() {
+            return Evaluation { patch: None, notes };
+        }
+        let unsettled = self.unsettled(user.body(), &changes);
+        if !unsettled.is_empty() {
+            notes.extend(unsettled);
+            return Evaluation { patch: None, notes };
+        }
+        Evaluation { patch: Some(Patch { user: user.id().clone(), changes }), notes }
+    }
+
+    fn decide(&self, body: &Json) -> (Vec<Change>, Vec<Note>) {
+        let scope = Scope::new(self.reads.project(body), Arc::clone(&self.tables));
+        let (mut changes, mut notes) = (Vec::new(), Vec::new());
+        match self.condition.as_ref().map(|condition| condition.value(&scope)) {
+            Some(Err(failure)) => notes.push(failed("where", failure)),
+            Some(Ok(value)) if !value.as_ref().is_some_and(Value::is_true) => {
+                notes.push(Note::LeftAlone(Reason::WhereIsFalse));
+            }
+            _ => {
+                for setting in &self.settings {
+                    match setting.outcome(body, &scope) {
+                        Ok(Outcome::Set(change)) => changes.push(change),
+                        Ok(Outcome::Same) => {}
+                        Ok(Outcome::Left(reason)) if notes.contains(&Note::LeftAlone(reason)) => {}
+                        Ok(Outcome::Left(reason)) => notes.push(Note::LeftAlone(reason)),
+                        Err(failure) => notes.push(failed(&setting.shown, failure)),
+                    }
+                }
+                if changes.is_empty() && notes.is_empty() {
+                    notes.push(Note::Same);
+                }
+            }
+        }
+        notes.extend(scope.take_misses().into_iter().map(|miss| Note::MissedKey { table: miss.table, key: miss.key }));
+        (changes, notes)
+    }
+
+    /// The targets that would be written again after being written. A plan that counts up would count once more at each
+    /// redelivery and each generation, so such a user gets nothing.
+    fn unsettled(&self, body: &Json, changes: &[Change]) -> Vec<Note> {
+        if !self.reads_what_it_sets {
+            return Vec::new();
+        }
+        let mut after = body.clone();
+        for change in changes {
+            apply(&mut after, change);
+        }
+        let failure = FailureCode::NeverSettles
+            .because("the plan would change this again after changing it: it reads what it writes");
+        let (again, _) = self.decide(&after);
+        again.iter().map(|change| failed(&shown(&change.target), failure)).collect()
+    }
+}
+
+fn failed(target: &str, failure: Failure) -> Note {
+    Note::Failed { target: target.to_owned(), code: failure.code, message: failure.message.to_owned() }
+}
+
+fn shown(target: &Target) -> String {
+    match target {
+        Target::Attribute(name) => format!("custom_attributes.{}", super::cursor::spell_key(name)),
+        Target::Field(name) => name.clone(),
+        Target::CompanyName(_) => "company.name".to_owned(),
+    }
+}
+
+impl Setting {
+    fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<Outcome, Failure> {
+        let (target, replaced) = match &self.target {
+            Written::Attribute(name) => {
+                let present = body.get("custom_attributes").and_then(|all| all.get(name));
+                (Target::Attribute(name.clone()), present)
+            }
+            Written::Field(name) => (Target::Field(name.clone()), body.get(name)),
+            Written::Company { id } => match company(body, &company_ids(id.value(scope)?)?) {
+                Ok((id, name)) => (Target::CompanyName(id), name),
+                Err(reason) => return Ok(Outcome::Left(reason)),
+            },
+        };
+        let Some(new) = self.new_value(scope)? else { return Ok(Outcome::Left(Reason::ValueUndefined)) };
+        let same = match replaced {
+            None => new.is_null(),
+            Some(old) => is_same(&new, old),
+        };
+        Ok(if same { Outcome::Same } else { Outcome::Set(Change { target, new, replaced: replaced.cloned() }) })
+    }
+
+    /// The value to send, null to clear; `None` to keep what is there.
+    fn new_value(&self, scope: &Arc<Scope>) -> Result<Option<Json>, Failure> {
+        let value = if self.kind == ValueType::Bool { self.value.truth(scope)? } else { self.value.value(scope)? };
+        match (value, &self.otherwise) {
+            (Some(value), _) => self.kind.accept(&value).map(Some),
+            (None, Otherwise::Keep) => Ok(None),
+            (None, Otherwise::Clear) => Ok(Some(Json::Null)),
+            (None, Otherwise::Value(value)) => Ok(Some(value.clone())),
+            (None, Otherwise::Error) => {
+                Err(FailureCode::ValueUndefined.because("the expression has no value for this user"))
+            }
+        }
+    }
+}
+
+/// The ids that a `company_id` expression chose: one scalar or a list of them, without what is missing.
+fn company_ids(chosen: Option<Value>) -> Result<Vec<String>, Failure> {
+    let Some(chosen) = chosen else { return Ok(Vec::new()) };
+    let items = match chosen.kind() {
+        ValueKind::Seq | ValueKind::Iterable => chosen.try_iter().map_err(|error| Failure::from(&error))?.collect(),
+        _ => vec![chosen],
+    };
+    let mut ids = Vec::new();
+    for item in items {
+        match item.kind() {
+            ValueKind::Undefined | ValueKind::None => {}
+            ValueKind::String | ValueKind::Number => ids.push(item.to_string()),
+            _ => return Err(FailureCode::WrongType.because("company_id is not a text, a number, or a list of them")),
+        }
+    }
+    Ok(ids)
+}
+
+/// The one company, and its present name.
+fn company<'b>(body: &'b Json, ids: &[String]) -> Result<(String, Option<&'b Json>), Reason> {
+    let id = match ids {
+        [] => return Err(Reason::NoCompany),
+        [id] => id,
+        _ => return Err(Reason::SeveralCompanies),
+    };
+    let company = companies(body).find(|company| has_id(company, id)).ok_or(Reason::NotInCompany)?;
+    Ok((id.clone(), company.get("name")))
+}
+
+fn companies(body: &Json) -> impl Iterator<Item = &Json> {
+    body.pointer("/companies/companies").and_then(Json::as_array).into_iter().flatten()
+}
+
+fn has_id(company: &Json, id: &str) -> bool {
+    match company.get("company_id") {
+        Some(Json::String(text)) => text == id,
+        Some(Json::Number(number)) => number.to_string() == id,
+        _ => false,
+    }
+}
+
+/// The body as it is once Intercom has taken the change.
+pub(super) fn apply(body: &mut Json, change: &Change) {
+    match &change.target {
+        Target::Attribute(name) => {
+            if !body["custom_attributes"].is_object() {
+                body["custom_attributes"] = Json::Object(serde_json::Map::new());
+            }
+            body["custom_attributes"][name] = change.new.clone();
+        }
+        Target::Field(name) => body[name] = change.new.clone(),
+        Target::CompanyName(id) => {
+            let companies = body.pointer_mut("/companies/companies").and_then(Json::as_array_mut);
+            for company in companies.into_iter().flatten().filter(|company| has_id(company, id)) {
+                company["name"] = change.new.clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A value that could not be made for one user. Its text is ours alone, so no user's data can be in it.
+
+use minijinja::ErrorKind;
+use thiserror::Error;
+
+/// Why there is no value, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureCode {
+    /// The expression asked for more work than one user may cost.
+    OutOfFuel,
+    /// A value of another type than the operator, the filter or the target takes.
+    WrongType,
+    /// A division by zero.
+    DivisionByZero,
+    /// A number that is not finite, or an integer beyond 2^53.
+    NumberTooLarge,
+    /// A text that Intercom would cut.
+    TextTooLong,
+    /// A date in milliseconds.
+    NotUnixSeconds,
+    /// A filter or a test refused what it was given.
+    FilterFailed,
+    /// There is no value, and the plan says `otherwise = "error"`.
+    ValueUndefined,
+    /// The plan reads what it writes, and would write again after writing.
+    NeverSettles,
+}
+
+impl FailureCode {
+    /// The code as it is written in rows and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfFuel => "out_of_fuel",
+            Self::WrongType => "wrong_type",
+            Self::DivisionByZero => "division_by_zero",
+            Self::NumberTooLarge => "number_too_large",
+            Self::TextTooLong => "text_too_long",
+            Self::NotUnixSeconds => "not_unix_seconds",
+            Self::FilterFailed => "filter_failed",
+            Self::ValueUndefined => "value_undefined",
+            Self::NeverSettles => "never_settles",
+        }
+    }
+
+    pub(super) fn because(self, message: &'static str) -> Failure {
+        Failure { code: self, message }
+    }
+}
+
+/// A code and a sentence; `'static` because nothing of a user may enter it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub(super) struct Failure {
+    pub(super) code: FailureCode,
+    pub(super) message: &'static str,
+}
+
+/// Rides through the engine as an error's source.
+impl From<Failure> for minijinja::Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(ErrorKind::InvalidOperation, failure.message).with_source(failure)
+    }
+}
+
+impl From<&minijinja::Error> for Failure {
+    /// Of the engine's own errors only the kind is kept: their details can quote a value.
+    fn from(error: &minijinja::Error) -> Self {
+        let ours = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Self>());
+        match (ours, error.kind()) {
+            (Some(failure), _) => *failure,
+            (None, ErrorKind::OutOfFuel) => FailureCode::OutOfFuel.because("the expression does too much work"),
+            (None, ErrorKind::MissingArgument | ErrorKind::TooManyArguments) => {
+                FailureCode::FilterFailed.because("a filter or test got too few or too many arguments")
+            }
+            (None, _) => FailureCode::FilterFailed.because("a filter or test cannot work on this user's value"),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The plan's text as a tree that remembers lines, the same for TOML and JSON.
+
+use serde_json::Value as Json;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Fault, Place, PlanError};
+
+/// A plan is four tables deep; a deeper tree is a mistake, and walking it would cost stack.
+const DEPTH_MAX: usize = 12;
+
+/// One value of the plan, where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) line: Option<usize>,
+    pub(super) data: Data,
+}
+
+/// What a plan can be made of.
+#[derive(Clone, Debug)]
+pub(super) enum Data {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    Table(Vec<(String, Node)>),
+    /// Something that no key of a plan takes; named for the message.
+    Other(&'static str),
+}
+
+impl Node {
+    pub(super) fn from_toml(file: &str, text: &str) -> Result<Self, PlanError> {
+        let lines = Lines::of(text);
+        let table = DeTable::parse(text).map_err(|error| PlanError::NotToml {
+            place: Box::new(Place {
+                file: file.into(),
+                line: error.span().map(|s| lines.at(s.start)),
+                key: String::new(),
+            }),
+            message: error.message().to_owned(),
+        })?;
+        let data = lines.table(table.get_ref(), 0).map_err(|(line, fault)| PlanError::Refused {
+            place: Box::new(Place { file: file.into(), line, key: String::new() }),
+            fault,
+        })?;
+        Ok(Self { line: None, data })
+    }
+
+    pub(super) fn from_json(value: &Json, depth: usize) -> Result<Self, Fault> {
+        if depth > DEPTH_MAX {
+            return Err(Fault::TooDeep);
+        }
+        let data = match value {
+            Json::Null => Data::Other("null"),
+            Json::Array(_) => Data::Other("a list"),
+            Json::Bool(value) => Data::Bool(*value),
+            Json::String(text) => Data::Text(text.clone()),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(int), _) => Data::Int(int),
+                (None, Some(float)) => Data::Float(float),
+                (None, None) => return Err(Fault::Number),
+            },
+            Json::Object(entries) => Data::Table(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), Self::from_json(value, depth + 1)?)))
+                    .collect::<Result<_, Fault>>()?,
+            ),
+        };
+        Ok(Self { line: None, data })
+    }
+
+    /// The stored copy. Only called on a tree that was accepted, so nothing is lost in `Other` and no float is infinite.
+    pub(super) fn to_json(&self) -> Json {
+        match &self.data {
+            Data::Bool(value) => Json::from(*value),
+            Data::Int(value) => Json::from(*value),
+            Data::Float(value) => Json::from(*value),
+            Data::Text(value) => Json::from(value.as_str()),
+            Data::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), node.to_json())).collect(),
+            Data::Other(_) => Json::Null,
+        }
+    }
+
+    /// What it is, for a message that says what to write instead.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.data {
+            Data::Bool(_) => "true or false",
+            Data::Int(_) | Data::Float(_) => "a number",
+            Data::Text(_) => "a text",
+            Data::Table(_) => "a table",
+            Data::Other(kind) => kind,
+        }
+    }
+}
+
+/// Turns byte offsets into lines, by where each line ends.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(offset, _)| offset).collect())
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
+
+    fn table(&self, table: &DeTable<'_>, depth: usize) -> Result<Data, (Option<usize>, Fault)> {
+        let entries = table.iter().map(|(key, value)| {
+            let line = self.at(key.span().start);
+            Ok((key.get_ref().to_string(), self.node(value, line, depth + 1)?))
+        });
+        Ok(Data::Table(entries.collect::<Result<_, _>>()?))
+    }
+
+    fn node(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        key_line: usize,
+        depth: usize,
+    ) -> Result<Node, (Option<usize>, Fault)> {
+        let line = Some(key_line);
+        if depth > DEPTH_MAX {
+            return Err((line, Fault::TooDeep));
+        }
+        let data = match value.get_ref() {
+            DeValue::String(text) => Data::Text(text.to_string()),
+            DeValue::Boolean(value) => Data::Bool(*value),
+            DeValue::Integer(int) => {
+                Data::Int(i64::from_str_radix(int.as_str(), int.radix()).map_err(|_| (line, Fault::Number))?)
+            }
+            DeValue::Float(float) => match float.as_str().parse::<f64>() {
+                Ok(float) if float.is_finite() => Data::Float(float),
+                _ => return Err((line, Fault::Number)),
+            },
+            DeValue::Datetime(_) => Data::Other("a date (dates are Unix seconds here)"),
+            DeValue::Array(_) => Data::Other("a list"),
+            DeValue::Table(table) => self.table(table, depth)?,
+        };
+        Ok(Node { line, data })
+    }
+}

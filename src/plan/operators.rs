@@ -1,0 +1,209 @@
+//! The operators of the language. The engine's own fail on a missing operand and order a text against a number;
+//! here arithmetic on what is missing is undefined, a comparison with it is false, and mixed types are a failure.
+
+use minijinja::value::{Value, ValueKind};
+
+use super::failure::{Failure, FailureCode};
+
+/// Longer texts than this are nobody's attribute; a chain of `~` must not build one.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Neither undefined nor null. An empty text is present: Intercom keeps it apart from null too.
+pub(super) fn is_present(value: &Value) -> bool {
+    !value.is_undefined() && !value.is_none()
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    fn of(value: &Value) -> Result<Self, Failure> {
+        if value.kind() != ValueKind::Number {
+            return Err(
+                FailureCode::WrongType.because("arithmetic takes numbers; `| int` or `| float` turns a text into one")
+            );
+        }
+        if value.is_integer() {
+            return i64::try_from(value.clone()).map(Self::Int).map_err(|_| too_large());
+        }
+        f64::try_from(value.clone()).map(Self::Float).map_err(|_| too_large())
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Self::Int(int) => int as f64,
+            Self::Float(float) => float,
+        }
+    }
+
+    fn is_zero(self) -> bool {
+        self.float() == 0.0
+    }
+}
+
+fn too_large() -> Failure {
+    FailureCode::NumberTooLarge.because("a number in the calculation is too large")
+}
+
+/// Two numbers, of integers where both are: `exact` is `None` where the result does not fit.
+fn calculate(
+    left: &Value,
+    right: &Value,
+    exact: fn(i64, i64) -> Option<i64>,
+    float: fn(f64, f64) -> f64,
+) -> Result<Value, Failure> {
+    match (Number::of(left)?, Number::of(right)?) {
+        (Number::Int(left), Number::Int(right)) => exact(left, right).map(Value::from).ok_or_else(too_large),
+        (left, right) => {
+            let result = float(left.float(), right.float());
+            if result.is_finite() { Ok(Value::from(result)) } else { Err(too_large()) }
+        }
+    }
+}
+
+fn no_zero(right: &Value) -> Result<(), Failure> {
+    if Number::of(right)?.is_zero() {
+        return Err(FailureCode::DivisionByZero.because("a division by zero; guard it with `if`"));
+    }
+    Ok(())
+}
+
+fn add(left: &Value, right: &Value) -> Result<Value, Failure> {
+    if left.as_str().is_some() && right.as_str().is_some() {
+        return join(left, right);
+    }
+    calculate(left, right, i64::checked_add, |a, b| a + b)
+}
+
+fn divide(left: &Value, right: &Value) -> Result<Value, Failure> {
+    no_zero(right)?;
+    calculate(&Value::from(Number::of(left)?.float()), right, |_, _| None, |a, b| a / b)
+}
+
+/// Rounds down, so that -7 // 2 is -4 and the remainder has the divisor's sign.
+fn floor_divide(left: &Value, right: &Value) -> Result<Value, Failure> {
+    no_zero(right)?;
+    calculate(
+        left,
+        right,
+        |a, b| {
+            let rounds = a.checked_rem(b)? != 0 && (a < 0) != (b < 0);
+            a.checked_div(b)?.checked_sub(i64::from(rounds))
+        },
+        |a, b| (a / b).floor(),
+    )
+}
+
+fn remainder(left: &Value, right: &Value) -> Result<Value, Failure> {
+    no_zero(right)?;
+    calculate(
+        left,
+        right,
+        |a, b| {
+            let rest = a.checked_rem(b)?;
+            Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+        },
+        |a, b| a - b * (a / b).floor(),
+    )
+}
+
+fn power(left: &Value, right: &Value) -> Result<Value, Failure> {
+    calculate(left, right, |a, b| a.checked_pow(u32::try_from(b).ok()?), f64::powf)
+}
+
+fn join(left: &Value, right: &Value) -> Result<Value, Failure> {
+    let (Some(left), Some(right)) = (plain_text(left), plain_text(right)) else {
+        return Err(
+            FailureCode::WrongType.because("texts are joined with texts and numbers, not with a list or an object")
+        );
+    };
+    let text = left + &right;
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(FailureCode::TextTooLong.because("a text in the calculation is too long"));
+    }
+    Ok(Value::from(text))
+}
+
+/// A scalar as a text; the engine would spell true as Python does.
+pub(super) fn plain_text(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::Bool => Some(value.is_true().to_string()),
+        ValueKind::String | ValueKind::Number => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn compare(left: &Value, right: &Value, holds: fn(std::cmp::Ordering) -> bool) -> Result<bool, Failure> {
+    let same = matches!(left.kind(), ValueKind::String | ValueKind::Number) && left.kind() == right.kind();
+    if same { Ok(holds(left.cmp(right))) } else { Err(unlike()) }
+}
+
+fn unlike() -> Failure {
+    FailureCode::WrongType.because("a text cannot be compared with a number; `| int` or `| string` makes them alike")
+}
+
+/// Missing values equal each other, so that `x == none` holds where Intercom left the key out.
+fn equals(left: &Value, right: &Value) -> bool {
+    match (is_present(left), is_present(right)) {
+        (true, true) => left == right,
+        (left, right) => left == right,
+    }
+}
+
+fn contains(item: &Value, whole: &Value) -> Result<bool, Failure> {
+    if !is_present(whole) {
+        return Ok(false);
+    }
+    match (whole.as_str(), whole.kind()) {
+        (Some(_), _) if !is_present(item) => Ok(false),
+        (Some(text), _) => item.as_str().map(|part| text.contains(part)).ok_or_else(unlike),
+        (None, ValueKind::Map) => Ok(whole.get_item(item).is_ok_and(|value| !value.is_undefined())),
+        (None, ValueKind::Seq | ValueKind::Iterable) => {
+            Ok(whole.try_iter().is_ok_and(|mut items| items.any(|member| equals(&member, item))))
+        }
+        _ => Err(FailureCode::WrongType.because("`in` takes a text, a list or a table on its right")),
+    }
+}
+
+/// An operator that gives a value: undefined where an operand is missing.
+pub(super) fn arithmetic(name: &str, left: &Value, right: &Value) -> Result<Value, Failure> {
+    if !is_present(left) || !is_present(right) {
+        return Ok(Value::UNDEFINED);
+    }
+    match name {
+        "add" => add(left, right),
+        "subtract" => calculate(left, right, i64::checked_sub, |a, b| a - b),
+        "multiply" => calculate(left, right, i64::checked_mul, |a, b| a * b),
+        "divide" => divide(left, right),
+        "floor_divide" => floor_divide(left, right),
+        "remainder" => remainder(left, right),
+        "power" => power(left, right),
+        _ => join(left, right),
+    }
+}
+
+/// An operator that answers yes or no: no where an operand is missing.
+pub(super) fn comparison(name: &str, left: &Value, right: &Value) -> Result<bool, Failure> {
+    match name {
+        "equals" => Ok(equals(left, right)),
+        "differs" => Ok(!equals(left, right)),
+        "contained" => contains(left, right),
+        "not_contained" => contains(left, right).map(|found| !found),
+        _ if !is_present(left) || !is_present(right) => Ok(false),
+        "less" => compare(left, right, std::cmp::Ordering::is_lt),
+        "less_or_equal" => compare(left, right, std::cmp::Ordering::is_le),
+        "greater" => compare(left, right, std::cmp::Ordering::is_gt),
+        _ => compare(left, right, std::cmp::Ordering::is_ge),
+    }
+}
+
+/// The operators that [`arithmetic`] knows.
+pub(super) const ARITHMETIC: [&str; 8] =
+    ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "join_texts"];
+
+/// The operators that [`comparison`] knows.
+pub(super) const COMPARISONS: [&str; 8] =
+    ["equals", "differs", "contained", "not_contained", "less", "less_or_equal", "greater", "greater_or_equal"];

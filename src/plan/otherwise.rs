@@ -1,0 +1,55 @@
+//! What happens where an expression has no value.
+
+use serde_json::Value as Json;
+
+use super::cursor::Cursor;
+use super::error::{Fault, PlanError};
+use super::node::Data;
+use super::paths::distance;
+use super::read::scalar;
+use super::value::ValueType;
+
+/// Keep is the default: a rule that knows nothing about a user writes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Otherwise {
+    Keep,
+    Clear,
+    Error,
+    Value(Json),
+}
+
+const WORDS: [&str; 3] = ["keep", "clear", "error"];
+
+impl Otherwise {
+    /// The words keep, clear and error; any other scalar is the value, and `{ value = "keep" }` is the text of a word.
+    pub(super) fn read(cursor: &Cursor<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
+        match &cursor.node.data {
+            Data::Text(text) => match text.as_str() {
+                "keep" => Ok(Self::Keep),
+                "error" => Ok(Self::Error),
+                "clear" if clearable => Ok(Self::Clear),
+                "clear" => Err(cursor.refuse(Fault::NotClearable)),
+                text => match WORDS.into_iter().find(|word| distance(&text.trim().to_lowercase(), word) <= 1) {
+                    Some(word) => Err(cursor.refuse(Fault::AlmostWord { text: text.to_owned(), word })),
+                    None => Self::value(cursor, kind),
+                },
+            },
+            Data::Table(_) => {
+                let [value] = cursor.known_entries(["value"], "a value")?;
+                let value = value.ok_or_else(|| cursor.missing("value", "otherwise = { value = \"…\" }"))?;
+                Self::value(&value, kind)
+            }
+            _ => Self::value(cursor, kind),
+        }
+    }
+
+    fn value(cursor: &Cursor<'_>, kind: ValueType) -> Result<Self, PlanError> {
+        let value =
+            scalar(&cursor.node.data).ok_or_else(|| cursor.wrong_type("\"keep\", \"clear\", \"error\" or a value"))?;
+        if kind == ValueType::Bool && !matches!(cursor.node.data, Data::Bool(_)) {
+            return Err(cursor.refuse(Fault::Otherwise { why: "write true or false" }));
+        }
+        let value = kind.accept(&value).map_err(|failure| cursor.refuse(Fault::Otherwise { why: failure.message }))?;
+        Ok(Self::Value(value))
+    }
+}

@@ -1,0 +1,171 @@
+//! From the tree to a plan that can run: every key known, every name valid, every expression compiled.
+
+use std::sync::Arc;
+
+use minijinja::value::Value;
+
+use super::cursor::{Cursor, spell_key};
+use super::error::{Fault, Nearest, PlanError};
+use super::expression::Expression;
+use super::node::Data;
+use super::otherwise::Otherwise;
+use super::paths::nearest;
+use super::read_tables::read_tables;
+use super::reads::Reads;
+use super::table::Tables;
+use super::target::{check_attribute_name, field_type};
+use super::value::ValueType;
+use super::{Inner, Setting, Written};
+
+/// More targets than this are two plans.
+const TARGETS_MAX: usize = 64;
+
+const NAME_LENGTH_MAX: usize = 64;
+
+const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\"has avatar\"]";
+const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
+
+pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
+    let [name, condition, tables, set] = root.known_entries(["name", "where", "tables", "set"], "a table")?;
+    let name = read_name(&name.ok_or_else(|| root.missing("name", "name = \"has-avatar\""))?)?;
+    let tables = tables.map(|tables| read_tables(&tables)).transpose()?.unwrap_or_default();
+    let condition = condition.map(|condition| expression(&condition, &tables)).transpose()?;
+    let set = set.ok_or_else(|| root.missing("set", "[set.custom_attributes.\"has avatar\"]"))?;
+    let mut settings = read_settings(&set, &tables)?;
+    // JSON and TOML keep different orders; a plan's patches must not depend on which it was stored as.
+    settings.sort_by(|a, b| a.shown.cmp(&b.shown));
+    let mut reads = Reads::default();
+    for expression in settings.iter().flat_map(Setting::expressions).chain(&condition) {
+        reads.merge(&expression.reads);
+    }
+    let reads_what_it_sets = settings.iter().any(|setting| match &setting.target {
+        Written::Attribute(name) => reads.reads_attribute(name),
+        Written::Field(name) => reads.fields.contains(name),
+        Written::Company { .. } => true,
+    });
+    let sets = |name: &String| {
+        settings.iter().any(|setting| matches!(&setting.target, Written::Attribute(set) if set == name))
+    };
+    let reads_attributes = reads.attributes.iter().filter(|name| !sets(name)).cloned().collect();
+    let stored = root.node.to_json();
+    Ok(Inner {
+        name,
+        condition,
+        settings,
+        tables: Arc::new(tables),
+        reads,
+        reads_attributes,
+        reads_what_it_sets,
+        stored,
+    })
+}
+
+fn read_name(cursor: &Cursor<'_>) -> Result<String, PlanError> {
+    let name = cursor.text("a text")?;
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if plain && (1..=NAME_LENGTH_MAX).contains(&name.len()) {
+        return Ok(name.to_owned());
+    }
+    Err(cursor.refuse(Fault::Name { name: name.chars().take(NAME_LENGTH_MAX).collect() }))
+}
+
+fn expression(cursor: &Cursor<'_>, tables: &Tables) -> Result<Expression, PlanError> {
+    Expression::new(cursor.text(AN_EXPRESSION)?, tables).map_err(|fault| cursor.refuse(fault))
+}
+
+fn read_settings(set: &Cursor<'_>, tables: &Tables) -> Result<Vec<Setting>, PlanError> {
+    let mut settings = Vec::new();
+    for (name, target) in set.entries(A_TARGET)? {
+        match name {
+            "custom_attributes" => {
+                for (name, target) in target.entries(A_TARGET)? {
+                    check_attribute_name(name).map_err(|fault| target.refuse(fault))?;
+                    settings.push(read_setting(&target, Written::Attribute(name.to_owned()), None, tables)?);
+                }
+            }
+            "company" => {
+                let [name] = target.known_entries(["name"], "[set.company.name]")?;
+                let name = name.ok_or_else(|| target.missing("name", "[set.company.name]"))?;
+                settings.push(read_company(&name, tables)?);
+            }
+            field => {
+                let kind = field_type(field).map_err(|fault| target.refuse(fault))?;
+                settings.push(read_setting(&target, Written::Field(field.to_owned()), Some(kind), tables)?);
+            }
+        }
+    }
+    match settings.len() {
+        0 => Err(set.missing("custom_attributes", "[set.custom_attributes.\"has avatar\"]")),
+        1..=TARGETS_MAX => Ok(settings),
+        count => Err(set.refuse(Fault::TooMany { what: "targets", count, max: TARGETS_MAX })),
+    }
+}
+
+fn read_setting(
+    cursor: &Cursor<'_>,
+    target: Written,
+    kind: Option<ValueType>,
+    tables: &Tables,
+) -> Result<Setting, PlanError> {
+    let [kind_name, value, otherwise] = cursor.known_entries(["type", "value", "otherwise"], A_TARGET)?;
+    finish(cursor, target, kind, [kind_name, value, otherwise], tables)
+}
+
+fn read_company(cursor: &Cursor<'_>, tables: &Tables) -> Result<Setting, PlanError> {
+    let [kind_name, value, otherwise, id] =
+        cursor.known_entries(["type", "value", "otherwise", "company_id"], A_TARGET)?;
+    let write = "company_id = \"user.companies.companies | map(attribute='company_id')\"";
+    let id = id.ok_or_else(|| cursor.missing("company_id", write))?;
+    let target = Written::Company { id: expression(&id, tables)? };
+    finish(cursor, target, Some(ValueType::Text), [kind_name, value, otherwise], tables)
+}
+
+fn finish(
+    cursor: &Cursor<'_>,
+    target: Written,
+    needed: Option<ValueType>,
+    [kind, value, otherwise]: [Option<Cursor<'_>>; 3],
+    tables: &Tables,
+) -> Result<Setting, PlanError> {
+    let kind = kind.ok_or_else(|| cursor.missing("type", "type = \"bool\" (or int, float, string, date)"))?;
+    let kind = read_type(&kind, needed)?;
+    let value = value.ok_or_else(|| cursor.missing("value", "value = \"user.avatar.image_url is present\""))?;
+    let value = expression(&value, tables)?;
+    // A text can be emptied; Intercom's reference gives no null for the other standard fields, nor for a company's name.
+    let clearable = match &target {
+        Written::Attribute(_) => true,
+        Written::Field(_) => kind == ValueType::Text,
+        Written::Company { .. } => false,
+    };
+    let otherwise =
+        otherwise.map(|otherwise| Otherwise::read(&otherwise, kind, clearable)).transpose()?.unwrap_or(Otherwise::Keep);
+    let shown = match &target {
+        Written::Attribute(name) => format!("custom_attributes.{}", spell_key(name)),
+        Written::Field(name) => name.clone(),
+        Written::Company { .. } => "company.name".to_owned(),
+    };
+    Ok(Setting { target, kind, value, otherwise, shown })
+}
+
+fn read_type(cursor: &Cursor<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
+    let name = cursor.text("\"bool\", \"int\", \"float\", \"string\" or \"date\"")?;
+    let kind = ValueType::from_name(name).ok_or_else(|| {
+        let nearest = Nearest(nearest(name, ValueType::NAMES.into_iter()).map(str::to_owned));
+        cursor.refuse(Fault::UnknownType { name: name.to_owned(), nearest })
+    })?;
+    match needed {
+        Some(needed) if needed != kind => Err(cursor.refuse(Fault::TargetType { needed: needed.name() })),
+        _ => Ok(kind),
+    }
+}
+
+/// A scalar of the plan as the engine sees it.
+pub(super) fn scalar(data: &Data) -> Option<Value> {
+    Some(match data {
+        Data::Bool(value) => Value::from(*value),
+        Data::Int(value) => Value::from(*value),
+        Data::Float(value) => Value::from(*value),
+        Data::Text(value) => Value::from(value.as_str()),
+        Data::Table(_) | Data::Other(_) => return None,
+    })
+}

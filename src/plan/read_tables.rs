@@ -1,0 +1,66 @@
+//! Reads a plan's tables: names, rows, and how much of them there may be.
+
+use super::cursor::Cursor;
+use super::error::{Fault, PlanError};
+use super::language::RESERVED;
+use super::node::{Data, Node};
+use super::read::scalar;
+use super::table::{Table, Tables};
+use super::value::INT_MAX;
+
+/// All tables together: the plan's copy is one item of the ledger, which `DynamoDB` limits to 400 KB.
+const TABLES_BYTES_MAX: usize = 256 * 1024;
+
+const ROWS: &str = "a table of rows, as { starter = 49, \"Pro Plus\" = 99 }";
+
+pub(super) fn read_tables(cursor: &Cursor<'_>) -> Result<Tables, PlanError> {
+    let mut tables = Tables::new();
+    let mut bytes = 0;
+    for (name, rows) in cursor.entries(ROWS)? {
+        let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+        let plain = name.bytes().all(|b| letter(b) || b.is_ascii_digit()) && name.bytes().next().is_some_and(letter);
+        if !plain || RESERVED.contains(&name) {
+            return Err(rows.refuse(Fault::TableName { name: name.to_owned() }));
+        }
+        let mut table = Table::default();
+        for (key, row) in rows.entries(ROWS)? {
+            bytes += key.len() + row_bytes(row.node);
+            check_row(&row, key)?;
+            let value = scalar(&row.node.data).ok_or_else(|| row.wrong_type("a text, a number, true or false"))?;
+            table.rows.insert(key.to_owned(), value);
+        }
+        if bytes > TABLES_BYTES_MAX {
+            return Err(rows.refuse(Fault::TooMany { what: "bytes in tables", count: bytes, max: TABLES_BYTES_MAX }));
+        }
+        tables.insert(name.to_owned(), table);
+    }
+    Ok(tables)
+}
+
+fn row_bytes(node: &Node) -> usize {
+    match &node.data {
+        Data::Text(text) => text.len(),
+        _ => size_of::<f64>(),
+    }
+}
+
+fn check_row(row: &Cursor<'_>, key: &str) -> Result<(), PlanError> {
+    match &row.node.data {
+        Data::Table(_) => Err(row.refuse(Fault::NestedKey { quoted: dotted(key, row.node) })),
+        Data::Int(int) if !(-INT_MAX..=INT_MAX).contains(int) => Err(row.refuse(Fault::Number)),
+        _ => Ok(()),
+    }
+}
+
+/// What was probably meant: `acme.com = "x"` is a table `acme` with a key `com` to TOML.
+fn dotted(key: &str, node: &Node) -> String {
+    let mut dotted = key.to_owned();
+    let mut node = node;
+    while let Data::Table(entries) = &node.data {
+        let Some((key, below)) = entries.first() else { break };
+        dotted.push('.');
+        dotted.push_str(key);
+        node = below;
+    }
+    dotted
+}

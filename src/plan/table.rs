@@ -1,0 +1,124 @@
+//! A plan's tables, and what one evaluation asks of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::value::{Object, Value, ValueKind};
+
+use super::failure::{Failure, FailureCode};
+use super::operators::plain_text;
+
+/// All tables of a plan, by name.
+pub(super) type Tables = BTreeMap<String, Table>;
+
+/// Rows by key. Keys are texts and compared by case, as Intercom compares attribute values.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) rows: HashMap<String, Value>,
+}
+
+/// A key that a table does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Miss {
+    pub(super) table: String,
+    /// `None` where it may tell who somebody is.
+    pub(super) key: Option<String>,
+}
+
+/// What an expression sees. One is made for each evaluation, so that no miss of one user is told of another.
+#[derive(Debug)]
+pub(super) struct Scope {
+    user: Value,
+    tables: Arc<Tables>,
+    misses: Mutex<Vec<Miss>>,
+}
+
+impl Scope {
+    /// Where the engine's own filters find the scope; not an identifier, so no expression can name it.
+    pub(super) const NAME: &'static str = "the scope";
+
+    pub(super) fn new(user: Value, tables: Arc<Tables>) -> Arc<Self> {
+        Arc::new(Self { user, tables, misses: Mutex::default() })
+    }
+
+    /// The row, or undefined: without a key nothing is looked up, with an unknown one it is a miss.
+    pub(super) fn look_up(&self, name: &str, key: &Value, personal: bool) -> Result<Value, Failure> {
+        let Some(key) = key_text(key)? else { return Ok(Value::UNDEFINED) };
+        if let Some(row) = self.tables.get(name).and_then(|table| table.rows.get(&key)) {
+            return Ok(row.clone());
+        }
+        let key = (!personal && !looks_personal(&key)).then_some(key);
+        let miss = Miss { table: name.to_owned(), key };
+        let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
+        if !misses.contains(&miss) {
+            misses.push(miss);
+        }
+        Ok(Value::UNDEFINED)
+    }
+
+    /// Whether the table has the key; asking is no miss.
+    pub(super) fn has_key(&self, name: &str, key: &Value) -> Result<bool, Failure> {
+        let Some(key) = key_text(key)? else { return Ok(false) };
+        Ok(self.tables.get(name).is_some_and(|table| table.rows.contains_key(&key)))
+    }
+
+    pub(super) fn take_misses(&self) -> Vec<Miss> {
+        std::mem::take(&mut self.misses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "user" => Some(self.user.clone()),
+            Self::NAME => Some(Value::from_dyn_object(Arc::clone(self))),
+            _ => None,
+        }
+    }
+}
+
+/// A key as a text, so that plan 3 finds the row "3"; `None` without a value.
+fn key_text(key: &Value) -> Result<Option<String>, Failure> {
+    match key.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(None),
+        ValueKind::Number => {
+            Ok(Some(i64::try_from(key.clone()).map_or_else(|_| key.to_string(), |int| int.to_string())))
+        }
+        _ => plain_text(key).map(Some).ok_or_else(|| {
+            FailureCode::WrongType.because("a table is read with a text or a number, not with a list or an object")
+        }),
+    }
+}
+
+/// Whether a text could reach somebody, or is too long to be the name of anything: an e-mail address, a phone number.
+fn looks_personal(key: &str) -> bool {
+    const CHARS_MAX: usize = 80;
+    const PHONE_DIGITS_MIN: usize = 7;
+    let digits = key.chars().filter(char::is_ascii_digit).count();
+    let phone = key.chars().all(|c| c.is_ascii_digit() || " +-()./".contains(c));
+    key.contains('@') || (phone && digits >= PHONE_DIGITS_MIN) || key.chars().count() > CHARS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_texts() {
+        for (key, text) in [(Value::from(3), "3"), (Value::from(3.0), "3"), (Value::from(true), "true")] {
+            assert_eq!(key_text(&key).unwrap().as_deref(), Some(text));
+        }
+        assert_eq!(key_text(&Value::from(())).unwrap(), None);
+        assert!(key_text(&Value::from(vec![1])).is_err());
+    }
+
+    #[test]
+    fn addresses_and_numbers_are_personal_and_domains_and_plans_are_not() {
+        for personal in ["ann@example.com", "+353 1 555-6712", "0035315556712", &"x".repeat(81)] {
+            assert!(looks_personal(personal), "{personal}");
+        }
+        for plain in ["acme.com", "Pro Plus", "366", ""] {
+            assert!(!looks_personal(plain), "{plain}");
+        }
+    }
+}

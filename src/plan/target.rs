@@ -1,0 +1,69 @@
+//! What a plan may write to. Nothing that creates a user or changes who it is: never id, `user_id` or email.
+
+use super::error::{Fault, Nearest};
+use super::paths::nearest;
+use super::value::ValueType;
+
+/// The standard fields that a bulk post of API 1.x writes. `last_request_at` is not among them: Intercom sets it at every
+/// visit, so a plan would send it again and again.
+const FIELDS: &[(&str, ValueType)] = &[
+    ("name", ValueType::Text),
+    ("phone", ValueType::Text),
+    ("signed_up_at", ValueType::Date),
+    ("unsubscribed_from_emails", ValueType::Bool),
+];
+
+/// The field's type.
+pub(super) fn field_type(name: &str) -> Result<ValueType, Fault> {
+    let found = FIELDS.iter().find(|(field, _)| *field == name);
+    found.map(|(_, kind)| *kind).ok_or_else(|| {
+        let names = || FIELDS.iter().map(|(field, _)| *field).chain(["custom_attributes", "company"]);
+        Fault::Field {
+            field: name.to_owned(),
+            allowed: FIELDS.iter().map(|(field, _)| *field).collect::<Vec<_>>().join(", "),
+            nearest: Nearest(nearest(name, names()).map(str::to_owned)),
+        }
+    })
+}
+
+/// Whether Intercom takes an attribute of this name (the character rules of its help article on custom attributes).
+pub(super) fn check_attribute_name(name: &str) -> Result<(), Fault> {
+    const REFUSED: &str = ".$`~!@#%^&*'{}|\"\\";
+    const CHARS_MAX: usize = 190;
+    let why = if name.is_empty() {
+        "it is empty"
+    } else if name.trim() != name {
+        "it begins or ends with a space"
+    } else if name.chars().count() > CHARS_MAX {
+        "it is longer than 190 characters"
+    } else if name.chars().any(char::is_control) {
+        "it has a control character"
+    } else if name.chars().any(|c| REFUSED.contains(c)) {
+        "it has one of . $ ` ~ ! @ # % ^ & * ' { } | \" \\"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::AttributeName { why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_intercom_refuses() {
+        for good in ["has avatar", "plan_price", "größe", "a-b"] {
+            assert!(check_attribute_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a.b", "$set", "a\0b", " a", "it's", "{x}", "a\"b", "a\\b", "100%"] {
+            assert!(check_attribute_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_says_who_a_user_is_can_be_written() {
+        for field in ["id", "user_id", "email", "last_request_at", "custom_attributes"] {
+            assert!(field_type(field).is_err(), "{field}");
+        }
+    }
+}

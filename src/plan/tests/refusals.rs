@@ -1,0 +1,174 @@
+//! Wrong plans: where, what, and what to write instead.
+
+use super::*;
+
+fn refusal(text: &str) -> String {
+    match Plan::from_toml("p.toml", text) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn refuses(value: &str, message: &str) {
+    let error = plan("bool", value, "tables.price = { starter = 49 }").map(drop).unwrap_err().to_string();
+    assert!(error.contains(message), "{value}: {error}");
+    assert!(error.starts_with("plan.toml:5: set.custom_attributes.x.value: "), "{error}");
+}
+
+#[test]
+fn a_typo_names_the_nearest() {
+    refuses("user.avatar.image_ulr is present", "no `avatar.image_ulr`; the nearest is `user.avatar.image_url`");
+    refuses("user.emial", "the nearest is `user.email`");
+    refuses("user.location_data.cityname", "the nearest is `user.location_data.city_name`");
+    refuses("user.custom_atributes.plan", "the nearest is `user.custom_attributes");
+    refuses("user.plan", "a custom attribute is read as user.custom_attributes.NAME");
+    refuses("user['e-mail']", "the nearest is `user.email`");
+    refuses(
+        "usr.email",
+        "there is no `usr` in a plan: an expression reads user.… or one of the plan's tables; the nearest is `user`",
+    );
+    refuses("prices[user.email]", "the nearest is `price`");
+    refuses("price.starer", "the table `price` has no key `starer`; the nearest is `starter`");
+    refuses("user.email | domian", "no filter `domian`; the nearest is `domain`");
+    refuses("user.email is presnt", "no test `presnt`; the nearest is `present`");
+    refuses(
+        "user.companies.companies | map(attribute='nmae')",
+        "no `companies.companies[].nmae`; the nearest is `user.companies.companies[].name`",
+    );
+    refuses("(user.companies.companies | first).nmae", "no `companies.companies[].nmae`");
+    refuses("user.tags.tags | selectattr('nam') | first", "no `tags.tags[].nam`");
+    refuses("user.tags.tags | selectattr('name', 'equal', 'x') | first", "no test `equal`");
+    refuses("user.tags.tags | map('lowr')", "no filter `lowr`; the nearest is `lower`");
+    refuses("true or (1 if user.emial else 2)", "the nearest is `user.email`");
+    refuses("[user.emial]", "the nearest is `user.email`");
+    refuses("user.email | default(user.emial)", "the nearest is `user.email`");
+}
+
+#[test]
+fn what_the_language_does_not_have() {
+    refuses("user", "read one of its fields");
+    refuses("user | length", "read one of its fields");
+    refuses("user[user.custom_attributes.field]", "a calculated subscript");
+    refuses("user.custom_attributes[user.name]", "a calculated subscript");
+    refuses("price", "read it as TABLE[key]");
+    refuses("price | length", "read it as TABLE[key]");
+    refuses("user.email.lower()", "use a filter");
+    refuses("now()", "no `now`");
+    refuses("now", "there is no `now` in a plan");
+    refuses("user.email[:3]", "a slice");
+    refuses("{'a': 1}", "put it under tables");
+    refuses("1 < user.session_count < 5", "write a < b and b < c");
+    refuses("(user.name ~ 'x').foo", "a field of a calculated value");
+    refuses("user.email | tojson", "no filter `tojson`");
+    refuses("user.email | plan_add(1)", "no filter `plan_add`");
+    refuses("user.email | lower(1)", "`lower` takes 0 to 0 arguments, and this has 1");
+    refuses("user.email | replace(*['a', 'b'])", "`replace` takes 2 to 2 arguments");
+    refuses("user.email | replace('a', *['b'])", "does not take these arguments");
+    refuses("user.session_count is divisibleby", "takes 1 to 1 arguments");
+    refuses("user.email |", "cannot be read");
+    refuses("", "cannot be read");
+    refuses("{{ user.email }}", "write it without {{ and }}");
+}
+
+#[test]
+fn a_wrong_shape_tells_its_line_and_what_to_write() {
+    let good = "[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"1\"\n";
+    let cases = [
+        (String::new(), "p.toml: `name` is missing: write name = \"has-avatar\""),
+        ("name = \"p\"".into(), "p.toml: `set` is missing"),
+        ("name = \"p\"\n[set]".into(), "p.toml:2: set: `custom_attributes` is missing"),
+        (format!("name = \"P p\"\n{good}"), "p.toml:1: name: the name `P p` does not fit"),
+        (format!("name = 5\n{good}"), "p.toml:1: name: this is a number: write a text"),
+        (
+            format!("name = \"p\"\nwere = \"true\"\n{good}"),
+            "p.toml:2: were: there is no key `were` here; the nearest is `where`",
+        ),
+        (
+            format!("name = \"p\"\n{good}valeu = 1"),
+            "p.toml:5: set.custom_attributes.x.valeu: there is no key `valeu` here; the nearest is `value`",
+        ),
+        (format!("name = \"p\"\n\ntables.t = {{ acme.com = \"x\" }}\n{good}"), "quote the key, as \"acme.com\" = …"),
+        (
+            format!("name = \"p\"\n\n[tables.t]\na.b.c = \"x\"\n{good}"),
+            "p.toml:4: tables.t.a: a table's values are scalars, and this is a table: quote the key, as \"a.b.c\" = …",
+        ),
+        (
+            format!("name = \"p\"\n\n[tables.t]\na = [1]\n{good}"),
+            "p.toml:4: tables.t.a: this is a list: write a text, a number, true or false",
+        ),
+        (format!("name = \"p\"\n\n[tables.t]\na = 2016-11-24\n{good}"), "Unix seconds"),
+        (format!("name = \"p\"\n\n[tables.t]\na = nan\n{good}"), "p.toml:4: this number cannot be kept exactly"),
+        (
+            format!("name = \"p\"\n\n[tables.t]\na = 9007199254740993\n{good}"),
+            "p.toml:4: tables.t.a: this number cannot",
+        ),
+        (
+            format!("name = \"p\"\n\n[tables.user]\na = 1\n{good}"),
+            "p.toml:3: tables.user: `user` cannot be a table's name",
+        ),
+        (format!("name = \"p\"\n\n[tables.\"a-b\"]\na = 1\n{good}"), "cannot be a table's name"),
+        (format!("name = \"p\n{good}"), "p.toml:1: this is not TOML"),
+        (format!("name = \"p\"\n{good}{good}"), "p.toml:5: this is not TOML"),
+        (
+            "name = \"p\"\n[set.custom_attributes.\"a.b\"]\ntype = \"int\"\nvalue = \"1\"".into(),
+            "p.toml:2: set.custom_attributes.\"a.b\": Intercom takes no attribute of this name",
+        ),
+        (
+            "name = \"p\"\n[set.email]\ntype = \"string\"\nvalue = \"'x'\"".into(),
+            "`email` is not a field that a plan may write",
+        ),
+        (
+            "name = \"p\"\n[set.has_avatar]\ntype = \"bool\"\nvalue = \"true\"".into(),
+            "or a custom attribute as set.custom_attributes.\"has_avatar\"",
+        ),
+        (
+            "name = \"p\"\n[set.signed_up_at]\ntype = \"int\"\nvalue = \"1\"".into(),
+            "p.toml:3: set.signed_up_at.type: this target takes the type date",
+        ),
+        ("name = \"p\"\n[set.company.name]\ntype = \"string\"\nvalue = \"'x'\"".into(), "`company_id` is missing"),
+        (
+            "name = \"p\"\n[set.company.plan]\ntype = \"string\"\nvalue = \"'x'\"".into(),
+            "there is no key `plan` here; the nearest is `name`",
+        ),
+        (
+            "name = \"p\"\n[set.custom_attributes.x]\ntype = \"integer\"\nvalue = \"1\"".into(),
+            "there is no type `integer`",
+        ),
+        ("name = \"p\"\n[set.custom_attributes.x]\nvalue = \"1\"".into(), "`type` is missing"),
+        (
+            "name = \"p\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = 1".into(),
+            "this is a number: write an expression in quotes",
+        ),
+        (format!("name = \"p\"\n{good}otherwise = \"Keep\""), "looks like a misspelt `keep`"),
+        (
+            format!("name = \"p\"\n{good}otherwise = \"none\""),
+            "p.toml:5: set.custom_attributes.x.otherwise: this is not a value of the target's type",
+        ),
+        (format!("name = \"p\"\n{good}otherwise = {{ value = 1, or = 2 }}"), "there is no key `or`"),
+        (
+            "name = \"p\"\n[set.signed_up_at]\ntype = \"date\"\nvalue = \"1\"\notherwise = \"clear\"".into(),
+            "cannot be cleared",
+        ),
+    ];
+    for (text, message) in cases {
+        let error = refusal(&text);
+        assert!(error.contains(message), "{message}\n  got: {error}");
+    }
+}
+
+#[test]
+fn json_is_refused_the_same_way() {
+    for (value, message) in [
+        (json!(null), "the plan: this is null: write a table"),
+        (
+            json!({"name": "p", "set": {"custom_attributes": {"x": {"type": "int", "value": null}}}}),
+            "the plan: set.custom_attributes.x.value: this is null",
+        ),
+        (json!({"name": "p", "sets": {}}), "the nearest is `set`"),
+        (json!({"name": "p", "tables": {"t": {"a": u64::MAX}}, "set": {}}), "set"),
+    ] {
+        let error = Plan::from_json(&value).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

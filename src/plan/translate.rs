@@ -1,0 +1,294 @@
+//! Checks an expression's tree, name by name, and writes it down again for the engine with the plan's own operators and
+//! table look-ups in place of minijinja's. What is not named here is not in the language.
+
+use minijinja::machinery::ast::{BinOpKind, Expr, UnaryOpKind};
+use minijinja::value::{Value, ValueKind};
+
+use super::engine::internal;
+use super::error::{Fault, Nearest};
+use super::language;
+use super::paths::{Segment, is_known, is_personal, nearest, nearest_path, spell};
+use super::reads::Reads;
+use super::table::Tables;
+
+/// Deeper than anybody writes, and shallow enough for a thread's stack.
+const DEPTH_MAX: usize = 64;
+
+/// A part of the expression as it is written for the engine.
+pub(super) struct Piece {
+    pub(super) text: String,
+    pub(super) level: Level,
+    /// Where in a user it comes from, unchanged.
+    pub(super) path: Option<Vec<Segment>>,
+    /// Whether it can tell who somebody is.
+    pub(super) personal: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Can stand to the left of a filter, a dot or a bracket.
+    Operand,
+    /// Can stand to the left of a filter.
+    Filtered,
+    And,
+    Or,
+    Other,
+}
+
+impl Piece {
+    pub(super) fn new(text: String, level: Level, personal: bool) -> Self {
+        Self { text, level, path: None, personal }
+    }
+
+    /// In parentheses unless it binds as tightly as what it becomes a part of.
+    pub(super) fn within(&self, level: Level) -> String {
+        let tight = self.level == Level::Operand || (self.level == Level::Filtered && level != Level::Operand);
+        if tight || self.level == level { self.text.clone() } else { format!("({})", self.text) }
+    }
+
+    pub(super) fn operand(&self) -> String {
+        self.within(Level::Filtered)
+    }
+}
+
+pub(super) struct Translator<'t> {
+    pub(super) tables: &'t Tables,
+    pub(super) reads: Reads,
+    depth: usize,
+}
+
+impl<'t> Translator<'t> {
+    pub(super) fn new(tables: &'t Tables) -> Self {
+        Self { tables, reads: Reads::default(), depth: 0 }
+    }
+
+    pub(super) fn whole(&mut self, tree: &Expr<'_>) -> Result<String, Fault> {
+        Ok(self.value(tree)?.text)
+    }
+
+    /// A part whose value is used: if it is a path, it must be one that users have.
+    pub(super) fn value(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+        let piece = self.piece(expr)?;
+        self.record(&piece)?;
+        Ok(piece)
+    }
+
+    pub(super) fn record(&mut self, piece: &Piece) -> Result<(), Fault> {
+        let Some(path) = &piece.path else { return Ok(()) };
+        if path.is_empty() {
+            return Err(Fault::NotInPlans {
+                what: "`user` as a whole",
+                write: "read one of its fields, as user.email",
+            });
+        }
+        if !is_known(path) {
+            return Err(Fault::UnknownPath { path: spell(path), nearest: Nearest(nearest_path(path)) });
+        }
+        self.reads.record(path);
+        Ok(())
+    }
+
+    /// A part that may still be continued, as `user.avatar` by `.image_url`.
+    pub(super) fn piece(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+        if self.depth == DEPTH_MAX {
+            return Err(Fault::TooDeep);
+        }
+        self.depth += 1;
+        let piece = self.by_kind(expr);
+        self.depth -= 1;
+        piece
+    }
+
+    fn by_kind(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+        match expr {
+            Expr::Var(var) => self.variable(var.id),
+            Expr::Const(constant) => literal(&constant.value),
+            Expr::GetAttr(get) => self.subscript(&get.expr, Key::Constant(Value::from(get.name))),
+            Expr::GetItem(get) => match constant(&get.subscript_expr) {
+                Some(key) => self.subscript(&get.expr, Key::Constant(key)),
+                None => self.subscript(&get.expr, Key::Calculated(&get.subscript_expr)),
+            },
+            Expr::Filter(filter) => self.filter(filter),
+            Expr::Test(test) => self.test(test),
+            Expr::UnaryOp(unary) => {
+                let inner = self.value(&unary.expr)?;
+                Ok(match unary.op {
+                    UnaryOpKind::Not => Piece::new(format!("not {}", inner.operand()), Level::Other, false),
+                    UnaryOpKind::Neg => call(&inner, &internal("negate"), &[], inner.personal),
+                })
+            }
+            Expr::BinOp(op) => match language::binary(op.op) {
+                Some(name) => self.operator(name, &op.left, &op.right),
+                None => self.logic(op.op, &op.left, &op.right),
+            },
+            Expr::Compare(compare) => match compare.ops.as_slice() {
+                [only] => self.operator(language::compare(only.op), &compare.expr, &only.expr),
+                _ => Err(Fault::NotInPlans { what: "a chain of comparisons", write: "write a < b and b < c" }),
+            },
+            Expr::IfExpr(choice) => {
+                let (test, yes) = (self.value(&choice.test_expr)?, self.value(&choice.true_expr)?);
+                let no = choice.false_expr.as_ref().map(|no| self.value(no)).transpose()?;
+                let personal = yes.personal || no.as_ref().is_some_and(|no| no.personal);
+                let otherwise = no.map(|no| format!(" else {}", no.operand())).unwrap_or_default();
+                Ok(Piece::new(format!("{} if {}{otherwise}", yes.operand(), test.operand()), Level::Other, personal))
+            }
+            Expr::List(list) => self.list(&list.items),
+            Expr::Tuple(tuple) => self.list(&tuple.items),
+            Expr::Map(_) => {
+                Err(Fault::NotInPlans { what: "a table inside an expression", write: "put it under tables" })
+            }
+            Expr::Slice(_) => Err(Fault::NotInPlans { what: "a slice", write: "use `| first`, `| last` or `| split`" }),
+            Expr::Call(_) => Err(Fault::NotInPlans {
+                what: "a call (a plan has no functions, and no `now`)",
+                write: "use a filter, as user.email | lower",
+            }),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<Piece, Fault> {
+        if name == "user" {
+            return Ok(Piece { text: name.to_owned(), level: Level::Operand, path: Some(Vec::new()), personal: true });
+        }
+        if self.tables.contains_key(name) {
+            return Err(Fault::NotInPlans {
+                what: "a table as a whole",
+                write: "read it as TABLE[key], or ask `key in TABLE`",
+            });
+        }
+        let known = self.tables.keys().map(String::as_str).chain(["user"]);
+        Err(Fault::UnknownName { name: name.to_owned(), nearest: Nearest(nearest(name, known).map(str::to_owned)) })
+    }
+
+    fn list(&mut self, items: &[Expr<'_>]) -> Result<Piece, Fault> {
+        let items = items.iter().map(|item| self.value(item)).collect::<Result<Vec<_>, _>>()?;
+        let personal = items.iter().any(|item| item.personal);
+        let texts: Vec<String> = items.into_iter().map(|item| item.text).collect();
+        Ok(Piece::new(format!("[{}]", texts.join(", ")), Level::Operand, personal))
+    }
+
+    fn logic(&mut self, op: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
+        let (word, level) = if matches!(op, BinOpKind::ScAnd) { ("and", Level::And) } else { ("or", Level::Or) };
+        let (left, right) = (self.value(left)?, self.value(right)?);
+        let personal = left.personal || right.personal;
+        Ok(Piece::new(format!("{} {word} {}", left.within(level), right.operand()), level, personal))
+    }
+
+    fn operator(&mut self, name: &str, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
+        let left = self.value(left)?;
+        if let (Expr::Var(var), "contained" | "not_contained") = (right, name)
+            && self.tables.contains_key(var.id)
+        {
+            let found = call(&left, &internal("has_key"), &[quote(var.id)], false);
+            return Ok(match name {
+                "contained" => found,
+                _ => Piece::new(format!("not {}", found.operand()), Level::Other, false),
+            });
+        }
+        let right = self.value(right)?;
+        let answers = super::operators::COMPARISONS.contains(&name);
+        let personal = !answers && (left.personal || right.personal);
+        Ok(call(&left, &internal(name), &[right.text], personal))
+    }
+
+    fn subscript(&mut self, base: &Expr<'_>, key: Key<'_, '_>) -> Result<Piece, Fault> {
+        if let Expr::Var(var) = base
+            && self.tables.contains_key(var.id)
+        {
+            return self.look_up(var.id, key);
+        }
+        let base = self.piece(base)?;
+        let Key::Constant(key) = key else {
+            return Err(Fault::NotInPlans {
+                what: "a calculated subscript",
+                write: "name the field; to choose by a value, use a table",
+            });
+        };
+        let segment = match (key.as_str(), &base.path) {
+            (Some(name), Some(_)) => Segment::Field(name.to_owned()),
+            (None, _) if key.is_integer() => Segment::Item,
+            _ => {
+                return Err(Fault::NotInPlans {
+                    what: "a field of a calculated value",
+                    write: "read fields from user.… directly",
+                });
+            }
+        };
+        let text = format!("{}[{}]", base.within(Level::Operand), literal(&key)?.text);
+        let path = base.path.map(|path| path.into_iter().chain([segment]).collect::<Vec<_>>());
+        let personal = path.as_deref().map_or(base.personal, is_personal);
+        Ok(Piece { text, level: Level::Operand, path, personal })
+    }
+
+    /// A row of a table. A key that is written out must exist: it would miss for every user.
+    fn look_up(&mut self, table: &str, key: Key<'_, '_>) -> Result<Piece, Fault> {
+        let key = match key {
+            Key::Calculated(expr) => self.value(expr)?,
+            Key::Constant(key) => {
+                let name = key.to_string();
+                let rows = &self.tables[table].rows;
+                if !rows.contains_key(&name) {
+                    let near = nearest(&name, rows.keys().map(String::as_str)).map(str::to_owned);
+                    return Err(Fault::UnknownTableKey { table: table.to_owned(), key: name, nearest: Nearest(near) });
+                }
+                literal(&key)?
+            }
+        };
+        // A row is the plan's own text: it is not personal, whatever its key was.
+        Ok(call(&key, &internal("look_up"), &[quote(table), key.personal.to_string()], false))
+    }
+}
+
+/// What stands in the brackets, or after the dot.
+enum Key<'e, 's> {
+    Constant(Value),
+    Calculated(&'e Expr<'s>),
+}
+
+/// `input|name(arguments)`.
+pub(super) fn call(input: &Piece, name: &str, arguments: &[String], personal: bool) -> Piece {
+    Piece::new(format!("{}|{name}({})", input.operand(), arguments.join(", ")), Level::Filtered, personal)
+}
+
+/// A constant as it stands in the source; calculated ones are not looked for.
+pub(super) fn constant(expr: &Expr<'_>) -> Option<Value> {
+    match expr {
+        Expr::Const(constant) => Some(constant.value.clone()),
+        Expr::UnaryOp(unary) if matches!((&unary.op, &unary.expr), (UnaryOpKind::Neg, Expr::Const(_))) => {
+            expr.as_const()
+        }
+        _ => None,
+    }
+}
+
+fn literal(value: &Value) -> Result<Piece, Fault> {
+    let text = match (value.kind(), value.as_str()) {
+        (_, Some(text)) => quote(text),
+        (ValueKind::Bool | ValueKind::None, _) => value.to_string(),
+        (ValueKind::Number, _) if value.is_integer() => value.to_string(),
+        (ValueKind::Number, _) => match f64::try_from(value.clone()) {
+            Ok(float) if float.is_finite() => format!("{float:?}"),
+            _ => return Err(Fault::Number),
+        },
+        _ => {
+            return Err(Fault::NotInPlans {
+                what: "this constant",
+                write: "write a text, a number, true, false or none",
+            });
+        }
+    };
+    Ok(Piece::new(text, Level::Operand, false))
+}
+
+/// A text as a literal of the engine.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_ascii_control() => quoted.extend(format!("\\u{:04x}", u32::from(c)).chars()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

@@ -1,0 +1,156 @@
+//! The types of a plan and the limits of a value, checked here because a bulk job would tell hours later.
+
+use minijinja::value::{Value, ValueKind};
+use serde_json::{Number, Value as Json};
+
+use super::failure::{Failure, FailureCode};
+
+/// Intercom keeps this much of a text attribute (its help article on custom attributes; clients cut there too).
+pub(super) const TEXT_CHARS_MAX: usize = 255;
+
+/// The largest integer that JSON readers keep exactly: Intercom stores numbers as doubles.
+pub(super) const INT_MAX: i64 = 1 << 53;
+
+/// Seconds up to the year 5138; a larger number is a date in milliseconds.
+const DATE_MAX_S: i64 = 100_000_000_000;
+
+/// What a target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueType {
+    Bool,
+    Int,
+    Float,
+    Text,
+    /// Unix seconds.
+    Date,
+}
+
+impl ValueType {
+    pub(super) const NAMES: [&'static str; 5] = ["bool", "int", "float", "string", "date"];
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "bool" => Self::Bool,
+            "int" => Self::Int,
+            "float" => Self::Float,
+            "string" => Self::Text,
+            "date" => Self::Date,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Text => "string",
+            Self::Date => "date",
+        }
+    }
+
+    /// The value as it is sent, or why Intercom would not take it. Only `bool` coerces: `a and b` gives one of the two.
+    pub(super) fn accept(self, value: &Value) -> Result<Json, Failure> {
+        match self {
+            Self::Bool => Ok(Json::Bool(value.is_true())),
+            Self::Int => integer(value).map(Json::from),
+            Self::Float => float(value),
+            Self::Text => text(value),
+            Self::Date => match integer(value)? {
+                seconds if seconds.abs() <= DATE_MAX_S => Ok(Json::from(seconds)),
+                _ => Err(FailureCode::NotUnixSeconds.because("the date is in milliseconds; divide by 1000 with //")),
+            },
+        }
+    }
+}
+
+fn mismatch(message: &'static str) -> Failure {
+    FailureCode::WrongType.because(message)
+}
+
+/// A whole number, which 49.0 is and true is not.
+fn integer(value: &Value) -> Result<i64, Failure> {
+    if value.kind() != ValueKind::Number {
+        return Err(mismatch("a whole number is needed; `| int` turns a text into one"));
+    }
+    let exact = i64::try_from(value.clone()).ok().or_else(|| {
+        let float = f64::try_from(value.clone()).ok()?;
+        (float.fract() == 0.0 && float.abs() <= INT_MAX as f64).then_some(float as i64)
+    });
+    match exact {
+        Some(int) if (-INT_MAX..=INT_MAX).contains(&int) => Ok(int),
+        None if f64::try_from(value.clone()).is_ok_and(|float| float.is_finite() && float.fract() != 0.0) => {
+            Err(mismatch("a whole number is needed; `| round | int` makes one"))
+        }
+        _ => Err(FailureCode::NumberTooLarge.because("the number is beyond 2^53 and would not be kept exactly")),
+    }
+}
+
+fn float(value: &Value) -> Result<Json, Failure> {
+    if value.kind() != ValueKind::Number {
+        return Err(mismatch("a number is needed; `| float` turns a text into one"));
+    }
+    let number = f64::try_from(value.clone()).ok().and_then(Number::from_f64);
+    number.map(Json::Number).ok_or_else(|| FailureCode::NumberTooLarge.because("the number is not finite"))
+}
+
+fn text(value: &Value) -> Result<Json, Failure> {
+    let text = value.as_str().ok_or_else(|| mismatch("a text is needed; `| string` makes one"))?;
+    match text.chars().count() {
+        0..=TEXT_CHARS_MAX => Ok(Json::from(text)),
+        _ => Err(FailureCode::TextTooLong.because("the text is longer than the 255 characters that Intercom keeps")),
+    }
+}
+
+/// Whether sending `new` over `old` would change nothing: 49 and 49.0 are one number, 49 and "49" are not.
+pub(super) fn is_same(new: &Json, old: &Json) -> bool {
+    match (new, old) {
+        (Json::Number(new), Json::Number(old)) => match (new.as_i64(), old.as_i64()) {
+            (Some(new), Some(old)) => new == old,
+            _ => new.as_f64() == old.as_f64(),
+        },
+        _ => new == old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn code(kind: ValueType, value: impl Into<Value>) -> &'static str {
+        kind.accept(&value.into()).unwrap_err().code.as_str()
+    }
+
+    #[test]
+    fn values_at_the_limits() {
+        assert_eq!(ValueType::Int.accept(&Value::from(INT_MAX)).unwrap(), json!(9_007_199_254_740_992_i64));
+        assert_eq!(code(ValueType::Int, INT_MAX + 1), "number_too_large");
+        assert_eq!(code(ValueType::Int, i128::MAX), "number_too_large");
+        assert_eq!(code(ValueType::Int, i64::MIN), "number_too_large");
+        assert_eq!(code(ValueType::Int, f64::NAN), "number_too_large");
+        assert_eq!(code(ValueType::Float, f64::INFINITY), "number_too_large");
+        assert!(ValueType::Text.accept(&Value::from("é".repeat(TEXT_CHARS_MAX))).is_ok());
+        assert_eq!(code(ValueType::Text, "é".repeat(TEXT_CHARS_MAX + 1)), "text_too_long");
+        assert_eq!(ValueType::Date.accept(&Value::from(1_475_569_818)).unwrap(), json!(1_475_569_818));
+        assert_eq!(code(ValueType::Date, 1_475_569_818_000_i64), "not_unix_seconds");
+    }
+
+    #[test]
+    fn types_are_not_guessed() {
+        assert_eq!(code(ValueType::Int, "49"), "wrong_type");
+        assert_eq!(code(ValueType::Int, true), "wrong_type");
+        assert_eq!(code(ValueType::Int, 49.5), "wrong_type");
+        assert_eq!(code(ValueType::Text, 49), "wrong_type");
+        assert_eq!(code(ValueType::Date, "2016-11-24"), "wrong_type");
+        assert_eq!(ValueType::Int.accept(&Value::from(49.0)).unwrap(), json!(49));
+        assert_eq!(ValueType::Bool.accept(&Value::from("")).unwrap(), json!(false));
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers_and_nothing_else_is() {
+        assert!(is_same(&json!(49), &json!(49.0)) && is_same(&json!(0.0), &json!(0)));
+        assert!(!is_same(&json!(49), &json!("49")) && !is_same(&json!(0), &json!(false)));
+        assert!(!is_same(&json!(9_007_199_254_740_992_i64), &json!(9_007_199_254_740_993_i64)));
+    }
+}

@@ -1,0 +1,254 @@
+//! The two queues, speaking domain types: turns and starts on the pages queue, parts on the patches queue.
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use serde::{Deserialize, Serialize};
+
+use crate::part::Part;
+use crate::run::{FORMAT, Start, Turn};
+
+/// The longest delay of a message (SQS).
+pub const DELAY_MAX_S: i64 = 900;
+/// The longest visibility time-out (SQS): 12 hours.
+const HIDDEN_MAX_S: i64 = 43_200;
+/// Entries of one SendMessageBatch (SQS).
+const BATCH_MAX: usize = 10;
+/// Bytes of a batch in all: SQS allows 1 MiB; half of it leaves room for the envelope.
+const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Tries at the entries that SQS did not take.
+const TRIES: u32 = 3;
+
+/// A failed call to SQS, after the SDK's own retries. It carries no message's body.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// SQS refused or did not answer.
+    #[error("SQS {operation} failed ({code}): {detail}")]
+    Call {
+        /// The operation.
+        operation: &'static str,
+        /// The service's code, or `no answer`.
+        code: String,
+        /// The chain of causes.
+        detail: String,
+    },
+    /// SQS answered that it did not take some entries of a batch, again and again.
+    #[error("SQS did not take {entries} of the parts after {TRIES} tries ({code})")]
+    NotTaken {
+        /// How many.
+        entries: usize,
+        /// The code of one.
+        code: String,
+    },
+}
+
+/// A queue and where its unreadable messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueUrls {
+    /// The queue.
+    pub url: String,
+    /// Its dead-letter queue.
+    pub dead_letters: String,
+}
+
+/// The queues, through the real client.
+#[derive(Clone, Debug)]
+pub struct Queues {
+    client: Client,
+    pages: QueueUrls,
+    patches: QueueUrls,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Turns and starts.
+    Pages,
+    /// Parts.
+    Patches,
+}
+
+/// A message as its event brings it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The queue's id, the same in each delivery.
+    pub id: String,
+    /// This delivery's handle.
+    pub receipt: String,
+    /// The body.
+    pub body: String,
+    /// Deliveries so far, this one included.
+    pub receives: u32,
+}
+
+/// What the pages queue carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OfPages {
+    /// Turn the page.
+    Turn(Turn),
+    /// Begin a run.
+    Start(Box<serde_json::Value>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireTurn {
+    v: u32,
+    #[serde(flatten)]
+    turn: Turn,
+}
+
+impl Message {
+    /// What a message of the pages queue says; the error is what is wrong with it.
+    pub fn of_pages(&self) -> Result<OfPages, String> {
+        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {e}"))?;
+        if value.get("plan").is_some() {
+            return Ok(OfPages::Start(Box::new(value)));
+        }
+        let wire: WireTurn = serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {e}"))?;
+        version(wire.v)?;
+        Ok(OfPages::Turn(wire.turn))
+    }
+
+    /// The part that a message of the patches queue carries; the error is what is wrong with it.
+    pub fn part(&self) -> Result<Part, String> {
+        let part: Part = serde_json::from_str(&self.body).map_err(|e| format!("no part: {e}"))?;
+        version(part.v)?;
+        if crate::run::RunId::parse(part.run.as_str()).is_none() {
+            return Err("the run's name is not one".to_owned());
+        }
+        let users = part.patches.len();
+        if !(1..=crate::part::PATCHES_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
+            return Err(format!("a part has 1 to {} patches with changes, this one {users}", crate::part::PATCHES_MAX));
+        }
+        Ok(part)
+    }
+}
+
+fn version(v: u32) -> Result<(), String> {
+    if v <= FORMAT { Ok(()) } else { Err(format!("format {v} is newer than this function's {FORMAT}: deploy it")) }
+}
+
+impl Queues {
+    /// The queues at these addresses.
+    pub fn new(client: Client, pages: QueueUrls, patches: QueueUrls) -> Self {
+        Self { client, pages, patches }
+    }
+
+    fn urls(&self, which: Which) -> &QueueUrls {
+        match which {
+            Which::Pages => &self.pages,
+            Which::Patches => &self.patches,
+        }
+    }
+
+    /// Sends a turn, to be delivered after so many milliseconds (rounded up to seconds, at most 15 minutes).
+    pub async fn send_turn(&self, turn: &Turn, delay_ms: i64) -> Result<(), QueueError> {
+        let body = json(&WireTurn { v: FORMAT, turn: turn.clone() });
+        self.send(&self.pages.url, body, delay_ms).await
+    }
+
+    /// Sends a start to the pages queue.
+    pub async fn send_start(&self, start: &Start) -> Result<(), QueueError> {
+        self.send(&self.pages.url, json(start), 0).await
+    }
+
+    /// Sends one part, delayed.
+    pub async fn send_part(&self, part: &Part, delay_ms: i64) -> Result<(), QueueError> {
+        self.send(&self.patches.url, json(part), delay_ms).await
+    }
+
+    async fn send(&self, url: &str, body: String, delay_ms: i64) -> Result<(), QueueError> {
+        let delay_s = seconds(delay_ms).min(DELAY_MAX_S) as i32;
+        let request = self.client.send_message().queue_url(url).message_body(body).delay_seconds(delay_s);
+        request.send().await.map(|_| ()).map_err(|e| failed("SendMessage", e))
+    }
+
+    /// Sends all the parts of a page, or fails: entries that SQS did not take are sent again.
+    pub async fn send_parts(&self, parts: &[Part]) -> Result<(), QueueError> {
+        let mut left: Vec<String> = parts.iter().map(json).collect();
+        let mut tries = 0;
+        while !left.is_empty() {
+            let count = batch_len(&left);
+            let (batch, rest) = left.split_at(count);
+            let refused = self.send_batch(batch).await?;
+            let again: Vec<String> = refused.iter().filter_map(|(index, _)| batch.get(*index).cloned()).collect();
+            if let Some((_, code)) = refused.first() {
+                tries += 1;
+                if tries >= TRIES {
+                    return Err(QueueError::NotTaken { entries: again.len(), code: code.clone() });
+                }
+            }
+            left = again.into_iter().chain(rest.iter().cloned()).collect();
+        }
+        Ok(())
+    }
+
+    /// Sends a batch; returns the entries that were not taken, with their codes.
+    async fn send_batch(&self, bodies: &[String]) -> Result<Vec<(usize, String)>, QueueError> {
+        let entry = |(index, body): (usize, &String)| {
+            SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build().ok()
+        };
+        let entries = bodies.iter().enumerate().filter_map(entry).collect();
+        let request = self.client.send_message_batch().queue_url(&self.patches.url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(|e| failed("SendMessageBatch", e))?;
+        // Only what SQS names as taken is taken.
+        let taken: Vec<&str> = answer.successful().iter().map(|entry| entry.id()).collect();
+        let code = |index: usize| {
+            let found = answer.failed().iter().find(|entry| entry.id() == index.to_string());
+            found.map_or_else(|| "not mentioned".to_owned(), |entry| entry.code().to_owned())
+        };
+        let missing = (0..bodies.len()).filter(|index| !taken.contains(&index.to_string().as_str()));
+        Ok(missing.map(|index| (index, code(index))).collect())
+    }
+
+    /// Puts a message that cannot be read into the dead-letter queue, with the reason as an attribute.
+    pub async fn bury(&self, which: Which, message: &Message, reason: &str) -> Result<(), QueueError> {
+        let reason: String = reason.chars().filter(|c| !c.is_control()).take(250).collect();
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+        let request = self.client.send_message().queue_url(&self.urls(which).dead_letters);
+        let request = request.message_body(if message.body.is_empty() { "(empty)" } else { &message.body });
+        let request = match attribute {
+            Ok(attribute) => request.message_attributes("reason", attribute),
+            Err(_) => request,
+        };
+        request.send().await.map(|_| ()).map_err(|e| failed("SendMessage", e))
+    }
+
+    /// Has a message delivered again after so many milliseconds, rather than after the queue's visibility time-out.
+    /// Best effort: a handle that has expired means that it is on its way already.
+    pub async fn hide(&self, which: Which, message: &Message, for_ms: i64) -> Result<(), QueueError> {
+        let request = self.client.change_message_visibility().queue_url(&self.urls(which).url);
+        let seconds = seconds(for_ms).min(HIDDEN_MAX_S) as i32;
+        let sent = request.receipt_handle(&message.receipt).visibility_timeout(seconds).send().await;
+        sent.map(|_| ()).map_err(|e| failed("ChangeMessageVisibility", e))
+    }
+}
+
+/// Milliseconds as seconds, rounded up.
+fn seconds(ms: i64) -> i64 {
+    ms.max(0).saturating_add(999) / 1000
+}
+
+/// How many of these bodies make the next batch.
+fn batch_len(bodies: &[String]) -> usize {
+    let mut bytes = 0;
+    let fits = bodies.iter().take(BATCH_MAX).take_while(|body| {
+        bytes += body.len();
+        bytes <= BATCH_BYTES_MAX
+    });
+    fits.count().max(1)
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn failed<E, R>(operation: &'static str, error: aws_sdk_sqs::error::SdkError<E, R>) -> QueueError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    let code = error.code().unwrap_or("no answer").to_owned();
+    let detail = error.message().map_or_else(|| error.to_string(), ToOwned::to_owned);
+    QueueError::Call { operation, code, detail }
+}

@@ -1,0 +1,354 @@
+//! The cursor: where a run's pages stand. Each outcome of a turn is one new cursor whose `turn` is one higher.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::RunId;
+
+/// Holes that one generation may have before it is given up.
+pub const HOLES_MAX: usize = 10;
+/// Pages in a row that may equal the one before.
+pub const REPEATS_MAX: u32 = 3;
+/// Turns in a row that may pass without a page.
+pub const IDLE_TURNS_MAX: u32 = 50;
+/// Generations in a row that may get no further than the one before.
+pub const STALLED_MAX: u32 = 3;
+/// Generations in all, not counting those an operator or a restart began.
+pub const GENERATIONS_MAX: u32 = 20;
+/// How long Intercom keeps an unused scroll (60 s), and a margin for the clocks.
+pub const SCROLL_LIFE_MS: i64 = 65_000;
+/// Missed table keys kept with their counts.
+const MISSED_KEYS_MAX: usize = 5;
+
+/// What the cursor's turns do at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Pages are turned.
+    Turning,
+    /// The generation is over; its parts and jobs are waited for before the next one begins.
+    Settling,
+    /// No page is left to turn.
+    Ended,
+}
+
+/// The present turn of a run: what a message of the pages queue names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The run.
+    pub run: RunId,
+    /// Its turn.
+    pub turn: u64,
+}
+
+/// Who turns the page at present, and until when that is believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The invocation's request id.
+    pub owner: String,
+    /// The queue's id of the message, the same when it is delivered again.
+    pub message: String,
+    /// When the owner is surely dead, in Unix milliseconds.
+    pub until_ms: i64,
+}
+
+/// Users counted by what became of them, over the present generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Users seen.
+    pub users: u64,
+    /// Users to change.
+    pub patches: u64,
+    /// Users whose values are right already.
+    pub same: u64,
+    /// Users left alone, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<String, u64>,
+    /// Users in error by the plan or unreadable, each with a row in the ledger.
+    #[serde(default)]
+    pub errors: u64,
+    /// Table keys that missed most: `table[key]`, or the table alone where the key may be personal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missed: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
+    pub fn miss(&mut self, table: &str, key: Option<&str>) {
+        let short: String = key.unwrap_or("…").chars().take(40).collect();
+        let name = format!("{table}[{short}]");
+        if !self.missed.contains_key(&name) && self.missed.len() >= MISSED_KEYS_MAX {
+            let rarest = self.missed.iter().min_by_key(|(_, count)| **count).map(|(name, _)| name.clone());
+            rarest.and_then(|name| self.missed.remove(&name));
+        }
+        *self.missed.entry(name).or_default() += 1;
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.users += other.users;
+        self.patches += other.patches;
+        self.same += other.same;
+        self.errors += other.errors;
+        for (reason, count) in &other.left_alone {
+            *self.left_alone.entry(reason.clone()).or_default() += count;
+        }
+        for (name, count) in &other.missed {
+            if self.missed.contains_key(name) || self.missed.len() < MISSED_KEYS_MAX {
+                *self.missed.entry(name.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+/// A run's cursor, under 1 KB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Format version.
+    pub v: u32,
+    /// The run.
+    pub run: RunId,
+    /// The attempt at the scroll, from 1.
+    pub generation: u32,
+    /// Commits so far: what a message must name to be the present one.
+    pub turn: u64,
+    /// What turns do.
+    pub phase: Phase,
+    /// Pages of this generation that were taken or passed over.
+    pub page: u32,
+    /// Pages of all generations, against runaway spend.
+    pub pages_in_all: u64,
+    /// The latest `scroll_param`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scroll: Option<String>,
+    /// Parts sent in this generation.
+    pub parts: u64,
+    /// Pages that may be lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holes: Vec<u32>,
+    /// Digest of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<u64>,
+    /// Pages in a row that equal the one before.
+    #[serde(default)]
+    pub repeats: u32,
+    /// Before this time (Unix milliseconds) nothing is done.
+    pub not_before_ms: i64,
+    /// Why `not_before_ms` is in the future, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// When the scroll was last called.
+    #[serde(default)]
+    pub called_ms: i64,
+    /// `scroll_exists` answers in a row.
+    #[serde(default)]
+    pub exists_tries: u32,
+    /// Turns in a row without a page.
+    #[serde(default)]
+    pub idle_turns: u32,
+    /// Times the tick sent the present turn's message again.
+    #[serde(default)]
+    pub nudges: u32,
+    /// Generations in a row that got no further.
+    #[serde(default)]
+    pub stalled: u32,
+    /// The furthest page of the generations before.
+    #[serde(default)]
+    pub furthest: u32,
+    /// Generations that count against [`GENERATIONS_MAX`].
+    #[serde(default)]
+    pub counted: u32,
+    /// Since when the generation's parts and jobs are waited for.
+    #[serde(default)]
+    pub settling_since_ms: i64,
+    /// Why the last generation did not reach the end of its pages, if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
+    /// Whether the queue's messages of this generation are lost (a restart of the local engine).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queue_lost: bool,
+    /// Which of the attributes that the plan reads were seen, a bit for each.
+    #[serde(default)]
+    pub attributes_seen: u64,
+    /// Users by what became of them.
+    #[serde(default)]
+    pub tally: Tally,
+    /// Who made the last commit: its lost answer is recognised by this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_by: Option<String>,
+    /// Who turns the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+}
+
+/// How a message's turn stands to the cursor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The message of the turn before, which made the last commit: the chain may have broken after it.
+    Before,
+    /// Older still: somebody carried the chain on.
+    Older,
+    /// The present turn.
+    Present,
+    /// Ahead of a read that is older than the send.
+    Ahead,
+}
+
+impl Cursor {
+    /// The first cursor of a run.
+    pub fn first(run: RunId, not_before_ms: i64) -> Self {
+        Self {
+            v: super::FORMAT,
+            run,
+            generation: 1,
+            turn: 0,
+            phase: Phase::Turning,
+            page: 0,
+            pages_in_all: 0,
+            scroll: None,
+            parts: 0,
+            holes: Vec::new(),
+            digest: None,
+            repeats: 0,
+            not_before_ms,
+            waits: None,
+            called_ms: 0,
+            exists_tries: 0,
+            idle_turns: 0,
+            nudges: 0,
+            stalled: 0,
+            furthest: 0,
+            counted: 1,
+            settling_since_ms: 0,
+            cut: None,
+            queue_lost: false,
+            attributes_seen: 0,
+            tally: Tally::default(),
+            committed_by: None,
+            claim: None,
+        }
+    }
+
+    /// How a message of `turn` stands to this cursor.
+    pub fn standing(&self, turn: u64) -> Standing {
+        match turn.cmp(&self.turn) {
+            std::cmp::Ordering::Equal => Standing::Present,
+            std::cmp::Ordering::Greater => Standing::Ahead,
+            std::cmp::Ordering::Less if turn + 1 == self.turn => Standing::Before,
+            std::cmp::Ordering::Less => Standing::Older,
+        }
+    }
+
+    /// The message that names the present turn.
+    pub fn present(&self) -> Turn {
+        Turn { run: self.run.clone(), turn: self.turn }
+    }
+
+    /// When somebody else may open a scroll: the last call that may have kept ours alive, and its life.
+    pub fn scroll_free_at_ms(&self) -> i64 {
+        let maybe_open = self.called_ms > 0 && self.phase != Phase::Ended;
+        let called_ms = self.claim.as_ref().map_or(self.called_ms, |claim| claim.until_ms.max(self.called_ms));
+        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning { called_ms + SCROLL_LIFE_MS } else { 0 }
+    }
+
+    /// Records that the next page may be lost: asked for, and no answer that can be trusted.
+    pub fn hole(&mut self) {
+        self.page += 1;
+        self.pages_in_all += 1;
+        self.idle_turns += 1;
+        self.holes.push(self.page);
+    }
+
+    /// Ends the generation: another may follow once its parts and jobs are accounted for.
+    pub fn settle(&mut self, now_ms: i64) {
+        self.phase = Phase::Settling;
+        self.settling_since_ms = now_ms;
+    }
+
+    /// Why no further generation may begin, if so.
+    pub fn exhausted(&self) -> Option<&'static str> {
+        let stalled = if self.page > self.furthest { 0 } else { self.stalled + 1 };
+        if stalled >= STALLED_MAX {
+            return Some("three generations in a row got no further");
+        }
+        (self.counted >= GENERATIONS_MAX).then_some("20 generations were begun")
+    }
+
+    /// The next generation, from the first page.
+    pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
+        Self {
+            generation: self.generation + 1,
+            turn: self.turn,
+            pages_in_all: self.pages_in_all,
+            called_ms: self.called_ms,
+            stalled: if !counted || self.page > self.furthest { 0 } else { self.stalled + 1 },
+            furthest: self.furthest.max(self.page),
+            counted: self.counted + u32::from(counted),
+            ..Self::first(self.run.clone(), not_before_ms)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor() -> Cursor {
+        Cursor::first(RunId::of("p", 0), 0)
+    }
+
+    #[test]
+    fn only_the_turn_before_heals_the_chain() {
+        let cursor = Cursor { turn: 5, ..cursor() };
+        let standings: Vec<_> = (3..=6).map(|turn| cursor.standing(turn)).collect();
+        assert_eq!(standings, [Standing::Older, Standing::Before, Standing::Present, Standing::Ahead]);
+    }
+
+    #[test]
+    fn generations_are_bounded() {
+        let mut cursor = cursor();
+        let mut generations = 1;
+        while cursor.exhausted().is_none() {
+            cursor.page = generations; // each gets further than the one before
+            cursor = cursor.next_generation(0, true);
+            generations += 1;
+        }
+        assert_eq!(generations, GENERATIONS_MAX);
+    }
+
+    #[test]
+    fn generations_that_get_no_further_end_sooner() {
+        let mut cursor = cursor();
+        let mut generations = 1;
+        while cursor.exhausted().is_none() {
+            cursor.page = 7;
+            cursor = cursor.next_generation(0, true);
+            generations += 1;
+        }
+        assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
+    }
+
+    #[test]
+    fn misses_keep_the_commonest_keys() {
+        let mut tally = Tally::default();
+        for n in 0..20 {
+            tally.miss("price", Some("legacy"));
+            tally.miss("price", Some(&format!("rare {n}")));
+        }
+        tally.miss("account", None);
+        assert_eq!(tally.missed["price[legacy]"], 20);
+        assert_eq!(tally.missed["account[…]"], 1);
+        assert_eq!(tally.missed.len(), MISSED_KEYS_MAX);
+    }
+
+    #[test]
+    fn a_full_cursor_stays_under_a_kilobyte() {
+        let mut full = cursor();
+        full.scroll = Some("25b649f7-4d33-4ef6-88f5-60e5b8244309".into());
+        full.holes = (1..=10).map(|n| n * 1000).collect();
+        full.claim = Some(Claim { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
+        full.committed_by = Some("x".repeat(36));
+        assert!(serde_json::to_vec(&full).unwrap().len() < 1024);
+    }
+}

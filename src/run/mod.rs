@@ -1,0 +1,213 @@
+//! A run: one plan once over the workspace. Pure: what a run is, which state may follow which, and what the facts of a
+//! run say about its end.
+
+mod accounts;
+mod cursor;
+mod state;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::user::UserId;
+
+pub use accounts::{Accounts, Totals, Verdict};
+pub use cursor::{
+    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX, Standing,
+    Tally, Turn,
+};
+pub use state::State;
+
+/// The version that stored items and messages carry; a newer function reads what an older one wrote.
+pub const FORMAT: u32 = 1;
+/// Users of a page of a list: each is a request, and all must fit one invocation.
+pub const LIST_PAGE: usize = 20;
+/// A run's least deadline.
+pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
+
+/// A run's name: the plan's and the scheduled time, so that a schedule that fires twice starts one run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The run of `plan` for the time it was scheduled at (Unix seconds).
+    pub fn of(plan: &str, scheduled_at_s: i64) -> Self {
+        let at = Timestamp::from_second(scheduled_at_s).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self(format!("{plan}.{}", at.strftime("%Y%m%dT%H%M%SZ")))
+    }
+
+    /// Takes a name as it was stored or typed; `None` if it cannot be one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        (plain && (1..=100).contains(&name.len())).then(|| Self(name.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a run's pages come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// All users, by the workspace's scroll.
+    #[default]
+    Scroll,
+    /// These users, each read by id.
+    Users(Vec<UserId>),
+}
+
+/// What stops a run that does more than was meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rails {
+    /// Only the first so many users of the scroll.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The run fails before it would change more users than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_changes: Option<MaxChanges>,
+    /// The run fails once more users than this ended in an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_errors: Option<u64>,
+    /// Go on although none of the first 1,000 users has an attribute that the plan reads.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_unseen: bool,
+}
+
+/// A bound on the users that a run may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxChanges {
+    /// So many users.
+    Users(u64),
+    /// So many of a hundred users of the workspace.
+    Percent(u8),
+}
+
+impl MaxChanges {
+    /// The bound in users, for a workspace of `count`; a percentage of an unknown count cannot be told.
+    pub fn users(self, count: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Users(users) => Some(users),
+            Self::Percent(percent) => count.map(|count| count.saturating_mul(u64::from(percent)) / 100),
+        }
+    }
+}
+
+/// A run as the ledger keeps it. The fast-moving part is the [`Cursor`], in an item of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Format version.
+    pub v: u32,
+    /// Its name.
+    pub run: RunId,
+    /// The plan's name.
+    pub plan: String,
+    /// Where it stands.
+    pub state: State,
+    /// Why it is in that state, where there is more to say; words for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The present attempt at the scroll; patches of an older one are not submitted.
+    pub generation: u32,
+    /// When it began, in Unix milliseconds.
+    pub started_ms: i64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<i64>,
+    /// When it is ended, whatever is left.
+    pub deadline_ms: i64,
+    /// Users of the workspace when it began, where Intercom told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// How many users the source names, when it is a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<u64>,
+    /// What stops it.
+    #[serde(default)]
+    pub rails: Rails,
+    /// Users that ended in an error, as counted on the way: exact totals are made at the end, from the rows.
+    #[serde(default)]
+    pub errors: u64,
+    /// The exact totals, once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Totals>,
+}
+
+impl Run {
+    /// The number of pages after which the run is stopped: twice what the count of users asks for, and 100.
+    pub fn pages_max(&self) -> u64 {
+        const PAGES_WITHOUT_COUNT: u64 = 1_000_000;
+        match (self.listed, self.count) {
+            (Some(listed), _) => (2 * listed).div_ceil(LIST_PAGE as u64) + 100,
+            (None, Some(count)) => (2 * count).div_ceil(100) + 100,
+            (None, None) => PAGES_WITHOUT_COUNT,
+        }
+    }
+}
+
+/// When a run that begins now must have ended: 24 hours, or twice the time that its users' patches need at this many
+/// operations in 10 seconds.
+pub fn deadline_ms(now_ms: i64, count: Option<u64>, operations_per_10s: u32) -> i64 {
+    let windows = count.unwrap_or(0) / u64::from(operations_per_10s.max(1)) + 1;
+    let estimate_ms = i64::try_from(windows.saturating_mul(10_000)).unwrap_or(i64::MAX / 4);
+    now_ms.saturating_add(DEADLINE_LEAST_MS.max(estimate_ms.saturating_mul(2)))
+}
+
+/// A request to start a run, as it comes by event and as it waits in the queue of starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The plan's name.
+    pub plan: String,
+    /// The plan itself, where the start brings it; otherwise it is stored under its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<serde_json::Value>,
+    /// The time it was scheduled at, in Unix seconds.
+    pub scheduled_at_s: i64,
+    /// Where the pages come from.
+    #[serde(default)]
+    pub source: Source,
+    /// What stops it.
+    #[serde(default)]
+    pub rails: Rails,
+}
+
+impl Start {
+    /// The run that this start makes.
+    pub fn run(&self) -> RunId {
+        RunId::of(&self.plan, self.scheduled_at_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_that_fires_twice_names_one_run() {
+        let id = RunId::of("has-avatar", 1_479_981_900);
+        assert_eq!(id.as_str(), "has-avatar.20161124T100500Z");
+        assert_eq!(RunId::parse(id.as_str()), Some(id));
+        assert_eq!(RunId::parse("../x"), None);
+    }
+
+    #[test]
+    fn the_deadline_grows_with_the_work() {
+        let day = 24 * 3600 * 1000;
+        assert_eq!(deadline_ms(5, Some(10_000), 83), 5 + day);
+        // A million users at 66 in 10 s are 42 hours of submissions: the deadline is twice that.
+        assert!(deadline_ms(0, Some(1_000_000), 66) > 3 * day);
+        assert_eq!(deadline_ms(0, None, 0), day);
+    }
+}

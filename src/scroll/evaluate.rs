@@ -1,0 +1,115 @@
+//! What the plan decides for the users of a page, counted.
+
+use super::fetch::Page;
+use crate::clients::{Clients, StepError};
+use crate::ledger::{ErrorRow, Reserved};
+use crate::patch::{Patch, Target};
+use crate::plan::{Note, Plan};
+use crate::run::{Cursor, Run, Tally};
+use crate::user::User;
+
+/// A page, evaluated.
+#[derive(Debug, Default)]
+pub(super) struct Evaluated {
+    /// Users by what becomes of them.
+    pub(super) tally: Tally,
+    /// What to send.
+    pub(super) patches: Vec<Patch>,
+    /// Users that ended in an error.
+    pub(super) errors: Vec<ErrorRow>,
+    /// Which of the attributes that the plan reads a user of the page has.
+    pub(super) attributes_seen: u64,
+}
+
+/// Evaluates a page. A user whose evaluation fails is an error of its own and harms no other.
+pub(super) async fn evaluate(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    plan: &Plan,
+    page: Page,
+) -> Result<Evaluated, StepError> {
+    let at = format!("page {}", cursor.page + 1);
+    let mut done = Evaluated::default();
+    let room = run.rails.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
+    for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+        done.tally.users += 1;
+        done.attributes_seen |= seen(plan, user);
+        if let Some(patch) = decide(&mut done, plan, user, &at)
+            && let Some(patch) = companies(clients, run, cursor, patch, &mut done, &at).await?
+        {
+            done.tally.patches += 1;
+            done.patches.push(patch);
+        }
+    }
+    for index in 0..page.unreadable {
+        let message = "an entry of the page has no usable id".to_owned();
+        let user = format!("unreadable-{index}");
+        done.errors.push(ErrorRow { user, code: "unreadable_user".to_owned(), message, at: at.clone() });
+    }
+    for user in &page.unknown {
+        let message = "Intercom knows no user of this id".to_owned();
+        done.errors.push(ErrorRow { user: user.to_string(), code: "not_found".to_owned(), message, at: at.clone() });
+    }
+    done.tally.errors = done.errors.len() as u64;
+    Ok(done)
+}
+
+/// Counts what the plan says of a user, and returns the patch that it makes.
+fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &str) -> Option<Patch> {
+    let evaluation = plan.evaluate(user);
+    for note in evaluation.notes {
+        match note {
+            Note::Same if evaluation.patch.is_none() => done.tally.same += 1,
+            Note::Same => {}
+            Note::LeftAlone(reason) => *done.tally.left_alone.entry(reason.as_str().to_owned()).or_default() += 1,
+            Note::MissedKey { table, key } => done.tally.miss(&table, key.as_deref()),
+            Note::Failed { target, code, message } => done.errors.push(ErrorRow {
+                user: user.id().to_string(),
+                code: code.as_str().to_owned(),
+                message: format!("{target}: {message}"),
+                at: at.to_owned(),
+            }),
+        }
+    }
+    evaluation.patch
+}
+
+/// Which of the attributes that the plan reads this user has, a bit for each of the first 64.
+fn seen(plan: &Plan, user: &User) -> u64 {
+    let attributes = user.body().get("custom_attributes").and_then(serde_json::Value::as_object);
+    let has = |name: &String| attributes.is_some_and(|attributes| attributes.contains_key(name));
+    plan.reads_attributes().iter().take(64).enumerate().map(|(index, name)| u64::from(has(name)) << index).sum()
+}
+
+/// A company's name is sent once in a generation: for a user of a company that another user named already, the change
+/// is left out if it is the same, and is that user's error if it is another.
+async fn companies(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    mut patch: Patch,
+    done: &mut Evaluated,
+    at: &str,
+) -> Result<Option<Patch>, StepError> {
+    let mut kept = Vec::with_capacity(patch.changes.len());
+    for change in patch.changes {
+        let Target::CompanyName(company) = &change.target else {
+            kept.push(change);
+            continue;
+        };
+        let name = change.new.as_str().unwrap_or_default();
+        match clients.ledger.reserve_company(&run.run, cursor.generation, company, name).await? {
+            Reserved::New => kept.push(change),
+            Reserved::Same => *done.tally.left_alone.entry("company_named_already".to_owned()).or_default() += 1,
+            Reserved::Other => done.errors.push(ErrorRow {
+                user: patch.user.to_string(),
+                code: "company_named_differently".to_owned(),
+                message: "another user of the company gave it another name in this run".to_owned(),
+                at: at.to_owned(),
+            }),
+        }
+    }
+    patch.changes = kept;
+    Ok((!patch.changes.is_empty()).then_some(patch))
+}

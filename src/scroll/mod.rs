@@ -1,0 +1,110 @@
+//! The scroll step: starts runs, turns their pages one per invocation, and watches over the active run.
+//!
+//! The schedule's tick starts and watches; the pages queue carries a run: each message turns one page and the last thing
+//! an invocation does is to send the message of the next turn. Every outcome of a turn is one conditional commit.
+
+mod evaluate;
+mod fetch;
+mod page;
+mod settle;
+mod start;
+mod tick;
+mod turn;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clients::{Clients, StepError};
+use crate::event::{ScrollEvent, StartEvent};
+use crate::invocation::Invocation;
+use crate::queue::{Message, OfPages, Which};
+
+/// What an invocation did, for the log line and the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What happened, one word each.
+    pub did: Vec<Did>,
+    /// The run it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Users of the page.
+    pub users: u64,
+    /// Patches sent.
+    pub patches: u64,
+    /// Messages to be delivered again, by id.
+    #[serde(skip)]
+    pub redeliver: Vec<String>,
+}
+
+/// What happened to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Did {
+    /// A run began.
+    Started,
+    /// A start waits for the active run.
+    Queued,
+    /// A start that is there already.
+    Known,
+    /// A page was turned.
+    Turned,
+    /// A page may be lost, and was written down.
+    Hole,
+    /// The turn waits.
+    Waited,
+    /// The scroll came to its end.
+    Ended,
+    /// A new generation began, or is prepared.
+    Regenerated,
+    /// The run failed or was stopped by a rail.
+    Stopped,
+    /// The present turn's message was sent again.
+    Healed,
+    /// A message that is not needed any more.
+    Dropped,
+    /// A message that somebody else works on.
+    Left,
+    /// A message that cannot be read went to the dead-letter queue.
+    Buried,
+    /// Nothing was to be done.
+    Nothing,
+}
+
+/// Handles one event.
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+    let mut outcome = Outcome::default();
+    match ScrollEvent::read(event)? {
+        ScrollEvent::Tick => tick::tick(clients, at, &mut outcome).await?,
+        ScrollEvent::Resume => tick::resume(clients, at, &mut outcome).await?,
+        ScrollEvent::Start(event) => start::start(clients, &event, at, &mut outcome).await?,
+        ScrollEvent::Messages(messages) => {
+            for message in &messages {
+                one(clients, message, at, &mut outcome).await?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    match message.of_pages() {
+        Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
+        Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
+            Ok(event) => match start::start(clients, &event, at, outcome).await {
+                Err(error @ (StepError::Plan(_) | StepError::NoPlan { .. })) => {
+                    bury(clients, message, &error.to_string(), outcome).await
+                }
+                done => done,
+            },
+            Err(error) => bury(clients, message, &error.to_string(), outcome).await,
+        },
+        Err(reason) => bury(clients, message, &reason, outcome).await,
+    }
+}
+
+async fn bury(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) -> Result<(), StepError> {
+    tracing::error!(message.id, reason, "a message of the pages queue cannot be used; it is in the dead-letter queue");
+    clients.queues.bury(Which::Pages, message, reason).await?;
+    outcome.did.push(Did::Buried);
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! A turn that asks for a page: the bounds first, then the page, then what its answer means for the cursor.
+
+use super::evaluate::{Evaluated, evaluate};
+use super::fetch::{Fetched, Page, fetch};
+use super::turn::Decision;
+use super::{Did, Outcome};
+use crate::clients::{Clients, StepError};
+use crate::intercom::{Disposition, Error, advice, disposition};
+use crate::invocation::Invocation;
+use crate::ledger::{Commit, Grant, Quota, Share};
+use crate::meter::Meter;
+use crate::part::{cut, size_for};
+use crate::plan::Plan;
+use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, Run, SCROLL_LIFE_MS, State};
+
+/// Waits after `scroll_exists`, in milliseconds: the life of a scroll, then longer. After the last the run fails.
+const EXISTS_WAITS_MS: [i64; 3] = [65_000, 130_000, 300_000];
+/// Wait after a request that was not sent, and after an answer that asks for later.
+const LATER_MS: i64 = 5_000;
+/// First pages that may be empty although the workspace has users.
+const EMPTY_STARTS_MAX: u32 = 3;
+/// Users after which an attribute that the plan reads must have been seen.
+const UNSEEN_AFTER_USERS: u64 = 1_000;
+
+/// Turns a page.
+pub(super) async fn turn(
+    clients: &Clients,
+    run: &Run,
+    cursor: Cursor,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<Decision, StepError> {
+    let mut next = cursor;
+    let listed = run.listed.is_some();
+    // Somebody died under this claim: between the request and the commit the page may be gone.
+    if let Some(died) = next.claim.take()
+        && !listed
+    {
+        next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
+        if next.scroll.is_none() {
+            let until_ms = next.called_ms + SCROLL_LIFE_MS;
+            return Ok(Decision::wait(next, until_ms, "the invocation before was cut off; its scroll must expire first"));
+        }
+        next.hole();
+    }
+    if let Some(decision) = out_of_bounds(run, &next, at) {
+        return Ok(decision);
+    }
+    let mut meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
+    if let Grant::Wait(until_ms) = meter.take(Share::Page, 1, 1, at).await? {
+        let mut decision = Decision::wait(next, until_ms, "the rate limit's window is spent");
+        decision.next.idle_turns -= 1; // Other steps use the window: that is progress, and ends by itself.
+        return Ok(decision);
+    }
+    if !listed {
+        next.called_ms = at.clock.now_ms();
+    }
+    match fetch(clients, run, &next, &mut meter, at).await? {
+        Fetched::Page(page) => good(clients, run, next, page, meter.quota(), at, outcome).await,
+        Fetched::Failed(error) => failed(run, next, &error, &mut meter, at).await,
+        Fetched::Wait(until_ms) => Ok(Decision::wait(next, until_ms, "the rate limit's window is spent")),
+    }
+}
+
+/// The bounds that replace recursive-loop detection, and the deadline.
+fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> {
+    let stop = |state, reason: String| Some(Decision::state(next.clone(), state, reason));
+    if at.clock.now_ms() > run.deadline_ms {
+        return stop(State::Incomplete, "past its deadline, with pages left to turn".to_owned());
+    }
+    if next.pages_in_all > run.pages_max().saturating_mul(u64::from(next.generation)) {
+        return stop(State::Failed, format!("{} pages are far more than the workspace has users for", next.pages_in_all));
+    }
+    if next.idle_turns >= IDLE_TURNS_MAX {
+        let last = next.waits.as_deref().unwrap_or("no answer that could be used");
+        return stop(State::Incomplete, format!("{IDLE_TURNS_MAX} turns in a row brought no page; the last: {last}"));
+    }
+    (next.holes.len() >= HOLES_MAX).then(|| {
+        let mut given_up = next.clone();
+        given_up.settle(at.clock.now_ms());
+        given_up.waits = Some(format!("{HOLES_MAX} pages may be lost: the scroll is begun again"));
+        Decision::turn(given_up, Did::Regenerated)
+    })
+}
+
+/// An answer that is a page: the end, the page before once more, or users to evaluate.
+async fn good(
+    clients: &Clients,
+    run: &Run,
+    mut next: Cursor,
+    page: Page,
+    quota: Quota,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<Decision, StepError> {
+    if page.cursor.is_some() {
+        next.scroll.clone_from(&page.cursor);
+    }
+    next.exists_tries = 0;
+    if page.is_end {
+        return Ok(end(run, next, at));
+    }
+    if next.digest == Some(page.digest) {
+        next.hole();
+        next.repeats += 1;
+        if next.repeats >= REPEATS_MAX {
+            let reason = "Intercom sent the same page three times in a row: a cache on the way, or an outage. \
+                          Start it again later";
+            return Ok(Decision::state(next, State::Failed, reason));
+        }
+        return Ok(Decision::turn(next, Did::Hole));
+    }
+    let digest = page.digest;
+    let plan = plan(clients, run).await?;
+    let Evaluated { tally, patches, errors, attributes_seen } = evaluate(clients, run, &next, &plan, page).await?;
+    if let Some(reason) = over_the_rails(run, &next, &tally) {
+        return Ok(Decision::state(next, State::Failed, reason));
+    }
+    next.page += 1;
+    next.pages_in_all += 1;
+    let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
+    let parts = cut(&run.run, next.generation, next.page, patches, size);
+    clients.queues.send_parts(&parts).await?;
+    clients.ledger.record_errors(&run.run, &errors).await?;
+    next.parts += parts.len() as u64;
+    next.digest = Some(digest);
+    next.attributes_seen |= attributes_seen;
+    next.tally.add(&tally);
+    next.repeats = 0;
+    next.idle_turns = 0;
+    next.waits = None;
+    next.not_before_ms = 0;
+    outcome.users += tally.users;
+    outcome.patches += tally.patches;
+    Ok(after(run, next, &plan, at))
+}
+
+/// What follows a page: the next one, the end by `--limit`, or a pause where the plan reads what nobody has.
+fn after(run: &Run, next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
+    let reads = plan.reads_attributes();
+    let unseen = |(index, _): &(usize, &String)| *index < 64 && next.attributes_seen & (1 << index) == 0;
+    let unseen: Vec<&str> = reads.iter().enumerate().filter(unseen).map(|(_, name)| name.as_str()).collect();
+    if next.tally.users >= UNSEEN_AFTER_USERS && !unseen.is_empty() && !run.rails.accept_unseen {
+        let reason = format!(
+            "none of the first {} users has the custom attribute {unseen:?} that the plan reads: is it spelled so? \
+             Mend the plan and start it, or start it with accept_unseen",
+            next.tally.users
+        );
+        return Decision::state(next, State::Paused, reason);
+    }
+    if run.rails.limit.is_some_and(|limit| next.tally.users >= limit) {
+        return end(run, next, at);
+    }
+    Decision::turn(next, Did::Turned)
+}
+
+/// The end of the pages. With holes another generation follows, if the bounds allow.
+fn end(run: &Run, mut next: Cursor, at: &Invocation) -> Decision {
+    let now_ms = at.clock.now_ms();
+    let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
+    if next.page == 0 && has_users {
+        next.exists_tries = 0;
+        next.scroll = None;
+        if next.idle_turns >= EMPTY_STARTS_MAX {
+            let reason = "the scroll is empty although the workspace has users: ask Intercom's support";
+            return Decision::state(next, State::Failed, reason);
+        }
+        return Decision::wait(next, now_ms + SCROLL_LIFE_MS, "the first page was empty; it is asked for again");
+    }
+    if run.rails.limit.is_none() {
+        // The empty page closed the scroll: the slot is free.
+        next.called_ms = 0;
+    }
+    next.scroll = None;
+    next.waits = None;
+    if next.holes.is_empty() {
+        next.phase = Phase::Ended;
+        return Decision { next, commit: Commit::State(State::Draining, None), did: Did::Ended };
+    }
+    let holes = next.holes.len();
+    next.settle(now_ms);
+    next.waits = Some(format!("{holes} pages may be lost: the scroll is begun again"));
+    Decision::turn(next, Did::Regenerated)
+}
+
+/// What a failed request means for the cursor.
+async fn failed(
+    run: &Run,
+    mut next: Cursor,
+    error: &Error,
+    meter: &mut Meter,
+    at: &Invocation,
+) -> Result<Decision, StepError> {
+    let now_ms = at.clock.now_ms();
+    let listed = run.listed.is_some();
+    tracing::warn!(run = run.run.as_str(), page = next.page + 1, %error, "a page did not come");
+    Ok(match disposition(error, at.clock.now_s()) {
+        Disposition::Limited { wait_s } => {
+            let until_ms = meter.limited(wait_s, at).await?;
+            Decision::wait(next, until_ms, "Intercom's rate limit")
+        }
+        Disposition::NotSent => Decision::wait(next, now_ms + LATER_MS, "Intercom could not be reached"),
+        Disposition::Later => Decision::wait(next, now_ms + LATER_MS, "Intercom asked to come back later"),
+        Disposition::ScrollExists if next.scroll.is_none() => exists(next, now_ms),
+        Disposition::CursorExpired if next.scroll.is_some() => {
+            next.called_ms = 0;
+            next.scroll = None;
+            next.cut = Some("the scroll expired before its end".to_owned());
+            next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
+            next.settle(now_ms);
+            Decision::turn(next, Did::Regenerated)
+        }
+        // Reading a user by id changes nothing at Intercom: it is simply asked again.
+        Disposition::Ambiguous | Disposition::ScrollExists if listed => {
+            Decision::wait(next, now_ms + LATER_MS, "Intercom did not answer")
+        }
+        Disposition::Ambiguous | Disposition::ScrollExists => {
+            if next.scroll.is_none() {
+                let until_ms = now_ms + SCROLL_LIFE_MS;
+                return Ok(Decision::wait(next, until_ms, "the first page's answer was lost; its scroll must expire first"));
+            }
+            next.hole();
+            Decision::turn(next, Did::Hole)
+        }
+        Disposition::CursorExpired | Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => {
+            let reason = format!("{error}. {}", advice(error));
+            Decision::state(next, State::Failed, reason)
+        }
+    })
+}
+
+/// Somebody holds the workspace's only scroll.
+fn exists(mut next: Cursor, now_ms: i64) -> Decision {
+    let Some(wait_ms) = EXISTS_WAITS_MS.get(next.exists_tries as usize) else {
+        let reason = "another program holds the workspace's only scroll: look for integrations, scripts or a second copy \
+                      of this stack that read all users; a scroll ends 60 s after its last page. Then start again";
+        return Decision::state(next, State::Failed, reason);
+    };
+    next.exists_tries += 1;
+    Decision::wait(next, now_ms + wait_ms, "another scroll is open in the workspace (possibly our own of before)")
+}
+
+/// A rail that this page would break.
+fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Option<String> {
+    let changes = cursor.tally.patches + page.patches;
+    let most = run.rails.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
+    if most.is_some_and(|most| changes > most) {
+        return Some(format!("it would change more than {} users (max_changes); nothing of this page was sent", most?));
+    }
+    let errors = run.errors + cursor.tally.errors + page.errors;
+    let most = run.rails.max_errors.filter(|most| errors > *most)?;
+    Some(format!("more than {most} users are in error (max_errors); `errors` lists them"))
+}
+
+async fn plan(clients: &Clients, run: &Run) -> Result<Plan, StepError> {
+    Ok(Plan::from_json(&clients.ledger.plan_of(&run.run).await?)?)
+}

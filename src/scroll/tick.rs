@@ -1,0 +1,80 @@
+//! The schedule's watch over the active run, and going on after a pause or a restart.
+
+use super::start::begin_waiting;
+use super::{Did, Outcome};
+use crate::clients::{Clients, StepError};
+use crate::invocation::Invocation;
+use crate::run::{Cursor, Phase, Run, State};
+
+/// Times that a stuck turn's message is sent again before the run is ended.
+const NUDGES_MAX: u32 = 5;
+
+/// Begins what waits, ends what is past its deadline, and sends a stuck turn's message again.
+pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
+    outcome.run = Some(run.run.to_string());
+    let now_ms = at.clock.now_ms();
+    if now_ms > run.deadline_ms {
+        let accounts = clients.ledger.accounts(&run, &cursor).await?;
+        let reason = format!("past its deadline; {}", accounts.missing());
+        return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
+    }
+    let busy_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms).max(cursor.not_before_ms);
+    let stuck = now_ms - busy_until_ms > clients.settings.pace.stuck_ms;
+    if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
+        outcome.did.push(Did::Nothing);
+        return Ok(());
+    }
+    if cursor.nudges >= NUDGES_MAX {
+        let reason = "its messages were sent again five times and nobody turned the page: \
+                      look at the scroll function's errors and at the pages queue";
+        return stop(clients, &run, &cursor, State::Incomplete, reason, at, outcome).await;
+    }
+    clients.ledger.nudge(&cursor).await?;
+    clients.queues.send_turn(&cursor.present(), 0).await?;
+    tracing::warn!(run = run.run.as_str(), cursor.turn, "a stuck turn's message was sent again");
+    outcome.did.push(Did::Healed);
+    Ok(())
+}
+
+/// Goes on with the active run by a new generation, which does not count against the bound on generations.
+pub(super) async fn resume(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
+    outcome.run = Some(run.run.to_string());
+    if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
+        // Only jobs are under way; check finds their ends.
+        outcome.did.push(Did::Nothing);
+        return Ok(());
+    }
+    match clients.ledger.resettle(&run, &cursor, at.clock.now_ms()).await? {
+        Some(next) => {
+            clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
+            outcome.did.push(Did::Regenerated);
+        }
+        None => outcome.did.push(Did::Nothing),
+    }
+    Ok(())
+}
+
+async fn active(clients: &Clients) -> Result<Option<(Run, Cursor)>, StepError> {
+    let Some(run) = clients.ledger.active().await?.run else { return Ok(None) };
+    let (found, cursor) = (clients.ledger.run(&run).await?, clients.ledger.cursor(&run).await?);
+    Ok(found.zip(cursor))
+}
+
+async fn stop(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    state: State,
+    reason: &str,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let free_at_ms = cursor.scroll_free_at_ms();
+    if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms(), free_at_ms).await? {
+        tracing::error!(run = run.run.as_str(), state = state.as_str(), reason, "run ended before its time");
+        outcome.did.push(Did::Stopped);
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! One turn: claimed, carried out by its phase, committed, and passed on.
+
+use super::{Did, Outcome, page, settle};
+use crate::clients::{Clients, StepError};
+use crate::invocation::Invocation;
+use crate::ledger::{Claimed, Commit};
+use crate::queue::{Message, Which};
+use crate::run::{Claim, Cursor, Phase, Run, Standing, State, Turn};
+
+/// What a turn decided: the next cursor, what else the commit changes, and the word for it.
+pub(super) struct Decision {
+    pub(super) next: Cursor,
+    pub(super) commit: Commit,
+    pub(super) did: Did,
+}
+
+impl Decision {
+    /// The cursor alone changes.
+    pub(super) fn turn(next: Cursor, did: Did) -> Self {
+        Self { next, commit: Commit::Turn, did }
+    }
+
+    /// The run's state changes with it.
+    pub(super) fn state(next: Cursor, state: State, reason: impl Into<String>) -> Self {
+        Self { next, commit: Commit::State(state, Some(reason.into())), did: Did::Stopped }
+    }
+
+    /// The turn waits, and says why.
+    pub(super) fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
+        next.not_before_ms = until_ms;
+        next.waits = Some(why.into());
+        next.idle_turns += 1;
+        Self::turn(next, Did::Waited)
+    }
+}
+
+/// Handles a message that names a turn.
+pub(super) async fn turn(
+    clients: &Clients,
+    message: &Message,
+    turn: &Turn,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    outcome.run = Some(turn.run.to_string());
+    let now_ms = at.clock.now_ms();
+    let until_ms = now_ms + clients.settings.lease_ms();
+    let claim = Claim { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
+    let cursor = match clients.ledger.claim(&turn.run, turn.turn, &claim, now_ms).await? {
+        Claimed::Ours(cursor) => *cursor,
+        Claimed::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
+        Claimed::Unknown => {
+            outcome.did.push(Did::Dropped);
+            return Ok(());
+        }
+    };
+    let run = clients.ledger.run(&turn.run).await?.filter(|run| run.state == State::Running);
+    let Some(run) = run.filter(|_| cursor.phase != Phase::Ended) else {
+        outcome.did.push(Did::Dropped);
+        return Ok(());
+    };
+    let decision = match cursor.phase {
+        Phase::Settling => settle::settle(clients, &run, cursor, at).await?,
+        Phase::Turning | Phase::Ended => page::turn(clients, &run, cursor, at, outcome).await?,
+    };
+    commit(clients, &run, decision, at, outcome).await
+}
+
+/// Commits the decision and sends the next turn's message: the last thing that an invocation does.
+async fn commit(
+    clients: &Clients,
+    run: &Run,
+    decision: Decision,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let Decision { next, commit, did } = decision;
+    let goes_on = match &commit {
+        Commit::State(state, _) => *state == State::Running,
+        Commit::Turn | Commit::Generation => next.phase != Phase::Ended,
+    };
+    if let Commit::State(state, Some(reason)) = &commit {
+        tracing::warn!(run = run.run.as_str(), state = state.as_str(), reason, "run changes its state");
+    }
+    let now_ms = at.clock.now_ms();
+    let Some(committed) = clients.ledger.commit(run, next, &at.request_id, &commit, now_ms).await? else {
+        // Somebody changed the run's state meanwhile (a pause, an end), or took the turn over after our lease.
+        outcome.did.push(Did::Dropped);
+        return Ok(());
+    };
+    outcome.did.push(did);
+    if goes_on {
+        clients.queues.send_turn(&committed.present(), committed.not_before_ms - now_ms).await?;
+    }
+    Ok(())
+}
+
+/// A message whose turn could not be claimed: what becomes of it depends on how its turn stands to the cursor's.
+async fn not_ours(
+    clients: &Clients,
+    message: &Message,
+    turn: &Turn,
+    cursor: &Cursor,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let now_ms = at.clock.now_ms();
+    let early_ms = cursor.not_before_ms - now_ms;
+    let did = match (cursor.standing(turn.turn), &cursor.claim) {
+        // The chain may have broken between the commit and the send.
+        (Standing::Before, _) if cursor.phase != Phase::Ended => {
+            clients.queues.send_turn(&cursor.present(), early_ms).await?;
+            Did::Healed
+        }
+        (Standing::Present, None) if early_ms > 0 => {
+            clients.queues.send_turn(turn, early_ms).await?;
+            Did::Waited
+        }
+        // Our own message again: its invocation is at work, or died and its claim has not expired yet.
+        (Standing::Present, Some(claim)) if claim.message == message.id => {
+            hide(clients, message, claim.until_ms - now_ms + 1_000).await;
+            Did::Left
+        }
+        (Standing::Ahead, _) => {
+            hide(clients, message, 1_000).await;
+            Did::Left
+        }
+        // Expired between the claim's write and this read.
+        (Standing::Present, None) => Did::Left,
+        (Standing::Before | Standing::Older | Standing::Present, _) => Did::Dropped,
+    };
+    if did == Did::Left {
+        outcome.redeliver.push(message.id.clone());
+    }
+    outcome.did.push(did);
+    Ok(())
+}
+
+/// A message that is left comes back when it can be of use; without this, when the queue's time-out is over.
+async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
+    if let Err(error) = clients.queues.hide(Which::Pages, message, for_ms).await {
+        tracing::debug!(%error, "a message keeps the queue's visibility time-out");
+    }
+}

@@ -1,0 +1,142 @@
+//! The parts of one run: packed into jobs, each within what the budget leaves.
+
+use super::claimed::Claimed;
+use super::{Round, Work};
+use crate::clients::StepError;
+use crate::intercom::CALL_TIMEOUT;
+use crate::ledger::{Grant, PartClaim, PartEnd, Share};
+use crate::part::pack;
+use crate::run::{Run, State};
+
+/// Kept of the invocation's time for a request and its record.
+pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
+/// A claim is believed so long after its owner's end.
+const CLAIM_MARGIN_MS: i64 = 10_000;
+/// The attempt with which a part is given up.
+const ATTEMPTS_MAX: u32 = 5;
+/// A part that is returned for want of time comes back after this.
+const SOON_MS: i64 = 1_000;
+
+/// What the budget said.
+pub(super) enum Paid {
+    /// So many items may be sent.
+    Items(usize),
+    /// Not within this invocation; the time (Unix milliseconds) to come back.
+    Later(i64),
+}
+
+impl Round<'_> {
+    /// Submits the parts of one run.
+    pub(super) async fn submit(&mut self, mut left: Vec<Work>) -> Result<(), StepError> {
+        while let Some(first) = left.first() {
+            let run = self.clients.ledger.run(&first.part.run).await?;
+            let Some(run) = run.filter(|run| run.state.submits()) else {
+                return self.drop_all(&left).await;
+            };
+            let (present, older): (Vec<Work>, Vec<Work>) =
+                left.into_iter().partition(|work| work.part.id.generation >= run.generation);
+            self.drop_all(&older).await?;
+            left = present;
+            if left.is_empty() {
+                return Ok(());
+            }
+            let sizes: Vec<usize> = left.iter().map(|work| work.part.patches.len()).collect();
+            let least = sizes.iter().copied().min().unwrap_or(1);
+            let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index]).sum();
+            let items = match self.pay(&run, least, most).await? {
+                Paid::Items(items) => items,
+                Paid::Later(at_ms) => {
+                    let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
+                    for work in &left {
+                        self.return_after(work, wait_ms).await;
+                    }
+                    return Ok(());
+                }
+            };
+            let mut chosen = pack(&sizes, items);
+            if chosen.is_empty() {
+                // No whole part fits what a window ever leaves: the smallest is sent in pieces.
+                chosen = (0..sizes.len()).filter(|&index| sizes[index] == least).take(1).collect();
+            }
+            let (now, later) = split(left, &chosen);
+            left = later;
+            let claimed = self.claim(now).await?;
+            left.extend(Claimed::new(claimed, items).submit(self, run).await?);
+        }
+        Ok(())
+    }
+
+    /// Pays for `least` to `most` items, waiting within the invocation for the window that has them.
+    pub(super) async fn pay(&mut self, run: &Run, least: usize, most: usize) -> Result<Paid, StepError> {
+        let share = Share::Submit { scroll_open: run.state == State::Running };
+        loop {
+            if self.at.left_ms() < FOR_A_JOB_MS {
+                return Ok(Paid::Later(self.at.clock.now_ms()));
+            }
+            match self.meter.take(share, least as u32, most as u32, self.at).await? {
+                Grant::Granted { operations, .. } => return Ok(Paid::Items(operations as usize)),
+                Grant::Wait(until_ms) => {
+                    let wait_ms = (until_ms - self.at.clock.now_ms()).max(1);
+                    if wait_ms + FOR_A_JOB_MS > self.at.left_ms() {
+                        return Ok(Paid::Later(until_ms));
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(wait_ms as u64)).await;
+                }
+            }
+        }
+    }
+
+    /// Claims parts; those that are somebody else's come back, those that have their end are done with.
+    async fn claim(&mut self, works: Vec<Work>) -> Result<Vec<Work>, StepError> {
+        let until_ms = self.at.deadline_ms + CLAIM_MARGIN_MS;
+        let mut claimed = Vec::new();
+        for work in works {
+            let now_ms = self.at.clock.now_ms();
+            match self.clients.ledger.claim_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
+                PartClaim::Ours(attempt) if attempt > ATTEMPTS_MAX => self.give_up(&work, "tried too often").await?,
+                PartClaim::Ours(_) => claimed.push(work),
+                PartClaim::Ended(_) => {}
+                PartClaim::Busy => self.return_after(&work, until_ms - now_ms).await,
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Drops parts, and records that: of an older generation, or of a run that does not submit any more.
+    pub(super) async fn drop_all(&mut self, works: &[Work]) -> Result<(), StepError> {
+        for work in works {
+            self.clients.ledger.end_part(&work.part, PartEnd::Dropped).await?;
+            self.outcome.dropped += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives a part up: each of its users is recorded as an error.
+    pub(super) async fn give_up(&mut self, work: &Work, why: &str) -> Result<(), StepError> {
+        let at = format!("part {}", work.part.id);
+        let row = |patch: &crate::patch::Patch| crate::ledger::ErrorRow {
+            user: patch.user.to_string(),
+            code: "gave_up".to_owned(),
+            message: format!("{why}; the {ATTEMPTS_MAX} attempts are in the function's log"),
+            at: at.clone(),
+        };
+        let rows: Vec<_> = work.part.patches.iter().map(row).collect();
+        self.clients.ledger.record_errors(&work.part.run, &rows).await?;
+        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp).await?;
+        self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
+        self.outcome.given_up += 1;
+        Ok(())
+    }
+
+    /// Whether a part that failed now has failed for the last time.
+    pub(super) async fn is_last_attempt(&self, work: &Work) -> Result<bool, StepError> {
+        let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
+        Ok(row.is_some_and(|row| row.attempt >= ATTEMPTS_MAX))
+    }
+}
+
+fn split(works: Vec<Work>, chosen: &[usize]) -> (Vec<Work>, Vec<Work>) {
+    let (now, later): (Vec<_>, Vec<_>) = works.into_iter().enumerate().partition(|(index, _)| chosen.contains(index));
+    let strip = |pairs: Vec<(usize, Work)>| pairs.into_iter().map(|(_, work)| work).collect();
+    (strip(now), strip(later))
+}

@@ -1,0 +1,118 @@
+//! The submit step: takes parts from the patches queue, packs them into bulk jobs within the budget, and records each job
+//! under its bucket together with its parts' done marks.
+
+mod batch;
+mod claimed;
+mod pieces;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::bucket::Bucket;
+use crate::clients::{Clients, StepError};
+use crate::event;
+use crate::invocation::Invocation;
+use crate::meter::Meter;
+use crate::part::Part;
+use crate::queue::{Message, Which};
+use crate::run::RunId;
+
+/// From this delivery on a part is handled alone and last, so that poison harms no neighbour.
+const ALONE_FROM_RECEIVE: u32 = 3;
+
+/// What an invocation did, for the log line and the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Bulk jobs made.
+    pub jobs: u64,
+    /// Users in them.
+    pub users: u64,
+    /// Users that Intercom refused one by one.
+    pub refused: u64,
+    /// Parts dropped.
+    pub dropped: u64,
+    /// Parts given up.
+    pub given_up: u64,
+    /// Messages that cannot be read.
+    pub buried: u64,
+    /// Messages to be delivered again, by id.
+    #[serde(skip)]
+    pub redeliver: BTreeSet<String>,
+}
+
+/// A message and the part that it carries.
+struct Work {
+    message: Message,
+    part: Part,
+}
+
+/// What an invocation carries from job to job.
+struct Round<'a> {
+    clients: &'a Clients,
+    at: &'a Invocation,
+    meter: Meter,
+    noted: BTreeSet<(RunId, Bucket)>,
+    outcome: Outcome,
+}
+
+/// Handles one event.
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+    let messages = event::submit(event)?;
+    let meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
+    let mut round = Round { clients, at, meter, noted: BTreeSet::new(), outcome: Outcome::default() };
+    let count = messages.len();
+    let mut failures = Vec::new();
+    for group in groups(round.read(messages).await?) {
+        let ids: Vec<String> = group.iter().map(|work| work.message.id.clone()).collect();
+        // A failure of one group is delivered again and leaves the others alone.
+        if let Err(error) = round.submit(group).await {
+            tracing::error!(%error, parts = ids.len(), "parts could not be submitted; they are delivered again");
+            round.outcome.redeliver.extend(ids.iter().cloned());
+            failures.push((ids.len(), error));
+        }
+    }
+    match failures.pop() {
+        // Nothing was done at all: an error, so that the function's alarm sees it.
+        Some((parts, error)) if parts == count => Err(error),
+        _ => Ok(round.outcome),
+    }
+}
+
+/// Parts of one run go together; those that came often already, alone and last.
+fn groups(works: Vec<Work>) -> Vec<Vec<Work>> {
+    let (alone, together): (Vec<Work>, Vec<Work>) =
+        works.into_iter().partition(|work| work.message.receives >= ALONE_FROM_RECEIVE);
+    let mut by_run: BTreeMap<RunId, Vec<Work>> = BTreeMap::new();
+    for work in together {
+        by_run.entry(work.part.run.clone()).or_default().push(work);
+    }
+    by_run.into_values().chain(alone.into_iter().map(|work| vec![work])).collect()
+}
+
+impl Round<'_> {
+    /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand.
+    async fn read(&mut self, messages: Vec<Message>) -> Result<Vec<Work>, StepError> {
+        let mut works = Vec::new();
+        for message in messages {
+            match message.part() {
+                Ok(part) => works.push(Work { message, part }),
+                Err(reason) => {
+                    tracing::error!(message.id, reason, "a message of the patches queue cannot be read");
+                    self.clients.queues.bury(Which::Patches, &message, &reason).await?;
+                    self.outcome.buried += 1;
+                }
+            }
+        }
+        Ok(works)
+    }
+
+    /// Has a part delivered again after so many milliseconds.
+    async fn return_after(&mut self, work: &Work, ms: i64) {
+        self.outcome.redeliver.insert(work.message.id.clone());
+        if let Err(error) = self.clients.queues.hide(Which::Patches, &work.message, ms).await {
+            tracing::debug!(%error, "a message keeps the queue's visibility time-out");
+        }
+    }
+}
