@@ -1,5 +1,7 @@
 //! One invocation of a step: its clock, its name, and when it must be done.
 
+use std::time::SystemTime;
+
 use tokio::time::Instant;
 
 /// Wall time at the start of an invocation, and tokio's clock since: steps read time nowhere else, so that a test can
@@ -11,6 +13,13 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// A clock that shows the machine's time; the functions' mains and the command begin with one.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's time is read")]
+    pub fn of_the_machine() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::starting_at(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// A clock that shows `wall_ms` (Unix milliseconds) now and goes on with tokio's clock.
     pub fn starting_at(wall_ms: i64) -> Self {
         Self { wall_ms, since: Instant::now() }

@@ -9,6 +9,8 @@ use super::transport::TransportError;
 pub mod route {
     /// The next page of users.
     pub const PAGE: &str = "page";
+    /// A few users, to show what a run would do.
+    pub const FIRST_USERS: &str = "first users";
     /// One user by id.
     pub const USER: &str = "user";
     /// A bulk job's submission.

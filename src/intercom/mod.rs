@@ -87,6 +87,11 @@ impl Intercom {
         self.request(v1::get_page(cursor)?, timeout, v1::page).await
     }
 
+    /// A few users of the workspace without opening a scroll, to show what a run would do.
+    pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
+        self.request(v1::get_first_users(), CALL_TIMEOUT, v1::page).await
+    }
+
     /// One user, or `None` where Intercom says that there is none with this id.
     pub async fn user(&self, id: &UserId) -> Result<Reply<Option<User>>, Error> {
         let read = |body: &[u8]| v1::user(body).map(Some);

@@ -19,6 +19,9 @@ use crate::run::RunId;
 /// A DynamoDB item holds 400 KB; what is written is far below, and what is read is bounded by this.
 const INFLATED_MAX: u64 = 16 << 20;
 
+/// Sort key of the changes that a dry run keeps.
+pub const SAMPLE: &str = "SAMPLE";
+
 /// The patches of a job by the part that brought them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {

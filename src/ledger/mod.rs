@@ -35,7 +35,7 @@ use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
 pub use budget::{Budget, Grant, Quota, Share, WINDOW_MS, window_end_ms};
-pub use changes::{Changes, ChangesOfPart};
+pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::{Claimed, Commit};
 pub use error::LedgerError;
 pub use items::{Key, key};

@@ -80,6 +80,9 @@ pub struct Rails {
     /// The run fails once more users than this ended in an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_errors: Option<u64>,
+    /// Evaluate only: nothing is sent, and a few changes are kept to be shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Go on although none of the first 1,000 users has an attribute that the plan reads.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accept_unseen: bool,

@@ -7,9 +7,10 @@ use super::{Did, Outcome};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
-use crate::ledger::{Commit, Grant, Quota, Share};
+use crate::ledger::{Changes, ChangesOfPart, Commit, Grant, Quota, SAMPLE, Share};
 use crate::meter::Meter;
-use crate::part::{cut, size_for};
+use crate::part::{Origin, PartId, cut, size_for};
+use crate::patch::Patch;
 use crate::plan::Plan;
 use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, Run, SCROLL_LIFE_MS, State};
 
@@ -119,7 +120,12 @@ async fn good(
     next.page += 1;
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
-    let parts = cut(&run.run, next.generation, next.page, patches, size);
+    let parts = if run.rails.dry_run {
+        keep_sample(clients, run, &next, patches).await?;
+        Vec::new()
+    } else {
+        cut(&run.run, next.generation, next.page, patches, size)
+    };
     clients.queues.send_parts(&parts).await?;
     clients.ledger.record_errors(&run.run, &errors).await?;
     next.parts += parts.len() as u64;
@@ -250,6 +256,16 @@ fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Optio
     let errors = run.errors + cursor.tally.errors + page.errors;
     let most = run.rails.max_errors.filter(|most| errors > *most)?;
     Some(format!("more than {most} users are in error (max_errors); `errors` lists them"))
+}
+
+/// A dry run keeps the first page's changes, to be shown.
+async fn keep_sample(clients: &Clients, run: &Run, next: &Cursor, patches: Vec<Patch>) -> Result<(), StepError> {
+    if next.tally.patches > 0 || patches.is_empty() {
+        return Ok(());
+    }
+    let part = PartId { generation: next.generation, origin: Origin::Page { page: next.page, part: 0 } };
+    let changes = Changes { parts: vec![ChangesOfPart { part, patches }] };
+    Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes).await?)
 }
 
 async fn plan(clients: &Clients, run: &Run) -> Result<Plan, StepError> {

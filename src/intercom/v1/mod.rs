@@ -31,6 +31,11 @@ pub(super) fn get_page(cursor: Option<&str>) -> Result<Call, Error> {
     Ok(Call::get(route::PAGE, path))
 }
 
+/// The first users of the workspace, outside any scroll: 50 is the documented default, 60 the most.
+pub(super) fn get_first_users() -> Call {
+    Call::get(route::FIRST_USERS, "/users?per_page=50&page=1".to_owned())
+}
+
 /// One user by id.
 pub(super) fn get_user(id: &UserId) -> Call {
     Call::get(route::USER, format!("/users/{id}"))

@@ -1,0 +1,195 @@
+//! The command line: one module per command.
+
+mod demo;
+mod probe;
+mod report;
+mod run;
+mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use intercom_bulk::config::ConfigError;
+use intercom_bulk::plan::PlanError;
+use intercom_bulk::run::MaxChanges;
+
+use crate::engine::EngineError;
+use crate::place::PlaceError;
+
+/// The exit code of wrong usage (sysexits' EX_USAGE).
+pub const WRONG_USAGE: u8 = 64;
+
+/// Computes an attribute for every user of an Intercom workspace, and loses nobody.
+#[derive(Debug, Parser)]
+#[command(name = "intercom-bulk", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage\n\
+    Start with `cargo bulk demo`: it needs no account and no token.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole job on a simulated workspace; nothing to configure
+    Demo(demo::Demo),
+    /// Dry run: what a plan would change, whom it leaves alone, how long it takes, what it costs
+    Preview(run::Preview),
+    /// Run a plan on a workspace; the same command goes on after Ctrl-C or a crash
+    Run(run::RunPlan),
+    /// A run's progress, rate, and what it waits for
+    Status(report::Which),
+    /// A run's bulk jobs, by bucket
+    Jobs(report::Jobs),
+    /// The users of a run that ended in an error, and why
+    Errors(report::Which),
+    /// What this token can reach, found out by reads alone
+    Probe(probe::Probe),
+    /// Serve a simulated Intercom workspace on this machine
+    Simulate(simulate::Simulate),
+}
+
+/// How to reach the workspace. The names are the environment's, too.
+#[derive(Clone, Debug, Args)]
+struct Access {
+    /// Access token of your Intercom app; better in the environment than on the command line
+    #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
+    intercom_token: Option<String>,
+    /// One of Intercom's hosts (https://api.intercom.io, api.eu…, api.au…) or loopback
+    #[arg(long, env = "INTERCOM_BASE_URL")]
+    intercom_base_url: Option<String>,
+    /// Generation of the API
+    #[arg(long, env = "INTERCOM_API", default_value = "1.4")]
+    intercom_api: String,
+    /// How much of the workspace's rate limit to use, in percent: other integrations share it
+    #[arg(long, env = "INTERCOM_QUOTA_PERCENT", default_value = "80")]
+    intercom_quota_percent: String,
+    /// Seconds to wait for a page, 5 to 50
+    #[arg(long, env = "INTERCOM_PAGE_TIMEOUT_S", default_value = "15")]
+    intercom_page_timeout_s: String,
+    /// Width of the buckets that group job ids, in minutes
+    #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
+    bucket_minutes: String,
+    /// Where runs are remembered [default: .bulk/<workspace>]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Access {
+    /// The settings under their common names, as the functions read them.
+    fn setting(&self, name: &str) -> Option<String> {
+        match name {
+            "INTERCOM_TOKEN" => self.intercom_token.clone(),
+            "INTERCOM_BASE_URL" => self.intercom_base_url.clone(),
+            "INTERCOM_API" => Some(self.intercom_api.clone()),
+            "INTERCOM_QUOTA_PERCENT" => Some(self.intercom_quota_percent.clone()),
+            "INTERCOM_PAGE_TIMEOUT_S" => Some(self.intercom_page_timeout_s.clone()),
+            "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `--max-changes`: `500` users, or `10%` of the workspace.
+fn max_changes(text: &str) -> Result<MaxChanges, String> {
+    let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map(MaxChanges::Percent).map_err(wrong),
+        None => text.parse().map(MaxChanges::Users).map_err(wrong),
+    }
+}
+
+/// Why a command could not do its work; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A setting.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The plan.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state directory.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The engine.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// A step refused its event.
+    #[error("{0}")]
+    Step(String),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] intercom_bulk::ledger::LedgerError),
+    /// The network client.
+    #[error(transparent)]
+    Setup(#[from] intercom_bulk::intercom::SetupError),
+    /// Intercom.
+    #[error("{error}. {advice}")]
+    Intercom {
+        /// What it said.
+        error: intercom_bulk::intercom::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Wrong usage that the argument parser cannot see.
+    #[error("{0}")]
+    Usage(String),
+    /// A local socket.
+    #[error("cannot listen on 127.0.0.1:{port}: {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl From<intercom_bulk::intercom::Error> for CommandError {
+    fn from(error: intercom_bulk::intercom::Error) -> Self {
+        let advice = intercom_bulk::intercom::advice(&error);
+        Self::Intercom { error, advice }
+    }
+}
+
+/// Runs a command to its exit code.
+pub fn main(arguments: Arguments) -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            crate::show::error(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Preview(preview) => preview.run().await,
+            Command::Run(run) => run.run().await,
+            Command::Status(which) => which.status().await,
+            Command::Jobs(jobs) => jobs.run().await,
+            Command::Errors(which) => which.errors().await,
+            Command::Probe(probe) => probe.run().await,
+            Command::Simulate(simulate) => simulate.run().await,
+        }
+    });
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            crate::show::error(&error.to_string());
+            ExitCode::from(if matches!(error, CommandError::Usage(_)) { WRONG_USAGE } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `probe`: what a token can reach, by reads alone.
+
+use clap::Args;
+use intercom_bulk::intercom::{Disposition, Error, advice, disposition};
+use intercom_bulk::job::JobId;
+use serde::Serialize;
+
+use super::{Access, CommandError, run};
+use crate::engine::machine_wall;
+use crate::show;
+
+/// A job id that no workspace has.
+const NO_JOB: &str = "job_intercom_bulk_probe";
+
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    /// JSON on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    says: String,
+}
+
+impl Probe {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let (intercom, _, _) = run::connect(&self.access)?;
+        let job = JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
+        let findings = [
+            finding("workspace", intercom.workspace().await.map(|reply| reply.value.app_id)),
+            finding("count of users", intercom.count_users().await.map(|reply| reply.value.to_string())),
+            finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
+            bulk(intercom.job(&job).await.map(|_| ())),
+        ];
+        for finding in &findings {
+            if self.json {
+                show::json(finding);
+            } else {
+                show::line(&format!("{:4} {}: {}", if finding.ok { "ok" } else { "NO" }, finding.what, finding.says));
+            }
+        }
+        show::note(self.json, "The scroll was not opened (it would be held for a minute), and nothing was written.");
+        Ok(u8::from(findings.iter().any(|finding| !finding.ok)))
+    }
+}
+
+fn finding(what: &'static str, result: Result<String, Error>) -> Finding {
+    match result {
+        Ok(says) => Finding { what, ok: true, says },
+        Err(error) => Finding { what, ok: false, says: format!("{error}. {}", advice(&error)) },
+    }
+}
+
+/// Asking for a job that does not exist tells whether bulk jobs do: Intercom has not documented them since 2017.
+fn bulk(result: Result<(), Error>) -> Finding {
+    let what = "bulk jobs";
+    match result {
+        Ok(()) => Finding { what, ok: true, says: "answer".to_owned() },
+        Err(error) if disposition(&error, machine_wall()() / 1000) == Disposition::NotFound => {
+            let says = "the address answers; whether submissions do shows on the first one".to_owned();
+            Finding { what, ok: true, says }
+        }
+        Err(error) => finding(what, Err(error)),
+    }
+}

@@ -1,0 +1,94 @@
+//! `simulate`: a simulated Intercom workspace on a port of this machine.
+
+use clap::Args;
+use intercom_simulator::{Fault, Options, World};
+use tokio::net::TcpListener;
+
+use super::CommandError;
+use crate::show;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Any token is let in unless --token names one. GET /_simulator/state and /_simulator/users tell\n\
+    what the workspace really holds, for comparing.")]
+pub(super) struct Simulate {
+    /// Port on 127.0.0.1; 0 takes a free one and says which
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    #[command(flatten)]
+    world: WorldArguments,
+    /// The only token that is let in
+    #[arg(long)]
+    token: Option<String>,
+}
+
+/// What a simulated workspace is made of.
+#[derive(Clone, Debug, Args)]
+pub(super) struct WorldArguments {
+    /// Users of the workspace
+    #[arg(long, default_value_t = 2_000)]
+    pub(super) users: usize,
+    /// The same seed makes the same people
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Milliseconds that an answer takes
+    #[arg(long, default_value_t = 20)]
+    latency_ms: u64,
+    /// Operations that 10 seconds allow; 83 was the limit of 2016, 1667 is a private app's of today
+    #[arg(long, default_value_t = 1_667)]
+    rate_limit_per_10s: u32,
+    /// Seconds after which an unused scroll is gone
+    #[arg(long, default_value_t = 60)]
+    scroll_ttl_s: u64,
+    /// Seconds that a bulk job takes
+    #[arg(long, default_value_t = 2)]
+    job_delay_s: u64,
+    #[arg(long = "fault", value_name = "FAULT", long_help = fault_help())]
+    /// Something that goes wrong; may be given again (see --help)
+    faults: Vec<Fault>,
+}
+
+fn fault_help() -> String {
+    format!("Something that goes wrong; may be given again:\n{}", Fault::NAMES_HELP)
+}
+
+impl WorldArguments {
+    pub(super) fn options(&self) -> Options {
+        Options {
+            users: self.users,
+            seed: self.seed,
+            latency_ms: self.latency_ms,
+            rate_limit_per_10s: self.rate_limit_per_10s,
+            scroll_ttl_s: self.scroll_ttl_s,
+            job_delay_s: self.job_delay_s,
+            faults: self.faults.clone(),
+            ..Options::default()
+        }
+    }
+}
+
+/// Listens on a port of this machine.
+pub(super) async fn listen(port: u16) -> Result<(TcpListener, String), CommandError> {
+    let failed = |source| CommandError::Listen { port, source };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, format!("http://{address}")))
+}
+
+impl Simulate {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let options = Options { token: self.token.clone(), ..self.world.options() };
+        let world = World::new(options);
+        let (listener, address) = listen(self.port).await?;
+        show::line(&format!("listening on {address}"));
+        show::note(false, &format!("{} users; stop it with Ctrl-C. In another terminal:", self.world.users));
+        show::note(false, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN=any"));
+        show::note(false, "  cargo bulk preview plans/has-avatar.toml");
+        tokio::select! {
+            served = world.serve(listener) => {
+                served.map_err(|source| CommandError::Listen { port: self.port, source })?;
+            }
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,52 @@
+//! What a run costs on AWS, from what it calls and the list prices of us-east-1, late 2026, without free tiers.
+
+use serde::Serialize;
+
+/// Lambda on arm64: a GB-second, and a request.
+const LAMBDA_GB_S: f64 = 0.000_013_333_4;
+const LAMBDA_REQUEST: f64 = 0.20 / 1e6;
+/// SQS standard: a request of up to 64 KB.
+const SQS_REQUEST: f64 = 0.40 / 1e6;
+/// DynamoDB on demand: a write request unit, a read request unit.
+const DYNAMODB_WRITE: f64 = 0.625 / 1e6;
+const DYNAMODB_READ: f64 = 0.125 / 1e6;
+/// The functions' memory in the template, in GB.
+const MEMORY_GB: f64 = 0.128;
+
+/// What was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Used {
+    /// Invocations of all functions.
+    pub invocations: f64,
+    /// Seconds of all invocations.
+    pub seconds: f64,
+    /// SQS requests.
+    pub sqs_requests: f64,
+    /// DynamoDB write request units.
+    pub write_units: f64,
+    /// DynamoDB read request units.
+    pub read_units: f64,
+}
+
+impl Used {
+    /// In US dollars.
+    pub fn dollars(&self) -> f64 {
+        self.invocations * LAMBDA_REQUEST
+            + self.seconds * MEMORY_GB * LAMBDA_GB_S
+            + self.sqs_requests * SQS_REQUEST
+            + self.write_units * DYNAMODB_WRITE
+            + self.read_units * DYNAMODB_READ
+    }
+
+    /// An estimate before a run: so many pages and bulk jobs, submitting for so many seconds. The units per page and
+    /// per job are those that the bench counts.
+    pub fn estimate(pages: f64, jobs: f64, submit_seconds: f64) -> Self {
+        Self {
+            invocations: pages + jobs,
+            seconds: pages * 0.3 + submit_seconds * 2.0 + jobs * 0.3,
+            sqs_requests: pages * 4.0 + jobs * 3.0,
+            write_units: pages * 4.0 + jobs * 16.0,
+            read_units: pages * 4.0 + jobs * 6.0,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The steps on one machine: the same functions that Lambda runs, driven by nothing but events, through emulated queues,
+//! event source mappings and schedules.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use intercom_bulk::clients::{Clients, StepError};
+use intercom_bulk::config::Settings;
+use intercom_bulk::intercom::Intercom;
+use intercom_bulk::invocation::{Clock, Invocation};
+use intercom_bulk::ledger::{self, Ledger, LedgerError};
+use intercom_bulk::queue::{QueueUrls, Queues};
+use intercom_bulk::{check, event, scroll, submit};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::aws::{AccountError, Queue, QueueError, create_queue};
+use crate::mapping::Mapping;
+use crate::schedule;
+
+/// The ledger's table.
+pub(crate) const TABLE: &str = "intercom-bulk-ledger";
+/// Time-outs of submit and check, as in the template.
+const LONG_TIMEOUT: Duration = Duration::from_secs(300);
+/// Parts of one invocation of submit, as in the template.
+const BATCH_SIZE: i32 = 10;
+/// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
+const RECEIVES_MAX: u32 = 100;
+/// On AWS the ticks come each minute; here they cost nothing.
+const SCROLL_TICK: Duration = Duration::from_secs(5);
+const CHECK_TICK: Duration = Duration::from_secs(1);
+
+/// Why the engine could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The emulated account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The table.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What the steps did since the engine began, for progress.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Bulk jobs made.
+    pub jobs: AtomicU64,
+    /// Users in them.
+    pub submitted: AtomicU64,
+    /// Jobs whose end is known.
+    pub closed: AtomicU64,
+    /// Invocations of all steps.
+    pub invocations: AtomicU64,
+    /// Invocations that failed.
+    pub failures: AtomicU64,
+}
+
+/// The wall clock, in Unix milliseconds: the machine's, or one that a test holds.
+pub type Wall = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// One account with the steps behind its queues.
+#[derive(Clone)]
+pub struct Engine {
+    /// What the steps are given.
+    pub clients: Clients,
+    /// What was done so far.
+    pub done: Arc<Done>,
+    sqs: aws_sdk_sqs::Client,
+    wall: Wall,
+    pages: Queue,
+    patches: Queue,
+}
+
+impl Engine {
+    /// Sets the engine up with these services; what the ledger holds already stays.
+    pub async fn open(
+        dynamodb: &aws_sdk_dynamodb::Client,
+        sqs: &aws_sdk_sqs::Client,
+        intercom: Intercom,
+        settings: Settings,
+        wall: Wall,
+    ) -> Result<Self, EngineError> {
+        ledger::create(dynamodb, TABLE).await?;
+        let visibility_s = settings.pages_visibility().as_secs() as u32;
+        let (pages, pages_dead) = queue(sqs, "pages", visibility_s).await?;
+        let (patches, patches_dead) = queue(sqs, "patches", 6 * LONG_TIMEOUT.as_secs() as u32).await?;
+        let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
+        let clients = Clients { intercom, ledger: Ledger::new(dynamodb.clone(), TABLE), queues, settings };
+        Ok(Self { clients, done: Arc::default(), sqs: sqs.clone(), wall, pages, patches })
+    }
+
+    /// Now, in Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        (self.wall)()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn invocation(&self, timeout: Duration) -> Invocation {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let now_ms = self.now_ms();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Invocation {
+            clock: Clock::starting_at(now_ms),
+            request_id: format!("local-{}-{now_ms}-{count}", std::process::id()),
+            deadline_ms: now_ms + timeout.as_millis() as i64,
+        }
+    }
+
+    /// Drives the steps until `stop` turns true; what runs then is finished first.
+    pub async fn run(&self, stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        let (engine, stopped) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            let mapping = engine.mapping(&engine.pages, 1, engine.clients.settings.scroll_timeout());
+            mapping.run(&engine.sqs, |event| engine.scroll(event), stopped).await;
+        });
+        let (engine, stopped) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            let mapping = engine.mapping(&engine.patches, BATCH_SIZE, LONG_TIMEOUT);
+            mapping.run(&engine.sqs, |event| engine.submit(event), stopped).await;
+        });
+        let (engine, stopped) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            schedule::every(SCROLL_TICK, engine.now(), |_| json!({"tick": {}}), |event| engine.scroll(event), stopped).await;
+        });
+        let engine = self.clone();
+        tasks.spawn(async move {
+            schedule::every(CHECK_TICK, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop).await;
+        });
+        tasks.join_all().await;
+    }
+
+    fn mapping(&self, queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mapping {
+        Mapping {
+            queue_url: queue.url.clone(),
+            queue_arn: queue.arn.clone(),
+            batch_size,
+            window: Duration::ZERO,
+            concurrency: 2,
+            function_timeout,
+            report_item_failures: true,
+        }
+    }
+
+    /// Invokes scroll with an event.
+    pub async fn scroll(&self, event: Value) -> Result<Value, String> {
+        let at = self.invocation(self.clients.settings.scroll_timeout());
+        let handled = async {
+            let outcome = scroll::handle(&self.clients, &event, &at).await?;
+            Ok(answer(&event, &outcome, &outcome.redeliver))
+        };
+        self.count(handled).await
+    }
+
+    /// Invokes submit with an event.
+    pub async fn submit(&self, event: Value) -> Result<Value, String> {
+        let at = self.invocation(LONG_TIMEOUT);
+        let handled = async {
+            let outcome = submit::handle(&self.clients, &event, &at).await?;
+            self.done.jobs.fetch_add(outcome.jobs, Ordering::Relaxed);
+            self.done.submitted.fetch_add(outcome.users, Ordering::Relaxed);
+            let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
+            Ok(answer(&event, &outcome, &redeliver))
+        };
+        self.count(handled).await
+    }
+
+    /// Invokes check with an event.
+    pub async fn check(&self, event: Value) -> Result<Value, String> {
+        let at = self.invocation(LONG_TIMEOUT);
+        let handled = async {
+            let outcome = check::handle(&self.clients, &event, &at).await?;
+            self.done.closed.fetch_add(outcome.closed, Ordering::Relaxed);
+            Ok(answer(&event, &outcome, &[]))
+        };
+        self.count(handled).await
+    }
+
+    async fn count(&self, handled: impl Future<Output = Result<Value, StepError>>) -> Result<Value, String> {
+        self.done.invocations.fetch_add(1, Ordering::Relaxed);
+        handled.await.map_err(|error| {
+            self.done.failures.fetch_add(1, Ordering::Relaxed);
+            error.to_string()
+        })
+    }
+}
+
+/// What a function answers Lambda: for messages, those to be delivered again; otherwise its outcome.
+fn answer<T: serde::Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Value {
+    if event.get("Records").is_some() {
+        event::batch_response(redeliver)
+    } else {
+        serde_json::to_value(outcome).unwrap_or_default()
+    }
+}
+
+async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> Result<(Queue, Queue), QueueError> {
+    let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await?;
+    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await?;
+    Ok((queue, dead))
+}
+
+fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
+    QueueUrls { url: queue.url.clone(), dead_letters: dead.url.clone() }
+}
+
+/// The machine's clock: the one place where the engine reads it.
+pub fn machine_wall() -> Wall {
+    #[expect(clippy::disallowed_methods, reason = "an invocation's clock begins with the machine's time")]
+    let now = || Timestamp::now().as_millisecond();
+    Arc::new(now)
+}
