@@ -1,7 +1,5 @@
 //! What can go wrong with the ledger.
 
-use std::error::Error as _;
-
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 /// A failed call, or an item that cannot be read. None of the variants carries an item's content.
@@ -59,14 +57,20 @@ impl LedgerError {
     {
         let code = error.code().unwrap_or("no answer").to_owned();
         // Only the messages: the SDK's debug form would show the raw answer, items and all.
-        let mut detail = error.message().map_or_else(|| error.to_string(), ToOwned::to_owned);
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            detail = format!("{detail}: {source}");
-            cause = source.source();
-        }
+        let detail = error.message().map_or_else(|| causes(&error), ToOwned::to_owned);
         Self::Call { operation, code, detail }
     }
+}
+
+/// A call without an answer says why in its chain of causes.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        chain = format!("{chain}: {source}");
+        cause = source.source();
+    }
+    chain
 }
 
 /// Whether a transaction was cancelled by a condition: somebody else wrote first. Conflicts and throttling are retried

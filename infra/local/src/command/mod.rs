@@ -20,6 +20,9 @@ use crate::place::PlaceError;
 /// The exit code of wrong usage (sysexits' EX_USAGE).
 pub const WRONG_USAGE: u8 = 64;
 
+/// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
+const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
+
 /// Computes an attribute for every user of an Intercom workspace, and loses nobody.
 #[derive(Debug, Parser)]
 #[command(name = "intercom-bulk", version, max_term_width = 100)]
@@ -163,7 +166,7 @@ impl From<intercom_bulk::intercom::Error> for CommandError {
 /// Runs a command to its exit code.
 pub fn main(arguments: Arguments) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
