@@ -69,6 +69,9 @@ pub struct Settings {
     pub quota_percent: u32,
     /// `INTERCOM_PAGE_TIMEOUT_S`: how long a page is waited for, 15 by default, 50 at most.
     pub page_timeout: Duration,
+    /// `INTERCOM_SCROLL_LIFE_S`: how long an unused scroll is waited for to expire, 65 by default: Intercom's minute and
+    /// a margin for the clocks.
+    pub scroll_life_ms: i64,
     /// How often things are looked at.
     pub pace: Pace,
 }
@@ -115,6 +118,7 @@ impl Settings {
         let bucket = number(&get, "BUCKET_MINUTES", "minutes that divide an hour: 1, 2, 3, 5, 6, 10, …, 60")?;
         let percent = number(&get, "INTERCOM_QUOTA_PERCENT", "a whole number from 1 to 100")?;
         let page = number(&get, "INTERCOM_PAGE_TIMEOUT_S", "seconds from 5 to 50")?;
+        let life = number(&get, "INTERCOM_SCROLL_LIFE_S", "seconds from 1 to 600")?.unwrap_or(65);
         let checked = |name, value: u32, good: bool, takes| {
             if good { Ok(value) } else { Err(ConfigError::Value { name, value: value.to_string(), takes }) }
         };
@@ -136,6 +140,12 @@ impl Settings {
             page_timeout: Duration::from_secs(
                 checked("INTERCOM_PAGE_TIMEOUT_S", page, (5..=50).contains(&page), "seconds from 5 to 50")?.into(),
             ),
+            scroll_life_ms: i64::from(checked(
+                "INTERCOM_SCROLL_LIFE_S",
+                life,
+                (1..=600).contains(&life),
+                "seconds from 1 to 600",
+            )?) * 1000,
             pace: Pace::CLOUD,
         })
     }

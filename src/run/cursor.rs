@@ -1,10 +1,8 @@
 //! The cursor: where a run's pages stand. Each outcome of a turn is one new cursor whose `turn` is one higher.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::RunId;
+use super::{RunId, Tally};
 
 /// Holes that one generation may have before it is given up.
 pub const HOLES_MAX: usize = 10;
@@ -18,8 +16,10 @@ pub const STALLED_MAX: u32 = 3;
 pub const GENERATIONS_MAX: u32 = 20;
 /// How long Intercom keeps an unused scroll (60 s), and a margin for the clocks.
 pub const SCROLL_LIFE_MS: i64 = 65_000;
-/// Missed table keys kept with their counts.
-const MISSED_KEYS_MAX: usize = 5;
+
+fn scroll_life_ms() -> i64 {
+    SCROLL_LIFE_MS
+}
 
 /// What the cursor's turns do at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,55 +51,6 @@ pub struct Claim {
     pub message: String,
     /// When the owner is surely dead, in Unix milliseconds.
     pub until_ms: i64,
-}
-
-/// Users counted by what became of them, over the present generation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Users seen.
-    pub users: u64,
-    /// Users to change.
-    pub patches: u64,
-    /// Users whose values are right already.
-    pub same: u64,
-    /// Users left alone, by reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_alone: BTreeMap<String, u64>,
-    /// Users in error by the plan or unreadable, each with a row in the ledger.
-    #[serde(default)]
-    pub errors: u64,
-    /// Table keys that missed most: `table[key]`, or the table alone where the key may be personal.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub missed: BTreeMap<String, u64>,
-}
-
-impl Tally {
-    /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
-    pub fn miss(&mut self, table: &str, key: Option<&str>) {
-        let short: String = key.unwrap_or("…").chars().take(40).collect();
-        let name = format!("{table}[{short}]");
-        if !self.missed.contains_key(&name) && self.missed.len() >= MISSED_KEYS_MAX {
-            let rarest = self.missed.iter().min_by_key(|(_, count)| **count).map(|(name, _)| name.clone());
-            rarest.and_then(|name| self.missed.remove(&name));
-        }
-        *self.missed.entry(name).or_default() += 1;
-    }
-
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: &Self) {
-        self.users += other.users;
-        self.patches += other.patches;
-        self.same += other.same;
-        self.errors += other.errors;
-        for (reason, count) in &other.left_alone {
-            *self.left_alone.entry(reason.clone()).or_default() += count;
-        }
-        for (name, count) in &other.missed {
-            if self.missed.contains_key(name) || self.missed.len() < MISSED_KEYS_MAX {
-                *self.missed.entry(name.clone()).or_default() += count;
-            }
-        }
-    }
 }
 
 /// A run's cursor, under 1 KB.
@@ -138,6 +89,9 @@ pub struct Cursor {
     /// Why `not_before_ms` is in the future, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// How long an unused scroll is waited for to expire.
+    #[serde(default = "scroll_life_ms")]
+    pub scroll_life_ms: i64,
     /// When the scroll was last called.
     #[serde(default)]
     pub called_ms: i64,
@@ -197,7 +151,7 @@ pub enum Standing {
 
 impl Cursor {
     /// The first cursor of a run.
-    pub fn first(run: RunId, not_before_ms: i64) -> Self {
+    pub fn first(run: RunId, not_before_ms: i64, scroll_life_ms: i64) -> Self {
         Self {
             v: super::FORMAT,
             run,
@@ -213,6 +167,7 @@ impl Cursor {
             repeats: 0,
             not_before_ms,
             waits: None,
+            scroll_life_ms,
             called_ms: 0,
             exists_tries: 0,
             idle_turns: 0,
@@ -249,7 +204,7 @@ impl Cursor {
     pub fn scroll_free_at_ms(&self) -> i64 {
         let maybe_open = self.called_ms > 0 && self.phase != Phase::Ended;
         let called_ms = self.claim.as_ref().map_or(self.called_ms, |claim| claim.until_ms.max(self.called_ms));
-        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning { called_ms + SCROLL_LIFE_MS } else { 0 }
+        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning { called_ms + self.scroll_life_ms } else { 0 }
     }
 
     /// Records that the next page may be lost: asked for, and no answer that can be trusted.
@@ -285,7 +240,7 @@ impl Cursor {
             stalled: if !counted || self.page > self.furthest { 0 } else { self.stalled + 1 },
             furthest: self.furthest.max(self.page),
             counted: self.counted + u32::from(counted),
-            ..Self::first(self.run.clone(), not_before_ms)
+            ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
         }
     }
 }
@@ -295,7 +250,7 @@ mod tests {
     use super::*;
 
     fn cursor() -> Cursor {
-        Cursor::first(RunId::of("p", 0), 0)
+        Cursor::first(RunId::of("p", 0), 0, SCROLL_LIFE_MS)
     }
 
     #[test]
@@ -327,19 +282,6 @@ mod tests {
             generations += 1;
         }
         assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
-    }
-
-    #[test]
-    fn misses_keep_the_commonest_keys() {
-        let mut tally = Tally::default();
-        for n in 0..20 {
-            tally.miss("price", Some("legacy"));
-            tally.miss("price", Some(&format!("rare {n}")));
-        }
-        tally.miss("account", None);
-        assert_eq!(tally.missed["price[legacy]"], 20);
-        assert_eq!(tally.missed["account[…]"], 1);
-        assert_eq!(tally.missed.len(), MISSED_KEYS_MAX);
     }
 
     #[test]

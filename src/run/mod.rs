@@ -4,6 +4,7 @@
 mod accounts;
 mod cursor;
 mod state;
+mod tally;
 
 use std::fmt;
 
@@ -15,9 +16,10 @@ use crate::user::UserId;
 pub use accounts::{Accounts, Totals, Verdict};
 pub use cursor::{
     Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX, Standing,
-    Tally, Turn,
+    Turn,
 };
 pub use state::State;
+pub use tally::Tally;
 
 /// The version that stored items and messages carry; a newer function reads what an older one wrote.
 pub const FORMAT: u32 = 1;

@@ -12,7 +12,7 @@ use crate::meter::Meter;
 use crate::part::{Origin, PartId, cut, size_for};
 use crate::patch::Patch;
 use crate::plan::Plan;
-use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, Run, SCROLL_LIFE_MS, State};
+use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, Run, State};
 
 /// Waits after `scroll_exists`, in milliseconds: the life of a scroll, then longer. After the last the run fails.
 const EXISTS_WAITS_MS: [i64; 3] = [65_000, 130_000, 300_000];
@@ -39,7 +39,7 @@ pub(super) async fn turn(
     {
         next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
         if next.scroll.is_none() {
-            let until_ms = next.called_ms + SCROLL_LIFE_MS;
+            let until_ms = next.called_ms + next.scroll_life_ms;
             return Ok(Decision::wait(next, until_ms, "the invocation before was cut off; its scroll must expire first"));
         }
         next.hole();
@@ -171,7 +171,8 @@ fn end(run: &Run, mut next: Cursor, at: &Invocation) -> Decision {
             let reason = "the scroll is empty although the workspace has users: ask Intercom's support";
             return Decision::state(next, State::Failed, reason);
         }
-        return Decision::wait(next, now_ms + SCROLL_LIFE_MS, "the first page was empty; it is asked for again");
+        let until_ms = now_ms + next.scroll_life_ms;
+        return Decision::wait(next, until_ms, "the first page was empty; it is asked for again");
     }
     if run.rails.limit.is_none() {
         // The empty page closed the scroll: the slot is free.
@@ -222,7 +223,7 @@ async fn failed(
         }
         Disposition::Ambiguous | Disposition::ScrollExists => {
             if next.scroll.is_none() {
-                let until_ms = now_ms + SCROLL_LIFE_MS;
+                let until_ms = now_ms + next.scroll_life_ms;
                 return Ok(Decision::wait(next, until_ms, "the first page's answer was lost; its scroll must expire first"));
             }
             next.hole();

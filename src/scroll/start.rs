@@ -114,7 +114,8 @@ async fn begin(
         totals: None,
     };
     let opens_scroll = start.source == Source::Scroll;
-    let cursor = Cursor::first(start.run(), if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms });
+    let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
+    let cursor = Cursor::first(start.run(), not_before_ms, clients.settings.scroll_life_ms);
     match clients.ledger.begin(&run, &plan.to_json(), &start.source, &cursor).await? {
         Begin::Busy => return queue(clients, start, outcome).await,
         Begin::Known => outcome.did.push(Did::Known),

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use intercom_bulk::clients::{Clients, StepError};
@@ -61,6 +61,12 @@ pub struct Done {
     pub invocations: AtomicU64,
     /// Invocations that failed.
     pub failures: AtomicU64,
+    /// When the last page was turned, in Unix milliseconds.
+    pub last_page_ms: AtomicI64,
+    /// When the last bulk job was made, in Unix milliseconds.
+    pub last_job_ms: AtomicI64,
+    /// Milliseconds of all invocations: what Lambda would bill.
+    pub busy_ms: AtomicU64,
 }
 
 /// The wall clock, in Unix milliseconds: the machine's, or one that a test holds.
@@ -158,6 +164,9 @@ impl Engine {
         let at = self.invocation(self.clients.settings.scroll_timeout());
         let handled = async {
             let outcome = scroll::handle(&self.clients, &event, &at).await?;
+            if outcome.users > 0 {
+                self.done.last_page_ms.store(self.now_ms(), Ordering::Relaxed);
+            }
             Ok(answer(&event, &outcome, &outcome.redeliver))
         };
         self.count(handled).await
@@ -168,6 +177,9 @@ impl Engine {
         let at = self.invocation(LONG_TIMEOUT);
         let handled = async {
             let outcome = submit::handle(&self.clients, &event, &at).await?;
+            if outcome.jobs > 0 {
+                self.done.last_job_ms.store(self.now_ms(), Ordering::Relaxed);
+            }
             self.done.jobs.fetch_add(outcome.jobs, Ordering::Relaxed);
             self.done.submitted.fetch_add(outcome.users, Ordering::Relaxed);
             let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
@@ -189,7 +201,10 @@ impl Engine {
 
     async fn count(&self, handled: impl Future<Output = Result<Value, StepError>>) -> Result<Value, String> {
         self.done.invocations.fetch_add(1, Ordering::Relaxed);
-        handled.await.map_err(|error| {
+        let began = tokio::time::Instant::now();
+        let result = handled.await;
+        self.done.busy_ms.fetch_add(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        result.map_err(|error| {
             self.done.failures.fetch_add(1, Ordering::Relaxed);
             error.to_string()
         })

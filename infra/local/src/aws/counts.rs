@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A running tally, shared by all clones.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,7 @@ struct Tally {
     calls: BTreeMap<String, u64>,
     read_units: f64,
     write_units: f64,
+    busy: Duration,
 }
 
 impl Counts {
@@ -28,6 +30,15 @@ impl Counts {
     /// Write capacity units consumed so far, indexes and transactions included.
     pub fn write_units(&self) -> f64 {
         self.tally().write_units
+    }
+
+    /// Time that the emulated DynamoDB worked: its calls never wait, so that this is about its CPU time.
+    pub fn busy(&self) -> Duration {
+        self.tally().busy
+    }
+
+    pub(super) fn add_busy(&self, time: Duration) {
+        self.tally().busy += time;
     }
 
     pub(super) fn add_call(&self, operation: &str) {

@@ -67,7 +67,10 @@ impl Service for Tables {
         if let (Some(_), Some(fields)) = (units, input.as_object_mut()) {
             fields.entry("ReturnConsumedCapacity").or_insert_with(|| json!("TOTAL"));
         }
-        match self.dispatch(operation, input) {
+        let began = tokio::time::Instant::now();
+        let answer = self.dispatch(operation, input);
+        self.counts.add_busy(began.elapsed());
+        match answer {
             Ok(output) => {
                 let consumed = capacity(output.get("ConsumedCapacity"));
                 match units {

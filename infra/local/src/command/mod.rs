@@ -71,6 +71,9 @@ struct Access {
     /// Seconds to wait for a page, 5 to 50
     #[arg(long, env = "INTERCOM_PAGE_TIMEOUT_S", default_value = "15")]
     intercom_page_timeout_s: String,
+    /// Seconds after which an unused scroll has expired
+    #[arg(long, env = "INTERCOM_SCROLL_LIFE_S", default_value = "65")]
+    intercom_scroll_life_s: String,
     /// Width of the buckets that group job ids, in minutes
     #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
     bucket_minutes: String,
@@ -88,6 +91,7 @@ impl Access {
             "INTERCOM_API" => Some(self.intercom_api.clone()),
             "INTERCOM_QUOTA_PERCENT" => Some(self.intercom_quota_percent.clone()),
             "INTERCOM_PAGE_TIMEOUT_S" => Some(self.intercom_page_timeout_s.clone()),
+            "INTERCOM_SCROLL_LIFE_S" => Some(self.intercom_scroll_life_s.clone()),
             "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
             _ => None,
         }

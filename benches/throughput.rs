@@ -1,0 +1,251 @@
+//! What the local engine reaches, against a simulated workspace in a process of its own.
+//!
+//! `cargo bench -p intercom-bulk-local` prints, for several latencies of a page, users per second and the ratio to the
+//! physical limit of a serial scroll (100 users per latency), the CPU time per user, the memory, the AWS calls and units
+//! per page and per job; then the share of the rate limit in use at 1,667 and at 83 operations in 10 seconds, with the
+//! cost of a million users on AWS at list prices. Figures are ratios measured in one run; absolute ones depend on the
+//! machine. `cargo bench -p intercom-bulk-local -- large` adds a run on 100,000 users.
+#![expect(clippy::print_stdout, reason = "a bench prints")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use intercom_bulk::config::{Pace, Settings, Workspace};
+use intercom_bulk::intercom::{Intercom, over_https};
+use intercom_bulk::ledger::{WINDOW_MS, window_end_ms};
+use intercom_bulk::plan::Plan;
+use intercom_bulk::run::{Cursor, Run, RunId};
+use intercom_bulk_local::aws::Account;
+use intercom_bulk_local::cost::Used;
+use intercom_bulk_local::engine::{Engine, machine_wall};
+use intercom_bulk_local::session::{Session, drive};
+use serde_json::json;
+
+/// Sets a value on every user, so that each page is all patches.
+const ALL_CHANGE: &str = "name = \"all\"\n[set.custom_attributes.bench]\ntype = \"string\"\nvalue = \"'b' ~ user.id\"\n";
+/// Changes nobody: only the scroll is measured.
+const NONE_CHANGE: &str = "name = \"none\"\nwhere = \"user.id == 'x'\"\n[set.custom_attributes.bench]\ntype = \"int\"\nvalue = \"1\"\n";
+/// No limit that a bench reaches.
+const UNLIMITED: u32 = 1_000_000_000;
+
+/// A simulated workspace in its own process, ended with this value.
+struct Simulated {
+    process: Child,
+    address: String,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn simulate(users: u64, latency_ms: u64, limit: u32) -> Simulated {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_intercom-bulk"))
+        .args(["simulate", "--port", "0", "--users", &users.to_string(), "--latency-ms", &latency_ms.to_string()])
+        .args(["--rate-limit-per-10s", &limit.to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command of this package starts");
+    let mut line = String::new();
+    let out = process.stdout.take().expect("its output is piped");
+    BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+    Simulated { process, address: line.trim().trim_start_matches("listening on ").to_owned() }
+}
+
+/// What a run took.
+struct Measured {
+    run: Run,
+    cursor: Cursor,
+    took: Duration,
+    cpu: Duration,
+    emulator: Duration,
+    account: Account,
+    engine: Engine,
+    /// Resident memory in MB, sampled over the run.
+    memory_mb: Vec<f64>,
+    /// Requests that the simulated workspace refused for its rate limit.
+    refused: u64,
+}
+
+async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u32) -> Measured {
+    let simulated = simulate(users, latency_ms, limit);
+    let setting = |name: &str| match name {
+        "INTERCOM_TOKEN" => Some("bench".to_owned()),
+        "INTERCOM_BASE_URL" => Some(simulated.address.clone()),
+        "INTERCOM_QUOTA_PERCENT" => Some(percent.to_string()),
+        _ => None,
+    };
+    let workspace = Workspace::read(setting).expect("the bench's settings are right");
+    let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting).expect("the bench's settings are right") };
+    let transport = over_https(Duration::from_secs(5)).expect("the machine has root certificates");
+    let intercom = Intercom::new(transport, workspace.base_url, workspace.token, workspace.api);
+    let account = Account::open(None).expect("memory can be had");
+    let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall());
+    let engine = engine.await.expect("the emulated account takes a table and queues");
+    let plan = Plan::from_toml("bench", plan).expect("the bench's plan is right");
+    let event = json!({"plan": plan.to_json(), "time": "2016-11-24T10:05:00Z"});
+    let cpu_before = cpu();
+    let samples = Arc::new(Mutex::new(Vec::new()));
+    let memory = tokio::spawn({
+        let samples = Arc::clone(&samples);
+        async move {
+            loop {
+                samples.lock().unwrap_or_else(PoisonError::into_inner).push(resident_mb());
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    });
+    let session = drive(&engine, event, &RunId::of(plan.name(), 1_479_981_900), true).await;
+    memory.abort();
+    match session.expect("the run is driven to its end") {
+        Session::Interrupted => std::process::exit(1),
+        Session::Over { run, cursor, took } => Measured {
+            run: *run,
+            cursor: *cursor,
+            took,
+            cpu: cpu() - cpu_before,
+            emulator: account.counts.busy(),
+            account,
+            engine,
+            memory_mb: samples.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refused: refused(&simulated.address).await,
+        },
+    }
+}
+
+async fn refused(address: &str) -> u64 {
+    let answer = reqwest::get(format!("{address}/_simulator/state")).await.expect("the simulator answers");
+    let state: serde_json::Value = serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).unwrap_or_default();
+    state["over_limit"].as_u64().unwrap_or(u64::MAX)
+}
+
+/// CPU time of this process, all threads (clock ticks of /proc/self/stat, 100 a second on Linux).
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or("").split_whitespace().filter_map(|f| f.parse().ok()).collect();
+    // The state letter does not parse: utime and stime are the 11th and 12th numbers after it.
+    Duration::from_millis((fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)) * 10)
+}
+
+fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+impl Measured {
+    fn users_per_s(&self) -> f64 {
+        self.cursor.tally.users as f64 / self.took.as_secs_f64()
+    }
+
+    fn calls(&self, operations: &[&str]) -> f64 {
+        let calls = self.account.counts.snapshot();
+        operations.iter().filter_map(|operation| calls.get(*operation)).sum::<u64>() as f64
+    }
+
+    fn used(&self) -> Used {
+        let sqs = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility"];
+        Used {
+            invocations: self.engine.done.invocations.load(Ordering::Relaxed) as f64,
+            seconds: self.engine.done.busy_ms.load(Ordering::Relaxed) as f64 / 1000.0,
+            sqs_requests: self.calls(&sqs),
+            write_units: self.account.counts.write_units(),
+            read_units: self.account.counts.read_units(),
+        }
+    }
+
+    fn report(&self, latency_ms: u64) {
+        let users = self.cursor.tally.users.max(1) as f64;
+        let pages = f64::from(self.cursor.page.max(1));
+        let rate = self.users_per_s();
+        let physical = if latency_ms == 0 { f64::INFINITY } else { 100.0 * 1000.0 / latency_ms as f64 };
+        let share = if latency_ms == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * rate / physical) };
+        let steps = self.cpu.saturating_sub(self.emulator);
+        let used = self.used();
+        println!(
+            "{latency_ms:>4} ms a page: {rate:>8.0} users/s, {share:>7} of 100/latency; CPU {:.0} µs a user, {:.0} of them outside \
+             the emulated DynamoDB; a page: {:.1} SQS calls, {:.1} write and {:.1} read units; {}",
+            self.cpu.as_secs_f64() * 1e6 / users,
+            steps.as_secs_f64() * 1e6 / users,
+            used.sqs_requests / pages,
+            used.write_units / pages,
+            used.read_units / pages,
+            self.run.state,
+        );
+    }
+}
+
+async fn scrolls() {
+    println!("Scroll alone (nobody changes):");
+    for (latency_ms, users) in [(0, 50_000), (20, 30_000), (200, 6_000)] {
+        let mut measured = measure(NONE_CHANGE, users, latency_ms, UNLIMITED, 100).await;
+        // The time until check finds the end is no part of the scroll: its tick comes once a second.
+        let last_ms = measured.engine.done.last_page_ms.load(Ordering::Relaxed);
+        measured.took = Duration::from_millis((last_ms - measured.run.started_ms).max(1) as u64);
+        measured.report(latency_ms);
+    }
+}
+
+async fn quota(limit: u32, users: u64) {
+    let measured = measure(ALL_CHANGE, users, 100, limit, 100).await;
+    let jobs = measured.engine.done.jobs.load(Ordering::Relaxed) as f64;
+    let used = measured.used();
+    // The first and the last window of a run are not whole.
+    let first = window_end_ms(measured.run.started_ms) + WINDOW_MS;
+    let last = window_end_ms(measured.engine.done.last_job_ms.load(Ordering::Relaxed)) - WINDOW_MS;
+    let (mut windows, mut spent) = (0u32, 0u32);
+    let mut end_ms = first;
+    while end_ms <= last {
+        spent += measured.engine.clients.ledger.window(end_ms).await.expect("the ledger answers").spent;
+        windows += 1;
+        end_ms += WINDOW_MS;
+    }
+    println!(
+        "{limit:>5} in 10 s: {:.1} % of it used over {windows} whole windows; {jobs} jobs of {:.0} users; {} refusals for the \
+         rate limit; {}",
+        100.0 * f64::from(spent) / f64::from(limit * windows.max(1)),
+        users as f64 / jobs,
+        measured.refused,
+        measured.run.state,
+    );
+    let per_job = |value: f64| value / jobs;
+    println!(
+        "       a job: {:.1} SQS calls, {:.1} write and {:.1} read units, {:.2} invocations; $ {:.3} per million users all changed",
+        per_job(used.sqs_requests),
+        per_job(used.write_units),
+        per_job(used.read_units),
+        per_job(used.invocations),
+        used.dollars() * 1e6 / users as f64,
+    );
+}
+
+async fn large() {
+    println!("100,000 users, all changed, no rate limit:");
+    let measured = measure(ALL_CHANGE, 100_000, 5, UNLIMITED, 100).await;
+    measured.report(5);
+    let memory = &measured.memory_mb;
+    let at = |share: f64| memory.get((memory.len() as f64 * share) as usize).copied().unwrap_or(0.0);
+    println!(
+        "       resident memory, engine with its in-memory ledger: {:.0} MB at a quarter, {:.0} MB at half, {:.0} MB at the end",
+        at(0.25),
+        at(0.5),
+        memory.last().copied().unwrap_or(0.0),
+    );
+}
+
+#[tokio::main]
+async fn main() {
+    scrolls().await;
+    println!("The rate limit, all of it ours (INTERCOM_QUOTA_PERCENT=100), everybody changes:");
+    quota(1_667, 12_000).await;
+    quota(83, 700).await;
+    if std::env::args().any(|argument| argument == "large") {
+        large().await;
+    }
+}
