@@ -128,9 +128,10 @@ async fn refused(address: &str) -> u64 {
 /// CPU time of this process, all threads (clock ticks of /proc/self/stat, 100 a second on Linux).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or("").split_whitespace().filter_map(|f| f.parse().ok()).collect();
-    // The state letter does not parse: utime and stime are the 11th and 12th numbers after it.
-    Duration::from_millis((fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)) * 10)
+    // Behind the name in parentheses stand the state, ten fields, then utime and stime.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
 fn resident_mb() -> f64 {
