@@ -1,5 +1,6 @@
 //! What every step is given: the three clients and the settings, made once per process.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -7,7 +8,9 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use crate::config::{ConfigError, Places, Settings, Workspace};
 use crate::intercom::{Intercom, SetupError, over_https};
 use crate::ledger::{Ledger, LedgerError};
+use crate::plan::Plan;
 use crate::queue::{QueueError, Queues};
+use crate::run::RunId;
 
 /// A step's ways to the outside.
 #[derive(Clone, Debug)]
@@ -20,6 +23,25 @@ pub struct Clients {
     pub queues: Queues,
     /// How to go about it.
     pub settings: Settings,
+    /// The plan of the run at work.
+    pub compiled: Compiled,
+}
+
+/// The plan that was last compiled, by its run: a run's copy never changes, and reading and compiling it anew for each
+/// page would be most of a page's cost.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled(Arc<Mutex<Option<(RunId, Plan)>>>);
+
+impl Compiled {
+    /// The run's plan, if it is the one.
+    fn get(&self, run: &RunId) -> Option<Plan> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(of, _)| of == run).map(|(_, plan)| plan.clone())
+    }
+
+    fn keep(&self, run: &RunId, plan: &Plan) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((run.clone(), plan.clone()));
+    }
 }
 
 /// How long a connection to Intercom is waited for.
@@ -59,7 +81,18 @@ impl Clients {
             ledger: Ledger::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), places.table),
             queues: Queues::new(aws_sdk_sqs::Client::from_conf(sqs), places.pages, places.patches),
             settings,
+            compiled: Compiled::default(),
         })
+    }
+
+    /// The run's own copy of its plan, compiled once per process.
+    pub async fn plan_of(&self, run: &RunId) -> Result<Plan, StepError> {
+        if let Some(plan) = self.compiled.get(run) {
+            return Ok(plan);
+        }
+        let plan = Plan::from_json(&self.ledger.plan_of(run).await?)?;
+        self.compiled.keep(run, &plan);
+        Ok(plan)
     }
 }
 

@@ -93,7 +93,7 @@ impl Pace {
     /// On AWS.
     pub const CLOUD: Self = Self { settle_ms: 20_000, look_first_ms: 60_000, look_most_ms: 300_000, stuck_ms: 90_000 };
     /// On one machine.
-    pub const LOCAL: Self = Self { settle_ms: 1_000, look_first_ms: 2_000, look_most_ms: 10_000, stuck_ms: 90_000 };
+    pub const LOCAL: Self = Self { settle_ms: 1_000, look_first_ms: 2_500, look_most_ms: 10_000, stuck_ms: 90_000 };
 }
 
 impl Settings {

@@ -112,7 +112,7 @@ async fn good(
         return Ok(Decision::turn(next, Did::Hole));
     }
     let digest = page.digest;
-    let plan = plan(clients, run).await?;
+    let plan = clients.plan_of(&run.run).await?;
     let Evaluated { tally, patches, errors, attributes_seen } = evaluate(clients, run, &next, &plan, page).await?;
     if let Some(reason) = over_the_rails(run, &next, &tally) {
         return Ok(Decision::state(next, State::Failed, reason));
@@ -267,8 +267,4 @@ async fn keep_sample(clients: &Clients, run: &Run, next: &Cursor, patches: Vec<P
     let part = PartId { generation: next.generation, origin: Origin::Page { page: next.page, part: 0 } };
     let changes = Changes { parts: vec![ChangesOfPart { part, patches }] };
     Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes).await?)
-}
-
-async fn plan(clients: &Clients, run: &Run) -> Result<Plan, StepError> {
-    Ok(Plan::from_json(&clients.ledger.plan_of(&run.run).await?)?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use intercom_bulk::clients::{Clients, StepError};
+use intercom_bulk::clients::{Clients, Compiled, StepError};
 use intercom_bulk::config::Settings;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::invocation::{Clock, Invocation};
@@ -30,7 +30,6 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(300);
 const BATCH_SIZE: i32 = 10;
 /// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
 const RECEIVES_MAX: u32 = 100;
-/// On AWS the ticks come each minute; here they cost nothing.
 const SCROLL_TICK: Duration = Duration::from_secs(5);
 const CHECK_TICK: Duration = Duration::from_secs(1);
 
@@ -79,6 +78,8 @@ pub struct Engine {
     pub clients: Clients,
     /// What was done so far.
     pub done: Arc<Done>,
+    /// Between ticks of scroll and of check. On AWS a minute each; here they cost nothing.
+    pub ticks: (Duration, Duration),
     sqs: aws_sdk_sqs::Client,
     wall: Wall,
     pages: Queue,
@@ -99,8 +100,8 @@ impl Engine {
         let (pages, pages_dead) = queue(sqs, "pages", visibility_s).await?;
         let (patches, patches_dead) = queue(sqs, "patches", 6 * LONG_TIMEOUT.as_secs() as u32).await?;
         let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
-        let clients = Clients { intercom, ledger: Ledger::new(dynamodb.clone(), TABLE), queues, settings };
-        Ok(Self { clients, done: Arc::default(), sqs: sqs.clone(), wall, pages, patches })
+        let clients = Clients { intercom, ledger: Ledger::new(dynamodb.clone(), TABLE), queues, settings, compiled: Compiled::default() };
+        Ok(Self { clients, done: Arc::default(), ticks: (SCROLL_TICK, CHECK_TICK), sqs: sqs.clone(), wall, pages, patches })
     }
 
     /// Now, in Unix milliseconds.
@@ -138,11 +139,11 @@ impl Engine {
         });
         let (engine, stopped) = (self.clone(), stop.clone());
         tasks.spawn(async move {
-            schedule::every(SCROLL_TICK, engine.now(), |_| json!({"tick": {}}), |event| engine.scroll(event), stopped).await;
+            schedule::every(engine.ticks.0, engine.now(), |_| json!({"tick": {}}), |event| engine.scroll(event), stopped).await;
         });
         let engine = self.clone();
         tasks.spawn(async move {
-            schedule::every(CHECK_TICK, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop).await;
+            schedule::every(engine.ticks.1, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop).await;
         });
         tasks.join_all().await;
     }
