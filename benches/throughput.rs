@@ -28,7 +28,8 @@ use serde_json::json;
 const ALL_CHANGE: &str =
     "name = \"all\"\n[set.custom_attributes.bench]\ntype = \"string\"\nvalue = \"'v' ~ user.created_at % 7\"\n";
 /// Changes nobody: only the scroll is measured.
-const NONE_CHANGE: &str = "name = \"none\"\nwhere = \"user.id == 'x'\"\n[set.custom_attributes.bench]\ntype = \"int\"\nvalue = \"1\"\n";
+const NONE_CHANGE: &str =
+    "name = \"none\"\nwhere = \"user.id == 'x'\"\n[set.custom_attributes.bench]\ntype = \"int\"\nvalue = \"1\"\n";
 /// No limit that a bench reaches.
 const UNLIMITED: u32 = 1_000_000_000;
 
@@ -124,7 +125,8 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
 
 async fn refused(address: &str) -> u64 {
     let answer = reqwest::get(format!("{address}/_simulator/state")).await.expect("the simulator answers");
-    let state: serde_json::Value = serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).unwrap_or_default();
+    let state: serde_json::Value =
+        serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).unwrap_or_default();
     state["over_limit"].as_u64().unwrap_or(u64::MAX)
 }
 
@@ -154,7 +156,14 @@ impl Measured {
     }
 
     fn used(&self) -> Used {
-        let sqs = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility"];
+        let sqs = [
+            "SendMessage",
+            "SendMessageBatch",
+            "ReceiveMessage",
+            "DeleteMessage",
+            "DeleteMessageBatch",
+            "ChangeMessageVisibility",
+        ];
         Used {
             invocations: self.engine.done.invocations.load(Ordering::Relaxed) as f64,
             seconds: self.engine.done.busy_ms.load(Ordering::Relaxed) as f64 / 1000.0,

@@ -48,7 +48,12 @@ impl Bucket {
     pub fn to(&self, last: &Self, width: Width, most: usize) -> Vec<Self> {
         let (Some(from), Some(to)) = (Self::begin_ms(&self.0), Self::begin_ms(&last.0)) else { return Vec::new() };
         let first = from.div_euclid(width.ms()) * width.ms();
-        (0i64..).map(|n| first + n * width.ms()).take_while(|&at| at <= to).take(most).map(|at| Self::of(at, width)).collect()
+        (0i64..)
+            .map(|n| first + n * width.ms())
+            .take_while(|&at| at <= to)
+            .take(most)
+            .map(|at| Self::of(at, width))
+            .collect()
     }
 
     fn begin_ms(name: &str) -> Option<i64> {

@@ -115,7 +115,8 @@ impl Settings {
 
     /// Reads the settings that have defaults.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let bucket = number(&get, "BUCKET_MINUTES", "minutes that divide an hour: 1, 2, 3, 5, 6, 10, …, 60")?;
+        let bucket =
+            number(&get, "BUCKET_MINUTES", "minutes that divide an hour: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60")?;
         let percent = number(&get, "INTERCOM_QUOTA_PERCENT", "a whole number from 1 to 100")?;
         let page = number(&get, "INTERCOM_PAGE_TIMEOUT_S", "seconds from 5 to 50")?;
         let life = number(&get, "INTERCOM_SCROLL_LIFE_S", "seconds from 1 to 600")?.unwrap_or(65);
@@ -129,7 +130,7 @@ impl Settings {
             bucket: width.ok_or_else(|| ConfigError::Value {
                 name: "BUCKET_MINUTES",
                 value: bucket.unwrap_or(1).to_string(),
-                takes: "minutes that divide an hour: 1, 2, 3, 5, 6, 10, …, 60",
+                takes: "minutes that divide an hour: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60",
             })?,
             quota_percent: checked(
                 "INTERCOM_QUOTA_PERCENT",
@@ -207,7 +208,9 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_says_what_it_takes() {
-        for (name, value) in [("BUCKET_MINUTES", "7"), ("INTERCOM_QUOTA_PERCENT", "0"), ("INTERCOM_PAGE_TIMEOUT_S", "x")] {
+        for (name, value) in
+            [("BUCKET_MINUTES", "7"), ("INTERCOM_QUOTA_PERCENT", "0"), ("INTERCOM_PAGE_TIMEOUT_S", "x")]
+        {
             let error = Settings::read(|asked| (asked == name).then(|| value.to_owned())).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }

@@ -20,7 +20,9 @@ pub enum EventError {
         keys: Vec<String>,
     },
     /// A start that cannot be read.
-    #[error("the start cannot be read: {detail}. It is {{\"plan\": NAME or {{…}}, \"time\": \"2016-11-24T10:05:00Z\"}}")]
+    #[error(
+        "the start cannot be read: {detail}. It is {{\"plan\": NAME or {{…}}, \"time\": \"2016-11-24T10:05:00Z\"}}"
+    )]
     Start {
         /// What is wrong.
         detail: String,

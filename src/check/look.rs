@@ -43,9 +43,12 @@ pub(super) async fn look(
         Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
         Progress::Open => clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?,
         Progress::Ended { errors: false } => {
-            close(clients, row, Closing { end: End::Completed, failed: 0, unattributed: 0, again: None }, outcome).await?;
+            close(clients, row, Closing { end: End::Completed, failed: 0, unattributed: 0, again: None }, outcome)
+                .await?;
         }
         Progress::Ended { errors: true } => match feed(clients, meter, row, at).await? {
+            // The job says that items failed and its feed does not say which: nobody knows who has the value.
+            Ok(items) if items.is_empty() => unknown(clients, row, outcome).await?,
             Ok(items) => close_with_errors(clients, row, items, outcome).await?,
             Err(error) => return untold(clients, meter, row, &error, at, outcome).await,
         },

@@ -15,6 +15,8 @@ use crate::meter::Meter;
 
 /// Jobs listed at once.
 const LISTED: i32 = 50;
+/// Items of an ended run that get their time to live in one tick.
+const EXPIRED_AT_ONCE: i32 = 500;
 /// Kept of the invocation's time for one job: its state, its feed, and the writes.
 const FOR_A_LOOK_MS: i64 = 60_000;
 /// Jobs in a row whose look failed, from which on the rest waits for the next tick.
@@ -57,6 +59,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
     }
     finish::finish(clients, at, &mut outcome).await?;
+    clients.ledger.expire(EXPIRED_AT_ONCE).await?;
     Ok(outcome)
 }
 

@@ -8,7 +8,6 @@ use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::run::{Cursor, LIST_PAGE, Run, RunId, Source, Start, State, Totals};
 
-
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Active {
@@ -66,7 +65,9 @@ impl Ledger {
             .expression_attribute_names("#run", "run")
             .expression_attribute_values(":run", s(&run.run));
         let writes = vec![
-            TransactWriteItem::builder().put(built(new.condition_expression("attribute_not_exists(pk)").build())?).build(),
+            TransactWriteItem::builder()
+                .put(built(new.condition_expression("attribute_not_exists(pk)").build())?)
+                .build(),
             TransactWriteItem::builder().update(built(free.build())?).build(),
             self.plain_put(plan)?,
             self.plain_put(items::write(&key(&pk, "CURSOR"), cursor)?)?,
@@ -111,15 +112,38 @@ impl Ledger {
         mut writes: Vec<TransactWriteItem>,
         release: Option<i64>,
     ) -> Result<bool, LedgerError> {
-        let put = Put::builder()
+        // An update, not a put: the count of errors beside it is added to by others.
+        let mut set = "SET #state = :to, generation = :next".to_owned();
+        let mut update = Update::builder()
             .table_name(&self.table)
-            .set_item(Some(items::write(&key(run_pk(&was.run), "RUN"), now)?))
+            .set_key(Some(key(run_pk(&was.run), "RUN").attributes()))
             .condition_expression("#state = :state AND generation = :generation")
             .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#reason", "reason")
             .expression_attribute_values(":state", s(was.state))
-            .expression_attribute_values(":generation", n(was.generation));
-        writes.push(TransactWriteItem::builder().put(built(put.build())?).build());
+            .expression_attribute_values(":generation", n(was.generation))
+            .expression_attribute_values(":to", s(now.state))
+            .expression_attribute_values(":next", n(now.generation));
+        if let Some(ended_ms) = now.ended_ms {
+            set.push_str(", ended_ms = :ended");
+            update = update.expression_attribute_values(":ended", n(ended_ms));
+        }
+        if let Some(totals) = &now.totals {
+            let value = serde_dynamo::to_attribute_value(totals)
+                .map_err(|source| LedgerError::Encode { key: "RUN".to_owned(), source })?;
+            set.push_str(", totals = :totals");
+            update = update.expression_attribute_values(":totals", value);
+        }
+        match &now.reason {
+            Some(reason) => {
+                set.push_str(", #reason = :reason");
+                update = update.expression_attribute_values(":reason", s(reason));
+            }
+            None => set.push_str(" REMOVE #reason"),
+        }
+        writes.push(TransactWriteItem::builder().update(built(update.update_expression(set).build())?).build());
         if let Some(free_at_ms) = release {
+            writes.push(self.queue_expiry(&was.run, now.ended_ms.unwrap_or(free_at_ms))?);
             let update = Update::builder()
                 .table_name(&self.table)
                 .set_key(Some(active_key().attributes()))

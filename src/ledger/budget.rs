@@ -91,7 +91,14 @@ fn window_key(end_ms: i64) -> super::Key {
 
 impl Ledger {
     /// Takes between `least` and `most` operations of the current window.
-    pub async fn take(&self, quota: Quota, share: Share, least: u32, most: u32, now_ms: i64) -> Result<Grant, LedgerError> {
+    pub async fn take(
+        &self,
+        quota: Quota,
+        share: Share,
+        least: u32,
+        most: u32,
+        now_ms: i64,
+    ) -> Result<Grant, LedgerError> {
         let reach = quota.reach(share);
         let end_ms = window_end_ms(now_ms);
         if end_ms - now_ms <= EDGE_MS {

@@ -91,7 +91,15 @@ fn job_key(bucket: &Bucket, job: &JobId) -> Key {
 
 impl JobRow {
     /// A job that was made just now, due at `due_ms`.
-    pub fn open(job: JobId, bucket: Bucket, part: &Part, users: usize, made_ms: i64, due_ms: i64, changes: String) -> Self {
+    pub fn open(
+        job: JobId,
+        bucket: Bucket,
+        part: &Part,
+        users: usize,
+        made_ms: i64,
+        due_ms: i64,
+        changes: String,
+    ) -> Self {
         Self {
             v: crate::run::FORMAT,
             job,
@@ -197,7 +205,9 @@ impl Ledger {
                 .update_expression(update)
                 .condition_expression(condition)
                 .set_expression_attribute_names(Some(names.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
-                .set_expression_attribute_values(Some(values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()))
+                .set_expression_attribute_values(Some(
+                    values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
+                ))
                 .build(),
         )?;
         let request = self.client.update_item().table_name(&self.table).set_key(Some(built.key));

@@ -12,6 +12,7 @@
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
+//! | `EXPIRY / <run>` | an ended run whose items get their time to live |
 //! | `BUDGET / <window>` | operations spent of a 10-second window |
 //!
 //! Every read is consistent but one: the sparse index `due` lists open jobs by when they are looked at next.
@@ -22,6 +23,7 @@ mod budget;
 mod changes;
 mod cursors;
 mod error;
+mod expiry;
 mod items;
 mod jobs;
 mod parts;
@@ -65,7 +67,8 @@ impl Ledger {
     }
 
     async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, LedgerError> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes())).consistent_read(true);
+        let request =
+            self.client.get_item().table_name(&self.table).set_key(Some(key.attributes())).consistent_read(true);
         let found = request.send().await.map_err(|e| LedgerError::call("GetItem", e))?.item;
         found.map(|item| items::read(item, &key.sk)).transpose()
     }

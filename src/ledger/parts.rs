@@ -81,7 +81,13 @@ fn part_key(run: &RunId, id: &PartId) -> Key {
 
 impl Ledger {
     /// Claims a part. An expired claim without an end is taken over, and counted as a possibly lost job.
-    pub async fn claim_part(&self, part: &Part, owner: &str, now_ms: i64, until_ms: i64) -> Result<PartClaim, LedgerError> {
+    pub async fn claim_part(
+        &self,
+        part: &Part,
+        owner: &str,
+        now_ms: i64,
+        until_ms: i64,
+    ) -> Result<PartClaim, LedgerError> {
         if let Some(attempt) = self.try_claim(part, owner, until_ms, None).await? {
             return Ok(PartClaim::Ours(attempt));
         }
@@ -148,7 +154,14 @@ impl Ledger {
             Release::Tried => (0, 0),
             Release::PossiblyDone => (0, 1),
         };
-        self.update_claimed(part, owner, "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost", attempt, lost).await
+        self.update_claimed(
+            part,
+            owner,
+            "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost",
+            attempt,
+            lost,
+        )
+        .await
     }
 
     /// Records that a request for a claimed part may have made a job whose id is lost; the claim stays.
@@ -156,7 +169,14 @@ impl Ledger {
         self.update_claimed(part, owner, "ADD attempt :attempt, lost :lost", 0, 1).await
     }
 
-    async fn update_claimed(&self, part: &Part, owner: &str, update: &str, attempt: i32, lost: i32) -> Result<(), LedgerError> {
+    async fn update_claimed(
+        &self,
+        part: &Part,
+        owner: &str,
+        update: &str,
+        attempt: i32,
+        lost: i32,
+    ) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))

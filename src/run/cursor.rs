@@ -204,7 +204,11 @@ impl Cursor {
     pub fn scroll_free_at_ms(&self) -> i64 {
         let maybe_open = self.called_ms > 0 && self.phase != Phase::Ended;
         let called_ms = self.claim.as_ref().map_or(self.called_ms, |claim| claim.until_ms.max(self.called_ms));
-        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning { called_ms + self.scroll_life_ms } else { 0 }
+        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning {
+            called_ms + self.scroll_life_ms
+        } else {
+            0
+        }
     }
 
     /// Records that the next page may be lost: asked for, and no answer that can be trusted.

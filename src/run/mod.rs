@@ -15,8 +15,8 @@ use crate::user::UserId;
 
 pub use accounts::{Accounts, Totals, Verdict};
 pub use cursor::{
-    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX, Standing,
-    Turn,
+    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX,
+    Standing, Turn,
 };
 pub use state::State;
 pub use tally::Tally;

@@ -40,7 +40,11 @@ pub(super) async fn turn(
         next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
         if next.scroll.is_none() {
             let until_ms = next.called_ms + next.scroll_life_ms;
-            return Ok(Decision::wait(next, until_ms, "the invocation before was cut off; its scroll must expire first"));
+            return Ok(Decision::wait(
+                next,
+                until_ms,
+                "the invocation before was cut off; its scroll must expire first",
+            ));
         }
         next.hole();
     }
@@ -70,7 +74,10 @@ fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> 
         return stop(State::Incomplete, "past its deadline, with pages left to turn".to_owned());
     }
     if next.pages_in_all > run.pages_max().saturating_mul(u64::from(next.generation)) {
-        return stop(State::Failed, format!("{} pages are far more than the workspace has users for", next.pages_in_all));
+        return stop(
+            State::Failed,
+            format!("{} pages are far more than the workspace has users for", next.pages_in_all),
+        );
     }
     if next.idle_turns >= IDLE_TURNS_MAX {
         let last = next.waits.as_deref().unwrap_or("no answer that could be used");
@@ -224,7 +231,11 @@ async fn failed(
         Disposition::Ambiguous | Disposition::ScrollExists => {
             if next.scroll.is_none() {
                 let until_ms = now_ms + next.scroll_life_ms;
-                return Ok(Decision::wait(next, until_ms, "the first page's answer was lost; its scroll must expire first"));
+                return Ok(Decision::wait(
+                    next,
+                    until_ms,
+                    "the first page's answer was lost; its scroll must expire first",
+                ));
             }
             next.hole();
             Decision::turn(next, Did::Hole)

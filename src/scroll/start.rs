@@ -9,6 +9,9 @@ use crate::meter::Meter;
 use crate::plan::Plan;
 use crate::run::{Cursor, FORMAT, Run, Source, Start, State, deadline_ms};
 
+/// The count is only an estimate: it must leave the invocation time for the start itself.
+const COUNT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(8);
+
 /// Takes a start as an event brings it. A plan that cannot be used is refused here: nothing is started.
 pub(super) async fn start(
     clients: &Clients,
@@ -147,7 +150,12 @@ async fn count_users(
         return Ok(None);
     }
     meter.take(Share::Check, 1, 1, at).await?;
-    match clients.intercom.count_users().await {
+    let counted = tokio::time::timeout(COUNT_TIMEOUT, clients.intercom.count_users()).await;
+    let Ok(counted) = counted else {
+        tracing::warn!("the count of users took too long; the run goes on without an estimate");
+        return Ok(None);
+    };
+    match counted {
         Ok(reply) => {
             meter.learn(reply.rate, at).await?;
             Ok(Some(reply.value))

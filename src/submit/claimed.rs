@@ -175,7 +175,12 @@ impl Claimed {
 
     /// A refused request: halved until the bad item stands alone and becomes its user's error. Returns the run's fault,
     /// if it looks like one: several users refused alone with the same code and nothing taken.
-    async fn refuse(&mut self, round: &mut Round<'_>, piece: Piece, error: &Error) -> Result<Option<String>, StepError> {
+    async fn refuse(
+        &mut self,
+        round: &mut Round<'_>,
+        piece: Piece,
+        error: &Error,
+    ) -> Result<Option<String>, StepError> {
         let alone = match piece.clone().halves() {
             Ok((first, second)) => {
                 self.pieces.extend([second, first]);

@@ -13,18 +13,18 @@ async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
     let made = Clients::connect(&aws, &aws, environment);
-    let clients = made.inspect_err(|error| tracing::error!(%error, "cannot start: set this and deploy again"))?;
+    let clients = made.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
     run(service_fn(async |event: LambdaEvent<Value>| handle(&clients, &event.payload, event.context).await)).await
 }
 
+/// One invocation. What it did is logged here; an error, by the runtime.
 async fn handle(clients: &Clients, event: &Value, context: Context) -> Result<Value, Diagnostic> {
     let deadline_ms = context.deadline as i64;
     let at = Invocation { clock: Clock::of_the_machine(), request_id: context.request_id, deadline_ms };
     // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
-    let outcome = Box::pin(scroll::handle(clients, event, &at)).await.map_err(|error| {
-        tracing::error!(%error, error.kind = error.error_type(), "scroll failed");
-        Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() }
-    })?;
+    let outcome = Box::pin(scroll::handle(clients, event, &at))
+        .await
+        .map_err(|error| Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() })?;
     let did = serde_json::to_value(&outcome).unwrap_or_default();
     tracing::info!(outcome = %did, "scroll done");
     // A batch of the pages queue wants the messages that come again; a schedule or a person, what happened.

@@ -100,8 +100,22 @@ impl Engine {
         let (pages, pages_dead) = queue(sqs, "pages", visibility_s).await?;
         let (patches, patches_dead) = queue(sqs, "patches", 6 * LONG_TIMEOUT.as_secs() as u32).await?;
         let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
-        let clients = Clients { intercom, ledger: Ledger::new(dynamodb.clone(), TABLE), queues, settings, compiled: Compiled::default() };
-        Ok(Self { clients, done: Arc::default(), ticks: (SCROLL_TICK, CHECK_TICK), sqs: sqs.clone(), wall, pages, patches })
+        let clients = Clients {
+            intercom,
+            ledger: Ledger::new(dynamodb.clone(), TABLE),
+            queues,
+            settings,
+            compiled: Compiled::default(),
+        };
+        Ok(Self {
+            clients,
+            done: Arc::default(),
+            ticks: (SCROLL_TICK, CHECK_TICK),
+            sqs: sqs.clone(),
+            wall,
+            pages,
+            patches,
+        })
     }
 
     /// Now, in Unix milliseconds.
@@ -139,11 +153,19 @@ impl Engine {
         });
         let (engine, stopped) = (self.clone(), stop.clone());
         tasks.spawn(async move {
-            schedule::every(engine.ticks.0, engine.now(), |_| json!({"tick": {}}), |event| engine.scroll(event), stopped).await;
+            schedule::every(
+                engine.ticks.0,
+                engine.now(),
+                |_| json!({"tick": {}}),
+                |event| engine.scroll(event),
+                stopped,
+            )
+            .await;
         });
         let engine = self.clone();
         tasks.spawn(async move {
-            schedule::every(engine.ticks.1, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop).await;
+            schedule::every(engine.ticks.1, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop)
+                .await;
         });
         tasks.join_all().await;
     }

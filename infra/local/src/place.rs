@@ -66,7 +66,8 @@ impl Place {
         let path = match named {
             Some(path) => path.to_owned(),
             None => {
-                let workspace = std::fs::read_to_string(Path::new(FOLDER).join(LAST)).map_err(|_| PlaceError::Nothing)?;
+                let workspace =
+                    std::fs::read_to_string(Path::new(FOLDER).join(LAST)).map_err(|_| PlaceError::Nothing)?;
                 Path::new(FOLDER).join(workspace.trim())
             }
         };

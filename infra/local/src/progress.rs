@@ -57,7 +57,10 @@ impl Sample {
             line.push_str(&format!(" of {count} ({percent:.0} %)"));
         }
         line.push_str(&format!(", {:.0} users/s", self.users as f64 / seconds));
-        line.push_str(&format!(", {} to change, {} in {} jobs, {} ended", self.patches, self.submitted, self.jobs, self.closed));
+        line.push_str(&format!(
+            ", {} to change, {} in {} jobs, {} ended",
+            self.patches, self.submitted, self.jobs, self.closed
+        ));
         if self.generation > 1 {
             line.push_str(&format!(", generation {}", self.generation));
         }

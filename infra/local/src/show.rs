@@ -1,5 +1,9 @@
 //! What a person reads: results on standard output, everything else on standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place of the command that writes to a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place of the command that writes to a terminal"
+)]
 
 use std::io::Write;
 use std::time::Duration;

@@ -147,8 +147,11 @@ fn one_user_alone_is_changed() {
 fn wrong_use_says_what_to_do_and_starts_nothing() {
     let world = World::with(&["--users", "10"]);
     let folder = world.folder.path();
-    std::fs::write(folder.join("typo.toml"), "name = \"x\"\n[set.custom_attributes.a]\ntype = \"int\"\nvalue = \"user.custom_atributes.b\"\n")
-        .unwrap();
+    std::fs::write(
+        folder.join("typo.toml"),
+        "name = \"x\"\n[set.custom_attributes.a]\ntype = \"int\"\nvalue = \"user.custom_atributes.b\"\n",
+    )
+    .unwrap();
     let cases: [(&[&str], i32, &str); 6] = [
         (&["run", "typo.toml"], 1, "custom_attributes"),
         (&["run", "missing.toml"], 1, "missing.toml"),

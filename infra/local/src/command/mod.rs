@@ -26,8 +26,10 @@ const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error"
 /// Computes an attribute for every user of an Intercom workspace, and loses nobody.
 #[derive(Debug, Parser)]
 #[command(name = "intercom-bulk", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage\n\
-    Start with `cargo bulk demo`: it needs no account and no token.")]
+#[command(
+    after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage\n\
+    Start with `cargo bulk demo`: it needs no account and no token."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

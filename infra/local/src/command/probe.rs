@@ -31,7 +31,8 @@ struct Finding {
 impl Probe {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let (intercom, _, _) = run::connect(&self.access)?;
-        let job = JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
+        let job =
+            JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
         let findings = [
             finding("workspace", intercom.workspace().await.map(|reply| reply.value.app_id)),
             finding("count of users", intercom.count_users().await.map(|reply| reply.value.to_string())),

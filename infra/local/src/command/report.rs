@@ -55,10 +55,12 @@ impl Which {
             Some(name) => RunId::parse(name),
             None => ledger.runs(1).await?.into_iter().next(),
         };
-        let nothing = || CommandError::Usage(match &self.run {
-            Some(name) => format!("there is no run {name} in this state"),
-            None => "no run was started in this state yet".to_owned(),
-        });
+        let nothing = || {
+            CommandError::Usage(match &self.run {
+                Some(name) => format!("there is no run {name} in this state"),
+                None => "no run was started in this state yet".to_owned(),
+            })
+        };
         ledger.run(&id.ok_or_else(nothing)?).await?.ok_or_else(nothing)
     }
 

@@ -8,8 +8,10 @@ use super::CommandError;
 use crate::show;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Any token is let in unless --token names one. GET /_simulator/state and /_simulator/users tell\n\
-    what the workspace really holds, for comparing.")]
+#[command(
+    after_help = "Any token is let in unless --token names one. GET /_simulator/state and /_simulator/users tell\n\
+    what the workspace really holds, for comparing."
+)]
 pub(super) struct Simulate {
     /// Port on 127.0.0.1; 0 takes a free one and says which
     #[arg(long, default_value_t = 8787)]

@@ -1,0 +1,147 @@
+//! The ledger's own promises, on the emulated DynamoDB behind the real client.
+
+use intercom_bulk::bucket::{Bucket, Width};
+use intercom_bulk::job::JobId;
+use intercom_bulk::ledger::{Begin, JobRow, Ledger, PartClaim, PartEnd, Quota, Share, create};
+use intercom_bulk::part::{Part, cut};
+use intercom_bulk::patch::{Change, Patch, Target};
+use intercom_bulk::run::{Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
+use intercom_bulk::user::UserId;
+use intercom_bulk_local::aws::Account;
+use serde_json::json;
+
+const TABLE: &str = "ledger";
+const NOW_MS: i64 = 1_479_981_900_000;
+
+async fn ledger() -> (Ledger, Account) {
+    let account = Account::open(None).unwrap();
+    create(&account.dynamodb, TABLE).await.unwrap();
+    (Ledger::new(account.dynamodb.clone(), TABLE), account)
+}
+
+fn run(plan: &str) -> Run {
+    Run {
+        v: FORMAT,
+        run: RunId::of(plan, NOW_MS / 1000),
+        plan: plan.to_owned(),
+        state: State::Running,
+        reason: None,
+        generation: 1,
+        started_ms: NOW_MS,
+        ended_ms: None,
+        deadline_ms: NOW_MS + 1,
+        count: None,
+        listed: None,
+        rails: Rails::default(),
+        errors: 0,
+        totals: None,
+    }
+}
+
+async fn begin(ledger: &Ledger, run: &Run) -> Begin {
+    let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
+    ledger.begin(run, &json!({}), &Source::Scroll, &cursor).await.unwrap()
+}
+
+fn part(run: &Run) -> Part {
+    let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
+    let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
+    cut(&run.run, 1, 1, vec![patch], 50).remove(0)
+}
+
+fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
+    let bucket = Bucket::of(made_ms, Width::MINUTE);
+    JobRow::open(JobId::new(id).unwrap(), bucket, part, 1, made_ms, made_ms, "CHANGES#x".to_owned())
+}
+
+#[tokio::test]
+async fn one_run_is_active_and_its_end_makes_room() {
+    let (ledger, _account) = ledger().await;
+    let (first, second) = (run("a"), run("b"));
+    assert_eq!(begin(&ledger, &first).await, Begin::Begun);
+    assert_eq!(begin(&ledger, &first).await, Begin::Known);
+    assert_eq!(begin(&ledger, &second).await, Begin::Busy);
+    assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS, NOW_MS + 5).await.unwrap());
+    assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS, 0).await.unwrap(), "an end is final");
+    assert_eq!(ledger.active().await.unwrap().free_at_ms, NOW_MS + 5);
+    assert_eq!(ledger.run(&first.run).await.unwrap().unwrap().reason.as_deref(), Some("why"));
+    assert_eq!(begin(&ledger, &second).await, Begin::Begun);
+}
+
+#[tokio::test]
+async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
+    assert_eq!(ledger.claim_part(&part, "two", 50, 200).await.unwrap(), PartClaim::Busy);
+    assert_eq!(ledger.claim_part(&part, "two", 101, 300).await.unwrap(), PartClaim::Ours(2));
+    assert_eq!(ledger.part(&run.run, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
+    let done = [part.id.clone()];
+    assert!(!ledger.record_job(&job(&part, "job_2", NOW_MS), &done, "two").await.unwrap());
+    assert!(ledger.record_job(&job(&part, "job_1", NOW_MS), &done, "one").await.unwrap(), "recorded as a resubmission");
+    let jobs = ledger.jobs(&Bucket::of(NOW_MS, Width::MINUTE)).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.resubmission).collect::<Vec<_>>(), [true, false]);
+    let row = ledger.part(&run.run, &part.id).await.unwrap().unwrap();
+    assert_eq!((row.end, row.job.unwrap().as_str()), (Some(PartEnd::Done), "job_2"));
+    assert_eq!(ledger.claim_part(&part, "three", 400, 500).await.unwrap(), PartClaim::Ended(PartEnd::Done));
+}
+
+#[tokio::test]
+async fn buckets_are_listed_by_queries_never_by_a_scan() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    for minute in 0..3 {
+        let row = job(&part(&run), &format!("job_{minute}"), NOW_MS + minute * 60_000);
+        ledger.record_job(&row, &[], "x").await.unwrap();
+    }
+    let first = Bucket::of(NOW_MS, Width::MINUTE);
+    let mut found = Vec::new();
+    for bucket in first.to(&Bucket::of(NOW_MS + 60_000, Width::MINUTE), Width::MINUTE, 10) {
+        found.extend(ledger.jobs(&bucket).await.unwrap().into_iter().map(|job| job.job.to_string()));
+    }
+    assert_eq!(found, ["job_0", "job_1"]);
+    assert_eq!(account.counts.snapshot().get("Scan"), None);
+    assert_eq!(ledger.due(NOW_MS + 60_000, 10).await.unwrap().len(), 2, "due jobs, of all buckets");
+}
+
+#[tokio::test]
+async fn the_budget_never_grants_more_than_the_window_has() {
+    let (ledger, _account) = ledger().await;
+    let quota = Quota { limit: 100, percent: 100 };
+    let share = Share::Submit { scroll_open: true };
+    let mut granted = 0;
+    while let intercom_bulk::ledger::Grant::Granted { operations, .. } =
+        ledger.take(quota, share, 1, 30, NOW_MS).await.unwrap()
+    {
+        granted += operations;
+    }
+    assert_eq!(granted, quota.reach(share));
+    let page = ledger.take(quota, Share::Page, 1, 1, NOW_MS).await.unwrap();
+    assert!(matches!(page, intercom_bulk::ledger::Grant::Granted { .. }), "pages have their share: {page:?}");
+    ledger.spent(NOW_MS, NOW_MS + 1).await.unwrap();
+    assert_eq!(
+        ledger.take(quota, Share::Check, 1, 1, NOW_MS).await.unwrap(),
+        intercom_bulk::ledger::Grant::Wait(NOW_MS + 10_000)
+    );
+}
+
+#[tokio::test]
+async fn a_run_s_items_expire_after_its_end_and_not_before() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    begin(&ledger, &run).await;
+    let part = part(&run);
+    ledger.claim_part(&part, "one", 0, 100).await.unwrap();
+    let row = job(&part, "job_1", NOW_MS);
+    ledger.note_bucket(&run.run, &row.bucket).await.unwrap();
+    ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
+    assert_eq!(ledger.expire(2).await.unwrap(), 0, "the run goes on");
+    ledger.end(&run, State::Failed, None, None, NOW_MS, 0).await.unwrap();
+    while ledger.expire(2).await.unwrap() > 0 {}
+    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
+    let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();
+    let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
+    assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
+    assert_eq!(items.len() - 1, 6, "RUN, PLAN, CURSOR, BUCKETS, PART and the job");
+}

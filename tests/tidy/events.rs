@@ -1,0 +1,111 @@
+//! The sample events: each is read as its name says, and each has a test.
+
+use std::collections::BTreeSet;
+
+use intercom_bulk::event::{self, ScrollEvent, StartEvent};
+use intercom_bulk::plan::Plan;
+use intercom_bulk::queue::{Message, OfPages};
+use intercom_bulk::run::Source;
+use serde_json::Value;
+
+use crate::source::{files, read};
+
+/// What is asked of an event.
+type Asked = fn(&Value);
+
+/// The events by name.
+const CASES: [(&str, Asked); 11] = [
+    ("check-tick", |event| event::check(event).unwrap()),
+    ("eventbridge-scheduled", |event| {
+        event::check(event).unwrap();
+        assert_eq!(scroll(event), ScrollEvent::Tick);
+    }),
+    ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume)),
+    ("scroll-start-by-name", |event| {
+        let start = start(event);
+        assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::Scroll));
+        assert!(start.time.is_some() && start.rails.max_changes.is_some());
+    }),
+    ("scroll-start-inline", |event| {
+        let start = start(event);
+        assert_eq!(Plan::from_json(&start.plan).unwrap().name(), "has-avatar");
+        assert_eq!(start.rails.limit, Some(1_000));
+    }),
+    ("scroll-start-message", |event| match only(event).of_pages() {
+        Ok(OfPages::Start(value)) => assert_eq!(StartEvent::read(&value).unwrap().plan, "has-avatar"),
+        other => panic!("no start: {other:?}"),
+    }),
+    ("scroll-start-users", |event| assert!(matches!(start(event).source(), Source::Users(users) if users.len() == 2))),
+    ("scroll-tick", |event| assert_eq!(scroll(event), ScrollEvent::Tick)),
+    ("scroll-turn", |event| match only(event).of_pages() {
+        Ok(OfPages::Turn(turn)) => assert_eq!(turn.turn, 3),
+        other => panic!("no turn: {other:?}"),
+    }),
+    ("submit-mixed", |event| {
+        let messages = event::submit(event).unwrap();
+        let good: Vec<bool> = messages.iter().map(|message| message.part().is_ok()).collect();
+        assert_eq!(good, [true, false]);
+    }),
+    ("submit-parts", |event| {
+        let messages = event::submit(event).unwrap();
+        let parts: Vec<_> = messages.iter().map(|message| message.part().unwrap()).collect();
+        assert_eq!(parts.len(), 2);
+        assert!(parts[0].run == parts[1].run && parts[0].id != parts[1].id);
+        assert_eq!(messages.iter().map(|message| message.receives).collect::<Vec<_>>(), [1, 2]);
+        // Absent, null and a value are three things in what a patch replaces.
+        let replaced = parts.iter().flat_map(|part| &part.patches).flat_map(|patch| &patch.changes);
+        let replaced: Vec<_> = replaced.map(|change| change.replaced.clone()).collect();
+        assert_eq!(replaced, [Some(Value::Bool(false)), None, Some(Value::Null)]);
+    }),
+];
+
+fn scroll(event: &Value) -> ScrollEvent {
+    ScrollEvent::read(event).unwrap()
+}
+
+fn start(event: &Value) -> StartEvent {
+    match scroll(event) {
+        ScrollEvent::Start(start) => *start,
+        other => panic!("no start: {other:?}"),
+    }
+}
+
+/// The one message of a batch of the pages queue.
+fn only(event: &Value) -> Message {
+    match scroll(event) {
+        ScrollEvent::Messages(messages) if messages.len() == 1 => messages[0].clone(),
+        other => panic!("not one message: {other:?}"),
+    }
+}
+
+#[test]
+fn each_sample_is_read_as_its_name_says() {
+    for (name, asked) in CASES {
+        asked(&serde_json::from_str(&read(&format!("events/{name}.json"))).unwrap());
+    }
+}
+
+#[test]
+fn each_sample_has_a_test() {
+    let there: BTreeSet<String> = files("events", "json").into_iter().collect();
+    let tested: BTreeSet<String> = CASES.iter().map(|(name, _)| format!("events/{name}.json")).collect();
+    assert_eq!(there, tested);
+}
+
+#[test]
+fn samples_hold_no_personal_data() {
+    for path in files("events", "json") {
+        assert!(!read(&path).contains('@'), "{path} holds an e-mail address");
+    }
+}
+
+#[test]
+fn a_function_takes_only_its_own_events() {
+    for (name, _) in CASES {
+        let event = serde_json::from_str(&read(&format!("events/{name}.json"))).unwrap();
+        let tick = name.ends_with("-tick") || name.starts_with("eventbridge");
+        assert_eq!(event::check(&event).is_ok(), tick, "{name}");
+        let records = Value::is_array(&event["Records"]);
+        assert_eq!(event::submit(&event).is_ok(), records, "{name}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Rules of the house that the compiler does not hold: who imports whom, sizes, names, and that plans, sample events and
+//! the template say what the library reads.
+
+#![expect(clippy::unwrap_used, reason = "all of this binary is tests; clippy exempts only functions marked so")]
+
+mod events;
+mod imports;
+mod manifests;
+mod source;
+mod template;
+mod text;
+
+use std::path::Path;
+
+use intercom_bulk::plan::Plan;
+use source::{files, read, root};
+
+#[test]
+fn every_plan_is_one_and_bears_its_file_s_name() {
+    let plans = files("plans", "toml");
+    assert!(!plans.is_empty());
+    for path in plans {
+        let plan = Plan::from_toml(&path, &read(&path)).unwrap_or_else(|error| panic!("{error}"));
+        let stem = Path::new(&path).file_stem().and_then(|stem| stem.to_str());
+        assert_eq!(Some(plan.name()), stem, "{path}");
+    }
+    assert!(root().join("Cargo.toml").is_file());
+}

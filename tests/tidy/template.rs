@@ -1,0 +1,51 @@
+//! What the template and the library both say.
+
+use intercom_bulk::config::{Places, Settings, Workspace};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use crate::source::read;
+
+/// The settings that the library reads, by asking it.
+fn settings() -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    let get = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        // Good for each setting that has no default, so that reading goes on to the last.
+        let free =
+            matches!(name, "INTERCOM_TOKEN" | "LEDGER_TABLE") || name.ends_with("_URL") && name != "INTERCOM_BASE_URL";
+        free.then(|| "dG9rOjEyMzQ=".to_owned())
+    };
+    Places::read(get).unwrap();
+    Settings::read(get).unwrap();
+    Workspace::read(get).unwrap();
+    asked.into_inner()
+}
+
+#[test]
+fn the_template_sets_what_the_library_reads() {
+    let template = read("template.yaml");
+    let (_, after) = template.split_once("      Variables:\n").unwrap();
+    let set =
+        after.lines().take_while(|line| line.starts_with("        ")).filter_map(|line| line.trim().split_once(':'));
+    let set: BTreeSet<String> = set.map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(set, settings());
+}
+
+/// `"15": { Function: 25, Visibility: 30 }` as numbers.
+fn numbers(line: &str) -> Vec<u64> {
+    line.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+#[test]
+fn time_outs_of_the_template_are_the_library_s() {
+    let template = read("template.yaml");
+    let (_, after) = template.split_once("  ByPageTimeout:\n").unwrap();
+    let rows: Vec<Vec<u64>> = after.lines().take_while(|line| line.starts_with("    ")).map(numbers).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let page_s = row[0].to_string();
+        let settings = Settings::read(|name| (name == "INTERCOM_PAGE_TIMEOUT_S").then(|| page_s.clone())).unwrap();
+        assert_eq!(row[1..], [settings.scroll_timeout().as_secs(), settings.pages_visibility().as_secs()], "{page_s}");
+    }
+}
