@@ -62,8 +62,8 @@ impl Meter {
     /// After a 429: marks the windows as spent. Returns when to go on, in Unix milliseconds.
     pub async fn limited(&mut self, wait_s: Option<u64>, at: &Invocation) -> Result<i64, LedgerError> {
         let now_ms = at.clock.now_ms();
-        let wait_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
-        let until_ms = now_ms.saturating_add(wait_ms.clamp(1, RESET_AHEAD_MAX_MS));
+        let rest_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
+        let until_ms = now_ms.saturating_add(rest_ms.clamp(1, RESET_AHEAD_MAX_MS));
         // The window that `until` lies in stays open, unless it is the present one.
         self.ledger.spent(now_ms, until_ms.saturating_sub(WINDOW_MS - 1)).await?;
         Ok(window_end_ms(now_ms).max(until_ms))

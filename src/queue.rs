@@ -12,7 +12,7 @@ use crate::run::{FORMAT, Start, Turn};
 pub const DELAY_MAX_S: i64 = 900;
 /// The longest visibility time-out (SQS): 12 hours.
 const HIDDEN_MAX_S: i64 = 43_200;
-/// Entries of one SendMessageBatch (SQS).
+/// Entries of one `SendMessageBatch` (SQS).
 const BATCH_MAX: usize = 10;
 /// Bytes of a batch in all: SQS allows 1 MiB; half of it leaves room for the envelope.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
@@ -159,8 +159,8 @@ impl Queues {
     }
 
     async fn send(&self, url: &str, body: String, delay_ms: i64) -> Result<(), QueueError> {
-        let delay_s = seconds(delay_ms).min(DELAY_MAX_S) as i32;
-        let request = self.client.send_message().queue_url(url).message_body(body).delay_seconds(delay_s);
+        let delay = seconds(delay_ms).min(DELAY_MAX_S) as i32;
+        let request = self.client.send_message().queue_url(url).message_body(body).delay_seconds(delay);
         request.send().await.map(|_| ()).map_err(|e| failed("SendMessage", e))
     }
 
@@ -193,7 +193,8 @@ impl Queues {
         let request = self.client.send_message_batch().queue_url(&self.patches.url).set_entries(Some(entries));
         let answer = request.send().await.map_err(|e| failed("SendMessageBatch", e))?;
         // Only what SQS names as taken is taken.
-        let taken: Vec<&str> = answer.successful().iter().map(|entry| entry.id()).collect();
+        let taken: Vec<&str> =
+            answer.successful().iter().map(aws_sdk_sqs::types::SendMessageBatchResultEntry::id).collect();
         let code = |index: usize| {
             let found = answer.failed().iter().find(|entry| entry.id() == index.to_string());
             found.map_or_else(|| "not mentioned".to_owned(), |entry| entry.code().to_owned())
@@ -244,6 +245,7 @@ fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
 fn failed<E, R>(operation: &'static str, error: aws_sdk_sqs::error::SdkError<E, R>) -> QueueError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,

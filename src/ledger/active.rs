@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
-use super::error::condition_failed;
+use super::error::{condition_failed, conditional};
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::run::{Cursor, LIST_PAGE, Run, RunId, Source, Start, State, Totals};
@@ -170,11 +170,7 @@ impl Ledger {
     pub async fn enqueue(&self, start: &Start) -> Result<bool, LedgerError> {
         let item = items::write(&key("STARTS", &start.plan), &Waiting { start: to_text(start) })?;
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        match request.condition_expression("attribute_not_exists(pk)").send().await {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(LedgerError::call("PutItem", e)),
-        }
+        Ok(conditional("PutItem", request.condition_expression("attribute_not_exists(pk)").send().await)?.is_some())
     }
 
     /// The starts that wait, oldest first.

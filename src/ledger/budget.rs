@@ -1,6 +1,7 @@
 //! The budget: what the rate limit leaves in the current 10-second window, one conditional counter per window that all
 //! functions share.
 
+use super::error::conditional;
 use super::items::{self, key, n};
 use super::{Ledger, LedgerError};
 use serde::{Deserialize, Serialize};
@@ -49,9 +50,8 @@ impl Quota {
         // Small windows keep two operations for pages and two for jobs; large ones a part that both never fill.
         let (pages, looks) = ((cap / 33).max(2), (cap / 80).max(2));
         let kept = match share {
-            Share::Page => looks,
             Share::Submit { scroll_open: true } => pages + looks,
-            Share::Submit { scroll_open: false } => looks,
+            Share::Page | Share::Submit { scroll_open: false } => looks,
             Share::Check => 0,
         };
         cap.saturating_sub(kept).max(1)
@@ -146,14 +146,11 @@ impl Ledger {
             .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
             .send()
             .await;
-        match sent {
-            Ok(done) => {
-                let spent = done.attributes.and_then(|found| found.get("spent")?.as_n().ok()?.parse().ok());
-                Ok(Some(spent.unwrap_or(operations)))
-            }
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        let done = conditional("UpdateItem", sent)?;
+        Ok(done.map(|done| {
+            let counter = done.attributes.and_then(|found| found.get("spent")?.as_n().ok()?.parse().ok());
+            counter.unwrap_or(operations)
+        }))
     }
 
     /// The counter of the window that ends then.
@@ -176,21 +173,17 @@ impl Ledger {
     }
 
     /// Raises what a window has spent to what a header tells; it never lowers it.
-    pub async fn raise(&self, end_ms: i64, spent: u32) -> Result<(), LedgerError> {
+    pub async fn raise(&self, end_ms: i64, told: u32) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(window_key(end_ms).attributes()))
             .update_expression("SET spent = :spent, expires_at = :expires")
             .condition_expression("attribute_not_exists(spent) OR spent < :spent")
-            .expression_attribute_values(":spent", n(spent))
+            .expression_attribute_values(":spent", n(told))
             .expression_attribute_values(":expires", n(end_ms / 1000 + 3600))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        conditional("UpdateItem", sent).map(|_| ())
     }
 
     /// The limit that Intercom last told, and the share of it that is ours.

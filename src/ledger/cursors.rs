@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
 
 use super::active::built;
+use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
 use crate::run::{Claim, Cursor, Run, RunId, State};
@@ -127,11 +128,7 @@ impl Ledger {
             .set_expression_attribute_values(put.expression_attribute_values)
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(LedgerError::call("PutItem", e)),
-        }
+        Ok(conditional("PutItem", sent)?.is_some())
     }
 
     /// Counts that the tick sent the present turn's message again.
@@ -145,11 +142,7 @@ impl Ledger {
             .expression_attribute_values(":turn", n(cursor.turn))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        conditional("UpdateItem", sent).map(|_| ())
     }
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an

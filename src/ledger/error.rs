@@ -50,6 +50,7 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    #[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
     pub(super) fn call<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -59,6 +60,22 @@ impl LedgerError {
         // Only the messages: the SDK's debug form would show the raw answer, items and all.
         let detail = error.message().map_or_else(|| causes(&error), ToOwned::to_owned);
         Self::Call { operation, code, detail }
+    }
+}
+
+/// The outcome of a conditional write: `None` where its condition failed, because somebody else wrote first.
+pub(super) fn conditional<T, E, R>(
+    operation: &'static str,
+    sent: Result<T, SdkError<E, R>>,
+) -> Result<Option<T>, LedgerError>
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    match sent {
+        Ok(done) => Ok(Some(done)),
+        Err(e) if e.code() == Some("ConditionalCheckFailedException") => Ok(None),
+        Err(e) => Err(LedgerError::call(operation, e)),
     }
 }
 

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
+use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::bucket::Bucket;
@@ -82,10 +83,6 @@ impl Ledger {
             .expression_attribute_values(":at", n(expires_s))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        conditional("UpdateItem", sent).map(|_| ())
     }
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
-use super::error::condition_failed;
+use super::error::{condition_failed, conditional};
 use super::items::{self, key, n, run_pk, s};
 use super::table::DUE_INDEX;
 use super::{Key, Ledger, LedgerError};
@@ -218,11 +218,7 @@ impl Ledger {
             .set_expression_attribute_values(built.expression_attribute_values)
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        Ok(conditional("UpdateItem", sent)?.is_some())
     }
 
     /// The jobs of a bucket, a query of one partition.

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
+use super::error::conditional;
 use super::items::{key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::bucket::Bucket;
@@ -132,14 +133,11 @@ impl Ledger {
                 .condition_expression("attribute_not_exists(#end) AND claim_until_ms = :expired")
                 .expression_attribute_values(":expired", n(at)),
         };
-        match request.send().await {
-            Ok(done) => {
-                let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
-                Ok(Some(attempt.unwrap_or(1)))
-            }
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(None),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        let done = conditional("UpdateItem", request.send().await)?;
+        Ok(done.map(|done| {
+            let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
+            attempt.unwrap_or(1)
+        }))
     }
 
     /// A part's row.
@@ -188,11 +186,7 @@ impl Ledger {
             .expression_attribute_values(":lost", n(lost))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        conditional("UpdateItem", sent).map(|_| ())
     }
 
     /// Ends a part that made no job: dropped, given up, or all of its users refused one by one. An end that is there
@@ -208,11 +202,7 @@ impl Ledger {
             .set_expression_attribute_values(update.expression_attribute_values)
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(LedgerError::call("UpdateItem", e)),
-        }
+        conditional("UpdateItem", sent).map(|_| ())
     }
 
     fn part_end_update(&self, run: &RunId, id: &PartId, users: usize, end: PartEnd) -> Result<Update, LedgerError> {

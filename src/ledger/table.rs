@@ -44,6 +44,7 @@ fn attributes() -> Option<Vec<AttributeDefinition>> {
     [("pk", S), ("sk", S), ("open", S), ("due_ms", N)].into_iter().map(define).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
 fn unbuilt(error: aws_sdk_dynamodb::error::BuildError) -> LedgerError {
     LedgerError::Call { operation: "CreateTable", code: "not built".to_owned(), detail: error.to_string() }
 }

@@ -235,6 +235,7 @@ impl Cursor {
     }
 
     /// The next generation, from the first page.
+    #[must_use]
     pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
         Self {
             generation: self.generation + 1,

@@ -110,8 +110,7 @@ impl Claimed {
                     round.meter.limited(wait_s, round.at).await?;
                     return Ok(Sent::Again);
                 }
-                Disposition::NotSent => return Ok(Sent::Return(Release::Tried, REST_MS)),
-                Disposition::Later => return Ok(Sent::Return(Release::Tried, REST_MS)),
+                Disposition::NotSent | Disposition::Later => return Ok(Sent::Return(Release::Tried, REST_MS)),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),
                 Disposition::Ambiguous => {
                     let answered = error.status().is_some_and(|status| status >= 500);

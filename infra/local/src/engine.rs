@@ -25,7 +25,7 @@ use crate::schedule;
 /// The ledger's table.
 pub(crate) const TABLE: &str = "intercom-bulk-ledger";
 /// Time-outs of submit and check, as in the template.
-const LONG_TIMEOUT: Duration = Duration::from_secs(300);
+const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 /// Parts of one invocation of submit, as in the template.
 const BATCH_SIZE: i32 = 10;
 /// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
@@ -143,12 +143,12 @@ impl Engine {
         let mut tasks = JoinSet::new();
         let (engine, stopped) = (self.clone(), stop.clone());
         tasks.spawn(async move {
-            let mapping = engine.mapping(&engine.pages, 1, engine.clients.settings.scroll_timeout());
+            let mapping = mapping(&engine.pages, 1, engine.clients.settings.scroll_timeout());
             mapping.run(&engine.sqs, |event| engine.scroll(event), stopped).await;
         });
         let (engine, stopped) = (self.clone(), stop.clone());
         tasks.spawn(async move {
-            let mapping = engine.mapping(&engine.patches, BATCH_SIZE, LONG_TIMEOUT);
+            let mapping = mapping(&engine.patches, BATCH_SIZE, LONG_TIMEOUT);
             mapping.run(&engine.sqs, |event| engine.submit(event), stopped).await;
         });
         let (engine, stopped) = (self.clone(), stop.clone());
@@ -168,18 +168,6 @@ impl Engine {
                 .await;
         });
         tasks.join_all().await;
-    }
-
-    fn mapping(&self, queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mapping {
-        Mapping {
-            queue_url: queue.url.clone(),
-            queue_arn: queue.arn.clone(),
-            batch_size,
-            window: Duration::ZERO,
-            concurrency: 2,
-            function_timeout,
-            report_item_failures: true,
-        }
     }
 
     /// Invokes scroll with an event.
@@ -231,6 +219,18 @@ impl Engine {
             self.done.failures.fetch_add(1, Ordering::Relaxed);
             error.to_string()
         })
+    }
+}
+
+fn mapping(queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mapping {
+    Mapping {
+        queue_url: queue.url.clone(),
+        queue_arn: queue.arn.clone(),
+        batch_size,
+        window: Duration::ZERO,
+        concurrency: 2,
+        function_timeout,
+        report_item_failures: true,
     }
 }
 

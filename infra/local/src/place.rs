@@ -63,13 +63,11 @@ impl Place {
 
     /// The state directory to tell of: the one that was named, or the one that was used last.
     pub fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
-        let path = match named {
-            Some(path) => path.to_owned(),
-            None => {
-                let workspace =
-                    std::fs::read_to_string(Path::new(FOLDER).join(LAST)).map_err(|_| PlaceError::Nothing)?;
-                Path::new(FOLDER).join(workspace.trim())
-            }
+        let path = if let Some(path) = named {
+            path.to_owned()
+        } else {
+            let workspace = std::fs::read_to_string(Path::new(FOLDER).join(LAST)).map_err(|_| PlaceError::Nothing)?;
+            Path::new(FOLDER).join(workspace.trim())
         };
         if path.is_dir() { Ok(path) } else { Err(PlaceError::Nothing) }
     }

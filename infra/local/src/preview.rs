@@ -109,7 +109,9 @@ impl Found {
             let took = show::duration(Duration::from_secs(self.seconds_at_quota));
             show::line(&format!("  {} bulk jobs, {took} at the quota, ${:.4} on AWS", self.jobs, self.aws_dollars));
             show::line("  Some of the changes:");
-            lines(&self.sample).iter().for_each(|line| show::line(line));
+            for line in lines(&self.sample) {
+                show::line(&line);
+            }
         }
     }
 }

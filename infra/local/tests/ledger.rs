@@ -1,4 +1,5 @@
 //! The ledger's own promises, on the emulated DynamoDB behind the real client.
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::job::JobId;

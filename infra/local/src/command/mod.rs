@@ -17,7 +17,7 @@ use intercom_bulk::run::MaxChanges;
 use crate::engine::EngineError;
 use crate::place::PlaceError;
 
-/// The exit code of wrong usage (sysexits' EX_USAGE).
+/// The exit code of wrong usage (sysexits' `EX_USAGE`).
 pub const WRONG_USAGE: u8 = 64;
 
 /// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
@@ -61,7 +61,7 @@ struct Access {
     /// Access token of your Intercom app; better in the environment than on the command line
     #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
     intercom_token: Option<String>,
-    /// One of Intercom's hosts (https://api.intercom.io, api.eu…, api.au…) or loopback
+    /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback
     #[arg(long, env = "INTERCOM_BASE_URL")]
     intercom_base_url: Option<String>,
     /// Generation of the API
@@ -145,7 +145,7 @@ pub enum CommandError {
     #[error("{error}. {advice}")]
     Intercom {
         /// What it said.
-        error: intercom_bulk::intercom::Error,
+        error: Box<intercom_bulk::intercom::Error>,
         /// What to do.
         advice: &'static str,
     },
@@ -165,7 +165,7 @@ pub enum CommandError {
 impl From<intercom_bulk::intercom::Error> for CommandError {
     fn from(error: intercom_bulk::intercom::Error) -> Self {
         let advice = intercom_bulk::intercom::advice(&error);
-        Self::Intercom { error, advice }
+        Self::Intercom { error: Box::new(error), advice }
     }
 }
 

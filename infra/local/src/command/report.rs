@@ -125,12 +125,11 @@ impl Which {
 impl Jobs {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let ledger = self.which.ledger()?;
-        let found = match &self.from {
-            Some(from) => self.range(&ledger, from).await?,
-            None => {
-                let run = self.which.find(&ledger).await?;
-                jobs(&ledger, &run).await?.into_values().flatten().collect()
-            }
+        let found = if let Some(from) = &self.from {
+            self.range(&ledger, from).await?
+        } else {
+            let run = self.which.find(&ledger).await?;
+            jobs(&ledger, &run).await?.into_values().flatten().collect()
         };
         for job in &found {
             if self.which.json {
