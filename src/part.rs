@@ -75,7 +75,7 @@ pub struct Part {
     /// Its identity.
     #[serde(flatten)]
     pub id: PartId,
-    /// What to submit: 1 to [`PATCHES_MAX`].
+    /// What to submit: 1 to [`PATCHES_MAX`], or up to a whole job's where the job sent them back.
     pub patches: Vec<Patch>,
 }
 

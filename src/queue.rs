@@ -117,9 +117,8 @@ impl Message {
             return Err("the run's name is not one".to_owned());
         }
         let users = part.patches.len();
-        if !(1..=crate::part::PATCHES_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty())
-        {
-            return Err(format!("a part has 1 to {} patches with changes, this one {users}", crate::part::PATCHES_MAX));
+        if !(1..=crate::job::ITEMS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
+            return Err(format!("a part has 1 to {} patches with changes, this one {users}", crate::job::ITEMS_MAX));
         }
         Ok(part)
     }

@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 use crate::job::{ItemError, Progress};
 use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
 use crate::meter::Meter;
-use crate::part::{Origin, PATCHES_MAX, Part, PartId};
+use crate::part::{Origin, Part, PartId};
 use crate::patch::Patch;
 use crate::run::FORMAT;
 use crate::user::UserId;
@@ -144,7 +144,7 @@ async fn close_with_errors(
     close(clients, row, closing, outcome).await
 }
 
-/// The part that items go back in. A job holds at most two parts' patches; what is over goes back in the next round.
+/// The part that items go back in: one for the whole job, whatever the size of the parts that it was made of.
 fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
     let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
     let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
@@ -170,8 +170,7 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
             sorted.unattributed += 1;
             continue;
         };
-        let tries_left = attempt < ATTEMPTS_MAX && sorted.again.len() < PATCHES_MAX;
-        if item_may_be_sent_again(&item) && tries_left {
+        if item_may_be_sent_again(&item) && attempt < ATTEMPTS_MAX {
             sorted.again.push((patch.clone(), attempt));
         } else {
             let (code, message) = (item.code, item.message);

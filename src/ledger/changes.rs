@@ -10,7 +10,8 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::items::{key, run_pk};
+use super::expiry::expires_at_s;
+use super::items::{key, n, run_pk};
 use super::{Ledger, LedgerError};
 use crate::part::PartId;
 use crate::patch::Patch;
@@ -40,13 +41,14 @@ pub struct ChangesOfPart {
 
 impl Ledger {
     /// Writes a job's changes, before the job is made.
-    pub async fn put_changes(&self, run: &RunId, sk: &str, changes: &Changes) -> Result<(), LedgerError> {
+    pub async fn put_changes(&self, run: &RunId, sk: &str, changes: &Changes, now_ms: i64) -> Result<(), LedgerError> {
         let compressed = |source| LedgerError::Compressed { key: sk.to_owned(), source };
         let json = serde_json::to_vec(changes).map_err(|e| compressed(e.into()))?;
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(&json).map_err(compressed)?;
         let bytes = encoder.finish().map_err(compressed)?;
         let mut item = key(run_pk(run), sk).attributes();
+        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
         item.insert("z".to_owned(), AttributeValue::B(Blob::new(bytes)));
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))

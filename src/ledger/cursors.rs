@@ -91,6 +91,7 @@ impl Ledger {
         next.claim = None;
         next.nudges = 0;
         next.committed_by = Some(owner.to_owned());
+        next.committed_ms = now_ms;
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::active::built;
 use super::error::{condition_failed, conditional};
+use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
 use super::table::DUE_INDEX;
 use super::{Key, Ledger, LedgerError};
@@ -65,6 +66,9 @@ pub struct JobRow {
     /// Refused items that name no user of the job.
     #[serde(default)]
     pub unattributed: u64,
+    /// When the row may go, in Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// The part that its items go back in, if any do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<PartId>,
@@ -116,6 +120,7 @@ impl JobRow {
             end: None,
             failed: 0,
             unattributed: 0,
+            expires_at: Some(expires_at_s(made_ms)),
             again: None,
         }
     }
@@ -130,7 +135,7 @@ impl Ledger {
         let put = Put::builder().table_name(&self.table).set_item(Some(items::write(&at, row)?)).build();
         let mut writes = vec![TransactWriteItem::builder().put(built(put)?).build()];
         for id in done {
-            writes.push(self.done_mark(&row.run, id, owner, &row.job, &row.bucket)?);
+            writes.push(self.done_mark(id, owner, row)?);
         }
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(false),

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::active::built;
 use super::error::conditional;
+use super::expiry::expires_at_s;
 use super::items::{key, n, run_pk, s};
-use super::{Key, Ledger, LedgerError};
+use super::{JobRow, Key, Ledger, LedgerError};
 use crate::bucket::Bucket;
 use crate::job::JobId;
 use crate::part::{Part, PartId};
@@ -228,24 +229,20 @@ impl Ledger {
     }
 
     /// The done mark of a part, for the transaction that records its job.
-    pub(super) fn done_mark(
-        &self,
-        run: &RunId,
-        id: &PartId,
-        owner: &str,
-        job: &JobId,
-        bucket: &Bucket,
-    ) -> Result<TransactWriteItem, LedgerError> {
+    pub(super) fn done_mark(&self, id: &PartId, owner: &str, row: &JobRow) -> Result<TransactWriteItem, LedgerError> {
         let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(part_key(run, id).attributes()))
-            .update_expression("SET #end = :end, job = :job, #bucket = :bucket REMOVE claim_owner, claim_until_ms")
+            .set_key(Some(part_key(&row.run, id).attributes()))
+            .update_expression(
+                "SET #end = :end, job = :job, #bucket = :bucket, expires_at = :expires REMOVE claim_owner, claim_until_ms",
+            )
             .condition_expression("claim_owner = :owner AND attribute_not_exists(#end)")
             .expression_attribute_names("#end", "end")
             .expression_attribute_names("#bucket", "bucket")
             .expression_attribute_values(":end", s("done"))
-            .expression_attribute_values(":job", s(job))
-            .expression_attribute_values(":bucket", s(bucket))
+            .expression_attribute_values(":job", s(&row.job))
+            .expression_attribute_values(":bucket", s(&row.bucket))
+            .expression_attribute_values(":expires", n(expires_at_s(row.made_ms)))
             .expression_attribute_values(":owner", s(owner));
         Ok(TransactWriteItem::builder().update(built(update.build())?).build())
     }

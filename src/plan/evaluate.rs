@@ -99,6 +99,21 @@ impl Inner {
         Evaluation { patch: Some(Patch { user: user.id().clone(), changes }), notes }
     }
 
+    /// The names that the plan gives companies for this user, whether they have them already or not.
+    pub(super) fn company_names(&self, user: &User) -> Vec<(String, Json)> {
+        let scope = Scope::new(self.reads.project(user.body()), Arc::clone(&self.tables));
+        let holds = self
+            .condition
+            .as_ref()
+            .is_none_or(|where_| where_.value(&scope).is_ok_and(|value| value.as_ref().is_some_and(Value::is_true)));
+        let name = |setting: &Setting| {
+            let Written::Company { id } = &setting.target else { return None };
+            let (company, _) = company(user.body(), &company_ids(id.value(&scope).ok()?).ok()?).ok()?;
+            Some((company, setting.new_value(&scope).ok()??))
+        };
+        self.settings.iter().filter(|_| holds).filter_map(name).collect()
+    }
+
     fn decide(&self, body: &Json) -> (Vec<Change>, Vec<Note>) {
         let scope = Scope::new(self.reads.project(body), Arc::clone(&self.tables));
         let (mut changes, mut notes) = (Vec::new(), Vec::new());

@@ -139,6 +139,12 @@ impl Plan {
         self.inner.evaluate(user)
     }
 
+    /// The names that the plan gives companies for this user (`company_id` and name), whether they have them already or
+    /// not: users who agree with a name keep others from changing it.
+    pub fn company_names(&self, user: &User) -> Vec<(String, Json)> {
+        self.inner.company_names(user)
+    }
+
     /// What the plan writes, for display: `custom_attributes."has avatar"`, `company.name`.
     pub fn targets(&self) -> Vec<String> {
         self.inner.settings.iter().map(|setting| setting.shown.clone()).collect()

@@ -131,6 +131,12 @@ pub struct Cursor {
     /// Who made the last commit: its lost answer is recognised by this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_by: Option<String>,
+    /// The message that it was made for: delivered again, it shows that the next turn's message may not have been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_message: Option<String>,
+    /// When it was made, in Unix milliseconds.
+    #[serde(default)]
+    pub committed_ms: i64,
     /// Who turns the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
@@ -181,6 +187,8 @@ impl Cursor {
             attributes_seen: 0,
             tally: Tally::default(),
             committed_by: None,
+            committed_message: None,
+            committed_ms: 0,
             claim: None,
         }
     }
@@ -202,7 +210,8 @@ impl Cursor {
 
     /// When somebody else may open a scroll: the last call that may have kept ours alive, and its life.
     pub fn scroll_free_at_ms(&self) -> i64 {
-        let maybe_open = self.called_ms > 0 && self.phase != Phase::Ended;
+        // Known to be closed, it has no last call. A limit ends the pages and leaves it open.
+        let maybe_open = self.called_ms > 0;
         let called_ms = self.claim.as_ref().map_or(self.called_ms, |claim| claim.until_ms.max(self.called_ms));
         if maybe_open || self.claim.is_some() && self.phase == Phase::Turning {
             called_ms + self.scroll_life_ms
@@ -251,51 +260,4 @@ impl Cursor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cursor() -> Cursor {
-        Cursor::first(RunId::of("p", 0), 0, SCROLL_LIFE_MS)
-    }
-
-    #[test]
-    fn only_the_turn_before_heals_the_chain() {
-        let cursor = Cursor { turn: 5, ..cursor() };
-        let standings: Vec<_> = (3..=6).map(|turn| cursor.standing(turn)).collect();
-        assert_eq!(standings, [Standing::Older, Standing::Before, Standing::Present, Standing::Ahead]);
-    }
-
-    #[test]
-    fn generations_are_bounded() {
-        let mut cursor = cursor();
-        let mut generations = 1;
-        while cursor.exhausted().is_none() {
-            cursor.page = generations; // each gets further than the one before
-            cursor = cursor.next_generation(0, true);
-            generations += 1;
-        }
-        assert_eq!(generations, GENERATIONS_MAX);
-    }
-
-    #[test]
-    fn generations_that_get_no_further_end_sooner() {
-        let mut cursor = cursor();
-        let mut generations = 1;
-        while cursor.exhausted().is_none() {
-            cursor.page = 7;
-            cursor = cursor.next_generation(0, true);
-            generations += 1;
-        }
-        assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
-    }
-
-    #[test]
-    fn a_full_cursor_stays_under_a_kilobyte() {
-        let mut full = cursor();
-        full.scroll = Some("25b649f7-4d33-4ef6-88f5-60e5b8244309".into());
-        full.holes = (1..=10).map(|n| n * 1000).collect();
-        full.claim = Some(Claim { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
-        full.committed_by = Some("x".repeat(36));
-        assert!(serde_json::to_vec(&full).unwrap().len() < 1024);
-    }
-}
+mod tests;

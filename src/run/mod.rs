@@ -27,6 +27,8 @@ pub const FORMAT: u32 = 1;
 pub const LIST_PAGE: usize = 20;
 /// A run's least deadline.
 pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
+/// A run's last deadline: rows of a run expire long after it.
+pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
 
 /// A run's name: the plan's and the scheduled time, so that a schedule that fires twice starts one run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,6 +153,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// How far the present generation got, for the end of a run that did not see everybody.
+    pub fn read_so_far(&self, tally: &Tally) -> String {
+        match self.listed.or(self.count) {
+            Some(count) => format!("{} of {count} users were read", tally.users),
+            None => format!("{} users were read", tally.users),
+        }
+    }
+
     /// The number of pages after which the run is stopped: twice what the count of users asks for, and 100.
     pub fn pages_max(&self) -> u64 {
         const PAGES_WITHOUT_COUNT: u64 = 1_000_000;
@@ -167,7 +177,7 @@ impl Run {
 pub fn deadline_ms(now_ms: i64, count: Option<u64>, operations_per_10s: u32) -> i64 {
     let windows = count.unwrap_or(0) / u64::from(operations_per_10s.max(1)) + 1;
     let estimate_ms = i64::try_from(windows.saturating_mul(10_000)).unwrap_or(i64::MAX / 4);
-    now_ms.saturating_add(DEADLINE_LEAST_MS.max(estimate_ms.saturating_mul(2)))
+    now_ms.saturating_add(estimate_ms.saturating_mul(2).clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
 }
 
 /// A request to start a run, as it comes by event and as it waits in the queue of starts.

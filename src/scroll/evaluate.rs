@@ -1,12 +1,14 @@
 //! What the plan decides for the users of a page, counted.
 
+use std::collections::BTreeSet;
+
 use super::fetch::Page;
 use crate::clients::{Clients, StepError};
 use crate::ledger::{ErrorRow, Reserved};
 use crate::patch::{Patch, Target};
 use crate::plan::{Note, Plan};
 use crate::run::{Cursor, Run, Tally};
-use crate::user::User;
+use crate::user::{User, UserId};
 
 /// A page, evaluated.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Evaluated {
     pub(super) errors: Vec<ErrorRow>,
     /// Which of the attributes that the plan reads a user of the page has.
     pub(super) attributes_seen: u64,
+    /// Companies, and the names that users of the page find right as they are.
+    agreed: BTreeSet<(String, String)>,
 }
 
 /// Evaluates a page. A user whose evaluation fails is an error of its own and harms no other.
@@ -35,7 +39,9 @@ pub(super) async fn evaluate(
     for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
         done.tally.users += 1;
         done.attributes_seen |= seen(plan, user);
-        if let Some(patch) = decide(&mut done, plan, user, &at)
+        let patch = decide(&mut done, plan, user, &at);
+        agree(clients, run, cursor, (plan, user), patch.as_ref(), &mut done, &at).await?;
+        if let Some(patch) = patch
             && let Some(patch) = companies(clients, run, cursor, patch, &mut done, &at).await?
         {
             done.tally.patches += 1;
@@ -82,6 +88,42 @@ fn seen(plan: &Plan, user: &User) -> u64 {
     plan.reads_attributes().iter().take(64).enumerate().map(|(index, name)| u64::from(has(name)) << index).sum()
 }
 
+/// A user whose company has the right name already speaks for it as one who renames it does: otherwise two users who
+/// disagree would rename it by turns, once in every run.
+async fn agree(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    (plan, user): (&Plan, &User),
+    patch: Option<&Patch>,
+    done: &mut Evaluated,
+    at: &str,
+) -> Result<(), StepError> {
+    let changes = patch.map(|patch| patch.changes.as_slice()).unwrap_or_default();
+    for (company, name) in plan.company_names(user) {
+        let renamed = changes.iter().any(|change| change.target == Target::CompanyName(company.clone()));
+        let name = name.as_str().unwrap_or_default().to_owned();
+        if renamed || !done.agreed.insert((company.clone(), name.clone())) {
+            continue;
+        }
+        let found = clients.ledger.reserve_company(&run.run, cursor.generation, &company, &name).await?;
+        if found == Reserved::Other {
+            done.agreed.remove(&(company, name));
+            done.errors.push(named_differently(user.id(), at));
+        }
+    }
+    Ok(())
+}
+
+fn named_differently(user: &UserId, at: &str) -> ErrorRow {
+    ErrorRow {
+        user: user.to_string(),
+        code: "company_named_differently".to_owned(),
+        message: "another user of the company gave it another name in this run".to_owned(),
+        at: at.to_owned(),
+    }
+}
+
 /// A company's name is sent once in a generation: for a user of a company that another user named already, the change
 /// is left out if it is the same, and is that user's error if it is another.
 async fn companies(
@@ -102,12 +144,7 @@ async fn companies(
         match clients.ledger.reserve_company(&run.run, cursor.generation, company, name).await? {
             Reserved::New => kept.push(change),
             Reserved::Same => *done.tally.left_alone.entry("company_named_already".to_owned()).or_default() += 1,
-            Reserved::Other => done.errors.push(ErrorRow {
-                user: patch.user.to_string(),
-                code: "company_named_differently".to_owned(),
-                message: "another user of the company gave it another name in this run".to_owned(),
-                at: at.to_owned(),
-            }),
+            Reserved::Other => done.errors.push(named_differently(&patch.user, at)),
         }
     }
     patch.changes = kept;

@@ -70,8 +70,9 @@ pub(super) async fn turn(
 /// The bounds that replace recursive-loop detection, and the deadline.
 fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> {
     let stop = |state, reason: String| Some(Decision::state(next.clone(), state, reason));
+    let read = run.read_so_far(&next.tally);
     if at.clock.now_ms() > run.deadline_ms {
-        return stop(State::Incomplete, "past its deadline, with pages left to turn".to_owned());
+        return stop(State::Incomplete, format!("past its deadline, with pages left to turn; {read}"));
     }
     if next.pages_in_all > run.pages_max().saturating_mul(u64::from(next.generation)) {
         return stop(
@@ -81,7 +82,10 @@ fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> 
     }
     if next.idle_turns >= IDLE_TURNS_MAX {
         let last = next.waits.as_deref().unwrap_or("no answer that could be used");
-        return stop(State::Incomplete, format!("{IDLE_TURNS_MAX} turns in a row brought no page; the last: {last}"));
+        return stop(
+            State::Incomplete,
+            format!("{IDLE_TURNS_MAX} turns in a row brought no page; the last: {last}; {read}"),
+        );
     }
     (next.holes.len() >= HOLES_MAX).then(|| {
         let mut given_up = next.clone();
@@ -120,7 +124,7 @@ async fn good(
     }
     let digest = page.digest;
     let plan = clients.plan_of(&run.run).await?;
-    let Evaluated { tally, patches, errors, attributes_seen } = evaluate(clients, run, &next, &plan, page).await?;
+    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluate(clients, run, &next, &plan, page).await?;
     if let Some(reason) = over_the_rails(run, &next, &tally) {
         return Ok(Decision::state(next, State::Failed, reason));
     }
@@ -128,7 +132,7 @@ async fn good(
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
     let parts = if run.rails.dry_run {
-        keep_sample(clients, run, &next, patches).await?;
+        keep_sample(clients, run, &next, patches, at).await?;
         Vec::new()
     } else {
         cut(&run.run, next.generation, next.page, patches, size)
@@ -217,7 +221,8 @@ async fn failed(
         Disposition::Later => Decision::wait(next, now_ms + LATER_MS, "Intercom asked to come back later"),
         Disposition::ScrollExists if next.scroll.is_none() => exists(next, now_ms),
         Disposition::CursorExpired if next.scroll.is_some() => {
-            next.called_ms = 0;
+            // After a lost page a newer cursor may be open that nobody told us.
+            next.called_ms = if next.holes.is_empty() { 0 } else { next.called_ms };
             next.scroll = None;
             next.cut = Some("the scroll expired before its end".to_owned());
             next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
@@ -271,11 +276,17 @@ fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Optio
 }
 
 /// A dry run keeps the first page's changes, to be shown.
-async fn keep_sample(clients: &Clients, run: &Run, next: &Cursor, patches: Vec<Patch>) -> Result<(), StepError> {
+async fn keep_sample(
+    clients: &Clients,
+    run: &Run,
+    next: &Cursor,
+    patches: Vec<Patch>,
+    at: &Invocation,
+) -> Result<(), StepError> {
     if next.tally.patches > 0 || patches.is_empty() {
         return Ok(());
     }
     let part = PartId { generation: next.generation, origin: Origin::Page { page: next.page, part: 0 } };
     let changes = Changes { parts: vec![ChangesOfPart { part, patches }] };
-    Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes).await?)
+    Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes, at.clock.now_ms()).await?)
 }

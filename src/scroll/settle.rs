@@ -22,7 +22,8 @@ pub(super) async fn settle(
     let now_ms = at.clock.now_ms();
     cursor.claim = None;
     if now_ms > run.deadline_ms {
-        return Ok(Decision::state(cursor, State::Incomplete, "past its deadline, before its last generation"));
+        let reason = format!("past its deadline, before its last generation; {}", run.read_so_far(&cursor.tally));
+        return Ok(Decision::state(cursor, State::Incomplete, reason));
     }
     let accounts = clients.ledger.accounts(run, &cursor).await?;
     // After a restart of the local engine the queue is empty: parts that were in it have no end to wait for.
@@ -37,7 +38,7 @@ pub(super) async fn settle(
     if let Some(why) = cursor.exhausted() {
         cursor.phase = Phase::Ended;
         let so_far = cursor.cut.take().unwrap_or_else(|| format!("{} pages may be lost", cursor.holes.len()));
-        cursor.cut = Some(format!("{so_far}, and {why}"));
+        cursor.cut = Some(format!("{so_far}, and {why}; {}", run.read_so_far(&cursor.tally)));
         return Ok(Decision { next: cursor, commit: Commit::State(State::Draining, None), did: Did::Ended });
     }
     let free_at_ms = cursor.scroll_free_at_ms();

@@ -16,19 +16,23 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
         let accounts = clients.ledger.accounts(&run, &cursor).await?;
-        let reason = format!("past its deadline; {}", accounts.missing());
+        let reason = format!("past its deadline; {}; {}", run.read_so_far(&cursor.tally), accounts.missing());
         return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
     }
-    let busy_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms).max(cursor.not_before_ms);
+    let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);
+    let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms);
     let stuck = now_ms - busy_until_ms > clients.settings.pace.stuck_ms;
     if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
         outcome.did.push(Did::Nothing);
         return Ok(());
     }
     if cursor.nudges >= NUDGES_MAX {
-        let reason = "its messages were sent again five times and nobody turned the page: \
-                      look at the scroll function's errors and at the pages queue";
-        return stop(clients, &run, &cursor, State::Incomplete, reason, at, outcome).await;
+        let reason = format!(
+            "its messages were sent again five times and nobody turned the page: look at the scroll function's errors \
+             and at the pages queue; {}",
+            run.read_so_far(&cursor.tally)
+        );
+        return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
     }
     clients.ledger.nudge(&cursor).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;

@@ -47,7 +47,7 @@ pub(super) async fn turn(
     let until_ms = now_ms + clients.settings.lease_ms();
     let claim = Claim { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
     let cursor = match clients.ledger.claim(&turn.run, turn.turn, &claim, now_ms).await? {
-        Claimed::Ours(cursor) => *cursor,
+        Claimed::Ours(cursor) => Cursor { committed_message: Some(message.id.clone()), ..*cursor },
         Claimed::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
         Claimed::Unknown => {
             outcome.did.push(Did::Dropped);
@@ -107,8 +107,11 @@ async fn not_ours(
     let now_ms = at.clock.now_ms();
     let early_ms = cursor.not_before_ms - now_ms;
     let did = match (cursor.standing(turn.turn), &cursor.claim) {
-        // The chain may have broken between the commit and the send.
-        (Standing::Before, _) if cursor.phase != Phase::Ended => {
+        // The message that made the commit: the chain may have broken between the commit and the send. Another one of
+        // that turn is a duplicate; answered with a message, each would live on to the end of the run.
+        (Standing::Before, _)
+            if cursor.phase != Phase::Ended && cursor.committed_message.as_ref() == Some(&message.id) =>
+        {
             clients.queues.send_turn(&cursor.present(), early_ms).await?;
             Did::Healed
         }

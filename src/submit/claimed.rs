@@ -93,7 +93,7 @@ impl Claimed {
     async fn send(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece) -> Result<Sent, StepError> {
         self.sent += 1;
         let changes = piece.changes(&self.ids);
-        round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes).await?;
+        round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
         let patches = piece.patches();
         for last in [false, true] {
             let error = match round.clients.intercom.submit(&patches).await {

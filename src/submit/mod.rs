@@ -92,11 +92,14 @@ fn groups(works: Vec<Work>) -> Vec<Vec<Work>> {
 }
 
 impl Round<'_> {
-    /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand.
+    /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand. A part that came
+    /// twice is taken once: the claim is this invocation's for both, and two done marks of one part in the transaction
+    /// that records a job would refuse it, and with it the job's id.
     async fn read(&mut self, messages: Vec<Message>) -> Result<Vec<Work>, StepError> {
-        let mut works = Vec::new();
+        let mut works: Vec<Work> = Vec::new();
         for message in messages {
             match message.part() {
+                Ok(part) if works.iter().any(|work| (&work.part.run, &work.part.id) == (&part.run, &part.id)) => {}
                 Ok(part) => works.push(Work { message, part }),
                 Err(reason) => {
                     tracing::error!(message.id, reason, "a message of the patches queue cannot be read");

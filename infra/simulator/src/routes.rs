@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::{Full, Limited};
+use tokio::time::Instant;
 
 use crate::limit::Rate;
 use crate::route::Route;
@@ -45,14 +46,17 @@ async fn users(State(world): State<World>, Query(query): Query<HashMap<String, S
 }
 
 async fn intercom(State(world): State<World>, request: Request) -> Response {
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY_LIMIT_BYTES).await.ok();
     let (answer, shared) = decide(&world, &parts, body);
-    let delay_ms = world.options().latency_ms + answer.delay_ms;
-    if delay_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    let delay = Duration::from_millis(world.options().latency_ms + answer.delay_ms);
+    let response = respond(answer, &shared);
+    // The time that making the answer took is part of its latency.
+    if !delay.is_zero() {
+        tokio::time::sleep_until(began + delay).await;
     }
-    respond(answer, &shared)
+    response
 }
 
 /// What every answer carries.

@@ -1,0 +1,47 @@
+use super::*;
+
+fn cursor() -> Cursor {
+    Cursor::first(RunId::of("p", 0), 0, SCROLL_LIFE_MS)
+}
+
+#[test]
+fn only_the_turn_before_heals_the_chain() {
+    let cursor = Cursor { turn: 5, ..cursor() };
+    let standings: Vec<_> = (3..=6).map(|turn| cursor.standing(turn)).collect();
+    assert_eq!(standings, [Standing::Older, Standing::Before, Standing::Present, Standing::Ahead]);
+}
+
+#[test]
+fn generations_are_bounded() {
+    let mut cursor = cursor();
+    let mut generations = 1;
+    while cursor.exhausted().is_none() {
+        cursor.page = generations; // each gets further than the one before
+        cursor = cursor.next_generation(0, true);
+        generations += 1;
+    }
+    assert_eq!(generations, GENERATIONS_MAX);
+}
+
+#[test]
+fn generations_that_get_no_further_end_sooner() {
+    let mut cursor = cursor();
+    let mut generations = 1;
+    while cursor.exhausted().is_none() {
+        cursor.page = 7;
+        cursor = cursor.next_generation(0, true);
+        generations += 1;
+    }
+    assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
+}
+
+#[test]
+fn a_full_cursor_stays_under_a_kilobyte() {
+    let mut full = cursor();
+    full.scroll = Some("25b649f7-4d33-4ef6-88f5-60e5b8244309".into());
+    full.holes = (1..=10).map(|n| n * 1000).collect();
+    full.claim = Some(Claim { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
+    full.committed_by = Some("x".repeat(36));
+    full.committed_message = Some("y".repeat(36));
+    assert!(serde_json::to_vec(&full).unwrap().len() < 1024);
+}

@@ -1,0 +1,69 @@
+//! D7: the program dies in the middle, and its queues with it. The ledger alone tells where to go on.
+
+use intercom_simulator::Options;
+use serde_json::{Value, json};
+
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+/// Dies when the world has seen so many requests of a kind, and goes on.
+async fn dies_after(route: &str, requests: u64, latency_ms: u64) -> (Report, usize) {
+    let options = Options { latency_ms, rate_limit_per_10s: 300, ..users(900) };
+    let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    let lacking = Report::of(&pipeline, &run).await.lacking.len();
+    pipeline.until(|state| state.requests.get(route).is_some_and(|count| *count >= requests)).await;
+    pipeline.crash().await;
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    (pipeline.until_ended(&run).await, lacking)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_pages_loses_nobody() {
+    for (pages, latency_ms) in [(1, 0), (2, 700), (4, 700), (9, 300)] {
+        let (report, _) = dies_after("GET /users/scroll", pages, latency_ms).await;
+        report.assert_complete();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_during_a_submission_loses_nobody_and_records_the_job() {
+    for (jobs, latency_ms) in [(1, 3_000), (3, 3_000), (2, 150), (5, 950)] {
+        let (report, _) = dies_after("POST /bulk/users", jobs, latency_ms).await;
+        report.assert_complete();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_right_before_a_crash_is_not_sent_again() {
+    let (report, lacking) = dies_after("GET /jobs/{id}", 3, 100).await;
+    report.assert_complete();
+    let again = report.world.items - lacking as u64;
+    assert!(again <= 100 * (1 + report.accounts.totals.jobs_possibly_lost), "{again} users were sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_dies_again_and_again_ends() {
+    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(900) }).await;
+    let run = pipeline.start(Value::Null).await;
+    for requests in 1..=6 {
+        let seen = |state: &intercom_simulator::State| state.requests.get("GET /users/scroll").copied().unwrap_or(0);
+        let before = seen(&pipeline.world.state());
+        pipeline.until(|state| seen(state) >= before + requests).await;
+        pipeline.crash().await;
+        pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    }
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_without_a_resume_heals_by_the_tick() {
+    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(900) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() > 2).await;
+    pipeline.crash().await;
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert!(report.seconds > 90 && report.cursor.generation > 1, "{} s", report.seconds);
+}

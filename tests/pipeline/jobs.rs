@@ -1,0 +1,105 @@
+//! What can happen to a bulk job after it was asked for.
+
+use intercom_bulk::ledger::End;
+use intercom_bulk::run::State;
+use intercom_simulator::{Fault, Options};
+use serde_json::Value;
+
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+async fn with_faults(faults: Vec<Fault>) -> Report {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(450) }).await;
+    pipeline.run(Value::Null).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_object_that_ends_a_day_after_its_tasks_is_not_waited_for() {
+    let report = with_faults(vec![Fault::LateJobObject(86_400)]).await;
+    report.assert_complete();
+    assert!(report.seconds < 300, "{}", report.seconds);
+    assert!(report.world.jobs.iter().all(|job| job.state == "running"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_tasks_are_waited_for() {
+    let options = Options { job_delay_s: 2 * 3600, ..users(450) };
+    let report = Pipeline::new(HAS_AVATAR, options).await.run(Value::Null).await;
+    report.assert_complete();
+    assert!(report.seconds > 7_000);
+    let looks = report.world.requests["GET /jobs/{id}"];
+    assert!(looks <= report.jobs.len() as u64 * 800, "{looks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_intercom_lost_has_an_unknown_end() {
+    let report = with_faults(vec![Fault::LoseJob(2)]).await;
+    assert_eq!(report.state(), State::Incomplete);
+    report.assert_nobody_lost();
+    let unknown: Vec<_> = report.jobs.iter().filter(|job| job.end == Some(End::Unknown)).collect();
+    assert_eq!(unknown.len(), 1);
+    assert!(report.reason().contains(&format!("{} users are in jobs", unknown[0].users)), "{}", report.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_answer_was_lost_is_recorded_as_possibly_lost() {
+    let report = with_faults(vec![Fault::LoseBulk(2)]).await;
+    report.assert_complete();
+    let lost: Vec<_> = report.world.jobs.iter().filter(|job| !job.answered).collect();
+    assert_eq!(lost.len(), 1);
+    assert!(report.accounts.totals.jobs_possibly_lost > 0);
+    let totals = report.run.totals.as_ref().unwrap();
+    assert_eq!(totals.jobs_possibly_lost, report.accounts.totals.jobs_possibly_lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_lost_gives_up_after_five_attempts_and_names_the_users() {
+    let report = with_faults((1..=500).map(Fault::LoseBulk).collect()).await;
+    assert!(report.state().ended());
+    assert_ne!(report.state(), State::Complete);
+    report.assert_nobody_lost();
+    let jobs = report.world.jobs.len() as u64;
+    assert!(report.accounts.totals.jobs_possibly_lost >= jobs, "{:?} of {jobs}", report.accounts.totals);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_error_on_a_submission_is_tried_once_more() {
+    let report = with_faults(vec![Fault::ErrorBulk(1), Fault::ErrorBulk(3), Fault::ErrorBulk(4)]).await;
+    report.assert_complete();
+    assert_eq!(report.world.items, report.cursor.tally.patches, "no job was made for a 500");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_always_fails_on_submissions_gives_up_and_names_the_users() {
+    let report = with_faults((1..=2_000).map(Fault::ErrorBulk).collect()).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    report.assert_nobody_lost();
+    assert_eq!(report.users_in_error(), report.lacking);
+    assert_eq!(report.world.items, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_never_ends_is_unknown_after_six_hours() {
+    let report = with_faults(vec![Fault::JobNeverEnds(1)]).await;
+    assert_eq!(report.state(), State::Incomplete);
+    report.assert_nobody_lost();
+    assert!((21_600..22_500).contains(&report.seconds), "{}", report.seconds);
+    assert!(report.reason().contains("whose end Intercom did not tell"), "{}", report.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_job_is_no_success() {
+    let report = with_faults(vec![Fault::JobFails(2)]).await;
+    assert_ne!(report.state(), State::Complete);
+    report.assert_nobody_lost();
+    assert!(!report.lacking.is_empty());
+}
+
+/// A new generation waits 15 minutes for them at most, and the run's end for their unknown end.
+#[tokio::test(start_paused = true)]
+async fn a_job_that_never_ends_does_not_hold_up_the_next_generation_for_ever() {
+    let report = with_faults(vec![Fault::LosePage(3), Fault::JobNeverEnds(1)]).await;
+    assert_eq!((report.state(), report.cursor.generation), (State::Incomplete, 2));
+    report.assert_nobody_lost();
+}

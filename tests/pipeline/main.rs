@@ -1,0 +1,23 @@
+//! The whole program in virtual time: the steps behind event source mappings and schedules, the emulated ledger, a model of
+//! SQS, and the simulated Intercom, all in one process and on one clock that jumps from event to event.
+//!
+//! Each test is a claim about a run's end, and each is checked against what the workspace itself holds afterwards: see
+//! [`report`]. The harness is [`pipeline`], [`intercom`] and [`sqs`]; the claims are the other modules.
+
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
+
+mod bounds;
+mod crash;
+mod defects;
+mod intercom;
+mod items;
+mod jobs;
+mod messages;
+mod pages;
+mod pipeline;
+mod plans;
+mod rails;
+mod report;
+mod slow;
+mod sqs;
+mod starts;

@@ -1,0 +1,191 @@
+//! One workspace and one engine on it, in virtual time.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use intercom_bulk::config::{Pace, Settings};
+use intercom_bulk::plan::Plan;
+use intercom_bulk::run::RunId;
+use intercom_bulk::run::State::{Draining, Paused};
+use intercom_bulk_local::aws::Account;
+use intercom_bulk_local::engine::{Engine, Wall};
+use intercom_simulator::{Options, World};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::intercom::client;
+use crate::report::Report;
+use crate::sqs::{Accident, Sqs};
+
+/// When every test begins: one of the moments whose keys collided in 2016 (1 November 11:01, 11 November 01:01).
+pub(crate) const BEGIN: &str = "2016-11-01T11:00:33Z";
+/// A run that has not ended by then is stuck: its own deadline is after 24 hours.
+const STUCK_AFTER: Duration = Duration::from_hours(26);
+/// What a run left behind (jobs without an end, hidden messages) is over by then: jobs are unknown after 6 hours.
+const QUIET_AFTER: Duration = Duration::from_hours(8);
+/// Between looks at a run.
+const LOOK: Duration = Duration::from_secs(5);
+/// A run that only waits for jobs after so many looks is looked at by pieces: the engine works for some seconds, and
+/// stands still for minutes. Six hours of its ticks, one a second, would take a minute of ours.
+const PATIENCE: u32 = 200;
+const PIECE: Duration = Duration::from_secs(9 * 60);
+
+/// The engine's task, and how to stop it.
+struct Working {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// A workspace, its plan, and the engine that works on it.
+pub(crate) struct Pipeline {
+    pub(crate) plan: Plan,
+    pub(crate) world: World,
+    pub(crate) sqs: Sqs,
+    pub(crate) engine: Engine,
+    account: Account,
+    settings: Settings,
+    wall: Wall,
+    working: RefCell<Option<Working>>,
+}
+
+/// The settings of one machine, as the command has them.
+pub(crate) fn settings() -> Settings {
+    Settings { pace: Pace::LOCAL, ..Settings::read(|_| None).unwrap() }
+}
+
+impl Pipeline {
+    /// A pipeline for a plan (TOML) in a workspace made by `options`.
+    pub(crate) async fn new(plan: &str, options: Options) -> Self {
+        Self::with(plan, options, settings(), Vec::new()).await
+    }
+
+    /// The same with other settings, and with accidents of the queues.
+    pub(crate) async fn with(plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
+        let (begin_ms, began) = (BEGIN.parse::<Timestamp>().unwrap().as_millisecond(), Instant::now());
+        let wall: Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
+        let world = World::new(Options { now: wall.clone(), ..options });
+        let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(accidents));
+        let (queues, intercom) = (sqs.client(), client(&world));
+        let opened = Engine::open(&account.dynamodb, &queues, intercom, settings.clone(), wall.clone());
+        let engine = opened.await.unwrap();
+        let plan = Plan::from_toml("plan.toml", plan).unwrap();
+        let pipeline = Self { plan, world, sqs, engine, account, settings, wall, working: RefCell::default() };
+        pipeline.work();
+        pipeline
+    }
+
+    /// Lets the engine work.
+    fn work(&self) {
+        let (stop, stopped) = watch::channel(false);
+        let engine = self.engine.clone();
+        let task = tokio::spawn(async move { engine.run(stopped).await });
+        self.working.replace(Some(Working { stop, task }));
+    }
+
+    /// Kills the engine between two of its steps' awaits, and loses its queues.
+    pub(crate) async fn crash(&mut self) {
+        let working = self.working.take().unwrap();
+        working.task.abort();
+        assert!(working.task.await.unwrap_err().is_cancelled());
+        self.sqs = Sqs::default();
+        let (dynamodb, sqs, client) = (&self.account.dynamodb, self.sqs.client(), client(&self.world));
+        let opened = Engine::open(dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
+        self.engine = opened.await.unwrap();
+        self.work();
+    }
+
+    /// Stops the engine in order, lets this time pass, and goes on: much faster than ticks through weeks.
+    pub(crate) async fn rest(&self, time: Duration) {
+        let working = self.working.take().unwrap();
+        working.stop.send(true).unwrap();
+        working.task.await.unwrap();
+        sleep(time).await;
+        self.work();
+    }
+
+    /// The event that starts this pipeline's plan now, with these further fields.
+    pub(crate) fn start_event(&self, further: &Value) -> Value {
+        let now = Timestamp::from_millisecond(self.engine.now_ms()).unwrap();
+        let mut event = json!({"plan": self.plan.to_json(), "time": now.to_string()});
+        let fields = event.as_object_mut().unwrap();
+        fields.extend(further.as_object().cloned().unwrap_or_default());
+        event
+    }
+
+    /// Starts a run, named by the second it starts in.
+    pub(crate) async fn start(&self, further: Value) -> RunId {
+        let event = self.start_event(&further);
+        let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
+        self.engine.scroll(event).await.unwrap();
+        RunId::of(self.plan.name(), time.as_second())
+    }
+
+    /// Waits until a run ended or paused and what it left behind is over.
+    pub(crate) async fn until_ended(&self, run: &RunId) -> Report {
+        let bound = Instant::now() + STUCK_AFTER;
+        for look in 0.. {
+            let state = self.state(run).await;
+            if state.is_some_and(|state| state.ended() || state == Paused) {
+                break;
+            }
+            assert!(Instant::now() < bound, "the run is stuck: {:#?}", self.engine.clients.ledger.cursor(run).await);
+            self.look_again(look, state == Some(Draining)).await;
+        }
+        self.until_quiet().await;
+        Report::of(self, run).await
+    }
+
+    /// Starts a run and waits for its end.
+    pub(crate) async fn run(&self, further: Value) -> Report {
+        // A run of the second before has another name.
+        sleep(Duration::from_secs(1)).await;
+        let run = self.start(further).await;
+        self.until_ended(&run).await
+    }
+
+    /// Waits until every job is closed and no message is on its way.
+    async fn until_quiet(&self) {
+        let bound = Instant::now() + QUIET_AFTER;
+        for look in 0.. {
+            let open = self.engine.clients.ledger.due(i64::MAX / 2, 1).await.unwrap();
+            let messages = ["pages", "patches"].map(|queue| self.sqs.bodies(queue));
+            if open.is_empty() && messages.iter().all(Vec::is_empty) {
+                return;
+            }
+            assert!(Instant::now() < bound, "never quiet: {open:#?} {messages:#?}");
+            self.look_again(look, true).await;
+        }
+    }
+
+    /// Lets time pass between two looks; by pieces, where no page is turned and it takes long.
+    async fn look_again(&self, look: u32, only_waits: bool) {
+        sleep(LOOK).await;
+        if look > PATIENCE && only_waits {
+            self.rest(PIECE).await;
+        }
+    }
+
+    /// Where a run stands; none if there is no such run (yet).
+    pub(crate) async fn state(&self, run: &RunId) -> Option<intercom_bulk::run::State> {
+        self.engine.clients.ledger.run(run).await.unwrap().map(|run| run.state)
+    }
+
+    /// Lets time pass until `reached` holds of the world's state.
+    pub(crate) async fn until(&self, reached: impl Fn(&intercom_simulator::State) -> bool) {
+        let bound = Instant::now() + STUCK_AFTER;
+        while !reached(&self.world.state()) {
+            assert!(Instant::now() < bound, "never reached: {:#?}", self.world.state());
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Sends a body to a queue as any program could.
+    pub(crate) async fn send(&self, queue: &str, body: &str) {
+        let url = format!("http://sqs.model/000000000000/{queue}");
+        self.sqs.client().send_message().queue_url(url).message_body(body).send().await.unwrap();
+    }
+}

@@ -1,0 +1,151 @@
+//! What stops a run that does more, or less, than was meant.
+
+use intercom_bulk::run::State;
+use intercom_simulator::{Fault, Options};
+use serde_json::{Value, json};
+
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+
+/// Fails for all users without a name, by its own rule.
+const FAILS_FOR_SOME: &str = r#"
+name = "fails-for-some"
+[set.custom_attributes.shout]
+type = "string"
+value = "(user.custom_attributes.plan | upper)"
+otherwise = "error"
+"#;
+
+/// Reads an attribute that nobody has.
+const MISSPELT: &str = r#"
+name = "misspelt"
+[set.custom_attributes.tier]
+type = "string"
+value = "user.custom_attributes.plann"
+otherwise = "a value"
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_fails_for_some_users_names_each_and_changes_the_others() {
+    let pipeline = Pipeline::new(FAILS_FOR_SOME, users(650)).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    report.assert_nobody_lost();
+    assert!(report.errors.len() > 50 && report.world.items > 300);
+    assert_eq!(report.errors.len() as u64 + report.cursor.tally.patches, 650);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attribute_that_nobody_has_pauses_the_run_after_a_thousand_users() {
+    let pipeline = Pipeline::new(MISSPELT, users(2_000)).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!((report.state(), report.cursor.tally.users), (State::Paused, 1_000));
+    assert!(report.reason().contains("plann"), "{}", report.reason());
+    report.assert_nobody_lost();
+
+    let accepted = pipeline.run(json!({"rails": {"accept_unseen": true}})).await;
+    accepted.assert_complete();
+    let before = pipeline.state(&report.run.run).await;
+    assert_eq!(before, Some(State::Cancelled), "the paused run gave way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_run_goes_on_when_it_is_resumed() {
+    let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Paused);
+    for user in pipeline.world.users() {
+        let id = user["id"].as_str().unwrap();
+        pipeline.world.set_user(id, |body| body["custom_attributes"]["plann"] = json!("there now"));
+    }
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    pipeline.until_ended(&report.run.run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_would_change_too_many_fails_before_it_does() {
+    for most in [json!({"users": 120}), json!({"percent": 10})] {
+        let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;
+        let report = pipeline.run(json!({"rails": {"max_changes": most}})).await;
+        assert_eq!(report.state(), State::Failed);
+        assert!(report.reason().contains("max_changes"), "{}", report.reason());
+        assert!(report.world.items <= 120, "{}", report.world.items);
+        report.assert_nobody_lost();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_within_its_rails_completes() {
+    let rails = json!({"max_changes": {"percent": 100}, "max_errors": 0});
+    let pipeline = Pipeline::new(HAS_AVATAR, users(650)).await;
+    pipeline.run(json!({ "rails": rails })).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_with_too_many_errors_fails() {
+    for fault in [Fault::BadItem(5.0), Fault::ItemError { percent: 30.0, code: "invalid".into(), message: "no".into() }]
+    {
+        let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![fault], ..users(900) }).await;
+        let report = pipeline.run(json!({"rails": {"max_errors": 4}})).await;
+        assert_eq!(report.state(), State::Failed, "{}", report.reason());
+        assert!(report.reason().contains("max_errors"), "{}", report.reason());
+        report.assert_nobody_lost();
+    }
+    let pipeline = Pipeline::new(FAILS_FOR_SOME, users(900)).await;
+    let report = pipeline.run(json!({"rails": {"max_errors": 4}})).await;
+    assert_eq!((report.state(), report.world.items), (State::Failed, 0));
+    report.assert_nobody_lost();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_reads_so_many_users_and_no_more() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    let report = pipeline.run(json!({"rails": {"limit": 250}})).await;
+    assert_eq!((report.state(), report.cursor.tally.users), (State::Complete, 250));
+    assert_eq!(report.world.requests["GET /users/scroll"], 3);
+    assert!(report.world.items > 0 && report.world.items <= 250);
+    report.assert_jobs_known();
+    // The scroll was left open: the next run waits for its minute.
+    let next = pipeline.run(Value::Null).await;
+    next.assert_complete();
+    assert!(next.seconds >= 60, "{}", next.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_users_is_read_by_id_and_an_unknown_one_is_an_error() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).take(47).collect();
+    let mut asked = ids.clone();
+    asked.insert(5, json!("5714dd359a3fd47136ffffff"));
+    let report = pipeline.run(json!({ "users": asked })).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    assert_eq!(report.users_in_error().into_iter().collect::<Vec<_>>(), ["5714dd359a3fd47136ffffff"]);
+    assert_eq!(report.errors[0].code, "not_found");
+    assert!(ids.iter().all(|id| !report.lacking.contains(id.as_str().unwrap())), "those named have the value");
+    assert!(report.lacking.len() > 50, "the others were left alone");
+    assert_eq!(report.world.requests.get("GET /users/scroll"), None);
+    report.assert_jobs_known();
+    report.assert_intercom_respected();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_keeps_the_limit_of_2016() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(300) }).await;
+    let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).collect();
+    let report = pipeline.run(json!({ "users": ids })).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    report.assert_nobody_lost();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_revoked_fails_the_run_with_advice() {
+    for requests in [0, 3, 9, 14] {
+        let options = Options { faults: vec![Fault::TokenRevokedAfter(requests)], latency_ms: 200, ..users(900) };
+        let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!(report.state(), State::Failed, "{requests}: {}", report.reason());
+        assert!(report.reason().contains("token"), "{}", report.reason());
+        assert!(report.seconds < 60, "{}", report.seconds);
+        report.assert_nobody_lost();
+    }
+}

@@ -1,0 +1,139 @@
+//! What a run left in the ledger, compared with what the workspace really holds.
+
+use std::collections::BTreeSet;
+
+use intercom_bulk::bucket::{Bucket, Width};
+use intercom_bulk::ledger::{ErrorRow, JobRow};
+use intercom_bulk::run::{Accounts, Cursor, Run, RunId, State};
+use intercom_bulk::user::User;
+
+use crate::pipeline::Pipeline;
+
+/// A run's end, from both sides.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) run: Run,
+    pub(crate) cursor: Cursor,
+    /// The run's jobs in the ledger.
+    pub(crate) jobs: Vec<JobRow>,
+    pub(crate) errors: Vec<ErrorRow>,
+    pub(crate) accounts: Accounts,
+    /// From the run's start to its end, in virtual time.
+    pub(crate) seconds: i64,
+    /// The workspace's own count of what happened, over its whole life.
+    pub(crate) world: intercom_simulator::State,
+    /// Users of the workspace that the plan would still change.
+    pub(crate) lacking: BTreeSet<String>,
+    /// Messages in the dead-letter queues.
+    pub(crate) dead: Vec<String>,
+    /// Job ids by bucket, over all runs of the ledger.
+    known: BTreeSet<(Bucket, String)>,
+    active: Option<RunId>,
+}
+
+impl Report {
+    /// Reads both sides.
+    pub(crate) async fn of(pipeline: &Pipeline, id: &RunId) -> Self {
+        let ledger = &pipeline.engine.clients.ledger;
+        let run = ledger.run(id).await.unwrap().unwrap();
+        let cursor = ledger.cursor(id).await.unwrap().unwrap();
+        let mut rows = Vec::new();
+        for run in ledger.runs(usize::MAX).await.unwrap() {
+            for bucket in ledger.buckets_of(&run).await.unwrap() {
+                rows.extend(ledger.jobs(&bucket).await.unwrap().into_iter().filter(|row| row.run == run));
+            }
+        }
+        let needs_patch = |user: &User| pipeline.plan.evaluate(user).patch.is_some();
+        let users = pipeline.world.users().into_iter().map(|body| User::new(body).unwrap());
+        Self {
+            accounts: ledger.accounts(&run, &cursor).await.unwrap(),
+            errors: ledger.errors(id, usize::MAX).await.unwrap(),
+            seconds: (run.ended_ms.unwrap_or(run.started_ms) - run.started_ms) / 1000,
+            world: pipeline.world.state(),
+            lacking: users.filter(needs_patch).map(|user| user.id().to_string()).collect(),
+            dead: ["pages", "patches"].map(|queue| pipeline.sqs.bodies(&format!("{queue}-dead-letters"))).concat(),
+            known: rows.iter().map(|row| (row.bucket.clone(), row.job.to_string())).collect(),
+            active: ledger.active().await.unwrap().run,
+            jobs: rows.into_iter().filter(|row| row.run == *id).collect(),
+            run,
+            cursor,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.run.state
+    }
+
+    /// Why the run is in its state; empty where nothing is said.
+    pub(crate) fn reason(&self) -> &str {
+        self.run.reason.as_deref().unwrap_or_default()
+    }
+
+    /// Ids of the users with an error row.
+    pub(crate) fn users_in_error(&self) -> BTreeSet<String> {
+        self.errors.iter().map(|row| row.user.clone()).collect()
+    }
+
+    /// All promises that hold for every run over the whole workspace, whatever goes wrong.
+    pub(crate) fn assert_nobody_lost(&self) {
+        self.assert_users_accounted_for();
+        self.assert_jobs_known();
+        self.assert_intercom_respected();
+    }
+
+    /// Nobody who lacks the plan's value is passed over in silence.
+    pub(crate) fn assert_users_accounted_for(&self) {
+        let silent: Vec<_> = self.lacking.difference(&self.users_in_error()).cloned().collect();
+        let told = |text: &str| assert!(self.reason().contains(text), "{}: {}", self.state(), self.reason());
+        match self.state() {
+            State::Complete => {
+                assert!(self.lacking.is_empty(), "complete, and {} users lack the value", self.lacking.len());
+                assert!(self.errors.is_empty(), "complete, with errors: {:?}", self.errors.first());
+            }
+            State::CompleteWithErrors => {
+                assert!(silent.is_empty(), "{} users are in no error row: {silent:?}", silent.len());
+                told("users ended in an error");
+            }
+            State::Incomplete => assert!(self.reason().chars().any(|c| c.is_ascii_digit()), "{}", self.reason()),
+            State::Failed | State::Cancelled | State::Paused => assert!(!self.reason().is_empty()),
+            open => panic!("{open} is no end"),
+        }
+        let active = (self.state() == State::Paused).then(|| self.run.run.clone());
+        assert_eq!(self.active, active, "an ended run is not the active one");
+    }
+
+    /// Every job that Intercom made is in the ledger under the minute it was made in, or its possible absence is recorded,
+    /// and the end of each is known.
+    pub(crate) fn assert_jobs_known(&self) {
+        let mut unknown = 0;
+        for job in &self.world.jobs {
+            let bucket = Bucket::of(job.created_at_ms, Width::MINUTE);
+            if self.known.contains(&(bucket.clone(), job.id.clone())) {
+                continue;
+            }
+            assert!(!job.answered || self.accounts.totals.jobs_possibly_lost > 0, "{} is not in {bucket}", job.id);
+            unknown += 1;
+        }
+        let recorded = self.accounts.totals.jobs_possibly_lost;
+        assert!(
+            unknown <= recorded,
+            "{unknown} jobs are not in the ledger, and {recorded} are recorded as possibly lost"
+        );
+        let open: Vec<_> = self.jobs.iter().filter(|job| job.end.is_none()).collect();
+        assert!(open.is_empty(), "{open:#?}");
+    }
+
+    /// We never try to open a second scroll, and never run into the rate limit.
+    pub(crate) fn assert_intercom_respected(&self) {
+        assert_eq!(self.world.second_scrolls, 0, "a scroll was opened while one was open");
+        assert_eq!(self.world.over_limit, 0, "the rate limit was exceeded");
+    }
+
+    /// The run did all that the plan asks for.
+    pub(crate) fn assert_complete(&self) {
+        assert_eq!(self.state(), State::Complete, "{}", self.reason());
+        self.assert_nobody_lost();
+        assert_eq!(self.dead, Vec::<String>::new(), "dead letters");
+        assert_eq!(self.cursor.tally.users, self.world.users_total as u64, "users seen in the last generation");
+    }
+}

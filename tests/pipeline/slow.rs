@@ -1,0 +1,62 @@
+//! Pages that take long: the client gives up before the invocation ends, and a slow workspace has a setting.
+
+use std::time::Duration;
+
+use intercom_bulk::config::Settings;
+use intercom_bulk::run::State;
+use intercom_simulator::{Fault, Options};
+use serde_json::Value;
+
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+async fn with(fault: Fault, page_timeout_s: u64, latency_ms: u64) -> Report {
+    let options = Options { faults: vec![fault], latency_ms, ..users(450) };
+    let settings = Settings { page_timeout: Duration::from_secs(page_timeout_s), ..settings() };
+    Pipeline::with(HAS_AVATAR, options, settings, Vec::new()).await.run(Value::Null).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_slower_than_the_time_out_is_a_hole() {
+    let report = with(Fault::SlowPage { page: 3, seconds: 20 }, 15, 0).await;
+    report.assert_complete();
+    assert_eq!(report.cursor.generation, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_slower_than_the_scroll_s_minute_is_read_again() {
+    let report = with(Fault::SlowPage { page: 3, seconds: 70 }, 15, 0).await;
+    report.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_pages_complete_with_the_time_out_for_them() {
+    let report = with(Fault::SlowPages(45), 50, 0).await;
+    report.assert_complete();
+    assert_eq!(report.cursor.generation, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_take_most_of_the_default_time_out_complete() {
+    let report = with(Fault::SlowPages(14), 15, 0).await;
+    report.assert_complete();
+    assert_eq!(report.cursor.generation, 1);
+}
+
+/// Whether the scroll's minute begins with the request or with the late answer is Intercom's secret, so that an attempt
+/// at a new scroll may meet our own one.
+#[tokio::test(start_paused = true)]
+async fn slow_pages_end_truthfully_with_the_default_time_out() {
+    let report = with(Fault::SlowPages(45), 15, 0).await;
+    assert!(matches!(report.state(), State::Incomplete | State::Failed), "{}", report.state());
+    report.assert_users_accounted_for();
+    report.assert_jobs_known();
+    assert_eq!(report.world.items, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_network_completes() {
+    let report = with(Fault::SlowPages(0), 15, 8_000).await;
+    report.assert_complete();
+}

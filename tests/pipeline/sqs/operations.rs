@@ -1,0 +1,162 @@
+//! The operations that the program uses.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::queue::{Message, Queue};
+use super::wire::Refused;
+use super::{Accident, Sqs};
+
+/// The ARN of a queue begins so.
+const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
+/// The visibility time-out of a queue that names none (reference of `CreateQueue`).
+const VISIBILITY_S: u64 = 30;
+
+/// The queue that a call is about: the last part of its URL.
+fn name_of(input: &Value) -> &str {
+    input["QueueUrl"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+}
+
+/// A setting that SQS takes as text.
+fn number(value: &Value) -> Option<u64> {
+    value.as_str()?.parse().ok()
+}
+
+impl Sqs {
+    pub(super) async fn call(&self, operation: &str, input: &Value) -> Result<Value, Refused> {
+        let answer = match operation {
+            "CreateQueue" => self.create(input),
+            "GetQueueUrl" => {
+                self.with_queue(input["QueueName"].as_str().unwrap_or_default(), |_, url| json!({"QueueUrl": url}))
+            }
+            "GetQueueAttributes" => {
+                self.with_queue(name_of(input), |name, _| json!({"Attributes": {"QueueArn": format!("{ARN}{name}")}}))
+            }
+            "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
+            "SendMessageBatch" => self.batch(input, |sqs, entry| sqs.send(name_of(input), entry)),
+            "ReceiveMessage" => return self.receive(input).await,
+            "DeleteMessage" => self.delete(name_of(input), input).map(|()| json!({})),
+            "DeleteMessageBatch" => {
+                self.batch(input, |sqs, entry| sqs.delete(name_of(input), entry).map(|()| String::new()))
+            }
+            "ChangeMessageVisibility" => self.hide(input),
+            _ => Err(Refused("UnsupportedOperation")),
+        };
+        self.shared.bell.notify_waiters();
+        answer
+    }
+
+    fn with_queue(&self, name: &str, answer: impl FnOnce(&str, String) -> Value) -> Result<Value, Refused> {
+        let known = self.queues().contains_key(name);
+        known.then(|| answer(name, format!("http://sqs.model/000000000000/{name}"))).ok_or(Refused("QueueDoesNotExist"))
+    }
+
+    fn create(&self, input: &Value) -> Result<Value, Refused> {
+        let name = input["QueueName"].as_str().unwrap_or_default();
+        let attributes = &input["Attributes"];
+        let policy: Option<Value> =
+            attributes["RedrivePolicy"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        let redrive = policy.and_then(|policy| {
+            let target = policy["deadLetterTargetArn"].as_str()?.strip_prefix(ARN)?.to_owned();
+            Some((target, policy["maxReceiveCount"].as_u64()?))
+        });
+        let visibility = Duration::from_secs(number(&attributes["VisibilityTimeout"]).unwrap_or(VISIBILITY_S));
+        self.queues().entry(name.to_owned()).or_insert_with(|| Queue::new(visibility, redrive));
+        self.with_queue(name, |_, url| json!({"QueueUrl": url}))
+    }
+
+    fn send(&self, name: &str, input: &Value) -> Result<String, Refused> {
+        let body = input["MessageBody"].as_str().filter(|body| !body.is_empty()).ok_or(Refused("MissingParameter"))?;
+        let delay_s = input["DelaySeconds"].as_u64().unwrap_or_default();
+        if delay_s > 900 {
+            return Err(Refused("InvalidParameterValue"));
+        }
+        let mut queues = self.queues();
+        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        queue.sent += 1;
+        let number = queue.sent;
+        let id = format!("{name}-message-{number}");
+        let visible_at = Instant::now() + Duration::from_secs(delay_s);
+        let message =
+            |id: &str| Message::new(id.to_owned(), body.to_owned(), input["MessageAttributes"].clone(), visible_at);
+        let lost = |accident: &Accident| matches!(accident, Accident::Lost { queue, number: n } if *queue == name && *n == number);
+        if !self.shared.accidents.iter().any(lost) {
+            queue.put(message(&id));
+        }
+        for accident in &self.shared.accidents {
+            match accident {
+                Accident::SentTwice => queue.put(message(&format!("{id}-again"))),
+                Accident::DeliveredTwice => queue.put(message(&id)),
+                Accident::Lost { .. } => {}
+            }
+        }
+        Ok(id)
+    }
+
+    fn batch(&self, input: &Value, each: impl Fn(&Self, &Value) -> Result<String, Refused>) -> Result<Value, Refused> {
+        let entries = input["Entries"].as_array().ok_or(Refused("EmptyBatchRequest"))?;
+        if entries.len() > 10 {
+            return Err(Refused("TooManyEntriesInBatchRequest"));
+        }
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match each(self, entry) {
+                Ok(id) => successful.push(json!({"Id": entry["Id"], "MessageId": id, "MD5OfMessageBody": ""})),
+                Err(Refused("QueueDoesNotExist")) => return Err(Refused("QueueDoesNotExist")),
+                Err(Refused(code)) => failed.push(json!({"Id": entry["Id"], "SenderFault": true, "Code": code})),
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    async fn receive(&self, input: &Value) -> Result<Value, Refused> {
+        let wait_s = input["WaitTimeSeconds"].as_u64().unwrap_or_default();
+        let deadline = Instant::now() + Duration::from_secs(wait_s);
+        loop {
+            let mut rung = std::pin::pin!(self.shared.bell.notified());
+            // Heard from here on, so that nothing arrives unheard between the look and the wait.
+            rung.as_mut().enable();
+            let (messages, next) = self.look(input)?;
+            if !messages.is_empty() || Instant::now() >= deadline {
+                return Ok(json!({"Messages": messages}));
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            // A time-out is the other reason to look again.
+            let _ = timeout_at(until, rung).await;
+        }
+    }
+
+    /// What a receive gets now, and when to look again.
+    fn look(&self, input: &Value) -> Result<(Vec<Value>, Option<Instant>), Refused> {
+        let name = name_of(input);
+        let most = input["MaxNumberOfMessages"].as_u64().unwrap_or(1) as usize;
+        let mut queues = self.queues();
+        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        let dead = queue.dead();
+        let hidden = input["VisibilityTimeout"].as_u64().map_or(queue.visibility, Duration::from_secs);
+        let messages = queue.receive(name, most, hidden);
+        let next = queue.next_visible();
+        let target = queue.redrive.as_ref().map(|(target, _)| target.clone()).unwrap_or_default();
+        if let Some(target) = queues.get_mut(&target) {
+            dead.into_iter().for_each(|message| target.put(message));
+        }
+        Ok((messages, next))
+    }
+
+    fn delete(&self, name: &str, input: &Value) -> Result<(), Refused> {
+        let mut queues = self.queues();
+        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        queue.delete(input["ReceiptHandle"].as_str().unwrap_or_default());
+        Ok(())
+    }
+
+    fn hide(&self, input: &Value) -> Result<Value, Refused> {
+        let hidden = Duration::from_secs(input["VisibilityTimeout"].as_u64().unwrap_or_default());
+        let mut queues = self.queues();
+        let queue = queues.get_mut(name_of(input)).ok_or(Refused("QueueDoesNotExist"))?;
+        let done = queue.hide(input["ReceiptHandle"].as_str().unwrap_or_default(), hidden);
+        done.map(|()| json!({})).map_err(|_| Refused("MessageNotInflight"))
+    }
+}

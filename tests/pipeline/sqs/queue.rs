@@ -1,0 +1,108 @@
+//! One queue: its messages, and when each may be seen.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// A queue and its messages, oldest first.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) visibility: Duration,
+    /// Where messages go that were received so often already.
+    pub(super) redrive: Option<(String, u64)>,
+    messages: Vec<Message>,
+    pub(super) sent: u64,
+    deliveries: u64,
+}
+
+/// A message, or a second copy of one.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    id: String,
+    body: String,
+    attributes: Value,
+    visible_at: Instant,
+    receives: u64,
+    /// The handle of the last delivery; an older one is of no use any more.
+    receipt: Option<String>,
+}
+
+/// A receipt handle that names no message in flight.
+pub(super) struct NotInFlight;
+
+impl Message {
+    pub(super) fn new(id: String, body: String, attributes: Value, visible_at: Instant) -> Self {
+        Self { id, body, attributes, visible_at, receives: 0, receipt: None }
+    }
+
+    fn in_flight(&self, receipt: &str) -> bool {
+        self.receipt.as_deref() == Some(receipt) && self.visible_at > Instant::now()
+    }
+
+    fn delivery(&self) -> Value {
+        json!({
+            "MessageId": self.id,
+            "ReceiptHandle": self.receipt,
+            "Body": self.body,
+            "Attributes": {"ApproximateReceiveCount": self.receives.to_string()},
+            "MessageAttributes": self.attributes,
+        })
+    }
+}
+
+impl Queue {
+    pub(super) fn new(visibility: Duration, redrive: Option<(String, u64)>) -> Self {
+        Self { visibility, redrive, messages: Vec::new(), sent: 0, deliveries: 0 }
+    }
+
+    pub(super) fn put(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.messages.iter().map(|message| message.body.clone()).collect()
+    }
+
+    /// Takes out what the policy sends to the dead-letter queue: visible, and received as often as is allowed.
+    pub(super) fn dead(&mut self) -> Vec<Message> {
+        let Some((_, most)) = self.redrive else { return Vec::new() };
+        let now = Instant::now();
+        let is_dead = |message: &mut Message| message.visible_at <= now && message.receives >= most;
+        self.messages.extract_if(.., is_dead).collect()
+    }
+
+    /// Delivers up to `most` visible messages, hidden for `hidden` from now on.
+    pub(super) fn receive(&mut self, name: &str, most: usize, hidden: Duration) -> Vec<Value> {
+        let now = Instant::now();
+        let visible = self.messages.iter_mut().filter(|message| message.visible_at <= now).take(most);
+        let mut deliveries = self.deliveries;
+        let deliver = |message: &mut Message| {
+            deliveries += 1;
+            message.receives += 1;
+            message.receipt = Some(format!("{name}-{deliveries}"));
+            message.visible_at = now + hidden;
+            message.delivery()
+        };
+        let delivered = visible.map(deliver).collect();
+        self.deliveries = deliveries;
+        delivered
+    }
+
+    /// Deletes what this handle's delivery brought; an older handle deletes nothing, and that is no error.
+    pub(super) fn delete(&mut self, receipt: &str) {
+        self.messages.retain(|message| message.receipt.as_deref() != Some(receipt));
+    }
+
+    /// Hides a message in flight for so long from now.
+    pub(super) fn hide(&mut self, receipt: &str, hidden: Duration) -> Result<(), NotInFlight> {
+        let found = self.messages.iter_mut().find(|message| message.in_flight(receipt));
+        found.ok_or(NotInFlight)?.visible_at = Instant::now() + hidden;
+        Ok(())
+    }
+
+    /// When the next message becomes visible.
+    pub(super) fn next_visible(&self) -> Option<Instant> {
+        self.messages.iter().map(|message| message.visible_at).min()
+    }
+}
