@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// A run that only waits for jobs after so many looks is looked at by pieces: the engine works for some seconds, and
 /// stands still for minutes. Six hours of its ticks, one a second, would take a minute of ours.
 const PATIENCE: u32 = 200;
-const PIECE: Duration = Duration::from_secs(9 * 60);
+const PIECE: Duration = Duration::from_mins(9);
 
 /// The engine's task, and how to stop it.
 struct Working {

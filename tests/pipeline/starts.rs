@@ -60,7 +60,7 @@ async fn a_schedule_that_fires_twice_is_one_run() {
     let report = pipeline.until_ended(&runs[0]).await;
     report.assert_complete();
     pipeline.engine.scroll(event).await.unwrap();
-    sleep(Duration::from_secs(120)).await;
+    sleep(Duration::from_mins(2)).await;
     let after = Report::of(&pipeline, &runs[0]).await;
     assert_eq!(
         after.world.requests["GET /users/scroll"], report.world.requests["GET /users/scroll"],
@@ -86,7 +86,7 @@ async fn a_start_with_a_bad_plan_starts_nothing_and_says_why() {
         let error = pipeline.engine.scroll(json!({ "plan": plan })).await.unwrap_err();
         assert!(error.contains(text), "{error}");
     }
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), []);
     assert!(pipeline.world.state().requests.is_empty());
 }
@@ -95,8 +95,8 @@ async fn a_start_with_a_bad_plan_starts_nothing_and_says_why() {
 async fn a_run_past_its_deadline_ends_and_counts_what_is_missing() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 10, ..users(900) }).await;
     let run = pipeline.start(Value::Null).await;
-    sleep(Duration::from_secs(60)).await;
-    pipeline.rest(Duration::from_secs(25 * 3600)).await;
+    sleep(Duration::from_mins(1)).await;
+    pipeline.rest(Duration::from_hours(25)).await;
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
     assert!(report.reason().contains("past its deadline"), "{}", report.reason());

@@ -140,7 +140,9 @@ impl Sqs {
         let next = queue.next_visible();
         let target = queue.redrive.as_ref().map(|(target, _)| target.clone()).unwrap_or_default();
         if let Some(target) = queues.get_mut(&target) {
-            dead.into_iter().for_each(|message| target.put(message));
+            for message in dead {
+                target.put(message);
+            }
         }
         Ok((messages, next))
     }
