@@ -91,7 +91,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall());
     let mut engine = engine.await.expect("the emulated account takes a table and queues");
     // Few ticks, so that what they read and write is about the share that it is on AWS, where they come each minute.
-    engine.ticks = (Duration::from_secs(60), Duration::from_secs(10));
+    engine.ticks = (Duration::from_mins(1), Duration::from_secs(10));
     let plan = Plan::from_toml("bench", plan).expect("the bench's plan is right");
     let event = json!({"plan": plan.to_json(), "time": "2016-11-24T10:05:00Z"});
     let cpu_before = cpu();
@@ -107,18 +107,20 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     });
     let session = drive(&engine, event, &RunId::of(plan.name(), 1_479_981_900), true).await;
     memory.abort();
+    let memory_mb = samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let refused = refused(&simulated.address).await;
     match session.expect("the run is driven to its end") {
         Session::Interrupted => std::process::exit(1),
         Session::Over { run, cursor, took } => Measured {
             run: *run,
             cursor: *cursor,
             took,
-            cpu: cpu() - cpu_before,
+            cpu: cpu().saturating_sub(cpu_before),
             emulator: account.counts.busy(),
             account,
             engine,
-            memory_mb: samples.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            refused: refused(&simulated.address).await,
+            memory_mb,
+            refused,
         },
     }
 }

@@ -223,6 +223,6 @@ mod tests {
         assert!(settings.scroll_timeout() < settings.pages_visibility());
         assert!(settings.lease_ms() > settings.scroll_timeout().as_millis() as i64);
         // A message delivered again still meets the scroll's minute.
-        assert!(settings.pages_visibility() < Duration::from_secs(60));
+        assert!(settings.pages_visibility() < Duration::from_mins(1));
     }
 }

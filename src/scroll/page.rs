@@ -34,17 +34,16 @@ pub(super) async fn turn(
     let mut next = cursor;
     let listed = run.listed.is_some();
     // Somebody died under this claim: between the request and the commit the page may be gone.
-    if let Some(died) = next.claim.take()
-        && !listed
-    {
-        next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
-        if next.scroll.is_none() {
-            let until_ms = next.called_ms + next.scroll_life_ms;
-            return Ok(Decision::wait(
-                next,
-                until_ms,
-                "the invocation before was cut off; its scroll must expire first",
-            ));
+    if let Some(died) = next.claim.take() {
+        if !listed {
+            next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
+        }
+        if listed || next.scroll.is_none() {
+            // The same page would be evaluated again, and parts of it may be in the queue under the same names: a new
+            // generation gives them others.
+            next.settle(at.clock.now_ms());
+            next.waits = Some("an invocation was cut off; the pages are begun again".to_owned());
+            return Ok(Decision::turn(next, Did::Regenerated));
         }
         next.hole();
     }

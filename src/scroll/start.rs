@@ -118,7 +118,10 @@ async fn begin(
     };
     let opens_scroll = start.source == Source::Scroll;
     let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
-    let cursor = Cursor::first(start.run(), not_before_ms, clients.settings.scroll_life_ms);
+    let mut cursor = Cursor::first(start.run(), not_before_ms, clients.settings.scroll_life_ms);
+    if not_before_ms > now_ms {
+        cursor.waits = Some("the scroll of the run before must expire first".to_owned());
+    }
     match clients.ledger.begin(&run, &plan.to_json(), &start.source, &cursor).await? {
         Begin::Busy => return queue(clients, start, outcome).await,
         Begin::Known => outcome.did.push(Did::Known),

@@ -1,4 +1,5 @@
 //! The command as a user starts it, against a simulated workspace in a process of its own.
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
