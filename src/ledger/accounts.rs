@@ -72,7 +72,6 @@ impl Ledger {
                 continue;
             }
             if row.end == Some(PartEnd::Dropped) {
-                accounts.parts_dropped += 1;
                 accounts.totals.dropped += row.users;
             }
             if expected.contains(&name) {

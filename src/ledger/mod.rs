@@ -61,11 +61,6 @@ impl Ledger {
         Self { client, table: table.into() }
     }
 
-    /// The client, for what the engine itself does with the table.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, LedgerError> {
         let request =
             self.client.get_item().table_name(&self.table).set_key(Some(key.attributes())).consistent_read(true);

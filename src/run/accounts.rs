@@ -11,8 +11,6 @@ use super::State;
 pub struct Accounts {
     /// Parts that the present generation sent and that have no end yet.
     pub parts_open: u64,
-    /// Parts of the present generation that were dropped.
-    pub parts_dropped: u64,
     /// Jobs of any generation that are not closed.
     pub jobs_open: u64,
     /// The totals so far.
