@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use crate::config::{ConfigError, Places, Settings, Workspace};
 use crate::intercom::{Intercom, SetupError, over_https};
 use crate::ledger::{Ledger, LedgerError};
+use crate::meter::Meter;
 use crate::plan::Plan;
 use crate::queue::{QueueError, Queues};
 use crate::run::RunId;
@@ -21,10 +22,42 @@ pub struct Clients {
     pub ledger: Ledger,
     /// SQS.
     pub queues: Queues,
+    /// What the rate limit leaves.
+    pub meter: Meter,
     /// How to go about it.
     pub settings: Settings,
     /// The plan of the run at work.
     pub compiled: Compiled,
+    /// When the accounts of a draining run are worth reading.
+    pub accounts_due: AccountsDue,
+}
+
+/// When the accounts of the draining run are worth reading again, kept by the process: they are all of its parts and jobs,
+/// and a tick each minute of a long run would read them a thousand times to find that it goes on.
+#[derive(Clone, Debug, Default)]
+pub struct AccountsDue(Arc<Mutex<Option<PutOff>>>);
+
+impl AccountsDue {
+    /// From when on, in Unix milliseconds, and whether parts are missing; at once where nothing is known.
+    pub fn of(&self, run: &RunId, generation: u32) -> (i64, bool) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.as_ref().filter(|kept| kept.run == *run && kept.generation == generation);
+        kept.map_or((0, false), |kept| (kept.until_ms, kept.parts))
+    }
+
+    /// Not before `until_ms`; `parts` are missing, or only ends of jobs.
+    pub fn put_off(&self, run: &RunId, generation: u32, until_ms: i64, parts: bool) {
+        let put_off = PutOff { run: run.clone(), generation, until_ms, parts };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(put_off);
+    }
+}
+
+#[derive(Debug)]
+struct PutOff {
+    run: RunId,
+    generation: u32,
+    until_ms: i64,
+    parts: bool,
 }
 
 /// The plan that was last compiled, by its run: a run's copy never changes, and reading and compiling it anew for each
@@ -76,12 +109,15 @@ impl Clients {
         let dynamodb = dynamodb.into().timeout_config(timeouts()).build();
         let sqs = sqs.into().timeout_config(timeouts()).build();
         let transport = over_https(INTERCOM_CONNECT)?;
+        let ledger = Ledger::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), places.table);
         Ok(Self {
             intercom: Intercom::new(transport, workspace.base_url, workspace.token, workspace.api),
-            ledger: Ledger::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), places.table),
+            meter: Meter::new(ledger.clone(), settings.quota_percent),
+            ledger,
             queues: Queues::new(aws_sdk_sqs::Client::from_conf(sqs), places.pages, places.patches),
             settings,
             compiled: Compiled::default(),
+            accounts_due: AccountsDue::default(),
         })
     }
 

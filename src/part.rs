@@ -8,8 +8,8 @@ use crate::job::{ITEMS_MAX, JobId};
 use crate::patch::Patch;
 use crate::run::RunId;
 
-/// The most patches of a part: two fill a bulk job.
-pub const PATCHES_MAX: usize = 50;
+/// The most patches of a part: a page's, which is a bulk job's. Each part costs a claim and a done mark.
+pub const PATCHES_MAX: usize = ITEMS_MAX;
 /// Rate windows above this many operations are large beside a bulk job, and parts need not fit them.
 const LARGE_WINDOW: u32 = 400;
 /// The size of a part that packs well into a small window: a quarter of a bulk job.
@@ -136,7 +136,7 @@ mod tests {
             let size = size_for(usable) as u32;
             assert!(usable % size < usable / 10, "{usable} is cut in {size}");
         }
-        assert_eq!(size_for(1300), 50);
+        assert_eq!(size_for(1300), PATCHES_MAX);
         assert_eq!(size_for(0), 1);
     }
 
@@ -157,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn packing_never_exceeds_a_job_nor_the_room(sizes in prop::collection::vec(1usize..=50, 0..12), room in 0usize..200) {
+        fn packing_never_exceeds_a_job_nor_the_room(sizes in prop::collection::vec(1usize..=PATCHES_MAX, 0..12), room in 0usize..200) {
             let chosen = pack(&sizes, room);
             let total: usize = chosen.iter().map(|&index| sizes[index]).sum();
             prop_assert!(total <= room.min(ITEMS_MAX));

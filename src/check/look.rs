@@ -8,7 +8,6 @@ use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
 use crate::invocation::Invocation;
 use crate::job::{ItemError, Progress};
 use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
-use crate::meter::Meter;
 use crate::part::{Origin, Part, PartId};
 use crate::patch::Patch;
 use crate::run::FORMAT;
@@ -26,7 +25,6 @@ const AGAIN_AFTER_MS: i64 = 15_000;
 /// Looks at a job; `false` where Intercom did not tell.
 pub(super) async fn look(
     clients: &Clients,
-    meter: &mut Meter,
     row: &JobRow,
     at: &Invocation,
     outcome: &mut Outcome,
@@ -34,10 +32,10 @@ pub(super) async fn look(
     let now_ms = at.clock.now_ms();
     let job = match clients.intercom.job(&row.job).await {
         Ok(reply) => {
-            meter.learn(reply.rate, at).await?;
+            clients.meter.learn(reply.rate, at).await?;
             reply.value
         }
-        Err(error) => return untold(clients, meter, row, &error, at, outcome).await,
+        Err(error) => return untold(clients, row, &error, at, outcome).await,
     };
     match job.progress {
         Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
@@ -46,11 +44,13 @@ pub(super) async fn look(
             close(clients, row, Closing { end: End::Completed, failed: 0, unattributed: 0, again: None }, outcome)
                 .await?;
         }
-        Progress::Ended { errors: true } => match feed(clients, meter, row, at).await? {
+        Progress::Ended { errors: true } => match feed(clients, row, at).await? {
             // The job says that items failed and its feed does not say which: nobody knows who has the value.
-            Ok(items) if items.is_empty() => unknown(clients, row, outcome).await?,
-            Ok(items) => close_with_errors(clients, row, items, outcome).await?,
-            Err(error) => return untold(clients, meter, row, &error, at, outcome).await,
+            Feed::Items(items) if items.is_empty() => unknown(clients, row, outcome).await?,
+            Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
+            Feed::Untold(error) => return untold(clients, row, &error, at, outcome).await,
+            // It stays due, and the next tick looks at it anew.
+            Feed::OutOfTime => return Ok(false),
         },
     }
     Ok(true)
@@ -59,13 +59,12 @@ pub(super) async fn look(
 /// Intercom did not tell: a job that it lost is closed as such, everything else is asked again later.
 async fn untold(
     clients: &Clients,
-    meter: &mut Meter,
     row: &JobRow,
     error: &Error,
     at: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<bool, StepError> {
-    meter.learn(error.rate(), at).await?;
+    clients.meter.learn(error.rate(), at).await?;
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
@@ -73,7 +72,7 @@ async fn untold(
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }
-        Disposition::Limited { wait_s } => due_ms = meter.limited(wait_s, at).await?,
+        Disposition::Limited { wait_s } => due_ms = clients.meter.limited(wait_s, at).await?,
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);
@@ -96,28 +95,32 @@ fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
     pace.look_first_ms.saturating_mul(i64::from(row.looks) + 1).min(pace.look_most_ms)
 }
 
+/// What became of reading an error feed.
+enum Feed {
+    Items(Vec<ItemError>),
+    Untold(Error),
+    OutOfTime,
+}
+
 /// All pages of a job's error feed, asked for by number: no link is followed.
-async fn feed(
-    clients: &Clients,
-    meter: &mut Meter,
-    row: &JobRow,
-    at: &Invocation,
-) -> Result<Result<Vec<ItemError>, Error>, StepError> {
+async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, StepError> {
     let mut items = Vec::new();
     for page in 1..=FEED_PAGES_MAX {
-        pay(meter, at).await?;
+        if !pay(clients, 1, at).await? {
+            return Ok(Feed::OutOfTime);
+        }
         match clients.intercom.job_errors(&row.job, page).await {
             Ok(reply) => {
-                meter.learn(reply.rate, at).await?;
+                clients.meter.learn(reply.rate, at).await?;
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {
                     break;
                 }
             }
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Feed::Untold(error)),
         }
     }
-    Ok(Ok(items))
+    Ok(Feed::Items(items))
 }
 
 /// Refused items: those that may be tried again go back as a part before the job is closed; the rest are error rows.

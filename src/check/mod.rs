@@ -11,7 +11,7 @@ use crate::clients::{Clients, StepError};
 use crate::event;
 use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
-use crate::meter::Meter;
+use crate::meter::Ask;
 
 /// Jobs listed at once.
 const LISTED: i32 = 50;
@@ -42,19 +42,19 @@ pub struct Outcome {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     event::check(event)?;
     let mut outcome = Outcome::default();
-    let mut meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
     let mut failures = 0;
     'ticks: loop {
         let due = clients.ledger.due(at.clock.now_ms(), LISTED).await?;
         if due.is_empty() {
             break;
         }
-        for row in due {
-            if failures >= FAILURES_MAX || !pay(&mut meter, at).await? {
+        let (count, looks) = (due.len() as u32, clients.meter.quota(at).await?.looks());
+        for (index, row) in (0..).zip(due) {
+            if failures >= FAILURES_MAX || !pay(clients, (count - index).min(looks), at).await? {
                 break 'ticks;
             }
             outcome.looked += 1;
-            let clean = look::look(clients, &mut meter, &row, at, &mut outcome).await?;
+            let clean = look::look(clients, &row, at, &mut outcome).await?;
             failures = if clean { 0 } else { failures + 1 };
         }
     }
@@ -63,13 +63,13 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     Ok(outcome)
 }
 
-/// Pays for one request, waiting within the invocation for a window that has it; `false` when the time is up.
-async fn pay(meter: &mut Meter, at: &Invocation) -> Result<bool, StepError> {
+/// Pays for one request of `ahead`, waiting within the invocation for a window that has it; `false` when the time is up.
+async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, StepError> {
     loop {
         if at.left_ms() < FOR_A_LOOK_MS {
             return Ok(false);
         }
-        match meter.take(Share::Check, 1, 1, at).await? {
+        match clients.meter.take(Ask { ahead, ..Ask::one(Share::Check) }, at).await? {
             Grant::Granted { .. } => return Ok(true),
             Grant::Wait(until_ms) => {
                 let wait_ms = (until_ms - at.clock.now_ms()).max(1);

@@ -44,11 +44,16 @@ impl Quota {
         (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
     }
 
+    /// Operations of a window that are kept for looks at jobs: as many as the window can have jobs, and some.
+    pub fn looks(self) -> u32 {
+        (self.cap() / 80).max(2)
+    }
+
     /// Operations of a window that this share may reach.
     pub fn reach(self, share: Share) -> u32 {
         let cap = self.cap();
         // Small windows keep two operations for pages and two for jobs; large ones a part that both never fill.
-        let (pages, looks) = ((cap / 33).max(2), (cap / 80).max(2));
+        let (pages, looks) = ((cap / 66).max(2), self.looks());
         let kept = match share {
             Share::Submit { scroll_open: true } => pages + looks,
             Share::Page | Share::Submit { scroll_open: false } => looks,
@@ -80,6 +85,11 @@ pub struct Budget {
     pub spent: u32,
 }
 
+/// Whether a moment is so near its window's end that a request may be counted in the next.
+pub fn at_edge(now_ms: i64) -> bool {
+    window_end_ms(now_ms) - now_ms <= EDGE_MS
+}
+
 /// When the window of a moment ends.
 pub fn window_end_ms(now_ms: i64) -> i64 {
     (now_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
@@ -101,7 +111,7 @@ impl Ledger {
     ) -> Result<Grant, LedgerError> {
         let reach = quota.reach(share);
         let end_ms = window_end_ms(now_ms);
-        if end_ms - now_ms <= EDGE_MS {
+        if at_edge(now_ms) {
             // At the edge the request may be counted in the next window: a single one is charged there too, more wait.
             if most > 1 {
                 return Ok(Grant::Wait(end_ms));

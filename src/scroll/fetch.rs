@@ -4,7 +4,7 @@ use crate::clients::{Clients, StepError};
 use crate::intercom::Error;
 use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
-use crate::meter::Meter;
+use crate::meter::Ask;
 use crate::run::{Cursor, Run};
 use crate::user::{User, UserId};
 
@@ -39,50 +39,43 @@ pub(super) async fn fetch(
     clients: &Clients,
     run: &Run,
     cursor: &Cursor,
-    meter: &mut Meter,
     at: &Invocation,
 ) -> Result<Fetched, StepError> {
     if run.listed.is_some() {
-        return listed(clients, run, cursor, meter, at).await;
+        return listed(clients, run, cursor, at).await;
     }
     // Given up in time for the claim: nobody else asks while this request may be under way.
     let left_ms = (at.left_ms() - AFTER_PAGE_MS).max(1_000);
     let timeout = clients.settings.page_timeout.min(std::time::Duration::from_millis(left_ms as u64));
     match clients.intercom.page(cursor.scroll.as_deref(), timeout).await {
         Ok(reply) => {
-            meter.learn(reply.rate, at).await?;
+            clients.meter.learn(reply.rate, at).await?;
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
             Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest: page.digest, is_end }))
         }
         Err(error) => {
-            meter.learn(error.rate(), at).await?;
+            clients.meter.learn(error.rate(), at).await?;
             Ok(Fetched::Failed(error))
         }
     }
 }
 
 /// Reads the users of a page of the list one by one.
-async fn listed(
-    clients: &Clients,
-    run: &Run,
-    cursor: &Cursor,
-    meter: &mut Meter,
-    at: &Invocation,
-) -> Result<Fetched, StepError> {
+async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let number = cursor.page + 1;
     let ids = clients.ledger.listed(&run.run, number).await?;
     let (mut users, mut unknown, is_end) = (Vec::new(), Vec::new(), ids.is_empty());
     for (index, id) in ids.into_iter().enumerate() {
         if index > 0
-            && let Some(until_ms) = wait_for_one(meter, at).await?
+            && let Some(until_ms) = wait_for_one(clients, at).await?
         {
             return Ok(Fetched::Wait(until_ms));
         }
         match clients.intercom.user(&id).await {
             Ok(reply) => {
-                meter.learn(reply.rate, at).await?;
+                clients.meter.learn(reply.rate, at).await?;
                 match reply.value {
                     Some(user) => users.push(user),
                     None => unknown.push(id),
@@ -96,8 +89,8 @@ async fn listed(
 }
 
 /// Waits within the invocation until the budget gives one request; returns when to come back if that is too late.
-async fn wait_for_one(meter: &mut Meter, at: &Invocation) -> Result<Option<i64>, StepError> {
-    while let Grant::Wait(until_ms) = meter.take(Share::Page, 1, 1, at).await? {
+async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
+    while let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Page), at).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
         if wait_ms + AFTER_PAGE_MS > at.left_ms() {
             return Ok(Some(until_ms));

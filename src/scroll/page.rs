@@ -8,7 +8,7 @@ use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
 use crate::ledger::{Changes, ChangesOfPart, Commit, Grant, Quota, SAMPLE, Share};
-use crate::meter::Meter;
+use crate::meter::Ask;
 use crate::part::{Origin, PartId, cut, size_for};
 use crate::patch::Patch;
 use crate::plan::Plan;
@@ -20,6 +20,9 @@ const EXISTS_WAITS_MS: [i64; 3] = [65_000, 130_000, 300_000];
 const LATER_MS: i64 = 5_000;
 /// First pages that may be empty although the workspace has users.
 const EMPTY_STARTS_MAX: u32 = 3;
+/// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
+const PAGES_AHEAD_OF: u32 = 100;
+const PAGES_AHEAD_MAX: u32 = 8;
 /// Users after which an attribute that the plan reads must have been seen.
 const UNSEEN_AFTER_USERS: u64 = 1_000;
 
@@ -50,8 +53,10 @@ pub(super) async fn turn(
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
     }
-    let mut meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
-    if let Grant::Wait(until_ms) = meter.take(Share::Page, 1, 1, at).await? {
+    let quota = clients.meter.quota(at).await?;
+    // Pages that a large window will surely see are paid for at once.
+    let ahead = if listed { 1 } else { (quota.reach(Share::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
+    if let Grant::Wait(until_ms) = clients.meter.take(Ask { ahead, ..Ask::one(Share::Page) }, at).await? {
         let mut decision = Decision::wait(next, until_ms, "the rate limit's window is spent");
         decision.next.idle_turns -= 1; // Other steps use the window: that is progress, and ends by itself.
         return Ok(decision);
@@ -59,9 +64,9 @@ pub(super) async fn turn(
     if !listed {
         next.called_ms = at.clock.now_ms();
     }
-    match fetch(clients, run, &next, &mut meter, at).await? {
-        Fetched::Page(page) => good(clients, run, next, page, meter.quota(), at, outcome).await,
-        Fetched::Failed(error) => failed(run, next, &error, &mut meter, at).await,
+    match fetch(clients, run, &next, at).await? {
+        Fetched::Page(page) => good(clients, run, next, page, quota, at, outcome).await,
+        Fetched::Failed(error) => failed(clients, run, next, &error, at).await,
         Fetched::Wait(until_ms) => Ok(Decision::wait(next, until_ms, "the rate limit's window is spent")),
     }
 }
@@ -202,10 +207,10 @@ fn end(run: &Run, mut next: Cursor, at: &Invocation) -> Decision {
 
 /// What a failed request means for the cursor.
 async fn failed(
+    clients: &Clients,
     run: &Run,
     mut next: Cursor,
     error: &Error,
-    meter: &mut Meter,
     at: &Invocation,
 ) -> Result<Decision, StepError> {
     let now_ms = at.clock.now_ms();
@@ -213,7 +218,7 @@ async fn failed(
     tracing::warn!(run = run.run.as_str(), page = next.page + 1, %error, "a page did not come");
     Ok(match disposition(error, at.clock.now_s()) {
         Disposition::Limited { wait_s } => {
-            let until_ms = meter.limited(wait_s, at).await?;
+            let until_ms = clients.meter.limited(wait_s, at).await?;
             Decision::wait(next, until_ms, "Intercom's rate limit")
         }
         Disposition::NotSent => Decision::wait(next, now_ms + LATER_MS, "Intercom could not be reached"),

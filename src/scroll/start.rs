@@ -4,8 +4,8 @@ use super::{Did, Outcome};
 use crate::clients::{Clients, StepError};
 use crate::event::StartEvent;
 use crate::invocation::Invocation;
-use crate::ledger::{Begin, Share};
-use crate::meter::Meter;
+use crate::ledger::{Begin, Grant, Share};
+use crate::meter::Ask;
 use crate::plan::Plan;
 use crate::run::{Cursor, FORMAT, Run, Source, Start, State, deadline_ms};
 
@@ -94,8 +94,8 @@ async fn begin(
     if active.run.is_some() {
         return queue(clients, start, outcome).await;
     }
-    let mut meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
-    let count = count_users(clients, start, &mut meter, at).await?;
+    let count = count_users(clients, start, at).await?;
+    let quota = clients.meter.quota(at).await?;
     let now_ms = at.clock.now_ms();
     let run = Run {
         v: FORMAT,
@@ -106,7 +106,7 @@ async fn begin(
         generation: 1,
         started_ms: now_ms,
         ended_ms: None,
-        deadline_ms: deadline_ms(now_ms, count, meter.quota().cap()),
+        deadline_ms: deadline_ms(now_ms, count, quota.cap()),
         count,
         listed: match &start.source {
             Source::Scroll => None,
@@ -143,16 +143,14 @@ async fn queue(clients: &Clients, start: &Start, outcome: &mut Outcome) -> Resul
 
 /// How many users there are, to bound the run and to show its progress. A token that may not read the count can still
 /// do the run, so that an error here is none of the run's: what is wrong with a token shows on the first page.
-async fn count_users(
-    clients: &Clients,
-    start: &Start,
-    meter: &mut Meter,
-    at: &Invocation,
-) -> Result<Option<u64>, StepError> {
+async fn count_users(clients: &Clients, start: &Start, at: &Invocation) -> Result<Option<u64>, StepError> {
     if start.source != Source::Scroll {
         return Ok(None);
     }
-    meter.take(Share::Check, 1, 1, at).await?;
+    if let Grant::Wait(_) = clients.meter.take(Ask::one(Share::Check), at).await? {
+        tracing::warn!("the rate limit's window is spent; the run goes on without an estimate");
+        return Ok(None);
+    }
     let counted = tokio::time::timeout(COUNT_TIMEOUT, clients.intercom.count_users()).await;
     let Ok(counted) = counted else {
         tracing::warn!("the count of users took too long; the run goes on without an estimate");
@@ -160,7 +158,7 @@ async fn count_users(
     };
     match counted {
         Ok(reply) => {
-            meter.learn(reply.rate, at).await?;
+            clients.meter.learn(reply.rate, at).await?;
             Ok(Some(reply.value))
         }
         Err(error) => {

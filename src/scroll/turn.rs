@@ -46,7 +46,10 @@ pub(super) async fn turn(
     let now_ms = at.clock.now_ms();
     let until_ms = now_ms + clients.settings.lease_ms();
     let claim = Claim { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
-    let cursor = match clients.ledger.claim(&turn.run, turn.turn, &claim, now_ms).await? {
+    // Both at once: the run of a turn was committed before the turn's message was sent.
+    let ledger = &clients.ledger;
+    let (claimed, run) = tokio::join!(ledger.claim(&turn.run, turn.turn, &claim, now_ms), ledger.run(&turn.run));
+    let cursor = match claimed? {
         Claimed::Ours(cursor) => Cursor { committed_message: Some(message.id.clone()), ..*cursor },
         Claimed::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
         Claimed::Unknown => {
@@ -54,7 +57,7 @@ pub(super) async fn turn(
             return Ok(());
         }
     };
-    let run = clients.ledger.run(&turn.run).await?.filter(|run| run.state == State::Running);
+    let run = run?.filter(|run| run.state == State::Running);
     let Some(run) = run.filter(|_| cursor.phase != Phase::Ended) else {
         outcome.did.push(Did::Dropped);
         return Ok(());

@@ -5,6 +5,7 @@ use super::{Round, Work};
 use crate::clients::StepError;
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{Grant, PartClaim, PartEnd, Share};
+use crate::meter::Ask;
 use crate::part::pack;
 use crate::run::{Run, State};
 
@@ -14,6 +15,10 @@ pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
 const CLAIM_MARGIN_MS: i64 = 10_000;
 /// The attempt with which a part is given up.
 const ATTEMPTS_MAX: u32 = 5;
+/// Items that are paid for at once: three jobs. More would be sent after a 429 that another invocation met.
+const AHEAD_MAX: usize = 3 * crate::job::ITEMS_MAX;
+/// A part is sent in pieces where a window leaves at least so many items of it: each piece is a job of its own.
+const PIECE_MIN: usize = 50;
 /// A part that is returned for want of time comes back after this.
 const SOON_MS: i64 = 1_000;
 
@@ -41,9 +46,9 @@ impl Round<'_> {
                 return Ok(());
             }
             let sizes: Vec<usize> = left.iter().map(|work| work.part.patches.len()).collect();
-            let least = sizes.iter().copied().min().unwrap_or(1);
+            let least = sizes.iter().copied().min().unwrap_or(1).min(PIECE_MIN);
             let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index]).sum();
-            let items = match self.pay(&run, least, most).await? {
+            let items = match self.pay(&run, (least, most, sizes.iter().sum())).await? {
                 Paid::Items(items) => items,
                 Paid::Later(at_ms) => {
                     let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
@@ -56,7 +61,7 @@ impl Round<'_> {
             let mut chosen = pack(&sizes, items);
             if chosen.is_empty() {
                 // No whole part fits what a window ever leaves: the smallest is sent in pieces.
-                chosen = (0..sizes.len()).filter(|&index| sizes[index] == least).take(1).collect();
+                chosen = (0..sizes.len()).min_by_key(|&index| sizes[index]).into_iter().collect();
             }
             let (now, later) = split(left, &chosen);
             left = later;
@@ -66,14 +71,19 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Pays for `least` to `most` items, waiting within the invocation for the window that has them.
-    pub(super) async fn pay(&mut self, run: &Run, least: usize, most: usize) -> Result<Paid, StepError> {
+    /// Pays for `least` to `most` items of `ahead`, waiting within the invocation for the window that has them.
+    pub(super) async fn pay(
+        &mut self,
+        run: &Run,
+        (least, most, ahead): (usize, usize, usize),
+    ) -> Result<Paid, StepError> {
         let share = Share::Submit { scroll_open: run.state == State::Running };
+        let ask = Ask { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
         loop {
             if self.at.left_ms() < FOR_A_JOB_MS {
                 return Ok(Paid::Later(self.at.clock.now_ms()));
             }
-            match self.meter.take(share, least as u32, most as u32, self.at).await? {
+            match self.clients.meter.take(ask, self.at).await? {
                 Grant::Granted { operations, .. } => return Ok(Paid::Items(operations as usize)),
                 Grant::Wait(until_ms) => {
                     let wait_ms = (until_ms - self.at.clock.now_ms()).max(1);

@@ -62,7 +62,7 @@ impl Claimed {
                 let found = round.clients.ledger.run(&run.run).await?.filter(|now| now.state.submits());
                 let Some(now) = found else { return self.drop_open(round).await };
                 run = now;
-                match round.pay(&run, piece.0.len(), piece.0.len()).await? {
+                match round.pay(&run, (piece.0.len(), piece.0.len(), piece.0.len())).await? {
                     Paid::Items(items) => self.paid = items,
                     Paid::Later(at_ms) => return self.give_back(round, Release::NotSent, at_ms).await,
                 }
@@ -98,16 +98,16 @@ impl Claimed {
         for last in [false, true] {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.meter.learn(reply.rate, round.at).await?;
+                    round.clients.meter.learn(reply.rate, round.at).await?;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.meter.learn(error.rate(), round.at).await?;
+            round.clients.meter.learn(error.rate(), round.at).await?;
             tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {
-                    round.meter.limited(wait_s, round.at).await?;
+                    round.clients.meter.limited(wait_s, round.at).await?;
                     return Ok(Sent::Again);
                 }
                 Disposition::NotSent | Disposition::Later => return Ok(Sent::Return(Release::Tried, REST_MS)),
@@ -121,7 +121,7 @@ impl Claimed {
                     for work in &self.works {
                         round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
                     }
-                    if let Paid::Later(_) = round.pay(run, patches.len(), patches.len()).await? {
+                    if let Paid::Later(_) = round.pay(run, (patches.len(), patches.len(), patches.len())).await? {
                         return Ok(Sent::Return(Release::Tried, REST_MS));
                     }
                 }

@@ -14,7 +14,6 @@ use crate::bucket::Bucket;
 use crate::clients::{Clients, StepError};
 use crate::event;
 use crate::invocation::Invocation;
-use crate::meter::Meter;
 use crate::part::Part;
 use crate::queue::{Message, Which};
 use crate::run::RunId;
@@ -52,7 +51,6 @@ struct Work {
 struct Round<'a> {
     clients: &'a Clients,
     at: &'a Invocation,
-    meter: Meter,
     noted: BTreeSet<(RunId, Bucket)>,
     outcome: Outcome,
 }
@@ -60,8 +58,7 @@ struct Round<'a> {
 /// Handles one event.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     let messages = event::submit(event)?;
-    let meter = Meter::read(&clients.ledger, clients.settings.quota_percent).await?;
-    let mut round = Round { clients, at, meter, noted: BTreeSet::new(), outcome: Outcome::default() };
+    let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: Outcome::default() };
     let count = messages.len();
     let mut failures = Vec::new();
     for group in groups(round.read(messages).await?) {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use intercom_bulk::clients::{Clients, Compiled, StepError};
+use intercom_bulk::clients::{AccountsDue, Clients, Compiled, StepError};
 use intercom_bulk::config::Settings;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::ledger::{self, Ledger, LedgerError};
+use intercom_bulk::meter::Meter;
 use intercom_bulk::queue::{QueueUrls, Queues};
 use intercom_bulk::{check, event, scroll, submit};
 use jiff::Timestamp;
@@ -100,12 +101,15 @@ impl Engine {
         let (pages, pages_dead) = queue(sqs, "pages", visibility_s).await?;
         let (patches, patches_dead) = queue(sqs, "patches", 6 * LONG_TIMEOUT.as_secs() as u32).await?;
         let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
+        let ledger = Ledger::new(dynamodb.clone(), TABLE);
         let clients = Clients {
             intercom,
-            ledger: Ledger::new(dynamodb.clone(), TABLE),
+            meter: Meter::new(ledger.clone(), settings.quota_percent),
+            ledger,
             queues,
             settings,
             compiled: Compiled::default(),
+            accounts_due: AccountsDue::default(),
         };
         Ok(Self {
             clients,
