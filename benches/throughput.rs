@@ -4,7 +4,7 @@
 //! physical limit of a serial scroll (100 users per latency), the CPU time per user, the memory, the AWS calls and units
 //! per page and per job; then the share of the rate limit in use at 1,667 and at 83 operations in 10 seconds, with the
 //! cost of a million users on AWS at list prices. Figures are ratios measured in one run; absolute ones depend on the
-//! machine. `cargo bench -p intercom-bulk-local -- large` adds a run on 100,000 users.
+//! machine. `-- scroll`, `-- limit` and `-- large` (a run on 100,000 users) ask for one part alone.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::io::{BufRead, BufReader};
@@ -71,8 +71,8 @@ struct Measured {
     engine: Engine,
     /// Resident memory in MB, sampled over the run.
     memory_mb: Vec<f64>,
-    /// Requests that the simulated workspace refused for its rate limit.
-    refused: u64,
+    /// What the simulated workspace says of itself.
+    world: serde_json::Value,
 }
 
 async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u32) -> Measured {
@@ -108,7 +108,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     let session = drive(&engine, event, &RunId::of(plan.name(), 1_479_981_900), true).await;
     memory.abort();
     let memory_mb = samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let refused = refused(&simulated.address).await;
+    let world = state(&simulated.address).await;
     match session.expect("the run is driven to its end") {
         Session::Interrupted => std::process::exit(1),
         Session::Over { run, cursor, took } => Measured {
@@ -120,16 +120,14 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
             account,
             engine,
             memory_mb,
-            refused,
+            world,
         },
     }
 }
 
-async fn refused(address: &str) -> u64 {
+async fn state(address: &str) -> serde_json::Value {
     let answer = reqwest::get(format!("{address}/_simulator/state")).await.expect("the simulator answers");
-    let state: serde_json::Value =
-        serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).unwrap_or_default();
-    state["over_limit"].as_u64().unwrap_or(u64::MAX)
+    serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).expect("its state is JSON")
 }
 
 /// CPU time of this process, all threads (clock ticks of /proc/self/stat, 100 a second on Linux).
@@ -214,19 +212,17 @@ async fn quota(limit: u32, users: u64) {
     // The first and the last window of a run are not whole.
     let first = window_end_ms(measured.run.started_ms) + WINDOW_MS;
     let last = window_end_ms(measured.engine.done.last_job_ms.load(Ordering::Relaxed)) - WINDOW_MS;
-    let (mut windows, mut spent) = (0u32, 0u32);
-    let mut end_ms = first;
-    while end_ms <= last {
-        spent += measured.engine.clients.ledger.window(end_ms).await.expect("the ledger answers").spent;
-        windows += 1;
-        end_ms += WINDOW_MS;
-    }
+    let whole: Vec<i64> = (first..=last).step_by(WINDOW_MS as usize).collect();
+    // As the workspace counts it: what was paid for and not used is no use.
+    let used_in = |end_ms: &i64| measured.world["used_by_window"][(end_ms / 1000).to_string()].as_u64().unwrap_or(0);
+    let spent: u64 = whole.iter().map(used_in).sum();
+    let windows = whole.len();
     println!(
         "{limit:>5} in 10 s: {:.1} % of it used over {windows} whole windows; {jobs} jobs of {:.0} users; {} refusals for the \
          rate limit; {}",
-        100.0 * f64::from(spent) / f64::from(limit * windows.max(1)),
+        100.0 * spent as f64 / (f64::from(limit) * windows.max(1) as f64),
         users as f64 / jobs,
-        measured.refused,
+        measured.world["over_limit"],
         measured.run.state,
     );
     let per_job = |value: f64| value / jobs;
@@ -256,11 +252,17 @@ async fn large() {
 
 #[tokio::main]
 async fn main() {
-    scrolls().await;
-    println!("The rate limit, all of it ours (INTERCOM_QUOTA_PERCENT=100), everybody changes:");
-    quota(1_667, 12_000).await;
-    quota(83, 700).await;
-    if std::env::args().any(|argument| argument == "large") {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| asked.iter().any(|name| name == part);
+    if asked.is_empty() || wanted("scroll") {
+        scrolls().await;
+    }
+    if asked.is_empty() || wanted("limit") {
+        println!("The rate limit, all of it ours (INTERCOM_QUOTA_PERCENT=100), everybody changes:");
+        quota(1_667, 12_000).await;
+        quota(83, 700).await;
+    }
+    if wanted("large") {
         large().await;
     }
 }

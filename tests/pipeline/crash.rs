@@ -1,5 +1,6 @@
 //! D7: the program dies in the middle, and its queues with it. The ledger alone tells where to go on.
 
+use intercom_bulk::run::State;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 
@@ -66,4 +67,19 @@ async fn a_crash_without_a_resume_heals_by_the_tick() {
     let report = pipeline.until_ended(&run).await;
     report.assert_complete();
     assert!(report.seconds > 90 && report.cursor.generation > 1, "{} s", report.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_cut_off_is_begun_again_under_other_names() {
+    // Parts of that page may be in the queue already: evaluated anew under their names they would be taken for done.
+    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(300) }).await;
+    let ids: Vec<Value> = pipeline.world.users().iter().take(50).map(|user| user["id"].clone()).collect();
+    let run = pipeline.start(json!({ "users": ids })).await;
+    pipeline.until(|state| state.requests.get("GET /users/{id}").is_some_and(|count| *count >= 25)).await;
+    pipeline.crash().await;
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    assert_eq!((report.cursor.generation, report.cursor.tally.users), (2, 50));
+    let missed = ids.iter().filter(|id| report.lacking.contains(id.as_str().unwrap())).count();
+    assert_eq!(missed, 0, "users of the list lack the value");
 }

@@ -46,6 +46,8 @@ pub(crate) struct Pipeline {
     pub(crate) world: World,
     pub(crate) sqs: Sqs,
     pub(crate) engine: Engine,
+    /// Operations that the workspace allows in a rate window.
+    pub(crate) limit: u64,
     account: Account,
     settings: Settings,
     wall: Wall,
@@ -67,13 +69,14 @@ impl Pipeline {
     pub(crate) async fn with(plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
         let (begin_ms, began) = (BEGIN.parse::<Timestamp>().unwrap().as_millisecond(), Instant::now());
         let wall: Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
+        let limit = options.rate_limit_per_10s.into();
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(accidents));
         let (queues, intercom) = (sqs.client(), client(&world));
         let opened = Engine::open(&account.dynamodb, &queues, intercom, settings.clone(), wall.clone());
         let engine = opened.await.unwrap();
         let plan = Plan::from_toml("plan.toml", plan).unwrap();
-        let pipeline = Self { plan, world, sqs, engine, account, settings, wall, working: RefCell::default() };
+        let pipeline = Self { plan, world, sqs, engine, limit, account, settings, wall, working: RefCell::default() };
         pipeline.work();
         pipeline
     }

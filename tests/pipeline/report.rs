@@ -22,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) seconds: i64,
     /// The workspace's own count of what happened, over its whole life.
     pub(crate) world: intercom_simulator::State,
+    /// Operations that the workspace allows in a rate window.
+    pub(crate) limit: u64,
     /// Users of the workspace that the plan would still change.
     pub(crate) lacking: BTreeSet<String>,
     /// Messages in the dead-letter queues.
@@ -50,6 +52,7 @@ impl Report {
             errors: ledger.errors(id, usize::MAX).await.unwrap(),
             seconds: (run.ended_ms.unwrap_or(run.started_ms) - run.started_ms) / 1000,
             world: pipeline.world.state(),
+            limit: pipeline.limit,
             lacking: users.filter(needs_patch).map(|user| user.id().to_string()).collect(),
             dead: ["pages", "patches"].map(|queue| pipeline.sqs.bodies(&format!("{queue}-dead-letters"))).concat(),
             known: rows.iter().map(|row| (row.bucket.clone(), row.job.to_string())).collect(),
@@ -127,6 +130,8 @@ impl Report {
     pub(crate) fn assert_intercom_respected(&self) {
         assert_eq!(self.world.second_scrolls, 0, "a scroll was opened while one was open");
         assert_eq!(self.world.over_limit, 0, "the rate limit was exceeded");
+        let over = self.world.used_by_window.iter().find(|(_, used)| **used > self.limit);
+        assert_eq!(over, None, "a bulk request overdrew its window of {} operations", self.limit);
     }
 
     /// The run did all that the plan asks for.

@@ -15,6 +15,8 @@ pub struct State {
     pub requests: BTreeMap<String, u64>,
     /// How many bulk items were accepted.
     pub items: u64,
+    /// How many operations each rate window let in, items counted, by the Unix second that it ended in.
+    pub used_by_window: BTreeMap<i64, u64>,
     /// How many requests the rate limit itself refused: faults are not among them.
     pub over_limit: u64,
     /// How many answers were 429, faults included.

@@ -83,6 +83,7 @@ impl World {
             jobs: workspace.jobs.list.iter().map(|job| JobState::of(job, now_ms)).collect(),
             requests: counts.requests.clone(),
             items: counts.items,
+            used_by_window: workspace.limit.by_window(),
             over_limit: counts.over_limit,
             given_429: counts.given_429,
             second_scrolls: workspace.scroll.second_scrolls,
