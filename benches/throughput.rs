@@ -24,6 +24,10 @@ use intercom_bulk_local::engine::{Engine, machine_wall};
 use intercom_bulk_local::session::{Session, drive};
 use serde_json::json;
 
+/// The command's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sets a value on every user, so that each page is all patches.
 const ALL_CHANGE: &str =
     "name = \"all\"\n[set.custom_attributes.bench]\ntype = \"string\"\nvalue = \"'v' ~ user.created_at % 7\"\n";

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use intercom_bulk_local::command::{Arguments, WRONG_USAGE};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
