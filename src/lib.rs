@@ -11,7 +11,7 @@
 //! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`].
 //! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another.
 //! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
-//!   [`meter`] (the budget before each call, the headers after), [`config`].
+//!   [`meter`] (the budget before each call, the headers after), [`config`], [`telemetry`] (an invocation's metrics).
 //! * The steps, one function each; none knows another: [`scroll`], [`submit`], [`check`].
 
 pub mod bucket;
@@ -31,4 +31,5 @@ pub mod queue;
 pub mod run;
 pub mod scroll;
 pub mod submit;
+pub mod telemetry;
 pub mod user;

@@ -15,17 +15,25 @@ pub struct Meter {
     quota: Quota,
     /// End of the window last taken from, and what it had spent then.
     seen: Option<(i64, u32)>,
+    /// Answers that said 429, and how much of our quota the fullest window had spent, in percent.
+    told: (u64, u64),
 }
 
 impl Meter {
     /// Reads the limit that Intercom last told.
     pub async fn read(ledger: &Ledger, percent: u32) -> Result<Self, LedgerError> {
-        Ok(Self { ledger: ledger.clone(), quota: ledger.quota(percent).await?, seen: None })
+        Ok(Self { ledger: ledger.clone(), quota: ledger.quota(percent).await?, seen: None, told: (0, 0) })
     }
 
     /// The quota in force.
     pub fn quota(&self) -> Quota {
         self.quota
+    }
+
+    /// For the invocation's metrics: answers that said 429, and how much of our quota (in percent) the fullest window that
+    /// we took from had spent.
+    pub fn told(&self) -> (u64, u64) {
+        self.told
     }
 
     /// Takes between `least` and `most` operations, or says when to ask again.
@@ -34,6 +42,7 @@ impl Meter {
         let grant = self.ledger.take(self.quota, share, least, most, now_ms).await?;
         if let Grant::Granted { spent, .. } = grant {
             self.seen = Some((window_end_ms(now_ms), spent));
+            self.told.1 = self.told.1.max(u64::from(spent) * 100 / u64::from(self.quota.cap()));
         }
         Ok(grant)
     }
@@ -61,6 +70,7 @@ impl Meter {
 
     /// After a 429: marks the windows as spent. Returns when to go on, in Unix milliseconds.
     pub async fn limited(&mut self, wait_s: Option<u64>, at: &Invocation) -> Result<i64, LedgerError> {
+        self.told.0 += 1;
         let now_ms = at.clock.now_ms();
         let rest_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
         let until_ms = now_ms.saturating_add(rest_ms.clamp(1, RESET_AHEAD_MAX_MS));

@@ -7,7 +7,7 @@ const PURE: [&str; 7] = ["bucket", "job", "part", "patch", "plan", "run", "user"
 /// The doors to Intercom, SQS and DynamoDB.
 const DOORS: [&str; 3] = ["intercom", "ledger", "queue"];
 /// What stands between the doors and the steps.
-const BETWEEN: [&str; 5] = ["clients", "config", "event", "invocation", "meter"];
+const BETWEEN: [&str; 6] = ["clients", "config", "event", "invocation", "meter", "telemetry"];
 /// The steps.
 const STEPS: [&str; 3] = ["check", "scroll", "submit"];
 
