@@ -140,7 +140,7 @@ pub enum CommandError {
     Ledger(#[from] intercom_bulk::ledger::LedgerError),
     /// The network client.
     #[error(transparent)]
-    Setup(#[from] intercom_bulk::intercom::SetupError),
+    Setup(#[from] intercom_bulk::https::SetupError),
     /// Intercom.
     #[error("{error}. {advice}")]
     Intercom {
