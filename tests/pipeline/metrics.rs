@@ -44,7 +44,16 @@ impl Hand {
         let queues = sqs.client();
         let opened = Engine::open(&account.dynamodb, &queues, client(&world), settings(), wall);
         let clients = opened.await.unwrap().clients;
-        Self { world, sqs, clients, begin_ms, began, handled: BTreeMap::new(), invocations: Cell::default(), sums: BTreeMap::new() }
+        Self {
+            world,
+            sqs,
+            clients,
+            begin_ms,
+            began,
+            handled: BTreeMap::new(),
+            invocations: Cell::default(),
+            sums: BTreeMap::new(),
+        }
     }
 
     fn invocation(&self) -> Invocation {
