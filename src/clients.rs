@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-
-use crate::config::{ConfigError, Places, Settings, Workspace};
-use crate::intercom::{Intercom, SetupError, over_https};
+use crate::access::StoredToken;
+use crate::aws::{Aws, Parameter};
+use crate::config::{ConfigError, Places, Settings, TokenFrom, Workspace};
+use crate::https::Https;
+use crate::intercom::{Intercom, Tokens, over};
+use crate::invocation::Clock;
 use crate::ledger::{Ledger, LedgerError};
 use crate::meter::Meter;
 use crate::plan::Plan;
@@ -79,46 +81,35 @@ impl Compiled {
 
 /// How long a connection to Intercom is waited for.
 const INTERCOM_CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection to AWS is waited for: a small function needs most of a second for a TLS handshake.
-const AWS_CONNECT: Duration = Duration::from_secs(3);
-/// How long one attempt at an AWS call may last.
-const AWS_ATTEMPT: Duration = Duration::from_secs(4);
-/// How long an AWS call may last with the SDK's own retries. Scroll has 10 s beside the page that it waits for.
-const AWS_CALL: Duration = Duration::from_secs(9);
-
-/// Why the clients could not be made. The process cannot do its work and ends.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// A setting is missing or wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The machine cannot speak HTTPS.
-    #[error(transparent)]
-    Https(#[from] SetupError),
-}
-
 impl Clients {
-    /// Makes the clients that the environment describes; nothing is sent yet. Both SDK clients take the process's shared
-    /// configuration (region, credentials, endpoint), and the time-outs from here.
+    /// Makes the clients that the environment describes, and what keeps the token fresh where it lies in Parameter Store.
+    /// Nothing is sent yet, and nothing set up that only sending needs.
     pub fn connect(
-        dynamodb: impl Into<aws_sdk_dynamodb::config::Builder>,
-        sqs: impl Into<aws_sdk_sqs::config::Builder>,
+        aws: &Aws,
+        https: &Https,
+        clock: Clock,
         get: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<(Self, Option<StoredToken>), ConfigError> {
         let (places, settings, workspace) = (Places::read(&get)?, Settings::read(&get)?, Workspace::read(&get)?);
-        let dynamodb = dynamodb.into().timeout_config(timeouts()).build();
-        let sqs = sqs.into().timeout_config(timeouts()).build();
-        let transport = over_https(INTERCOM_CONNECT)?;
-        let ledger = Ledger::new(aws_sdk_dynamodb::Client::from_conf(dynamodb), places.table);
-        Ok(Self {
-            intercom: Intercom::new(transport, workspace.base_url, workspace.token, workspace.api),
+        let (tokens, stored) = match workspace.token {
+            TokenFrom::Here(token) => (Tokens::from(token), None),
+            TokenFrom::Parameter(name) => {
+                let stored = StoredToken::new(Parameter::new(aws.clone(), name), clock);
+                (stored.tokens(), Some(stored))
+            }
+        };
+        let transport = over(https, INTERCOM_CONNECT);
+        let ledger = Ledger::new(aws.dynamodb(), places.table);
+        let clients = Self {
+            intercom: Intercom::new(transport, workspace.base_url, tokens, workspace.api),
             meter: Meter::new(ledger.clone(), settings.quota_percent),
             ledger,
-            queues: Queues::new(aws_sdk_sqs::Client::from_conf(sqs), places.pages, places.patches),
+            queues: Queues::new(aws.sqs(), places.pages, places.patches),
             settings,
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
-        })
+        };
+        Ok((clients, stored))
     }
 
     /// The run's own copy of its plan, compiled once per process.
@@ -130,11 +121,6 @@ impl Clients {
         self.compiled.keep(run, &plan);
         Ok(plan)
     }
-}
-
-fn timeouts() -> TimeoutConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(AWS_CONNECT);
-    timeouts.operation_attempt_timeout(AWS_ATTEMPT).operation_timeout(AWS_CALL).build()
 }
 
 /// Why a step could not do its work. Lambda delivers the event again; nothing was lost.
@@ -178,27 +164,25 @@ mod tests {
     use super::*;
 
     /// The environment as the template makes it, without the variable `missing`.
-    fn connect_without(missing: &str) -> Result<Clients, ConnectError> {
-        const SET: [&str; 6] = [
+    fn connect_without(missing: &str) -> Result<(Clients, Option<StoredToken>), ConfigError> {
+        const SET: [&str; 9] = [
             "INTERCOM_TOKEN",
             "LEDGER_TABLE",
             "PAGES_QUEUE_URL",
             "PAGES_DEAD_LETTERS_URL",
             "PATCHES_QUEUE_URL",
             "PATCHES_DEAD_LETTERS_URL",
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
         ];
         let get = |name: &str| (name != missing && SET.contains(&name)).then(|| "dG9rOjEyMzQ=".to_owned());
-        let dynamodb = aws_sdk_dynamodb::Config::builder();
-        let sqs = aws_sdk_sqs::Config::builder();
-        Clients::connect(
-            dynamodb.behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12()),
-            sqs.behavior_version(aws_sdk_sqs::config::BehaviorVersion::v2026_01_12()),
-            get,
-        )
+        let https = Https::default();
+        Clients::connect(&Aws::read(&https, get).unwrap(), &https, Clock::starting_at(0), get)
     }
 
-    #[test]
-    fn each_setting_without_a_default_is_asked_for_by_name() {
+    #[tokio::test]
+    async fn each_setting_without_a_default_is_asked_for_by_name() {
         assert!(connect_without("nothing").is_ok());
         for name in ["INTERCOM_TOKEN", "LEDGER_TABLE", "PAGES_QUEUE_URL", "PATCHES_DEAD_LETTERS_URL"] {
             let error = connect_without(name).unwrap_err().to_string();
@@ -209,6 +193,6 @@ mod tests {
     #[test]
     fn a_call_fits_beside_a_page() {
         let settings = Settings::read(|_| None).unwrap();
-        assert!(settings.page_timeout + AWS_CALL < settings.scroll_timeout());
+        assert!(settings.page_timeout + crate::aws::CALL < settings.scroll_timeout());
     }
 }

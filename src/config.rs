@@ -27,6 +27,14 @@ pub enum ConfigError {
         /// What it takes.
         takes: &'static str,
     },
+    /// Two places to take the token from.
+    #[error(
+        "INTERCOM_TOKEN and INTERCOM_TOKEN_PARAMETER are both set: keep the parameter on AWS, the token anywhere else"
+    )]
+    TwoTokens,
+    /// A parameter, where only a token is taken.
+    #[error("INTERCOM_TOKEN_PARAMETER is for the functions on AWS: here, set INTERCOM_TOKEN")]
+    NotHere,
     /// A token that cannot be one.
     #[error("INTERCOM_TOKEN cannot be used: {0}")]
     Token(#[from] TokenError),
@@ -41,12 +49,21 @@ pub enum ConfigError {
 /// How to reach the workspace.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    /// `INTERCOM_TOKEN`.
-    pub token: Token,
+    /// `INTERCOM_TOKEN` or `INTERCOM_TOKEN_PARAMETER`.
+    pub token: TokenFrom,
     /// `INTERCOM_BASE_URL`, Intercom's first host by default.
     pub base_url: BaseUrl,
     /// `INTERCOM_API`, 1.4 by default.
     pub api: ApiVersion,
+}
+
+/// Where the access token is.
+#[derive(Clone, Debug)]
+pub enum TokenFrom {
+    /// In the environment.
+    Here(Token),
+    /// In the parameter of this name.
+    Parameter(String),
 }
 
 /// Where the functions keep and send things.
@@ -155,11 +172,25 @@ impl Settings {
 impl Workspace {
     /// Reads how to reach the workspace.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let meaning = "the access token of your Intercom app (Developer Hub → your app → Authentication)";
-        let token = get("INTERCOM_TOKEN").ok_or(ConfigError::Missing { name: "INTERCOM_TOKEN", meaning })?;
+        let meaning = "the access token of your Intercom app (Developer Hub → your app → Authentication), or on AWS \
+                       INTERCOM_TOKEN_PARAMETER, the parameter that holds it";
+        let token = match (get("INTERCOM_TOKEN"), get("INTERCOM_TOKEN_PARAMETER")) {
+            (Some(_), Some(_)) => return Err(ConfigError::TwoTokens),
+            (Some(token), None) => TokenFrom::Here(Token::new(token)?),
+            (None, Some(name)) => TokenFrom::Parameter(name),
+            (None, None) => return Err(ConfigError::Missing { name: "INTERCOM_TOKEN", meaning }),
+        };
         let base_url = get("INTERCOM_BASE_URL").map(|text| BaseUrl::parse(&text)).transpose()?;
         let api = ApiVersion::parse(&get("INTERCOM_API").unwrap_or_else(|| "1.4".to_owned()))?;
-        Ok(Self { token: Token::new(token)?, base_url: base_url.unwrap_or_default(), api })
+        Ok(Self { token, base_url: base_url.unwrap_or_default(), api })
+    }
+
+    /// The token itself, for programs that do not ask Parameter Store.
+    pub fn token(&self) -> Result<Token, ConfigError> {
+        match &self.token {
+            TokenFrom::Here(token) => Ok(token.clone()),
+            TokenFrom::Parameter(_) => Err(ConfigError::NotHere),
+        }
     }
 }
 
@@ -204,6 +235,17 @@ mod tests {
         let error = Places::read(|_| None).unwrap_err().to_string();
         assert!(error.contains("LEDGER_TABLE") && error.contains("DynamoDB"), "{error}");
         assert!(Workspace::read(|_| None).unwrap_err().to_string().contains("Developer Hub"));
+    }
+
+    #[test]
+    fn the_token_has_one_place() {
+        let only = |name: &'static str| move |asked: &str| (asked == name).then(|| "/bulk/token".to_owned());
+        let read = |name| Workspace::read(only(name)).unwrap().token;
+        assert!(matches!(read("INTERCOM_TOKEN"), TokenFrom::Here(_)));
+        assert!(matches!(read("INTERCOM_TOKEN_PARAMETER"), TokenFrom::Parameter(name) if name == "/bulk/token"));
+        let both = Workspace::read(|asked| asked.starts_with("INTERCOM_TOKEN").then(|| "s3cret".to_owned()));
+        let error = both.unwrap_err().to_string();
+        assert!(error.contains("both") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]

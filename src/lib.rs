@@ -9,16 +9,20 @@
 //! # Layout
 //!
 //! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`].
-//! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another.
+//! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another. Beside them [`aws`], and below
+//!   all [`https`], which know nothing of users.
 //! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
-//!   [`meter`] (the budget before each call, the headers after), [`config`].
+//!   [`access`] (a token that may be replaced), [`meter`] (the budget before each call, the headers after), [`config`], [`telemetry`] (an invocation's metrics).
 //! * The steps, one function each; none knows another: [`scroll`], [`submit`], [`check`].
 
+pub mod access;
+pub mod aws;
 pub mod bucket;
 pub mod check;
 pub mod clients;
 pub mod config;
 pub mod event;
+pub mod https;
 pub mod intercom;
 pub mod invocation;
 pub mod job;
@@ -31,4 +35,5 @@ pub mod queue;
 pub mod run;
 pub mod scroll;
 pub mod submit;
+pub mod telemetry;
 pub mod user;

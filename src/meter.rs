@@ -48,6 +48,8 @@ struct Known {
     limit: Option<(i64, u32)>,
     /// End of the window last taken from, and what it had spent then.
     seen: Option<(i64, u32)>,
+    /// Answers that said 429, and how much of our quota the fullest window had spent, in percent.
+    told: (u64, u64),
     /// What is paid for and not used, of pages, submissions and looks.
     purses: [Purse; 3],
 }
@@ -96,6 +98,12 @@ impl Meter {
         Ok(quota)
     }
 
+    /// For the invocation's metrics: answers that said 429 since this was last asked, and how much of our quota (in percent)
+    /// the fullest window that we took from had spent. Lambda gives a process one invocation at a time.
+    pub fn told(&self) -> (u64, u64) {
+        std::mem::take(&mut self.known().told)
+    }
+
     /// Takes between `least` and `most` operations, or says when to ask again.
     pub async fn take(&self, ask: Ask, at: &Invocation) -> Result<Grant, LedgerError> {
         let now_ms = at.clock.now_ms();
@@ -110,6 +118,7 @@ impl Meter {
         let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
         let mut known = self.known();
         known.seen = Some((end_ms, spent));
+        known.told.1 = known.told.1.max(u64::from(spent) * 100 / u64::from(quota.cap()));
         let rest = operations.saturating_sub(ask.most);
         let purse = known.purse(ask.share);
         let left = if purse.end_ms == end_ms { purse.left } else { 0 };
@@ -158,7 +167,11 @@ impl Meter {
 
     /// After a 429: marks the windows as spent. Returns when to go on, in Unix milliseconds.
     pub async fn limited(&self, wait_s: Option<u64>, at: &Invocation) -> Result<i64, LedgerError> {
-        self.known().purses = [Purse::default(); 3];
+        {
+            let mut known = self.known();
+            known.purses = [Purse::default(); 3];
+            known.told.0 += 1;
+        }
         let now_ms = at.clock.now_ms();
         let rest_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
         let until_ms = now_ms.saturating_add(rest_ms.clamp(1, RESET_AHEAD_MAX_MS));

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::part::Part;
-use crate::run::{FORMAT, Start, Turn};
+use crate::run::{FORMAT, Turn};
 
 /// The longest delay of a message (SQS).
 pub const DELAY_MAX_S: i64 = 900;
@@ -145,11 +145,6 @@ impl Queues {
     pub async fn send_turn(&self, turn: &Turn, delay_ms: i64) -> Result<(), QueueError> {
         let body = json(&WireTurn { v: FORMAT, turn: turn.clone() });
         self.send(&self.pages.url, body, delay_ms).await
-    }
-
-    /// Sends a start to the pages queue.
-    pub async fn send_start(&self, start: &Start) -> Result<(), QueueError> {
-        self.send(&self.pages.url, json(start), 0).await
     }
 
     /// Sends one part, delayed.

@@ -186,9 +186,13 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
 
 async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut Outcome) -> Result<(), StepError> {
     let failed = closing.failed;
+    let unattributed = closing.unattributed;
     if clients.ledger.close_job(row, &closing).await? {
         outcome.closed += 1;
         outcome.failed += failed;
+        outcome.unattributed += unattributed;
+        outcome.with_errors += u64::from(closing.end == End::CompletedWithErrors);
+        outcome.unknown += u64::from(closing.end == End::Unknown);
         if failed > 0 {
             clients.ledger.count_errors(&row.run, failed).await?;
         }

@@ -3,6 +3,7 @@
 
 mod finish;
 mod look;
+mod metrics;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +34,16 @@ pub struct Outcome {
     pub failed: u64,
     /// Users sent again.
     pub again: u64,
+    /// Closed jobs in which users were refused.
+    pub with_errors: u64,
+    /// Closed jobs whose end nobody knows.
+    pub unknown: u64,
+    /// Refused items that belong to no user of their job.
+    pub unattributed: u64,
+    /// Answers that said 429.
+    pub rate_limited: u64,
+    /// How much of our quota the fullest window had spent, in percent.
+    pub quota_used_percent: u64,
     /// The run that ended, and its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<(String, String)>,
@@ -58,6 +69,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             failures = if clean { 0 } else { failures + 1 };
         }
     }
+    (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
     finish::finish(clients, at, &mut outcome).await?;
     clients.ledger.expire(EXPIRED_AT_ONCE).await?;
     Ok(outcome)

@@ -1,7 +1,7 @@
 //! A request before it is sent, and how an answer is read: what every door hands to the one function that sends.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 
 use super::base_url::BaseUrl;
@@ -31,10 +31,10 @@ impl Call {
 
     /// The whole request. `Accept` is needed: without it Intercom answers 406. `Cache-Control` is too: every page of a
     /// scroll has the same URL, and a cache on the way has served page two for ever.
-    pub(super) fn request(self, base_url: &BaseUrl, token: &Token, version: ApiVersion) -> Request<Bytes> {
+    pub(super) fn request(&self, base_url: &BaseUrl, token: &Token, version: ApiVersion) -> Request<Bytes> {
         let json = HeaderValue::from_static("application/json");
         let mut request = Request::builder()
-            .method(self.method)
+            .method(&self.method)
             .uri(format!("{base_url}{}", self.path))
             .header(AUTHORIZATION, token.header())
             .header(ACCEPT, &json)
@@ -43,8 +43,16 @@ impl Call {
         if !self.body.is_empty() {
             request = request.header(CONTENT_TYPE, &json);
         }
-        request.body(self.body).expect("a checked origin, an encoded path and constant header names make a request")
+        request
+            .body(self.body.clone())
+            .expect("a checked origin, an encoded path and constant header names make a request")
     }
+}
+
+/// A request for nothing, by nobody.
+pub(super) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
+    let request = Request::head(format!("{base_url}/")).header(CONNECTION, "close");
+    request.body(Bytes::new()).expect("a checked origin makes a request")
 }
 
 /// A 2xx by `read`, anything else as a refusal.

@@ -1,11 +1,11 @@
 //! The client of Intercom's API: one method per call that the steps make, one function that sends.
 //!
-//! Nothing is repeated in here. An [`Error`] says whether the request was sent and what came back, [`disposition()`] says
+//! Nothing is repeated in here but what a token that was replaced had refused. An [`Error`] says whether the request was sent and what came back, [`disposition()`] says
 //! what may be done about it, and the caller, which knows its claims and its budget, does it.
 //!
 //! # Layout
 //!
-//! * `transport` the seam to the network; `base_url`, `token`, `version` what a request needs.
+//! * `transport` the seam to the network; `base_url`, `token`, `tokens`, `version` what a request needs.
 //! * `call` what every request and answer share; `reply` headers; `envelope` the body of a refusal.
 //! * `v1` paths and bodies of the API 1.x, where users, scroll and bulk jobs are. Another generation is a module beside it
 //!   and a variant of [`ApiVersion`].
@@ -22,12 +22,15 @@ mod mask;
 mod page;
 mod reply;
 mod token;
+mod tokens;
 mod transport;
 mod v1;
 mod version;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use tower::ServiceExt;
 
 pub use self::advice::advice;
@@ -38,7 +41,8 @@ pub use self::mask::{MESSAGE_CHARS_MAX, mask};
 pub use self::page::Page;
 pub use self::reply::{Rate, Reply};
 pub use self::token::{Token, TokenError};
-pub use self::transport::{BODY_BYTES_MAX, SetupError, Transport, TransportError, over_https};
+pub use self::tokens::{Ask, TokenService, Tokens};
+pub use self::transport::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
 pub use self::version::{ApiVersion, ApiVersionError};
 
 use self::call::{Call, Unreadable};
@@ -72,14 +76,14 @@ pub struct Workspace {
 pub struct Intercom {
     transport: Transport,
     base_url: BaseUrl,
-    token: Token,
+    tokens: Tokens,
     version: ApiVersion,
 }
 
 impl Intercom {
     /// A client; nothing is sent yet.
-    pub fn new(transport: Transport, base_url: BaseUrl, token: Token, version: ApiVersion) -> Self {
-        Self { transport, base_url, token, version }
+    pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
+        Self { transport, base_url, tokens: tokens.into(), version }
     }
 
     /// The next page of the scroll, or with no cursor a new scroll's first. A page once sent is never sent again.
@@ -132,6 +136,14 @@ impl Intercom {
         self.request(v1::get_workspace(), CALL_TIMEOUT, v1::workspace).await
     }
 
+    /// Makes ready what the first call needs: name, certificates, keys, and a TLS session to resume. Without a token, so
+    /// that nothing of the rate limit is spent; and the connection is not kept, because one that died while the
+    /// environment was frozen could cost a page.
+    pub async fn warm(&self) -> Result<(), TransportError> {
+        let request = call::warm(&self.base_url);
+        self.transport.clone().oneshot(request).await.map(|_| ())
+    }
+
     /// Sends one request, once, and reads its answer. A time-out is ambiguous: the request may have been on its way.
     async fn request<T>(
         &self,
@@ -140,8 +152,7 @@ impl Intercom {
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<Reply<T>, Error> {
         let route = call.route;
-        let request = call.request(&self.base_url, &self.token, self.version);
-        let lost = match tokio::time::timeout(timeout, self.transport.clone().oneshot(request)).await {
+        let lost = match tokio::time::timeout(timeout, self.send(call)).await {
             Ok(Ok(response)) => return call::answer(route, &response, read),
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, source });
@@ -150,6 +161,19 @@ impl Intercom {
             Err(_) => Lost::TimedOut { after: timeout },
         };
         Err(Error::Unknown { route, lost, rate: None })
+    }
+
+    /// Sends a request; with another token once more, where Intercom refuses the token and there is another by now.
+    /// Nothing was done for the refused one.
+    async fn send(&self, call: Call) -> Result<Response<Bytes>, TransportError> {
+        let token = self.tokens.current().await?;
+        let request = call.request(&self.base_url, &token, self.version);
+        let response = self.transport.clone().oneshot(request).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let Some(newer) = self.tokens.instead_of(&token).await else { return Ok(response) };
+        self.transport.clone().oneshot(call.request(&self.base_url, &newer, self.version)).await
     }
 }
 

@@ -34,6 +34,11 @@ impl Token {
         Ok(Self(secret))
     }
 
+    /// Whether it is the same token.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+
     /// The value of `Authorization`, marked so that no library prints it.
     pub(super) fn header(&self) -> HeaderValue {
         let text = SecretString::from(format!("Bearer {}", self.0.expose_secret()));

@@ -7,11 +7,12 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 
 use super::base_url::may_be_called;
+use crate::https::{Client, Https, SetupError, body};
 
 /// What the client sends requests through.
 pub type Transport = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>;
@@ -40,67 +41,44 @@ pub enum TransportError {
     },
 }
 
-/// The HTTP client could not be made; in practice, the machine has no root certificates.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTPS client cannot be set up (are root certificates installed?)")]
-pub struct SetupError {
-    source: reqwest::Error,
-}
-
 /// A transport's own reasons.
 #[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("only https, or http to this machine, is allowed")]
     NotAllowed,
-    #[error("the body is larger than {BODY_BYTES_MAX} bytes")]
-    TooLarge,
 }
 
-/// The real transport. It follows no redirect (the token would follow too), uses no proxy from the environment, and
-/// repeats nothing that may have been sent: whoever called decides that.
+/// The real transport, set up at once.
 pub fn over_https(connect_timeout: Duration) -> Result<Transport, SetupError> {
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("intercom-bulk/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(IDLE_MAX)
-        .build()
-        .map_err(|source| SetupError { source })?;
-    Ok(Transport::new(tower::service_fn(move |request| send(client.clone(), request))))
+    let client = Https::default();
+    client.client(connect_timeout, IDLE_MAX).get()?;
+    Ok(over(&client, connect_timeout))
+}
+
+/// The real transport, set up when it is first used.
+pub fn over(https: &Https, connect_timeout: Duration) -> Transport {
+    let client = https.client(connect_timeout, IDLE_MAX);
+    Transport::new(tower::service_fn(move |request| send(client.clone(), request)))
 }
 
 /// One request, one response; reqwest's errors sorted into the two kinds.
-async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+async fn send(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
     if !may_be_called(request.uri()) {
         return Err(TransportError::NotSent { source: Reason::NotAllowed.into() });
     }
     let request = reqwest::Request::try_from(request).map_err(not_sent)?;
+    let client = client.get().map_err(|source| TransportError::NotSent { source: source.into() })?;
     let mut response = client.execute(request).await.map_err(sort)?;
-    let body = match read(&mut response).await {
+    let body = match body(&mut response, BODY_BYTES_MAX).await {
         Ok(body) => body,
         // The status of a refusal says enough without its text.
         Err(_) if !response.status().is_success() => Bytes::new(),
-        Err(error) => return Err(error),
+        Err(source) => return Err(TransportError::Unknown { source: source.into() }),
     };
     let mut whole = Response::new(body);
     *whole.status_mut() = response.status();
     *whole.headers_mut() = std::mem::take(response.headers_mut());
     Ok(whole)
-}
-
-/// Reads the body and gives up where it grows too large, before holding it.
-async fn read(response: &mut reqwest::Response) -> Result<Bytes, TransportError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(unknown)? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(TransportError::Unknown { source: Reason::TooLarge.into() });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 /// An error before a connection stood is harmless; any other may have come after the request left.

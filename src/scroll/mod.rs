@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod fetch;
+mod metrics;
 mod page;
 mod settle;
 mod start;
@@ -31,6 +32,14 @@ pub struct Outcome {
     pub users: u64,
     /// Patches sent.
     pub patches: u64,
+    /// Pages turned.
+    pub pages: u64,
+    /// Pages that may be lost.
+    pub holes: u64,
+    /// Turns committed.
+    pub turns: u64,
+    /// Runs that were ended incomplete or failed, or that pause for a decision.
+    pub not_complete: u64,
     /// Messages to be delivered again, by id.
     #[serde(skip)]
     pub redeliver: Vec<String>,

@@ -151,6 +151,7 @@ async fn good(
     next.idle_turns = 0;
     next.waits = None;
     next.not_before_ms = 0;
+    outcome.pages += 1;
     outcome.users += tally.users;
     outcome.patches += tally.patches;
     Ok(after(run, next, &plan, at))

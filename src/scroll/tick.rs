@@ -79,6 +79,7 @@ async fn stop(
     if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms(), free_at_ms).await? {
         tracing::error!(run = run.run.as_str(), state = state.as_str(), reason, "run ended before its time");
         outcome.did.push(Did::Stopped);
+        outcome.not_complete += 1;
     }
     Ok(())
 }

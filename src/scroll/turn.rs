@@ -62,10 +62,12 @@ pub(super) async fn turn(
         outcome.did.push(Did::Dropped);
         return Ok(());
     };
+    let holes = cursor.holes.len();
     let decision = match cursor.phase {
         Phase::Settling => settle::settle(clients, &run, cursor, at).await?,
         Phase::Turning | Phase::Ended => page::turn(clients, &run, cursor, at, outcome).await?,
     };
+    outcome.holes += decision.next.holes.len().saturating_sub(holes) as u64;
     commit(clients, &run, decision, at, outcome).await
 }
 
@@ -92,6 +94,8 @@ async fn commit(
         return Ok(());
     };
     outcome.did.push(did);
+    outcome.turns += 1;
+    outcome.not_complete += u64::from(did == Did::Stopped);
     if goes_on {
         clients.queues.send_turn(&committed.present(), committed.not_before_ms - now_ms).await?;
     }

@@ -135,6 +135,7 @@ impl Round<'_> {
         self.clients.ledger.end_part(&work.part, PartEnd::GivenUp).await?;
         self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
         self.outcome.given_up += 1;
+        self.outcome.users_given_up += rows.len() as u64;
         Ok(())
     }
 

@@ -221,10 +221,11 @@ impl Claimed {
         Ok(())
     }
 
-    async fn end_run(&self, round: &Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
+    async fn end_run(&self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
         let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
         let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
-        ledger.end(run, State::Failed, Some(reason), None, now_ms, free_at_ms).await?;
+        let ended = ledger.end(run, State::Failed, Some(reason), None, now_ms, free_at_ms).await?;
+        round.outcome.not_complete += u64::from(ended);
         tracing::error!(run = run.run.as_str(), reason, "run failed");
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod claimed;
+mod metrics;
 mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,14 @@ pub struct Outcome {
     pub dropped: u64,
     /// Parts given up.
     pub given_up: u64,
+    /// Users of them.
+    pub users_given_up: u64,
+    /// Runs that failed here.
+    pub not_complete: u64,
+    /// Answers that said 429.
+    pub rate_limited: u64,
+    /// How much of our quota the fullest window had spent, in percent.
+    pub quota_used_percent: u64,
     /// Messages that cannot be read.
     pub buried: u64,
     /// Messages to be delivered again, by id.
@@ -70,6 +79,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             failures.push((ids.len(), error));
         }
     }
+    (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.meter.told();
     match failures.pop() {
         // Nothing was done at all: an error, so that the function's alarm sees it.
         Some((parts, error)) if parts == count => Err(error),

@@ -13,6 +13,7 @@ mod intercom;
 mod items;
 mod jobs;
 mod messages;
+mod metrics;
 mod pages;
 mod pipeline;
 mod plans;

@@ -1,30 +1,19 @@
-//! The Lambda function around the check step: clients once per process, one call per invocation, the answer.
+//! The Lambda function around the check step: awake once per process, one call per invocation, the answer.
 
-use aws_config::BehaviorVersion;
 use intercom_bulk::check;
-use intercom_bulk::clients::Clients;
-use intercom_bulk::config::environment;
-use intercom_bulk::invocation::{Clock, Invocation};
-use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, run, service_fn, tracing};
+use intercom_bulk_function::{Function, failed};
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
-    let aws = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
-    let made = Clients::connect(&aws, &aws, environment);
-    let clients = made.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
-    run(service_fn(async |event: LambdaEvent<Value>| handle(&clients, &event.payload, event.context).await)).await
+    let function = Function::wake().await?;
+    run(service_fn(async |event: LambdaEvent<Value>| handle(&function, &event.payload, event.context).await)).await
 }
 
-/// One invocation. What it did is logged here; an error, by the runtime.
-async fn handle(clients: &Clients, event: &Value, context: Context) -> Result<Value, Diagnostic> {
-    let deadline_ms = context.deadline as i64;
-    let at = Invocation { clock: Clock::of_the_machine(), request_id: context.request_id, deadline_ms };
-    let outcome = check::handle(clients, event, &at)
-        .await
-        .map_err(|error| Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() })?;
-    let did = serde_json::to_value(&outcome).unwrap_or_default();
-    tracing::info!(outcome = %did, "check done");
-    Ok(did)
+/// One invocation. What it did is told when it ends; an error, by the runtime.
+async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
+    let at = function.begin(context).await?;
+    let outcome = check::handle(&function.clients, event, &at).await.map_err(|error| failed(&error))?;
+    Ok(function.end(&outcome, &outcome.metrics(), &at))
 }

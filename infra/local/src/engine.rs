@@ -12,25 +12,17 @@ use intercom_bulk::intercom::Intercom;
 use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::ledger::{self, Ledger, LedgerError};
 use intercom_bulk::meter::Meter;
-use intercom_bulk::queue::{QueueUrls, Queues};
+use intercom_bulk::queue::Queues;
 use intercom_bulk::{check, event, scroll, submit};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::aws::{AccountError, Queue, QueueError, create_queue};
-use crate::mapping::Mapping;
-use crate::schedule;
+use crate::aws::{AccountError, QueueError};
+use crate::wiring::{LONG_TIMEOUT, Step, Wiring};
 
 /// The ledger's table.
 pub(crate) const TABLE: &str = "intercom-bulk-ledger";
-/// Time-outs of submit and check, as in the template.
-const LONG_TIMEOUT: Duration = Duration::from_mins(5);
-/// Parts of one invocation of submit, as in the template.
-const BATCH_SIZE: i32 = 10;
-/// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
-const RECEIVES_MAX: u32 = 100;
 const SCROLL_TICK: Duration = Duration::from_secs(5);
 const CHECK_TICK: Duration = Duration::from_secs(1);
 
@@ -83,8 +75,7 @@ pub struct Engine {
     pub ticks: (Duration, Duration),
     sqs: aws_sdk_sqs::Client,
     wall: Wall,
-    pages: Queue,
-    patches: Queue,
+    wiring: Wiring,
 }
 
 impl Engine {
@@ -97,29 +88,18 @@ impl Engine {
         wall: Wall,
     ) -> Result<Self, EngineError> {
         ledger::create(dynamodb, TABLE).await?;
-        let visibility_s = settings.pages_visibility().as_secs() as u32;
-        let (pages, pages_dead) = queue(sqs, "pages", visibility_s).await?;
-        let (patches, patches_dead) = queue(sqs, "patches", 6 * LONG_TIMEOUT.as_secs() as u32).await?;
-        let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
+        let wiring = Wiring::open(sqs, settings.scroll_timeout(), settings.pages_visibility()).await?;
         let ledger = Ledger::new(dynamodb.clone(), TABLE);
         let clients = Clients {
             intercom,
             meter: Meter::new(ledger.clone(), settings.quota_percent),
             ledger,
-            queues,
+            queues: Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone()),
             settings,
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
         };
-        Ok(Self {
-            clients,
-            done: Arc::default(),
-            ticks: (SCROLL_TICK, CHECK_TICK),
-            sqs: sqs.clone(),
-            wall,
-            pages,
-            patches,
-        })
+        Ok(Self { clients, done: Arc::default(), ticks: (SCROLL_TICK, CHECK_TICK), sqs: sqs.clone(), wall, wiring })
     }
 
     /// Now, in Unix milliseconds.
@@ -144,34 +124,18 @@ impl Engine {
 
     /// Drives the steps until `stop` turns true; what runs then is finished first.
     pub async fn run(&self, stop: watch::Receiver<bool>) {
-        let mut tasks = JoinSet::new();
-        let (engine, stopped) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            let mapping = mapping(&engine.pages, 1, engine.clients.settings.scroll_timeout());
-            mapping.run(&engine.sqs, |event| engine.scroll(event), stopped).await;
-        });
-        let (engine, stopped) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            let mapping = mapping(&engine.patches, BATCH_SIZE, LONG_TIMEOUT);
-            mapping.run(&engine.sqs, |event| engine.submit(event), stopped).await;
-        });
-        let (engine, stopped) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            schedule::every(
-                engine.ticks.0,
-                engine.now(),
-                |_| json!({"tick": {}}),
-                |event| engine.scroll(event),
-                stopped,
-            )
-            .await;
-        });
         let engine = self.clone();
-        tasks.spawn(async move {
-            schedule::every(engine.ticks.1, engine.now(), |_| json!({"tick": {}}), |event| engine.check(event), stop)
-                .await;
-        });
-        tasks.join_all().await;
+        let invoke = move |step, event| {
+            let engine = engine.clone();
+            async move {
+                match step {
+                    Step::Scroll => engine.scroll(event).await,
+                    Step::Submit => engine.submit(event).await,
+                    Step::Check => engine.check(event).await,
+                }
+            }
+        };
+        self.wiring.drive(&self.sqs, self.ticks, self.now(), invoke, stop).await;
     }
 
     /// Invokes scroll with an event.
@@ -226,18 +190,6 @@ impl Engine {
     }
 }
 
-fn mapping(queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mapping {
-    Mapping {
-        queue_url: queue.url.clone(),
-        queue_arn: queue.arn.clone(),
-        batch_size,
-        window: Duration::ZERO,
-        concurrency: 2,
-        function_timeout,
-        report_item_failures: true,
-    }
-}
-
 /// What a function answers Lambda: for messages, those to be delivered again; otherwise its outcome.
 fn answer<T: serde::Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Value {
     if event.get("Records").is_some() {
@@ -245,16 +197,6 @@ fn answer<T: serde::Serialize>(event: &Value, outcome: &T, redeliver: &[String])
     } else {
         serde_json::to_value(outcome).unwrap_or_default()
     }
-}
-
-async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> Result<(Queue, Queue), QueueError> {
-    let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await?;
-    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await?;
-    Ok((queue, dead))
-}
-
-fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
-    QueueUrls { url: queue.url.clone(), dead_letters: dead.url.clone() }
 }
 
 /// The machine's clock: the one place where the engine reads it.

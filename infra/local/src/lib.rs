@@ -4,7 +4,9 @@
 //! # Layout
 //!
 //! * `aws` the two services in this process; `mapping` an SQS event source mapping; `schedule` a schedule.
-//! * `engine` the steps behind mappings and schedules, driven by events only; `session` an engine at work on one run.
+//! * `wiring` the queues, mappings and schedules of the template, around whatever invokes a function.
+//! * `engine` the steps behind that wiring, driven by events only; `session` an engine at work on one run.
+//! * `remote` functions that run elsewhere, by Lambda's Invoke API; `stack` what is deployed.
 //! * `command` one module per command; `place` where state lies.
 //! * `progress`, `summary`, `preview`, `cost`, `show` what a person reads.
 
@@ -16,7 +18,10 @@ pub mod mapping;
 pub mod place;
 pub mod preview;
 pub mod progress;
+pub mod remote;
 pub mod schedule;
 pub mod session;
 pub mod show;
+pub mod stack;
 pub mod summary;
+pub mod wiring;

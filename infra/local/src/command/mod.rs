@@ -1,6 +1,8 @@
 //! The command line: one module per command.
 
 mod demo;
+mod deployed;
+mod emulate;
 mod probe;
 mod report;
 mod run;
@@ -53,6 +55,12 @@ enum Command {
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
     Simulate(simulate::Simulate),
+    /// Serve DynamoDB and SQS for functions that run elsewhere, and invoke them as AWS would
+    Emulate(emulate::Emulate),
+    /// Store a plan in a deployed stack, for its schedule and for `start`
+    Put(deployed::Put),
+    /// Start a stored plan on a deployed stack
+    Start(deployed::Start),
 }
 
 /// How to reach the workspace. The names are the environment's, too.
@@ -140,7 +148,7 @@ pub enum CommandError {
     Ledger(#[from] intercom_bulk::ledger::LedgerError),
     /// The network client.
     #[error(transparent)]
-    Setup(#[from] intercom_bulk::intercom::SetupError),
+    Setup(#[from] intercom_bulk::https::SetupError),
     /// Intercom.
     #[error("{error}. {advice}")]
     Intercom {
@@ -152,6 +160,9 @@ pub enum CommandError {
     /// Wrong usage that the argument parser cannot see.
     #[error("{0}")]
     Usage(String),
+    /// A deployed stack.
+    #[error(transparent)]
+    Stack(#[from] crate::stack::StackError),
     /// A local socket.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {
@@ -191,6 +202,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Errors(which) => which.errors().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
+            Command::Emulate(emulate) => emulate.run().await,
+            Command::Put(put) => put.run().await,
+            Command::Start(start) => start.run().await,
         }
     });
     runtime.shutdown_background();

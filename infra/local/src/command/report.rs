@@ -9,6 +9,7 @@ use intercom_bulk::run::{Run, RunId};
 use serde_json::json;
 
 use super::CommandError;
+use super::deployed::Deployed;
 use crate::aws::Account;
 use crate::engine::{EngineError, TABLE, machine_wall};
 use crate::place::Place;
@@ -29,6 +30,8 @@ pub(super) struct Which {
     /// JSON on standard output
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    deployed: Deployed,
 }
 
 #[derive(Debug, Args)]
@@ -44,7 +47,10 @@ pub(super) struct Jobs {
 }
 
 impl Which {
-    fn ledger(&self) -> Result<Ledger, CommandError> {
+    async fn ledger(&self) -> Result<Ledger, CommandError> {
+        if self.deployed.is_named() {
+            return self.deployed.ledger().await;
+        }
         let path = Place::last(self.state.as_deref())?;
         let account = Account::open(Some(&path)).map_err(EngineError::from)?;
         Ok(Ledger::new(account.dynamodb, TABLE))
@@ -65,7 +71,7 @@ impl Which {
     }
 
     pub(super) async fn status(self) -> Result<u8, CommandError> {
-        let ledger = self.ledger()?;
+        let ledger = self.ledger().await?;
         let run = self.find(&ledger).await?;
         let cursor = ledger.cursor(&run.run).await?;
         let cursor = cursor.ok_or_else(|| CommandError::Usage(format!("run {} has no cursor", run.run)))?;
@@ -105,7 +111,7 @@ impl Which {
     }
 
     pub(super) async fn errors(self) -> Result<u8, CommandError> {
-        let ledger = self.ledger()?;
+        let ledger = self.ledger().await?;
         let run = self.find(&ledger).await?;
         let rows = ledger.errors(&run.run, usize::MAX).await?;
         for row in &rows {
@@ -124,7 +130,7 @@ impl Which {
 
 impl Jobs {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let ledger = self.which.ledger()?;
+        let ledger = self.which.ledger().await?;
         let found = if let Some(from) = &self.from {
             self.range(&ledger, from).await?
         } else {

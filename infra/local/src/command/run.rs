@@ -86,7 +86,7 @@ pub(super) fn connect(access: &Access) -> Result<(Intercom, Workspace, Settings)
     let mut settings = Settings::read(|name| access.setting(name))?;
     settings.pace = intercom_bulk::config::Pace::LOCAL;
     let transport = over_https(CONNECT_TIMEOUT)?;
-    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.clone(), workspace.api);
+    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token()?, workspace.api);
     Ok((intercom, workspace, settings))
 }
 

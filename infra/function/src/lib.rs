@@ -1,0 +1,79 @@
+//! What the three Lambda functions share: they wake up alike, begin an invocation alike, and end it with one line of log
+//! and one of metrics. What a function does is its own, in `functions/`.
+
+mod wake;
+
+use intercom_bulk::access::StoredToken;
+use intercom_bulk::aws::{Aws, ParameterError};
+use intercom_bulk::clients::{Clients, StepError};
+use intercom_bulk::config::environment;
+use intercom_bulk::https::Https;
+use intercom_bulk::invocation::{Clock, Invocation};
+use intercom_bulk::telemetry::{self, Metric};
+use lambda_runtime::{Context, Diagnostic, Error, tracing};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A function's process.
+#[derive(Debug)]
+pub struct Function {
+    /// The step's ways to the outside.
+    pub clients: Clients,
+    aws: Aws,
+    token: Option<StoredToken>,
+    stack: Option<String>,
+}
+
+impl Function {
+    /// Wakes up: reads the settings, makes the clients, and, unless `WARM_CONNECTIONS` is `off`, has them connect while
+    /// Lambda still waits for the process.
+    pub async fn wake() -> Result<Self, Error> {
+        tracing::init_default_subscriber();
+        let function = Self::of_environment(environment);
+        let function =
+            function.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
+        function.warm(environment).await;
+        Ok(function)
+    }
+
+    fn of_environment(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let https = Https::of_one_bundle(&get);
+        let aws = Aws::read(&https, &get)?;
+        let (clients, token) = Clients::connect(&aws, &https, Clock::of_the_machine(), &get)?;
+        Ok(Self { clients, aws, token, stack: get("STACK_NAME") })
+    }
+
+    /// Begins an invocation; without an access token there is none.
+    pub async fn begin(&self, context: Context) -> Result<Invocation, Diagnostic> {
+        let deadline_ms = context.deadline as i64;
+        let at = Invocation { clock: Clock::of_the_machine(), request_id: context.request_id, deadline_ms };
+        if let Some(token) = &self.token {
+            token.ready(at.clock).await.map_err(|error| no_token(&error))?;
+        }
+        Ok(at)
+    }
+
+    /// Ends an invocation: what it did is logged and, where it did something, counted.
+    pub fn end(&self, outcome: &impl Serialize, metrics: &[Metric], at: &Invocation) -> Value {
+        let did = serde_json::to_value(outcome).unwrap_or_default();
+        tracing::info!(outcome = %did, "done");
+        if let Some(line) = telemetry::line(self.stack.as_deref(), at.clock.now_ms(), metrics) {
+            write(&line);
+        }
+        did
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "CloudWatch takes metrics from lines that are JSON and nothing else")]
+fn write(line: &Value) {
+    println!("{line}");
+}
+
+/// A step's error, as Lambda shows it to callers and counts it.
+pub fn failed(error: &StepError) -> Diagnostic {
+    Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() }
+}
+
+fn no_token(error: &ParameterError) -> Diagnostic {
+    Diagnostic { error_type: "Token".to_owned(), error_message: error.to_string() }
+}

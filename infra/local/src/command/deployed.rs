@@ -1,0 +1,150 @@
+//! `put` and `start`, and where the other commands find a deployed stack.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use intercom_bulk::aws::Aws;
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::run::{MaxChanges, Rails, RunId};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{CommandError, run};
+use crate::engine::machine_wall;
+use crate::show;
+use crate::stack::{account, output};
+
+/// A stack on AWS, or behind `AWS_ENDPOINT_URL`. Region and keys are the environment's, or the AWS CLI's.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Deployed {
+    /// A deployed stack, by its name; its table and queue are among its outputs
+    #[arg(long, value_name = "NAME")]
+    stack: Option<String>,
+    /// The ledger's table, instead of a stack
+    #[arg(long, value_name = "TABLE", env = "LEDGER_TABLE")]
+    ledger_table: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Put {
+    /// The plan, a TOML or JSON file; it is stored under the name it bears
+    plan: PathBuf,
+    /// One JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    deployed: Deployed,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// The name of a stored plan
+    plan: String,
+    /// Only the first N users of the workspace
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Only this user (Intercom's id); may be given again
+    #[arg(long = "user", value_name = "ID")]
+    users: Vec<String>,
+    /// Fail before more users than this would be changed
+    #[arg(long, value_name = "N|P%", value_parser = super::max_changes)]
+    max_changes: Option<MaxChanges>,
+    /// Fail once more users than this are in error
+    #[arg(long, value_name = "N")]
+    max_errors: Option<u64>,
+    /// Go on although none of the first 1,000 users has an attribute that the plan reads
+    #[arg(long)]
+    accept_unseen: bool,
+    /// One JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    /// The pages queue, instead of a stack
+    #[arg(long, value_name = "URL", env = "PAGES_QUEUE_URL")]
+    pages_queue_url: Option<String>,
+    #[command(flatten)]
+    deployed: Deployed,
+}
+
+impl Deployed {
+    /// Whether one was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.stack.is_some() || self.ledger_table.is_some()
+    }
+
+    /// Its ledger.
+    pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
+        self.ledger_of(&account().await?).await
+    }
+
+    async fn ledger_of(&self, aws: &Aws) -> Result<Ledger, CommandError> {
+        let table = match (&self.ledger_table, &self.stack) {
+            (_, Some(stack)) => output(aws, stack, "LedgerTable", machine_wall()()).await?,
+            (Some(table), None) => table.clone(),
+            (None, None) => return Err(unnamed("LEDGER_TABLE")),
+        };
+        Ok(Ledger::new(aws.dynamodb(), table))
+    }
+}
+
+fn unnamed(variable: &str) -> CommandError {
+    CommandError::Usage(format!("which stack? --stack NAME, or {variable}"))
+}
+
+impl Put {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let plan = run::read_plan(&self.plan)?;
+        let ledger = self.deployed.ledger().await?;
+        ledger.put_plan(plan.name(), &plan.to_json()).await?;
+        if self.json {
+            show::json(&json!({ "plan": plan.name() }));
+        } else {
+            show::line(&format!(
+                "Plan {} is stored. A run that is under way keeps the one it began with.",
+                plan.name()
+            ));
+        }
+        Ok(0)
+    }
+}
+
+impl Start {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let aws = account().await?;
+        let ledger = self.deployed.ledger_of(&aws).await?;
+        if ledger.stored_plan(&self.plan).await?.is_none() {
+            let words = format!("there is no plan \"{}\" in the ledger: store it with `put FILE` first", self.plan);
+            return Err(CommandError::Step(words));
+        }
+        let queue = match (&self.pages_queue_url, &self.deployed.stack) {
+            (_, Some(stack)) => output(&aws, stack, "PagesQueueUrl", machine_wall()()).await?,
+            (Some(url), None) => url.clone(),
+            (None, None) => return Err(unnamed("PAGES_QUEUE_URL")),
+        };
+        let at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut start = json!({ "plan": self.plan, "time": at.to_string(), "rails": self.rails() });
+        if !self.users.is_empty() {
+            start["users"] = json!(self.users);
+        }
+        let sent = aws.sqs().send_message().queue_url(queue).message_body(start.to_string()).send().await;
+        sent.map_err(|error| {
+            CommandError::Step(format!("the start could not be sent: {}", error.into_service_error()))
+        })?;
+        let id = RunId::of(&self.plan, at.as_second());
+        if self.json {
+            show::json(&json!({ "run": id }));
+        } else {
+            show::line(&format!("Run {id} is asked for; `status --run {id}` tells of it once it began."));
+        }
+        Ok(0)
+    }
+
+    fn rails(&self) -> Rails {
+        Rails {
+            limit: self.limit,
+            max_changes: self.max_changes,
+            max_errors: self.max_errors,
+            dry_run: false,
+            accept_unseen: self.accept_unseen,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The commands for a deployed stack, against `emulate` as AWS and functions that run in this process behind Lambda's
+//! Invoke API: everything over sockets, as on AWS.
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
+
+mod functions;
+mod world;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use world::{World, plan};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_plan_is_started_runs_to_its_end_and_is_told_of() {
+    let world = World::new("800").await;
+    let file = plan("has-avatar.toml");
+    let stored = world.object(&["put", &file, "--json"], 0).await;
+    assert_eq!(stored["plan"], "has-avatar");
+    let started = world.object(&["start", "has-avatar", "--accept-unseen", "--json"], 0).await;
+    let run = started["run"].as_str().unwrap();
+    let status = loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let output = world.call(&["status", "--json", "--run", run]).await;
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let state = status["state"].as_str().unwrap_or("not there yet");
+        assert!(!["failed", "incomplete", "cancelled"].contains(&state), "{status}");
+        if state == "complete" {
+            break status;
+        }
+    };
+    let totals = &status["totals"];
+    assert!(status["users"] == 800 && totals["patches"].as_u64().unwrap() > 100, "{status}");
+    assert_eq!(totals["patches"], status["patches"], "each change is in a job");
+    let jobs = String::from_utf8(world.call(&["jobs", "--json"]).await.stdout).unwrap();
+    assert_eq!(jobs.lines().count() as u64, totals["jobs"].as_u64().unwrap(), "of the last run");
+    assert_eq!(world.call(&["errors"]).await.status.code(), Some(0));
+    assert!(world.invoked("scroll") >= 10 && world.invoked("submit") >= 1 && world.invoked("check") >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_found_by_its_outputs() {
+    let world = World::new("10").await;
+    let file = plan("has-avatar.toml");
+    let put = ["put", &file, "--stack", "bulk-eu"];
+    let described = world.call_with(&put, &[("LEDGER_TABLE", None)]).await;
+    assert_eq!(described.status.code(), Some(0), "{}", String::from_utf8_lossy(&described.stderr));
+    let asked = world.asked();
+    assert!(asked.contains("cloudformation/aws4_request"), "{asked}");
+    assert!(asked.contains("Action=DescribeStacks&Version=2010-05-15&StackName=bulk-eu"), "{asked}");
+    assert_eq!(
+        world.object(&["start", "has-avatar", "--stack", "bulk-eu", "--json"], 0).await["run"].is_string(),
+        true
+    );
+    let missing = world.call(&["put", &file, "--stack", "another"]).await;
+    let error = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(missing.status.code() == Some(1) && error.contains("does not exist"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_come_from_the_aws_cli_where_the_environment_has_none() {
+    let world = World::new("10").await;
+    let folder = world.folder.path();
+    let cli = "#!/bin/sh\ncase \"$2\" in\n\
+               export-credentials) echo '{\"Version\":1,\"AccessKeyId\":\"FROMTHECLI\",\"SecretAccessKey\":\"s\"}' ;;\n\
+               get) echo eu-west-1 ;;\nesac\n";
+    std::fs::write(folder.join("aws"), cli).unwrap();
+    std::fs::set_permissions(folder.join("aws"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = folder.to_str().unwrap();
+    let none = [("AWS_ACCESS_KEY_ID", None), ("AWS_SECRET_ACCESS_KEY", None), ("AWS_REGION", None)];
+    let file = plan("has-avatar.toml");
+    let put = ["put", &file, "--stack", "bulk-eu"];
+    let with_cli = [none[0], none[1], none[2], ("PATH", Some(path))];
+    let output = world.call_with(&put, &with_cli).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(world.asked().contains("Credential=FROMTHECLI/"), "{}", world.asked());
+    let without = [none[0], none[1], none[2], ("PATH", Some("/nonexistent"))];
+    let output = world.call_with(&put, &without).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.contains("AWS_ACCESS_KEY_ID"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_use_says_what_to_do_and_starts_nothing() {
+    let world = World::new("10").await;
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["start", "never-stored"], 1, "put FILE"),
+        (&["put", "missing.toml"], 1, "missing.toml"),
+        (&["emulate", "--lambda", "127.0.0.1:9000/x"], 64, "http://127.0.0.1:9000"),
+        (&["emulate"], 64, "--lambda"),
+    ];
+    for (arguments, code, says) in cases {
+        let output = world.call(arguments).await;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && error.contains(says), "{arguments:?}: {error}");
+    }
+    let nowhere = world.call_with(&["start", "x"], &[("LEDGER_TABLE", None)]).await;
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("--stack NAME"));
+    assert_eq!(nowhere.status.code(), Some(64));
+}

@@ -1,0 +1,142 @@
+//! A secret of Parameter Store.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Api, Aws, CallError};
+
+/// `GetParameter`, in Systems Manager's JSON protocol.
+const GET: Api =
+    Api { service: "ssm", content_type: "application/x-amz-json-1.1", target: Some("AmazonSSM.GetParameter") };
+
+/// The name of a parameter, and where it lies.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    aws: Aws,
+    name: String,
+}
+
+/// Why a parameter's value is not to be had; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ParameterError {
+    /// There is no such parameter.
+    #[error(
+        "Parameter Store has no parameter {name} in {region}: store the token with `aws ssm put-parameter --name {name} \
+         --type SecureString --value …`, or mend INTERCOM_TOKEN_PARAMETER"
+    )]
+    Missing {
+        /// Its name.
+        name: String,
+        /// The region that was asked.
+        region: String,
+    },
+    /// Reading it is not allowed.
+    #[error(
+        "reading the parameter {name} is not allowed ({code}): the function's role needs ssm:GetParameter on it, and \
+         kms:Decrypt on its key if that is not the account's aws/ssm"
+    )]
+    Denied {
+        /// Its name.
+        name: String,
+        /// AWS's code.
+        code: String,
+    },
+    /// What it holds is not secret, or is no token.
+    #[error("the parameter {name} cannot be used: {why}")]
+    Unusable {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// AWS answered otherwise.
+    #[error("Parameter Store refused to give {name} ({status} {code}); it is asked for again with the next event")]
+    Refused {
+        /// Its name.
+        name: String,
+        /// The HTTP status.
+        status: u16,
+        /// AWS's code.
+        code: String,
+    },
+    /// There was no answer.
+    #[error("the parameter {name} could not be read: {source}")]
+    Call {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: CallError,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    parameter: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Value {
+    value: String,
+    #[serde(default)]
+    r#type: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(default, rename = "__type")]
+    code: String,
+}
+
+impl Parameter {
+    /// The parameter of this name or ARN.
+    pub fn new(aws: Aws, name: String) -> Self {
+        Self { aws, name }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads its value, decrypted. The caller wraps it at once: nothing else of the answer is kept.
+    pub async fn read(&self, now_ms: i64) -> Result<String, ParameterError> {
+        let body = Bytes::from(json!({ "Name": self.name, "WithDecryption": true }).to_string());
+        let called = self.aws.call(GET, &body, now_ms).await;
+        let answer = called.map_err(|source| ParameterError::Call { name: self.name.clone(), source })?;
+        if answer.status != 200 {
+            return Err(self.refused(answer.status, &answer.body));
+        }
+        // The parser's own error could repeat a piece of the value.
+        let found: Found =
+            serde_json::from_slice(&answer.body).map_err(|_| self.unusable("the answer has no value"))?;
+        if found.parameter.r#type != "SecureString" {
+            return Err(self.unusable("it is stored in the clear: store it with --type SecureString"));
+        }
+        Ok(found.parameter.value)
+    }
+
+    /// An error about what the parameter holds.
+    pub fn unusable(&self, why: impl ToString) -> ParameterError {
+        ParameterError::Unusable { name: self.name.clone(), why: why.to_string() }
+    }
+
+    fn refused(&self, status: u16, body: &[u8]) -> ParameterError {
+        let name = self.name.clone();
+        let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+        // `com.amazonaws.ssm#ParameterNotFound` in some answers.
+        let code = refusal.code.rsplit('#').next().unwrap_or_default();
+        let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+        match code.as_str() {
+            "ParameterNotFound" | "ParameterVersionNotFound" => {
+                ParameterError::Missing { name, region: self.aws.region().to_owned() }
+            }
+            "AccessDeniedException" | "InvalidKeyId" | "UnrecognizedClientException" => {
+                ParameterError::Denied { name, code }
+            }
+            _ => ParameterError::Refused { name, status, code },
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One signed request to an AWS API that no SDK client is linked for.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+
+use super::{ATTEMPT, Aws};
+use crate::https::body;
+
+/// Attempts at a call: all that is called so is read-only.
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; before the third, twice that.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The largest answer that is read: a description of a stack with all that CloudFormation allows is below 1 MB.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// An API by its protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    /// As in host names and signatures.
+    pub service: &'static str,
+    /// The media type of its requests.
+    pub content_type: &'static str,
+    /// The operation, where a header names it: `AmazonSSM.GetParameter`.
+    pub target: Option<&'static str>,
+}
+
+/// What came back, of whatever status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, which may hold a secret.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No credentials to sign with.
+    #[error("no AWS credentials: {0}")]
+    Credentials(#[from] aws_credential_types::provider::error::CredentialsError),
+    /// The request cannot be made or signed.
+    #[error("the request cannot be signed: {0}")]
+    Request(Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing came back.
+    #[error("{service} does not answer: {detail}")]
+    Unreachable {
+        /// Which service.
+        service: &'static str,
+        /// The chain of causes.
+        detail: String,
+    },
+}
+
+impl Aws {
+    /// Sends a signed POST, and again after a failure that may pass. `now_ms` is the time of the signature.
+    pub async fn call(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.once(api, sent, now_ms).await {
+                Err(CallError::Unreachable { .. }) => {}
+                Ok(answer) if answer.status >= 500 || throttled(&answer) => {}
+                done => return done,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.once(api, sent, now_ms).await
+    }
+
+    async fn once(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+        let service = api.service;
+        let request = self.signed(api, sent, now_ms).await?;
+        let called = async {
+            let client = self.client.get().map_err(|error| error.to_string())?;
+            let mut answer = client.execute(request).await.map_err(|error| causes(&error.without_url()))?;
+            let body = body(&mut answer, BODY_BYTES_MAX).await.map_err(|error| causes(&error))?;
+            Ok(Answer { status: answer.status().as_u16(), body })
+        };
+        let answer = tokio::time::timeout(ATTEMPT, called).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ATTEMPT.as_secs())));
+        answer.map_err(|detail| CallError::Unreachable { service, detail })
+    }
+
+    async fn signed(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<reqwest::Request, CallError> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| CallError::Request(error);
+        let url = format!("{}/", self.endpoint(api.service));
+        let mut request = http::Request::post(&url).header(CONTENT_TYPE, api.content_type);
+        if let Some(target) = api.target {
+            request = request.header("x-amz-target", target);
+        }
+        let mut request = request.body(sent.clone()).map_err(|error| failed(error.into()))?;
+        let identity = self.credentials.provide_credentials().await?.into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(api.service)
+            .time(UNIX_EPOCH + Duration::from_millis(now_ms.unsigned_abs()))
+            .settings(SigningSettings::default());
+        let parameters = parameters.build().map_err(|error| failed(error.into()))?.into();
+        let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let signable = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(sent));
+        let signature = signable.and_then(|signable| sign(signable, &parameters));
+        let (instructions, _) = signature.map_err(|error| failed(error.into()))?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        reqwest::Request::try_from(request).map_err(|error| failed(error.without_url().into()))
+    }
+}
+
+/// Whether a refusal says that there were too many calls; both protocols name it so.
+fn throttled(answer: &Answer) -> bool {
+    let named = |name: &[u8]| answer.body.windows(name.len()).any(|part| part == name);
+    answer.status == 429 || answer.status == 400 && (named(b"ThrottlingException") || named(b">Throttling<"))
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,156 @@
+//! What the steps tell CloudWatch of a real run: invoked one by one, their figures add up to what the workspace holds.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use intercom_bulk::clients::Clients;
+use intercom_bulk::invocation::{Clock, Invocation};
+use intercom_bulk::telemetry::{Metric, line};
+use intercom_bulk::{check, scroll, submit};
+use intercom_bulk_local::aws::Account;
+use intercom_bulk_local::engine::Engine;
+use intercom_simulator::{Fault, Options, World};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::intercom::client;
+use crate::pipeline::{BEGIN, settings};
+use crate::plans::{HAS_AVATAR, users};
+use crate::sqs::Sqs;
+
+const NAMES_OF_SCROLL: [&str; 8] =
+    ["Buried", "Holes", "Pages", "Patches", "RunsNotComplete", "RunsStarted", "Turns", "Users"];
+
+/// Steps without mappings and schedules: each invocation is the test's.
+struct Hand {
+    world: World,
+    sqs: Sqs,
+    clients: Clients,
+    begin_ms: i64,
+    began: Instant,
+    handled: BTreeMap<&'static str, usize>,
+    invocations: Cell<u64>,
+    sums: BTreeMap<&'static str, u64>,
+}
+
+impl Hand {
+    async fn new(options: Options) -> Self {
+        let (begin_ms, began) = (BEGIN.parse::<jiff::Timestamp>().unwrap().as_millisecond(), Instant::now());
+        let wall: intercom_bulk_local::engine::Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
+        let world = World::new(Options { now: wall.clone(), ..options });
+        let (account, sqs) = (Account::open(None).unwrap(), Sqs::default());
+        let queues = sqs.client();
+        let opened = Engine::open(&account.dynamodb, &queues, client(&world), settings(), wall);
+        let clients = opened.await.unwrap().clients;
+        Self {
+            world,
+            sqs,
+            clients,
+            begin_ms,
+            began,
+            handled: BTreeMap::new(),
+            invocations: Cell::default(),
+            sums: BTreeMap::new(),
+        }
+    }
+
+    fn invocation(&self) -> Invocation {
+        let now_ms = self.begin_ms + self.began.elapsed().as_millis() as i64;
+        let request_id = format!("{now_ms}-{}", self.invocations.replace(self.invocations.get() + 1));
+        Invocation { clock: Clock::starting_at(now_ms), request_id, deadline_ms: now_ms + 300_000 }
+    }
+
+    /// What a queue was sent since it was last asked, as events; nothing is deleted, so that each comes once.
+    fn waiting(&mut self, queue: &'static str) -> Vec<Value> {
+        let handled = self.handled.entry(queue).or_default();
+        let new: Vec<String> = self.sqs.bodies(queue).into_iter().skip(*handled).collect();
+        let first = *handled;
+        *handled += new.len();
+        let event = |(index, body): (usize, String)| {
+            let id = format!("{queue}-{}", first + index);
+            json!({"Records": [{"messageId": id, "receiptHandle": id, "body": body, "attributes": {}}]})
+        };
+        new.into_iter().enumerate().map(event).collect()
+    }
+
+    /// Adds the figures up as CloudWatch does, from the line.
+    fn add(&mut self, metrics: &[Metric]) {
+        let Some(line) = line(None, self.begin_ms, metrics) else { return };
+        for metric in metrics {
+            *self.sums.entry(metric.name).or_default() += line[metric.name].as_u64().unwrap();
+        }
+    }
+
+    async fn scroll(&mut self, event: &Value) -> scroll::Outcome {
+        let outcome = scroll::handle(&self.clients, event, &self.invocation()).await.unwrap();
+        self.add(&outcome.metrics());
+        outcome
+    }
+
+    /// Handles all messages of both queues, and the jobs, until the run has ended.
+    async fn until_ended(&mut self) {
+        for _ in 0..500 {
+            // What an invocation sends is the next round's: a turn that waits would be asked again without end.
+            let (pages, patches) = (self.waiting("pages"), self.waiting("patches"));
+            for event in pages {
+                self.scroll(&event).await;
+            }
+            for event in patches {
+                let outcome = submit::handle(&self.clients, &event, &self.invocation()).await.unwrap();
+                self.add(&outcome.metrics());
+            }
+            let outcome = check::handle(&self.clients, &json!({"tick": {}}), &self.invocation()).await.unwrap();
+            self.add(&outcome.metrics());
+            if self.clients.ledger.active().await.unwrap().run.is_none() {
+                return;
+            }
+            sleep(Duration::from_secs(3)).await;
+        }
+        panic!("the run did not end: {:?}", self.sums);
+    }
+
+    fn sum(&self, name: &str) -> u64 {
+        *self.sums.get(name).unwrap_or_else(|| panic!("{name} was never told: {:?}", self.sums))
+    }
+}
+
+fn start() -> Value {
+    let plan = intercom_bulk::plan::Plan::from_toml("plan.toml", HAS_AVATAR).unwrap();
+    json!({"plan": plan.to_json(), "time": BEGIN})
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_figures_of_all_invocations_add_up_to_the_run() {
+    let mut hand = Hand::new(Options { faults: vec![Fault::LimitBulk(2)], ..users(450) }).await;
+    let started = hand.scroll(&start()).await;
+    let names: Vec<&str> = started.metrics().iter().map(|metric| metric.name).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, NAMES_OF_SCROLL);
+    assert_eq!(hand.sum("RunsStarted"), 1);
+    hand.until_ended().await;
+    let state = hand.world.state();
+    assert_eq!((hand.sum("Users"), hand.sum("Pages"), hand.sum("RunsStarted")), (450, 5, 1));
+    assert_eq!((hand.sum("Patches"), hand.sum("JobItems")), (state.items, state.items));
+    let jobs = state.jobs.len() as u64;
+    assert_eq!((hand.sum("Jobs"), hand.sum("JobsCompleted"), hand.sum("JobsWithErrors")), (jobs, jobs, 0));
+    assert_eq!((hand.sum("RunsComplete"), hand.sum("RunsNotComplete"), hand.sum("UserErrors")), (1, 0, 0));
+    assert_eq!((hand.sum("RateLimited"), hand.sum("Holes"), hand.sum("Buried")), (1, 0, 0));
+    assert!(hand.sum("Turns") >= 6, "five pages and the end: {:?}", hand.sums);
+    assert!(hand.sum("QuotaUsedPercent") > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_is_told() {
+    let faults = vec![Fault::LosePage(2), Fault::LoseJob(1)];
+    let mut hand = Hand::new(Options { faults, ..users(300) }).await;
+    hand.scroll(&start()).await;
+    let poison = json!({"Records": [{"messageId": "p", "receiptHandle": "p", "body": "{", "attributes": {}}]});
+    hand.scroll(&poison).await;
+    assert_eq!(hand.sum("Buried"), 1);
+    hand.until_ended().await;
+    assert_eq!((hand.sum("Holes"), hand.sum("JobsUnknown")), (1, 1), "{:?}", hand.sums);
+    assert_eq!((hand.sum("RunsComplete"), hand.sum("RunsNotComplete")), (0, 1), "users of the lost job are unknown");
+}

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""How large the functions are and how quickly they wake, against a hello-world function of the same build.
+
+Starts each release binary many times, in turns, against a Runtime API of its own and takes the median of the time from
+the process's start to its first poll, and the memory at that moment. `init` is without warming, `awake` with it: TLS
+handshakes with everything that an invocation calls, here a server on this machine with the machine's root certificates
+beside its own. Only Python's library is used, and `openssl` for `awake`.
+
+  cargo build --release -p scroll -p submit -p check --example hello
+  tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/release]
+
+--check fails where a bound is broken: absolute sizes and memory, and time as a multiple of hello's in the same run.
+"""
+
+import argparse
+import io
+import json
+import os
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ["scroll", "submit", "check"]
+HELLO = "hello"
+
+# What must hold. Time is a multiple of hello's, because machines differ; the rest does not depend on the machine.
+ZIP_BYTES_MAX = 3_200_000
+RSS_BYTES_MAX = 12_000_000
+INIT_MS_MAX = 6.0
+INIT_TIMES_HELLO_MAX = 3.0
+
+POLL = b"GET /2018-06-01/runtime/invocation/next "
+PATIENCE_S = 20
+BUNDLES = ["/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"]
+
+
+def zip_bytes(binary):
+    """The size of the deployment package: the binary alone, as `bootstrap`."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
+        package.write(binary, "bootstrap")
+    return len(packed.getvalue())
+
+
+class RuntimeApi:
+    """Lambda's side: it hears the first poll and says nothing."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
+
+    def first_poll(self):
+        """Waits for a connection that polls, and returns it, so that it stays open."""
+        self.socket.settimeout(PATIENCE_S)
+        connection, _ = self.socket.accept()
+        connection.settimeout(PATIENCE_S)
+        heard = b""
+        while len(heard) < len(POLL):
+            piece = connection.recv(4096)
+            if not piece:
+                raise RuntimeError("the function closed its connection before it polled")
+            heard += piece
+        if not heard.startswith(POLL):
+            raise RuntimeError("not a poll: %r" % heard[:80])
+        return connection
+
+
+class Cloud:
+    """Everything that a function calls, behind TLS, each on a port of its own: answers requests with an empty 404."""
+
+    PARTS = ["dynamodb", "sqs", "intercom"]
+
+    def __init__(self, folder):
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            + ["-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost"]
+            + ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"],
+            check=True,
+            capture_output=True,
+        )
+        self.bundle = folder / "bundle.pem"
+        usual = next((Path(path).read_text() for path in BUNDLES if Path(path).is_file()), "")
+        self.bundle.write_text(usual + certificate.read_text())
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.asked = []
+        self.addresses = {part: self.serve(part) for part in self.PARTS}
+
+    def serve(self, part):
+        server = socket.create_server(("127.0.0.1", 0), backlog=64)
+        threading.Thread(target=self.accept, args=(server, part), daemon=True).start()
+        return "https://localhost:%d" % server.getsockname()[1]
+
+    def accept(self, server, part):
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=self.answer, args=(connection, part), daemon=True).start()
+
+    def answer(self, connection, part):
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as stream:
+                while stream.recv(16384):
+                    self.asked.append(part)
+                    stream.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        except OSError:
+            pass
+
+
+def environment(api, warm):
+    """A function's environment, as the template and Lambda make it."""
+    queues = ["PAGES_QUEUE_URL", "PAGES_DEAD_LETTERS_URL", "PATCHES_QUEUE_URL", "PATCHES_DEAD_LETTERS_URL"]
+    variables = {name: "http://127.0.0.1:9/000000000000/" + name.lower() for name in queues}
+    variables |= {
+        "AWS_LAMBDA_RUNTIME_API": api.address,
+        "AWS_LAMBDA_FUNCTION_NAME": "wake",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "wake",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "wake",
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "AWS_LAMBDA_LOG_LEVEL": "INFO",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "wake",
+        "AWS_SECRET_ACCESS_KEY": "wake",
+        "INTERCOM_TOKEN": "wake",
+        "LEDGER_TABLE": "wake",
+        "STACK_NAME": "wake",
+        "WARM_CONNECTIONS": "off",
+    }
+    if warm:
+        variables |= {
+            "WARM_CONNECTIONS": "on",
+            "SSL_CERT_FILE": str(warm.bundle),
+            "AWS_ENDPOINT_URL_DYNAMODB": warm.addresses["dynamodb"],
+            "AWS_ENDPOINT_URL_SQS": warm.addresses["sqs"],
+            "INTERCOM_BASE_URL": warm.addresses["intercom"],
+        }
+    return variables
+
+
+def memory_bytes(pid):
+    """What the process holds in memory now."""
+    for line in Path("/proc/%d/status" % pid).read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no VmRSS")
+
+
+def once(binary, api, variables):
+    """Starts a function, and returns the milliseconds to its first poll and its memory then."""
+    began = time.perf_counter()
+    process = subprocess.Popen([binary], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        connection = api.first_poll()
+        took_ms = (time.perf_counter() - began) * 1000
+        memory = memory_bytes(process.pid)
+        connection.close()
+    finally:
+        process.kill()
+        process.wait()
+    return took_ms, memory
+
+
+def measure(binaries, runs):
+    """All figures of all binaries; they take turns, so that a busy machine is busy for all of them."""
+    api = RuntimeApi()
+    init = {name: [] for name in binaries}
+    awake = {name: [] for name in FUNCTIONS}
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = Cloud(Path(folder))
+        for _ in range(runs):
+            for name, binary in binaries.items():
+                init[name].append(once(binary, api, environment(api, None)))
+            for name in FUNCTIONS:
+                cloud.asked.clear()
+                awake[name].append(once(binaries[name], api, environment(api, cloud)))
+                # All are awaited, so that none comes later.
+                if sorted(cloud.asked) != sorted(Cloud.PARTS):
+                    raise RuntimeError("%s warmed only %s" % (name, cloud.asked))
+    table = []
+    for name, binary in binaries.items():
+        times = [took for took, _ in init[name]]
+        row = {
+            "function": name,
+            "binary_bytes": os.path.getsize(binary),
+            "zip_bytes": zip_bytes(binary),
+            "init_ms": statistics.median(times),
+            "init_ms_min": min(times),
+            "rss_bytes": statistics.median(memory for _, memory in init[name]),
+        }
+        if name in awake:
+            row["awake_ms"] = statistics.median(took for took, _ in awake[name])
+            row["awake_rss_bytes"] = statistics.median(memory for _, memory in awake[name])
+        table.append(row)
+    hello = next(row for row in table if row["function"] == HELLO)
+    for row in table:
+        for figure in ["zip_bytes", "init_ms", "rss_bytes"]:
+            row["times_hello_" + figure] = row[figure] / hello[figure]
+    return table
+
+
+def show(table):
+    print("function      zip MB (x hello)   init ms (x hello), min    RSS MB (x hello)   warmed: ms   RSS MB")
+    for row in table:
+        warmed = ""
+        if "awake_ms" in row:
+            warmed = "   %10.1f   %6.1f" % (row["awake_ms"], row["awake_rss_bytes"] / 1e6)
+        print(
+            "%-10s %9.2f (%4.1f) %12.2f (%4.1f) %9.2f %9.1f (%4.1f)%s"
+            % (
+                row["function"],
+                row["zip_bytes"] / 1e6,
+                row["times_hello_zip_bytes"],
+                row["init_ms"],
+                row["times_hello_init_ms"],
+                row["init_ms_min"],
+                row["rss_bytes"] / 1e6,
+                row["times_hello_rss_bytes"],
+                warmed,
+            )
+        )
+
+
+def broken(table):
+    """The bounds that do not hold."""
+    for row in table:
+        if row["function"] == HELLO:
+            continue
+        if row["zip_bytes"] > ZIP_BYTES_MAX:
+            yield "%s: the package has %d bytes, more than %d" % (row["function"], row["zip_bytes"], ZIP_BYTES_MAX)
+        if row["rss_bytes"] > RSS_BYTES_MAX:
+            yield "%s: holds %d bytes, more than %d" % (row["function"], row["rss_bytes"], RSS_BYTES_MAX)
+        if row["init_ms"] > INIT_MS_MAX and row["times_hello_init_ms"] > INIT_TIMES_HELLO_MAX:
+            yield "%s: wakes in %.1f ms, %.1f times hello's" % (
+                row["function"],
+                row["init_ms"],
+                row["times_hello_init_ms"],
+            )
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--runs", type=int, default=41)
+    arguments.add_argument("--json", action="store_true")
+    arguments.add_argument("--check", action="store_true")
+    arguments.add_argument("--folder", type=Path, default=ROOT / "target/release")
+    arguments = arguments.parse_args()
+    binaries = {HELLO: arguments.folder / "examples" / HELLO}
+    binaries |= {name: arguments.folder / name for name in FUNCTIONS}
+    missing = [str(binary) for binary in binaries.values() if not binary.is_file()]
+    if missing:
+        sys.exit("not built: %s; see --help" % ", ".join(missing))
+    table = measure(binaries, arguments.runs)
+    if arguments.json:
+        print(json.dumps(table))
+    else:
+        show(table)
+    offences = list(broken(table))
+    for offence in offences:
+        print(offence, file=sys.stderr)
+    if arguments.check and offences:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
