@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use axum::Router;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
@@ -141,7 +142,7 @@ async fn the_sdk_s_clients_call_through_ours_and_repeat_what_failed() {
     assert_eq!(found.item.unwrap()["pk"].as_s().unwrap(), "ACTIVE");
     cloud.answers(&[(400, json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "no"}))]);
     let error = aws.sqs().send_message().queue_url("http://q").message_body("x").send().await.unwrap_err();
-    assert!(error.into_service_error().is_queue_does_not_exist());
+    assert_eq!(error.code(), Some("QueueDoesNotExist"), "{error:?}");
     let seen = cloud.seen.lock().unwrap();
     let targets: Vec<_> = seen.iter().map(|(headers, _)| headers["x-amz-target"].to_str().unwrap()).collect();
     assert_eq!(targets, ["DynamoDB_20120810.GetItem", "DynamoDB_20120810.GetItem", "AmazonSQS.SendMessage"]);

@@ -37,7 +37,9 @@ const UNITS: [&str; 27] = [
 ];
 
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }
 
 /// Holds a line against the schema: what is required, what it may hold, how long and how many; and that each name that

@@ -29,8 +29,8 @@ impl Lambda {
     /// The functions behind this address, such as `http://127.0.0.1:9000`.
     pub fn new(address: &str) -> Result<Self, String> {
         let address = address.trim_end_matches('/');
-        let uri: Uri = address.parse().map_err(|_| format!("\"{address}\" is no address"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.path() != "/" || uri.query().is_some() {
+        let uri = address.parse::<Uri>().ok().filter(|uri| uri.path() == "/" && uri.query().is_none());
+        if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
             return Err(format!("\"{address}\" is no address of the form http://127.0.0.1:9000"));
         }
         Ok(Self { address: address.to_owned(), client: Https::default().client(CONNECT, IDLE_MAX) })
