@@ -74,20 +74,23 @@ impl Ledger {
         request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
     }
 
-    /// All items of a partition whose sort key begins with `prefix`, in order, at most `most`.
+    /// All items of a partition whose sort key begins with `prefix` (all, if that is empty), in order, at most `most`.
     async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
             let request = self.client.query().table_name(&self.table).consistent_read(true);
-            let page = request
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|e| LedgerError::call("Query", e))?;
+            let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
+            // DynamoDB takes no empty value for a key: a whole partition is asked for by its name alone.
+            let request = if prefix.is_empty() {
+                request.key_condition_expression("pk = :pk")
+            } else {
+                request
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                    .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
+            };
+            let sent = request.set_exclusive_start_key(from).send().await;
+            let page = sent.map_err(|e| LedgerError::call("Query", e))?;
             found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() || found.len() >= most {

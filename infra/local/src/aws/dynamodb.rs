@@ -23,6 +23,10 @@ impl fmt::Debug for Tables {
     }
 }
 
+/// What DynamoDB says to a query by an empty key, and dynoxide takes.
+const EMPTY_KEY: &str = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain \
+                         an empty string value.";
+
 /// What an operation on items is billed as.
 #[derive(Clone, Copy, PartialEq)]
 enum Units {
@@ -49,6 +53,7 @@ impl Tables {
             "GetItem" => run(input, |request| database.get_item(request)),
             "UpdateItem" => run(input, |request| database.update_item(request)),
             "DeleteItem" => run(input, |request| database.delete_item(request)),
+            "Query" if empty_key(&input) => Err(refused(EMPTY_KEY)),
             "Query" => run(input, |request| database.query(request)),
             "Scan" => run(input, |request| database.scan(request)),
             "BatchGetItem" => run(input, |request| database.batch_get_item(request)),
@@ -102,6 +107,14 @@ fn capacity(consumed: Option<&Value>) -> f64 {
         Some(table) => one(table),
         None => 0.0,
     }
+}
+
+/// Whether a query asks for a key by an empty value.
+fn empty_key(query: &Value) -> bool {
+    let condition = query["KeyConditionExpression"].as_str().unwrap_or_default();
+    let asked: Vec<&str> = condition.split(|c: char| !c.is_alphanumeric() && !":_".contains(c)).collect();
+    let values = query["ExpressionAttributeValues"].as_object();
+    values.is_some_and(|values| values.iter().any(|(name, value)| value["S"] == "" && asked.contains(&name.as_str())))
 }
 
 fn run<Request: DeserializeOwned, Response: Serialize>(

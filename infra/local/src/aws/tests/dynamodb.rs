@@ -1,6 +1,7 @@
 //! Conditions, transactions, a sparse index, and what a file keeps.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, Put, ScalarAttributeType, TransactWriteItem,
@@ -145,4 +146,19 @@ async fn an_index_holds_only_items_that_have_its_key() {
     let keys: Vec<_> = found.items().iter().map(|item| item["sk"].as_s().unwrap().as_str()).collect();
     assert_eq!(keys, ["job3", "job1"]);
     assert!(account.counts.read_units() > 0.0);
+}
+
+#[tokio::test]
+async fn a_query_by_an_empty_key_is_refused_as_dynamodb_refuses_it() {
+    let account = Account::open(None).unwrap();
+    create_table(&account.dynamodb).await;
+    let query = |condition: &str| {
+        let query = account.dynamodb.query().table_name(TABLE).key_condition_expression(condition);
+        query.expression_attribute_values(":pk", s("run"))
+    };
+    let prefix = query("pk = :pk AND begins_with(sk, :sk)");
+    let error = prefix.clone().expression_attribute_values(":sk", s("")).send().await.unwrap_err().into_service_error();
+    assert_eq!(error.code(), Some("ValidationException"), "{error}");
+    prefix.expression_attribute_values(":sk", s("a")).send().await.unwrap();
+    query("pk = :pk").send().await.unwrap();
 }
