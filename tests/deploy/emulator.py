@@ -1,0 +1,266 @@
+"""The emulated AWS: ministack, with what it does otherwise than AWS put right where a run would notice, and counted.
+
+Run as a program it is the emulator itself; `start` runs it in a clean environment.
+"""
+
+import json
+import os
+import re
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+# The emulator's root. The functions get sessions of their roles instead, since AUTH has it enforce IAM.
+ROOT_KEY = "test"
+# Calls are written to this file, once a second.
+CALLS = "calls.json"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Emulator:
+    """A running emulator."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # A clean environment, because each function inherits it.
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),
+            "AUTH": "true",
+            "AWS_ACCESS_KEY_ID": ROOT_KEY,
+            "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.url,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "LOG_LEVEL": "INFO",
+        }
+        self.log = open(self.folder / "emulator.log", "wb")
+        self.process = subprocess.Popen(
+            [sys.executable, __file__], env=environment, cwd=self.folder, stdout=self.log, stderr=subprocess.STDOUT
+        )
+        self._await()
+
+    def _await(self):
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1).read()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.1)
+        raise RuntimeError(f"the emulator does not answer; see {self.log.name}")
+
+    def calls(self):
+        """What was called so far, by name."""
+        time.sleep(1.5)
+        return Counter(json.loads((self.folder / CALLS).read_text()))
+
+    def functions(self, name):
+        """Processes of the function whose name contains `name`; only children of this emulator."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except (OSError, ValueError):
+                continue
+            named = [e for e in environment if e.startswith(b"AWS_LAMBDA_FUNCTION_NAME=") and name.encode() in e]
+            if parent == self.process.pid and named:
+                found.append(int(folder.name))
+        return found
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Count:
+    """Counts calls, units and time, and writes them down once a second."""
+
+    def __init__(self):
+        self.counter = Counter()
+        self.lock = threading.Lock()
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def add(self, name, number=1):
+        with self.lock:
+            self.counter[name] += number
+
+    def _write(self):
+        while True:
+            with self.lock:
+                text = json.dumps(self.counter)
+            Path("calls.tmp").write_text(text)
+            os.replace("calls.tmp", CALLS)
+            time.sleep(1)
+
+
+def from_function(headers):
+    """Whether a role's session signed this, which is a function: the test itself calls as root."""
+    return f"Credential={ROOT_KEY}/" not in headers.get("authorization", "")
+
+
+def count_requests(app, count):
+    """Counts what the functions call, with DynamoDB's units and SQS's chunks of 64 KB."""
+    plain = app._dispatch_service_request
+
+    async def dispatch(method, path, headers, body, query, request_id):
+        target = headers.get("x-amz-target", "")
+        if not target or not from_function(headers):
+            return await plain(method, path, headers, body, query, request_id)
+        service, _, operation = target.rpartition(".")
+        if service.startswith("DynamoDB"):
+            asked = json.loads(body)
+            asked["ReturnConsumedCapacity"] = "TOTAL"
+            body = json.dumps(asked).encode()
+        status, answer_headers, answer = await plain(method, path, headers, body, query, request_id)
+        count.add(f"{service.split('_')[0]}.{operation}")
+        if status == 403 or b"AccessDenied" in (answer if isinstance(answer, bytes) else b""):
+            count.add(f"denied.{operation}")
+            print(f"DENIED {operation}: {answer!r}", flush=True)
+        if service.startswith("DynamoDB"):
+            write = operation not in ("GetItem", "Query", "Scan", "BatchGetItem")
+            used = json.loads(answer).get("ConsumedCapacity") if status == 200 else None
+            used = used if isinstance(used, list) else [used] if used else []
+            units = sum(table.get("CapacityUnits", 0) for table in used)
+            # A write whose condition does not hold is charged, too.
+            count.add("units.write" if write else "units.read", units or 1)
+        elif service == "AmazonSQS":
+            count.add("units.sqs", -(-len(body) // 65536))
+        return status, answer_headers, answer
+
+    app._dispatch_service_request = dispatch
+
+
+def count_invocations(functions, cloudwatch, count):
+    """Counts invocations and their time, and what the event source mappings ask of the queues."""
+    plain = functions._execute_function
+
+    def execute(function, event):
+        name = (function.get("config") or function).get("FunctionName", "").lower()
+        step = next((step for step in ("scroll", "submit", "check") if step in name), name)
+        began = time.time()
+        result = plain(function, event)
+        count.add(f"invocations.{step}")
+        count.add(f"seconds.{step}", time.time() - began)
+        if isinstance(result, dict) and result.get("error"):
+            count.add(f"errors.{step}")
+        measure_what_is_logged(result.get("log") or "", cloudwatch, count)
+        return result
+
+    batch = functions._run_sqs_batch
+
+    def run_batch(*arguments):
+        # One request received the batch, one deletes what is done.
+        count.add("units.sqs", 2)
+        count.add("batches")
+        return batch(*arguments)
+
+    functions._execute_function = execute
+    functions._run_sqs_batch = run_batch
+
+
+def schedule_as_aws_does(scheduler, bridge):
+    """EventBridge Scheduler puts the scheduled time into an input that asks for it, and is not late by ten seconds."""
+    plain = bridge._invoke_target
+    word = re.compile(r"<aws\.scheduler\.scheduled-time>")
+
+    def invoke(target, event, rule, view=None):
+        if event.get("Source") == "aws.scheduler" and "Input" in target:
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(event["Time"]))
+            target = {**target, "Input": word.sub(now, target["Input"])}
+        return plain(target, event, rule, view)
+
+    bridge._invoke_target = invoke
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def log_as_configured(runtime, functions):
+    """Lambda tells a process the format and level of its logs, and lambda_runtime goes by that."""
+    plain = runtime.execution_credentials
+
+    def environment(config):
+        logging = config.get("LoggingConfig") or {}
+        told = {
+            "AWS_LAMBDA_LOG_FORMAT": logging.get("LogFormat"),
+            "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel"),
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging.get("LogGroup"),
+        }
+        return plain(config) | {name: value for name, value in told.items() if value}
+
+    runtime.execution_credentials = functions.execution_credentials = environment
+
+
+def measure_what_is_logged(log, cloudwatch, count):
+    """CloudWatch makes metrics of lines in the embedded metric format, and alarms look at them."""
+    for line in log.splitlines():
+        if '"_aws"' not in line:
+            continue
+        told = json.loads(line)
+        for directive in told["_aws"]["CloudWatchMetrics"]:
+            names = [name for names in directive["Dimensions"] for name in names]
+            dimensions = {name: told[name] for name in names}
+            for metric in directive["Metrics"]:
+                name, value = metric["Name"], told[metric["Name"]]
+                cloudwatch.record_metric(directive["Namespace"], name, value, metric.get("Unit", "None"), dimensions)
+                count.add(f"metric.{name}", value)
+    cloudwatch._evaluate_all_alarms()
+
+
+def batches_need_no_right_of_their_own(actions):
+    """IAM knows no action for a batch of SQS: who may send, may send ten (AWS's list of SQS's actions says so)."""
+    plain = actions.extract_iam_action
+
+    def extract(*arguments):
+        action = plain(*arguments)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    actions.extract_iam_action = extract
+
+
+def main():
+    # Without it each small answer waits 40 ms for the function's acknowledgement.
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+    from ministack import app
+    from ministack.core import iam_actions, lambda_runtime
+    from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler
+
+    count = Count()
+    count_requests(app, count)
+    count_invocations(lambda_svc, cloudwatch, count)
+    log_as_configured(lambda_runtime, lambda_svc)
+    schedule_as_aws_does(scheduler, eventbridge)
+    batches_need_no_right_of_their_own(iam_actions)
+    sys.argv = ["ministack"]
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The table as it is, read without the project's code."""
+
+import json
+import time
+import tomllib
+from datetime import datetime, timezone
+from pathlib import Path
+
+from boto3.dynamodb.types import TypeDeserializer
+
+READ = TypeDeserializer()
+
+
+class Ledger:
+    """The ledger of a stack."""
+
+    def __init__(self, stack):
+        self.table = stack.outputs["LedgerTable"]
+        self.dynamodb = stack.aws["dynamodb"]
+
+    def items(self):
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
+        return [{k: READ.deserialize(v) for k, v in item.items()} for page in pages for item in page["Items"]]
+
+    def put_plan(self, name):
+        """Stores a plan of plans/ as `Ledger::put_plan` does."""
+        plan = tomllib.loads(Path(f"plans/{name}.toml").read_text())
+        item = {"pk": {"S": "PLANS"}, "sk": {"S": name}, "plan": {"S": json.dumps(plan)}}
+        self.dynamodb.put_item(TableName=self.table, Item=item)
+
+    def runs(self):
+        return {item["run"]: item for item in self.items() if item["sk"] == "RUN"}
+
+    def row(self, run, name):
+        found = self.dynamodb.get_item(
+            TableName=self.table, Key={"pk": {"S": f"RUN#{run}"}, "sk": {"S": name}}, ConsistentRead=True
+        ).get("Item")
+        return found and {k: READ.deserialize(v) for k, v in found.items()}
+
+    def jobs(self, run):
+        """The jobs of a run, by id."""
+        rows = [i for i in self.items() if i["pk"].startswith("BUCKET#") and i["sk"].startswith("JOB#")]
+        return {row["job"]: row for row in rows if row["run"] == run}
+
+    def errors(self, run):
+        prefix = f"RUN#{run}"
+        return [i for i in self.items() if i["pk"] == prefix and i["sk"].startswith("ERROR#")]
+
+    def parts(self, run):
+        prefix = f"RUN#{run}"
+        return [i for i in self.items() if i["pk"] == prefix and i["sk"].startswith("PART#")]
+
+
+def wait_for(what, look, seconds, every=1.0):
+    """Waits until `look` finds something, and returns it."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found:
+            return found
+        time.sleep(every)
+    raise AssertionError(f"after {seconds} s still waiting for {what}")
+
+
+def bucket_of(created_at):
+    """The minute of a job, as the ledger names it."""
+    return datetime.fromtimestamp(created_at, timezone.utc).strftime("%Y-%m-%dT%H:%MZ")

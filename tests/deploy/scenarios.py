@@ -1,0 +1,188 @@
+"""What the deployed stack is put through. Each leaves it idle, for the next."""
+
+import json
+import os
+import signal
+import time
+from datetime import datetime, timedelta, timezone
+
+from ledger import wait_for
+from truth import check, complete, ended, jobs_are_recorded, nothing_waits, told
+
+# Recursive-loop detection stops a chain after so many invocations.
+CHAIN_ALLOWED = 16
+
+
+def run_name(plan, time_text):
+    return f"{plan}.{time_text.replace('-', '').replace(':', '')}"
+
+
+def now():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def start(bench, plan, **more):
+    """Starts a run by a message of the pages queue, and returns its name."""
+    at = now()
+    bench.stack.send("Pages", json.dumps({"plan": plan, "time": at, **more}))
+    return run_name(plan, at)
+
+
+def turned(bench, run, turns):
+    """Waits until a run has turned so many pages."""
+
+    def look():
+        row = bench.ledger.row(run, "CURSOR")
+        return row and int(row["turn"]) >= turns
+
+    wait_for(f"turn {turns} of {run}", look, 90, every=0.2)
+
+
+def schedule_and_message(bench):
+    """A run of 5,000 users by schedule, and another by message that waits for it: everybody patched, every job ended."""
+    users = 5000
+    bench.world(users)
+    # Ticks alone, for what a month of them costs; the second of each, because the first starts the process.
+    bench.tick()
+    begun = bench.emulator.calls()
+    bench.tick()
+    before = bench.emulator.calls()
+    bench.tick_calls = before - begun
+
+    soon = datetime.now(timezone.utc) + timedelta(seconds=5)
+    bench.stack.update(StartCron=f"at({soon:%Y-%m-%dT%H:%M:%S})", PlanName="has-avatar")
+    run = wait_for("the schedule's run", lambda: next(iter(bench.ledger.runs()), None), 60)
+    check(run.startswith("has-avatar."), f"the schedule started {run}")
+    second = start(bench, "plan-price")
+
+    row = ended(bench, run, 240, tick=False)
+    after_first = bench.emulator.calls()
+    state = bench.intercom.state()
+    firsts = set(bench.ledger.jobs(run))
+    complete(bench, row, "has-avatar", [job for job in state["jobs"] if job["id"] in firsts])
+    cursor = bench.ledger.row(run, "CURSOR")
+    check(int(cursor["turn"]) > CHAIN_ALLOWED, f"a chain of {cursor['turn']} turns proves nothing")
+    check(int(row["totals"]["users"]) == users, f"{row['totals']['users']} users seen")
+    bench.run_calls, bench.run_users = after_first - before, users
+
+    row = ended(bench, second, 300)
+    state = bench.intercom.state()
+    complete(bench, row, "plan-price", [job for job in state["jobs"] if job["id"] not in firsts])
+    nothing_waits(bench)
+    told_jobs = {job["id"] for job in state["jobs"]}
+    check(told_jobs == firsts | set(bench.ledger.jobs(second)), "a job of Intercom's is in neither run")
+    check(state["second_scrolls"] == 0, "a second scroll was opened")
+    check(state["over_limit"] == 0, f"{state['over_limit']} requests over the limit")
+    again = start(bench, "has-avatar")
+    row = ended(bench, again, 240)
+    check(row["state"] == "complete" and int(row["totals"]["jobs"]) == 0, f"a second run sends nothing, not {row['totals']}")
+    return f"{cursor['turn']} turns in one chain, {len(state['jobs'])} jobs, run again: nothing to do"
+
+
+def poison(bench):
+    """Messages that nobody can use, amid a run: each is buried with its reason, and the run does not notice."""
+    bench.world(600)
+    run = start(bench, "has-avatar")
+    turned(bench, run, 2)
+    bad = ["", "{", '{"v": 99}', '{"v": 1, "run": "../x", "turn": 1}', '{"plan": "no-such-plan"}', "\U0001f4a5" * 1000]
+    sent = [body for body in bad if body]
+    for body in sent:
+        bench.stack.send("Pages", body)
+        bench.stack.send("Patches", body)
+    row = ended(bench, run, 240)
+    complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
+    for queue in ("Pages", "Patches"):
+        wait_for(f"dead letters of {queue}", lambda q=queue: bench.stack.depth(f"{q}DeadLettersUrl") >= len(sent), 60)
+        found = bench.stack.dead_letters(queue)
+        check(sorted(body for body, _ in found) == sorted(sent), f"buried of {queue}: {[body[:20] for body, _ in found]}")
+        check(all(reason for _, reason in found), f"without a reason: {found}")
+    nothing_waits(bench)
+    return f"{2 * len(sent)} messages buried, each with its reason"
+
+
+def killed_scroll(bench):
+    """The scroll function's process is killed in the middle of its turns: the run goes on by itself."""
+    bench.world(1500, faults=["slow-page=8:3"])
+    run = start(bench, "has-avatar")
+    turned(bench, run, 6)
+    victims = wait_for("a scroll process", lambda: bench.emulator.functions("Scroll"), 10, every=0.1)
+    # Page 8 takes three seconds: it is asked for and not answered when its process dies.
+    turned(bench, run, 8)
+    time.sleep(1)
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    row = ended(bench, run, 420)
+    complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
+    nothing_waits(bench)
+    check(int(row["generation"]) >= 2, "a page was lost, and no generation looked for its users")
+    return f"killed {len(victims)} at page 8; complete in generation {row['generation']}"
+
+
+def revoked_token(bench):
+    """The token is revoked in the middle of a run: the run fails at once, and says what to do."""
+    bench.world(2000, faults=["token-revoked-after=14"])
+    run = start(bench, "has-avatar")
+    row = ended(bench, run, 180)
+    check(row["state"] == "failed", f"{row['state']}: {row.get('reason')}")
+    check("token" in row["reason"].lower() or "401" in row["reason"], row["reason"])
+    wrong = told(bench, row, "has-avatar")
+    jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
+    check(wrong > 0, "the token was revoked too late to matter")
+    nothing_waits(bench, 200)
+    return f"failed: {row['reason']}"
+
+
+def outage(bench):
+    """Intercom does not answer for 30 s: pages may be lost, and a new generation finds their users."""
+    bench.world(2000)
+    run = start(bench, "has-avatar")
+    turned(bench, run, 5)
+    bench.intercom.freeze()
+    time.sleep(30)
+    bench.intercom.thaw()
+    row = ended(bench, run, 420)
+    wrong = told(bench, row, "has-avatar")
+    jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
+    nothing_waits(bench, 120)
+    return f"{row['state']} in generation {row['generation']}, {wrong} users without the value"
+
+
+def updated_stack(bench):
+    """The stack is deployed with another parameter in the middle of a run."""
+    bench.world(3000)
+    run = start(bench, "has-avatar")
+    turned(bench, run, 5)
+    bench.stack.update(QuotaPercent=50)
+    settings = bench.stack.aws["lambda"].get_function_configuration(FunctionName=bench.stack.outputs["ScrollFunction"])
+    check(settings["Environment"]["Variables"]["INTERCOM_QUOTA_PERCENT"] == "50", "the parameter did not arrive")
+    row = ended(bench, run, 300)
+    complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
+    nothing_waits(bench)
+    bench.stack.update(QuotaPercent=80)
+    return f"complete in generation {row['generation']}"
+
+
+def deleted_stack(bench):
+    """The stack is deleted: functions and queues go, the table stays with what it holds."""
+    items = len(bench.ledger.items())
+    bench.stack.delete()
+    check(len(bench.ledger.items()) >= items, "the table lost items")
+    left = bench.stack.aws["lambda"].list_functions()["Functions"]
+    check(not left, f"functions are left: {[function['FunctionName'] for function in left]}")
+    queues = bench.stack.aws["sqs"].list_queues().get("QueueUrls", [])
+    check(not queues, f"queues are left: {queues}")
+    schedules = bench.stack.aws["scheduler"].list_schedules()["Schedules"]
+    check(not schedules, "schedules are left")
+    return f"the table stays, with {items} items"
+
+
+# In order; those that CI asks for are marked.
+SCENARIOS = [
+    (schedule_and_message, True),
+    (poison, True),
+    (killed_scroll, True),
+    (revoked_token, False),
+    (outage, False),
+    (updated_stack, False),
+    (deleted_stack, True),
+]

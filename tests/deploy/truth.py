@@ -1,0 +1,73 @@
+"""Whether a run's end is true: what the ledger says, against what the workspace and the queues hold."""
+
+from intercom import wrong_users
+from ledger import bucket_of, wait_for
+
+ENDED = ("complete", "complete_with_errors", "incomplete", "failed", "cancelled")
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+def ended(bench, run, seconds, tick=True):
+    """Waits until a run has ended; returns its row. Ticks itself, too, which spares the minute between two ticks."""
+
+    def look():
+        row = bench.ledger.row(run, "RUN")
+        if row and row["state"] in ENDED:
+            return row
+        if tick:
+            bench.tick()
+        return None
+
+    return wait_for(f"the end of {run}", look, seconds, every=3 if tick else 1)
+
+
+def jobs_are_recorded(bench, run, jobs):
+    """Every job that Intercom answered with is under its minute and has its end."""
+    rows = bench.ledger.jobs(run)
+    answered = {job["id"]: job for job in jobs if job["answered"]}
+    check(set(rows) == set(answered), f"jobs in the ledger: {len(rows)}, at Intercom: {len(answered)}")
+    for job, row in rows.items():
+        # Made just before a minute's end, a job may be recorded just after it.
+        minutes = {bucket_of(answered[job]["created_at"]), bucket_of(answered[job]["created_at"] + 2)}
+        check(row["bucket"] in minutes, f"{job} is in {row['bucket']}, made in {minutes}")
+        check(row["pk"] == f"BUCKET#{row['bucket']}", f"{job} lies under {row['pk']}")
+    return rows
+
+
+def nothing_waits(bench, seconds=60):
+    """Both queues and both dead-letter queues are empty."""
+    for queue in ("PagesQueueUrl", "PatchesQueueUrl"):
+        wait_for(f"an empty {queue}", lambda q=queue: bench.stack.depth(q) == 0, seconds)
+    for queue in ("PagesDeadLettersUrl", "PatchesDeadLettersUrl"):
+        check(bench.stack.depth(queue) == 0, f"messages in {queue}: {bench.stack.dead_letters(queue[:-len('DeadLettersUrl')], take=False)}")
+
+
+def complete(bench, row, plan, jobs):
+    """A run that says `complete`, and is."""
+    check(row["state"] == "complete", f"{row['run']} ended {row['state']}: {row.get('reason')}")
+    rows = jobs_are_recorded(bench, row["run"], jobs)
+    check(all(job.get("end") == "completed" for job in rows.values()), "a job did not end as completed")
+    wrong = wrong_users(plan, bench.intercom.users())
+    check(not wrong, f"{len(wrong)} users do not hold what {plan} gives them, {wrong[:3]} among them")
+    parts = bench.ledger.parts(row["run"])
+    check(all(part.get("end") in ("done", "dropped") for part in parts), "a part has no end")
+    totals = row["totals"]
+    check(int(totals["jobs"]) == len(rows), f"the run counts {totals['jobs']} jobs of {len(rows)}")
+    check(int(totals["errors"]) == 0, f"{totals['errors']} errors in a complete run")
+
+
+def told(bench, row, plan):
+    """Any end: users that do not hold the value are told of, and `complete` means that there are none."""
+    wrong = wrong_users(plan, bench.intercom.users())
+    if row["state"] == "complete":
+        check(not wrong, f"complete, and {len(wrong)} users are not")
+    elif row["state"] == "complete_with_errors":
+        listed = {error["user"] for error in bench.ledger.errors(row["run"])}
+        check(set(wrong) <= listed, f"{len(set(wrong) - listed)} users are neither done nor listed")
+    else:
+        check(row.get("reason"), f"{row['state']} without a reason")
+    return len(wrong)
