@@ -132,7 +132,8 @@ impl Clients {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
+/// How long AWS is waited for: whoever makes the SDK's clients by other means gives them these.
+pub fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(AWS_CONNECT);
     timeouts.operation_attempt_timeout(AWS_ATTEMPT).operation_timeout(AWS_CALL).build()
 }
