@@ -147,7 +147,8 @@ impl Aws {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
+/// How long AWS is waited for: whoever makes the SDK's clients by other means gives them these.
+pub fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
     timeouts.operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build()
 }

@@ -190,42 +190,47 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Ends a part that made no job: dropped, given up, or all of its users refused one by one. An end that is there
-    /// stays.
-    pub async fn end_part(&self, part: &Part, end: PartEnd) -> Result<(), LedgerError> {
-        let update = self.part_end_update(&part.run, &part.id, part.patches.len(), end)?;
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .condition_expression("attribute_not_exists(#end)")
-            .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values)
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+    /// Ends a part of which `owner` made no job: dropped, given up, or all of its users refused one by one. An end that is
+    /// there stays. Somebody else's claim may hide a job; the end keeps count of it.
+    pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str) -> Result<(), LedgerError> {
+        const OURS: &str = "(attribute_not_exists(claim_owner) OR claim_owner = :owner)";
+        if self.try_end(part, end, owner, OURS, 0).await? {
+            return Ok(());
+        }
+        self.try_end(part, end, owner, "claim_owner <> :owner", 1).await.map(|_| ())
     }
 
-    fn part_end_update(&self, run: &RunId, id: &PartId, users: usize, end: PartEnd) -> Result<Update, LedgerError> {
+    async fn try_end(
+        &self,
+        part: &Part,
+        end: PartEnd,
+        owner: &str,
+        whose: &str,
+        lost: u32,
+    ) -> Result<bool, LedgerError> {
         let word = match end {
             PartEnd::Done => "done",
             PartEnd::Dropped => "dropped",
             PartEnd::GivenUp => "given_up",
         };
-        built(
-            Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(part_key(run, id).attributes()))
-                .update_expression(
-                    "SET #end = :end, generation = :generation, #users = :users REMOVE claim_owner, claim_until_ms",
-                )
-                .expression_attribute_names("#end", "end")
-                .expression_attribute_names("#users", "users")
-                .expression_attribute_values(":end", s(word))
-                .expression_attribute_values(":generation", n(id.generation))
-                .expression_attribute_values(":users", n(users))
-                .build(),
-        )
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(part_key(&part.run, &part.id).attributes()))
+            .update_expression(
+                "SET #end = :end, generation = :generation, #users = :users REMOVE claim_owner, claim_until_ms \
+                 ADD lost :lost",
+            )
+            .condition_expression(format!("attribute_not_exists(#end) AND {whose}"))
+            .expression_attribute_names("#end", "end")
+            .expression_attribute_names("#users", "users")
+            .expression_attribute_values(":end", s(word))
+            .expression_attribute_values(":generation", n(part.id.generation))
+            .expression_attribute_values(":users", n(part.patches.len()))
+            .expression_attribute_values(":owner", s(owner))
+            .expression_attribute_values(":lost", n(lost))
+            .send()
+            .await;
+        Ok(conditional("UpdateItem", sent)?.is_some())
     }
 
     /// The done mark of a part, for the transaction that records its job.

@@ -115,7 +115,7 @@ impl Round<'_> {
     /// Drops parts, and records that: of an older generation, or of a run that does not submit any more.
     pub(super) async fn drop_all(&mut self, works: &[Work]) -> Result<(), StepError> {
         for work in works {
-            self.clients.ledger.end_part(&work.part, PartEnd::Dropped).await?;
+            self.clients.ledger.end_part(&work.part, PartEnd::Dropped, &self.at.request_id).await?;
             self.outcome.dropped += 1;
         }
         Ok(())
@@ -132,7 +132,7 @@ impl Round<'_> {
         };
         let rows: Vec<_> = work.part.patches.iter().map(row).collect();
         self.clients.ledger.record_errors(&work.part.run, &rows).await?;
-        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp).await?;
+        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id).await?;
         self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
         self.outcome.given_up += 1;
         self.outcome.users_given_up += rows.len() as u64;

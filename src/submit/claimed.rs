@@ -203,7 +203,7 @@ impl Claimed {
             if let Some(run) = run {
                 self.record_refused(round, &run).await?;
             }
-            round.clients.ledger.end_part(&self.works[index].part, PartEnd::Done).await?;
+            round.clients.ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id).await?;
         }
         Ok(None)
     }

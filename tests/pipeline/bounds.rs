@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
-use crate::sqs::Accident;
+use crate::accident::Accident;
 
 /// The tick sends the present turn's message again; by then the scroll has expired.
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod accident;
 mod bounds;
 mod crash;
 mod defects;
@@ -20,5 +21,6 @@ mod plans;
 mod rails;
 mod report;
 mod slow;
+#[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
-use crate::sqs::Accident;
+use crate::accident::Accident;
 
 #[tokio::test(start_paused = true)]
 async fn messages_that_come_twice_change_nothing() {

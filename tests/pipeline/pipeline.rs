@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::intercom::client;
 use crate::report::Report;
-use crate::sqs::{Accident, Sqs};
+use crate::accident::Accident;
+use crate::sqs::Sqs;
 
 /// When every test begins: one of the moments whose keys collided in 2016 (1 November 11:01, 11 November 01:01).
 pub(crate) const BEGIN: &str = "2016-11-01T11:00:33Z";
@@ -94,7 +95,7 @@ impl Pipeline {
         let working = self.working.take().unwrap();
         working.task.abort();
         assert!(working.task.await.unwrap_err().is_cancelled());
-        self.sqs = Sqs::default();
+        self.sqs = Sqs::with(Vec::<Accident>::new());
         let (dynamodb, sqs, client) = (&self.account.dynamodb, self.sqs.client(), client(&self.world));
         let opened = Engine::open(dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
         self.engine = opened.await.unwrap();

@@ -89,6 +89,20 @@ async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission
 }
 
 #[tokio::test]
+async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    for (owner, lost) in [("one", 0), ("two", 1)] {
+        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.run)).unwrap(), ..part(&run) };
+        assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
+        ledger.end_part(&part, PartEnd::Dropped, owner).await.unwrap();
+        ledger.end_part(&part, PartEnd::Dropped, "three").await.unwrap();
+        let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
+        assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
+    }
+}
+
+#[tokio::test]
 async fn buckets_are_listed_by_queries_never_by_a_scan() {
     let (ledger, account) = ledger().await;
     let run = run("a");

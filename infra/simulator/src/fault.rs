@@ -22,6 +22,13 @@ pub enum Fault {
     ForgetScroll(u64),
     /// Somebody else's scroll is open for the world's first seconds.
     ForeignScroll(u64),
+    /// The scroll is gone, 404, and somebody else's is open from then on.
+    StealScroll {
+        /// With which page.
+        page: u64,
+        /// For how long.
+        seconds: u64,
+    },
     /// `scroll_exists`, whatever one does.
     ScrollExistsForever,
     /// One page takes this long.
@@ -49,6 +56,13 @@ pub enum Fault {
     LoseJob(u64),
     /// The job's tasks stay running.
     JobNeverEnds(u64),
+    /// The job's tasks end so much later than others.
+    SlowJob {
+        /// Which job.
+        job: u64,
+        /// How much later.
+        seconds: u64,
+    },
     /// The job and its tasks end as failed; nothing of it is applied.
     JobFails(u64),
     /// The job object ends this many seconds after its tasks, whatever the options say.
@@ -110,6 +124,7 @@ empty-page=3           page 3: 200 with an empty body, the cursor has moved
 empty-503-page=3       page 3: 503 with an empty body, the cursor has moved
 forget-scroll=3        page 3: the scroll is gone, 404
 foreign-scroll=90      scroll_exists for the first 90 seconds: somebody else holds the scroll
+steal-scroll=3:90      page 3: the scroll is gone, and somebody else holds one for 90 seconds
 scroll-exists-forever  scroll_exists, always
 slow-page=3:70         page 3 takes 70 seconds
 slow-pages=5           every page takes 5 seconds
@@ -122,6 +137,7 @@ lose-bulk=2            bulk request 2: the job is made, the connection closes wi
 error-bulk=2           bulk request 2: 500, no job is made
 lose-job=2             job 2 is done, but asking for it gives 404
 job-never-ends=2       job 2: its tasks stay running
+slow-job=2:600         job 2: its tasks end 600 seconds later than those of others
 job-fails=2            job 2 ends as failed, nothing is applied
 late-job-object=86400  every job object ends that many seconds after its tasks
 reject-user=ID         items of that user end as errors; with 5% instead of an id: of that share of the users
@@ -160,11 +176,11 @@ impl Words<'_> {
         self.value.parse().map_err(|_| self.wrong("seconds"))
     }
 
-    fn page_and_seconds(&self) -> Result<(u64, u64), FaultError> {
+    fn which_and_seconds(&self, expected: &'static str) -> Result<(u64, u64), FaultError> {
         self.value
             .split_once(':')
             .and_then(|(page, seconds)| Some((page.parse().ok()?, seconds.parse().ok()?)))
-            .ok_or_else(|| self.wrong("a page and seconds"))
+            .ok_or_else(|| self.wrong(expected))
     }
 
     fn percent(&self, text: &str) -> Result<f64, FaultError> {
@@ -216,8 +232,16 @@ impl FromStr for Fault {
             "foreign-scroll" => Self::ForeignScroll(words.seconds()?),
             "scroll-exists-forever" => Self::ScrollExistsForever,
             "slow-page" => {
-                let (page, seconds) = words.page_and_seconds()?;
+                let (page, seconds) = words.which_and_seconds("a page and seconds")?;
                 Self::SlowPage { page, seconds }
+            }
+            "steal-scroll" => {
+                let (page, seconds) = words.which_and_seconds("a page and seconds")?;
+                Self::StealScroll { page, seconds }
+            }
+            "slow-job" => {
+                let (job, seconds) = words.which_and_seconds("a job and seconds")?;
+                Self::SlowJob { job, seconds }
             }
             "slow-pages" => Self::SlowPages(words.seconds()?),
             "repeat-page" => Self::RepeatPage(words.count()?),

@@ -103,7 +103,11 @@ impl Jobs {
                 place
             }
         };
-        let delay_ms = options.job_delay_s as i64 * 1000;
+        let slow_s = options.setting(|fault| match fault {
+            Fault::SlowJob { job, seconds } if *job == place as u64 + 1 => Some(*seconds),
+            _ => None,
+        });
+        let delay_ms = (options.job_delay_s + slow_s.unwrap_or(0)) as i64 * 1000;
         self.tasks += 1;
         let task = Task {
             id: format!("task_v2_{}", uuid(rng, 1, '_')),

@@ -16,6 +16,8 @@ use crate::wire::{Answer, Content, RateHeaders, Refusal};
 #[derive(Default)]
 pub(crate) struct Scroll {
     open: Option<Open>,
+    /// Until when somebody else's scroll is open, in Unix milliseconds.
+    stolen_until_ms: i64,
     /// How many pages were asked for and reached the cursor; faults count by it.
     pub(crate) pages: u64,
     /// How often somebody tried to open a scroll while one was open.
@@ -58,6 +60,11 @@ impl Scroll {
             return Ok(Answer::from(limited).with_rate_headers(RateHeaders::Missing));
         }
         if has(Fault::ForgetScroll) {
+            self.open = None;
+            return Err(Refusal::ScrollNotFound);
+        }
+        if let Some(seconds) = stolen(scene.options, page) {
+            self.stolen_until_ms = scene.now_ms + seconds as i64 * 1000;
             self.open = None;
             return Err(Refusal::ScrollNotFound);
         }
@@ -106,13 +113,21 @@ impl Scroll {
                 self.second_scrolls += 1;
                 Err(Refusal::ScrollExists)
             }
-            (None, None) if foreign(scene) => Err(Refusal::ScrollExists),
+            (None, None) if foreign(scene) || scene.now_ms < self.stolen_until_ms => Err(Refusal::ScrollExists),
             (None, None) => {
                 let param = uuid(scene.rng, 4, '-');
                 Ok(Open { param, after: None, before: None, used_at_ms: scene.now_ms })
             }
         }
     }
+}
+
+/// For how long somebody else takes the place with this page, if so.
+fn stolen(options: &Options, page: u64) -> Option<u64> {
+    options.setting(|fault| match fault {
+        Fault::StealScroll { page: with, seconds } if *with == page => Some(*seconds),
+        _ => None,
+    })
 }
 
 /// Whether somebody else's scroll takes the place.

@@ -20,7 +20,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{SharedHttpClient, BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
 
 pub use counts::Counts;
 pub use queue::{Queue, QueueError, create_queue};
@@ -106,6 +106,11 @@ impl Account {
             tables,
             queues,
         })
+    }
+
+    /// DynamoDB as the SDK's HTTP client, for whoever stands between a client and it.
+    pub fn dynamodb_network(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.tables.clone())
     }
 
     /// Both services' endpoint as one HTTP router, for functions that run outside this process.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Message, Queue};
 use super::wire::Refused;
-use super::{Accident, Sqs};
+use super::Sqs;
 
 /// The ARN of a queue begins so.
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
@@ -35,7 +35,10 @@ impl Sqs {
                 self.with_queue(name_of(input), |name, _| json!({"Attributes": {"QueueArn": format!("{ARN}{name}")}}))
             }
             "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
-            "SendMessageBatch" => self.batch(input, |sqs, entry| sqs.send(name_of(input), entry)),
+            "SendMessageBatch" => self.batch(input, |sqs, entry| match sqs.shared.accidents.refuses_entry() {
+                true => Err(Refused("InternalError")),
+                false => sqs.send(name_of(input), entry),
+            }),
             "ReceiveMessage" => return self.receive(input).await,
             "DeleteMessage" => self.delete(name_of(input), input).map(|()| json!({})),
             "DeleteMessageBatch" => {
@@ -44,13 +47,15 @@ impl Sqs {
             "ChangeMessageVisibility" => self.hide(input),
             _ => Err(Refused("UnsupportedOperation")),
         };
-        self.shared.bell.notify_waiters();
+        if !matches!(operation, "DeleteMessage" | "DeleteMessageBatch") {
+            self.shared.bell.notify_waiters();
+        }
         answer
     }
 
     fn with_queue(&self, name: &str, answer: impl FnOnce(&str, String) -> Value) -> Result<Value, Refused> {
         let known = self.queues().contains_key(name);
-        known.then(|| answer(name, format!("http://sqs.model/000000000000/{name}"))).ok_or(Refused("QueueDoesNotExist"))
+        known.then(|| answer(name, format!("http://sqs.model/000000000000/{name}"))).ok_or(Refused("NonExistentQueue"))
     }
 
     fn create(&self, input: &Value) -> Result<Value, Refused> {
@@ -74,23 +79,15 @@ impl Sqs {
             return Err(Refused("InvalidParameterValue"));
         }
         let mut queues = self.queues();
-        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        let queue = queues.get_mut(name).ok_or(Refused("NonExistentQueue"))?;
         queue.sent += 1;
         let number = queue.sent;
         let id = format!("{name}-message-{number}");
         let visible_at = Instant::now() + Duration::from_secs(delay_s);
-        let message =
-            |id: &str| Message::new(id.to_owned(), body.to_owned(), input["MessageAttributes"].clone(), visible_at);
-        let lost = |accident: &Accident| matches!(accident, Accident::Lost { queue, number: n } if *queue == name && *n == number);
-        if !self.shared.accidents.iter().any(lost) {
-            queue.put(message(&id));
-        }
-        for accident in &self.shared.accidents {
-            match accident {
-                Accident::SentTwice => queue.put(message(&format!("{id}-again"))),
-                Accident::DeliveredTwice => queue.put(message(&id)),
-                Accident::Lost { .. } => {}
-            }
+        let message = |id, at| Message::new(id, body.to_owned(), input["MessageAttributes"].clone(), at);
+        for (index, copy) in self.shared.accidents.copies(name, number).into_iter().enumerate() {
+            let own = if copy.own_id { format!("{id}-again-{index}") } else { id.clone() };
+            queue.put(message(own, visible_at + copy.late));
         }
         Ok(id)
     }
@@ -104,8 +101,8 @@ impl Sqs {
         for entry in entries {
             match each(self, entry) {
                 Ok(id) => successful.push(json!({"Id": entry["Id"], "MessageId": id, "MD5OfMessageBody": ""})),
-                Err(Refused("QueueDoesNotExist")) => return Err(Refused("QueueDoesNotExist")),
-                Err(Refused(code)) => failed.push(json!({"Id": entry["Id"], "SenderFault": true, "Code": code})),
+                Err(Refused("NonExistentQueue")) => return Err(Refused("NonExistentQueue")),
+                Err(Refused(code)) => failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code})),
             }
         }
         Ok(json!({"Successful": successful, "Failed": failed}))
@@ -113,7 +110,7 @@ impl Sqs {
 
     async fn receive(&self, input: &Value) -> Result<Value, Refused> {
         let wait_s = input["WaitTimeSeconds"].as_u64().unwrap_or_default();
-        let deadline = Instant::now() + Duration::from_secs(wait_s);
+        let deadline = Instant::now() + self.shared.accidents.long_poll(Duration::from_secs(wait_s));
         loop {
             let mut rung = std::pin::pin!(self.shared.bell.notified());
             // Heard from here on, so that nothing arrives unheard between the look and the wait.
@@ -133,10 +130,10 @@ impl Sqs {
         let name = name_of(input);
         let most = input["MaxNumberOfMessages"].as_u64().unwrap_or(1) as usize;
         let mut queues = self.queues();
-        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        let queue = queues.get_mut(name).ok_or(Refused("NonExistentQueue"))?;
         let dead = queue.dead();
         let hidden = input["VisibilityTimeout"].as_u64().map_or(queue.visibility, Duration::from_secs);
-        let messages = queue.receive(name, most, hidden);
+        let messages = queue.receive(name, most, hidden, &*self.shared.accidents);
         let next = queue.next_visible();
         let target = queue.redrive.as_ref().map(|(target, _)| target.clone()).unwrap_or_default();
         if let Some(target) = queues.get_mut(&target) {
@@ -149,7 +146,10 @@ impl Sqs {
 
     fn delete(&self, name: &str, input: &Value) -> Result<(), Refused> {
         let mut queues = self.queues();
-        let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
+        let queue = queues.get_mut(name).ok_or(Refused("NonExistentQueue"))?;
+        if self.shared.accidents.keeps_deleted() {
+            return Ok(());
+        }
         queue.delete(input["ReceiptHandle"].as_str().unwrap_or_default());
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Sqs {
     fn hide(&self, input: &Value) -> Result<Value, Refused> {
         let hidden = Duration::from_secs(input["VisibilityTimeout"].as_u64().unwrap_or_default());
         let mut queues = self.queues();
-        let queue = queues.get_mut(name_of(input)).ok_or(Refused("QueueDoesNotExist"))?;
+        let queue = queues.get_mut(name_of(input)).ok_or(Refused("NonExistentQueue"))?;
         let done = queue.hide(input["ReceiptHandle"].as_str().unwrap_or_default(), hidden);
         done.map(|()| json!({})).map_err(|_| Refused("MessageNotInflight"))
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Accidents;
+
 /// A queue and its messages, oldest first.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -73,19 +75,19 @@ impl Queue {
     }
 
     /// Delivers up to `most` visible messages, hidden for `hidden` from now on.
-    pub(super) fn receive(&mut self, name: &str, most: usize, hidden: Duration) -> Vec<Value> {
+    pub(super) fn receive(&mut self, name: &str, most: usize, hidden: Duration, accidents: &dyn Accidents) -> Vec<Value> {
         let now = Instant::now();
-        let visible = self.messages.iter_mut().filter(|message| message.visible_at <= now).take(most);
-        let mut deliveries = self.deliveries;
-        let deliver = |message: &mut Message| {
-            deliveries += 1;
+        let visible = |(place, message): (usize, &Message)| (message.visible_at <= now).then_some(place);
+        let mut places: Vec<usize> = self.messages.iter().enumerate().filter_map(visible).collect();
+        let mut delivered = Vec::new();
+        while delivered.len() < most && !places.is_empty() {
+            let message = &mut self.messages[places.remove(accidents.next_of(places.len()) % places.len())];
+            self.deliveries += 1;
             message.receives += 1;
-            message.receipt = Some(format!("{name}-{deliveries}"));
-            message.visible_at = now + hidden;
-            message.delivery()
-        };
-        let delivered = visible.map(deliver).collect();
-        self.deliveries = deliveries;
+            message.receipt = Some(format!("{name}-{}", self.deliveries));
+            message.visible_at = now + accidents.hidden(hidden);
+            delivered.push(message.delivery());
+        }
         delivered
     }
 

@@ -1,0 +1,119 @@
+//! The faults of the workspace that a story is given, by page, request and job.
+
+use intercom_simulator::Fault;
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use crate::story::Shape;
+
+/// Numbers that a fault without an end goes up to.
+const FOR_EVER: u64 = 600;
+
+/// Faults for one story, and whether one of them has no end.
+pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<Fault>, bool) {
+    let mut faults = Vec::new();
+    let endless = shape == Shape::Long;
+    if endless {
+        faults.extend(without_end(rng));
+    }
+    let count = [0, 0, 1, 1, 2, 3, 4][rng.random_range(0..7)];
+    for _ in 0..count {
+        let fault = one(rng);
+        if may_change || fault != Fault::UsersChange {
+            faults.push(fault);
+        }
+    }
+    (faults, endless)
+}
+
+fn one(rng: &mut SmallRng) -> Fault {
+    let page = rng.random_range(1..14);
+    let request = rng.random_range(1..8);
+    let seconds = rng.random_range(1..300);
+    let percent = f64::from(rng.random_range(1..40));
+    match rng.random_range(0..28) {
+        0 | 1 => Fault::LosePage(page),
+        2 => Fault::ErrorPage(page),
+        3 => Fault::ErrorPageKeeps(page),
+        4 => Fault::EmptyPage(page),
+        5 => Fault::Empty503Page(page),
+        6 => Fault::ForgetScroll(page),
+        7 => Fault::ForeignScroll(seconds),
+        8 => Fault::StealScroll { page, seconds },
+        9 => Fault::SlowPage { page, seconds: rng.random_range(5..80) },
+        10 => Fault::RepeatPage(page),
+        11 => Fault::LimitPage(page),
+        12 => Fault::LimitBulk(request),
+        13 => Fault::LimitBulkBare(request),
+        14 | 15 => Fault::LoseBulk(request),
+        16 => Fault::ErrorBulk(request),
+        17 => Fault::LoseJob(request),
+        18 => Fault::JobFails(request),
+        19 | 20 => Fault::SlowJob { job: request, seconds: rng.random_range(30..450) },
+        21 => Fault::ItemLimited(percent),
+        22 => Fault::ItemError { percent, code: "invalid".into(), message: "email ann@example.com invalid".into() },
+        23 => Fault::BadItem(percent / 4.0),
+        24 => Fault::FeedPageSize(rng.random_range(1..5)),
+        25 | 26 => Fault::UsersChange,
+        _ => Fault::LateJobObject(86_400),
+    }
+}
+
+fn without_end(rng: &mut SmallRng) -> Vec<Fault> {
+    let from = rng.random_range(1..9);
+    let every = |fault: fn(u64) -> Fault| (from..FOR_EVER).map(fault).collect();
+    let each = rng.random_range(2..5);
+    match rng.random_range(0..16) {
+        0 => every(Fault::LosePage),
+        1 => every(Fault::ErrorPage),
+        2 => every(Fault::RepeatPage),
+        3 => every(Fault::LimitPage),
+        4 => every(Fault::EmptyPage),
+        5 => (from..FOR_EVER).step_by(each).map(Fault::ForgetScroll).collect(),
+        6 => vec![Fault::ScrollExistsForever],
+        7 => vec![Fault::ForeignScroll(86_400)],
+        8 => vec![Fault::SlowPages([6, 16, 45][rng.random_range(0..3)])],
+        9 => every(Fault::LoseBulk),
+        10 => every(Fault::ErrorBulk),
+        11 => every(Fault::LimitBulkBare),
+        12 => vec![Fault::TokenRevokedAfter(rng.random_range(1..40))],
+        13 => vec![Fault::BadItem(100.0)],
+        14 => vec![Fault::JobNeverEnds(rng.random_range(1..5)), Fault::LoseJob(rng.random_range(1..5))],
+        _ => vec![Fault::ItemError { percent: 100.0, code: "rate_limit_exceeded".into(), message: "again".into() }],
+    }
+}
+
+/// A fault's name, as the simulator's help has it.
+pub(crate) fn name(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::LosePage(_) => "lose-page",
+        Fault::ErrorPage(_) => "error-page",
+        Fault::ErrorPageKeeps(_) => "error-page-keeps",
+        Fault::EmptyPage(_) => "empty-page",
+        Fault::Empty503Page(_) => "empty-503-page",
+        Fault::ForgetScroll(_) => "forget-scroll",
+        Fault::ForeignScroll(_) => "foreign-scroll",
+        Fault::StealScroll { .. } => "steal-scroll",
+        Fault::ScrollExistsForever => "scroll-exists-forever",
+        Fault::SlowPage { .. } => "slow-page",
+        Fault::SlowPages(_) => "slow-pages",
+        Fault::RepeatPage(_) => "repeat-page",
+        Fault::LimitPage(_) => "limit-page",
+        Fault::LimitBulk(_) => "limit-bulk",
+        Fault::LimitBulkBare(_) => "limit-bulk-bare",
+        Fault::LoseBulk(_) => "lose-bulk",
+        Fault::ErrorBulk(_) => "error-bulk",
+        Fault::LoseJob(_) => "lose-job",
+        Fault::JobNeverEnds(_) => "job-never-ends",
+        Fault::JobFails(_) => "job-fails",
+        Fault::SlowJob { .. } => "slow-job",
+        Fault::LateJobObject(_) => "late-job-object",
+        Fault::RejectUser(_) => "reject-user",
+        Fault::ItemError { .. } => "item-error",
+        Fault::ItemLimited(_) => "item-limited",
+        Fault::BadItem(_) => "bad-item",
+        Fault::FeedPageSize(_) => "feed-page-size",
+        Fault::TokenRevokedAfter(_) => "token-revoked-after",
+        Fault::UsersChange => "users-change",
+    }
+}

@@ -1,0 +1,144 @@
+//! The functions as Lambda runs them: environments that handle one invocation at a time, live on, and die with a crash;
+//! time-outs; and the answers that the mapping code reads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use intercom_bulk::clients::{AccountsDue, Clients, Compiled, StepError};
+use intercom_bulk::invocation::{Clock, Invocation};
+use intercom_bulk::meter::Meter;
+use intercom_bulk::{check, event, scroll, submit};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::await_point::Step;
+use crate::storm::{Storm, Who};
+
+/// Time-outs of submit and check, as in the template.
+pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// A warm process of one function, with a clock of its own.
+struct Environment {
+    clients: Clients,
+    skew_ms: i64,
+}
+
+/// The three functions.
+pub(crate) struct Functions {
+    pub(crate) storm: Arc<Storm>,
+    clients: Clients,
+    idle: Mutex<BTreeMap<Step, Vec<Environment>>>,
+}
+
+/// Ends an invocation in the books when its future is dropped, be it by Lambda's time-out.
+struct Begun<'a> {
+    storm: &'a Storm,
+    who: Who,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(invoked) = self.storm.over(self.who) {
+            self.storm.promises.cut_off(&invoked);
+            self.storm.weather.note(|| format!("#{} is over", self.who));
+        }
+    }
+}
+
+impl Functions {
+    pub(crate) fn new(storm: Arc<Storm>, clients: Clients) -> Self {
+        Self { storm, clients, idle: Mutex::default() }
+    }
+
+    fn environment(&self, step: Step) -> Environment {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.entry(step).or_default().pop().unwrap_or_else(|| {
+            let skew = self.storm.story.skew_ms;
+            let skew_ms = self.storm.weather.draw(0..=2 * skew.unsigned_abs()) as i64 - skew;
+            let (shared, percent) = (self.clients.clone(), self.storm.story.quota_percent);
+            let meter = Meter::new(shared.ledger.clone(), percent);
+            let (compiled, accounts_due) = (Compiled::default(), AccountsDue::default());
+            Environment { clients: Clients { meter, compiled, accounts_due, ..shared }, skew_ms }
+        })
+    }
+
+    /// Invokes a function, as a mapping or a schedule does.
+    pub(crate) async fn invoke(&self, step: Step, event: Value) -> Result<Value, String> {
+        let most = match step {
+            Step::Scroll => self.clients.settings.scroll_timeout(),
+            Step::Submit | Step::Check => LONG_TIMEOUT,
+        };
+        let environment = self.environment(step);
+        let clock = Clock::starting_at(self.storm.now_ms() + environment.skew_ms);
+        let who = self.storm.begin(step, &event);
+        let begun = Begun { storm: &self.storm, who };
+        let at = Invocation {
+            clock,
+            request_id: format!("request-{who}"),
+            deadline_ms: clock.now_ms() + most.as_millis() as i64,
+        };
+        self.storm.weather.note(|| format!("#{who} {step:?} begins: {}", short(&event)));
+        let handled = self.storm.watched(who, handle(step, &environment.clients, &event, &at));
+        let ended = timeout(most, handled).await;
+        let answer = match ended {
+            Ok(Some(done)) => {
+                let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                idle.entry(step).or_default().push(environment);
+                done.map_err(|error| error.to_string())
+            }
+            Ok(None) => Err("the process died".to_owned()),
+            Err(_) => Err("the function timed out".to_owned()),
+        };
+        self.storm.weather.note(|| match &answer {
+            Ok(done) => format!("#{who} {step:?} ends: {done}"),
+            Err(error) => format!("#{who} {step:?} fails: {error}"),
+        });
+        self.storm.invocation_ended(who, answer.is_ok()).await;
+        drop(begun);
+        answer
+    }
+}
+
+async fn handle(step: Step, clients: &Clients, event: &Value, at: &Invocation) -> Result<Value, StepError> {
+    match step {
+        Step::Scroll => {
+            let outcome = scroll::handle(clients, event, at).await?;
+            Ok(answer(event, &outcome, &outcome.redeliver))
+        }
+        Step::Submit => {
+            let outcome = submit::handle(clients, event, at).await?;
+            let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
+            Ok(answer(event, &outcome, &redeliver))
+        }
+        Step::Check => {
+            let outcome = check::handle(clients, event, at).await?;
+            Ok(answer(event, &outcome, &[]))
+        }
+    }
+}
+
+/// What a function answers Lambda: for messages, those to be delivered again; otherwise its outcome.
+fn answer<T: Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Value {
+    if event.get("Records").is_some() {
+        event::batch_response(redeliver)
+    } else {
+        serde_json::to_value(outcome).unwrap_or_default()
+    }
+}
+
+/// An event for the trace.
+fn short(event: &Value) -> String {
+    match event["Records"].as_array() {
+        None => event.to_string().chars().take(60).collect(),
+        Some(records) => {
+            let one = |record: &Value| {
+                let (id, receives) = (&record["messageId"], &record["attributes"]["ApproximateReceiveCount"]);
+                let body: String = record["body"].as_str().unwrap_or_default().chars().take(110).collect();
+                format!("{} ({}) {body}", id.as_str().unwrap_or_default(), receives.as_str().unwrap_or_default())
+            };
+            records.iter().map(one).collect::<Vec<_>>().join(" | ")
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The plans that stories start, compiled once.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use intercom_bulk::plan::Plan;
+use rand::Rng;
+use rand::rngs::SmallRng;
+use serde_json::{Value, json};
+
+use crate::story::with_rails;
+
+const TEXTS: [&str; 4] = [
+    include_str!("../../plans/has-avatar.toml"),
+    include_str!("../../plans/plan-price.toml"),
+    include_str!("../../plans/account-by-email.toml"),
+    include_str!("../../plans/company-name.toml"),
+];
+
+/// The shipped plans by name.
+static PLANS: LazyLock<BTreeMap<String, Plan>> = LazyLock::new(|| {
+    let plan = |text| Plan::from_toml("plan.toml", text).unwrap_or_else(|error| panic!("a shipped plan: {error}"));
+    TEXTS.into_iter().map(plan).map(|plan| (plan.name().to_owned(), plan)).collect()
+});
+
+/// A plan by its name.
+pub(crate) fn plan(name: &str) -> Option<&'static Plan> {
+    PLANS.get(name)
+}
+
+/// The name of the plan that a start's event brings.
+pub(crate) fn name_of(event: &Value) -> &str {
+    event["plan"]["name"].as_str().or(event["plan"].as_str()).unwrap_or_default()
+}
+
+/// A start of some plan, the `index`-th of its story.
+pub(crate) fn start(rng: &mut SmallRng, index: u32) -> Value {
+    let name = match rng.random_range(0..10) {
+        0..6 => "has-avatar",
+        6 | 7 => "plan-price",
+        8 => "account-by-email",
+        _ => "company-name",
+    };
+    let time = format!("2016-11-01T{:02}:{:02}:00Z", 1 + index, rng.random_range(0..60));
+    let event = json!({"plan": PLANS[name].to_json(), "time": time});
+    with_rails(rng, event)
+}

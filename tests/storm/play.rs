@@ -1,0 +1,106 @@
+//! Playing many seeds, on all cores, and telling what came of it.
+
+use std::env;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::story::Story;
+use crate::tally::Tally;
+use crate::tell::tell;
+
+/// Seeds that failed once, one a line, with the reason behind a `#`.
+const KEPT: &str = include_str!("seeds.txt");
+/// Seeds that are the same each time.
+const FIXED: u64 = 60;
+/// Fresh seeds, unless the environment says how many.
+const FRESH: u64 = 60;
+/// After so many broken promises there is enough to look at.
+const FAILURES_MAX: usize = 5;
+
+/// Shown although the harness keeps what a test prints: a base that was not seen could not be played again.
+pub(crate) fn say(text: &str) {
+    // Nobody reads it if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn number(name: &str) -> Option<u64> {
+    let value = env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value:?}")))
+}
+
+/// Seeds that failed.
+type Failures = Vec<(u64, Vec<String>)>;
+
+/// Plays seeds on all cores.
+fn play(seeds: &[u64]) -> (Tally, Failures) {
+    let next = AtomicUsize::new(0);
+    let most = if env::var_os("STORM_FIRST").is_some() { 1 } else { FAILURES_MAX };
+    let sum = Mutex::new((Tally::default(), Failures::new()));
+    let worker = || {
+        let mut tally = Tally::default();
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let told = tell(Story::of(*seed), false);
+            tally.add(told.tally);
+            if !told.bugs.is_empty() {
+                let failures = &mut sum.lock().expect("no other thread panicked").1;
+                let stories = next.load(Ordering::Relaxed).min(seeds.len());
+                say(&format!("seed {seed}, of {stories}, breaks a promise: {}", told.bugs[0]));
+                failures.push((*seed, told.bugs));
+                if failures.len() >= most {
+                    next.store(seeds.len(), Ordering::Relaxed);
+                }
+            }
+        }
+        sum.lock().expect("no other thread panicked").0.add(tally);
+    };
+    let cores = number("STORM_THREADS").map_or_else(|| thread::available_parallelism().map_or(1, Into::into), |n| n as usize);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(worker);
+        }
+    });
+    sum.into_inner().expect("no thread panicked")
+}
+
+fn kept() -> Vec<u64> {
+    let lines = KEPT.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    lines.filter(|line| !line.is_empty()).map(|line| line.parse().expect("seeds.txt holds numbers")).collect()
+}
+
+#[test]
+fn storm() {
+    if let Some(seed) = number("STORM_SEED") {
+        return replay(seed);
+    }
+    let base = number("STORM_BASE").unwrap_or_else(|| RandomState::new().hash_one(0) >> 16);
+    let fresh = number("STORM_SEEDS").unwrap_or(FRESH);
+    say(&format!("storm: {} kept seeds, {FIXED} fixed ones, {fresh} from STORM_BASE={base} on", kept().len()));
+    let seeds: Vec<u64> = kept().into_iter().chain(0..FIXED).chain(base..base + fresh).collect();
+    let began = tokio::time::Instant::now();
+    let (tally, failures) = play(&seeds);
+    say(&format!("{} in {:.1} s", tally.to_string().trim_end(), began.elapsed().as_secs_f64()));
+    if env::var_os("STORM_POINTS").is_some() {
+        say(&tally.points_table());
+    }
+    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    assert!(
+        failures.is_empty(),
+        "seeds {seeds:?} break promises; STORM_SEED={} cargo test --test storm -- --nocapture tells one again",
+        seeds[0]
+    );
+}
+
+/// Tells one story in words.
+fn replay(seed: u64) {
+    let story = Story::of(seed);
+    say(&format!("{story:#?}"));
+    let told = tell(story, true);
+    for line in &told.trace {
+        say(line);
+    }
+    say(&told.tally.to_string());
+    assert!(told.bugs.is_empty(), "{:#?}", told.bugs);
+}

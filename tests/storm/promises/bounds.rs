@@ -1,0 +1,58 @@
+//! Promise 6: turns, generations and waiting are bounded.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use intercom_bulk::run::{GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
+
+use crate::seams::names::AwsCall;
+use crate::storm::Storm;
+
+/// Attempts at a part, each with one repetition after a 5xx.
+const SUBMISSIONS_MAX: u32 = 10;
+
+impl Storm {
+    /// A submission went wrong in Intercom: the same is tried a few times, then given up.
+    pub(super) fn submits_a_few_times(&self, asked: &Bytes) {
+        let mut hasher = DefaultHasher::new();
+        asked.hash(&mut hasher);
+        let mut memory = self.promises.memory();
+        let count = memory.submissions.entry(hasher.finish()).or_default();
+        *count += 1;
+        let many = *count > SUBMISSIONS_MAX;
+        drop(memory);
+        if many {
+            self.weather.bug(format!("6: the same was submitted in vain more than {SUBMISSIONS_MAX} times"));
+        }
+    }
+
+    /// A run's cursor was written.
+    pub(super) fn cursor_is_in_bounds(&self, run: &RunId, call: &AwsCall) {
+        // A claim is no commit.
+        if call.operation == "UpdateItem" {
+            return;
+        }
+        let resumes = self.story.resumes.len() as u64;
+        let holes = call.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
+        let bounds = [
+            ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
+            ("holes", holes.map_or(0, |holes| holes.matches('{').count() as u64), HOLES_MAX as u64),
+            ("generations", call.number("generation"), u64::from(GENERATIONS_MAX) + resumes),
+            ("stalled generations", call.number("stalled"), u64::from(STALLED_MAX)),
+        ];
+        for (name, count, most) in bounds {
+            if count > most {
+                self.weather.bug(format!("6: {run}: {count} {name}, and {most} are the most"));
+            }
+        }
+        let turn = call.number("turn");
+        let mut memory = self.promises.memory();
+        let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
+        let before = std::mem::replace(&mut seen.turn, turn);
+        drop(memory);
+        // An answer that was lost makes the SDK repeat a transaction, which is carried out once.
+        if turn != before && turn != before + 1 {
+            self.weather.bug(format!("{run}: a commit leads from turn {before} to turn {turn}"));
+        }
+    }
+}

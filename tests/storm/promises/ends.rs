@@ -1,0 +1,77 @@
+//! Promise 1: a run's end tells the truth about every user.
+
+use std::collections::BTreeSet;
+
+use intercom_bulk::run::{Run, State};
+use intercom_bulk::user::User;
+
+use crate::plans;
+use crate::storm::Storm;
+
+impl Storm {
+    /// A run ended at this moment: who lacks the plan's value is in an error row or in the end's words.
+    pub(super) async fn run_tells_the_truth(&self, run: &Run) {
+        let reason = run.reason.as_deref().unwrap_or_default();
+        let lie = |text: String| self.weather.bug(format!("1: {} is {} ({reason}), and {text}", run.run, run.state));
+        if run.state != State::Complete && reason.is_empty() {
+            lie("does not say why".to_owned());
+        }
+        let (Ok(Some(cursor)), Ok(errors)) =
+            (self.ledger.cursor(&run.run).await, self.ledger.errors(&run.run, usize::MAX).await)
+        else {
+            return lie("its rows cannot be read".to_owned());
+        };
+        let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
+        let lacking = if run.rails.dry_run { BTreeSet::new() } else { self.lacking(run).await };
+        let silent: Vec<&String> = lacking.iter().filter(|user| !in_error.contains(user.as_str())).collect();
+        match run.state {
+            State::Complete => {
+                if !lacking.is_empty() || !errors.is_empty() {
+                    lie(format!("{} users lack the value: {lacking:?}; errors: {errors:?}", lacking.len()));
+                }
+            }
+            State::CompleteWithErrors if !silent.is_empty() => lie(format!("{silent:?} are in no error row")),
+            State::Incomplete => {
+                let Ok(accounts) = self.ledger.accounts(run, &cursor).await else { return };
+                let totals = &accounts.totals;
+                let unseen = cursor.holes.len() * self.story.options.page_size;
+                let told = unseen as u64 + totals.dropped + totals.unknown + totals.unattributed;
+                let cut = reason.contains("users were read") || reason.contains("have no known end");
+                if !cut && silent.len() as u64 > told {
+                    lie(format!("{} users lack the value where {told} are told of: {silent:?}", silent.len()));
+                }
+                if !reason.chars().any(|c| c.is_ascii_digit()) {
+                    lie("it does not say how many".to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Users of the run's source that the plan would still change, but for those who changed by themselves.
+    async fn lacking(&self, run: &Run) -> BTreeSet<String> {
+        let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
+        if run.rails.limit.is_some() {
+            return BTreeSet::new();
+        }
+        let state = self.world.0.state();
+        let moved: BTreeSet<&String> = state.users_changed.iter().chain(&state.users_added).collect();
+        let listed = match run.listed {
+            None => None,
+            Some(_) => {
+                let mut listed = BTreeSet::new();
+                for page in 1.. {
+                    let users = self.ledger.listed(&run.run, page).await.unwrap_or_default();
+                    if users.is_empty() {
+                        break;
+                    }
+                    listed.extend(users.into_iter().map(|user| user.to_string()));
+                }
+                Some(listed)
+            }
+        };
+        let users = self.world.0.users().into_iter().filter_map(User::new);
+        let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
+        lacks.filter(|id| !moved.contains(id) && listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
+    }
+}

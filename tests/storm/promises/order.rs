@@ -1,0 +1,83 @@
+//! Promise 9: an older value never overwrites a newer one of ours.
+
+use bytes::Bytes;
+use intercom_simulator::Fault;
+use serde_json::Value;
+
+use super::JobSeen;
+use crate::storm::Storm;
+
+/// A new generation waits so long for the jobs of the one before (`closing_at` of a job).
+const WAITED_FOR_MS: i64 = 15 * 60 * 1000;
+
+/// A value in a job.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// The run, in the order of their beginnings, and the generation that decided it.
+    rank: (usize, u32),
+    /// When the job's task ends.
+    applied_ms: i64,
+    value: Value,
+    job: usize,
+}
+
+impl Storm {
+    /// Intercom made a job of this submission.
+    pub(super) fn job_was_made(&self, asked: &Bytes, run: &str, generation: u32) {
+        let body: Value = serde_json::from_slice(asked).unwrap_or_default();
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        let now_ms = self.now_ms();
+        let state = self.world.0.state();
+        let Some(made) = state.jobs.last() else { return };
+        let mut memory = self.promises.memory();
+        let number = state.jobs.len();
+        let job = JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
+        memory.jobs.push(job);
+        let Some(applied_ms) = self.applied_ms(number as u64, now_ms) else { return };
+        let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let mut broken = Vec::new();
+        for (user, target, value) in items.iter().flat_map(values) {
+            let sent = memory.values.entry((user.clone(), target.clone())).or_default();
+            for other in sent.iter() {
+                let late = (rank < other.rank && applied_ms >= other.applied_ms)
+                    || (rank > other.rank && applied_ms <= other.applied_ms);
+                if late && other.value != value {
+                    broken.push(format!(
+                        "9: {target} of {user}: {rank:?} in job {number} at {applied_ms}, {:?} in job {} at {}",
+                        other.rank, other.job, other.applied_ms
+                    ));
+                }
+            }
+            sent.push(Sent { rank, applied_ms, value, job: number });
+        }
+        drop(memory);
+        broken.into_iter().take(1).for_each(|text| self.weather.bug(text));
+    }
+
+    /// When a job's values are there; never for some. One that takes longer than a generation waits is left out.
+    fn applied_ms(&self, number: u64, now_ms: i64) -> Option<i64> {
+        let mut delay_ms = self.story.options.job_delay_s as i64 * 1000;
+        for fault in &self.story.options.faults {
+            match fault {
+                Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number => return None,
+                Fault::SlowJob { job, seconds } if *job == number => delay_ms += *seconds as i64 * 1000,
+                _ => {}
+            }
+        }
+        (delay_ms < WAITED_FOR_MS).then_some(now_ms + delay_ms)
+    }
+}
+
+/// What an item sets: user, target, value.
+fn values(item: &Value) -> Vec<(String, String, Value)> {
+    let data = &item["data"];
+    let user = data["id"].as_str().unwrap_or_default();
+    let attributes = data["custom_attributes"].as_object().into_iter().flatten();
+    let attributes = attributes.map(|(name, value)| (user.to_owned(), name.clone(), value.clone()));
+    let companies = data["companies"].as_array().into_iter().flatten();
+    let companies = companies.map(|company| {
+        let company_id = company["company_id"].as_str().unwrap_or_default();
+        (company_id.to_owned(), "company name".to_owned(), company["name"].clone())
+    });
+    attributes.chain(companies).collect()
+}

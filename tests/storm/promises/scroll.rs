@@ -1,0 +1,52 @@
+//! Promise 2: no page is asked for under a stale claim, and never a second scroll.
+
+use http::StatusCode;
+use intercom_bulk::run::RunId;
+
+use super::Promises;
+use crate::storm::{Storm, Who};
+
+/// A request that somebody waits for.
+pub(crate) struct InFlight<'a> {
+    pub(super) promises: &'a Promises,
+    pub(super) page: Option<Who>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(who) = self.page {
+            self.promises.memory().pages_asked.remove(&who);
+        }
+    }
+}
+
+impl Storm {
+    /// The claim of the run's cursor is that of the invocation that asks.
+    pub(super) async fn page_is_claimed(&self, who: Option<Who>) {
+        let Some(invoked) = self.invoked(who) else { return };
+        let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else {
+            return self.weather.bug("2: a page is asked for by an invocation that has no turn".to_owned());
+        };
+        let cursor = self.ledger.cursor(&run).await;
+        let claim = cursor.ok().flatten().and_then(|cursor| cursor.claim);
+        let ours = claim.as_ref().is_some_and(|claim| {
+            claim.owner == invoked.owner && claim.until_ms + self.story.skew_ms >= self.now_ms()
+        });
+        if !ours {
+            self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {claim:?}", invoked.owner));
+        }
+        self.run_turns(who, &run).await;
+    }
+
+    /// Nobody of ours tries to open a scroll while ours is open.
+    pub(super) fn opens_one_scroll(&self, status: StatusCode) {
+        if !status.is_client_error() {
+            return;
+        }
+        let second = self.world.0.state().second_scrolls;
+        if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second && !self.story.has_slow_pages()
+        {
+            self.weather.bug("2: a scroll is opened while one of ours is open".to_owned());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Where the seams tell what happens, and which promise looks at it.
+
+use aws_smithy_runtime_api::client::http::HttpConnectorFuture;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use intercom_bulk::run::RunId;
+
+use super::scroll::InFlight;
+use crate::accident::Accident;
+use crate::seams::names::AwsCall;
+use crate::storm::{Storm, Who};
+
+pub(super) const PAGE: &str = "GET /users/scroll";
+pub(super) const SUBMIT: &str = "POST /bulk/users";
+
+/// What was known of a request before it was answered.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    /// The run and the generation that a submission is for.
+    pub(super) submits: Option<(String, u32)>,
+}
+
+impl Storm {
+    /// A poller of Lambda's calls SQS.
+    pub(crate) async fn polled(
+        &self,
+        call: &AwsCall,
+        answer: HttpConnectorFuture,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let queue = call.name.strip_prefix("DeleteMessageBatch ").unwrap_or_default();
+        let before = self.sqs.bodies(queue);
+        let answer = answer.await?;
+        self.weather.step();
+        match queue {
+            "patches" => self.parts_are_kept(&before).await,
+            "pages" => self.chain_is_kept(&before).await,
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    /// A step calls AWS.
+    pub(crate) fn sends_to_aws(&self, call: &AwsCall) {
+        self.no_secret_in(&call.name, &call.body);
+        let reads = matches!(call.operation.as_str(), "GetItem" | "Query");
+        if reads && !call.body.contains("\"IndexName\"") && !call.body.contains("\"ConsistentRead\":true") {
+            self.weather.bug(format!("{} is not read consistently", call.name));
+        }
+    }
+
+    /// AWS did what it was asked, or refused it.
+    pub(crate) async fn done_by_aws(&self, who: Option<Who>, call: &AwsCall, answer: HttpResponse) -> HttpResponse {
+        self.weather.step();
+        if !answer.status().is_success() {
+            return answer;
+        }
+        let now_ms = self.now_ms();
+        if call.operation == "Query" && call.body.contains("\"IndexName\"") {
+            if self.weather.strikes(Accident::IndexLag) {
+                let nothing = SdkBody::from(r#"{"Items":[],"Count":0,"ScannedCount":0}"#);
+                return HttpResponse::new(answer.status(), nothing);
+            }
+        } else if !call.is_write() {
+            if call.names("RUN") && let Some(who) = who {
+                self.promises.memory().by.entry(who).or_default().read_run_ms = now_ms;
+            }
+        } else if call.body.contains("\"TableName\"") {
+            self.promises.remember_write(who, call);
+            if let Some(run) = call.run().and_then(RunId::parse) {
+                if call.names("CURSOR") {
+                    self.promises.memory().active_ms = now_ms;
+                    self.cursor_is_in_bounds(&run, call);
+                }
+                if call.names("RUN") {
+                    self.run_may_have_changed(&run).await;
+                }
+            }
+        }
+        answer
+    }
+
+    /// A step sends a request to Intercom.
+    pub(crate) async fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
+        self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
+        self.promises.memory().active_ms = self.now_ms();
+        let page = if name == PAGE { who } else { None };
+        if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
+            self.weather.bug("an invocation asks for two pages at once".to_owned());
+        }
+        if name == PAGE && self.promises.memory().pages_asked.len() > 1 {
+            self.weather.bug("2: two pages are asked for at the same time".to_owned());
+        }
+        InFlight { promises: &self.promises, page }
+    }
+
+    /// A request reaches Intercom.
+    pub(crate) async fn reaches_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> Reached {
+        self.weather.step();
+        self.counts_request(name, request.body());
+        let mut reached = Reached::default();
+        match name {
+            PAGE => self.page_is_claimed(who).await,
+            SUBMIT => {
+                let changes = who.and_then(|who| self.promises.memory().by.get(&who)?.changes.clone());
+                match &changes {
+                    Some((run, generation)) => self.run_submits(who, run, *generation).await,
+                    None => self.weather.bug("a job is asked for whose changes are not in the ledger".to_owned()),
+                }
+                reached.submits = changes;
+            }
+            _ => {}
+        }
+        reached
+    }
+
+    /// Intercom answered; returns the id of the job that it made.
+    pub(crate) async fn answered_by_intercom(
+        &self,
+        _who: Option<Who>,
+        name: &str,
+        asked: &Bytes,
+        status: StatusCode,
+        answer: Option<&Bytes>,
+        reached: Reached,
+    ) -> Option<String> {
+        if name == PAGE {
+            self.opens_one_scroll(status);
+        }
+        if name == SUBMIT && (status.is_server_error() || answer.is_none()) {
+            self.submits_a_few_times(asked);
+        }
+        if name != SUBMIT || !(status.is_success() || answer.is_none()) {
+            return None;
+        }
+        let (run, generation) = reached.submits?;
+        self.job_was_made(asked, &run, generation);
+        let answer: serde_json::Value = serde_json::from_slice(answer?).ok()?;
+        Some(answer.get("id")?.as_str()?.to_owned())
+    }
+
+    /// An invocation was told a job's id.
+    pub(crate) fn gave(&self, who: Option<Who>, id: Option<String>) {
+        if let (Some(who), Some(id)) = (who, id) {
+            self.promises.memory().by.entry(who).or_default().given.push(id);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Promise 5: what stops a run takes effect within one page and one job.
+
+use intercom_bulk::run::{Run, RunId, State};
+
+use super::{Promises, RunSeen};
+use crate::storm::{Storm, Who};
+
+impl Storm {
+    /// A page is asked for while the run turns pages; at most one by somebody who read the run before it stopped.
+    pub(super) async fn run_turns(&self, who: Option<Who>, run: &RunId) {
+        let Ok(Some(row)) = self.ledger.run(run).await else {
+            return self.weather.bug(format!("2: a page is asked for {run}, which is not there"));
+        };
+        if row.state != State::Running {
+            self.late(who, run, &format!("a page is asked for, and it is {}", row.state));
+        }
+    }
+
+    /// A job is asked for while the run submits, and for the generation at work.
+    pub(super) async fn run_submits(&self, who: Option<Who>, run: &str, generation: u32) {
+        let Some(id) = RunId::parse(run) else { return };
+        let Ok(Some(row)) = self.ledger.run(&id).await else {
+            return self.weather.bug(format!("5: a job is asked for {run}, which is not there"));
+        };
+        if !row.state.submits() {
+            self.late(who, &id, &format!("a job is asked for, and it is {}", row.state));
+        } else if row.generation > generation {
+            let text = format!("a job of generation {generation} is asked for, and {} is at work", row.generation);
+            self.late(who, &id, &text);
+        }
+    }
+
+    fn late(&self, who: Option<Who>, run: &RunId, text: &str) {
+        let mut memory = self.promises.memory();
+        let changed_ms = memory.runs.get(run.as_str()).map_or(i64::MIN, |run| run.changed_ms);
+        let Some(did) = who.map(|who| memory.by.entry(who).or_default()) else { return };
+        did.late_requests += 1;
+        let first = did.late_requests == 1 && did.read_run_ms <= changed_ms;
+        drop(memory);
+        if !first {
+            self.weather.bug(format!("5: {run}: {text}, and the run was read since, or this is the second time"));
+        }
+    }
+
+    /// A run's row was written: its state or generation may be another now.
+    pub(super) async fn run_may_have_changed(&self, id: &RunId) {
+        let Ok(Some(row)) = self.ledger.run(id).await else { return };
+        let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
+        self.weather.note(|| format!("{id}: {was} → {} generation {} {}", row.state, row.generation, row.reason.as_deref().unwrap_or_default()));
+        if !was.may_become(row.state) && was != row.state {
+            self.weather.bug(format!("{id} goes from {was} to {}", row.state));
+        }
+        if row.generation < generation {
+            self.weather.bug(format!("{id} goes from generation {generation} to {}", row.generation));
+        }
+        if row.state.ended() {
+            self.weather.run_ended(row.state.as_str());
+            self.run_tells_the_truth(&row).await;
+        }
+    }
+}
+
+impl Promises {
+    /// What a run's state and generation were before, if they have changed.
+    fn run_was(&self, row: &Run, now_ms: i64) -> Option<(State, u32)> {
+        let mut memory = self.memory();
+        let order = memory.runs.len();
+        let (state, generation) = (State::Queued, 1);
+        let new = RunSeen { order, state, generation, changed_ms: now_ms, turn: 0 };
+        let seen = memory.runs.entry(row.run.to_string()).or_insert(new);
+        let was = (seen.state, seen.generation);
+        (seen.state, seen.generation) = (row.state, row.generation);
+        let changed = was != (row.state, row.generation);
+        if changed {
+            seen.changed_ms = now_ms;
+        }
+        changed.then_some(was)
+    }
+}

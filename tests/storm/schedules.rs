@@ -1,0 +1,98 @@
+//! What makes things happen: schedules that fire late, twice or not at all, starts, and what others put into the queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::accident::Accident;
+use crate::await_point::Step;
+use crate::functions::Functions;
+use crate::story::StartAt;
+
+const MINUTE_MS: i64 = 60_000;
+/// After so long without a sign of life a schedule may miss some times: it is what makes six hours of waiting affordable.
+const IDLE_MS: i64 = 3 * MINUTE_MS;
+
+/// The tick of a function, each minute, until the story is over.
+pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
+    loop {
+        let storm = &functions.storm;
+        let now_ms = storm.now_ms();
+        let next_ms = (now_ms.div_euclid(MINUTE_MS) + missed(&functions) + 1) * MINUTE_MS;
+        sleep(Duration::from_millis((next_ms - now_ms) as u64)).await;
+        if storm.weather.strikes(Accident::TickMissed) {
+            continue;
+        }
+        let times = if storm.weather.strikes(Accident::TickTwice) { 2 } else { 1 };
+        for _ in 0..times {
+            let late_s = if storm.weather.strikes(Accident::TickLate) { storm.weather.draw(1..=90) } else { 0 };
+            let functions = functions.clone();
+            tokio::spawn(async move {
+                sleep(Duration::from_secs(late_s)).await;
+                // An error is in the trace; the next minute tries again.
+                let _ = functions.invoke(step, json!({"tick": {}})).await;
+            });
+        }
+    }
+}
+
+/// How many times the schedule misses while nothing happens.
+fn missed(functions: &Functions) -> i64 {
+    let storm = &functions.storm;
+    let idle_ms = storm.now_ms() - storm.promises.active_ms();
+    match idle_ms {
+        ..IDLE_MS => 0,
+        ms if ms < 10 * IDLE_MS => storm.weather.draw(1..=5) as i64,
+        _ => storm.weather.draw(5..=25) as i64,
+    }
+}
+
+/// A start, as often as its schedule fires.
+pub(crate) async fn start(functions: Arc<Functions>, sqs: aws_sdk_sqs::Client, start: StartAt) {
+    sleep(start.after).await;
+    let mut event = start.event;
+    if start.listed > 0 {
+        let users = functions.storm.world.0.users();
+        let ids: Vec<Value> = users.iter().take(start.listed).map(|user| user["id"].clone()).collect();
+        if !ids.is_empty() {
+            event["users"] = json!(ids);
+        }
+    }
+    let _ = functions.storm.ledger.put_plan("stored", &event["plan"]).await;
+    for _ in 0..start.times {
+        if start.by_message {
+            send(&sqs, "pages", &event.to_string()).await;
+        } else {
+            // Lambda tries an asynchronous event three times.
+            for _ in 0..3 {
+                if functions.invoke(Step::Scroll, event.clone()).await.is_ok() {
+                    break;
+                }
+                sleep(Duration::from_mins(1)).await;
+            }
+        }
+    }
+}
+
+/// Somebody asks to go on.
+pub(crate) async fn resume(functions: Arc<Functions>, after: Duration) {
+    sleep(after).await;
+    let _ = functions.invoke(Step::Scroll, json!({"resume": true})).await;
+}
+
+/// Others put something into both queues.
+pub(crate) async fn nonsense(sqs: &aws_sdk_sqs::Client, bodies: &[&'static str]) {
+    for body in bodies {
+        for queue in ["pages", "patches"] {
+            send(sqs, queue, body).await;
+        }
+    }
+}
+
+async fn send(sqs: &aws_sdk_sqs::Client, queue: &str, body: &str) {
+    let url = format!("http://sqs.model/000000000000/{queue}");
+    let sent = sqs.send_message().queue_url(url).message_body(body).send().await;
+    sent.expect("the model takes a message");
+}

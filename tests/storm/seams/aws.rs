@@ -1,0 +1,132 @@
+//! The network between the SDK and AWS.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use serde_json::json;
+
+use super::names::AwsCall;
+use crate::accident::Accident;
+use crate::await_point::Side;
+use crate::storm::Storm;
+
+/// A call so slow that an attempt's time-out (4 s) passes at times.
+const SLOW_MS: RangeInclusive<u64> = 1_500..=7_000;
+/// What is no part of a number's order: DynamoDB's code for a throttled call, SQS's too.
+const THROTTLED: &str = "ThrottlingException";
+
+/// A service behind the weather.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) storm: Arc<Storm>,
+    pub(crate) inner: SharedHttpClient,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    storm: Arc<Storm>,
+    inner: SharedHttpConnector,
+}
+
+impl HttpClient for Network {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Line { storm: self.storm.clone(), inner })
+    }
+}
+
+impl HttpConnector for Line {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let line = self.clone();
+        HttpConnectorFuture::new(async move { line.carry(request).await })
+    }
+}
+
+impl Line {
+    async fn carry(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let (storm, who) = (&*self.storm, self.storm.current());
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let body = request.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+        let call = AwsCall::read(target, body);
+        let Some(who) = who else {
+            // Lambda's own pollers.
+            return storm.polled(&call, self.inner.call(request)).await;
+        };
+        let (who, weather) = (Some(who), &storm.weather);
+        storm.pass(who, &call.name, Side::Before).await;
+        storm.sends_to_aws(&call);
+        storm.travel(&storm.story.aws_ms).await;
+        if weather.strikes(Accident::AwsSlow) {
+            storm.travel(&SLOW_MS).await;
+        }
+        if let Some(failure) = self.not_done(&call) {
+            weather.note(|| format!("#{} {}: {failure:?}", who.unwrap_or_default(), call.name));
+            return failure.answer();
+        }
+        let answer = self.inner.call(request).await?;
+        weather.note(|| format!("#{} {} → {}", who.unwrap_or_default(), call.name, answer.status()));
+        let answer = storm.done_by_aws(who, &call, answer).await;
+        if weather.strikes(Accident::AwsLost) {
+            weather.note(|| format!("#{} {}: done, and the answer is lost", who.unwrap_or_default(), call.name));
+            return Err(ConnectorError::io("the connection was reset".into()));
+        }
+        storm.travel(&storm.story.aws_ms).await;
+        storm.pass(who, &call.name, Side::After).await;
+        Ok(answer)
+    }
+
+    fn not_done(&self, call: &AwsCall) -> Option<Failure> {
+        let weather = &self.storm.weather;
+        match () {
+            () if weather.strikes(Accident::AwsUnsent) => Some(Failure::Unsent),
+            () if weather.strikes(Accident::Throttled) => Some(Failure::Throttled),
+            () if weather.strikes(Accident::AwsError) => Some(Failure::Error),
+            () if call.operation == "TransactWriteItems" && weather.strikes(Accident::Conflict) => {
+                Some(Failure::Conflict)
+            }
+            () => None,
+        }
+    }
+}
+
+/// Why a call was not carried out.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    Unsent,
+    Throttled,
+    Error,
+    Conflict,
+}
+
+impl Failure {
+    fn answer(self) -> Result<HttpResponse, ConnectorError> {
+        let (status, body) = match self {
+            Self::Unsent => return Err(ConnectorError::io("the connection was refused".into())),
+            Self::Throttled => (400, json!({"__type": THROTTLED, "message": "slow down"})),
+            Self::Error => (500, json!({"__type": "InternalServerError", "message": "try again"})),
+            Self::Conflict => (
+                400,
+                json!({
+                    "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+                    "message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+                    "CancellationReasons": [{"Code": "TransactionConflict", "Message": "another one is ongoing"}],
+                }),
+            ),
+        };
+        response(status, body.to_string().into_bytes())
+    }
+}
+
+/// An answer of AWS.
+pub(crate) fn response(status: u16, body: Vec<u8>) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    Ok(HttpResponse::new(status, SdkBody::from(body)))
+}

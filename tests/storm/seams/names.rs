@@ -1,0 +1,78 @@
+//! What a call to the outside is called in traces and await points.
+
+/// A call to AWS, read from its request.
+#[derive(Clone, Debug)]
+pub(crate) struct AwsCall {
+    /// As in `PutItem`.
+    pub(crate) operation: String,
+    /// Operation and kind of item or queue, as in `PutItem CURSOR`.
+    pub(crate) name: String,
+    pub(crate) body: String,
+}
+
+impl AwsCall {
+    /// Reads a request by its target header and its body.
+    pub(crate) fn read(target: &str, body: &str) -> Self {
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let about = if target.starts_with("DynamoDB") { item(body) } else { queue(body) };
+        Self { operation: operation.to_owned(), name: format!("{operation} {about}"), body: body.to_owned() }
+    }
+
+    pub(crate) fn is_write(&self) -> bool {
+        !matches!(self.operation.as_str(), "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems")
+    }
+
+    /// Whether an item of this kind is named in the request's keys.
+    pub(crate) fn names(&self, kind: &str) -> bool {
+        values(&self.body, "sk").any(|sk| kind_of(sk) == kind)
+    }
+
+    /// The sort keys in the request.
+    pub(crate) fn sort_keys(&self) -> impl Iterator<Item = &str> {
+        values(&self.body, "sk")
+    }
+
+    /// A number attribute of the item that is written; 0, if it has none.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        let mark = format!("\"{name}\":{{\"N\":\"");
+        let rest = self.body.split_once(&mark).map_or("", |(_, rest)| rest);
+        rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// The run whose partition the request is about.
+    pub(crate) fn run(&self) -> Option<&str> {
+        values(&self.body, "pk").find_map(|pk| pk.strip_prefix("RUN#"))
+    }
+}
+
+/// The texts of an attribute, as the SDK writes it: `"sk":{"S":"…"}`.
+fn values<'a>(body: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let mark = format!("\"{name}\":{{\"S\":\"");
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let at = rest.find(&mark)? + mark.len();
+        let text = rest[at..].split('"').next()?;
+        rest = &rest[at..];
+        Some(text)
+    })
+}
+
+fn kind_of(key: &str) -> &str {
+    key.split('#').next().unwrap_or_default()
+}
+
+/// The kind of the first item that a request names.
+fn item(body: &str) -> String {
+    let pk = values(body, "pk").chain(values(body, ":pk")).next().map(kind_of);
+    let sk = values(body, "sk").chain(values(body, ":sk")).next().map(kind_of);
+    match (pk, sk) {
+        (Some("RUN" | "BUCKET"), Some(sk)) if !sk.is_empty() => sk.to_owned(),
+        (Some(pk), _) => pk.to_owned(),
+        (None, _) => "due".to_owned(),
+    }
+}
+
+fn queue(body: &str) -> String {
+    let url = body.split("\"QueueUrl\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    url.and_then(|url| url.rsplit('/').next()).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,68 @@
+//! What a standard queue does to messages in this weather.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::accident::Accident;
+use crate::sqs::{Accidents, Copy};
+use crate::weather::Weather;
+
+/// The latest that a late message comes: past the 15 minutes that a new generation waits for the parts of the one before.
+const LATE_S: std::ops::RangeInclusive<u64> = 1..=1_200;
+/// An empty long poll is repeated by the poller at once; in the model it goes on for an hour instead.
+const LONG_POLL: Duration = Duration::from_hours(1);
+
+/// The weather, as the model of SQS asks for it.
+#[derive(Debug)]
+pub(crate) struct OfQueues(pub(crate) Arc<Weather>);
+
+impl Accidents for OfQueues {
+    fn copies(&self, queue: &str, _number: u64) -> Vec<Copy> {
+        let weather = &self.0;
+        let late = || match weather.strikes(Accident::Late) {
+            // Most are some seconds late.
+            true => Duration::from_secs(weather.draw(LATE_S) / weather.draw(1..=60)),
+            false => Duration::ZERO,
+        };
+        let mut copies = vec![Copy { own_id: false, late: late() }];
+        if queue.ends_with("-dead-letters") {
+            return copies;
+        }
+        if weather.strikes(Accident::SentTwice) {
+            copies.push(Copy { own_id: true, late: late() });
+        }
+        if weather.strikes(Accident::DeliveredTwice) {
+            copies.push(Copy { own_id: false, late: late() });
+        }
+        copies
+    }
+
+    fn refuses_entry(&self) -> bool {
+        self.0.strikes(Accident::EntryRefused)
+    }
+
+    fn next_of(&self, visible: usize) -> usize {
+        if visible > 1 && self.0.strikes(Accident::Reordered) {
+            return self.0.draw(0..=visible as u64 - 1) as usize;
+        }
+        0
+    }
+
+    fn hidden(&self, asked: Duration) -> Duration {
+        if self.0.strikes(Accident::Early) {
+            return asked.mul_f64(self.0.draw(1..=99) as f64 / 100.0);
+        }
+        if self.0.strikes(Accident::Overdue) {
+            return asked + Duration::from_secs(self.0.draw(1..=300));
+        }
+        asked
+    }
+
+    fn keeps_deleted(&self) -> bool {
+        self.0.strikes(Accident::Kept)
+    }
+
+    fn long_poll(&self, asked: Duration) -> Duration {
+        asked.max(LONG_POLL)
+    }
+}

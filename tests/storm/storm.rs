@@ -1,0 +1,169 @@
+//! All of one story: the weather, the workspace, a view of the ledger past the weather, and who is at work.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use intercom_bulk::ledger::Ledger;
+use intercom_simulator::World;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::accident::Accident;
+use crate::await_point::{AwaitPoint, Side, Step};
+use crate::promises::Promises;
+use crate::sqs::Sqs;
+use crate::story::Story;
+use crate::weather::Weather;
+
+/// The wall time at which every story begins, in Unix milliseconds: 1 November 2016, 11:00:33.
+pub(crate) const BEGIN_MS: i64 = 1_477_998_033_000;
+
+/// Names an invocation within its story.
+pub(crate) type Who = u64;
+
+/// One story's world.
+#[derive(Debug)]
+pub(crate) struct Storm {
+    pub(crate) story: Story,
+    pub(crate) weather: Arc<Weather>,
+    pub(crate) world: Workspace,
+    /// The ledger as it is, read past the weather.
+    pub(crate) ledger: Ledger,
+    pub(crate) sqs: Sqs,
+    pub(crate) promises: Promises,
+    at_work: Mutex<AtWork>,
+}
+
+/// The simulated workspace, which has no debug form.
+pub(crate) struct Workspace(pub(crate) World);
+
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Workspace")
+    }
+}
+
+/// The invocations at work.
+#[derive(Debug, Default)]
+struct AtWork {
+    /// Who is polled at this moment.
+    current: Option<Who>,
+    count: u64,
+    alive: BTreeMap<Who, Invoked>,
+}
+
+/// What is known of an invocation while it lasts.
+#[derive(Clone, Debug)]
+pub(crate) struct Invoked {
+    pub(crate) step: Step,
+    /// Lambda's request id, the owner's name in claims.
+    pub(crate) owner: String,
+    /// The run that a message names.
+    pub(crate) run: Option<String>,
+    /// It dies as soon as it lets go.
+    dies: bool,
+}
+
+impl Storm {
+    pub(crate) fn new(story: Story, weather: Arc<Weather>, world: World, ledger: Ledger, sqs: Sqs) -> Self {
+        let promises = Promises::default();
+        Self { story, weather, world: Workspace(world), ledger, sqs, promises, at_work: Mutex::default() }
+    }
+
+    /// The true time, in Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> i64 {
+        BEGIN_MS + self.weather.elapsed().as_millis() as i64
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, AtWork> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is polled at this moment; nobody, if it is one of Lambda's own pollers.
+    pub(crate) fn current(&self) -> Option<Who> {
+        self.at_work().current
+    }
+
+    /// What is known of an invocation that is alive.
+    pub(crate) fn invoked(&self, who: Option<Who>) -> Option<Invoked> {
+        self.at_work().alive.get(&who?).cloned()
+    }
+
+    /// How many invocations were begun.
+    pub(crate) fn invocations(&self) -> u64 {
+        self.at_work().count
+    }
+
+    /// Whether nobody is at work.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.at_work().alive.is_empty()
+    }
+
+    /// A new invocation.
+    pub(crate) fn begin(&self, step: Step, event: &Value) -> Who {
+        let mut at_work = self.at_work();
+        at_work.count += 1;
+        let who = at_work.count;
+        let body = event["Records"][0]["body"].as_str().unwrap_or_default();
+        let run = serde_json::from_str::<Value>(body).ok().and_then(|body| Some(body.get("run")?.as_str()?.to_owned()));
+        at_work.alive.insert(who, Invoked { step, owner: format!("request-{who}"), run, dies: false });
+        who
+    }
+
+    /// The end of an invocation, in whichever way.
+    pub(crate) fn over(&self, who: Who) -> Option<Invoked> {
+        self.at_work().alive.remove(&who)
+    }
+
+    /// Runs an invocation's future; none if it died on the way.
+    pub(crate) async fn watched<F: Future>(&self, who: Who, future: F) -> Option<F::Output> {
+        let mut future = Some(Box::pin(future));
+        poll_fn(|context| {
+            let Some(running) = future.as_mut() else { return Poll::Ready(None) };
+            self.at_work().current = Some(who);
+            let polled = running.as_mut().poll(context);
+            let mut at_work = self.at_work();
+            at_work.current = None;
+            let dies = at_work.alive.get(&who).is_some_and(|invoked| invoked.dies);
+            drop(at_work);
+            match polled {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if dies => {
+                    future = None;
+                    Poll::Ready(None)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// An await point. The process may end here.
+    pub(crate) async fn pass(&self, who: Option<Who>, call: &str, side: Side) {
+        let Some(who) = who else { return };
+        let Some(step) = self.at_work().alive.get(&who).map(|invoked| invoked.step) else { return };
+        let (dies, hangs) = (self.weather.strikes(Accident::Death), self.weather.strikes(Accident::Hang));
+        let point = AwaitPoint { step, call: call.into(), side };
+        if dies || hangs {
+            self.weather.note(|| format!("#{who} {} at: {point}", if dies { "DIES" } else { "HANGS" }));
+        }
+        self.weather.passes(point, dies || hangs);
+        if dies && let Some(invoked) = self.at_work().alive.get_mut(&who) {
+            invoked.dies = true;
+        }
+        if dies || hangs {
+            pending::<()>().await;
+        }
+    }
+
+    /// Time on the way, and a chance for others to go first.
+    pub(crate) async fn travel(&self, range: &std::ops::RangeInclusive<u64>) {
+        match self.weather.draw(range.clone()) {
+            0 => tokio::task::yield_now().await,
+            ms => sleep(Duration::from_millis(ms)).await,
+        }
+    }
+}

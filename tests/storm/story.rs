@@ -1,0 +1,201 @@
+//! What a seed tells: the workspace, its faults, the starts, the weather, and how far the clocks are apart.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use intercom_simulator::{Fault, Options};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::accident::{Accident, Rates};
+use crate::faults;
+use crate::plans;
+
+/// Clocks further apart than this, or requests longer on their way, are counted by Intercom in another window than the
+/// one they were paid from: the edge that `ledger::budget` charges twice is 250 ms wide.
+const EDGE_MS: u64 = 250;
+
+/// One story, drawn from its seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) seed: u64,
+    /// The workspace, but for its clock.
+    pub(crate) options: Options,
+    /// A fault among them has no end.
+    pub(crate) endless: bool,
+    pub(crate) rates: Rates,
+    /// From then on nothing strikes any more; faults of the workspace go by their numbers.
+    pub(crate) calm_after: Option<Duration>,
+    /// No clock is further from the true time.
+    pub(crate) skew_ms: i64,
+    /// How long a request to Intercom is on its way, and an answer.
+    pub(crate) transit_ms: RangeInclusive<u64>,
+    /// The same for AWS.
+    pub(crate) aws_ms: RangeInclusive<u64>,
+    /// `INTERCOM_QUOTA_PERCENT`.
+    pub(crate) quota_percent: u32,
+    /// Pollers of the pages queue.
+    pub(crate) pollers: usize,
+    pub(crate) starts: Vec<StartAt>,
+    /// When somebody asks to go on.
+    pub(crate) resumes: Vec<Duration>,
+    /// Bodies that others put into both queues.
+    pub(crate) nonsense: Vec<&'static str>,
+}
+
+/// A start, and when it comes.
+#[derive(Clone, Debug)]
+pub(crate) struct StartAt {
+    pub(crate) after: Duration,
+    pub(crate) event: Value,
+    /// It names so many users; none, for the whole workspace.
+    pub(crate) listed: usize,
+    /// It comes through the pages queue.
+    pub(crate) by_message: bool,
+    /// The schedule fires so often.
+    pub(crate) times: u32,
+}
+
+/// What others may put into a queue.
+const NONSENSE: [&str; 5] = [
+    "not json",
+    "{}",
+    r#"{"v": 1, "run": "../x", "turn": -1}"#,
+    r#"{"v": 99, "run": "has-avatar.20161101T110033Z", "turn": 1, "generation": 1, "origin": {"page": {"page": 1, "part": 0}}, "patches": []}"#,
+    r#"{"plan": {"name": "bad"}}"#,
+];
+
+impl Story {
+    /// The story of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let rng = &mut SmallRng::seed_from_u64(seed);
+        let shape = Shape::draw(rng);
+        let punctual = rng.random_ratio(1, 2);
+        let (skew_ms, transit_ms) = if punctual { (40, 5..=150) } else { (2_000, 20..=800) };
+        let starts = starts(rng, shape);
+        // Who changes by themselves and who disagrees on a company's name would be told apart by nobody.
+        let may_change = starts.iter().all(|start| plans::name_of(&start.event) != "company-name");
+        let (faults, endless) = faults::draw(rng, shape, may_change);
+        let options = Options {
+            users: shape.users(rng),
+            seed: rng.random(),
+            page_size: shape.page_size(rng),
+            rate_limit_per_10s: [83, 83, 167, 1667, 40][rng.random_range(0..5)],
+            rotating_scroll_param: rng.random_ratio(1, 4),
+            job_delay_s: [1, 5, 30, 90, 400][rng.random_range(0..5)],
+            job_object_delay_s: 14_400,
+            now: std::sync::Arc::new(|| 0),
+            faults,
+            ..Options::default()
+        };
+        let strength = [0, 1, 1, 1, 2][rng.random_range(0..5)];
+        let rates = if strength == 0 { Rates::calm() } else { Rates::draw(rng, strength) };
+        let minutes = rng.random_range(1..15);
+        let calm_after = match rng.random_range(0..40) {
+            0 if shape == Shape::Long && strength < 2 => None,
+            0..4 => Some(Duration::from_mins(minutes * 20)),
+            _ => Some(Duration::from_mins(minutes)),
+        };
+        let nonsense = if rng.random_ratio(1, 10) { vec![NONSENSE[rng.random_range(0..NONSENSE.len())]] } else { vec![] };
+        let resume = Duration::from_secs(rng.random_range(1..600));
+        Self {
+            seed,
+            options,
+            endless,
+            rates,
+            calm_after,
+            skew_ms,
+            transit_ms,
+            aws_ms: [0..=0, 1..=8, 1..=40][rng.random_range(0..3)].clone(),
+            quota_percent: [80, 80, 100, 50][rng.random_range(0..4)],
+            pollers: rng.random_range(2..5),
+            starts,
+            resumes: if rng.random_ratio(1, 12) { vec![resume] } else { vec![] },
+            nonsense,
+        }
+    }
+
+    /// Whether each request reaches Intercom in a window that it was paid from.
+    pub(crate) fn is_punctual(&self) -> bool {
+        // Where AWS takes seconds, a window may end between the payment and the request.
+        let aws_is_quick = [Accident::AwsSlow, Accident::AwsLost, Accident::AwsError, Accident::AwsUnsent, Accident::Throttled]
+            .into_iter()
+            .all(|accident| self.rates.per_mille(accident) == 0);
+        let near = self.skew_ms.unsigned_abs() + self.transit_ms.end() <= EDGE_MS;
+        near && aws_is_quick && self.options.rate_limit_per_10s >= 83
+    }
+
+    /// Whether an answer of the scroll can be so late that its minute ends after ours.
+    pub(crate) fn has_slow_pages(&self) -> bool {
+        self.options.faults.iter().any(|fault| matches!(fault, Fault::SlowPage { .. } | Fault::SlowPages(_)))
+    }
+}
+
+/// How large a story is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A handful of pages, a few faults.
+    Short,
+    /// Pages of several parts, and a limit that binds.
+    Wide,
+    /// Faults without an end.
+    Long,
+}
+
+impl Shape {
+    fn draw(rng: &mut SmallRng) -> Self {
+        match rng.random_range(0..100) {
+            0..88 => Self::Short,
+            88..94 => Self::Wide,
+            _ => Self::Long,
+        }
+    }
+
+    fn users(self, rng: &mut SmallRng) -> usize {
+        match self {
+            Self::Short => rng.random_range(0..48),
+            Self::Wide => rng.random_range(100..320),
+            Self::Long => rng.random_range(5..60),
+        }
+    }
+
+    fn page_size(self, rng: &mut SmallRng) -> usize {
+        match self {
+            Self::Short | Self::Long => rng.random_range(4..13),
+            Self::Wide => rng.random_range(30..=100),
+        }
+    }
+}
+
+fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
+    let count = if shape == Shape::Short { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] } else { rng.random_range(1..3) };
+    let mut after_s = rng.random_range(0..60);
+    (0..count)
+        .map(|index| {
+            let event = plans::start(rng, index);
+            let start = StartAt {
+                after: Duration::from_secs(after_s),
+                event,
+                listed: if rng.random_ratio(1, 14) { rng.random_range(1..45) } else { 0 },
+                by_message: rng.random_ratio(1, 4),
+                times: if rng.random_ratio(1, 6) { 2 } else { 1 },
+            };
+            after_s += rng.random_range(0..400);
+            start
+        })
+        .collect()
+}
+
+/// A start's event with the rails that a chance gives it.
+pub(crate) fn with_rails(rng: &mut SmallRng, mut event: Value) -> Value {
+    let rails = match rng.random_range(0..16) {
+        0 => json!({"max_errors": rng.random_range(0..4)}),
+        1 => json!({"max_changes": {"users": rng.random_range(0..30)}}),
+        2 => json!({"limit": rng.random_range(1..30)}),
+        3 => json!({"dry_run": true}),
+        _ => return event,
+    };
+    event["rails"] = rails;
+    event
+}

@@ -1,0 +1,225 @@
+//! A story from its beginning to its end: the world is set up, the functions are driven by nothing but events, and it ends
+//! when all is quiet, when a promise is broken, or when it should have ended long ago.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, SharedHttpClient, StalledStreamProtectionConfig};
+use intercom_bulk::aws::timeouts;
+use intercom_bulk::clients::{AccountsDue, Clients, Compiled};
+use intercom_bulk::config::Settings;
+use intercom_bulk::ledger::{self, Ledger};
+use intercom_bulk::meter::Meter;
+use intercom_bulk::queue::{QueueUrls, Queues};
+use intercom_bulk::run::{RunId, State};
+use intercom_bulk_local::aws::{Account, Queue, create_queue};
+use intercom_bulk_local::mapping::Mapping;
+use intercom_simulator::{Options, World};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::await_point::Step;
+use crate::functions::{Functions, LONG_TIMEOUT};
+use crate::schedules;
+use crate::seams::aws::Network;
+use crate::seams::intercom;
+use crate::seams::queue::OfQueues;
+use crate::sqs::Sqs;
+use crate::storm::{BEGIN_MS, Storm};
+use crate::story::Story;
+use crate::tally::Tally;
+use crate::weather::Weather;
+
+const TABLE: &str = "ledger";
+/// Deliveries before a message is dead, as in the template.
+const RECEIVES_MAX: u32 = 100;
+/// A run's deadline is a day after its start at least; then it is ended by the next tick.
+const A_RUN: Duration = Duration::from_hours(26);
+/// Without a fault that has no end, a run is over that long after the last accident: jobs are unknown after six hours.
+const A_COMMON_RUN: Duration = Duration::from_hours(14);
+/// Between looks at whether all is quiet.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How a story went.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) tally: Tally,
+    pub(crate) trace: Vec<String>,
+    pub(crate) bugs: Vec<String>,
+}
+
+/// Tells a story, in a runtime of its own whose clock is paused.
+pub(crate) fn tell(story: Story, traced: bool) -> Told {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O needs nothing of the system").block_on(run(story, traced))
+}
+
+async fn run(story: Story, traced: bool) -> Told {
+    let weather = Arc::new(Weather::new(story.seed, story.rates.clone(), story.calm_after, traced));
+    let began = Instant::now();
+    let now = Arc::new(move || BEGIN_MS + began.elapsed().as_millis() as i64);
+    let world = World::new(Options { now, ..story.options.clone() });
+    let account = Account::open(None).expect("a ledger in memory");
+    let past_the_weather = dynamodb().http_client(account.dynamodb_network()).build();
+    let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
+    ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
+    let sqs = Sqs::with(OfQueues(weather.clone()));
+    let ledger = Ledger::new(past_the_weather, TABLE);
+    let storm = Arc::new(Storm::new(story, weather, world, ledger, sqs));
+    let settings = Settings::read(|_| None).expect("every setting has a default");
+    let settings = Settings { quota_percent: storm.story.quota_percent, ..settings };
+    let raw_sqs = storm.sqs.client();
+    let (pages, pages_dead) = queue(&raw_sqs, "pages", settings.pages_visibility().as_secs() as u32).await;
+    let (patches, patches_dead) = queue(&raw_sqs, "patches", 1_830).await;
+    let (dynamodb, sqs) = clients(&storm, &account);
+    let ledger = Ledger::new(dynamodb, TABLE);
+    let clients = Clients {
+        intercom: intercom::client(&storm),
+        meter: Meter::new(ledger.clone(), settings.quota_percent),
+        ledger,
+        queues: Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead)),
+        settings: settings.clone(),
+        compiled: Compiled::default(),
+        accounts_due: AccountsDue::default(),
+    };
+    let functions = Arc::new(Functions::new(storm.clone(), clients));
+    let (stop, stopped) = watch::channel(false);
+    for (queue, step, batch_size, concurrency, most) in [
+        (pages, Step::Scroll, 1, storm.story.pollers, settings.scroll_timeout()),
+        (patches, Step::Submit, 10, 2, LONG_TIMEOUT),
+    ] {
+        let (functions, sqs, stopped) = (functions.clone(), sqs.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let mapping = Mapping {
+                queue_url: queue.url,
+                queue_arn: queue.arn,
+                batch_size,
+                window: Duration::ZERO,
+                concurrency,
+                function_timeout: most,
+                report_item_failures: true,
+            };
+            mapping.run(&sqs, |event| functions.invoke(step, event), stopped).await;
+        });
+    }
+    tokio::spawn(schedules::ticks(functions.clone(), Step::Scroll));
+    tokio::spawn(schedules::ticks(functions.clone(), Step::Check));
+    let mut begins = Vec::new();
+    for start in storm.story.starts.clone() {
+        begins.push(tokio::spawn(schedules::start(functions.clone(), raw_sqs.clone(), start)));
+    }
+    for after in storm.story.resumes.clone() {
+        begins.push(tokio::spawn(schedules::resume(functions.clone(), after)));
+    }
+    schedules::nonsense(&raw_sqs, &storm.story.nonsense).await;
+    wait(&storm, &begins).await;
+    end(&storm).await;
+    drop(stop);
+    let (mut tally, trace, bugs) = storm.weather.end();
+    tally.stories = 1;
+    tally.invocations = storm.invocations();
+    for fault in &storm.story.options.faults {
+        *tally.faults.entry(crate::faults::name(fault)).or_default() += 1;
+    }
+    Told { tally, trace, bugs }
+}
+
+/// A client of DynamoDB that signs nothing: nobody checks a signature here.
+fn dynamodb() -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .allow_no_auth()
+        .endpoint_url("http://dynamodb.storm")
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+/// The SDK's clients behind the weather. Their retries have nothing of chance, and no bucket that other stories empty.
+fn clients(storm: &Arc<Storm>, account: &Account) -> (aws_sdk_dynamodb::Client, aws_sdk_sqs::Client) {
+    let retries = || RetryConfig::standard().with_use_static_exponential_base(true);
+    let partition = || RetryPartition::custom("storm").build();
+    let dynamodb = dynamodb()
+        .retry_config(retries())
+        .retry_partition(partition())
+        .timeout_config(timeouts())
+        .http_client(Network { storm: storm.clone(), inner: account.dynamodb_network() });
+    let sqs = storm
+        .sqs
+        .config()
+        .retry_config(retries())
+        .retry_partition(partition())
+        .timeout_config(timeouts())
+        .http_client(Network { storm: storm.clone(), inner: SharedHttpClient::new(storm.sqs.clone()) });
+    (aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), aws_sdk_sqs::Client::from_conf(sqs.build()))
+}
+
+async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> (Queue, Queue) {
+    let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await.expect("a new queue");
+    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await.expect("a new queue");
+    (queue, dead)
+}
+
+fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
+    QueueUrls { url: queue.url.clone(), dead_letters: dead.url.clone() }
+}
+
+/// Waits until nothing is under way any more.
+async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
+    let story = &storm.story;
+    let each = if story.endless || story.calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
+    let runs = story.starts.len() as u32 + 1;
+    let bound = story.calm_after.unwrap_or_default() + each * runs;
+    loop {
+        sleep(LOOK).await;
+        if storm.weather.has_bug() {
+            return;
+        }
+        let empty = ["pages", "patches"].iter().all(|queue| storm.sqs.bodies(queue).is_empty());
+        if empty && storm.is_idle() && begins.iter().all(tokio::task::JoinHandle::is_finished) && is_quiet(storm).await {
+            return;
+        }
+        if storm.weather.elapsed() > bound {
+            let active = storm.ledger.active().await.ok();
+            let pages = storm.sqs.bodies("pages");
+            storm.weather.bug(format!("6: after {bound:?} there is no end: {active:?}, {pages:?}"));
+            return;
+        }
+    }
+}
+
+/// No run is active or waits, and no job is open.
+async fn is_quiet(storm: &Storm) -> bool {
+    let ledger = &storm.ledger;
+    let Ok(active) = ledger.active().await else { return false };
+    if let Some(run) = active.run {
+        let state = ledger.run(&run).await.ok().flatten().map(|run| run.state);
+        if state != Some(State::Paused) {
+            return false;
+        }
+    } else if !ledger.waiting().await.is_ok_and(|waiting| waiting.is_empty()) {
+        return false;
+    }
+    ledger.due(i64::MAX / 2, 1).await.is_ok_and(|due| due.is_empty())
+}
+
+/// The last look.
+async fn end(storm: &Storm) {
+    if storm.weather.has_bug() {
+        return;
+    }
+    for run in storm.promises.runs() {
+        if let Some(run) = RunId::parse(&run) {
+            storm.jobs_are_known(&run).await;
+        }
+    }
+    let dead = ["pages", "patches"].map(|queue| storm.sqs.bodies(&format!("{queue}-dead-letters"))).concat();
+    for body in &dead {
+        if !storm.story.nonsense.contains(&body.as_str()) {
+            storm.weather.bug(format!("8: a message of ours is a dead letter: {body}"));
+        }
+    }
+    if dead.len() < 2 * storm.story.nonsense.len() {
+        storm.weather.bug(format!("8: of {:?} twice only {dead:?} are dead letters", storm.story.nonsense));
+    }
+}

@@ -1,0 +1,124 @@
+//! The weather of one story: every chance is drawn here, from the seed alone, and everything that strikes is counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::Instant;
+
+use crate::accident::{Accident, Rates};
+use crate::await_point::AwaitPoint;
+use crate::tally::Tally;
+
+/// Chance, what struck, and what was seen of it.
+#[derive(Debug)]
+pub(crate) struct Weather {
+    rates: Rates,
+    began: Instant,
+    /// From then on nothing strikes any more.
+    calm_at: Option<Instant>,
+    sky: Mutex<Sky>,
+}
+
+#[derive(Debug)]
+struct Sky {
+    rng: SmallRng,
+    tally: Tally,
+    struck: BTreeMap<Accident, u64>,
+    trace: Option<Vec<String>>,
+    bugs: Vec<String>,
+}
+
+impl Weather {
+    /// The weather of a seed. With `traced`, what happens is kept in words.
+    pub(crate) fn new(seed: u64, rates: Rates, calm_after: Option<Duration>, traced: bool) -> Self {
+        let began = Instant::now();
+        let sky = Sky {
+            rng: SmallRng::seed_from_u64(seed ^ 0x57_04_12),
+            tally: Tally::default(),
+            struck: BTreeMap::new(),
+            trace: traced.then(Vec::new),
+            bugs: Vec::new(),
+        };
+        Self { rates, began, calm_at: calm_after.map(|after| began + after), sky: Mutex::new(sky) }
+    }
+
+    /// Whether the accident happens now.
+    pub(crate) fn strikes(&self, accident: Accident) -> bool {
+        let rate = self.rates.per_mille(accident);
+        if rate == 0 || self.calm_at.is_some_and(|at| Instant::now() >= at) {
+            return false;
+        }
+        let mut sky = self.sky();
+        let strikes = sky.rng.random_range(0..1000) < rate;
+        if strikes {
+            *sky.struck.entry(accident).or_default() += 1;
+        }
+        strikes
+    }
+
+    /// A number of a range.
+    pub(crate) fn draw(&self, range: std::ops::RangeInclusive<u64>) -> u64 {
+        if range.start() == range.end() { *range.start() } else { self.sky().rng.random_range(range) }
+    }
+
+    /// Time since the story began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Counts the passing of an await point, or a death at it.
+    pub(crate) fn passes(&self, point: AwaitPoint, dies: bool) {
+        self.sky().tally.passes(point, dies);
+    }
+
+    /// Counts a step of the world: an effect, or its absence.
+    pub(crate) fn step(&self) {
+        self.sky().tally.steps += 1;
+    }
+
+    /// Counts how a run ended.
+    pub(crate) fn run_ended(&self, state: &'static str) {
+        *self.sky().tally.ends.entry(state).or_default() += 1;
+    }
+
+    /// Adds a line to the trace, if there is one.
+    pub(crate) fn note<T: fmt::Display>(&self, line: impl FnOnce() -> T) {
+        let at = self.began.elapsed();
+        if let Some(trace) = &mut self.sky().trace {
+            let (seconds, millis) = (at.as_secs(), at.subsec_millis());
+            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+            trace.push(format!("{hours:02}:{minutes:02}:{seconds:02}.{millis:03}  {}", line()));
+        }
+    }
+
+    /// A promise was broken.
+    pub(crate) fn bug(&self, text: String) {
+        self.note(|| format!("BUG  {text}"));
+        self.sky().bugs.push(text);
+    }
+
+    /// Whether a promise was broken.
+    pub(crate) fn has_bug(&self) -> bool {
+        !self.sky().bugs.is_empty()
+    }
+
+    /// What was counted, the trace, and the broken promises.
+    pub(crate) fn end(&self) -> (Tally, Vec<String>, Vec<String>) {
+        let elapsed = self.elapsed();
+        let mut sky = self.sky();
+        let mut tally = std::mem::take(&mut sky.tally);
+        for (accident, count) in std::mem::take(&mut sky.struck) {
+            *tally.accidents.entry(accident.name()).or_default() += count;
+        }
+        tally.virtual_time += elapsed;
+        (tally, sky.trace.take().unwrap_or_default(), std::mem::take(&mut sky.bugs))
+    }
+
+    fn sky(&self) -> MutexGuard<'_, Sky> {
+        self.sky.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
