@@ -18,6 +18,7 @@ mod metrics;
 mod pages;
 mod pipeline;
 mod plans;
+mod privacy;
 mod rails;
 mod report;
 mod slow;
