@@ -101,11 +101,13 @@ struct WireTurn {
 impl Message {
     /// What a message of the pages queue says; the error is what is wrong with it.
     pub fn of_pages(&self) -> Result<OfPages, String> {
-        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {}", unread(&e)))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {}", unread(&e)))?;
         if value.get("plan").is_some() {
             return Ok(OfPages::Start(Box::new(value)));
         }
-        let wire: WireTurn = serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {}", unread(&e)))?;
+        let wire: WireTurn =
+            serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {}", unread(&e)))?;
         version(wire.v)?;
         Ok(OfPages::Turn(wire.turn))
     }

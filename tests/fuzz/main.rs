@@ -7,13 +7,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
-mod mutation;
 #[path = "surfaces/answers.rs"]
 mod answers;
 #[path = "surfaces/events.rs"]
 mod events;
 #[path = "surfaces/memory.rs"]
 mod memory;
+mod mutation;
 #[path = "surfaces/plans.rs"]
 mod plans;
 
@@ -87,7 +87,8 @@ fn fuzz(surface: &'static str, folders: &[&str], run: fn(&[u8])) {
     let seed = setting("INTERCOM_BULK_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let executions = setting("INTERCOM_BULK_FUZZ_EXECUTIONS").unwrap_or(EXECUTIONS);
     eprintln!("{surface}: {} inputs, then {executions} mutations with INTERCOM_BULK_SEED={seed}", corpus.len());
-    let words = dictionary(&fs::read_to_string(root().join(format!("tests/fuzz/dictionaries/{surface}.dict"))).unwrap());
+    let words =
+        dictionary(&fs::read_to_string(root().join(format!("tests/fuzz/dictionaries/{surface}.dict"))).unwrap());
     let mut mutator = Mutator::new(seed, &corpus, &words);
     let began = Instant::now();
     for _ in 0..executions {

@@ -115,7 +115,8 @@ async fn dumped(pipeline: &Pipeline) -> String {
 #[tokio::test(start_paused = true)]
 async fn neither_the_token_nor_a_person_gets_into_a_log_a_message_or_the_ledger() {
     let (lines, _guard) = Lines::capture();
-    let refused = |percent, message: &str| Fault::ItemError { percent, code: "invalid".into(), message: message.into() };
+    let refused =
+        |percent, message: &str| Fault::ItemError { percent, code: "invalid".into(), message: message.into() };
     let faults = vec![
         refused(6.0, "email zq7mail7@elsewhere.example invalid, see mailto:zq7mail7%40elsewhere.example"),
         Fault::BadItem(1.0),

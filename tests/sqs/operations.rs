@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::Sqs;
 use super::queue::{Message, Queue};
 use super::wire::Refused;
-use super::Sqs;
 
 /// The ARN of a queue begins so.
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
@@ -103,7 +103,9 @@ impl Sqs {
             match each(self, entry) {
                 Ok(id) => successful.push(json!({"Id": entry["Id"], "MessageId": id, "MD5OfMessageBody": ""})),
                 Err(Refused("NonExistentQueue")) => return Err(Refused("NonExistentQueue")),
-                Err(Refused(code)) => failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code})),
+                Err(Refused(code)) => {
+                    failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code}))
+                }
             }
         }
         Ok(json!({"Successful": successful, "Failed": failed}))

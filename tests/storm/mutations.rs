@@ -20,8 +20,18 @@ use crate::play::say;
 const SEEDS_MAX: u64 = 3_000;
 /// What a copy needs.
 const COPIED: [&str; 12] = [
-    "Cargo.toml", "Cargo.lock", "clippy.toml", "rust-toolchain.toml", "src", "tests", "functions", "infra", "plans", "events",
-    "benches", "template.yaml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "clippy.toml",
+    "rust-toolchain.toml",
+    "src",
+    "tests",
+    "functions",
+    "infra",
+    "plans",
+    "events",
+    "benches",
+    "template.yaml",
 ];
 
 #[derive(Deserialize)]

@@ -176,7 +176,8 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
             return;
         }
         let empty = ["pages", "patches"].iter().all(|queue| storm.sqs.bodies(queue).is_empty());
-        if empty && storm.is_idle() && begins.iter().all(tokio::task::JoinHandle::is_finished) && is_quiet(storm).await {
+        if empty && storm.is_idle() && begins.iter().all(tokio::task::JoinHandle::is_finished) && is_quiet(storm).await
+        {
             return;
         }
         if storm.weather.elapsed() > bound {

@@ -33,7 +33,10 @@ fn whole(event: &Value) {
     match event::submit(event) {
         Ok(messages) => {
             let failed: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-            assert_eq!(event::batch_response(&failed)["batchItemFailures"].as_array().map(Vec::len), Some(messages.len()));
+            assert_eq!(
+                event::batch_response(&failed)["batchItemFailures"].as_array().map(Vec::len),
+                Some(messages.len())
+            );
         }
         Err(error) => refused(&error),
     }

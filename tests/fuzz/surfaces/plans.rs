@@ -25,7 +25,9 @@ const FIELDS: [&str; 4] = ["name", "phone", "signed_up_at", "unsubscribed_from_e
 /// Users that an expression could trip over.
 static USERS: LazyLock<Vec<User>> = LazyLock::new(|| {
     let long = "Wolfeschlegelsteinhausenbergerdorff é ".repeat(500);
-    let tags: Vec<Value> = (0..300).map(|n| json!({"type": "tag", "id": n.to_string(), "name": long.chars().take(n).collect::<String>()})).collect();
+    let tags: Vec<Value> = (0..300)
+        .map(|n| json!({"type": "tag", "id": n.to_string(), "name": long.chars().take(n).collect::<String>()}))
+        .collect();
     let companies = |ids: &[&str]| -> Vec<Value> {
         ids.iter().map(|id| json!({"type": "company", "id": "c", "company_id": id, "name": "Old"})).collect()
     };
@@ -47,7 +49,10 @@ static USERS: LazyLock<Vec<User>> = LazyLock::new(|| {
         "companies": {"companies": companies(&["1", "1", "2"])}, "custom_attributes": {"plan": long, "n": i64::MIN, "a": ""},
     });
     let none = json!({"id": "none", "name": null, "email": null, "avatar": null, "companies": null, "custom_attributes": null});
-    [full, odd, large, none, json!({"id": "bare"})].into_iter().map(|body| User::new(body).expect("it has an id")).collect()
+    [full, odd, large, none, json!({"id": "bare"})]
+        .into_iter()
+        .map(|body| User::new(body).expect("it has an id"))
+        .collect()
 });
 
 pub(crate) fn run(data: &[u8]) {
@@ -153,7 +158,11 @@ fn patched(user: &User, patch: &Patch) -> User {
                     Value::String(text) => text == id,
                     number => number.to_string() == *id,
                 };
-                list.into_iter().flatten().filter(|company| company.is_object()).filter(is_it).for_each(|company| company["name"] = new.clone());
+                list.into_iter()
+                    .flatten()
+                    .filter(|company| company.is_object())
+                    .filter(is_it)
+                    .for_each(|company| company["name"] = new.clone());
             }
         }
     }

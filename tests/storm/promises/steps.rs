@@ -64,7 +64,9 @@ impl Storm {
                 return HttpResponse::new(answer.status(), nothing);
             }
         } else if !call.is_write() {
-            if call.names("RUN") && let Some(who) = who {
+            if call.names("RUN")
+                && let Some(who) = who
+            {
                 self.promises.memory().by.entry(who).or_default().read_run_ms = now_ms;
             }
         } else if call.body.contains("\"TableName\"") {

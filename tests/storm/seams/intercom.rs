@@ -69,7 +69,13 @@ async fn carry(
     let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
     let collected = answer.collect().await.map(http_body_util::Collected::to_bytes);
     let whole = collected.as_ref().ok();
-    weather.note(|| format!("#{} {name} → {}", who.unwrap_or_default(), whole.map_or("lost".to_owned(), |_| parts.status.to_string())));
+    weather.note(|| {
+        format!(
+            "#{} {name} → {}",
+            who.unwrap_or_default(),
+            whole.map_or("lost".to_owned(), |_| parts.status.to_string())
+        )
+    });
     let given = storm.answered_by_intercom(who, &name, &body, parts.status, whole, before).await;
     let Ok(answer) = collected else { return Err(lost(storm, &name, "the answer is lost by the workspace")) };
     if weather.strikes(Accident::LostAfter) {

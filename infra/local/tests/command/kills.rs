@@ -81,8 +81,7 @@ fn a_run_that_is_killed_fifty_times_loses_nobody() {
     let seed = seed();
     eprintln!("INTERCOM_BULK_SEED={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
-    let arguments =
-        ["--users", "4000", "--latency-ms", "25", "--job-delay-s", "1", "--rate-limit-per-10s", "1000000"];
+    let arguments = ["--users", "4000", "--latency-ms", "25", "--job-delay-s", "1", "--rate-limit-per-10s", "1000000"];
     let world = World::started(&[&arguments[..], &["--scroll-ttl-s", "1"]].concat(), "2");
     let users = world.users();
     let users: Vec<&str> = users.iter().map(|user| user["id"].as_str().unwrap()).collect();
