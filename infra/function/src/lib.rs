@@ -1,6 +1,7 @@
 //! What the three Lambda functions share: they wake up alike, begin an invocation alike, and end it with one line of log
 //! and one of metrics. What a function does is its own, in `functions/`.
 
+mod log;
 mod wake;
 
 use intercom_bulk::access::StoredToken;
@@ -10,7 +11,7 @@ use intercom_bulk::config::environment;
 use intercom_bulk::https::Https;
 use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::telemetry::{self, Metric};
-use lambda_runtime::{Context, Diagnostic, Error, tracing};
+use lambda_runtime::{Context, Diagnostic, Error};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ impl Function {
     /// Wakes up: reads the settings, makes the clients, and, unless `WARM_CONNECTIONS` is `off`, has them connect while
     /// Lambda still waits for the process.
     pub async fn wake() -> Result<Self, Error> {
-        tracing::init_default_subscriber();
+        log::init(environment)?;
         let function = Self::of_environment(environment);
         let function =
             function.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
