@@ -79,7 +79,7 @@ impl Kept {
             self.read_ms = now_ms;
         }
         let token = Token::new(self.parameter.read(now_ms).await?);
-        let token = token.map_err(|error| self.parameter.unusable(error))?;
+        let token = token.map_err(|error| self.parameter.unusable(&error))?;
         tracing::info!(parameter = self.parameter.name(), "the access token was read");
         self.token = Some(token.clone());
         self.read_ms = now_ms;

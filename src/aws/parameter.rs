@@ -111,15 +111,15 @@ impl Parameter {
         }
         // The parser's own error could repeat a piece of the value.
         let found: Found =
-            serde_json::from_slice(&answer.body).map_err(|_| self.unusable("the answer has no value"))?;
+            serde_json::from_slice(&answer.body).map_err(|_| self.unusable(&"the answer has no value"))?;
         if found.parameter.r#type != "SecureString" {
-            return Err(self.unusable("it is stored in the clear: store it with --type SecureString"));
+            return Err(self.unusable(&"it is stored in the clear: store it with --type SecureString"));
         }
         Ok(found.parameter.value)
     }
 
     /// An error about what the parameter holds.
-    pub fn unusable(&self, why: impl ToString) -> ParameterError {
+    pub fn unusable(&self, why: &impl ToString) -> ParameterError {
         ParameterError::Unusable { name: self.name.clone(), why: why.to_string() }
     }
 

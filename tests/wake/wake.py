@@ -6,7 +6,7 @@ the process's start to its first poll, and the memory at that moment. `init` is 
 handshakes with everything that an invocation calls, here a server on this machine with the machine's root certificates
 beside its own. Only Python's library is used, and `openssl` for `awake`.
 
-  cargo build --release -p scroll -p submit -p check --example hello
+  cargo build --release -p scroll -p submit -p check -p intercom-bulk-function --bins --example hello
   tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/release]
 
 --check fails where a bound is broken: absolute sizes and memory, and time as a multiple of hello's in the same run.

@@ -1,6 +1,7 @@
 //! What the three Lambda functions share: they wake up alike, begin an invocation alike, and end it with one line of log
 //! and one of metrics. What a function does is its own, in `functions/`.
 
+mod log;
 mod wake;
 
 use intercom_bulk::access::StoredToken;
@@ -10,9 +11,12 @@ use intercom_bulk::config::environment;
 use intercom_bulk::https::Https;
 use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::telemetry::{self, Metric};
-use lambda_runtime::{Context, Diagnostic, Error, tracing};
+use lambda_runtime::{Context, Diagnostic, Error};
 use serde::Serialize;
 use serde_json::Value;
+
+/// How long an invocation may take where nobody says so: submit's time-out in the template, the longest of the three.
+const UNNAMED_MS: i64 = 300_000;
 
 /// A function's process.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ impl Function {
     /// Wakes up: reads the settings, makes the clients, and, unless `WARM_CONNECTIONS` is `off`, has them connect while
     /// Lambda still waits for the process.
     pub async fn wake() -> Result<Self, Error> {
-        tracing::init_default_subscriber();
+        log::init(environment)?;
         let function = Self::of_environment(environment);
         let function =
             function.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
@@ -45,8 +49,9 @@ impl Function {
 
     /// Begins an invocation; without an access token there is none.
     pub async fn begin(&self, context: Context) -> Result<Invocation, Diagnostic> {
-        let deadline_ms = context.deadline as i64;
-        let at = Invocation { clock: Clock::of_the_machine(), request_id: context.request_id, deadline_ms };
+        let clock = Clock::of_the_machine();
+        let deadline_ms = deadline_ms(context.deadline, clock.now_ms());
+        let at = Invocation { clock, request_id: context.request_id, deadline_ms };
         if let Some(token) = &self.token {
             token.ready(at.clock).await.map_err(|error| no_token(&error))?;
         }
@@ -64,6 +69,12 @@ impl Function {
     }
 }
 
+/// When the invocation must be done. Lambda names a time to come; `cargo lambda watch` names ten minutes after the
+/// beginning of 1970 (its `functions_router.rs`), with which no step would begin anything.
+fn deadline_ms(named_ms: u64, now_ms: i64) -> i64 {
+    i64::try_from(named_ms).ok().filter(|named_ms| *named_ms > now_ms).unwrap_or(now_ms + UNNAMED_MS)
+}
+
 #[expect(clippy::print_stdout, reason = "CloudWatch takes metrics from lines that are JSON and nothing else")]
 fn write(line: &Value) {
     println!("{line}");
@@ -76,4 +87,17 @@ pub fn failed(error: &StepError) -> Diagnostic {
 
 fn no_token(error: &ParameterError) -> Diagnostic {
     Diagnostic { error_type: "Token".to_owned(), error_message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_is_past_is_none() {
+        const NOW_MS: i64 = 1_479_981_900_000;
+        assert_eq!(deadline_ms(1_479_981_925_000, NOW_MS), NOW_MS + 25_000, "Lambda's");
+        assert_eq!(deadline_ms(600_000, NOW_MS), NOW_MS + UNNAMED_MS, "cargo lambda watch's");
+        assert_eq!(deadline_ms(u64::MAX, NOW_MS), NOW_MS + UNNAMED_MS);
+    }
 }

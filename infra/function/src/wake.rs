@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use intercom_bulk::invocation::Clock;
-use lambda_runtime::tracing;
 
 use crate::Function;
 

@@ -48,10 +48,8 @@ async fn a_stack_is_found_by_its_outputs() {
     let asked = world.asked();
     assert!(asked.contains("cloudformation/aws4_request"), "{asked}");
     assert!(asked.contains("Action=DescribeStacks&Version=2010-05-15&StackName=bulk-eu"), "{asked}");
-    assert_eq!(
-        world.object(&["start", "has-avatar", "--stack", "bulk-eu", "--json"], 0).await["run"].is_string(),
-        true
-    );
+    let started = world.object(&["start", "has-avatar", "--stack", "bulk-eu", "--json"], 0).await;
+    assert!(started["run"].is_string(), "{started}");
     let missing = world.call(&["put", &file, "--stack", "another"]).await;
     let error = String::from_utf8_lossy(&missing.stderr).into_owned();
     assert!(missing.status.code() == Some(1) && error.contains("does not exist"), "{error}");

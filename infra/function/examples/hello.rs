@@ -1,10 +1,9 @@
 //! The smallest function of this runtime, in our profile: what `tests/wake` measures ours against.
 
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
     run(service_fn(async |event: LambdaEvent<Value>| Ok::<_, Error>(event.payload))).await
 }
