@@ -22,7 +22,7 @@ LOG_BYTES = 1200
 def memory_gb(template):
     """What the template gives the functions."""
     line = next(line for line in template.splitlines() if line.strip().startswith("MemorySize:"))
-    return int(line.split(":")[1]) / 1024
+    return int(line.split(":")[1].split()[0]) / 1024
 
 
 def of_run(calls, users, memory):

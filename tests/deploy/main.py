@@ -1,6 +1,7 @@
 """Builds, deploys, puts the stack through its scenarios, and tells what it would cost on AWS."""
 
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -85,6 +86,8 @@ def bill(bench):
 
 
 def main():
+    # So that the processes go when this one is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo = chosen([argument for argument in sys.argv[1:] if argument != "--built"])
     began = time.monotonic()
     sizes = stacks.sizes() if "--built" in sys.argv else stacks.build()
