@@ -13,19 +13,9 @@ from truth import check, complete, ended, jobs_are_recorded, nothing_waits, told
 CHAIN_ALLOWED = 16
 
 
-def run_name(plan, time_text):
-    return f"{plan}.{time_text.replace('-', '').replace(':', '')}"
-
-
-def now():
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def start(bench, plan, **more):
-    """Starts a run by a message of the pages queue, and returns its name."""
-    at = now()
-    bench.stack.send("Pages", json.dumps({"plan": plan, "time": at, **more}))
-    return run_name(plan, at)
+def start(bench, plan):
+    """Starts a run by a message of the pages queue, as the command sends it, and returns its name."""
+    return json.loads(bench.stack.command("start", plan, "--json"))["run"]
 
 
 def turned(bench, run, turns):
@@ -63,7 +53,12 @@ def schedule_and_message(bench):
     cursor = bench.ledger.row(run, "CURSOR")
     check(int(cursor["turn"]) > CHAIN_ALLOWED, f"a chain of {cursor['turn']} turns proves nothing")
     check(int(row["totals"]["users"]) == users, f"{row['totals']['users']} users seen")
-    bench.run_calls, bench.run_users = after_first - before, users
+    bench.run_calls, bench.run_users, bench.run_bytes = after_first - before, users, bench.ledger.bytes()
+    metrics = {name.removeprefix("metric."): n for name, n in bench.run_calls.items() if name.startswith("metric.")}
+    expected = {"Users": users, "JobItems": int(row["totals"]["patches"]), "Jobs": len(firsts), "RunsComplete": 1}
+    check(expected.items() <= metrics.items(), f"metrics {metrics}, expected {expected}")
+    told = json.loads(bench.stack.command("status", "--run", run, "--json"))
+    check((told["state"], told["users"], told["jobs_open"]) == ("complete", users, 0), f"the command says {told}")
 
     row = ended(bench, second, 300)
     state = bench.intercom.state()
@@ -131,6 +126,9 @@ def revoked_token(bench):
     wrong = told(bench, row, "has-avatar")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
     check(wrong > 0, "the token was revoked too late to matter")
+    alarmed = bench.stack.aws["cloudwatch"].describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    names = [alarm["AlarmName"] for alarm in alarmed]
+    check("intercom-bulk a run is not complete" in names, f"alarms: {names}")
     nothing_waits(bench, 200)
     return f"failed: {row['reason']}"
 
