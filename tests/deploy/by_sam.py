@@ -1,8 +1,10 @@
 """The way that the README describes, by the real SAM CLI on the emulated AWS: validate, build, deploy, use, delete.
 
-`run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Call it by tests/deploy/by-sam.
+`run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Call it by tests/deploy/by-sam, or by
+tests/deploy/sam-local for each function in a container instead.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -34,6 +36,51 @@ def sam(emulator, *arguments):
     print(f"-- {time.monotonic() - began:.0f} s", flush=True)
 
 
+def deploy(emulator, parameters):
+    """`sam deploy`; returns the stack."""
+    stack = stacks.Stack(emulator)
+    stack.put_token()
+    sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters)
+    described = stack.aws["cloudformation"].describe_stacks(StackName=stack.name)["Stacks"][0]
+    stack.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    return stack
+
+
+def use_and_delete(emulator, stack, parameters):
+    """The functions answer; the stack takes another parameter, and goes without its table."""
+    for function in ("Scroll", "Check"):
+        answer, error = stack.invoke(function, '{"tick": {}}')
+        if error:
+            raise AssertionError(f"{function}: {answer}")
+        print(f"{function}: {answer}")
+    sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters, "QuotaPercent=50")
+    # `sam delete` refuses the address that the emulator gives the nested template: it takes S3's own alone.
+    stack.delete()
+    tables = stack.aws["dynamodb"].list_tables()["TableNames"]
+    if tables != [stack.outputs["LedgerTable"]]:
+        raise AssertionError(f"the table did not stay: {tables}")
+    print("sam: all good, and the table stayed")
+
+
+def invoke_locally(emulator, stack, parameters):
+    """Each function once, in a container, on the deployed stack's table and queues."""
+    deployed = stack.aws["lambda"].get_function_configuration(FunctionName=stack.outputs["ScrollFunction"])
+    variables = {**deployed["Environment"]["Variables"], "AWS_ENDPOINT_URL": emulator.url}
+    # SAM passes on only what the template declares.
+    built = Path(".aws-sam/build/template.yaml")
+    told = built.read_text().replace("        STACK_NAME:", "        AWS_ENDPOINT_URL: ''\n        STACK_NAME:", 1)
+    template = built.with_name("template-local.yaml")
+    template.write_text(told)
+    names = STATE / "variables.json"
+    names.write_text(json.dumps({"Parameters": variables}))
+    events = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick"}
+    for function, event in events.items():
+        sam(
+            emulator, "local", "invoke", function, "--event", f"events/{event}.json", "--template", str(template),
+            "--env-vars", str(names), "--docker-network", "host", "--skip-pull-image", "--parameter-overrides", *parameters,
+        )  # fmt: skip
+
+
 def main():
     shutil.rmtree(STATE, ignore_errors=True)
     emulator = Emulator(STATE)
@@ -44,23 +91,11 @@ def main():
         parameters = [f"Architecture={processor}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22"]
         sam(emulator, "validate")
         sam(emulator, "build", "--parameter-overrides", *parameters)
-        stack = stacks.Stack(emulator)
-        stack.put_token()
-        sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters)
-        described = stack.aws["cloudformation"].describe_stacks(StackName=stack.name)["Stacks"][0]
-        stack.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        for function in ("Scroll", "Check"):
-            answer, error = stack.invoke(function, '{"tick": {}}')
-            if error:
-                raise AssertionError(f"{function}: {answer}")
-            print(f"{function}: {answer}")
-        sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters, "QuotaPercent=50")
-        # `sam delete` refuses the address that the emulator gives the nested template: it takes S3's own alone.
-        stack.delete()
-        tables = stack.aws["dynamodb"].list_tables()["TableNames"]
-        if tables != [stack.outputs["LedgerTable"]]:
-            raise AssertionError(f"the table did not stay: {tables}")
-        print("sam: all good, and the table stayed")
+        stack = deploy(emulator, parameters)
+        if os.environ.get("DEPLOY_BY") == "local":
+            invoke_locally(emulator, stack, parameters)
+        else:
+            use_and_delete(emulator, stack, parameters)
     finally:
         emulator.stop()
         intercom.stop()

@@ -10,6 +10,9 @@ LOGS_GB = 0.50
 ALARM = 0.10
 DASHBOARD = 3.00
 METRIC = 0.30
+TRACE = 5.00 / 1e6
+TABLE_GB = 0.25
+BACKUP_GB = 0.20
 
 MINUTES_A_MONTH = 60 * 730
 # Event source mappings poll without pause: five pollers (MaximumConcurrency keeps AWS from going down to two), a request
@@ -22,7 +25,7 @@ LOG_BYTES = 1200
 def memory_gb(template):
     """What the template gives the functions."""
     line = next(line for line in template.splitlines() if line.strip().startswith("MemorySize:"))
-    return int(line.split(":")[1]) / 1024
+    return int(line.split(":")[1].split()[0]) / 1024
 
 
 def of_run(calls, users, memory):
@@ -34,12 +37,20 @@ def of_run(calls, users, memory):
         "SQS": calls["units.sqs"] * SQS_REQUEST,
         "DynamoDB": calls["units.write"] * DYNAMODB_WRITE + calls["units.read"] * DYNAMODB_READ,
         "logs": invocations * LOG_BYTES / 1e9 * LOGS_GB,
+        # At most: X-Ray takes one invocation a second, and a twentieth of the rest.
+        "traces": invocations * TRACE,
     }
     return {service: dollars * 1e6 / users for service, dollars in each.items()}
 
 
-def idle(tick, memory, alarms, metrics):
-    """Dollars of a month without a run, by item. `tick` is what a minute of ticks calls."""
+def kept(table_bytes, users):
+    """Gigabytes that the ledger keeps of a million users, and the dollars of a month for them."""
+    gigabytes = table_bytes / users * 1e6 / 1e9
+    return gigabytes, gigabytes * (TABLE_GB + BACKUP_GB)
+
+
+def idle(tick, memory, alarms):
+    """Dollars of a month without a run, by item. `tick` is what a minute of ticks calls; it writes no metric."""
     minute = tick["invocations.scroll"] + tick["invocations.check"]
     seconds = tick["seconds.scroll"] + tick["seconds.check"]
     return {
@@ -47,11 +58,16 @@ def idle(tick, memory, alarms, metrics):
         "ticks: DynamoDB": MINUTES_A_MONTH * (tick["units.read"] * DYNAMODB_READ + tick["units.write"] * DYNAMODB_WRITE),
         "ticks: Scheduler": MINUTES_A_MONTH * 2 * SCHEDULER_CALL,
         "ticks: logs": MINUTES_A_MONTH * minute * LOG_BYTES / 1e9 * LOGS_GB,
+        "ticks: traces": MINUTES_A_MONTH * minute * TRACE,
         "polling of two queues": 2 * POLLS_A_MONTH * SQS_REQUEST,
         f"{alarms} alarms": alarms * ALARM,
-        f"{metrics} custom metrics": metrics * METRIC,
         "the dashboard": DASHBOARD,
     }
+
+
+def metrics_of_an_hour(metrics):
+    """Custom metrics are charged for the hours in which they are written."""
+    return metrics * METRIC * 60 / MINUTES_A_MONTH
 
 
 def table(title, items):

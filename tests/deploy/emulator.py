@@ -234,6 +234,28 @@ def measure_what_is_logged(log, cloudwatch, count):
     cloudwatch._evaluate_all_alarms()
 
 
+def finish_before_an_update(runtime, functions):
+    """A new configuration is for new processes; one that is at work finishes first."""
+    plain = functions.invalidate_worker
+
+    def kill_when_idle(worker):
+        while worker.in_use:
+            time.sleep(0.2)
+        runtime.kill_workers([worker])
+
+    def invalidate(name, qualifier=None, account=None, region=None):
+        # Called without an account for a new configuration, and with one for a delete or a crash.
+        if account is not None or qualifier is None:
+            return plain(name, qualifier, account, region)
+        with runtime._lock:
+            keys = [key for key in runtime._workers if key.split(":")[-2:] == [name, qualifier]]
+            workers = [worker for key in keys for worker in runtime._workers.pop(key)]
+        for worker in workers:
+            threading.Thread(target=kill_when_idle, args=(worker,), daemon=True).start()
+
+    functions.invalidate_worker = invalidate
+
+
 def batches_need_no_right_of_their_own(actions):
     """IAM knows no action for a batch of SQS: who may send, may send ten (AWS's list of SQS's actions says so)."""
     plain = actions.extract_iam_action
@@ -257,6 +279,7 @@ def main():
     count_invocations(lambda_svc, cloudwatch, count)
     log_as_configured(lambda_runtime, lambda_svc)
     schedule_as_aws_does(scheduler, eventbridge)
+    finish_before_an_update(lambda_runtime, lambda_svc)
     batches_need_no_right_of_their_own(iam_actions)
     sys.argv = ["ministack"]
     app.main()

@@ -1,14 +1,15 @@
 """The table as it is, read without the project's code."""
 
-import json
 import time
-import tomllib
 from datetime import datetime, timezone
-from pathlib import Path
 
-from boto3.dynamodb.types import TypeDeserializer
+from boto3.dynamodb.types import Binary, TypeDeserializer
 
 READ = TypeDeserializer()
+
+
+def size(value):
+    return len(value.value) if isinstance(value, Binary) else len(str(value))
 
 
 class Ledger:
@@ -22,11 +23,9 @@ class Ledger:
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         return [{k: READ.deserialize(v) for k, v in item.items()} for page in pages for item in page["Items"]]
 
-    def put_plan(self, name):
-        """Stores a plan of plans/ as `Ledger::put_plan` does."""
-        plan = tomllib.loads(Path(f"plans/{name}.toml").read_text())
-        item = {"pk": {"S": "PLANS"}, "sk": {"S": name}, "plan": {"S": json.dumps(plan)}}
-        self.dynamodb.put_item(TableName=self.table, Item=item)
+    def bytes(self):
+        """The size of all items, nearly: names and values as text."""
+        return sum(len(name) + size(value) for item in self.items() for name, value in item.items())
 
     def runs(self):
         return {item["run"]: item for item in self.items() if item["sk"] == "RUN"}

@@ -1,6 +1,7 @@
 """Builds, deploys, puts the stack through its scenarios, and tells what it would cost on AWS."""
 
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ class Bench:
         self.emulator = Emulator(STATE)
         self.intercom = None
         self.tick_calls = self.run_calls = Counter()
-        self.run_users = 1
+        self.run_users = self.run_bytes = 1
 
     def world(self, users, faults=()):
         """A new workspace at the old address."""
@@ -43,7 +44,7 @@ class Bench:
         )
         self.ledger = Ledger(self.stack)
         for plan in ("has-avatar", "plan-price"):
-            self.ledger.put_plan(plan)
+            self.stack.command("put", f"plans/{plan}.toml")
         return seconds
 
     def tick(self):
@@ -79,12 +80,17 @@ def bill(bench):
         if name.startswith(names):
             print(f"  {name:<40} {number:10.1f}")
     print(cost.table("A million users:", cost.of_run(bench.run_calls, bench.run_users, memory)))
-    watch = Path("infra/watch.yaml").read_text()
-    alarms = watch.count("Type: AWS::CloudWatch::Alarm")
-    print(cost.table("A month without a run:", cost.idle(bench.tick_calls, memory, alarms, 0)))
+    metrics = len([name for name in bench.run_calls if name.startswith("metric.")])
+    print(f"  and ${cost.metrics_of_an_hour(metrics):.4f} an hour for {metrics} metrics, while a run lasts")
+    gigabytes, dollars = cost.kept(bench.run_bytes, bench.run_users)
+    print(f"  and {gigabytes:.2f} GB in the table for 90 days, ${dollars:.2f} a month")
+    alarms = Path("infra/watch.yaml").read_text().count("Type: AWS::CloudWatch::Alarm")
+    print(cost.table("A month without a run:", cost.idle(bench.tick_calls, memory, alarms)))
 
 
 def main():
+    # So that the processes go when this one is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo = chosen([argument for argument in sys.argv[1:] if argument != "--built"])
     began = time.monotonic()
     sizes = stacks.sizes() if "--built" in sys.argv else stacks.build()

@@ -13,19 +13,9 @@ from truth import check, complete, ended, jobs_are_recorded, nothing_waits, told
 CHAIN_ALLOWED = 16
 
 
-def run_name(plan, time_text):
-    return f"{plan}.{time_text.replace('-', '').replace(':', '')}"
-
-
-def now():
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def start(bench, plan, **more):
-    """Starts a run by a message of the pages queue, and returns its name."""
-    at = now()
-    bench.stack.send("Pages", json.dumps({"plan": plan, "time": at, **more}))
-    return run_name(plan, at)
+def start(bench, plan):
+    """Starts a run by a message of the pages queue, as the command sends it, and returns its name."""
+    return json.loads(bench.stack.command("start", plan, "--json"))["run"]
 
 
 def turned(bench, run, turns):
@@ -63,7 +53,12 @@ def schedule_and_message(bench):
     cursor = bench.ledger.row(run, "CURSOR")
     check(int(cursor["turn"]) > CHAIN_ALLOWED, f"a chain of {cursor['turn']} turns proves nothing")
     check(int(row["totals"]["users"]) == users, f"{row['totals']['users']} users seen")
-    bench.run_calls, bench.run_users = after_first - before, users
+    bench.run_calls, bench.run_users, bench.run_bytes = after_first - before, users, bench.ledger.bytes()
+    metrics = {name.removeprefix("metric."): n for name, n in bench.run_calls.items() if name.startswith("metric.")}
+    expected = {"Users": users, "JobItems": int(row["totals"]["patches"]), "Jobs": len(firsts), "RunsComplete": 1}
+    check(expected.items() <= metrics.items(), f"metrics {metrics}, expected {expected}")
+    told = json.loads(bench.stack.command("status", "--run", run, "--json"))
+    check((told["state"], told["users"], told["jobs_open"]) == ("complete", users, 0), f"the command says {told}")
 
     row = ended(bench, second, 300)
     state = bench.intercom.state()
@@ -84,31 +79,34 @@ def poison(bench):
     bench.world(600)
     run = start(bench, "has-avatar")
     turned(bench, run, 2)
-    bad = ["", "{", '{"v": 99}', '{"v": 1, "run": "../x", "turn": 1}', '{"plan": "no-such-plan"}', "\U0001f4a5" * 1000]
-    sent = [body for body in bad if body]
-    for body in sent:
-        bench.stack.send("Pages", body)
-        bench.stack.send("Patches", body)
+    bad = ["{", '{"v": 99}', "\U0001f4a5" * 1000]
+    sent = {
+        "Pages": [*bad, '{"plan": "no-such-plan"}', '{"plan": {"name": "x", "set": {}}, "ruls": 1}'],
+        "Patches": [*bad, '{"v": 1, "run": "../x", "generation": 1, "origin": {"page": {"page": 1, "part": 0}}, "patches": []}'],
+    }
+    for queue, bodies in sent.items():
+        for body in bodies:
+            bench.stack.send(queue, body)
     row = ended(bench, run, 240)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
-    for queue in ("Pages", "Patches"):
-        wait_for(f"dead letters of {queue}", lambda q=queue: bench.stack.depth(f"{q}DeadLettersUrl") >= len(sent), 60)
+    for queue, bodies in sent.items():
+        wait_for(f"dead letters of {queue}", lambda q=queue, n=len(bodies): bench.stack.depth(f"{q}DeadLettersUrl") >= n, 60)
         found = bench.stack.dead_letters(queue)
-        check(sorted(body for body, _ in found) == sorted(sent), f"buried of {queue}: {[body[:20] for body, _ in found]}")
+        check(sorted(body for body, _ in found) == sorted(bodies), f"buried of {queue}: {[body[:20] for body, _ in found]}")
         check(all(reason for _, reason in found), f"without a reason: {found}")
     nothing_waits(bench)
-    return f"{2 * len(sent)} messages buried, each with its reason"
+    return f"{sum(map(len, sent.values()))} messages buried, each with its reason"
 
 
 def killed_scroll(bench):
     """The scroll function's process is killed in the middle of its turns: the run goes on by itself."""
-    bench.world(1500, faults=["slow-page=8:3"])
+    bench.world(1500, faults=["slow-page=8:6"])
     run = start(bench, "has-avatar")
-    turned(bench, run, 6)
-    victims = wait_for("a scroll process", lambda: bench.emulator.functions("Scroll"), 10, every=0.1)
-    # Page 8 takes three seconds: it is asked for and not answered when its process dies.
-    turned(bench, run, 8)
+    # Seven pages are turned; the eighth takes six seconds: it is asked for and not answered when its process dies.
+    turned(bench, run, 7)
     time.sleep(1)
+    victims = bench.emulator.functions("Scroll")
+    check(victims, "there is no process to kill")
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     row = ended(bench, run, 420)
@@ -128,6 +126,9 @@ def revoked_token(bench):
     wrong = told(bench, row, "has-avatar")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
     check(wrong > 0, "the token was revoked too late to matter")
+    alarmed = bench.stack.aws["cloudwatch"].describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    names = [alarm["AlarmName"] for alarm in alarmed]
+    check("intercom-bulk a run is not complete" in names, f"alarms: {names}")
     nothing_waits(bench, 200)
     return f"failed: {row['reason']}"
 

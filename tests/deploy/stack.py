@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
 from emulator import REGION, ROOT_KEY
-from intercom import TOKEN
+from intercom import COMMAND, TOKEN
 
 FUNCTIONS = ("scroll", "submit", "check")
 # By architecture: one for another processor would silently take the place of the one that runs here.
@@ -115,6 +115,17 @@ class Stack:
         """Invokes a function by the name of its output and returns what it answered."""
         answer = self.aws["lambda"].invoke(FunctionName=self.outputs[f"{function}Function"], Payload=event)
         return answer["Payload"].read().decode(), answer.get("FunctionError")
+
+    def command(self, *arguments):
+        """Runs the project's own command on this stack and returns what it prints."""
+        environment = {
+            "AWS_ACCESS_KEY_ID": ROOT_KEY,
+            "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.emulator.url,
+        }
+        arguments = [str(COMMAND), *arguments, "--stack", self.name]
+        return subprocess.run(arguments, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
 
     def send(self, queue, body):
         return self.aws["sqs"].send_message(QueueUrl=self.outputs[f"{queue}QueueUrl"], MessageBody=body)["MessageId"]

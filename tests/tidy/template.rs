@@ -1,6 +1,7 @@
 //! What the template and the library both say.
 
 use intercom_bulk::config::{Places, Settings, Workspace};
+use intercom_bulk::{check, scroll, submit};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -57,4 +58,30 @@ fn time_outs_of_the_template_are_the_library_s() {
         let settings = Settings::read(|name| (name == "INTERCOM_PAGE_TIMEOUT_S").then(|| page_s.clone())).unwrap();
         assert_eq!(row[1..], [settings.scroll_timeout().as_secs(), settings.pages_visibility().as_secs()], "{page_s}");
     }
+}
+
+#[test]
+fn scroll_alone_may_call_itself() {
+    let template = read("template.yaml");
+    let (before, after) = template.split_once("RecursiveLoop: Allow").unwrap();
+    let resource = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+    assert_eq!(before.lines().filter(resource).next_back(), Some("  Scroll:"));
+    assert!(!after.contains("RecursiveLoop"));
+}
+
+#[test]
+fn each_metric_is_watched_under_its_own_name() {
+    let watch = read("infra/watch.yaml");
+    let shown = watch.split("[\"intercom-bulk\", \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let shown: BTreeSet<&str> = shown.collect();
+    let told = [
+        scroll::Outcome::default().metrics(),
+        submit::Outcome::default().metrics(),
+        check::Outcome::default().metrics(),
+    ];
+    let told: BTreeSet<&str> = told.iter().flatten().map(|metric| metric.name).collect();
+    assert_eq!(shown, told);
+    let (_, alarms) = watch.split_once("Namespace: intercom-bulk\n").unwrap();
+    let (_, alarmed) = alarms.split_once("MetricName: ").unwrap();
+    assert!(told.contains(alarmed.lines().next().unwrap()));
 }
