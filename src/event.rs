@@ -68,9 +68,8 @@ impl StartEvent {
     pub fn read(value: &Value) -> Result<Self, EventError> {
         let start: Self =
             serde_json::from_value(value.clone()).map_err(|e| EventError::Start { detail: e.to_string() })?;
-        let usable = |id: &UserId| UserId::new(id.as_str()).is_some();
         match &start.users {
-            Some(users) if users.is_empty() || !users.iter().all(usable) => {
+            Some(users) if users.is_empty() => {
                 Err(EventError::Start { detail: "`users` is a list of Intercom's user ids, at least one".to_owned() })
             }
             _ if !(start.plan.is_string() || start.plan.is_object()) => {

@@ -11,7 +11,7 @@ pub const ITEMS_MAX: usize = 100;
 
 /// Intercom's id of a bulk job, opaque (`job_…` until mid-2016, `job_v2_…` after).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct JobId(String);
 
 impl JobId {
@@ -24,6 +24,14 @@ impl JobId {
     /// The id as Intercom writes it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        Self::new(id).ok_or("no id of a job")
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Intercom's id of a user: 24 hexadecimal digits in every sample, treated as opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct UserId(String);
 
 impl UserId {
@@ -25,6 +25,15 @@ impl UserId {
     /// The id as Intercom writes it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Ids are checked wherever they are read, since any program can send a message.
+impl TryFrom<String> for UserId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        Self::new(id).ok_or("no id of a user")
     }
 }
 

@@ -32,7 +32,7 @@ pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
 
 /// A run's name: the plan's and the scheduled time, so that a schedule that fires twice starts one run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct RunId(String);
 
 impl RunId {
@@ -51,6 +51,14 @@ impl RunId {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::parse(&name).ok_or("no name of a run")
     }
 }
 
