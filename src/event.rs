@@ -4,6 +4,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::mask::{mask_to, unread};
 use crate::queue::Message;
 use crate::run::{Rails, Source};
 use crate::user::UserId;
@@ -28,6 +29,10 @@ pub enum EventError {
         detail: String,
     },
 }
+
+/// Keys of an unknown event that its error shows, and how much of each.
+const KEYS_SHOWN: usize = 10;
+const KEY_CHARS_SHOWN: usize = 60;
 
 const SCROLL_TAKES: &str = r#"{"tick": {}}, {"plan": NAME or {…}}, {"resume": true}, or records of the pages queue"#;
 const SUBMIT_TAKES: &str = "records of the patches queue";
@@ -67,7 +72,7 @@ impl StartEvent {
     /// Reads a start.
     pub fn read(value: &Value) -> Result<Self, EventError> {
         let start: Self =
-            serde_json::from_value(value.clone()).map_err(|e| EventError::Start { detail: e.to_string() })?;
+            serde_json::from_value(value.clone()).map_err(|e| EventError::Start { detail: unread(&e) })?;
         match &start.users {
             Some(users) if users.is_empty() => {
                 Err(EventError::Start { detail: "`users` is a list of Intercom's user ids, at least one".to_owned() })
@@ -135,7 +140,8 @@ fn messages(event: &Value, takes: &'static str) -> Result<Vec<Message>, EventErr
 }
 
 fn unknown(event: &Value, takes: &'static str) -> EventError {
-    let keys = event.as_object().map(|object| object.keys().take(10).cloned().collect()).unwrap_or_default();
+    let keys = event.as_object().into_iter().flat_map(|object| object.keys().take(KEYS_SHOWN));
+    let keys = keys.map(|key| mask_to(key, KEY_CHARS_SHOWN)).collect();
     EventError::Unknown { takes, keys }
 }
 

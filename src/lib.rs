@@ -8,7 +8,8 @@
 //!
 //! # Layout
 //!
-//! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`].
+//! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`],
+//!   [`mask`] (texts from outside made fit for logs).
 //! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another.
 //! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
 //!   [`meter`] (the budget before each call, the headers after), [`config`].
@@ -23,6 +24,7 @@ pub mod intercom;
 pub mod invocation;
 pub mod job;
 pub mod ledger;
+pub mod mask;
 pub mod meter;
 pub mod part;
 pub mod patch;

@@ -5,6 +5,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
+use crate::mask::unread;
 use crate::part::Part;
 use crate::run::{FORMAT, Start, Turn};
 
@@ -100,18 +101,20 @@ struct WireTurn {
 impl Message {
     /// What a message of the pages queue says; the error is what is wrong with it.
     pub fn of_pages(&self) -> Result<OfPages, String> {
-        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {e}"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {}", unread(&e)))?;
         if value.get("plan").is_some() {
             return Ok(OfPages::Start(Box::new(value)));
         }
-        let wire: WireTurn = serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {e}"))?;
+        let wire: WireTurn =
+            serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {}", unread(&e)))?;
         version(wire.v)?;
         Ok(OfPages::Turn(wire.turn))
     }
 
     /// The part that a message of the patches queue carries; the error is what is wrong with it.
     pub fn part(&self) -> Result<Part, String> {
-        let part: Part = serde_json::from_str(&self.body).map_err(|e| format!("no part: {e}"))?;
+        let part: Part = serde_json::from_str(&self.body).map_err(|e| format!("no part: {}", unread(&e)))?;
         version(part.v)?;
         let users = part.patches.len();
         if !(1..=crate::job::ITEMS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {

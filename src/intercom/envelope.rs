@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::mask::{mask, mask_to};
 use super::reply::clean_request_id;
+use crate::mask::{mask, mask_to};
 
 /// Characters of a code that are kept; the longest documented one has 27.
 const CODE_CHARS_MAX: usize = 64;

@@ -10,7 +10,6 @@
 //! * `v1` paths and bodies of the API 1.x, where users, scroll and bulk jobs are. Another generation is a module beside it
 //!   and a variant of [`ApiVersion`].
 //! * `error`, `disposition`, `advice` what went wrong, what may be done, what to tell a person.
-//! * `mask` texts from outside made fit for logs.
 
 mod advice;
 mod base_url;
@@ -18,7 +17,6 @@ mod call;
 mod disposition;
 mod envelope;
 mod error;
-mod mask;
 mod page;
 mod reply;
 mod token;
@@ -34,7 +32,6 @@ pub use self::advice::advice;
 pub use self::base_url::{BaseUrl, BaseUrlError};
 pub use self::disposition::{Disposition, disposition, item_may_be_sent_again};
 pub use self::error::{Error, Invalid, Lost, route};
-pub use self::mask::{MESSAGE_CHARS_MAX, mask};
 pub use self::page::Page;
 pub use self::reply::{Rate, Reply};
 pub use self::token::{Token, TokenError};

@@ -3,7 +3,7 @@
 use crate::source::{code, files, none};
 
 /// No I/O, no clock, no environment.
-const PURE: [&str; 7] = ["bucket", "job", "part", "patch", "plan", "run", "user"];
+const PURE: [&str; 8] = ["bucket", "job", "mask", "part", "patch", "plan", "run", "user"];
 /// The doors to Intercom, SQS and DynamoDB.
 const DOORS: [&str; 3] = ["intercom", "ledger", "queue"];
 /// What stands between the doors and the steps.

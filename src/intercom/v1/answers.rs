@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::super::call::Unreadable;
 use super::super::envelope::{code, message};
-use super::super::mask::mask_to;
 use super::super::{ErrorFeed, Page, Workspace};
 use super::CURSOR_BYTES_MAX;
 use crate::job::{ItemError, Job, JobId, Progress};
+use crate::mask::mask_to;
 use crate::user::{User, UserId};
 
 /// Characters of a workspace's name that are kept.

@@ -1,5 +1,7 @@
 //! Texts from outside, made fit for a log and a ledger row: no e-mail address, no telephone number, no length to fear.
 
+use serde_json::error::Category;
+
 /// Characters of a message that are kept.
 pub const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -16,12 +18,30 @@ pub fn mask(text: &str) -> String {
 }
 
 /// Masks a text and cuts it to `chars_max` characters; masking comes first, so that no half of an address remains.
-pub(super) fn mask_to(text: &str, chars_max: usize) -> String {
+pub fn mask_to(text: &str, chars_max: usize) -> String {
     let text = mask_digits(&mask_emails(text, chars_max * 2));
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => text[..end].to_owned(),
         None => text,
     }
+}
+
+/// Why a JSON text or value from outside cannot be read, without the values in it, which the reader's own message quotes.
+pub fn unread(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let told = match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => text,
+        Category::Data => match text.split_once([' ', ':']).map(|(first, _)| first) {
+            // These name a field: ours, or a key that came and that the reader of the message must see to find it.
+            Some("missing" | "duplicate" | "unknown") if text.contains(" field `") => text,
+            Some("invalid") => {
+                let expected = text.rsplit_once(", expected ").map_or("another value", |(_, expected)| expected);
+                format!("a value that does not fit, expected {expected}")
+            }
+            _ => "a value that does not fit".to_owned(),
+        },
+    };
+    mask(&told)
 }
 
 /// Joins the words with single blanks, a word with an at sign replaced as a whole; stops after `chars_enough`.
@@ -88,6 +108,28 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(mask(text), masked, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_its_values() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "it is only read")]
+        struct Wanted {
+            turn: u32,
+            state: Option<crate::run::State>,
+        }
+        for (text, told) in [
+            (r#"{"turn": "Ann Smith, expected"}"#, "a value that does not fit, expected u32 at line 1 column 30"),
+            (r#"{"turn": 1, "state": "Ann Smith"}"#, "a value that does not fit"),
+            (r#"{"turn": -5}"#, "a value that does not fit, expected u32 at line 1 column 11"),
+            ("{}", "missing field `turn` at line 1 column 2"),
+            (r#"{"tunr": 1}"#, "unknown field `tunr`, expected `turn` or `state` at line 1 column 7"),
+            (r#"{"ann@example.com": 1}"#, "unknown field [e-mail] expected `turn` or `state` at line 1 column 18"),
+            ("{", "EOF while parsing an object at line 1 column 1"),
+        ] {
+            assert_eq!(unread(&serde_json::from_str::<Wanted>(text).unwrap_err()), told);
         }
     }
 
