@@ -1,0 +1,150 @@
+//! Answers of Intercom's API. An input is a line with the call and the status, header lines, an empty line, and the body.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use intercom_bulk::intercom::{
+    ApiVersion, BaseUrl, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport, TransportError, advice,
+    disposition, item_may_be_sent_again,
+};
+use intercom_bulk::job::{ItemError, JobId};
+use intercom_bulk::mask::{MESSAGE_CHARS_MAX, mask};
+use intercom_bulk::patch::{Change, Patch, Target};
+use intercom_bulk::user::UserId;
+use tokio::runtime::Runtime;
+
+use crate::memory::within;
+
+const ERROR_CHARS_MAX: usize = 2_000;
+const RETRY_AFTER_MAX_S: u64 = 3_600;
+const CURSOR_BYTES_MAX: usize = 512;
+
+thread_local! {
+    static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let Some((call, response)) = read(data) else { return };
+    within((1 << 20) + 160 * data.len(), || RUNTIME.with(|runtime| runtime.block_on(answered(&call, response))));
+}
+
+/// The call and its answer.
+fn read(data: &[u8]) -> Option<(String, Response<Bytes>)> {
+    let end = data.windows(2).position(|pair| pair == b"\n\n").unwrap_or(data.len());
+    let mut lines = std::str::from_utf8(&data[..end]).ok()?.lines();
+    let (call, status) = lines.next()?.split_once(' ')?;
+    let mut response = Response::builder().status(status);
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        response = response.header(name, value.trim());
+    }
+    let body = data.get(end + 2..).unwrap_or_default();
+    Some((call.to_owned(), response.body(Bytes::copy_from_slice(body)).ok()?))
+}
+
+async fn answered(call: &str, response: Response<Bytes>) {
+    let status = response.status().as_u16();
+    let transport = Transport::new(tower::service_fn(move |_: Request<Bytes>| {
+        std::future::ready(Ok::<_, TransportError>(response.clone()))
+    }));
+    let token = Token::new("dG9rOjEyMzQ=".to_owned()).expect("it has the form of a token");
+    let intercom = Intercom::new(transport, BaseUrl::default(), token, ApiVersion::default());
+    let (user, job) = (UserId::new("5714dd359a3fd47136000001"), JobId::new("job_1"));
+    let (user, job) = (user.expect("an id"), job.expect("an id"));
+    let timeout = Duration::from_secs(1);
+    match call {
+        "page" => {
+            let (first, second) = (intercom.page(Some("c"), timeout).await, intercom.page(None, timeout).await);
+            if let (Ok(first), Ok(second)) = (&first, &second) {
+                assert_eq!(first, second, "the same answer is another page");
+            }
+            told(first, status, page);
+        }
+        "first_users" => told(intercom.first_users().await, status, page),
+        "user" => told(intercom.user(&user).await, status, |_| {}),
+        "submit" => told(intercom.submit(&[patch(user)]).await, status, |made| id(made.id.as_str())),
+        "job" => told(intercom.job(&job).await, status, |made| assert_eq!(made.id, job)),
+        "errors" => told(intercom.job_errors(&job, 1).await, status, |feed| {
+            assert!(!feed.more || !feed.items.is_empty(), "reading on would never end");
+            feed.items.iter().for_each(item);
+        }),
+        "count" => told(intercom.count_users().await, status, |_| {}),
+        "workspace" => told(intercom.workspace().await, status, |workspace| {
+            id(&workspace.app_id);
+            workspace.name.iter().for_each(|name| plain(name, 100));
+        }),
+        _ => {}
+    }
+}
+
+fn patch(user: UserId) -> Patch {
+    let change = Change { target: Target::Attribute("has avatar".to_owned()), new: true.into(), replaced: None };
+    Patch { user, changes: vec![change] }
+}
+
+/// What holds of every call: a value that `good` accepts, or an error that says what to do and shows nobody.
+fn told<T>(told: Result<Reply<T>, Error>, status: u16, good: impl FnOnce(T)) {
+    match told {
+        Ok(reply) => {
+            rated(reply.rate);
+            good(reply.value);
+        }
+        Err(error) => failed(&error, status),
+    }
+}
+
+fn failed(error: &Error, status: u16) {
+    rated(error.rate());
+    let mut text = format!("{error} {error:?} {}", error.code());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text} {cause}");
+        source = cause.source();
+    }
+    plain(&text, ERROR_CHARS_MAX);
+    assert!(!advice(error).is_empty());
+    for now_s in [i64::MIN, 0, 1_479_981_912, i64::MAX] {
+        let found = disposition(error, now_s);
+        if matches!(status, 200..=299 | 408 | 500..) {
+            assert_eq!(found, Disposition::Ambiguous, "{error}");
+        }
+        if let Disposition::Limited { wait_s: Some(wait_s) } = found {
+            assert!((1..=RETRY_AFTER_MAX_S).contains(&wait_s));
+        }
+    }
+}
+
+fn page(page: Page) {
+    assert!(page.cursor.is_none_or(|cursor| (1..=CURSOR_BYTES_MAX).contains(&cursor.len())));
+    for user in &page.users {
+        id(user.id().as_str());
+        plain(&format!("{user:?}"), 200);
+    }
+}
+
+fn item(item: &ItemError) {
+    plain(&item.code, 64);
+    plain(&item.message, MESSAGE_CHARS_MAX);
+    assert!(!item.code.is_empty());
+    let _ = item_may_be_sent_again(item);
+    assert_eq!(mask(&item.message), item.message, "what is masked stays as it is");
+}
+
+fn rated(rate: Option<Rate>) {
+    let Some(rate) = rate else { return };
+    assert!(rate.limit > 0 && rate.remaining <= rate.limit && rate.reset_at_s > 0, "{rate:?}");
+}
+
+/// Fit for a path and a key.
+fn id(text: &str) {
+    assert!(UserId::new(text).is_some(), "{text}");
+}
+
+/// Fit for a log: short, nobody's address, nothing that moves a cursor.
+fn plain(text: &str, chars_max: usize) {
+    assert!(text.chars().count() <= chars_max, "{} characters", text.chars().count());
+    assert!(!text.contains('@'), "{text}");
+    assert!(!text.contains(char::is_control), "{text:?}");
+}

@@ -1,0 +1,96 @@
+//! Events of the three functions, and bodies of both queues' messages: the input is taken as each of them.
+
+use intercom_bulk::event::{self, EventError, ScrollEvent, StartEvent};
+use intercom_bulk::job::ITEMS_MAX;
+use intercom_bulk::plan::Plan;
+use intercom_bulk::queue::{Message, OfPages};
+use intercom_bulk::user::UserId;
+use serde_json::Value;
+
+use crate::memory::within;
+
+/// A reason is one line of a log.
+const REASON_BYTES_MAX: usize = 4096;
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    within((1 << 20) + 200 * text.len(), || {
+        body(text);
+        if let Ok(event) = serde_json::from_str(text) {
+            whole(&event);
+        }
+    });
+}
+
+/// As an event of each function.
+fn whole(event: &Value) {
+    match ScrollEvent::read(event) {
+        Ok(ScrollEvent::Messages(messages)) => messages.iter().for_each(delivered),
+        Ok(ScrollEvent::Start(start)) => started(&start),
+        Ok(ScrollEvent::Tick | ScrollEvent::Resume) => {}
+        Err(error) => refused(&error),
+    }
+    match event::submit(event) {
+        Ok(messages) => {
+            let failed: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
+            assert_eq!(
+                event::batch_response(&failed)["batchItemFailures"].as_array().map(Vec::len),
+                Some(messages.len())
+            );
+        }
+        Err(error) => refused(&error),
+    }
+    if let Err(error) = event::check(event) {
+        refused(&error);
+    }
+}
+
+/// As a message's body.
+fn body(text: &str) {
+    delivered(&Message { id: "m".to_owned(), receipt: "r".to_owned(), body: text.to_owned(), receives: 1 });
+}
+
+fn delivered(message: &Message) {
+    match message.of_pages() {
+        Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
+            Ok(start) => started(&start),
+            Err(error) => refused(&error),
+        },
+        Ok(OfPages::Turn(turn)) => assert!(serde_json::to_string(&turn).is_ok()),
+        Err(reason) => reasoned(&reason),
+    }
+    match message.part() {
+        Ok(part) => {
+            assert!((1..=ITEMS_MAX).contains(&part.patches.len()));
+            assert!(part.patches.iter().all(|patch| !patch.changes.is_empty()));
+            // What goes back to the queue is what came from it.
+            let back = serde_json::to_string(&part).expect("a part that was read can be written");
+            let back = Message { body: back, ..message.clone() };
+            assert_eq!(back.part().as_ref(), Ok(&part));
+            let keys = [part.run.to_string(), part.id.to_string()];
+            assert!(keys.iter().all(|key| key.len() <= 300), "no key of the ledger: {keys:?}");
+            let ids = part.patches.iter().map(|patch| patch.user.as_str());
+            assert!(ids.clone().all(|id| UserId::new(id).is_some()), "{:?}", ids.collect::<Vec<_>>());
+        }
+        Err(reason) => reasoned(&reason),
+    }
+}
+
+fn started(start: &StartEvent) {
+    let _ = (start.source(), start.rails.max_changes.map(|most| most.users(Some(u64::MAX))));
+    if start.plan.is_object()
+        && let Err(error) = Plan::from_json(&start.plan)
+    {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+fn refused(error: &EventError) {
+    reasoned(&error.to_string());
+}
+
+fn reasoned(reason: &str) {
+    assert!((1..=REASON_BYTES_MAX).contains(&reason.len()), "a reason of {} bytes", reason.len());
+    assert!(!reason.contains('@'), "{reason}");
+    assert!(!reason.contains(char::is_control), "{reason:?}");
+}

@@ -1,0 +1,16 @@
+//! How much memory a piece of work takes.
+
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Does the work, and fails where it took more than so many bytes at a time. Nothing else may run meanwhile.
+pub(crate) fn within<T>(bytes_max: usize, work: impl FnOnce() -> T) -> T {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let done = work();
+    let taken = MEMORY.peak_usage().saturating_sub(before);
+    assert!(taken <= bytes_max, "it took {taken} bytes, more than {bytes_max}");
+    done
+}
