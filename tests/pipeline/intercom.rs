@@ -7,6 +7,9 @@ use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Token, Transport, T
 use intercom_simulator::World;
 use tower::ServiceExt;
 
+/// The only token of these tests.
+pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
+
 /// A client of this workspace. A body that breaks off is an answer that was lost, as on a socket.
 pub(crate) fn client(world: &World) -> Intercom {
     let router = world.router();
@@ -22,6 +25,6 @@ pub(crate) fn client(world: &World) -> Intercom {
         }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    let token = Token::new("dG9rOjEyMzQ=".to_owned()).expect("it has the form of a token");
+    let token = Token::new(TOKEN.to_owned()).expect("it has the form of a token");
     Intercom::new(transport, base_url, token, ApiVersion::parse("1.4").expect("the version is known"))
 }

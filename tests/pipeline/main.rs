@@ -16,6 +16,7 @@ mod messages;
 mod pages;
 mod pipeline;
 mod plans;
+mod privacy;
 mod rails;
 mod report;
 mod slow;

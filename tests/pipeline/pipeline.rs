@@ -1,9 +1,11 @@
 //! One workspace and one engine on it, in virtual time.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::config::{Pace, Settings};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::run::RunId;
@@ -181,6 +183,12 @@ impl Pipeline {
             assert!(Instant::now() < bound, "never reached: {:#?}", self.world.state());
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// All items of the ledger as they lie in the table.
+    pub(crate) async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let pages = self.account.dynamodb.scan().table_name("intercom-bulk-ledger").into_paginator().items().send();
+        pages.collect::<Result<_, _>>().await.unwrap()
     }
 
     /// Sends a body to a queue as any program could.

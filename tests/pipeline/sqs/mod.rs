@@ -68,6 +68,11 @@ impl Sqs {
         self.queues().get(queue).map(Queue::bodies).unwrap_or_default()
     }
 
+    /// Bodies of all messages that anybody ever sent to any queue.
+    pub(crate) fn ever_sent(&self) -> Vec<String> {
+        self.queues().values().flat_map(|queue| queue.ever_sent.iter().cloned()).collect()
+    }
+
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
         self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,6 +76,7 @@ impl Sqs {
         let mut queues = self.queues();
         let queue = queues.get_mut(name).ok_or(Refused("QueueDoesNotExist"))?;
         queue.sent += 1;
+        queue.ever_sent.push(body.to_owned());
         let number = queue.sent;
         let id = format!("{name}-message-{number}");
         let visible_at = Instant::now() + Duration::from_secs(delay_s);

@@ -13,6 +13,8 @@ pub(super) struct Queue {
     pub(super) redrive: Option<(String, u64)>,
     messages: Vec<Message>,
     pub(super) sent: u64,
+    /// Bodies of all messages that were ever sent to it.
+    pub(super) ever_sent: Vec<String>,
     deliveries: u64,
 }
 
@@ -53,7 +55,7 @@ impl Message {
 
 impl Queue {
     pub(super) fn new(visibility: Duration, redrive: Option<(String, u64)>) -> Self {
-        Self { visibility, redrive, messages: Vec::new(), sent: 0, deliveries: 0 }
+        Self { visibility, redrive, messages: Vec::new(), sent: 0, ever_sent: Vec::new(), deliveries: 0 }
     }
 
     pub(super) fn put(&mut self, message: Message) {
