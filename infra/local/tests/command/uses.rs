@@ -1,82 +1,11 @@
-//! The command as a user starts it, against a simulated workspace in a process of its own.
-#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
+//! What each command says and does, and how it ends.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::Value;
 
-const COMMAND: &str = env!("CARGO_BIN_EXE_intercom-bulk");
-
-/// A simulated workspace, ended with this value, and a folder for the command's state.
-struct World {
-    process: Child,
-    address: String,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn plan(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plans").join(name)
-}
-
-impl World {
-    fn with(arguments: &[&str]) -> Self {
-        let mut process = Command::new(COMMAND)
-            .args(["simulate", "--port", "0", "--latency-ms", "1", "--job-delay-s", "1"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { process, address, folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(COMMAND);
-        command
-            .args(arguments)
-            .env("INTERCOM_BASE_URL", &self.address)
-            .env("INTERCOM_TOKEN", "test-token-that-is-never-printed")
-            .env("INTERCOM_SCROLL_LIFE_S", "2")
-            .env_remove("RUST_LOG")
-            .current_dir(self.folder.path());
-        command
-    }
-
-    fn call(&self, arguments: &[&str]) -> Output {
-        let output = self.command(arguments).output().unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(!shown.contains("never-printed"), "the token was printed");
-        output
-    }
-
-    fn object(&self, arguments: &[&str], code: i32) -> Value {
-        let output = self.call(arguments);
-        let out = String::from_utf8(output.stdout).unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{error}");
-        serde_json::from_str(out.lines().last().unwrap()).unwrap()
-    }
-
-    fn users(&self) -> Vec<Value> {
-        let url = format!("{}/_simulator/users?limit=1000000", self.address);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let body = runtime.block_on(async { reqwest::get(url).await.unwrap().bytes().await.unwrap() });
-        serde_json::from_slice(&body).unwrap()
-    }
-}
+use crate::world::{COMMAND, World, plan};
 
 #[test]
 fn what_the_preview_says_is_what_the_run_does() {
@@ -100,26 +29,6 @@ fn what_the_preview_says_is_what_the_run_does() {
     let first = buckets.keys().next().unwrap();
     let listed = String::from_utf8(world.call(&["jobs", "--from", first]).stdout).unwrap();
     assert_eq!(listed.lines().count(), buckets[first].as_array().unwrap().len());
-}
-
-#[test]
-fn a_killed_run_goes_on_where_it_was() {
-    let world = World::with(&["--users", "6000", "--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"]);
-    let plan_file = plan("has-avatar.toml");
-    let arguments = ["run", plan_file.to_str().unwrap(), "--json"];
-    for kill_after_ms in [300, 700] {
-        let mut running = world.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // The moment is arbitrary: whatever was under way, the next start goes on.
-        std::thread::sleep(Duration::from_millis(kill_after_ms));
-        running.kill().unwrap();
-        running.wait().unwrap();
-    }
-    let run = world.object(&arguments, 0);
-    assert_eq!(run["state"], "complete", "{run}");
-    let text = std::fs::read_to_string(&plan_file).unwrap();
-    let plan = intercom_bulk::plan::Plan::from_toml("plan", &text).unwrap();
-    let lacking = world.users().into_iter().filter_map(intercom_bulk::user::User::new);
-    assert_eq!(lacking.filter(|user| plan.evaluate(user).patch.is_some()).count(), 0);
 }
 
 #[test]
@@ -173,4 +82,28 @@ fn wrong_use_says_what_to_do_and_starts_nothing() {
     let elsewhere = world.command(&["probe"]).env("INTERCOM_BASE_URL", "https://example.com").output().unwrap();
     assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("INTERCOM_BASE_URL"));
     assert!(world.users().iter().all(|user| user.get("id").is_some()), "the workspace still answers");
+}
+
+/// Over a real socket, so that reqwest, hyper and the SDK all log what they send and get.
+#[test]
+fn the_most_verbose_log_shows_neither_the_token_nor_a_person() {
+    let world = World::with(&["--users", "200", "--fault", "item-error=5%:invalid:email ann@example.com invalid"]);
+    let people = world.users();
+    let plan = plan("has-avatar.toml");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+    let output = command.env("RUST_LOG", "trace").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "some users are in error");
+    let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    for crates in ["hyper", "aws_smithy_runtime", "intercom_bulk::submit"] {
+        assert!(log.contains(crates), "{crates} logs nothing");
+    }
+    assert!(!log.contains("never-printed"), "the token was logged");
+    // Texts that a person has and nobody else: short ones and common words tell nobody.
+    let texts = ["email", "name", "phone"].into_iter().flat_map(|field| people.iter().map(move |user| &user[field]));
+    let texts = texts.chain(people.iter().map(|user| &user["avatar"]["image_url"]));
+    let texts: BTreeSet<&str> = texts.filter_map(Value::as_str).filter(|text| text.len() > 6).collect();
+    assert!(texts.len() > 300, "{}", texts.len());
+    let shown: Vec<&&str> = texts.iter().filter(|text| log.contains(**text)).collect();
+    assert!(shown.is_empty(), "the log shows {shown:?}");
+    assert!(!log.contains("ann@example.com"), "Intercom's message was logged as it came");
 }

@@ -1,0 +1,8 @@
+//! The command as a user starts it, against a simulated workspace in a process of its own.
+
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
+
+mod kills;
+mod phase;
+mod uses;
+mod world;
