@@ -51,7 +51,7 @@ use reads::Reads;
 use table::Tables;
 use value::ValueType;
 
-/// The longest plan that is read. A stored plan is smaller still: its tables are bounded to fit the ledger.
+/// The longest plan that is read. What is stored of it is smaller still, to fit an item of the ledger.
 pub const PLAN_BYTES_MAX: usize = 512 * 1024;
 
 /// A plan that was checked and compiled. Cloning shares it.

@@ -20,6 +20,9 @@ use super::{Inner, Setting, Written};
 /// More targets than this are two plans.
 const TARGETS_MAX: usize = 64;
 
+/// A plan as JSON: a run keeps it in one item of the ledger, which `DynamoDB` limits to 400 KB with its key.
+const STORED_BYTES_MAX: usize = 384 * 1024;
+
 const NAME_LENGTH_MAX: usize = 64;
 
 const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\"has avatar\"]";
@@ -48,6 +51,10 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
     };
     let reads_attributes = reads.attributes.iter().filter(|name| !sets(name)).cloned().collect();
     let stored = root.node.to_json();
+    let bytes = stored.to_string().len();
+    if bytes > STORED_BYTES_MAX {
+        return Err(root.refuse(Fault::TooMany { what: "bytes in a plan", count: bytes, max: STORED_BYTES_MAX }));
+    }
     Ok(Inner {
         name,
         condition,

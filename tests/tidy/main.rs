@@ -6,6 +6,7 @@
 mod events;
 mod imports;
 mod manifests;
+mod security;
 mod source;
 mod template;
 mod text;

@@ -79,6 +79,13 @@ fn sizes_are_bounded() {
     let targets = targets.concat();
     let error = Plan::from_toml("p", &format!("name = \"p\"\n{targets}")).unwrap_err();
     assert!(error.to_string().contains("65 targets are too many"), "{error}");
+    let value = format!("'{}'", "x".repeat(4000));
+    let targets: Vec<String> = (0..60)
+        .map(|n| format!("[set.custom_attributes.a{n}]\ntype = \"string\"\nvalue = {}\n", Json::from(value.as_str())))
+        .collect();
+    let tables = format!("[tables.t]\na = \"{}\"\n", "x".repeat(200_000));
+    let error = Plan::from_toml("p", &format!("name = \"p\"\n{tables}{}", targets.concat())).unwrap_err();
+    assert!(error.to_string().contains("bytes in a plan are too many"), "{error}");
     let deep = (0..200).fold(json!(1), |inner, _| json!({"a": inner}));
     assert!(Plan::from_json(&deep).is_err());
     drop_deep(deep);

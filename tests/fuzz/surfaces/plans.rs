@@ -156,7 +156,8 @@ fn patched(user: &User, patch: &Patch) -> User {
                 let list = body.pointer_mut("/companies/companies").and_then(Value::as_array_mut);
                 let is_it = |company: &&mut Value| match &company["company_id"] {
                     Value::String(text) => text == id,
-                    number => number.to_string() == *id,
+                    Value::Number(number) => number.to_string() == *id,
+                    _ => false,
                 };
                 list.into_iter()
                     .flatten()

@@ -2,27 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::Range;
 use std::process::Stdio;
 use std::time::Duration;
 
+use intercom_simulator::State;
 use rand::rngs::SmallRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 use crate::phase::{Left, Phase};
 use crate::world::{World, plan};
 
-const KILLS: usize = 50;
-/// Users that lose their attribute before a start that will read them again, so that there is always something to submit.
-const CLEARED: usize = 200;
-/// How long the command lives, in milliseconds: a third of the times so short that it only starts, otherwise so long that
-/// it gets to turn pages although the scroll of its predecessor must expire first.
-const SHORT_MS: Range<u64> = 20..500;
-const LONG_MS: Range<u64> = 1_200..2_600;
-/// Kills that each phase must have had at least.
+/// Kills meant for each phase: most for those that last long, since each of the others must wait for a scroll to expire.
+const KILLS: [(Phase, usize); 4] =
+    [(Phase::Starting, 24), (Phase::Scrolling, 10), (Phase::Submitting, 10), (Phase::Draining, 6)];
+/// Kills that each phase must really have had.
 const LEAST: usize = 3;
+/// Users that lose their attribute before a start that will read them again, so that there is always something to submit.
+const CLEARED: usize = 150;
+/// A phase that does not come by then is not waited for longer.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Pages of the workspace, with the empty one.
+const PAGES: u64 = 21;
 
 /// What makes the moments: printed, and set by `INTERCOM_BULK_SEED` to have them again.
 fn seed() -> u64 {
@@ -30,25 +32,38 @@ fn seed() -> u64 {
     given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
 }
 
-/// Starts the command and kills it after so long. Tells what it was doing and what it left; nothing where it came to its
-/// end before.
-fn killed_after(world: &World, arguments: &[&str], lives_ms: u64) -> Option<(Phase, Left)> {
+/// Starts the command, waits for a phase and then so long, and kills it. Tells what it was doing and what it left; nothing
+/// where it came to its end before.
+fn killed(world: &World, arguments: &[&str], aim: Phase, then: Duration) -> Option<(Phase, Left)> {
     let before = world.state();
     let mut running = world.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let dies_at = Instant::now() + Duration::from_millis(lives_ms);
-    while Instant::now() < dies_at {
+    let began = Instant::now();
+    while !reached(aim, &before, &world.state()) && began.elapsed() < PATIENCE {
         if let Some(ended) = running.try_wait().unwrap() {
             assert!(ended.success(), "{ended}");
             return None;
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(5));
     }
+    std::thread::sleep(then);
     running.kill().unwrap();
-    running.wait().unwrap();
+    if running.wait().unwrap().success() {
+        return None;
+    }
     // What the dying process had sent may still arrive.
     std::thread::sleep(Duration::from_millis(60));
     let left = Left::read(world);
     Some((Phase::of(world, &left, &before), left))
+}
+
+/// Whether the workspace has seen a process come so far.
+fn reached(aim: Phase, before: &State, now: &State) -> bool {
+    match aim {
+        Phase::Starting => true,
+        Phase::Scrolling => now.pages > before.pages,
+        Phase::Submitting => now.jobs.len() > before.jobs.len(),
+        Phase::Draining => now.pages >= before.pages + PAGES,
+    }
 }
 
 /// Lets the command come to its end, and compares what it says with what the workspace holds.
@@ -81,23 +96,35 @@ fn a_run_that_is_killed_fifty_times_loses_nobody() {
     let seed = seed();
     eprintln!("INTERCOM_BULK_SEED={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
-    let arguments = ["--users", "4000", "--latency-ms", "25", "--job-delay-s", "1", "--rate-limit-per-10s", "1000000"];
-    let world = World::started(&[&arguments[..], &["--scroll-ttl-s", "1"]].concat(), "2");
+    let arguments = ["--users", "2000", "--latency-ms", "25", "--job-delay-s", "1"];
+    let quick = ["--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"];
+    let world = World::started(&[&arguments[..], &quick].concat(), "2");
     let users = world.users();
-    let users: Vec<&str> = users.iter().map(|user| user["id"].as_str().unwrap()).collect();
+    // Those of the first pages stay right, so that there are pages before there is something to submit.
+    let users: Vec<&str> = users[users.len() / 2..].iter().map(|user| user["id"].as_str().unwrap()).collect();
     let plan = plan("has-avatar.toml");
     let arguments = ["run", plan.to_str().unwrap(), "--json"];
+    let mut aims: Vec<Phase> = KILLS.into_iter().flat_map(|(phase, kills)| vec![phase; kills]).collect();
+    aims.shuffle(&mut rng);
     let mut kills: BTreeMap<Phase, usize> = BTreeMap::new();
-    while kills.values().sum::<usize>() < KILLS {
-        let short = rng.random_ratio(1, 3);
-        let lives_ms = rng.random_range(if short { SHORT_MS } else { LONG_MS });
-        let Some((phase, left)) = killed_after(&world, &arguments, lives_ms) else { continue };
+    while let Some(aim) = aims.pop() {
+        let most_ms = match aim {
+            Phase::Starting => 500,
+            Phase::Scrolling | Phase::Submitting => 120,
+            Phase::Draining => 1_500,
+        };
+        let then = Duration::from_millis(rng.random_range(0..most_ms));
+        let Some((phase, left)) = killed(&world, &arguments, aim, then) else {
+            aims.push(aim);
+            continue;
+        };
         *kills.entry(phase).or_default() += 1;
         if !left.only_jobs() {
             let cleared: Vec<&str> = users.choose_multiple(&mut rng, CLEARED).copied().collect();
             world.clear(&cleared, "has avatar");
         }
     }
+    assert_eq!(kills.values().sum::<usize>(), 50);
     eprintln!("killed while {kills:?}");
     for phase in Phase::ALL {
         assert!(kills.get(&phase).is_some_and(|&kills| kills >= LEAST), "too few kills while {phase:?}: {kills:?}");
@@ -111,7 +138,7 @@ fn a_killed_run_waits_for_its_scroll_s_minute_and_loses_nobody() {
     let world = World::started(&["--users", "1000", "--latency-ms", "200", "--scroll-ttl-s", "60"], "65");
     let plan = plan("has-avatar.toml");
     let arguments = ["run", plan.to_str().unwrap(), "--json"];
-    let (phase, _) = killed_after(&world, &arguments, 1_500).unwrap();
+    let (phase, _) = killed(&world, &arguments, Phase::Scrolling, Duration::from_millis(700)).unwrap();
     assert!(matches!(phase, Phase::Scrolling | Phase::Submitting), "{phase:?}");
     ends_complete(&world, &arguments);
     assert!(world.state().jobs.len() > 1);

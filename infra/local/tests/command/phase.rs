@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use intercom_bulk::ledger::Ledger;
+use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::run::{Accounts, State};
 use intercom_bulk_local::aws::Account;
 
@@ -42,6 +42,7 @@ impl Phase {
 }
 
 /// What the ledger on the disk holds, while no engine works on it.
+#[derive(Default)]
 pub(crate) struct Left {
     /// The active run's state and accounts.
     pub(crate) active: Option<(State, Accounts)>,
@@ -55,11 +56,13 @@ pub(crate) struct Left {
     pub(crate) runs: usize,
 }
 
-/// The only workspace's state below a folder.
-fn state_directory(folder: &Path) -> PathBuf {
+const TABLE: &str = "intercom-bulk-ledger";
+
+/// The only workspace's state below a folder; none before the command came so far.
+fn state_directory(folder: &Path) -> Option<PathBuf> {
     let bulk = folder.join(".bulk");
-    let last = std::fs::read_to_string(bulk.join("last")).unwrap();
-    bulk.join(last.trim())
+    let last = std::fs::read_to_string(bulk.join("last")).ok()?;
+    Some(bulk.join(last.trim()))
 }
 
 impl Left {
@@ -68,14 +71,19 @@ impl Left {
         self.active.as_ref().is_some_and(|(state, accounts)| *state == State::Draining && accounts.parts_open == 0)
     }
 
+    /// What there is, which is nothing where the command died at once.
     pub(crate) fn read(world: &World) -> Self {
+        let Some(directory) = state_directory(world.folder.path()) else { return Self::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let account = Account::open(Some(&state_directory(world.folder.path()))).unwrap();
-        runtime.block_on(Self::of(&Ledger::new(account.dynamodb, "intercom-bulk-ledger")))
+        let account = Account::open(Some(&directory)).unwrap();
+        runtime.block_on(async {
+            ledger::create(&account.dynamodb, TABLE).await.unwrap();
+            Self::of(&Ledger::new(account.dynamodb, TABLE)).await
+        })
     }
 
     async fn of(ledger: &Ledger) -> Self {
-        let mut left = Self { active: None, jobs: BTreeSet::new(), jobs_open: 0, jobs_possibly_lost: 0, runs: 0 };
+        let mut left = Self::default();
         let active = ledger.active().await.unwrap().run;
         for id in ledger.runs(usize::MAX).await.unwrap() {
             let (run, cursor) = (ledger.run(&id).await.unwrap().unwrap(), ledger.cursor(&id).await.unwrap().unwrap());

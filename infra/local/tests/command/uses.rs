@@ -1,5 +1,6 @@
 //! What each command says and does, and how it ends.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -81,4 +82,28 @@ fn wrong_use_says_what_to_do_and_starts_nothing() {
     let elsewhere = world.command(&["probe"]).env("INTERCOM_BASE_URL", "https://example.com").output().unwrap();
     assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("INTERCOM_BASE_URL"));
     assert!(world.users().iter().all(|user| user.get("id").is_some()), "the workspace still answers");
+}
+
+/// Over a real socket, so that reqwest, hyper and the SDK all log what they send and get.
+#[test]
+fn the_most_verbose_log_shows_neither_the_token_nor_a_person() {
+    let world = World::with(&["--users", "200", "--fault", "item-error=5%:invalid:email ann@example.com invalid"]);
+    let people = world.users();
+    let plan = plan("has-avatar.toml");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+    let output = command.env("RUST_LOG", "trace").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "some users are in error");
+    let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    for crates in ["hyper", "aws_smithy_runtime", "intercom_bulk::submit"] {
+        assert!(log.contains(crates), "{crates} logs nothing");
+    }
+    assert!(!log.contains("never-printed"), "the token was logged");
+    // Texts that a person has and nobody else: short ones and common words tell nobody.
+    let texts = ["email", "name", "phone"].into_iter().flat_map(|field| people.iter().map(move |user| &user[field]));
+    let texts = texts.chain(people.iter().map(|user| &user["avatar"]["image_url"]));
+    let texts: BTreeSet<&str> = texts.filter_map(Value::as_str).filter(|text| text.len() > 6).collect();
+    assert!(texts.len() > 300, "{}", texts.len());
+    let shown: Vec<&&str> = texts.iter().filter(|text| log.contains(**text)).collect();
+    assert!(shown.is_empty(), "the log shows {shown:?}");
+    assert!(!log.contains("ann@example.com"), "Intercom's message was logged as it came");
 }
