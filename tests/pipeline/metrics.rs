@@ -15,6 +15,7 @@ use intercom_simulator::{Fault, Options, World};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::accident::Accident;
 use crate::intercom::client;
 use crate::pipeline::{BEGIN, settings};
 use crate::plans::{HAS_AVATAR, users};
@@ -40,7 +41,7 @@ impl Hand {
         let (begin_ms, began) = (BEGIN.parse::<jiff::Timestamp>().unwrap().as_millisecond(), Instant::now());
         let wall: intercom_bulk_local::engine::Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
         let world = World::new(Options { now: wall.clone(), ..options });
-        let (account, sqs) = (Account::open(None).unwrap(), Sqs::default());
+        let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(Vec::<Accident>::new()));
         let queues = sqs.client();
         let opened = Engine::open(&account.dynamodb, &queues, client(&world), settings(), wall);
         let clients = opened.await.unwrap().clients;

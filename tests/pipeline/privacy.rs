@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 
+use crate::accident::Accident;
 use crate::intercom::TOKEN;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::users;
-use crate::sqs::Accident;
 
 /// A part of every e-mail address, name, telephone number and avatar of the workspace.
 const PERSONAL: [&str; 4] = ["zq7mail", "zq7name", "zq7phone", "zq7avatar"];
