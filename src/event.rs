@@ -38,6 +38,15 @@ const SCROLL_TAKES: &str = r#"{"tick": {}}, {"plan": NAME or {…}}, {"resume": 
 const SUBMIT_TAKES: &str = "records of the patches queue";
 const CHECK_TAKES: &str = r#"{"tick": {}}"#;
 
+/// Why a run goes on by a new generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// An operator asks for it; an invocation may be at work.
+    Asked,
+    /// The only process there is was started again: whoever holds a claim is dead.
+    Restarted,
+}
+
 /// What scroll takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScrollEvent {
@@ -45,8 +54,8 @@ pub enum ScrollEvent {
     Tick,
     /// A start.
     Start(Box<StartEvent>),
-    /// Go on with a paused run, or after the local engine was started again, by a new generation.
-    Resume,
+    /// Go on with a paused run, or after a restart, by a new generation.
+    Resume(Resume),
     /// Messages of the pages queue.
     Messages(Vec<Message>),
 }
@@ -101,7 +110,10 @@ impl ScrollEvent {
         }
         match () {
             () if is_tick(event) => Ok(Self::Tick),
-            () if event.get("resume") == Some(&Value::Bool(true)) => Ok(Self::Resume),
+            () if event.get("resume") == Some(&Value::Bool(true)) => Ok(Self::Resume(Resume::Asked)),
+            () if event.get("resume").and_then(Value::as_str) == Some("restarted") => {
+                Ok(Self::Resume(Resume::Restarted))
+            }
             () => Err(unknown(event, SCROLL_TAKES)),
         }
     }

@@ -6,7 +6,7 @@ use super::active::built;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
-use crate::run::{Claim, Cursor, Run, RunId, State};
+use crate::run::{Claim, Cursor, Phase, Run, RunId, State};
 
 /// What a claim found.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,10 +147,22 @@ impl Ledger {
     }
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
-    /// operator or a restart asks for it. `false` if the turn or the run changed meanwhile.
-    pub async fn resettle(&self, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Option<Cursor>, LedgerError> {
+    /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
+    /// `called_ms`, which the cursor keeps: another restart must not forget it. None if the turn or the run changed
+    /// meanwhile.
+    pub async fn resettle(
+        &self,
+        run: &Run,
+        cursor: &Cursor,
+        called_ms: i64,
+        now_ms: i64,
+    ) -> Result<Option<Cursor>, LedgerError> {
         let mut next = cursor.clone();
-        next.not_before_ms = cursor.scroll_free_at_ms().max(now_ms);
+        next.claim = None;
+        if run.listed.is_none() && cursor.phase == Phase::Turning {
+            next.called_ms = cursor.called_ms.max(called_ms);
+        }
+        next.not_before_ms = next.scroll_free_at_ms().max(now_ms);
         next.settle(now_ms);
         next.counted = next.counted.saturating_sub(1);
         next.stalled = 0;
@@ -159,7 +171,6 @@ impl Ledger {
         next.queue_lost = true;
         next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
         next.turn += 1;
-        next.claim = None;
         next.nudges = 0;
         let put = Put::builder()
             .table_name(&self.table)

@@ -84,7 +84,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     let mut outcome = Outcome::default();
     match ScrollEvent::read(event)? {
         ScrollEvent::Tick => tick::tick(clients, at, &mut outcome).await?,
-        ScrollEvent::Resume => tick::resume(clients, at, &mut outcome).await?,
+        ScrollEvent::Resume(why) => tick::resume(clients, why, at, &mut outcome).await?,
         ScrollEvent::Start(event) => start::start(clients, &event, at, &mut outcome).await?,
         ScrollEvent::Messages(messages) => {
             for message in &messages {

@@ -39,7 +39,8 @@ pub(super) async fn turn(
     // Somebody died under this claim: between the request and the commit the page may be gone.
     if let Some(died) = next.claim.take() {
         if !listed {
-            next.called_ms = next.called_ms.max(died.until_ms - clients.settings.lease_ms());
+            // It may have asked as late as its lease allowed.
+            next.called_ms = next.called_ms.max(died.until_ms);
         }
         if listed || next.scroll.is_none() {
             // The same page would be evaluated again, and parts of it may be in the queue under the same names: a new

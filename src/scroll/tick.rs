@@ -3,6 +3,7 @@
 use super::start::begin_waiting;
 use super::{Did, Outcome};
 use crate::clients::{Clients, StepError};
+use crate::event::Resume;
 use crate::invocation::Invocation;
 use crate::run::{Cursor, Phase, Run, State};
 
@@ -42,7 +43,12 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
 }
 
 /// Goes on with the active run by a new generation, which does not count against the bound on generations.
-pub(super) async fn resume(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+pub(super) async fn resume(
+    clients: &Clients,
+    why: Resume,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
     let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
     outcome.run = Some(run.run.to_string());
     if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
@@ -50,7 +56,14 @@ pub(super) async fn resume(clients: &Clients, at: &Invocation, outcome: &mut Out
         outcome.did.push(Did::Nothing);
         return Ok(());
     }
-    match clients.ledger.resettle(&run, &cursor, at.clock.now_ms()).await? {
+    // Who holds a claim may call as late as it allows; a dead one has called before now.
+    let now_ms = at.clock.now_ms();
+    let called_ms = match (&cursor.claim, why) {
+        (Some(claim), Resume::Restarted) => claim.until_ms.min(now_ms),
+        (Some(claim), Resume::Asked) => claim.until_ms,
+        (None, _) => 0,
+    };
+    match clients.ledger.resettle(&run, &cursor, called_ms, now_ms).await? {
         Some(next) => {
             clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Did::Regenerated);

@@ -16,7 +16,7 @@ async fn dies_after(route: &str, requests: u64, latency_ms: u64) -> (Report, usi
     let lacking = Report::of(&pipeline, &run).await.lacking.len();
     pipeline.until(|state| state.requests.get(route).is_some_and(|count| *count >= requests)).await;
     pipeline.crash().await;
-    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
     (pipeline.until_ended(&run).await, lacking)
 }
 
@@ -53,7 +53,7 @@ async fn a_run_that_dies_again_and_again_ends() {
         let before = seen(&pipeline.world.state());
         pipeline.until(|state| seen(state) >= before + requests).await;
         pipeline.crash().await;
-        pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
     }
     pipeline.until_ended(&run).await.assert_complete();
 }
@@ -82,4 +82,18 @@ async fn a_page_that_is_cut_off_is_begun_again_under_other_names() {
     assert_eq!((report.cursor.generation, report.cursor.tally.users), (2, 50));
     let missed = ids.iter().filter(|id| report.lacking.contains(id.as_str().unwrap())).count();
     assert_eq!(missed, 0, "users of the list lack the value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_of_two_crashes_does_not_forget_the_first_ones_scroll() {
+    for scroll in [1, 2, 5] {
+        let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 3_000, ..users(900) }).await;
+        let run = pipeline.start(Value::Null).await;
+        pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= scroll)).await;
+        for _ in 0..2 {
+            pipeline.crash().await;
+            pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        }
+        pipeline.until_ended(&run).await.assert_complete();
+    }
 }

@@ -136,4 +136,5 @@ async fn the_model_says_what_awsim_says() {
         assert_eq!(ours, theirs, "line {line}");
     }
     assert_eq!(ours.len(), theirs.len());
+    assert!(model.ever_sent().iter().any(|body| body == "later"), "the model keeps what was sent");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::event::{self, ScrollEvent, StartEvent};
+use intercom_bulk::event::{self, Resume, ScrollEvent, StartEvent};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, OfPages};
 use intercom_bulk::run::Source;
@@ -20,7 +20,7 @@ const CASES: [(&str, Asked); 11] = [
         event::check(event).unwrap();
         assert_eq!(scroll(event), ScrollEvent::Tick);
     }),
-    ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume)),
+    ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume(Resume::Asked))),
     ("scroll-start-by-name", |event| {
         let start = start(event);
         assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::Scroll));

@@ -27,7 +27,7 @@ fn whole(event: &Value) {
     match ScrollEvent::read(event) {
         Ok(ScrollEvent::Messages(messages)) => messages.iter().for_each(delivered),
         Ok(ScrollEvent::Start(start)) => started(&start),
-        Ok(ScrollEvent::Tick | ScrollEvent::Resume) => {}
+        Ok(ScrollEvent::Tick | ScrollEvent::Resume(_)) => {}
         Err(error) => refused(&error),
     }
     match event::submit(event) {

@@ -167,7 +167,8 @@ impl RunPlan {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
             if same && run.state != State::Paused && self.users.is_empty() && run.rails == self.rails() {
                 show::note(self.json, &format!("Run {active} did not end; it goes on."));
-                return Ok((json!({"resume": true}), active));
+                // One process works on a ledger: what the one before claimed, nobody holds any more.
+                return Ok((json!({"resume": "restarted"}), active));
             }
             self.give_way(engine, &run).await?;
         }
