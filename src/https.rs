@@ -132,3 +132,42 @@ pub async fn body(response: &mut reqwest::Response, most: usize) -> Result<Bytes
     }
     Ok(body.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(bundle: &str) -> String {
+        let https = Https { bundle: Some(bundle.into()), tls: Arc::default() };
+        https.client(Duration::ZERO, Duration::ZERO).get().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_the_environment_names_comes_before_the_distribution_s_bundle() {
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            let https = Https::of_one_bundle(|asked| (asked == name).then(|| "/elsewhere".to_owned()));
+            assert_eq!(https.bundle, None, "{name}");
+        }
+        let bundle = Https::of_one_bundle(|_| None).bundle;
+        assert!(bundle.is_none_or(|path| BUNDLES.iter().any(|known| path == Path::new(known))));
+    }
+
+    #[test]
+    fn a_bundle_that_is_of_no_use_is_named() {
+        let error = error_of("/nonexistent/bundle.pem");
+        assert!(error.contains("/nonexistent/bundle.pem"), "{error}");
+        let error = error_of(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        assert!(error.contains("no root certificate"), "{error}");
+    }
+
+    #[test]
+    fn certificates_are_read_once_for_all_clients() {
+        let https = Https::default();
+        assert!(https.tls.get().is_none(), "not before they are needed");
+        for _ in 0..2 {
+            https.client(Duration::from_secs(1), Duration::from_secs(1)).get().unwrap();
+        }
+        let first: *const ClientConfig = https.tls().unwrap();
+        assert_eq!(first, std::ptr::from_ref(https.clone().tls().unwrap()));
+    }
+}

@@ -2,14 +2,15 @@
 """How large the functions are and how quickly they wake, against a hello-world function of the same build.
 
 Starts each release binary many times, in turns, against a Runtime API of its own and takes the median of the time from
-the process's start to its first poll, and the memory at that moment. `init` is without warming, `awake` with it: TLS
+the process's start to its first poll, of the processor time that it used until then (which a busy machine hardly
+changes), and of the memory at that moment. `init` is without warming, `awake` with it: TLS
 handshakes with everything that an invocation calls, here a server on this machine with the machine's root certificates
 beside its own. Only Python's library is used, and `openssl` for `awake`.
 
   cargo build --release -p scroll -p submit -p check -p intercom-bulk-function --bins --example hello
   tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/release]
 
---check fails where a bound is broken: absolute sizes and memory, and time as a multiple of hello's in the same run.
+--check fails where a bound is broken. Time is bounded by processor time: a wait for a busy machine is not ours.
 """
 
 import argparse
@@ -31,11 +32,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ["scroll", "submit", "check"]
 HELLO = "hello"
 
-# What must hold. Time is a multiple of hello's, because machines differ; the rest does not depend on the machine.
+# What must hold. Machines differ, so that a slow one may take this multiple of hello's time instead.
 ZIP_BYTES_MAX = 3_200_000
 RSS_BYTES_MAX = 12_000_000
-INIT_MS_MAX = 6.0
-INIT_TIMES_HELLO_MAX = 3.0
+INIT_CPU_MS_MAX = 6.0
+INIT_CPU_TIMES_HELLO_MAX = 3.0
 
 POLL = b"GET /2018-06-01/runtime/invocation/next "
 PATIENCE_S = 20
@@ -155,19 +156,25 @@ def memory_bytes(pid):
     raise RuntimeError("no VmRSS")
 
 
+def processor_ms(pid):
+    """What the process's threads have used of a processor, by the scheduler's own account, in nanoseconds there."""
+    tasks = Path("/proc/%d/task" % pid).iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+
 def once(binary, api, variables):
-    """Starts a function, and returns the milliseconds to its first poll and its memory then."""
+    """Starts a function, and returns its first poll's milliseconds, and its processor time and memory then."""
     began = time.perf_counter()
     process = subprocess.Popen([binary], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         connection = api.first_poll()
         took_ms = (time.perf_counter() - began) * 1000
-        memory = memory_bytes(process.pid)
+        cpu_ms, memory = processor_ms(process.pid), memory_bytes(process.pid)
         connection.close()
     finally:
         process.kill()
         process.wait()
-    return took_ms, memory
+    return took_ms, cpu_ms, memory
 
 
 def measure(binaries, runs):
@@ -188,46 +195,42 @@ def measure(binaries, runs):
                     raise RuntimeError("%s warmed only %s" % (name, cloud.asked))
     table = []
     for name, binary in binaries.items():
-        times = [took for took, _ in init[name]]
+        times = [took for took, _, _ in init[name]]
         row = {
             "function": name,
             "binary_bytes": os.path.getsize(binary),
             "zip_bytes": zip_bytes(binary),
             "init_ms": statistics.median(times),
             "init_ms_min": min(times),
-            "rss_bytes": statistics.median(memory for _, memory in init[name]),
+            "init_cpu_ms": statistics.median(cpu for _, cpu, _ in init[name]),
+            "rss_bytes": statistics.median(memory for _, _, memory in init[name]),
         }
         if name in awake:
-            row["awake_ms"] = statistics.median(took for took, _ in awake[name])
-            row["awake_rss_bytes"] = statistics.median(memory for _, memory in awake[name])
+            row["awake_ms"] = statistics.median(took for took, _, _ in awake[name])
+            row["awake_cpu_ms"] = statistics.median(cpu for _, cpu, _ in awake[name])
+            row["awake_rss_bytes"] = statistics.median(memory for _, _, memory in awake[name])
         table.append(row)
     hello = next(row for row in table if row["function"] == HELLO)
     for row in table:
-        for figure in ["zip_bytes", "init_ms", "rss_bytes"]:
+        for figure in ["zip_bytes", "init_ms", "init_cpu_ms", "rss_bytes"]:
             row["times_hello_" + figure] = row[figure] / hello[figure]
     return table
 
 
 def show(table):
-    print("function      zip MB (x hello)   init ms (x hello), min    RSS MB (x hello)   warmed: ms   RSS MB")
+    print("(x): times hello         zip MB        init ms    min ms        cpu ms        RSS MB    awake ms   cpu ms   RSS MB")
     for row in table:
         warmed = ""
         if "awake_ms" in row:
-            warmed = "   %10.1f   %6.1f" % (row["awake_ms"], row["awake_rss_bytes"] / 1e6)
-        print(
-            "%-10s %9.2f (%4.1f) %12.2f (%4.1f) %9.2f %9.1f (%4.1f)%s"
-            % (
-                row["function"],
-                row["zip_bytes"] / 1e6,
-                row["times_hello_zip_bytes"],
-                row["init_ms"],
-                row["times_hello_init_ms"],
-                row["init_ms_min"],
-                row["rss_bytes"] / 1e6,
-                row["times_hello_rss_bytes"],
-                warmed,
-            )
-        )
+            warmed = "%12.1f %8.1f %8.1f" % (row["awake_ms"], row["awake_cpu_ms"], row["awake_rss_bytes"] / 1e6)
+        figures = [
+            (row["zip_bytes"] / 1e6, row["times_hello_zip_bytes"]),
+            (row["init_ms"], row["times_hello_init_ms"]),
+            (row["init_cpu_ms"], row["times_hello_init_cpu_ms"]),
+            (row["rss_bytes"] / 1e6, row["times_hello_rss_bytes"]),
+        ]
+        size, init, cpu, memory = ["%7.2f (%3.1f)" % figure for figure in figures]
+        print("%-16s %s  %s %9.2f %s %s%s" % (row["function"], size, init, row["init_ms_min"], cpu, memory, warmed))
 
 
 def broken(table):
@@ -239,11 +242,11 @@ def broken(table):
             yield "%s: the package has %d bytes, more than %d" % (row["function"], row["zip_bytes"], ZIP_BYTES_MAX)
         if row["rss_bytes"] > RSS_BYTES_MAX:
             yield "%s: holds %d bytes, more than %d" % (row["function"], row["rss_bytes"], RSS_BYTES_MAX)
-        if row["init_ms"] > INIT_MS_MAX and row["times_hello_init_ms"] > INIT_TIMES_HELLO_MAX:
-            yield "%s: wakes in %.1f ms, %.1f times hello's" % (
+        if row["init_cpu_ms"] > INIT_CPU_MS_MAX and row["times_hello_init_cpu_ms"] > INIT_CPU_TIMES_HELLO_MAX:
+            yield "%s: wakes with %.1f ms of a processor, %.1f times hello's" % (
                 row["function"],
-                row["init_ms"],
-                row["times_hello_init_ms"],
+                row["init_cpu_ms"],
+                row["times_hello_init_cpu_ms"],
             )
 
 
