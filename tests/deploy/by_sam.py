@@ -21,7 +21,7 @@ STATE = Path("target/deploy/state-sam")
 
 
 def sam(emulator, *arguments):
-    """Runs the SAM CLI in an environment that knows the emulator alone."""
+    """Runs the SAM CLI in an environment that knows the emulator alone; returns what it prints, and shows it."""
     environment = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": ROOT_KEY,
@@ -32,8 +32,10 @@ def sam(emulator, *arguments):
     }
     began = time.monotonic()
     print(f"== sam {' '.join(arguments)}", flush=True)
-    subprocess.run([SAM, *arguments], env=environment, check=True)
+    done = subprocess.run([SAM, *arguments], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="")
     print(f"-- {time.monotonic() - began:.0f} s", flush=True)
+    return done.stdout
 
 
 def deploy(emulator, parameters):
@@ -75,10 +77,16 @@ def invoke_locally(emulator, stack, parameters):
     names.write_text(json.dumps({"Parameters": variables}))
     events = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick"}
     for function, event in events.items():
-        sam(
+        answer = sam(
             emulator, "local", "invoke", function, "--event", f"events/{event}.json", "--template", str(template),
             "--env-vars", str(names), "--docker-network", "host", "--skip-pull-image", "--parameter-overrides", *parameters,
         )  # fmt: skip
+        # The CLI is content with a function that failed.
+        if "errorType" in answer:
+            raise AssertionError(f"{function}: {answer}")
+    if len(stack.dead_letters("Patches")) != 1:
+        raise AssertionError("submit did not bury the message that is cut off")
+    print("sam local: each function did its work")
 
 
 def main():

@@ -159,7 +159,7 @@ def count_requests(app, count):
     app._dispatch_service_request = dispatch
 
 
-def count_invocations(functions, cloudwatch, count):
+def count_invocations(functions, count):
     """Counts invocations and their time, and what the event source mappings ask of the queues."""
     plain = functions._execute_function
 
@@ -172,7 +172,6 @@ def count_invocations(functions, cloudwatch, count):
         count.add(f"seconds.{step}", time.time() - began)
         if isinstance(result, dict) and result.get("error"):
             count.add(f"errors.{step}")
-        measure_what_is_logged(result.get("log") or "", cloudwatch, count)
         return result
 
     batch = functions._run_sqs_batch
@@ -218,20 +217,38 @@ def log_as_configured(runtime, functions):
     runtime.execution_credentials = functions.execution_credentials = environment
 
 
-def measure_what_is_logged(log, cloudwatch, count):
+class Tapped:
+    """The output of a function's process, measured line by line as it is read."""
+
+    def __init__(self, stream, measure):
+        self.stream, self.measure, self.close = stream, measure, stream.close
+
+    def readline(self):
+        line = self.stream.readline()
+        if b'"_aws"' in line:
+            self.measure(json.loads(line))
+        return line
+
+
+def measure_what_is_logged(runtime, cloudwatch, responses, count):
     """CloudWatch makes metrics of lines in the embedded metric format, and alarms look at them."""
-    for line in log.splitlines():
-        if '"_aws"' not in line:
-            continue
-        told = json.loads(line)
+    plain = runtime.ProvidedWorker._pump_output
+
+    def measure(told):
+        responses.set_request_account_id(ACCOUNT)
+        responses.set_request_region(REGION)
         for directive in told["_aws"]["CloudWatchMetrics"]:
-            names = [name for names in directive["Dimensions"] for name in names]
-            dimensions = {name: told[name] for name in names}
+            dimensions = {name: told[name] for names in directive["Dimensions"] for name in names}
             for metric in directive["Metrics"]:
                 name, value = metric["Name"], told[metric["Name"]]
                 cloudwatch.record_metric(directive["Namespace"], name, value, metric.get("Unit", "None"), dimensions)
                 count.add(f"metric.{name}", value)
-    cloudwatch._evaluate_all_alarms()
+        cloudwatch._evaluate_all_alarms()
+
+    def pump(worker, stream, lines):
+        return plain(worker, Tapped(stream, measure), lines)
+
+    runtime.ProvidedWorker._pump_output = pump
 
 
 def finish_before_an_update(runtime, functions):
@@ -271,12 +288,13 @@ def main():
     # Without it each small answer waits 40 ms for the function's acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     from ministack import app
-    from ministack.core import iam_actions, lambda_runtime
+    from ministack.core import iam_actions, lambda_runtime, responses
     from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler
 
     count = Count()
     count_requests(app, count)
-    count_invocations(lambda_svc, cloudwatch, count)
+    count_invocations(lambda_svc, count)
+    measure_what_is_logged(lambda_runtime, cloudwatch, responses, count)
     log_as_configured(lambda_runtime, lambda_svc)
     schedule_as_aws_does(scheduler, eventbridge)
     finish_before_an_update(lambda_runtime, lambda_svc)

@@ -98,6 +98,20 @@ def poison(bench):
     return f"{sum(map(len, sent.values()))} messages buried, each with its reason"
 
 
+def failed_start(bench):
+    """A start by event of a plan that is not stored: tried three times, and kept with the dead letters."""
+    bench.world(1)
+    before = bench.emulator.calls()
+    scroll = bench.stack.outputs["ScrollFunction"]
+    bench.stack.aws["lambda"].invoke(FunctionName=scroll, InvocationType="Event", Payload='{"plan": "no-such-plan"}')
+    wait_for("the failed start", lambda: bench.stack.depth("PagesDeadLettersUrl") == 1, 60)
+    ((body, _),) = bench.stack.dead_letters("Pages")
+    check("no-such-plan" in body, f"the dead letter does not say which start it was: {body}")
+    tries = (bench.emulator.calls() - before)["errors.scroll"]
+    check(tries == 3, f"tried {tries} times")
+    return "kept, with its event"
+
+
 def killed_scroll(bench):
     """The scroll function's process is killed in the middle of its turns: the run goes on by itself."""
     bench.world(1500, faults=["slow-page=8:6"])
@@ -181,6 +195,7 @@ def deleted_stack(bench):
 SCENARIOS = [
     (schedule_and_message, True),
     (poison, True),
+    (failed_start, True),
     (killed_scroll, True),
     (revoked_token, False),
     (outage, False),
