@@ -171,7 +171,7 @@ impl Measured {
         ];
         Used {
             invocations: self.engine.done.invocations.load(Ordering::Relaxed) as f64,
-            seconds: self.engine.done.busy_ms.load(Ordering::Relaxed) as f64 / 1000.0,
+            gb_seconds: self.engine.done.busy_mb_ms.load(Ordering::Relaxed) as f64 / 1000.0 / 1024.0,
             sqs_requests: self.calls(&sqs),
             write_units: self.account.counts.write_units(),
             read_units: self.account.counts.read_units(),

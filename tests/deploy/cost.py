@@ -23,17 +23,27 @@ LOG_BYTES = 1200
 
 
 def memory_gb(template):
-    """What the template gives the functions."""
-    line = next(line for line in template.splitlines() if line.strip().startswith("MemorySize:"))
-    return int(line.split(":")[1].split()[0]) / 1024
+    """What the template gives the functions: its first figure to all, and another to a function that says so."""
+    memory, function = {}, None
+    for line in template.splitlines():
+        word = line.strip()
+        if word.startswith("CodeUri: functions/"):
+            function = word.rsplit("/", 1)[1]
+        elif word.startswith("MemorySize:"):
+            gb = int(word.split(":")[1].split()[0]) / 1024
+            memory = memory | {function: gb} if memory else dict.fromkeys(("scroll", "submit", "check"), gb)
+    return memory
+
+
+def gb_seconds(calls, memory):
+    return sum(calls[f"seconds.{function}"] * gb for function, gb in memory.items())
 
 
 def of_run(calls, users, memory):
     """Dollars of a million users, by service, from the calls of a run of so many users. Ticks are idle cost, not a run's."""
     invocations = calls["invocations.scroll"] + calls["invocations.submit"] + calls["invocations.check"]
-    seconds = calls["seconds.scroll"] + calls["seconds.submit"] + calls["seconds.check"]
     each = {
-        "Lambda": invocations * LAMBDA_REQUEST + seconds * memory * LAMBDA_GB_S,
+        "Lambda": invocations * LAMBDA_REQUEST + gb_seconds(calls, memory) * LAMBDA_GB_S,
         "SQS": calls["units.sqs"] * SQS_REQUEST,
         "DynamoDB": calls["units.write"] * DYNAMODB_WRITE + calls["units.read"] * DYNAMODB_READ,
         "logs": invocations * LOG_BYTES / 1e9 * LOGS_GB,
@@ -52,9 +62,8 @@ def kept(table_bytes, users):
 def idle(tick, memory, alarms):
     """Dollars of a month without a run, by item. `tick` is what a minute of ticks calls; it writes no metric."""
     minute = tick["invocations.scroll"] + tick["invocations.check"]
-    seconds = tick["seconds.scroll"] + tick["seconds.check"]
     return {
-        "ticks: Lambda": MINUTES_A_MONTH * (minute * LAMBDA_REQUEST + seconds * memory * LAMBDA_GB_S),
+        "ticks: Lambda": MINUTES_A_MONTH * (minute * LAMBDA_REQUEST + gb_seconds(tick, memory) * LAMBDA_GB_S),
         "ticks: DynamoDB": MINUTES_A_MONTH * (tick["units.read"] * DYNAMODB_READ + tick["units.write"] * DYNAMODB_WRITE),
         "ticks: Scheduler": MINUTES_A_MONTH * 2 * SCHEDULER_CALL,
         "ticks: logs": MINUTES_A_MONTH * minute * LOG_BYTES / 1e9 * LOGS_GB,

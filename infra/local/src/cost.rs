@@ -10,16 +10,18 @@ const SQS_REQUEST: f64 = 0.40 / 1e6;
 /// DynamoDB on demand: a write request unit, a read request unit.
 const DYNAMODB_WRITE: f64 = 0.625 / 1e6;
 const DYNAMODB_READ: f64 = 0.125 / 1e6;
-/// The functions' memory in the template, in GB.
-const MEMORY_GB: f64 = 0.128;
+/// The functions' memory in the template, in MB.
+pub const SCROLL_MB: u64 = 256;
+/// That of the others.
+pub const OTHERS_MB: u64 = 128;
 
 /// What was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Used {
     /// Invocations of all functions.
     pub invocations: f64,
-    /// Seconds of all invocations.
-    pub seconds: f64,
+    /// Seconds of all invocations times the functions' memory in GB.
+    pub gb_seconds: f64,
     /// SQS requests.
     pub sqs_requests: f64,
     /// DynamoDB write request units.
@@ -32,7 +34,7 @@ impl Used {
     /// In US dollars.
     pub fn dollars(&self) -> f64 {
         self.invocations * LAMBDA_REQUEST
-            + self.seconds * MEMORY_GB * LAMBDA_GB_S
+            + self.gb_seconds * LAMBDA_GB_S
             + self.sqs_requests * SQS_REQUEST
             + self.write_units * DYNAMODB_WRITE
             + self.read_units * DYNAMODB_READ
@@ -41,12 +43,13 @@ impl Used {
     /// An estimate before a run: so many pages and bulk jobs, submitting for so many seconds. The units per page and
     /// per job are those that the bench counts.
     pub fn estimate(pages: f64, jobs: f64, submit_seconds: f64) -> Self {
+        let (scroll_s, others_s) = (pages * 0.3, submit_seconds * 2.0 + jobs * 0.3);
         Self {
             invocations: pages + jobs,
-            seconds: pages * 0.3 + submit_seconds * 2.0 + jobs * 0.3,
-            sqs_requests: pages * 4.0 + jobs * 3.0,
-            write_units: pages * 4.0 + jobs * 16.0,
-            read_units: pages * 4.0 + jobs * 6.0,
+            gb_seconds: (scroll_s * SCROLL_MB as f64 + others_s * OTHERS_MB as f64) / 1024.0,
+            sqs_requests: pages * 3.1 + jobs * 1.5,
+            write_units: pages * 2.3 + jobs * 11.0,
+            read_units: pages * 1.3 + jobs * 4.0,
         }
     }
 }

@@ -19,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::aws::{AccountError, QueueError};
+use crate::cost::{OTHERS_MB, SCROLL_MB};
 use crate::wiring::{LONG_TIMEOUT, Step, Wiring};
 
 /// The ledger's table.
@@ -57,8 +58,8 @@ pub struct Done {
     pub last_page_ms: AtomicI64,
     /// When the last bulk job was made, in Unix milliseconds.
     pub last_job_ms: AtomicI64,
-    /// Milliseconds of all invocations: what Lambda would bill.
-    pub busy_ms: AtomicU64,
+    /// Milliseconds of all invocations times the function's memory in MB: what Lambda would bill.
+    pub busy_mb_ms: AtomicU64,
 }
 
 /// The wall clock, in Unix milliseconds: the machine's, or one that a test holds.
@@ -148,7 +149,7 @@ impl Engine {
             }
             Ok(answer(&event, &outcome, &outcome.redeliver))
         };
-        self.count(handled).await
+        self.count(SCROLL_MB, handled).await
     }
 
     /// Invokes submit with an event.
@@ -164,7 +165,7 @@ impl Engine {
             let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
             Ok(answer(&event, &outcome, &redeliver))
         };
-        self.count(handled).await
+        self.count(OTHERS_MB, handled).await
     }
 
     /// Invokes check with an event.
@@ -175,14 +176,18 @@ impl Engine {
             self.done.closed.fetch_add(outcome.closed, Ordering::Relaxed);
             Ok(answer(&event, &outcome, &[]))
         };
-        self.count(handled).await
+        self.count(OTHERS_MB, handled).await
     }
 
-    async fn count(&self, handled: impl Future<Output = Result<Value, StepError>>) -> Result<Value, String> {
+    async fn count(
+        &self,
+        memory_mb: u64,
+        handled: impl Future<Output = Result<Value, StepError>>,
+    ) -> Result<Value, String> {
         self.done.invocations.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
         let result = handled.await;
-        self.done.busy_ms.fetch_add(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.done.busy_mb_ms.fetch_add(began.elapsed().as_millis() as u64 * memory_mb, Ordering::Relaxed);
         result.map_err(|error| {
             self.done.failures.fetch_add(1, Ordering::Relaxed);
             error.to_string()
