@@ -65,7 +65,10 @@ def use_and_delete(emulator, stack, parameters):
 
 
 def invoke_locally(emulator, stack, parameters):
-    """Each function once, in a container, on the deployed stack's table and queues."""
+    """Each function once, in a container, on the deployed stack's table and queues.
+
+    Intercom is out of their reach: its address is a loopback, which in a container is another. A start needs none.
+    """
     deployed = stack.aws["lambda"].get_function_configuration(FunctionName=stack.outputs["ScrollFunction"])
     variables = {**deployed["Environment"]["Variables"], "AWS_ENDPOINT_URL": emulator.url}
     # SAM passes on only what the template declares.
@@ -79,7 +82,7 @@ def invoke_locally(emulator, stack, parameters):
     for function, event in events.items():
         answer = sam(
             emulator, "local", "invoke", function, "--event", f"events/{event}.json", "--template", str(template),
-            "--env-vars", str(names), "--docker-network", "host", "--skip-pull-image", "--parameter-overrides", *parameters,
+            "--env-vars", str(names), "--skip-pull-image", "--parameter-overrides", *parameters,
         )  # fmt: skip
         # The CLI is content with a function that failed.
         if "errorType" in answer:
@@ -91,7 +94,8 @@ def invoke_locally(emulator, stack, parameters):
 
 def main():
     shutil.rmtree(STATE, ignore_errors=True)
-    emulator = Emulator(STATE)
+    # Containers reach this machine by the address of their bridge.
+    emulator = Emulator(STATE, host=os.environ.get("BRIDGE", "127.0.0.1"))
     intercom = Intercom(100)
     try:
         # For the processor of this machine, where the emulator runs what is built.
@@ -100,7 +104,7 @@ def main():
         sam(emulator, "validate")
         sam(emulator, "build", "--parameter-overrides", *parameters)
         stack = deploy(emulator, parameters)
-        if os.environ.get("DEPLOY_BY") == "local":
+        if "BRIDGE" in os.environ:
             invoke_locally(emulator, stack, parameters)
         else:
             use_and_delete(emulator, stack, parameters)

@@ -80,7 +80,7 @@ def bill(bench):
         if name.startswith(names):
             print(f"  {name:<40} {number:10.1f}")
     print(cost.table("A million users:", cost.of_run(bench.run_calls, bench.run_users, memory)))
-    metrics = len([name for name in bench.run_calls if name.startswith("metric.")])
+    metrics = sum(name.startswith("metric.") for name in bench.emulator.calls())
     print(f"  and ${cost.metrics_of_an_hour(metrics):.4f} an hour for {metrics} metrics, while a run lasts")
     gigabytes, dollars = cost.kept(bench.run_bytes, bench.run_users)
     print(f"  and {gigabytes:.2f} GB in the table for 90 days, ${dollars:.2f} a month")

@@ -196,7 +196,7 @@ SCENARIOS = [
     (schedule_and_message, True),
     (poison, True),
     (failed_start, True),
-    (killed_scroll, True),
+    (killed_scroll, False),
     (revoked_token, False),
     (outage, False),
     (updated_stack, False),
