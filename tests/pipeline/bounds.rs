@@ -4,9 +4,9 @@ use intercom_bulk::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::Value;
 
+use crate::accident::Accident;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
-use crate::accident::Accident;
 
 /// The tick sends the present turn's message again; by then the scroll has expired.
 #[tokio::test(start_paused = true)]

@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use crate::accident::Accident;
 use crate::intercom::client;
 use crate::report::Report;
-use crate::accident::Accident;
 use crate::sqs::Sqs;
 
 /// When every test begins: one of the moments whose keys collided in 2016 (1 November 11:01, 11 November 01:01).

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::Sqs;
 use super::queue::{Message, Queue};
 use super::wire::Refused;
-use super::Sqs;
 
 /// The ARN of a queue begins so.
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
@@ -35,9 +35,11 @@ impl Sqs {
                 self.with_queue(name_of(input), |name, _| json!({"Attributes": {"QueueArn": format!("{ARN}{name}")}}))
             }
             "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
-            "SendMessageBatch" => self.batch(input, |sqs, entry| match sqs.shared.accidents.refuses_entry() {
-                true => Err(Refused("InternalError")),
-                false => sqs.send(name_of(input), entry),
+            "SendMessageBatch" => self.batch(input, |sqs, entry| {
+                if sqs.shared.accidents.refuses_entry() {
+                    return Err(Refused("InternalError"));
+                }
+                sqs.send(name_of(input), entry)
             }),
             "ReceiveMessage" => return self.receive(input).await,
             "DeleteMessage" => self.delete(name_of(input), input).map(|()| json!({})),
@@ -102,7 +104,9 @@ impl Sqs {
             match each(self, entry) {
                 Ok(id) => successful.push(json!({"Id": entry["Id"], "MessageId": id, "MD5OfMessageBody": ""})),
                 Err(Refused("NonExistentQueue")) => return Err(Refused("NonExistentQueue")),
-                Err(Refused(code)) => failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code})),
+                Err(Refused(code)) => {
+                    failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code}));
+                }
             }
         }
         Ok(json!({"Successful": successful, "Failed": failed}))

@@ -75,7 +75,13 @@ impl Queue {
     }
 
     /// Delivers up to `most` visible messages, hidden for `hidden` from now on.
-    pub(super) fn receive(&mut self, name: &str, most: usize, hidden: Duration, accidents: &dyn Accidents) -> Vec<Value> {
+    pub(super) fn receive(
+        &mut self,
+        name: &str,
+        most: usize,
+        hidden: Duration,
+        accidents: &dyn Accidents,
+    ) -> Vec<Value> {
         let now = Instant::now();
         let visible = |(place, message): (usize, &Message)| (message.visible_at <= now).then_some(place);
         let mut places: Vec<usize> = self.messages.iter().enumerate().filter_map(visible).collect();

@@ -3,7 +3,8 @@
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
+    SendMessageBatchRequestEntry,
 };
 use intercom_bulk_local::aws::{Account, create_queue};
 
@@ -23,7 +24,8 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     async fn send(&mut self, queue: &str, body: &str, delay_s: i32) {
-        let value = MessageAttributeValue::builder().data_type("String").string_value("why").build().expect("all is set");
+        let value =
+            MessageAttributeValue::builder().data_type("String").string_value("why").build().expect("all is set");
         let request = self.sqs.send_message().queue_url(queue).message_body(body).delay_seconds(delay_s);
         let sent = request.message_attributes("reason", value).send().await;
         let line = sent.map_or_else(|error| code(&error), |_| "taken".to_owned());
@@ -44,7 +46,8 @@ impl Seen<'_> {
     }
 
     async fn receive(&mut self, queue: &str, most: i32) -> Vec<Message> {
-        let request = self.sqs.receive_message().queue_url(queue).max_number_of_messages(most).message_attribute_names("All");
+        let request =
+            self.sqs.receive_message().queue_url(queue).max_number_of_messages(most).message_attribute_names("All");
         let received = request.message_system_attribute_names(MessageSystemAttributeName::All).send().await;
         let messages = received.map(|received| received.messages.unwrap_or_default()).unwrap_or_default();
         let count = MessageSystemAttributeName::ApproximateReceiveCount;
@@ -70,7 +73,11 @@ impl Seen<'_> {
     async fn delete(&mut self, queue: &str, messages: &[Message]) {
         let entry = |(id, message): (usize, &Message)| {
             let receipt = message.receipt_handle().unwrap_or_default();
-            DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(receipt).build().expect("all is set")
+            DeleteMessageBatchRequestEntry::builder()
+                .id(id.to_string())
+                .receipt_handle(receipt)
+                .build()
+                .expect("all is set")
         };
         let entries = messages.iter().enumerate().map(entry).collect();
         let done = self.sqs.delete_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;

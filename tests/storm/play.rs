@@ -56,7 +56,8 @@ fn play(seeds: &[u64]) -> (Tally, Failures) {
         }
         sum.lock().expect("no other thread panicked").0.add(tally);
     };
-    let cores = number("STORM_THREADS").map_or_else(|| thread::available_parallelism().map_or(1, Into::into), |n| n as usize);
+    let cores =
+        number("STORM_THREADS").map_or_else(|| thread::available_parallelism().map_or(1, Into::into), |n| n as usize);
     thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(worker);

@@ -97,7 +97,8 @@ impl Story {
             0..4 => Some(Duration::from_mins(minutes * 20)),
             _ => Some(Duration::from_mins(minutes)),
         };
-        let nonsense = if rng.random_ratio(1, 10) { vec![NONSENSE[rng.random_range(0..NONSENSE.len())]] } else { vec![] };
+        let nonsense =
+            if rng.random_ratio(1, 10) { vec![NONSENSE[rng.random_range(0..NONSENSE.len())]] } else { vec![] };
         let resume = Duration::from_secs(rng.random_range(1..600));
         Self {
             seed,
@@ -119,9 +120,16 @@ impl Story {
     /// Whether each request reaches Intercom in a window that it was paid from.
     pub(crate) fn is_punctual(&self) -> bool {
         // Where AWS takes seconds, a window may end between the payment and the request.
-        let aws_is_quick = [Accident::AwsSlow, Accident::AwsLost, Accident::AwsError, Accident::AwsUnsent, Accident::Throttled]
-            .into_iter()
-            .all(|accident| self.rates.per_mille(accident) == 0);
+        let aws_is_quick = [
+            Accident::AwsSlow,
+            Accident::AwsLost,
+            Accident::AwsError,
+            Accident::AwsUnsent,
+            Accident::Throttled,
+            Accident::Outage,
+        ]
+        .into_iter()
+        .all(|accident| self.rates.per_mille(accident) == 0);
         let near = self.skew_ms.unsigned_abs() + self.transit_ms.end() <= EDGE_MS;
         near && aws_is_quick && self.options.rate_limit_per_10s >= 83
     }
@@ -146,8 +154,8 @@ pub(crate) enum Shape {
 impl Shape {
     fn draw(rng: &mut SmallRng) -> Self {
         match rng.random_range(0..100) {
-            0..88 => Self::Short,
-            88..94 => Self::Wide,
+            0..91 => Self::Short,
+            91..96 => Self::Wide,
             _ => Self::Long,
         }
     }

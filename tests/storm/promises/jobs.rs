@@ -21,7 +21,8 @@ impl Storm {
                 return;
             }
         }
-        self.weather.bug(format!("3: {missing:?} were given to {owner} (answered: {answered}) and are recorded nowhere"));
+        self.weather
+            .bug(format!("3: {missing:?} were given to {owner} (answered: {answered}) and are recorded nowhere"));
     }
 
     async fn part_row(&self, run: &str, part: &str) -> Option<intercom_bulk::ledger::PartRow> {

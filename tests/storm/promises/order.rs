@@ -31,7 +31,8 @@ impl Storm {
         let Some(made) = state.jobs.last() else { return };
         let mut memory = self.promises.memory();
         let number = state.jobs.len();
-        let job = JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
+        let job =
+            JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
         memory.jobs.push(job);
         let Some(applied_ms) = self.applied_ms(number as u64, now_ms) else { return };
         let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);

@@ -44,7 +44,8 @@ impl Storm {
             if kept.range((run.clone(), turn)..).next().is_some_and(|(of, _)| *of == run) {
                 continue;
             }
-            let (Ok(Some(row)), Ok(Some(cursor))) = (self.ledger.run(&run).await, self.ledger.cursor(&run).await) else {
+            let (Ok(Some(row)), Ok(Some(cursor))) = (self.ledger.run(&run).await, self.ledger.cursor(&run).await)
+            else {
                 continue;
             };
             // Who asks to go on from outside may die before the message is sent; the tick sends it then.
@@ -76,7 +77,9 @@ impl Promises {
                         memory.by.entry(who).or_default().changes = changes;
                     }
                 }
-                Some(("PART", part)) if call.operation == "UpdateItem" && call.body.contains("claim_until_ms = :until") => {
+                Some(("PART", part))
+                    if call.operation == "UpdateItem" && call.body.contains("claim_until_ms = :until") =>
+                {
                     if let (Some(who), Some(run)) = (who, call.run()) {
                         let parts = &mut memory.by.entry(who).or_default().parts;
                         parts.push((run.to_owned(), part.to_owned()));

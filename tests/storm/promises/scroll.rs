@@ -29,9 +29,9 @@ impl Storm {
         };
         let cursor = self.ledger.cursor(&run).await;
         let claim = cursor.ok().flatten().and_then(|cursor| cursor.claim);
-        let ours = claim.as_ref().is_some_and(|claim| {
-            claim.owner == invoked.owner && claim.until_ms + self.story.skew_ms >= self.now_ms()
-        });
+        let ours = claim
+            .as_ref()
+            .is_some_and(|claim| claim.owner == invoked.owner && claim.until_ms + self.story.skew_ms >= self.now_ms());
         if !ours {
             self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {claim:?}", invoked.owner));
         }
@@ -44,7 +44,8 @@ impl Storm {
             return;
         }
         let second = self.world.0.state().second_scrolls;
-        if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second && !self.story.has_slow_pages()
+        if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second
+            && !self.story.has_slow_pages()
         {
             self.weather.bug("2: a scroll is opened while one of ours is open".to_owned());
         }

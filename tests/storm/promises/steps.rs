@@ -64,7 +64,9 @@ impl Storm {
                 return HttpResponse::new(answer.status(), nothing);
             }
         } else if !call.is_write() {
-            if call.names("RUN") && let Some(who) = who {
+            if call.names("RUN")
+                && let Some(who) = who
+            {
                 self.promises.memory().by.entry(who).or_default().read_run_ms = now_ms;
             }
         } else if call.body.contains("\"TableName\"") {
@@ -83,7 +85,7 @@ impl Storm {
     }
 
     /// A step sends a request to Intercom.
-    pub(crate) async fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
+    pub(crate) fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
         self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
         self.promises.memory().active_ms = self.now_ms();
         let page = if name == PAGE { who } else { None };
@@ -117,9 +119,8 @@ impl Storm {
     }
 
     /// Intercom answered; returns the id of the job that it made.
-    pub(crate) async fn answered_by_intercom(
+    pub(crate) fn answered_by_intercom(
         &self,
-        _who: Option<Who>,
         name: &str,
         asked: &Bytes,
         status: StatusCode,

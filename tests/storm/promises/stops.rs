@@ -46,7 +46,14 @@ impl Storm {
     pub(super) async fn run_may_have_changed(&self, id: &RunId) {
         let Ok(Some(row)) = self.ledger.run(id).await else { return };
         let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
-        self.weather.note(|| format!("{id}: {was} → {} generation {} {}", row.state, row.generation, row.reason.as_deref().unwrap_or_default()));
+        self.weather.note(|| {
+            format!(
+                "{id}: {was} → {} generation {} {}",
+                row.state,
+                row.generation,
+                row.reason.as_deref().unwrap_or_default()
+            )
+        });
         if !was.may_become(row.state) && was != row.state {
             self.weather.bug(format!("{id} goes from {was} to {}", row.state));
         }

@@ -53,7 +53,7 @@ async fn carry(
     if weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
-    let _in_flight = storm.asks_intercom(who, &name, &request).await;
+    let _in_flight = storm.asks_intercom(who, &name, &request);
     storm.travel(&storm.story.transit_ms).await;
     if weather.strikes(Accident::LostBefore) {
         return Err(lost(storm, &name, "the request is lost"));
@@ -69,8 +69,14 @@ async fn carry(
     let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
     let collected = answer.collect().await.map(http_body_util::Collected::to_bytes);
     let whole = collected.as_ref().ok();
-    weather.note(|| format!("#{} {name} → {}", who.unwrap_or_default(), whole.map_or("lost".to_owned(), |_| parts.status.to_string())));
-    let given = storm.answered_by_intercom(who, &name, &body, parts.status, whole, before).await;
+    weather.note(|| {
+        format!(
+            "#{} {name} → {}",
+            who.unwrap_or_default(),
+            whole.map_or("lost".to_owned(), |_| parts.status.to_string())
+        )
+    });
+    let given = storm.answered_by_intercom(&name, &body, parts.status, whole, before);
     let Ok(answer) = collected else { return Err(lost(storm, &name, "the answer is lost by the workspace")) };
     if weather.strikes(Accident::LostAfter) {
         return Err(lost(storm, &name, "the answer is lost"));

@@ -20,7 +20,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use aws_sdk_dynamodb::config::{SharedHttpClient, BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig};
 
 pub use counts::Counts;
 pub use queue::{Queue, QueueError, create_queue};
