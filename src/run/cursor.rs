@@ -254,6 +254,8 @@ impl Cursor {
             stalled: if !counted || self.page > self.furthest { 0 } else { self.stalled + 1 },
             furthest: self.furthest.max(self.page),
             counted: self.counted + u32::from(counted),
+            // The commit of the generation heals like any other.
+            committed_message: self.committed_message.clone(),
             ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
         }
     }

@@ -35,9 +35,11 @@ impl Sqs {
                 self.with_queue(name_of(input), |name, _| json!({"Attributes": {"QueueArn": format!("{ARN}{name}")}}))
             }
             "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
-            "SendMessageBatch" => self.batch(input, |sqs, entry| match sqs.shared.accidents.refuses_entry() {
-                true => Err(Refused("InternalError")),
-                false => sqs.send(name_of(input), entry),
+            "SendMessageBatch" => self.batch(input, |sqs, entry| {
+                if sqs.shared.accidents.refuses_entry() {
+                    return Err(Refused("InternalError"));
+                }
+                sqs.send(name_of(input), entry)
             }),
             "ReceiveMessage" => return self.receive(input).await,
             "DeleteMessage" => self.delete(name_of(input), input).map(|()| json!({})),
@@ -104,7 +106,7 @@ impl Sqs {
                 Ok(id) => successful.push(json!({"Id": entry["Id"], "MessageId": id, "MD5OfMessageBody": ""})),
                 Err(Refused("NonExistentQueue")) => return Err(Refused("NonExistentQueue")),
                 Err(Refused(code)) => {
-                    failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code}))
+                    failed.push(json!({"Id": entry["Id"], "SenderFault": code != "InternalError", "Code": code}));
                 }
             }
         }

@@ -40,6 +40,8 @@ accidents! {
     AwsLost = 6 "AWS did it, answer lost",
     /// A call to AWS takes longer than an attempt may.
     AwsSlow = 2 "AWS takes seconds",
+    /// DynamoDB and SQS do nothing at all for some seconds.
+    Outage = 1 "AWS is down for a while",
     /// A transaction meets another one.
     Conflict = 10 "transaction conflicts",
     /// The index does not show what was written yet.

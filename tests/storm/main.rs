@@ -10,8 +10,6 @@
 //!
 //! `STORM_SEEDS=10000` plays that many fresh ones. `seeds.txt` keeps those that ever failed.
 
-#![expect(clippy::expect_used, reason = "what a story sets up by itself may panic")]
-
 mod accident;
 mod await_point;
 mod conformance;
@@ -30,3 +28,6 @@ mod story;
 mod tally;
 mod tell;
 mod weather;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,12 +1,13 @@
-//! Does the storm bite? Faults of one line, each put into a scratch copy of the source, must be found.
+//! Does the storm bite? Faults of one line, put into a scratch copy of the source, must be found.
 //!
 //! ```text
 //! STORM_MUTATE=all cargo test --test storm mutations -- --nocapture
 //! ```
 //!
-//! `STORM_MUTATE=one` plays one of them, another each time; a name plays that one. The copy shares this build's target
-//! directory, so that only the workspace itself is compiled anew.
+//! `STORM_MUTATE=one` plays one of them, another each time; a name plays that one. The copy holds all of them behind a
+//! switch that the product does not have, so that one build serves them all; it shares this build's dependencies.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -33,23 +34,40 @@ const COPIED: [&str; 12] = [
     "benches",
     "template.yaml",
 ];
+/// The switch, for the copy's library.
+const SWITCH: &str = r#"
+/// Whether this fault of the scratch copy is in force.
+pub fn mutant(name: &str) -> bool {
+    static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| std::env::var("MUTANT").ok()).as_deref() == Some(name)
+}
+"#;
 
 #[derive(Deserialize)]
 struct Mutations {
     mutation: Vec<Mutation>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Mutation {
     name: String,
     file: String,
+    at: Option<String>,
     from: String,
     to: String,
 }
 
-fn mutations() -> Vec<Mutation> {
-    let read: Mutations = toml::from_str(include_str!("mutations.toml")).expect("mutations.toml can be read");
-    read.mutation
+impl Mutation {
+    /// The file with the fault behind the switch.
+    fn apply(&self, text: &str) -> String {
+        let at = self.at.as_ref().unwrap_or(&self.from);
+        let places = [text.matches(at.as_str()).count(), at.matches(&self.from).count()];
+        assert_eq!(places, [1, 1], "{}: `{at}` is to stand once in {}", self.name, self.file);
+        let switched = format!(r#"if crate::mutant("{}") {{ {} }} else {{ {} }}"#, self.name, self.to, self.from);
+        let statement = self.from.ends_with(';');
+        let switched = if statement { switched } else { format!("({switched})") };
+        text.replace(at.as_str(), &at.replace(&self.from, &switched))
+    }
 }
 
 fn root() -> PathBuf {
@@ -58,70 +76,81 @@ fn root() -> PathBuf {
 
 #[test]
 fn mutations_are_found() {
-    for mutation in mutations() {
-        let text = fs::read_to_string(root().join(&mutation.file)).expect("the file is there");
-        let found = text.matches(&mutation.from).count();
-        assert_eq!(found, 1, "{}: `{}` stands {found} times in {}", mutation.name, mutation.from, mutation.file);
+    let all: Mutations = toml::from_str(include_str!("mutations.toml")).expect("mutations.toml can be read");
+    let mut changed: BTreeMap<&str, String> = BTreeMap::new();
+    for mutation in &all.mutation {
+        let text = changed.entry(&mutation.file).or_insert_with(|| {
+            fs::read_to_string(root().join(&mutation.file)).expect("a mutation names a file of the source")
+        });
+        *text = mutation.apply(text);
     }
     let Ok(which) = std::env::var("STORM_MUTATE") else { return };
-    let all = mutations();
-    let one = RandomState::new().hash_one(0) as usize % all.len();
-    let chosen = all.iter().enumerate().filter(|(index, mutation)| match which.as_str() {
+    let one = RandomState::new().hash_one(0) as usize % all.mutation.len();
+    let chosen = all.mutation.iter().enumerate().filter(|(index, mutation)| match which.as_str() {
         "all" => true,
         "one" => *index == one,
         name => mutation.name == name,
     });
+    let names: Vec<&str> = chosen.map(|(_, mutation)| mutation.name.as_str()).collect();
+    assert!(!names.is_empty(), "there is no mutation {which}");
+    let storm = build(&changed);
     let mut missed = Vec::new();
-    let mut played = 0;
-    for (_, mutation) in chosen {
-        played += 1;
-        match found(mutation) {
-            Some(line) => say(&format!("{}: {line}", mutation.name)),
-            None => missed.push(mutation.name.clone()),
+    for name in names {
+        match found(&storm, name) {
+            Some(line) => say(&format!("{name}: {line}")),
+            None => missed.push(name),
         }
     }
-    assert!(played > 0, "there is no mutation {which}");
     assert!(missed.is_empty(), "not found in {SEEDS_MAX} seeds: {missed:?}");
 }
 
-/// Plays a mutation; the line that tells of the first broken promise.
-fn found(mutation: &Mutation) -> Option<String> {
+/// Builds the copy; its workspace is compiled in haste, its dependencies are this build's.
+fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
     let copy = root().join("target/mutants");
     for name in COPIED {
-        mirror(&root().join(name), &copy.join(name));
+        mirror(Path::new(name), &copy, changed);
     }
-    let path = copy.join(&mutation.file);
-    let text = fs::read_to_string(&path).expect("it was copied");
-    fs::write(&path, text.replace(&mutation.from, &mutation.to)).expect("the copy can be written");
-    let output = Command::new(env!("CARGO"))
-        .args(["test", "--offline", "--test", "storm", "--config", "profile.dev.opt-level=0"])
-        .args(["--config", "profile.dev.package.\"*\".opt-level=1", "--", "play::storm", "--nocapture"])
-        .current_dir(&copy)
-        .env("CARGO_TARGET_DIR", root().join("target"))
-        .env("STORM_SEEDS", SEEDS_MAX.to_string())
-        .env("STORM_FIRST", "1")
-        .env("RUSTFLAGS", "-Awarnings")
-        .env("RUST_BACKTRACE", "0")
-        .env_remove("STORM_MUTATE")
-        .output()
-        .expect("cargo can be run");
+    let mut cargo = Command::new(env!("CARGO"));
+    for member in ["intercom-bulk", "intercom-bulk-local", "intercom-simulator"] {
+        cargo.args(["--config", &format!("profile.dev.package.{member}.opt-level=0")]);
+    }
+    cargo.args(["test", "--offline", "--test", "storm", "--no-run"]).current_dir(&copy);
+    let output = cargo.env("CARGO_TARGET_DIR", root().join("target")).output().expect("cargo can be run");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("storm: "), "{} does not compile:\n{text}", mutation.name);
+    let path = text.split("tests/storm/main.rs (").nth(1).and_then(|rest| rest.split(')').next());
+    root().join(path.unwrap_or_else(|| panic!("the mutations do not compile:\n{text}")))
+}
+
+/// Plays a mutation; the line that tells of the first broken promise.
+fn found(storm: &Path, name: &str) -> Option<String> {
+    let mut play = Command::new(storm);
+    play.args(["play::storm", "--nocapture"]).current_dir(root().join("target/mutants"));
+    play.env("MUTANT", name).env("STORM_SEEDS", SEEDS_MAX.to_string()).env("STORM_FIRST", "1");
+    let output = play.env("RUST_BACKTRACE", "0").env_remove("STORM_SEED").output().expect("it was built");
+    let text = String::from_utf8_lossy(&output.stderr);
     text.lines().find(|line| line.contains("breaks a promise")).map(ToOwned::to_owned)
 }
 
-/// Makes `to` like `from`, and leaves alone what is: cargo looks at times of change.
-fn mirror(from: &Path, to: &Path) {
+/// Makes the copy like the source, and leaves alone what is: cargo looks at times of change.
+fn mirror(path: &Path, copy: &Path, changed: &BTreeMap<&str, String>) {
+    let from = root().join(path);
     if from.is_dir() {
-        fs::create_dir_all(to).expect("the target directory can be written");
         for entry in fs::read_dir(from).expect("it can be read") {
-            let name = entry.expect("it can be read").file_name();
-            mirror(&from.join(&name), &to.join(&name));
+            mirror(&path.join(entry.expect("it can be read").file_name()), copy, changed);
         }
         return;
     }
-    let new = fs::read(from).expect("it can be read");
-    if fs::read(to).ok().as_ref() != Some(&new) {
+    let name = path.to_str().expect("names are UTF-8");
+    let mut new = match changed.get(name) {
+        Some(text) => text.clone().into_bytes(),
+        None => fs::read(&from).expect("it can be read"),
+    };
+    if name == "src/lib.rs" {
+        new.extend_from_slice(SWITCH.as_bytes());
+    }
+    let to = copy.join(path);
+    if fs::read(&to).ok().as_ref() != Some(&new) {
+        fs::create_dir_all(to.parent().unwrap_or(copy)).expect("the target directory can be written");
         fs::write(to, new).expect("the target directory can be written");
     }
 }

@@ -120,10 +120,16 @@ impl Story {
     /// Whether each request reaches Intercom in a window that it was paid from.
     pub(crate) fn is_punctual(&self) -> bool {
         // Where AWS takes seconds, a window may end between the payment and the request.
-        let aws_is_quick =
-            [Accident::AwsSlow, Accident::AwsLost, Accident::AwsError, Accident::AwsUnsent, Accident::Throttled]
-                .into_iter()
-                .all(|accident| self.rates.per_mille(accident) == 0);
+        let aws_is_quick = [
+            Accident::AwsSlow,
+            Accident::AwsLost,
+            Accident::AwsError,
+            Accident::AwsUnsent,
+            Accident::Throttled,
+            Accident::Outage,
+        ]
+        .into_iter()
+        .all(|accident| self.rates.per_mille(accident) == 0);
         let near = self.skew_ms.unsigned_abs() + self.transit_ms.end() <= EDGE_MS;
         near && aws_is_quick && self.options.rate_limit_per_10s >= 83
     }
@@ -148,8 +154,8 @@ pub(crate) enum Shape {
 impl Shape {
     fn draw(rng: &mut SmallRng) -> Self {
         match rng.random_range(0..100) {
-            0..88 => Self::Short,
-            88..94 => Self::Wide,
+            0..91 => Self::Short,
+            91..96 => Self::Wide,
             _ => Self::Long,
         }
     }

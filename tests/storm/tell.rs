@@ -50,23 +50,23 @@ pub(crate) struct Told {
 }
 
 /// Tells a story, in a runtime of its own whose clock is paused.
-pub(crate) fn tell(story: Story, traced: bool) -> Told {
+pub(crate) fn tell(told: Story, traced: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing of the system").block_on(run(story, traced))
+    runtime.expect("a runtime without I/O needs nothing of the system").block_on(run(told, traced))
 }
 
-async fn run(story: Story, traced: bool) -> Told {
-    let weather = Arc::new(Weather::new(story.seed, story.rates.clone(), story.calm_after, traced));
+async fn run(told: Story, traced: bool) -> Told {
+    let weather = Arc::new(Weather::new(told.seed, told.rates.clone(), told.calm_after, traced));
     let began = Instant::now();
     let now = Arc::new(move || BEGIN_MS + began.elapsed().as_millis() as i64);
-    let world = World::new(Options { now, ..story.options.clone() });
+    let world = World::new(Options { now, ..told.options.clone() });
     let account = Account::open(None).expect("a ledger in memory");
     let past_the_weather = dynamodb().http_client(account.dynamodb_network()).build();
     let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
     ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
     let sqs = Sqs::with(OfQueues(weather.clone()));
     let ledger = Ledger::new(past_the_weather, TABLE);
-    let storm = Arc::new(Storm::new(story, weather, world, ledger, sqs));
+    let storm = Arc::new(Storm::new(told, weather, world, ledger, sqs));
     let settings = Settings::read(|_| None).expect("every setting has a default");
     let settings = Settings { quota_percent: storm.story.quota_percent, ..settings };
     let raw_sqs = storm.sqs.client();
@@ -166,10 +166,10 @@ fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
 
 /// Waits until nothing is under way any more.
 async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
-    let story = &storm.story;
-    let each = if story.endless || story.calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
-    let runs = story.starts.len() as u32 + 1;
-    let bound = story.calm_after.unwrap_or_default() + each * runs;
+    let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
+    let each = if endless || calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
+    let runs = storm.story.starts.len() as u32 + 1;
+    let bound = calm_after.unwrap_or_default() + each * runs;
     loop {
         sleep(LOOK).await;
         if storm.weather.has_bug() {

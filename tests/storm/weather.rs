@@ -30,7 +30,12 @@ struct Sky {
     struck: BTreeMap<Accident, u64>,
     trace: Option<Vec<String>>,
     bugs: Vec<String>,
+    /// Until then AWS is down.
+    down_until: Instant,
 }
+
+/// How long AWS is down: longer than the SDK and the steps try.
+const DOWN_S: std::ops::RangeInclusive<u64> = 2..=40;
 
 impl Weather {
     /// The weather of a seed. With `traced`, what happens is kept in words.
@@ -42,6 +47,7 @@ impl Weather {
             struck: BTreeMap::new(),
             trace: traced.then(Vec::new),
             bugs: Vec::new(),
+            down_until: began,
         };
         Self { rates, began, calm_at: calm_after.map(|after| began + after), sky: Mutex::new(sky) }
     }
@@ -58,6 +64,15 @@ impl Weather {
             *sky.struck.entry(accident).or_default() += 1;
         }
         strikes
+    }
+
+    /// Whether AWS is down at this moment.
+    pub(crate) fn aws_is_down(&self) -> bool {
+        if self.strikes(Accident::Outage) {
+            let until = Instant::now() + Duration::from_secs(self.draw(DOWN_S));
+            self.sky().down_until = until;
+        }
+        Instant::now() < self.sky().down_until
     }
 
     /// A number of a range.

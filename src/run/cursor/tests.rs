@@ -35,6 +35,13 @@ fn generations_that_get_no_further_end_sooner() {
     assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
 }
 
+/// The chain may break after the commit that begins a generation, too.
+#[test]
+fn a_new_generation_keeps_the_message_that_made_it() {
+    let before = Cursor { committed_message: Some("m".into()), ..cursor() };
+    assert_eq!(before.next_generation(0, true).committed_message, before.committed_message);
+}
+
 #[test]
 fn a_full_cursor_stays_under_a_kilobyte() {
     let mut full = cursor();

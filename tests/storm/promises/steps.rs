@@ -85,7 +85,7 @@ impl Storm {
     }
 
     /// A step sends a request to Intercom.
-    pub(crate) async fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
+    pub(crate) fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
         self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
         self.promises.memory().active_ms = self.now_ms();
         let page = if name == PAGE { who } else { None };
@@ -119,9 +119,8 @@ impl Storm {
     }
 
     /// Intercom answered; returns the id of the job that it made.
-    pub(crate) async fn answered_by_intercom(
+    pub(crate) fn answered_by_intercom(
         &self,
-        _who: Option<Who>,
         name: &str,
         asked: &Bytes,
         status: StatusCode,

@@ -20,7 +20,7 @@ use crate::storm::Storm;
 
 /// A call so slow that an attempt's time-out (4 s) passes at times.
 const SLOW_MS: RangeInclusive<u64> = 1_500..=7_000;
-/// What is no part of a number's order: DynamoDB's code for a throttled call, SQS's too.
+/// The code of a throttled call, of DynamoDB and of SQS alike.
 const THROTTLED: &str = "ThrottlingException";
 
 /// A service behind the weather.
@@ -86,7 +86,7 @@ impl Line {
     fn not_done(&self, call: &AwsCall) -> Option<Failure> {
         let weather = &self.storm.weather;
         match () {
-            () if weather.strikes(Accident::AwsUnsent) => Some(Failure::Unsent),
+            () if weather.aws_is_down() || weather.strikes(Accident::AwsUnsent) => Some(Failure::Unsent),
             () if weather.strikes(Accident::Throttled) => Some(Failure::Throttled),
             () if weather.strikes(Accident::AwsError) => Some(Failure::Error),
             () if call.operation == "TransactWriteItems" && weather.strikes(Accident::Conflict) => {

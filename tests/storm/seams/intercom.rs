@@ -53,7 +53,7 @@ async fn carry(
     if weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
-    let _in_flight = storm.asks_intercom(who, &name, &request).await;
+    let _in_flight = storm.asks_intercom(who, &name, &request);
     storm.travel(&storm.story.transit_ms).await;
     if weather.strikes(Accident::LostBefore) {
         return Err(lost(storm, &name, "the request is lost"));
@@ -76,7 +76,7 @@ async fn carry(
             whole.map_or("lost".to_owned(), |_| parts.status.to_string())
         )
     });
-    let given = storm.answered_by_intercom(who, &name, &body, parts.status, whole, before).await;
+    let given = storm.answered_by_intercom(&name, &body, parts.status, whole, before);
     let Ok(answer) = collected else { return Err(lost(storm, &name, "the answer is lost by the workspace")) };
     if weather.strikes(Accident::LostAfter) {
         return Err(lost(storm, &name, "the answer is lost"));

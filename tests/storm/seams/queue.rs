@@ -19,10 +19,12 @@ pub(crate) struct OfQueues(pub(crate) Arc<Weather>);
 impl Accidents for OfQueues {
     fn copies(&self, queue: &str, _number: u64) -> Vec<Copy> {
         let weather = &self.0;
-        let late = || match weather.strikes(Accident::Late) {
+        let late = || {
+            if !weather.strikes(Accident::Late) {
+                return Duration::ZERO;
+            }
             // Most are some seconds late.
-            true => Duration::from_secs(weather.draw(LATE_S) / weather.draw(1..=60)),
-            false => Duration::ZERO,
+            Duration::from_secs(weather.draw(LATE_S) / weather.draw(1..=60))
         };
         let mut copies = vec![Copy { own_id: false, late: late() }];
         if queue.ends_with("-dead-letters") {

@@ -75,6 +75,33 @@ async fn somebody_else_may_hold_the_scroll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_else_may_take_the_scroll_in_the_middle() {
+    let world = world(&["steal-scroll=2:90"]);
+    let (next, gone) = second_page(&world).await;
+    assert_eq!(gone.unwrap().status, 404);
+    for _ in 0..2 {
+        assert_eq!(get(&world, "/users/scroll").await.error(), (400, "scroll_exists"));
+        assert_eq!(get(&world, &next).await.status, 404);
+        pass(45).await;
+    }
+    assert_eq!(get(&world, "/users/scroll").await.status, 200);
+    assert_eq!(world.state().second_scrolls, 0, "a foreign scroll is not the client's fault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_job_may_take_longer_than_the_others() {
+    let world = world(&["slow-job=1:600"]);
+    for _ in 0..2 {
+        post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0), "custom_attributes": {"n": 1}})])).await;
+    }
+    let states = || world.state().jobs.into_iter().map(|job| job.tasks[0].clone()).collect::<Vec<_>>();
+    pass(601).await;
+    assert_eq!(states(), ["running", "completed"]);
+    pass(1).await;
+    assert_eq!(states(), ["completed", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_page_takes_its_time_and_the_cursor_has_moved() {
     let world = world(&["slow-page=1:70"]);
     let started = Instant::now();
