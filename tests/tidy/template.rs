@@ -65,7 +65,7 @@ fn scroll_alone_may_call_itself() {
     let template = read("template.yaml");
     let (before, after) = template.split_once("RecursiveLoop: Allow").unwrap();
     let resource = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
-    assert_eq!(before.lines().filter(resource).next_back(), Some("  Scroll:"));
+    assert_eq!(before.lines().rfind(|line| resource(line)), Some("  Scroll:"));
     assert!(!after.contains("RecursiveLoop"));
 }
 
