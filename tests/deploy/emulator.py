@@ -70,6 +70,7 @@ class Emulator:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.1)
+        self.stop()
         raise RuntimeError(f"the emulator does not answer; see {self.log.name}")
 
     def calls(self):
