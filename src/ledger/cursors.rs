@@ -40,30 +40,32 @@ impl Ledger {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(run_pk(run), "CURSOR").attributes()))
-            .update_expression("SET claim = :claim")
+            .update_expression("SET died = if_not_exists(claim, :nobody), claim = :claim")
             .condition_expression(
                 "turn = :turn AND not_before_ms <= :now \
-                 AND (attribute_not_exists(claim) OR claim.until_ms < :now OR claim.#owner = :owner)",
+                 AND (attribute_not_exists(claim) OR claim.until_ms < :now)",
             )
-            .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":claim", value)
+            .expression_attribute_values(":nobody", AttributeValue::Null(true))
             .expression_attribute_values(":turn", n(turn))
             .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":owner", s(&claim.owner))
             .return_values(ReturnValue::AllOld)
             .send()
             .await;
         match sent {
             Ok(done) => {
-                let mut cursor: Cursor = items::read(done.attributes.unwrap_or_default(), "CURSOR")?;
-                // Our own claim there means that our first answer was lost, not that somebody died.
-                cursor.claim = cursor.claim.filter(|before| before.owner != claim.owner);
-                Ok(Claimed::Ours(Box::new(cursor)))
+                let cursor: Cursor = items::read(done.attributes.unwrap_or_default(), "CURSOR")?;
+                Ok(Claimed::Ours(Box::new(Cursor { died: None, ..cursor })))
             }
             Err(e) => match e.as_service_error() {
                 Some(service) if service.is_conditional_check_failed_exception() => {
-                    let there = self.cursor(run).await?;
-                    Ok(there.map_or(Claimed::Unknown, |cursor| Claimed::Not(Box::new(cursor))))
+                    let Some(mut there) = self.cursor(run).await? else { return Ok(Claimed::Unknown) };
+                    // Our own claim there: the answer to our first try was lost, and with it who died before us.
+                    if there.turn == turn && there.claim.as_ref().is_some_and(|now| now.owner == claim.owner) {
+                        there.claim = there.died.take();
+                        return Ok(Claimed::Ours(Box::new(there)));
+                    }
+                    Ok(Claimed::Not(Box::new(there)))
                 }
                 _ => Err(LedgerError::call("UpdateItem", e)),
             },
@@ -89,6 +91,7 @@ impl Ledger {
         let free_at_ms = next.scroll_free_at_ms();
         next.turn += 1;
         next.claim = None;
+        next.died = None;
         next.nudges = 0;
         next.committed_by = Some(owner.to_owned());
         next.committed_ms = now_ms;
@@ -171,6 +174,7 @@ impl Ledger {
         next.queue_lost = true;
         next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
         next.turn += 1;
+        next.died = None;
         next.nudges = 0;
         let put = Put::builder()
             .table_name(&self.table)

@@ -140,6 +140,9 @@ pub struct Cursor {
     /// Who turns the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// The expired claim that the present one took over: kept, because the answer that tells of it may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<Claim>,
 }
 
 /// How a message's turn stands to the cursor's.
@@ -190,6 +193,7 @@ impl Cursor {
             committed_message: None,
             committed_ms: 0,
             claim: None,
+            died: None,
         }
     }
 
