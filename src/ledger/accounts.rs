@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::items::{self, run_pk};
 use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
 use crate::part::PartId;
-use crate::run::{Accounts, Cursor, Run};
+use crate::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 impl Ledger {
     /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
         let mut accounts = Accounts::default();
         accounts.totals.users = cursor.tally.users;
+        accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
         let jobs = self.count_jobs(run, &mut accounts).await?;
         let expected: HashSet<String> = jobs
             .iter()

@@ -38,6 +38,9 @@ pub struct Totals {
     pub dropped: u64,
     /// Users in jobs whose end is not known.
     pub unknown: u64,
+    /// Users left alone because another user's patch names their company.
+    #[serde(default)]
+    pub sharing: u64,
 }
 
 /// What the accounts say.
@@ -74,12 +77,23 @@ impl Accounts {
         if self.totals.unattributed > 0 {
             causes.push(format!("{} failed items name no user", self.totals.unattributed));
         }
+        // Whose patch names a company is not kept: if one user's fails, any who share a company may lack its name.
+        let sharing = format!(
+            "up to {} users may lack their company's name, which a failed user had to set",
+            self.totals.sharing
+        );
+        let sharing = (self.totals.sharing > 0).then_some(sharing);
         if !causes.is_empty() {
+            causes.extend(sharing);
             return Verdict::Ends(State::Incomplete, Some(causes.join("; ")));
         }
         match self.totals.errors {
             0 => Verdict::Ends(State::Complete, None),
-            errors => Verdict::Ends(State::CompleteWithErrors, Some(format!("{errors} users ended in an error"))),
+            errors => {
+                let causes: Vec<String> =
+                    std::iter::once(format!("{errors} users ended in an error")).chain(sharing).collect();
+                Verdict::Ends(State::CompleteWithErrors, Some(causes.join("; ")))
+            }
         }
     }
 
@@ -114,6 +128,9 @@ mod tests {
         assert_eq!(state(Accounts::default(), 0), State::Complete);
         assert_eq!(state(Accounts::default(), 1), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.errors = 1), 0), State::CompleteWithErrors);
+        assert_eq!(state(with(|a| a.totals.sharing = 7), 0), State::Complete, "who named the company had no error");
+        let shared = with(|a| (a.totals.errors, a.totals.sharing) = (1, 7)).verdict(0, None);
+        assert!(matches!(shared, Verdict::Ends(State::CompleteWithErrors, Some(why)) if why.contains("up to 7 users")));
         assert_eq!(state(with(|a| a.totals.dropped = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unknown = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unattributed = 1), 0), State::Incomplete);

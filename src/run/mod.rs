@@ -19,7 +19,7 @@ pub use cursor::{
     Standing, Turn,
 };
 pub use state::State;
-pub use tally::Tally;
+pub use tally::{NAMED_ALREADY, Tally};
 
 /// The version that stored items and messages carry; a newer function reads what an older one wrote.
 pub const FORMAT: u32 = 1;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Why a user was left alone: another user's patch of the generation names the company.
+pub const NAMED_ALREADY: &str = "company_named_already";
+
 /// Missed table keys kept with their counts.
 const MISSED_KEYS_MAX: usize = 5;
 

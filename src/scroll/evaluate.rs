@@ -7,7 +7,7 @@ use crate::clients::{Clients, StepError};
 use crate::ledger::{ErrorRow, Reserved};
 use crate::patch::{Patch, Target};
 use crate::plan::{Note, Plan};
-use crate::run::{Cursor, Run, Tally};
+use crate::run::{Cursor, NAMED_ALREADY, Run, Tally};
 use crate::user::{User, UserId};
 
 /// A page, evaluated.
@@ -143,7 +143,7 @@ async fn companies(
         let name = change.new.as_str().unwrap_or_default();
         match clients.ledger.reserve_company(&run.run, cursor.generation, company, name).await? {
             Reserved::New => kept.push(change),
-            Reserved::Same => *done.tally.left_alone.entry("company_named_already".to_owned()).or_default() += 1,
+            Reserved::Same => *done.tally.left_alone.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
             Reserved::Other => done.errors.push(named_differently(&patch.user, at)),
         }
     }
