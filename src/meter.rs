@@ -14,6 +14,9 @@ use crate::ledger::{Grant, Ledger, LedgerError, Quota, Share, WINDOW_MS, at_edge
 /// A header that names a window further away than this is not believed.
 const RESET_AHEAD_MAX_MS: i64 = 6 * WINDOW_MS;
 
+/// Windows that may end while one call of the budget is answered, before the caller is told to come back.
+const TRIES: u32 = 3;
+
 /// What a caller wants of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -104,18 +107,31 @@ impl Meter {
         std::mem::take(&mut self.known().told)
     }
 
-    /// Takes between `least` and `most` operations, or says when to ask again.
+    /// Takes between `least` and `most` operations, or says when to ask again. What was granted of a window that ended
+    /// while `DynamoDB` answered is no use in the next, and is asked for anew.
     pub async fn take(&self, ask: Ask, at: &Invocation) -> Result<Grant, LedgerError> {
-        let now_ms = at.clock.now_ms();
-        let end_ms = window_end_ms(now_ms);
-        let edge = at_edge(now_ms);
-        if !edge && let Some(operations) = self.paid(ask, end_ms) {
-            return Ok(Grant::Granted { operations, spent: 0 });
+        for _ in 0..TRIES {
+            let now_ms = at.clock.now_ms();
+            let end_ms = window_end_ms(now_ms);
+            let edge = at_edge(now_ms);
+            if !edge && let Some(operations) = self.paid(ask, end_ms) {
+                return Ok(Grant::Granted { operations, spent: 0 });
+            }
+            let quota = self.quota(at).await?;
+            let most = if edge { ask.most } else { ask.most.max(ask.ahead) };
+            let grant = self.ledger.take(quota, ask.share, ask.least, most, now_ms).await?;
+            let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
+            // At the edge the next window is charged, too.
+            let paid_until_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
+            if at.clock.now_ms() < paid_until_ms {
+                return Ok(self.keep(ask, end_ms, (operations, spent), quota));
+            }
         }
-        let quota = self.quota(at).await?;
-        let most = if edge { ask.most } else { ask.most.max(ask.ahead) };
-        let grant = self.ledger.take(quota, ask.share, ask.least, most, now_ms).await?;
-        let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
+        Ok(Grant::Wait(window_end_ms(at.clock.now_ms())))
+    }
+
+    /// Keeps what was granted beyond what was asked for now.
+    fn keep(&self, ask: Ask, end_ms: i64, (operations, spent): (u32, u32), quota: Quota) -> Grant {
         let mut known = self.known();
         known.seen = Some((end_ms, spent));
         known.told.1 = known.told.1.max(u64::from(spent) * 100 / u64::from(quota.cap()));
@@ -123,7 +139,7 @@ impl Meter {
         let purse = known.purse(ask.share);
         let left = if purse.end_ms == end_ms { purse.left } else { 0 };
         *purse = Purse { end_ms, left: left + rest };
-        Ok(Grant::Granted { operations: operations - rest, spent })
+        Grant::Granted { operations: operations - rest, spent }
     }
 
     /// What the purse pays for, if that is enough.
