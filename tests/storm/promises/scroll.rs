@@ -21,18 +21,20 @@ impl Drop for InFlight<'_> {
 }
 
 impl Storm {
-    /// The claim of the run's cursor is that of the invocation that asks.
+    /// The claim of the run's cursor is that of the invocation that asks, or the cursor counts with its call all the same.
     pub(super) async fn page_is_claimed(&self, who: Option<Who>) {
         let Some(invoked) = self.invoked(who) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else {
             return self.weather.bug("2: a page is asked for by an invocation that has no turn".to_owned());
         };
-        let cursor = self.ledger.cursor(&run).await;
-        let claim = cursor.ok().flatten().and_then(|cursor| cursor.claim);
+        let cursor = self.ledger.cursor(&run).await.ok().flatten();
+        // An operator may take a run from the invocation that turns its page; the cursor counts with its call then.
+        let counted_with = cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
+        let claim = cursor.and_then(|cursor| cursor.claim);
         let ours = claim
             .as_ref()
             .is_some_and(|claim| claim.owner == invoked.owner && claim.until_ms + self.story.skew_ms >= self.now_ms());
-        if !ours {
+        if !ours && !counted_with {
             self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {claim:?}", invoked.owner));
         }
         self.run_turns(who, &run).await;
