@@ -48,7 +48,7 @@ impl Round<'_> {
             let sizes: Vec<usize> = left.iter().map(|work| work.part.patches.len()).collect();
             let least = sizes.iter().copied().min().unwrap_or(1).min(PIECE_MIN);
             let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index]).sum();
-            let items = match self.pay(&run, (least, most, sizes.iter().sum())).await? {
+            let items = match self.pay(&run, least, most, sizes.iter().sum()).await? {
                 Paid::Items(items) => items,
                 Paid::Later(at_ms) => {
                     let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
@@ -71,12 +71,13 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// Pays for so many items, no fewer.
+    pub(super) async fn pay_for(&mut self, run: &Run, items: usize) -> Result<Paid, StepError> {
+        self.pay(run, items, items, items).await
+    }
+
     /// Pays for `least` to `most` items of `ahead`, waiting within the invocation for the window that has them.
-    pub(super) async fn pay(
-        &mut self,
-        run: &Run,
-        (least, most, ahead): (usize, usize, usize),
-    ) -> Result<Paid, StepError> {
+    async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Paid, StepError> {
         let share = Share::Submit { scroll_open: run.state == State::Running };
         let ask = Ask { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
         loop {

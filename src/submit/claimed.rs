@@ -62,7 +62,7 @@ impl Claimed {
                 let found = round.clients.ledger.run(&run.run).await?.filter(|now| now.state.submits());
                 let Some(now) = found else { return self.drop_open(round).await };
                 run = now;
-                match round.pay(&run, (piece.0.len(), piece.0.len(), piece.0.len())).await? {
+                match round.pay_for(&run, piece.0.len()).await? {
                     Paid::Items(items) => self.paid = items,
                     Paid::Later(at_ms) => return self.give_back(round, Release::NotSent, at_ms).await,
                 }
@@ -121,7 +121,7 @@ impl Claimed {
                     for work in &self.works {
                         round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
                     }
-                    if let Paid::Later(_) = round.pay(run, (patches.len(), patches.len(), patches.len())).await? {
+                    if let Paid::Later(_) = round.pay_for(run, patches.len()).await? {
                         return Ok(Sent::Return(Release::Tried, REST_MS));
                     }
                 }

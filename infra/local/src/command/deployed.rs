@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use intercom_bulk::aws::Aws;
 use intercom_bulk::ledger::Ledger;
-use intercom_bulk::run::{MaxChanges, Rails, RunId};
+use intercom_bulk::run::RunId;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::bounds::Bounds;
 use super::{CommandError, run};
 use crate::engine::machine_wall;
 use crate::show;
@@ -40,21 +41,8 @@ pub(super) struct Put {
 pub(super) struct Start {
     /// The name of a stored plan
     plan: String,
-    /// Only the first N users of the workspace
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Only this user (Intercom's id); may be given again
-    #[arg(long = "user", value_name = "ID")]
-    users: Vec<String>,
-    /// Fail before more users than this would be changed
-    #[arg(long, value_name = "N|P%", value_parser = super::max_changes)]
-    max_changes: Option<MaxChanges>,
-    /// Fail once more users than this are in error
-    #[arg(long, value_name = "N")]
-    max_errors: Option<u64>,
-    /// Go on although none of the first 1,000 users has an attribute that the plan reads
-    #[arg(long)]
-    accept_unseen: bool,
+    #[command(flatten)]
+    bounds: Bounds,
     /// One JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -121,10 +109,7 @@ impl Start {
             (None, None) => return Err(unnamed("PAGES_QUEUE_URL")),
         };
         let at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut start = json!({ "plan": self.plan, "time": at.to_string(), "rails": self.rails() });
-        if !self.users.is_empty() {
-            start["users"] = json!(self.users);
-        }
+        let start = self.bounds.start(&json!(self.plan), at);
         let sent = aws.sqs().send_message().queue_url(queue).message_body(start.to_string()).send().await;
         sent.map_err(|error| {
             CommandError::Step(format!("the start could not be sent: {}", error.into_service_error()))
@@ -136,15 +121,5 @@ impl Start {
             show::line(&format!("Run {id} is asked for; `status --run {id}` tells of it once it began."));
         }
         Ok(0)
-    }
-
-    fn rails(&self) -> Rails {
-        Rails {
-            limit: self.limit,
-            max_changes: self.max_changes,
-            max_errors: self.max_errors,
-            dry_run: false,
-            accept_unseen: self.accept_unseen,
-        }
     }
 }

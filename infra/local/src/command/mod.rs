@@ -1,5 +1,6 @@
 //! The command line: one module per command.
 
+mod bounds;
 mod demo;
 mod deployed;
 mod emulate;
@@ -14,7 +15,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use intercom_bulk::config::ConfigError;
 use intercom_bulk::plan::PlanError;
-use intercom_bulk::run::MaxChanges;
 
 use crate::engine::EngineError;
 use crate::place::PlaceError;
@@ -105,15 +105,6 @@ impl Access {
             "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
             _ => None,
         }
-    }
-}
-
-/// Reads `--max-changes`: `500` users, or `10%` of the workspace.
-fn max_changes(text: &str) -> Result<MaxChanges, String> {
-    let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
-    match text.strip_suffix('%') {
-        Some(percent) => percent.parse().map(MaxChanges::Percent).map_err(wrong),
-        None => text.parse().map(MaxChanges::Users).map_err(wrong),
     }
 }
 

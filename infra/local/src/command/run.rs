@@ -7,10 +7,11 @@ use clap::Args;
 use intercom_bulk::config::{Settings, Workspace};
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::run::{MaxChanges, Rails, Run, RunId, State};
+use intercom_bulk::run::{Rails, Run, RunId, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::bounds::{self, Bounds};
 use super::{Access, CommandError};
 use crate::aws::Account;
 use crate::engine::{Engine, machine_wall};
@@ -44,21 +45,8 @@ pub(super) struct Preview {
 pub(super) struct RunPlan {
     /// The plan, a TOML or JSON file
     plan: PathBuf,
-    /// Only the first N users of the workspace
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Only this user (Intercom's id); may be given again
-    #[arg(long = "user", value_name = "ID")]
-    users: Vec<String>,
-    /// Fail before more users than this would be changed
-    #[arg(long, value_name = "N|P%", value_parser = super::max_changes)]
-    max_changes: Option<MaxChanges>,
-    /// Fail once more users than this are in error
-    #[arg(long, value_name = "N")]
-    max_errors: Option<u64>,
-    /// Go on although none of the first 1,000 users has an attribute that the plan reads
-    #[arg(long)]
-    accept_unseen: bool,
+    #[command(flatten)]
+    bounds: Bounds,
     /// Do not ask before changing a real workspace
     #[arg(long)]
     yes: bool,
@@ -90,14 +78,6 @@ pub(super) fn connect(access: &Access) -> Result<(Intercom, Workspace, Settings)
     Ok((intercom, workspace, settings))
 }
 
-fn start_event(plan: &Plan, at: Timestamp, users: &[String], rails: &Rails) -> Value {
-    let mut event = json!({ "plan": plan.to_json(), "time": at.to_string(), "rails": rails });
-    if !users.is_empty() {
-        event["users"] = json!(users);
-    }
-    event
-}
-
 fn stopped(error: SessionError) -> CommandError {
     match error {
         SessionError::Ledger(error) => CommandError::Ledger(error),
@@ -116,7 +96,7 @@ impl Preview {
         let at = now(&engine);
         let rails = Rails { dry_run: true, limit: self.limit, accept_unseen: true, ..Rails::default() };
         let id = RunId::of(plan.name(), at.as_second());
-        let event = start_event(&plan, at, &self.users, &rails);
+        let event = bounds::start(&plan.to_json(), at, &self.users, &rails);
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => Ok(interrupted()),
             Session::Over { run, cursor, .. } => {
@@ -165,7 +145,7 @@ impl RunPlan {
             && let Some(run) = ledger.run(&active).await?
         {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
-            if same && run.state != State::Paused && self.users.is_empty() && run.rails == self.rails() {
+            if same && run.state != State::Paused && self.bounds.users.is_empty() && run.rails == self.bounds.rails() {
                 show::note(self.json, &format!("Run {active} did not end; it goes on."));
                 // One process works on a ledger: what the one before claimed, nobody holds any more.
                 return Ok((json!({"resume": "restarted"}), active));
@@ -173,7 +153,7 @@ impl RunPlan {
             self.give_way(engine, &run).await?;
         }
         let at = now(engine);
-        let event = start_event(plan, at, &self.users, &self.rails());
+        let event = self.bounds.start(&plan.to_json(), at);
         Ok((event, RunId::of(plan.name(), at.as_second())))
     }
 
@@ -184,16 +164,6 @@ impl RunPlan {
         ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms(), free_at_ms).await?;
         show::note(self.json, &format!("Run {} had not ended; it is cancelled, and this one begins anew.", run.run));
         Ok(())
-    }
-
-    fn rails(&self) -> Rails {
-        Rails {
-            limit: self.limit,
-            max_changes: self.max_changes,
-            max_errors: self.max_errors,
-            dry_run: false,
-            accept_unseen: self.accept_unseen,
-        }
     }
 
     /// Shows the workspace, the plan and what would become of the first users, and asks.

@@ -1,0 +1,60 @@
+//! The options that say whom a run is for and what stops it, and the start that they make.
+
+use clap::Args;
+use intercom_bulk::run::{MaxChanges, Rails};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+#[derive(Debug, Args)]
+pub(super) struct Bounds {
+    /// Only the first N users of the workspace
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Only this user (Intercom's id); may be given again
+    #[arg(long = "user", value_name = "ID")]
+    pub(super) users: Vec<String>,
+    /// Fail before more users than this would be changed
+    #[arg(long, value_name = "N|P%", value_parser = max_changes)]
+    max_changes: Option<MaxChanges>,
+    /// Fail once more users than this are in error
+    #[arg(long, value_name = "N")]
+    max_errors: Option<u64>,
+    /// Go on although none of the first 1,000 users has an attribute that the plan reads
+    #[arg(long)]
+    accept_unseen: bool,
+}
+
+impl Bounds {
+    pub(super) fn rails(&self) -> Rails {
+        Rails {
+            limit: self.limit,
+            max_changes: self.max_changes,
+            max_errors: self.max_errors,
+            dry_run: false,
+            accept_unseen: self.accept_unseen,
+        }
+    }
+
+    /// The start of a plan (by name, or the plan itself) within these bounds.
+    pub(super) fn start(&self, plan: &Value, at: Timestamp) -> Value {
+        start(plan, at, &self.users, &self.rails())
+    }
+}
+
+/// The start of a plan, by name or the plan itself; without users it is for all of the workspace.
+pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], rails: &Rails) -> Value {
+    let mut start = json!({ "plan": plan, "time": at.to_string(), "rails": rails });
+    if !users.is_empty() {
+        start["users"] = json!(users);
+    }
+    start
+}
+
+/// Reads `--max-changes`: `500` users, or `10%` of the workspace.
+fn max_changes(text: &str) -> Result<MaxChanges, String> {
+    let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map(MaxChanges::Percent).map_err(wrong),
+        None => text.parse().map(MaxChanges::Users).map_err(wrong),
+    }
+}
