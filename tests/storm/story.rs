@@ -154,8 +154,8 @@ pub(crate) enum Shape {
 impl Shape {
     fn draw(rng: &mut SmallRng) -> Self {
         match rng.random_range(0..100) {
-            0..91 => Self::Short,
-            91..96 => Self::Wide,
+            0..94 => Self::Short,
+            94..97 => Self::Wide,
             _ => Self::Long,
         }
     }

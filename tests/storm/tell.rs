@@ -73,6 +73,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let (pages, pages_dead) = queue(&raw_sqs, "pages", settings.pages_visibility().as_secs() as u32).await;
     let (patches, patches_dead) = queue(&raw_sqs, "patches", 1_830).await;
     let (dynamodb, sqs) = clients(&storm, &account);
+    let pollers_sqs = pollers(&storm);
     let ledger = Ledger::new(dynamodb, TABLE);
     let clients = Clients {
         intercom: intercom::client(&storm),
@@ -89,7 +90,7 @@ async fn run(told: Story, traced: bool) -> Told {
         (pages, Step::Scroll, 1, storm.story.pollers, settings.scroll_timeout()),
         (patches, Step::Submit, 10, 2, LONG_TIMEOUT),
     ] {
-        let (functions, sqs, stopped) = (functions.clone(), sqs.clone(), stopped.clone());
+        let (functions, sqs, stopped) = (functions.clone(), pollers_sqs.clone(), stopped.clone());
         tokio::spawn(async move {
             let mapping = Mapping {
                 queue_url: queue.url,
@@ -154,6 +155,12 @@ fn clients(storm: &Arc<Storm>, account: &Account) -> (aws_sdk_dynamodb::Client, 
     (aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), aws_sdk_sqs::Client::from_conf(sqs.build()))
 }
 
+/// What Lambda's own pollers call SQS by. No time-out cuts their long polls: an hour of waiting is one call.
+fn pollers(storm: &Arc<Storm>) -> aws_sdk_sqs::Client {
+    let network = Network { storm: storm.clone(), inner: SharedHttpClient::new(storm.sqs.clone()) };
+    aws_sdk_sqs::Client::from_conf(storm.sqs.config().http_client(network).build())
+}
+
 async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> (Queue, Queue) {
     let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await.expect("a new queue");
     let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await.expect("a new queue");
@@ -170,15 +177,21 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let each = if endless || calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
     let runs = storm.story.starts.len() as u32 + 1;
     let bound = calm_after.unwrap_or_default() + each * runs;
+    // Reading is dear, and what was not quiet stays so until something is written.
+    let mut looked_at = None;
     loop {
         sleep(LOOK).await;
         if storm.weather.has_bug() {
             return;
         }
         let empty = ["pages", "patches"].iter().all(|queue| storm.sqs.bodies(queue).is_empty());
-        if empty && storm.is_idle() && begins.iter().all(tokio::task::JoinHandle::is_finished) && is_quiet(storm).await
-        {
-            return;
+        let begun = begins.iter().all(tokio::task::JoinHandle::is_finished);
+        let writes = Some(storm.promises.writes());
+        if empty && begun && storm.is_idle() && looked_at != writes {
+            if is_quiet(storm).await {
+                return;
+            }
+            looked_at = writes;
         }
         if storm.weather.elapsed() > bound {
             let active = storm.ledger.active().await.ok();

@@ -44,6 +44,8 @@ pub(crate) struct Memory {
     submissions: HashMap<u64, u32>,
     /// The last sign of life: a request to Intercom or a commit.
     active_ms: i64,
+    /// Writes to the ledger that were carried out.
+    writes: u64,
 }
 
 /// A run, as its row was last seen.
@@ -97,6 +99,11 @@ impl Promises {
     /// When something last happened.
     pub(crate) fn active_ms(&self) -> i64 {
         self.memory().active_ms
+    }
+
+    /// How often the ledger was written.
+    pub(crate) fn writes(&self) -> u64 {
+        self.memory().writes
     }
 
     /// The runs that were begun.

@@ -67,6 +67,7 @@ impl Promises {
     /// A write to the ledger was carried out.
     pub(super) fn remember_write(&self, who: Option<Who>, call: &AwsCall) {
         let mut memory = self.memory();
+        memory.writes += 1;
         for key in call.sort_keys() {
             match key.split_once('#') {
                 Some(("JOB", job)) => drop(memory.recorded.insert(job.to_owned())),
