@@ -89,6 +89,9 @@ pub struct Settings {
     /// `INTERCOM_SCROLL_LIFE_S`: how long an unused scroll is waited for to expire, 65 by default: Intercom's minute and
     /// a margin for the clocks.
     pub scroll_life_ms: i64,
+    /// `INTERCOM_JOB_LIFE_S`: how long a job may still set values, 900 by default: Intercom closes a job 15 minutes after
+    /// it was made (`closing_at`).
+    pub job_life_ms: i64,
     /// How often things are looked at.
     pub pace: Pace,
 }
@@ -137,6 +140,7 @@ impl Settings {
         let percent = number(&get, "INTERCOM_QUOTA_PERCENT", "a whole number from 1 to 100")?;
         let page = number(&get, "INTERCOM_PAGE_TIMEOUT_S", "seconds from 5 to 50")?;
         let life = number(&get, "INTERCOM_SCROLL_LIFE_S", "seconds from 1 to 600")?.unwrap_or(65);
+        let job_life = number(&get, "INTERCOM_JOB_LIFE_S", "seconds from 1 to 3600")?.unwrap_or(900);
         let checked = |name, value: u32, good: bool, takes| {
             if good { Ok(value) } else { Err(ConfigError::Value { name, value: value.to_string(), takes }) }
         };
@@ -163,6 +167,12 @@ impl Settings {
                 life,
                 (1..=600).contains(&life),
                 "seconds from 1 to 600",
+            )?) * 1000,
+            job_life_ms: i64::from(checked(
+                "INTERCOM_JOB_LIFE_S",
+                job_life,
+                (1..=3600).contains(&job_life),
+                "seconds from 1 to 3600",
             )?) * 1000,
             pace: Pace::CLOUD,
         })

@@ -37,6 +37,7 @@ impl Ledger {
             let end = match job.end {
                 None => {
                     accounts.jobs_open += 1;
+                    accounts.made_last_ms = accounts.made_last_ms.max(job.made_ms);
                     continue;
                 }
                 Some(End::Completed) => "completed",
@@ -69,6 +70,11 @@ impl Ledger {
             // A claim that nobody took over hides a job as one that was taken over does.
             let abandoned = row.end.is_none() && row.claim_owner.is_some();
             accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
+            if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
+                // Whose queue was lost are dead, since the settling began at the latest.
+                let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
+                accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
+            }
             if row.generation != cursor.generation || row.end.is_none() {
                 continue;
             }

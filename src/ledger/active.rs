@@ -81,8 +81,8 @@ impl Ledger {
         }
     }
 
-    /// Ends a run that is in state `from`, and releases `ACTIVE` until `free_at_ms`. Returns whether this call did it:
-    /// somebody else may have changed the state first.
+    /// Ends a run that was read as `run`, and releases `ACTIVE` until `free_at_ms`. Returns whether this call did it:
+    /// somebody else may have changed the state first, even ended it.
     pub async fn end(
         &self,
         run: &Run,
@@ -92,7 +92,9 @@ impl Ledger {
         now_ms: i64,
         free_at_ms: i64,
     ) -> Result<bool, LedgerError> {
-        debug_assert!(run.state.may_become(state) && state.ended());
+        if !run.state.may_become(state) {
+            return Ok(false);
+        }
         let ended = Run {
             state,
             reason: reason.map(ToOwned::to_owned),

@@ -151,13 +151,15 @@ impl Ledger {
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
     /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
-    /// `called_ms`, which the cursor keeps: another restart must not forget it. None if the turn or the run changed
+    /// `called_ms`, which the cursor keeps: another restart must not forget it. With `queue_lost` the messages are gone, and
+    /// whoever was at work is dead. None if the turn or the run changed
     /// meanwhile.
     pub async fn resettle(
         &self,
         run: &Run,
         cursor: &Cursor,
         called_ms: i64,
+        queue_lost: bool,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
         let mut next = cursor.clone();
@@ -171,7 +173,7 @@ impl Ledger {
         next.stalled = 0;
         next.furthest = 0;
         next.scroll = None;
-        next.queue_lost = true;
+        next.queue_lost = queue_lost;
         next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
         next.turn += 1;
         next.died = None;

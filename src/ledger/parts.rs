@@ -38,6 +38,9 @@ pub struct PartRow {
     /// Claims that expired without a record: each may have made a job whose id is lost.
     #[serde(default)]
     pub lost: u32,
+    /// When the last of these jobs was made at the latest, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_until_ms: Option<i64>,
     /// Who submits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_owner: Option<String>,
@@ -77,6 +80,9 @@ pub enum PartClaim {
     Ended(PartEnd),
 }
 
+/// A request under a claim was made before the claim expires.
+const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
+
 fn part_key(run: &RunId, id: &PartId) -> Key {
     key(run_pk(run), format!("PART#{id}"))
 }
@@ -114,11 +120,13 @@ impl Ledger {
         expired: Option<i64>,
     ) -> Result<Option<u32>, LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
+        let remembers = if expired.is_some() { ", lost_until_ms = :expired" } else { "" };
         let mut request = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))
-            .update_expression(
-                "SET generation = :generation, #users = :users, claim_owner = :owner, claim_until_ms = :until ADD attempt :one, lost :lost",
-            )
+            .update_expression(format!(
+                "SET generation = :generation, #users = :users, claim_owner = :owner, claim_until_ms = :until{remembers} \
+                 ADD attempt :one, lost :lost"
+            ))
             .expression_attribute_names("#users", "users")
             .expression_attribute_names("#end", "end")
             .expression_attribute_values(":generation", n(part.id.generation))
@@ -148,24 +156,19 @@ impl Ledger {
 
     /// Gives a claim back, for what became of the request.
     pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
-        let (attempt, lost) = match release {
-            Release::NotSent => (-1, 0),
-            Release::Tried => (0, 0),
-            Release::PossiblyDone => (0, 1),
-        };
-        self.update_claimed(
-            part,
-            owner,
-            "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost",
-            attempt,
-            lost,
-        )
-        .await
+        const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
+        match release {
+            Release::NotSent => self.update_claimed(part, owner, GIVE_BACK, -1, 0).await,
+            Release::Tried => self.update_claimed(part, owner, GIVE_BACK, 0, 0).await,
+            Release::PossiblyDone => {
+                self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} {GIVE_BACK}"), 0, 1).await
+            }
+        }
     }
 
     /// Records that a request for a claimed part may have made a job whose id is lost; the claim stays.
     pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
-        self.update_claimed(part, owner, "ADD attempt :attempt, lost :lost", 0, 1).await
+        self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1).await
     }
 
     async fn update_claimed(
@@ -213,13 +216,14 @@ impl Ledger {
             PartEnd::Dropped => "dropped",
             PartEnd::GivenUp => "given_up",
         };
+        let remembers = if lost > 0 { format!(", {LOST_UNTIL}") } else { String::new() };
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))
-            .update_expression(
-                "SET #end = :end, generation = :generation, #users = :users REMOVE claim_owner, claim_until_ms \
-                 ADD lost :lost",
-            )
+            .update_expression(format!(
+                "SET #end = :end, generation = :generation, #users = :users{remembers} \
+                 REMOVE claim_owner, claim_until_ms ADD lost :lost"
+            ))
             .condition_expression(format!("attribute_not_exists(#end) AND {whose}"))
             .expression_attribute_names("#end", "end")
             .expression_attribute_names("#users", "users")

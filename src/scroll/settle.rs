@@ -8,10 +8,6 @@ use crate::invocation::Invocation;
 use crate::ledger::Commit;
 use crate::run::{Cursor, Phase, Run, State};
 
-/// How long parts and jobs of a generation are waited for: Intercom closes a job 15 minutes after it was made
-/// (`closing_at`), and takes no more of it then.
-const SETTLE_MAX_MS: i64 = 15 * 60 * 1000;
-
 /// Looks whether the generation is accounted for, and begins the next one or waits.
 pub(super) async fn settle(
     clients: &Clients,
@@ -26,13 +22,17 @@ pub(super) async fn settle(
         return Ok(Decision::state(cursor, State::Incomplete, reason));
     }
     let accounts = clients.ledger.accounts(run, &cursor).await?;
+    let life_ms = clients.settings.job_life_ms;
     // After a restart of the local engine the queue is empty: parts that were in it have no end to wait for.
-    let settled = accounts.jobs_open == 0 && (accounts.parts_open == 0 || cursor.queue_lost);
-    if !settled && now_ms - cursor.settling_since_ms < SETTLE_MAX_MS {
+    let parts_are_over = accounts.parts_open == 0 || cursor.queue_lost || now_ms - cursor.settling_since_ms >= life_ms;
+    let jobs_are_over = now_ms - accounts.made_last_ms >= life_ms;
+    if !parts_are_over || !jobs_are_over {
         let (parts, jobs) = (accounts.parts_open, accounts.jobs_open);
         let mut next = cursor;
         next.not_before_ms = now_ms + clients.settings.pace.settle_ms;
-        next.waits = Some(format!("{parts} parts and {jobs} jobs of generation {} are under way", next.generation));
+        let maybe = if jobs == 0 && !jobs_are_over { ", and maybe one whose id was lost" } else { "" };
+        next.waits =
+            Some(format!("{parts} parts and {jobs} jobs of generation {} are under way{maybe}", next.generation));
         return Ok(Decision::turn(next, Did::Waited));
     }
     if let Some(why) = cursor.exhausted() {

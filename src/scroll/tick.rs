@@ -63,7 +63,8 @@ pub(super) async fn resume(
         (Some(claim), Resume::Asked) => claim.until_ms,
         (None, _) => 0,
     };
-    match clients.ledger.resettle(&run, &cursor, called_ms, now_ms).await? {
+    let queue_lost = why == Resume::Restarted;
+    match clients.ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await? {
         Some(next) => {
             clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Did::Regenerated);

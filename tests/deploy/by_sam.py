@@ -100,7 +100,7 @@ def main():
     try:
         # For the processor of this machine, where the emulator runs what is built.
         processor = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        parameters = [f"Architecture={processor}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22"]
+        parameters = [f"Architecture={processor}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22", "JobLifeS=30"]
         sam(emulator, "validate")
         sam(emulator, "build", "--parameter-overrides", *parameters)
         stack = deploy(emulator, parameters)

@@ -17,6 +17,7 @@ from scenarios import SCENARIOS
 STATE = Path("target/deploy/state")
 # Shorter than Intercom's minute, so that a new generation begins sooner; the simulator's scrolls live 20 s.
 SCROLL_LIFE_S = 22
+JOB_LIFE_S = 30
 
 
 class Bench:
@@ -40,7 +41,7 @@ class Bench:
         self.world(1)
         self.stack = stacks.Stack(self.emulator)
         seconds = self.stack.deploy(
-            IntercomBaseUrl=self.intercom.url, ScrollLifeS=SCROLL_LIFE_S, AlarmEmail="operator@example.com"
+            IntercomBaseUrl=self.intercom.url, ScrollLifeS=SCROLL_LIFE_S, JobLifeS=JOB_LIFE_S, AlarmEmail="operator@example.com"
         )
         self.ledger = Ledger(self.stack)
         for plan in ("has-avatar", "plan-price"):

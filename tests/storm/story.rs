@@ -99,7 +99,9 @@ impl Story {
         };
         let nonsense =
             if rng.random_ratio(1, 10) { vec![NONSENSE[rng.random_range(0..NONSENSE.len())]] } else { vec![] };
-        let resume = Duration::from_secs(rng.random_range(1..600));
+        // Every other one in the first minute, when most runs are at work.
+        let resume_s: u64 = rng.random_range(1..600);
+        let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
         Self {
             seed,
             options,
@@ -125,6 +127,7 @@ impl Story {
             Accident::AwsLost,
             Accident::AwsError,
             Accident::AwsUnsent,
+            Accident::AwsDenied,
             Accident::Throttled,
             Accident::Outage,
         ]

@@ -37,6 +37,9 @@ pub(crate) struct Memory {
     values: HashMap<(String, String), Vec<order::Sent>>,
     /// Cost of the requests of each window, by its number.
     windows: BTreeMap<i64, u64>,
+    /// Operations that the budget granted, over all windows, and those that were asked of Intercom.
+    paid: u64,
+    asked: u64,
     /// Who waits for a page of the scroll.
     pages_asked: BTreeSet<Who>,
     second_scrolls: u64,
@@ -59,6 +62,8 @@ struct RunSeen {
     changed_ms: i64,
     /// Commits of its cursor.
     turn: u64,
+    /// Parts that its cursor says were sent, and in which generation.
+    parts: (u64, u64),
 }
 
 /// A job, as Intercom made it.

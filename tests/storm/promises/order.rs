@@ -1,6 +1,7 @@
 //! Promise 9: an older value never overwrites a newer one of ours.
 
 use bytes::Bytes;
+use intercom_bulk::run::RunId;
 use intercom_simulator::Fault;
 use serde_json::Value;
 
@@ -53,6 +54,23 @@ impl Storm {
         }
         drop(memory);
         broken.into_iter().take(1).for_each(|text| self.weather.bug(text));
+    }
+
+    /// A generation begins: what the ones before submitted is there, or will never be.
+    pub(super) fn older_jobs_are_over(&self, run: &RunId, generation: u32) {
+        let now_ms = self.now_ms();
+        let memory = self.promises.memory();
+        let ours = memory.jobs.iter().enumerate().filter(|(_, job)| job.run == run.as_str());
+        let under_way = ours.filter_map(|(index, job)| {
+            let applied_ms = self.applied_ms(index as u64 + 1, job.created_ms)?;
+            (applied_ms > now_ms).then(|| format!("{} until {applied_ms}", job.id))
+        });
+        let under_way: Vec<String> = under_way.collect();
+        drop(memory);
+        if !under_way.is_empty() {
+            self.weather
+                .bug(format!("9: generation {generation} of {run} begins at {now_ms} before {under_way:?} are over"));
+        }
     }
 
     /// When a job's values are there; never for some. One that takes longer than a generation waits is left out.

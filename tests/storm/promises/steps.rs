@@ -75,6 +75,7 @@ impl Storm {
                 if call.names("CURSOR") {
                     self.promises.memory().active_ms = now_ms;
                     self.cursor_is_in_bounds(&run, call);
+                    self.parts_were_sent(&run, call);
                 }
                 if call.names("RUN") {
                     self.run_may_have_changed(&run).await;

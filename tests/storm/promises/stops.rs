@@ -60,6 +60,9 @@ impl Storm {
         if row.generation < generation {
             self.weather.bug(format!("{id} goes from generation {generation} to {}", row.generation));
         }
+        if row.generation > generation {
+            self.older_jobs_are_over(id, row.generation);
+        }
         if row.state.ended() {
             self.weather.run_ended(row.state.as_str());
             self.run_tells_the_truth(&row).await;
@@ -73,7 +76,7 @@ impl Promises {
         let mut memory = self.memory();
         let order = memory.runs.len();
         let (state, generation) = (State::Queued, 1);
-        let new = RunSeen { order, state, generation, changed_ms: now_ms, turn: 0 };
+        let new = RunSeen { order, state, generation, changed_ms: now_ms, turn: 0, parts: (0, 0) };
         let seen = memory.runs.entry(row.run.to_string()).or_insert(new);
         let was = (seen.state, seen.generation);
         (seen.state, seen.generation) = (row.state, row.generation);

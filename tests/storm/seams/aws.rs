@@ -89,6 +89,7 @@ impl Line {
             () if weather.aws_is_down() || weather.strikes(Accident::AwsUnsent) => Some(Failure::Unsent),
             () if weather.strikes(Accident::Throttled) => Some(Failure::Throttled),
             () if weather.strikes(Accident::AwsError) => Some(Failure::Error),
+            () if weather.strikes(Accident::AwsDenied) => Some(Failure::Denied),
             () if call.operation == "TransactWriteItems" && weather.strikes(Accident::Conflict) => {
                 Some(Failure::Conflict)
             }
@@ -103,6 +104,7 @@ enum Failure {
     Unsent,
     Throttled,
     Error,
+    Denied,
     Conflict,
 }
 
@@ -112,6 +114,7 @@ impl Failure {
             Self::Unsent => return Err(ConnectorError::io("the connection was refused".into())),
             Self::Throttled => (400, json!({"__type": THROTTLED, "message": "slow down"})),
             Self::Error => (500, json!({"__type": "InternalServerError", "message": "try again"})),
+            Self::Denied => (400, json!({"__type": "AccessDeniedException", "message": "not authorized"})),
             Self::Conflict => (
                 400,
                 json!({

@@ -84,6 +84,9 @@ struct Access {
     /// Seconds after which an unused scroll has expired
     #[arg(long, env = "INTERCOM_SCROLL_LIFE_S", default_value = "65")]
     intercom_scroll_life_s: String,
+    /// Seconds after which a job sets no more values
+    #[arg(long, env = "INTERCOM_JOB_LIFE_S", default_value = "900")]
+    intercom_job_life_s: String,
     /// Width of the buckets that group job ids, in minutes
     #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
     bucket_minutes: String,
@@ -102,6 +105,7 @@ impl Access {
             "INTERCOM_QUOTA_PERCENT" => Some(self.intercom_quota_percent.clone()),
             "INTERCOM_PAGE_TIMEOUT_S" => Some(self.intercom_page_timeout_s.clone()),
             "INTERCOM_SCROLL_LIFE_S" => Some(self.intercom_scroll_life_s.clone()),
+            "INTERCOM_JOB_LIFE_S" => Some(self.intercom_job_life_s.clone()),
             "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
             _ => None,
         }

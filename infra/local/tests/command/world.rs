@@ -64,6 +64,8 @@ impl World {
             .env("INTERCOM_BASE_URL", &self.address)
             .env("INTERCOM_TOKEN", "test-token-that-is-never-printed")
             .env("INTERCOM_SCROLL_LIFE_S", self.scroll_life_s)
+            // Its jobs take a second.
+            .env("INTERCOM_JOB_LIFE_S", "2")
             .env_remove("RUST_LOG")
             .current_dir(self.folder.path());
         command
