@@ -6,10 +6,11 @@
 //! little.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::intercom::Rate;
 use crate::invocation::Invocation;
-use crate::ledger::{Grant, Ledger, LedgerError, Quota, Share, WINDOW_MS, at_edge, window_end_ms};
+use crate::ledger::{Grant, Ledger, LedgerError, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 
 /// A header that names a window further away than this is not believed.
 const RESET_AHEAD_MAX_MS: i64 = 6 * WINDOW_MS;
@@ -111,6 +112,11 @@ impl Meter {
     /// while `DynamoDB` answered is no use in the next, and is asked for anew.
     pub async fn take(&self, ask: Ask, at: &Invocation) -> Result<Grant, LedgerError> {
         for _ in 0..TRIES {
+            // A window's first moments are waited out: whoever waited for it comes all at once.
+            let lead_ms = lead_ms(at.clock.now_ms());
+            if lead_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(lead_ms.unsigned_abs())).await;
+            }
             let now_ms = at.clock.now_ms();
             let end_ms = window_end_ms(now_ms);
             let edge = at_edge(now_ms);

@@ -13,13 +13,16 @@ impl Ledger {
         let mut accounts = Accounts::default();
         accounts.totals.users = cursor.tally.users;
         accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
+        // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
+        // that is recorded between the two would be missed, and its part's end seen.
+        let parts = self.parts_of(run).await?;
         let jobs = self.count_jobs(run, &mut accounts).await?;
         let expected: HashSet<String> = jobs
             .iter()
             .filter(|job| job.generation == cursor.generation)
             .filter_map(|job| job.again.as_ref().map(PartId::to_string))
             .collect();
-        self.count_parts(run, cursor, &expected, &mut accounts).await?;
+        count_parts(parts, cursor, &expected, &mut accounts);
         accounts.totals.errors = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?.len() as u64;
         Ok(accounts)
     }
@@ -52,46 +55,50 @@ impl Ledger {
         Ok(jobs)
     }
 
-    /// Counts the parts of the present generation against those that the cursor says were sent, and those that jobs
-    /// sent back. Parts of earlier generations matter only for what they may have lost: this one evaluated anew.
-    async fn count_parts(
-        &self,
-        run: &Run,
-        cursor: &Cursor,
-        expected: &HashSet<String>,
-        accounts: &mut Accounts,
-    ) -> Result<(), LedgerError> {
-        let mut ended_of_pages = 0;
-        let mut ended_again = 0;
+    async fn parts_of(&self, run: &Run) -> Result<Vec<(String, PartRow)>, LedgerError> {
+        let mut parts = Vec::new();
         for item in self.query(&run_pk(&run.run), "PART#", usize::MAX).await? {
             let name = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-            let name = name.trim_start_matches("PART#").to_owned();
-            let row: PartRow = items::read(item, "PART")?;
-            // A claim that nobody took over hides a job as one that was taken over does.
-            let abandoned = row.end.is_none() && row.claim_owner.is_some();
-            accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
-            if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
-                // Whose queue was lost are dead, since the settling began at the latest.
-                let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
-                accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
-            }
-            if row.generation != cursor.generation || row.end.is_none() {
-                continue;
-            }
-            if row.end == Some(PartEnd::Dropped) {
-                accounts.totals.dropped += row.users;
-            }
-            if expected.contains(&name) {
-                ended_again += 1;
-            } else if let Some(page) = page_of(&name) {
-                // A part of a page that was never committed was not counted as sent: its page is a hole.
-                ended_of_pages += u64::from(!cursor.holes.contains(&page));
-            }
+            parts.push((name.trim_start_matches("PART#").to_owned(), items::read(item, "PART")?));
         }
-        let sent = cursor.parts + expected.len() as u64;
-        accounts.parts_open = sent.saturating_sub(ended_of_pages + ended_again);
-        Ok(())
+        Ok(parts)
     }
+}
+
+/// Counts the parts of the present generation against those that the cursor says were sent, and those that jobs sent
+/// back. Parts of earlier generations matter only for what they may have lost: this one evaluated anew.
+fn count_parts(
+    parts: Vec<(String, PartRow)>,
+    cursor: &Cursor,
+    expected: &HashSet<String>,
+    accounts: &mut Accounts,
+) {
+    let mut ended_of_pages = 0;
+    let mut ended_again = 0;
+    for (name, row) in parts {
+        // A claim that nobody took over hides a job as one that was taken over does.
+        let abandoned = row.end.is_none() && row.claim_owner.is_some();
+        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
+        if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
+            // Whose queue was lost are dead, since the settling began at the latest.
+            let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
+            accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
+        }
+        if row.generation != cursor.generation || row.end.is_none() {
+            continue;
+        }
+        if row.end == Some(PartEnd::Dropped) {
+            accounts.totals.dropped += row.users;
+        }
+        if expected.contains(&name) {
+            ended_again += 1;
+        } else if let Some(page) = page_of(&name) {
+            // A part of a page that was never committed was not counted as sent: its page is a hole.
+            ended_of_pages += u64::from(!cursor.holes.contains(&page));
+        }
+    }
+    let sent = cursor.parts + expected.len() as u64;
+    accounts.parts_open = sent.saturating_sub(ended_of_pages + ended_again);
 }
 
 /// The page in a part's name, `0001#0000012#00`; none in the name of one that a job sent back.

@@ -12,6 +12,9 @@ pub const WINDOW_MS: i64 = 10_000;
 pub(super) const LIMIT_UNTIL_TOLD: u32 = 83;
 /// So long before a window's end a request may be counted in either.
 const EDGE_MS: i64 = 250;
+/// So long after a window's start, by a clock that runs ahead of Intercom's, a request may be counted in the one before.
+/// Functions' clocks are kept within a millisecond by Amazon Time Sync, a laptop's by NTP within tens of them.
+const LEAD_MS: i64 = 50;
 /// A window is spent: more than any limit.
 const SPENT: u32 = 1_000_000_000;
 
@@ -88,6 +91,11 @@ pub struct Budget {
 /// Whether a moment is so near its window's end that a request may be counted in the next.
 pub fn at_edge(now_ms: i64) -> bool {
     window_end_ms(now_ms) - now_ms <= EDGE_MS
+}
+
+/// How long a request at this moment may still be counted in the window before.
+pub fn lead_ms(now_ms: i64) -> i64 {
+    (LEAD_MS - now_ms.rem_euclid(WINDOW_MS)).max(0)
 }
 
 /// When the window of a moment ends.
@@ -228,6 +236,11 @@ mod tests {
         assert!(f64::from(used) >= 0.95 * 1667.0, "{used}");
         let tiny = Quota { limit: 1, percent: 1 };
         assert_eq!(tiny.reach(Share::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
+    }
+
+    #[test]
+    fn a_windows_first_moments_may_be_the_one_befores() {
+        assert_eq!([lead_ms(10_000), lead_ms(10_049), lead_ms(10_050), lead_ms(19_999)], [50, 1, 0, 0]);
     }
 
     #[test]

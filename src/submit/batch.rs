@@ -28,6 +28,8 @@ pub(super) enum Paid {
     Items(usize),
     /// Not within this invocation; the time (Unix milliseconds) to come back.
     Later(i64),
+    /// The run does not submit any more.
+    Over,
 }
 
 impl Round<'_> {
@@ -57,6 +59,7 @@ impl Round<'_> {
                     }
                     return Ok(());
                 }
+                Paid::Over => return self.drop_all(&left).await,
             };
             let mut chosen = pack(&sizes, items);
             if chosen.is_empty() {
@@ -71,8 +74,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Pays for so many items, no fewer.
-    pub(super) async fn pay_for(&mut self, run: &Run, items: usize) -> Result<Paid, StepError> {
+    /// Pays for a further request of so many items, no fewer, for which the run is read anew.
+    pub(super) async fn pay_for(&mut self, run: &mut Run, items: usize) -> Result<Paid, StepError> {
+        let Some(now) = self.clients.ledger.run(&run.run).await?.filter(|now| now.state.submits()) else {
+            return Ok(Paid::Over);
+        };
+        *run = now;
         self.pay(run, items, items, items).await
     }
 

@@ -30,6 +30,8 @@ enum Sent {
     Return(Release, i64),
     /// Nothing of the run can be sent.
     Fault(String),
+    /// The run ended meanwhile.
+    Over,
 }
 
 /// Parts that this invocation holds.
@@ -58,17 +60,14 @@ impl Claimed {
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
             if self.paid < piece.0.len() {
-                // Each further request reads the run anew and pays for itself.
-                let found = round.clients.ledger.run(&run.run).await?.filter(|now| now.state.submits());
-                let Some(now) = found else { return self.drop_open(round).await };
-                run = now;
-                match round.pay_for(&run, piece.0.len()).await? {
+                match round.pay_for(&mut run, piece.0.len()).await? {
                     Paid::Items(items) => self.paid = items,
                     Paid::Later(at_ms) => return self.give_back(round, Release::NotSent, at_ms).await,
+                    Paid::Over => return self.drop_open(round).await,
                 }
             }
             self.paid -= piece.0.len().min(self.paid);
-            match self.send(round, &run, &piece).await? {
+            match self.send(round, &mut run, &piece).await? {
                 Sent::Made(job) => self.record(round, &run, &piece, job).await?,
                 Sent::Refused(error) => {
                     if let Some(fault) = self.refuse(round, piece, &error).await? {
@@ -84,13 +83,14 @@ impl Claimed {
                     return self.give_back(round, release, back_ms).await;
                 }
                 Sent::Fault(reason) => return self.fail(round, &run, &reason).await,
+                Sent::Over => return self.drop_open(round).await,
             }
         }
         Ok(Vec::new())
     }
 
     /// Sends a piece, after its changes are in the ledger. A 5xx is tried once more (Intercom's advice).
-    async fn send(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece) -> Result<Sent, StepError> {
+    async fn send(&mut self, round: &mut Round<'_>, run: &mut Run, piece: &Piece) -> Result<Sent, StepError> {
         self.sent += 1;
         let changes = piece.changes(&self.ids);
         round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
@@ -121,8 +121,10 @@ impl Claimed {
                     for work in &self.works {
                         round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
                     }
-                    if let Paid::Later(_) = round.pay_for(run, patches.len()).await? {
-                        return Ok(Sent::Return(Release::Tried, REST_MS));
+                    match round.pay_for(run, patches.len()).await? {
+                        Paid::Items(_) => {}
+                        Paid::Later(_) => return Ok(Sent::Return(Release::Tried, REST_MS)),
+                        Paid::Over => return Ok(Sent::Over),
                     }
                 }
                 _ => return Ok(Sent::Fault(format!("{error}. {}", advice(&error)))),

@@ -12,11 +12,16 @@ use crate::storm::Storm;
 const SUBMISSIONS_MAX: u32 = 10;
 
 impl Storm {
-    /// A submission went wrong in Intercom: the same is tried a few times, then given up.
-    pub(super) fn submits_a_few_times(&self, asked: &Bytes) {
+    /// A submission came back from Intercom: while it goes wrong, the same of a generation is tried a few times, then
+    /// given up. What a job took and refused item by item begins anew.
+    pub(super) fn submits_a_few_times(&self, of: &(String, u32), asked: &Bytes, in_vain: bool) {
         let mut hasher = DefaultHasher::new();
-        asked.hash(&mut hasher);
+        (of, asked).hash(&mut hasher);
         let mut memory = self.promises.memory();
+        if !in_vain {
+            memory.submissions.remove(&hasher.finish());
+            return;
+        }
         let count = memory.submissions.entry(hasher.finish()).or_default();
         *count += 1;
         let many = *count > SUBMISSIONS_MAX;

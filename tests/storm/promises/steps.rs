@@ -131,8 +131,10 @@ impl Storm {
         if name == PAGE {
             self.opens_one_scroll(status);
         }
-        if name == SUBMIT && (status.is_server_error() || answer.is_none()) {
-            self.submits_a_few_times(asked);
+        if name == SUBMIT
+            && let Some(of) = &reached.submits
+        {
+            self.submits_a_few_times(of, asked, status.is_server_error() || answer.is_none());
         }
         if name != SUBMIT || !(status.is_success() || answer.is_none()) {
             return None;
