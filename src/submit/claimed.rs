@@ -23,7 +23,7 @@ enum Sent {
     /// A job was made.
     Made(Job),
     /// Nothing was made; the same may be sent again.
-    Again,
+    Again(Release),
     /// The whole request was refused for something in it.
     Refused(Error),
     /// The parts go back to the queue.
@@ -74,8 +74,8 @@ impl Claimed {
                         return self.fail(round, &run, &fault).await;
                     }
                 }
-                Sent::Again => {
-                    self.release(round, Release::NotSent).await?;
+                Sent::Again(release) => {
+                    self.release(round, release).await?;
                     return Ok(self.into_open());
                 }
                 Sent::Return(release, rest_ms) => {
@@ -108,7 +108,8 @@ impl Claimed {
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {
                     round.clients.meter.limited(wait_s, round.at).await?;
-                    return Ok(Sent::Again);
+                    // The request that this one repeats was an attempt.
+                    return Ok(Sent::Again(if last { Release::Tried } else { Release::NotSent }));
                 }
                 Disposition::NotSent | Disposition::Later => return Ok(Sent::Return(Release::Tried, REST_MS)),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),

@@ -57,9 +57,13 @@ pub(crate) struct Pipeline {
     working: RefCell<Option<Working>>,
 }
 
+/// In these workspaces a job that may exist is over a minute later; a quarter of an hour of the engine's ticks, one a
+/// second, would be most of a test's time.
+const JOB_LIFE_MS: i64 = 60_000;
+
 /// The settings of one machine, as the command has them.
 pub(crate) fn settings() -> Settings {
-    Settings { pace: Pace::LOCAL, ..Settings::read(|_| None).unwrap() }
+    Settings { pace: Pace::LOCAL, job_life_ms: JOB_LIFE_MS, ..Settings::read(|_| None).unwrap() }
 }
 
 impl Pipeline {

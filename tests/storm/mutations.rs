@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `STORM_MUTATE=one` plays one of them, another each time; a name plays that one. The copy holds all of them behind a
-//! switch that the product does not have, so that one build serves them all; it shares this build's dependencies.
+//! switch that the product does not have, so that one build serves them all; it shares this build's dependencies and its
+//! profile (`--profile storm` plays faster).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -104,17 +105,26 @@ fn mutations_are_found() {
     assert!(missed.is_empty(), "not found in {SEEDS_MAX} seeds: {missed:?}");
 }
 
-/// Builds the copy; its workspace is compiled in haste, its dependencies are this build's.
+/// The profile that this test was built in: its folder's name, but for the one that cargo calls by another.
+fn profile() -> String {
+    let program = std::env::current_exe().expect("the system tells");
+    let folder = program.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str());
+    folder.map_or("dev", |name| if name == "debug" { "dev" } else { name }).to_owned()
+}
+
+/// Builds the copy; its dependencies are this build's. In the dev profile it is compiled in haste.
 fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
     let copy = root().join("target/mutants");
     for name in COPIED {
         mirror(Path::new(name), &copy, changed);
     }
-    let mut cargo = Command::new(env!("CARGO"));
-    for member in ["intercom-bulk", "intercom-bulk-local", "intercom-simulator"] {
-        cargo.args(["--config", &format!("profile.dev.package.{member}.opt-level=0")]);
+    let (mut cargo, profile) = (Command::new(env!("CARGO")), profile());
+    if profile == "dev" {
+        for member in ["intercom-bulk", "intercom-bulk-local", "intercom-simulator"] {
+            cargo.args(["--config", &format!("profile.dev.package.{member}.opt-level=0")]);
+        }
     }
-    cargo.args(["test", "--offline", "--test", "storm", "--no-run"]).current_dir(&copy);
+    cargo.args(["test", "--offline", "--profile", &profile, "--test", "storm", "--no-run"]).current_dir(&copy);
     let output = cargo.env("CARGO_TARGET_DIR", root().join("target")).output().expect("cargo can be run");
     let text = String::from_utf8_lossy(&output.stderr);
     let path = text.split("tests/storm/main.rs (").nth(1).and_then(|rest| rest.split(')').next());

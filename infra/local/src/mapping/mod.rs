@@ -82,6 +82,8 @@ impl Mapping {
             if !first.is_empty() {
                 let batch = self.fill(sqs, first, size, &mut stop).await;
                 let outcome = self.invoke(handler, &batch).await;
+                // What the invocation sent goes to the other poller first: a chain of messages does not wait for this.
+                tokio::task::yield_now().await;
                 self.delete(sqs, self.done(&outcome, &batch)).await;
             }
         }
