@@ -144,6 +144,15 @@ pub enum StepError {
         /// The name.
         name: String,
     },
+    /// A start whose bound on changes is a percentage, and Intercom does not say of how many users.
+    #[error(
+        "the run is not begun: max_changes is a percentage and the users could not be counted ({reason}). Start it again, \
+         or give max_changes as a number"
+    )]
+    NotCounted {
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl StepError {
@@ -155,6 +164,7 @@ impl StepError {
             Self::Event(_) => "Event",
             Self::Plan(_) => "Plan",
             Self::NoPlan { .. } => "NoPlan",
+            Self::NotCounted { .. } => "NotCounted",
         }
     }
 }

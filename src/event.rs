@@ -1,5 +1,7 @@
 //! The events that the functions take, told apart by shape. `events/` holds one of each.
 
+use std::collections::BTreeSet;
+
 use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,9 +95,11 @@ impl StartEvent {
         }
     }
 
-    /// Where the pages come from.
+    /// Where the pages come from; a user that is named twice is read once.
     pub fn source(&self) -> Source {
-        self.users.clone().map_or(Source::Scroll, Source::Users)
+        let mut seen = BTreeSet::new();
+        let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();
+        self.users.clone().map(once).map_or(Source::Scroll, Source::Users)
     }
 }
 

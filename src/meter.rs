@@ -56,6 +56,8 @@ struct Known {
     told: (u64, u64),
     /// What is paid for and not used, of pages, submissions and looks.
     purses: [Purse; 3],
+    /// Until then a 429 said to wait.
+    spent_until_ms: i64,
 }
 
 /// Operations that are paid for, and the window that they are of.
@@ -118,6 +120,10 @@ impl Meter {
                 tokio::time::sleep(Duration::from_millis(lead_ms.unsigned_abs())).await;
             }
             let now_ms = at.clock.now_ms();
+            let spent_until_ms = self.known().spent_until_ms;
+            if now_ms < spent_until_ms {
+                return Ok(Grant::Wait(spent_until_ms));
+            }
             let end_ms = window_end_ms(now_ms);
             let edge = at_edge(now_ms);
             if !edge && let Some(operations) = self.paid(ask, end_ms) {
@@ -161,9 +167,15 @@ impl Meter {
     }
 
     /// Learns from an answer's headers: the limit, and that others spend of the window too. A header may only lower what
-    /// a window has left.
-    pub async fn learn(&self, rate: Option<Rate>, at: &Invocation) -> Result<(), LedgerError> {
-        let Some(rate) = rate else { return Ok(()) };
+    /// a window has left. It is advice: what came with it, a page or a job's id, is worth more than the ledger's answer.
+    pub async fn learn(&self, rate: Option<Rate>, at: &Invocation) {
+        let Some(rate) = rate else { return };
+        if let Err(error) = self.tell(rate, at).await {
+            tracing::warn!(%error, "what an answer's headers say of the limit is not in the ledger");
+        }
+    }
+
+    async fn tell(&self, rate: Rate, at: &Invocation) -> Result<(), LedgerError> {
         let now_ms = at.clock.now_ms();
         if rate.limit != self.quota(at).await?.limit {
             self.ledger.told_limit(rate.limit).await?;
@@ -187,18 +199,23 @@ impl Meter {
         Ok(())
     }
 
-    /// After a 429: marks the windows as spent. Returns when to go on, in Unix milliseconds.
-    pub async fn limited(&self, wait_s: Option<u64>, at: &Invocation) -> Result<i64, LedgerError> {
+    /// After a 429: marks the windows as spent. Returns when to go on, in Unix milliseconds; this process keeps to that
+    /// even where the ledger could not be told.
+    pub async fn limited(&self, wait_s: Option<u64>, at: &Invocation) -> i64 {
+        let now_ms = at.clock.now_ms();
+        let rest_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
+        let until_ms = now_ms.saturating_add(rest_ms.clamp(1, RESET_AHEAD_MAX_MS));
+        let go_on_ms = window_end_ms(now_ms).max(until_ms);
         {
             let mut known = self.known();
             known.purses = [Purse::default(); 3];
             known.told.0 += 1;
+            known.spent_until_ms = go_on_ms;
         }
-        let now_ms = at.clock.now_ms();
-        let rest_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
-        let until_ms = now_ms.saturating_add(rest_ms.clamp(1, RESET_AHEAD_MAX_MS));
         // The window that `until` lies in stays open, unless it is the present one.
-        self.ledger.spent(now_ms, until_ms.saturating_sub(WINDOW_MS - 1)).await?;
-        Ok(window_end_ms(now_ms).max(until_ms))
+        if let Err(error) = self.ledger.spent(now_ms, until_ms.saturating_sub(WINDOW_MS - 1)).await {
+            tracing::warn!(%error, "other functions are not told of a 429");
+        }
+        go_on_ms
     }
 }

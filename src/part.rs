@@ -10,6 +10,11 @@ use crate::run::RunId;
 
 /// The most patches of a part: a page's, which is a bulk job's. Each part costs a claim and a done mark.
 pub const PATCHES_MAX: usize = ITEMS_MAX;
+/// Bytes of a part's patches, as JSON: well within the 1 MiB that SQS takes of a message.
+const BYTES_MAX: usize = 128 * 1024;
+/// Bytes of the patches that a bulk job is made of, as they came in messages: compressed they must fit an item of DynamoDB's,
+/// 400 KB, and text of which nothing repeats is packed to three quarters.
+const JOB_BYTES_MAX: usize = 384 * 1024;
 /// Rate windows above this many operations are large beside a bulk job, and parts need not fit them.
 const LARGE_WINDOW: u32 = 400;
 /// The size of a part that packs well into a small window: a quarter of a bulk job.
@@ -88,34 +93,52 @@ pub fn size_for(usable: u32) -> usize {
     ((usable / parts) as usize).clamp(1, PATCHES_MAX)
 }
 
-/// Cuts the patches of a page into parts of at most `size`.
+/// Cuts the patches of a page into parts of at most `size`, and of a bounded number of bytes.
 pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: usize) -> Vec<Part> {
-    let mut rest = patches.into_iter();
-    let mut parts = Vec::new();
-    loop {
-        let patches: Vec<Patch> = rest.by_ref().take(size.clamp(1, PATCHES_MAX)).collect();
-        if patches.is_empty() {
-            return parts;
+    let mut parts: Vec<Part> = Vec::new();
+    let mut bytes = 0;
+    for patch in patches {
+        let more = serde_json::to_vec(&patch).map_or(0, |json| json.len());
+        bytes += more;
+        match parts.last_mut() {
+            Some(part) if part.patches.len() < size.clamp(1, PATCHES_MAX) && bytes <= BYTES_MAX => {
+                part.patches.push(patch);
+            }
+            _ => {
+                let id = PartId { generation, origin: Origin::Page { page, part: parts.len() as u32 } };
+                parts.push(Part { v: crate::run::FORMAT, run: run.clone(), id, patches: vec![patch] });
+                bytes = more;
+            }
         }
-        let origin = Origin::Page { page, part: parts.len() as u32 };
-        parts.push(Part { v: crate::run::FORMAT, run: run.clone(), id: PartId { generation, origin }, patches });
     }
+    parts
+}
+
+/// How large a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Its patches.
+    pub items: usize,
+    /// Bytes of its message.
+    pub bytes: usize,
 }
 
 /// Chooses parts (by their sizes) for the next bulk job: whole ones, at most `room` items and never more than a job
 /// takes; the largest that fit first, so that what the limit leaves is used. Returns indices in the order of `sizes`.
-pub fn pack(sizes: &[usize], room: usize) -> Vec<usize> {
+pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..sizes.len()).collect();
-    by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index]));
-    let mut left = room.min(ITEMS_MAX);
-    let mut chosen: Vec<usize> = by_size
-        .into_iter()
-        .filter(|&index| {
-            let fits = sizes[index] <= left;
-            left -= if fits { sizes[index] } else { 0 };
-            fits
-        })
-        .collect();
+    by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index].items));
+    let (mut items, mut bytes) = (room.min(ITEMS_MAX), JOB_BYTES_MAX);
+    let mut chosen = Vec::new();
+    for index in by_size {
+        let size = sizes[index];
+        // One alone is sent whatever its bytes: what is larger than all of these was not made by us.
+        if size.items <= items && (size.bytes <= bytes || chosen.is_empty()) {
+            items -= size.items;
+            bytes = bytes.saturating_sub(size.bytes);
+            chosen.push(index);
+        }
+    }
     chosen.sort_unstable();
     chosen
 }
@@ -123,6 +146,7 @@ pub fn pack(sizes: &[usize], room: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patch::{Change, Target};
     use crate::user::UserId;
     use proptest::prelude::*;
 
@@ -146,6 +170,20 @@ mod tests {
         assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
     }
 
+    #[test]
+    fn a_page_of_large_patches_is_cut_by_its_bytes() {
+        let change = |n: usize| Change {
+            target: Target::Attribute(format!("attribute {n}")),
+            replaced: None,
+            new: "x".repeat(255).into(),
+        };
+        let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: (0..64).map(change).collect() };
+        let parts = cut(&RunId::of("p", 0), 1, 1, (0..100).map(patch).collect(), PATCHES_MAX);
+        assert!(parts.len() > 10, "{}", parts.len());
+        assert!(parts.iter().all(|part| serde_json::to_vec(part).unwrap().len() < BYTES_MAX + 1_000));
+        assert_eq!(parts.iter().map(|part| part.patches.len()).sum::<usize>(), 100);
+    }
+
     proptest! {
         #[test]
         fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
@@ -157,13 +195,19 @@ mod tests {
         }
 
         #[test]
-        fn packing_never_exceeds_a_job_nor_the_room(sizes in prop::collection::vec(1usize..=PATCHES_MAX, 0..12), room in 0usize..200) {
+        fn packing_never_exceeds_a_job_nor_the_room(
+            sizes in prop::collection::vec((1usize..=PATCHES_MAX, 1usize..200_000), 0..12),
+            room in 0usize..200,
+        ) {
+            let sizes: Vec<Size> = sizes.into_iter().map(|(items, bytes)| Size { items, bytes }).collect();
             let chosen = pack(&sizes, room);
-            let total: usize = chosen.iter().map(|&index| sizes[index]).sum();
-            prop_assert!(total <= room.min(ITEMS_MAX));
+            let items: usize = chosen.iter().map(|&index| sizes[index].items).sum();
+            let bytes: usize = chosen.iter().map(|&index| sizes[index].bytes).sum();
+            prop_assert!(items <= room.min(ITEMS_MAX) && bytes <= JOB_BYTES_MAX);
             // Nothing that still fits is left behind.
-            let left = room.min(ITEMS_MAX) - total;
-            prop_assert!((0..sizes.len()).filter(|index| !chosen.contains(index)).all(|index| sizes[index] > left));
+            let left = (room.min(ITEMS_MAX) - items, JOB_BYTES_MAX - bytes);
+            let fits = |index: &usize| sizes[*index].items <= left.0 && sizes[*index].bytes <= left.1;
+            prop_assert!(!(0..sizes.len()).filter(|index| !chosen.contains(index)).any(|index| fits(&index)));
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn look(
     let now_ms = at.clock.now_ms();
     let job = match clients.intercom.job(&row.job).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at).await?;
+            clients.meter.learn(reply.rate, at).await;
             reply.value
         }
         Err(error) => return untold(clients, row, &error, at, outcome).await,
@@ -64,7 +64,7 @@ async fn untold(
     at: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<bool, StepError> {
-    clients.meter.learn(error.rate(), at).await?;
+    clients.meter.learn(error.rate(), at).await;
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
@@ -72,7 +72,7 @@ async fn untold(
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }
-        Disposition::Limited { wait_s } => due_ms = clients.meter.limited(wait_s, at).await?,
+        Disposition::Limited { wait_s } => due_ms = clients.meter.limited(wait_s, at).await,
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);
@@ -82,6 +82,20 @@ async fn untold(
     tracing::warn!(job.id = row.job.as_str(), %error, "a job's state is not told; asked again later");
     clients.ledger.look_again(row, due_ms).await?;
     Ok(false)
+}
+
+/// A look failed for what the ledger holds or does: the job is looked at again later, or nobody will tell its end.
+pub(super) async fn put_off(
+    clients: &Clients,
+    row: &JobRow,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let now_ms = at.clock.now_ms();
+    if now_ms - row.made_ms >= UNKNOWN_AFTER_MS {
+        return unknown(clients, row, outcome).await;
+    }
+    Ok(clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?)
 }
 
 async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut Outcome) -> Result<(), StepError> {
@@ -111,7 +125,7 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
         }
         match clients.intercom.job_errors(&row.job, page).await {
             Ok(reply) => {
-                clients.meter.learn(reply.rate, at).await?;
+                clients.meter.learn(reply.rate, at).await;
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {
                     break;
@@ -177,8 +191,8 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
             sorted.again.push((patch.clone(), attempt));
         } else {
             let (code, message) = (item.code, item.message);
-            let at = format!("job {}", row.job);
-            sorted.failed.push(ErrorRow { user: patch.user.to_string(), code, message, at });
+            let (at, generation) = (format!("job {}", row.job), row.generation);
+            sorted.failed.push(ErrorRow { user: patch.user.to_string(), code, message, at, generation });
         }
     }
     sorted

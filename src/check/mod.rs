@@ -53,7 +53,7 @@ pub struct Outcome {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     event::check(event)?;
     let mut outcome = Outcome::default();
-    let mut failures = 0;
+    let (mut failures, mut clean_looks, mut failure) = (0, 0, None);
     'ticks: loop {
         let due = clients.ledger.due(at.clock.now_ms(), LISTED).await?;
         if due.is_empty() {
@@ -65,14 +65,28 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
                 break 'ticks;
             }
             outcome.looked += 1;
-            let clean = look::look(clients, &row, at, &mut outcome).await?;
+            let clean = match look::look(clients, &row, at, &mut outcome).await {
+                Ok(clean) => clean,
+                // One job's rows are no reason to leave the others alone: its turn comes again later.
+                Err(error) => {
+                    tracing::error!(job.id = row.job.as_str(), %error, "a look at a job failed");
+                    look::put_off(clients, &row, at, &mut outcome).await?;
+                    failure = Some(error);
+                    false
+                }
+            };
+            clean_looks += u32::from(clean);
             failures = if clean { 0 } else { failures + 1 };
         }
     }
     (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
     finish::finish(clients, at, &mut outcome).await?;
     clients.ledger.expire(EXPIRED_AT_ONCE).await?;
-    Ok(outcome)
+    match failure {
+        // No look went well: an error, so that the function's alarm sees it.
+        Some(error) if clean_looks == 0 => Err(error),
+        _ => Ok(outcome),
+    }
 }
 
 /// Pays for one request of `ahead`, waiting within the invocation for a window that has it; `false` when the time is up.

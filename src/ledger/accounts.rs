@@ -2,80 +2,67 @@
 
 use std::collections::HashSet;
 
-use super::items::{self, run_pk};
+use super::items::{self, Item, run_pk};
 use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
 use crate::part::PartId;
 use crate::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 impl Ledger {
-    /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all.
+    /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all; what
+    /// went wrong in an earlier generation counts only where the present one did not see everybody again.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
-        let mut accounts = Accounts::default();
-        accounts.totals.users = cursor.tally.users;
-        accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
+        let mut counting = Counting { run, cursor, accounts: Accounts::default(), ended: Ended::default() };
+        counting.accounts.totals.users = cursor.tally.users;
+        counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
         // that is recorded between the two would be missed, and its part's end seen.
-        let parts = self.parts_of(run).await?;
-        let jobs = self.count_jobs(run, &mut accounts).await?;
-        let expected: HashSet<String> = jobs
-            .iter()
-            .filter(|job| job.generation == cursor.generation)
-            .filter_map(|job| job.again.as_ref().map(PartId::to_string))
-            .collect();
-        count_parts(parts, cursor, &expected, &mut accounts);
-        accounts.totals.errors = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?.len() as u64;
-        Ok(accounts)
-    }
-
-    async fn count_jobs(&self, run: &Run, accounts: &mut Accounts) -> Result<Vec<JobRow>, LedgerError> {
-        let mut jobs = Vec::new();
+        let pk = run_pk(&run.run);
+        self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
+            .await?;
         for bucket in self.buckets_of(&run.run).await? {
-            jobs.extend(self.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run));
+            let pk = format!("BUCKET#{bucket}");
+            self.pages(&pk, "JOB#", |items| items.into_iter().try_for_each(|item| counting.job(item)).map(|()| true))
+                .await?;
         }
-        let totals = &mut accounts.totals;
-        for job in &jobs {
-            totals.jobs += 1;
-            totals.patches += job.users;
-            totals.unattributed += job.unattributed;
-            let end = match job.end {
-                None => {
-                    accounts.jobs_open += 1;
-                    accounts.made_last_ms = accounts.made_last_ms.max(job.made_ms);
-                    continue;
-                }
-                Some(End::Completed) => "completed",
-                Some(End::CompletedWithErrors) => "completed_with_errors",
-                Some(End::Unknown) => {
-                    totals.unknown += job.users;
-                    "unknown"
-                }
-            };
-            *totals.jobs_by_end.entry(end.to_owned()).or_default() += 1;
-        }
-        Ok(jobs)
-    }
-
-    async fn parts_of(&self, run: &Run) -> Result<Vec<(String, PartRow)>, LedgerError> {
-        let mut parts = Vec::new();
-        for item in self.query(&run_pk(&run.run), "PART#", usize::MAX).await? {
-            let name = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-            parts.push((name.trim_start_matches("PART#").to_owned(), items::read(item, "PART")?));
-        }
-        Ok(parts)
+        // Rows of one user lie side by side.
+        let mut last = String::new();
+        self.pages(&pk, "ERROR#", |items| {
+            items.into_iter().try_for_each(|item| counting.error(item, &mut last)).map(|()| true)
+        })
+        .await?;
+        Ok(counting.done())
     }
 }
 
-/// Counts the parts of the present generation against those that the cursor says were sent, and those that jobs sent
-/// back. Parts of earlier generations matter only for what they may have lost: this one evaluated anew.
-fn count_parts(
-    parts: Vec<(String, PartRow)>,
-    cursor: &Cursor,
-    expected: &HashSet<String>,
-    accounts: &mut Accounts,
-) {
-    let mut ended_of_pages = 0;
-    let mut ended_again = 0;
-    for (name, row) in parts {
+/// Accounts on their way.
+struct Counting<'a> {
+    run: &'a Run,
+    cursor: &'a Cursor,
+    accounts: Accounts,
+    ended: Ended,
+}
+
+/// Parts of the present generation with an end, and those that jobs sent back.
+#[derive(Default)]
+struct Ended {
+    of_pages: u64,
+    /// By name, those that no page made.
+    again: HashSet<String>,
+    expected: HashSet<String>,
+}
+
+impl Counting<'_> {
+    /// Whether what went wrong in a generation is the run's: a later one that saw everybody evaluated them anew.
+    fn counts(&self, generation: u32) -> bool {
+        generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.holes.is_empty()
+    }
+
+    /// A part, against those that the cursor says were sent. Parts of earlier generations matter only for what they may
+    /// have lost.
+    fn part(&mut self, item: Item) -> Result<(), LedgerError> {
+        let (accounts, cursor) = (&mut self.accounts, self.cursor);
+        let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
+        let row: PartRow = items::read(item, "PART")?;
         // A claim that nobody took over hides a job as one that was taken over does.
         let abandoned = row.end.is_none() && row.claim_owner.is_some();
         accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
@@ -85,25 +72,80 @@ fn count_parts(
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
         }
         if row.generation != cursor.generation || row.end.is_none() {
-            continue;
+            return Ok(());
         }
         if row.end == Some(PartEnd::Dropped) {
             accounts.totals.dropped += row.users;
         }
-        if expected.contains(&name) {
-            ended_again += 1;
-        } else if let Some(page) = page_of(&name) {
+        match page_of(&name) {
             // A part of a page that was never committed was not counted as sent: its page is a hole.
-            ended_of_pages += u64::from(!cursor.holes.contains(&page));
+            Some(page) => self.ended.of_pages += u64::from(!cursor.holes.contains(&page)),
+            None => drop(self.ended.again.insert(name)),
         }
+        Ok(())
     }
-    let sent = cursor.parts + expected.len() as u64;
-    accounts.parts_open = sent.saturating_sub(ended_of_pages + ended_again);
+
+    fn job(&mut self, item: Item) -> Result<(), LedgerError> {
+        if text(&item, "run") != self.run.run.as_str() {
+            return Ok(());
+        }
+        let job: JobRow = items::read(item, "JOB")?;
+        let counts = self.counts(job.generation);
+        let Accounts { totals, made_last_ms, jobs_open, .. } = &mut self.accounts;
+        totals.jobs += 1;
+        totals.patches += job.users;
+        if counts {
+            totals.unattributed += job.unattributed;
+        }
+        if job.generation == self.cursor.generation {
+            self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
+        }
+        if matches!(job.end, None | Some(End::Unknown)) {
+            *made_last_ms = (*made_last_ms).max(job.made_ms);
+        }
+        let end = match job.end {
+            None => {
+                *jobs_open += 1;
+                return Ok(());
+            }
+            Some(End::Completed) => "completed",
+            Some(End::CompletedWithErrors) => "completed_with_errors",
+            Some(End::Unknown) => {
+                totals.unknown += if counts { job.users } else { 0 };
+                "unknown"
+            }
+        };
+        *totals.jobs_by_end.entry(end.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// An error row: each user counts once.
+    fn error(&mut self, item: Item, last: &mut String) -> Result<(), LedgerError> {
+        let row: super::ErrorRow = items::read(item, "ERROR")?;
+        // Rows of an earlier version name no generation.
+        if (row.generation == 0 || self.counts(row.generation)) && row.user != *last {
+            self.accounts.totals.errors += 1;
+            *last = row.user;
+        }
+        Ok(())
+    }
+
+    fn done(mut self) -> Accounts {
+        let Ended { of_pages, again, expected } = self.ended;
+        let sent = self.cursor.parts + expected.len() as u64;
+        let ended = of_pages + expected.intersection(&again).count() as u64;
+        self.accounts.parts_open = sent.saturating_sub(ended);
+        self.accounts
+    }
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
 /// The page in a part's name, `0001#0000012#00`; none in the name of one that a job sent back.
 fn page_of(name: &str) -> Option<u32> {
     let mut fields = name.split('#');
-    let (_, page, _) = (fields.next()?, fields.next()?, fields.next()?);
-    (page.len() == 7).then(|| page.parse().ok())?
+    let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
+    (page.len() == 7 && part.len() == 2).then(|| page.parse().ok())?
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{condition_failed, conditional};
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
-use crate::run::{Cursor, LIST_PAGE, Run, RunId, Source, Start, State, Totals};
+use crate::run::{Cursor, LIST_PAGE, Rails, Run, RunId, Source, Start, State, Totals};
 
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Active {
     /// Before this time (Unix milliseconds) nobody opens a scroll.
     #[serde(default)]
     pub free_at_ms: i64,
+    /// The run that was active before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<RunId>,
 }
 
 /// What became of the attempt to begin a run.
@@ -40,18 +43,19 @@ impl Ledger {
         Ok(self.get(&active_key()).await?.unwrap_or_default())
     }
 
-    /// Begins a run: run, plan, cursor and `ACTIVE` in one transaction. A list of users is written first, where nobody
-    /// reads it unless the run begins.
+    /// Begins a run: run, plan, cursor, `ACTIVE` and its place among the runs in one transaction. A list of users is
+    /// written first, in pages of `list_page`, where nobody reads it unless the run begins.
     pub async fn begin(
         &self,
         run: &Run,
         plan: &serde_json::Value,
         source: &Source,
+        list_page: usize,
         cursor: &Cursor,
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.run);
         if let Source::Users(users) = source {
-            for (page, users) in users.chunks(LIST_PAGE).enumerate() {
+            for (page, users) in users.chunks(list_page.clamp(1, LIST_PAGE)).enumerate() {
                 self.put(&key(&pk, format!("USERS#{:07}", page + 1)), &Listed { users: users.to_vec() }).await?;
             }
         }
@@ -71,6 +75,7 @@ impl Ledger {
             TransactWriteItem::builder().update(built(free.build())?).build(),
             self.plain_put(plan)?,
             self.plain_put(items::write(&key(&pk, "CURSOR"), cursor)?)?,
+            self.plain_put(super::runs::among_the_runs(run))?,
         ];
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(Begin::Begun),
@@ -126,6 +131,11 @@ impl Ledger {
             .expression_attribute_values(":generation", n(was.generation))
             .expression_attribute_values(":to", s(now.state))
             .expression_attribute_values(":next", n(now.generation));
+        if now.generation > was.generation {
+            // Everybody is evaluated anew, those in error among them.
+            set.push_str(", #errors = :none");
+            update = update.expression_attribute_names("#errors", "errors").expression_attribute_values(":none", n(0));
+        }
         if let Some(ended_ms) = now.ended_ms {
             set.push_str(", ended_ms = :ended");
             update = update.expression_attribute_values(":ended", n(ended_ms));
@@ -149,9 +159,10 @@ impl Ledger {
             let update = Update::builder()
                 .table_name(&self.table)
                 .set_key(Some(active_key().attributes()))
-                .update_expression("REMOVE #run SET free_at_ms = :free")
+                .update_expression("REMOVE #run SET free_at_ms = :free, #last = :run")
                 .condition_expression("#run = :run")
                 .expression_attribute_names("#run", "run")
+                .expression_attribute_names("#last", "last")
                 .expression_attribute_values(":run", s(&was.run))
                 .expression_attribute_values(":free", n(free_at_ms));
             writes.push(TransactWriteItem::builder().update(built(update.build())?).build());
@@ -168,9 +179,9 @@ impl Ledger {
         Ok(TransactWriteItem::builder().put(built(put.build())?).build())
     }
 
-    /// Lets a start wait; one that waits for the same plan already stays the one.
+    /// Lets a start wait. One for all users that waits for the same plan already stays the one.
     pub async fn enqueue(&self, start: &Start) -> Result<bool, LedgerError> {
-        let item = items::write(&key("STARTS", &start.plan), &Waiting { start: to_text(start) })?;
+        let item = items::write(&start_key(start), &Waiting { start: to_text(start) })?;
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         Ok(conditional("PutItem", request.condition_expression("attribute_not_exists(pk)").send().await)?.is_some())
     }
@@ -187,12 +198,28 @@ impl Ledger {
         Ok(starts)
     }
 
-    /// Takes a start out of the queue.
-    pub async fn dequeue(&self, plan: &str) -> Result<(), LedgerError> {
-        let request = self.client.delete_item().table_name(&self.table);
-        let sent = request.set_key(Some(key("STARTS", plan).attributes())).send().await;
-        sent.map(|_| ()).map_err(|e| LedgerError::call("DeleteItem", e))
+    /// Takes this very start out of the queue; another one of its plan stays.
+    pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
+        // Earlier versions kept every start under its plan.
+        for at in [start_key(start), key("STARTS", &start.plan)] {
+            let request = self.client.delete_item().table_name(&self.table);
+            let sent = request
+                .set_key(Some(at.attributes()))
+                .condition_expression("attribute_not_exists(pk) OR #start = :start")
+                .expression_attribute_names("#start", "start")
+                .expression_attribute_values(":start", s(to_text(start)))
+                .send()
+                .await;
+            conditional("DeleteItem", sent)?;
+        }
+        Ok(())
     }
+}
+
+/// A start for all users waits under its plan; one for some of them is no substitute for it, and has a place of its own.
+fn start_key(start: &Start) -> Key {
+    let for_all = start.source == Source::Scroll && start.rails == Rails::default();
+    key("STARTS", if for_all { start.plan.clone() } else { start.run().to_string() })
 }
 
 pub(super) fn built<T>(made: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, LedgerError> {

@@ -90,8 +90,8 @@ fn causes(error: &dyn std::error::Error) -> String {
     chain
 }
 
-/// Whether a transaction was cancelled by a condition: somebody else wrote first. Conflicts and throttling are retried
-/// by the SDK and are not this.
+/// Whether a transaction was cancelled by a condition: somebody else wrote first. Conflicts and throttling were
+/// repeated (`conflicts`) and are not this.
 pub(super) fn condition_failed(
     error: &aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
 ) -> bool {

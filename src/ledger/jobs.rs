@@ -129,7 +129,7 @@ impl JobRow {
 impl Ledger {
     /// Records a job: its row and the done marks of the parts it completes, in one transaction. Where a part is not
     /// `owner`'s any more, somebody submitted it too: the job is recorded alone, as a resubmission. Returns whether it is
-    /// one.
+    /// one. May be repeated where its outcome is not known.
     pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
         let put = Put::builder().table_name(&self.table).set_item(Some(items::write(&at, row)?)).build();
@@ -140,6 +140,10 @@ impl Ledger {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(false),
             Err(e) if e.as_service_error().is_some_and(condition_failed) => {
+                // A row that is there was written by this very call before its answer was lost.
+                if let Some(there) = self.get::<JobRow>(&at).await? {
+                    return Ok(there.resubmission);
+                }
                 self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await.map(|()| true)
             }
             Err(e) => Err(LedgerError::call("TransactWriteItems", e)),

@@ -3,7 +3,8 @@
 //! | key | item |
 //! |---|---|
 //! | `ACTIVE` | the active run, and when a scroll may be opened again |
-//! | `STARTS / <plan>` | a start that waits |
+//! | `STARTS / <plan or run>` | a start that waits |
+//! | `RUNS / <time>#<run>` | the runs, in the order of their beginnings |
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, where its pages stand |
 //! | `RUN#<run> / USERS#<page>` | a page of a list of users |
@@ -21,6 +22,7 @@ mod accounts;
 mod active;
 mod budget;
 mod changes;
+mod conflicts;
 mod cursors;
 mod error;
 mod expiry;
@@ -58,7 +60,8 @@ pub struct Ledger {
 impl Ledger {
     /// The ledger in this table.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        let config = client.config().to_builder().retry_classifier(conflicts::Conflicts);
+        Self { client: Client::from_conf(config.build()), table: table.into() }
     }
 
     async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, LedgerError> {
@@ -77,6 +80,22 @@ impl Ledger {
     /// All items of a partition whose sort key begins with `prefix` (all, if that is empty), in order, at most `most`.
     async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
+        self.pages(pk, prefix, |items| {
+            found.extend(items);
+            Ok(found.len() < most)
+        })
+        .await?;
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// The same, page by page of at most 1 MB, so that a run's rows are never all in memory; `each` says whether to go on.
+    async fn pages(
+        &self,
+        pk: &str,
+        prefix: &str,
+        mut each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
+    ) -> Result<(), LedgerError> {
         let mut from = None;
         loop {
             let request = self.client.query().table_name(&self.table).consistent_read(true);
@@ -91,11 +110,9 @@ impl Ledger {
             };
             let sent = request.set_exclusive_start_key(from).send().await;
             let page = sent.map_err(|e| LedgerError::call("Query", e))?;
-            found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
-            if from.is_none() || found.len() >= most {
-                found.truncate(most);
-                return Ok(found);
+            if !each(page.items.unwrap_or_default())? || from.is_none() {
+                return Ok(());
             }
         }
     }

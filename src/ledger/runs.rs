@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::active::{Listed, StoredPlan};
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
-use crate::run::{Run, RunId};
+use crate::run::{Run, RunId, State};
 use crate::user::UserId;
 
 /// Code and message of an error row are cut to so many characters.
@@ -22,6 +22,9 @@ pub struct ErrorRow {
     pub message: String,
     /// Where it happened: a page, a part or a job.
     pub at: String,
+    /// In which generation; 0 in rows of earlier versions.
+    #[serde(default)]
+    pub generation: u32,
 }
 
 /// Whether a company's name may be sent.
@@ -96,10 +99,16 @@ impl Ledger {
         Ok(count.unwrap_or(0))
     }
 
-    /// The users of a run that ended in an error, by id, at most `most`.
-    pub async fn errors(&self, run: &RunId, most: usize) -> Result<Vec<ErrorRow>, LedgerError> {
-        let found = self.query(&run_pk(run), "ERROR#", most).await?;
-        found.into_iter().map(|item| items::read(item, "ERROR")).collect()
+    /// The users of a run that ended in an error, by id. Where the last generation saw everybody, what went wrong in the
+    /// ones before it is over.
+    pub async fn errors(&self, run: &Run) -> Result<Vec<ErrorRow>, LedgerError> {
+        let found = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?;
+        let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| items::read(item, "ERROR")).collect();
+        let mut rows = rows?;
+        if matches!(run.state, State::Complete | State::CompleteWithErrors) {
+            rows.retain(|row| row.generation == 0 || row.generation >= run.generation);
+        }
+        Ok(rows)
     }
 
     /// Reserves a company's name for the run: two users of one company must not name it differently.
@@ -132,7 +141,7 @@ impl Ledger {
     }
 
     /// The runs that this ledger knows, newest first. Runs lie in partitions of their own, so this reads the list that
-    /// [`Self::remember`] keeps.
+    /// [`Self::begin`] keeps.
     pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let mut found = self.query("RUNS", "", usize::MAX).await?;
         found.reverse();
@@ -140,15 +149,13 @@ impl Ledger {
         let name = |item: &items::Item| RunId::parse(item.get("run")?.as_s().ok()?);
         Ok(found.iter().filter_map(name).collect())
     }
+}
 
-    /// Adds a run to the list of runs.
-    pub async fn remember(&self, run: &Run) -> Result<(), LedgerError> {
-        let at = key("RUNS", format!("{:015}#{}", run.started_ms, run.run));
-        let mut item = at.attributes();
-        item.insert("run".to_owned(), s(&run.run));
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
-    }
+/// A run's place in the list of runs.
+pub(super) fn among_the_runs(run: &Run) -> items::Item {
+    let mut item = key("RUNS", format!("{:015}#{}", run.started_ms, run.run)).attributes();
+    item.insert("run".to_owned(), s(&run.run));
+    item
 }
 
 fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, LedgerError> {

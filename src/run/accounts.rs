@@ -13,8 +13,8 @@ pub struct Accounts {
     pub parts_open: u64,
     /// Jobs of any generation that are not closed.
     pub jobs_open: u64,
-    /// When the youngest job of any generation was made whose end is not known, in Unix milliseconds; for one that may
-    /// exist and whose id was lost, the latest time at which that can have been. 0 if there is none.
+    /// When the youngest job of any generation was made whose end is not known, open or not, in Unix milliseconds; for one
+    /// that may exist and whose id was lost, the latest time at which that can have been. 0 if there is none.
     pub made_last_ms: i64,
     /// The totals so far.
     pub totals: Totals,

@@ -116,6 +116,12 @@ pub struct Cursor {
     /// Since when the generation's parts and jobs are waited for.
     #[serde(default)]
     pub settling_since_ms: i64,
+    /// Users that earlier generations changed, at most.
+    #[serde(default)]
+    pub changed_before: u64,
+    /// The run before, whose jobs are waited for before the first page is asked for: they may set values yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<RunId>,
     /// Why the last generation did not reach the end of its pages, if it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
@@ -185,6 +191,8 @@ impl Cursor {
             furthest: 0,
             counted: 1,
             settling_since_ms: 0,
+            changed_before: 0,
+            after: None,
             cut: None,
             queue_lost: false,
             attributes_seen: 0,
@@ -254,6 +262,7 @@ impl Cursor {
             generation: self.generation + 1,
             turn: self.turn,
             pages_in_all: self.pages_in_all,
+            changed_before: self.changed_before,
             called_ms: self.called_ms,
             stalled: if !counted || self.page > self.furthest { 0 } else { self.stalled + 1 },
             furthest: self.furthest.max(self.page),

@@ -173,7 +173,8 @@ impl Run {
     pub fn pages_max(&self) -> u64 {
         const PAGES_WITHOUT_COUNT: u64 = 1_000_000;
         match (self.listed, self.count) {
-            (Some(listed), _) => (2 * listed).div_ceil(LIST_PAGE as u64) + 100,
+            // A page of a list has one user at least.
+            (Some(listed), _) => 2 * listed + 100,
             (None, Some(count)) => (2 * count).div_ceil(100) + 100,
             (None, None) => PAGES_WITHOUT_COUNT,
         }

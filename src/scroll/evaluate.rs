@@ -25,6 +25,21 @@ pub(super) struct Evaluated {
     agreed: BTreeSet<(String, String)>,
 }
 
+/// Where an error happened: the page in words, and its generation.
+type Place = (String, u32);
+
+impl Evaluated {
+    /// A user that ended in an error. Several reasons of one user are one row.
+    fn fail(&mut self, user: &str, code: &str, message: String, (at, generation): &Place) {
+        if let Some(row) = self.errors.last_mut().filter(|row| row.user == user) {
+            row.message = format!("{}; {message}", row.message);
+            return;
+        }
+        let (user, code, at) = (user.to_owned(), code.to_owned(), at.clone());
+        self.errors.push(ErrorRow { user, code, message, at, generation: *generation });
+    }
+}
+
 /// Evaluates a page. A user whose evaluation fails is an error of its own and harms no other.
 pub(super) async fn evaluate(
     clients: &Clients,
@@ -33,7 +48,7 @@ pub(super) async fn evaluate(
     plan: &Plan,
     page: Page,
 ) -> Result<Evaluated, StepError> {
-    let at = format!("page {}", cursor.page + 1);
+    let at = (format!("page {}", cursor.page + 1), cursor.generation);
     let mut done = Evaluated::default();
     let room = run.rails.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
@@ -50,19 +65,18 @@ pub(super) async fn evaluate(
     }
     for index in 0..page.unreadable {
         let message = "an entry of the page has no usable id".to_owned();
-        let user = format!("unreadable-{index}");
-        done.errors.push(ErrorRow { user, code: "unreadable_user".to_owned(), message, at: at.clone() });
+        done.fail(&format!("unreadable-{index}"), "unreadable_user", message, &at);
     }
     for user in &page.unknown {
         let message = "Intercom knows no user of this id".to_owned();
-        done.errors.push(ErrorRow { user: user.to_string(), code: "not_found".to_owned(), message, at: at.clone() });
+        done.fail(user.as_str(), "not_found", message, &at);
     }
     done.tally.errors = done.errors.len() as u64;
     Ok(done)
 }
 
 /// Counts what the plan says of a user, and returns the patch that it makes.
-fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &str) -> Option<Patch> {
+fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<Patch> {
     let evaluation = plan.evaluate(user);
     for note in evaluation.notes {
         match note {
@@ -70,12 +84,9 @@ fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &str) -> Option<Pa
             Note::Same => {}
             Note::LeftAlone(reason) => *done.tally.left_alone.entry(reason.as_str().to_owned()).or_default() += 1,
             Note::MissedKey { table, key } => done.tally.miss(&table, key.as_deref()),
-            Note::Failed { target, code, message } => done.errors.push(ErrorRow {
-                user: user.id().to_string(),
-                code: code.as_str().to_owned(),
-                message: format!("{target}: {message}"),
-                at: at.to_owned(),
-            }),
+            Note::Failed { target, code, message } => {
+                done.fail(user.id().as_str(), code.as_str(), format!("{target}: {message}"), at);
+            }
         }
     }
     evaluation.patch
@@ -97,7 +108,7 @@ async fn agree(
     (plan, user): (&Plan, &User),
     patch: Option<&Patch>,
     done: &mut Evaluated,
-    at: &str,
+    at: &Place,
 ) -> Result<(), StepError> {
     let changes = patch.map(|patch| patch.changes.as_slice()).unwrap_or_default();
     for (company, name) in plan.company_names(user) {
@@ -109,19 +120,15 @@ async fn agree(
         let found = clients.ledger.reserve_company(&run.run, cursor.generation, &company, &name).await?;
         if found == Reserved::Other {
             done.agreed.remove(&(company, name));
-            done.errors.push(named_differently(user.id(), at));
+            named_differently(done, user.id(), at);
         }
     }
     Ok(())
 }
 
-fn named_differently(user: &UserId, at: &str) -> ErrorRow {
-    ErrorRow {
-        user: user.to_string(),
-        code: "company_named_differently".to_owned(),
-        message: "another user of the company gave it another name in this run".to_owned(),
-        at: at.to_owned(),
-    }
+fn named_differently(done: &mut Evaluated, user: &UserId, at: &Place) {
+    let message = "another user of the company gave it another name in this run".to_owned();
+    done.fail(user.as_str(), "company_named_differently", message, at);
 }
 
 /// A company's name is sent once in a generation: for a user of a company that another user named already, the change
@@ -132,7 +139,7 @@ async fn companies(
     cursor: &Cursor,
     mut patch: Patch,
     done: &mut Evaluated,
-    at: &str,
+    at: &Place,
 ) -> Result<Option<Patch>, StepError> {
     let mut kept = Vec::with_capacity(patch.changes.len());
     for change in patch.changes {
@@ -144,7 +151,7 @@ async fn companies(
         match clients.ledger.reserve_company(&run.run, cursor.generation, company, name).await? {
             Reserved::New => kept.push(change),
             Reserved::Same => *done.tally.left_alone.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
-            Reserved::Other => done.errors.push(named_differently(&patch.user, at)),
+            Reserved::Other => named_differently(done, &patch.user, at),
         }
     }
     patch.changes = kept;

@@ -49,14 +49,14 @@ pub(super) async fn fetch(
     let timeout = clients.settings.page_timeout.min(std::time::Duration::from_millis(left_ms as u64));
     match clients.intercom.page(cursor.scroll.as_deref(), timeout).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at).await?;
+            clients.meter.learn(reply.rate, at).await;
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
             Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest: page.digest, is_end }))
         }
         Err(error) => {
-            clients.meter.learn(error.rate(), at).await?;
+            clients.meter.learn(error.rate(), at).await;
             Ok(Fetched::Failed(error))
         }
     }
@@ -75,7 +75,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         }
         match clients.intercom.user(&id).await {
             Ok(reply) => {
-                clients.meter.learn(reply.rate, at).await?;
+                clients.meter.learn(reply.rate, at).await;
                 match reply.value {
                     Some(user) => users.push(user),
                     None => unknown.push(id),

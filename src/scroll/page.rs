@@ -131,6 +131,8 @@ async fn good(
     let plan = clients.plan_of(&run.run).await?;
     let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluate(clients, run, &next, &plan, page).await?;
     if let Some(reason) = over_the_rails(run, &next, &tally) {
+        // The end points to them.
+        clients.ledger.record_errors(&run.run, &errors).await?;
         return Ok(Decision::state(next, State::Failed, reason));
     }
     next.page += 1;
@@ -220,7 +222,7 @@ async fn failed(
     tracing::warn!(run = run.run.as_str(), page = next.page + 1, %error, "a page did not come");
     Ok(match disposition(error, at.clock.now_s()) {
         Disposition::Limited { wait_s } => {
-            let until_ms = clients.meter.limited(wait_s, at).await?;
+            let until_ms = clients.meter.limited(wait_s, at).await;
             Decision::wait(next, until_ms, "Intercom's rate limit")
         }
         Disposition::NotSent => Decision::wait(next, now_ms + LATER_MS, "Intercom could not be reached"),
@@ -271,7 +273,7 @@ fn exists(mut next: Cursor, now_ms: i64) -> Decision {
 
 /// A rail that this page would break.
 fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Option<String> {
-    let changes = cursor.tally.patches + page.patches;
+    let changes = cursor.changed_before + cursor.tally.patches + page.patches;
     let most = run.rails.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
     if most.is_some_and(|most| changes > most) {
         return Some(format!("it would change more than {} users (max_changes); nothing of this page was sent", most?));

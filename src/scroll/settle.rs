@@ -1,12 +1,12 @@
-//! Between two generations: the next begins only when what the one before sent has ended, so that an old value never
-//! overwrites a newer one.
+//! Between two generations, and after a run that was stopped: the next begins only when what the one before sent has
+//! ended, so that an old value never overwrites a newer one.
 
 use super::Did;
 use super::turn::Decision;
 use crate::clients::{Clients, StepError};
 use crate::invocation::Invocation;
 use crate::ledger::Commit;
-use crate::run::{Cursor, Phase, Run, State};
+use crate::run::{Cursor, Phase, Run, RunId, State};
 
 /// Looks whether the generation is accounted for, and begins the next one or waits.
 pub(super) async fn settle(
@@ -20,6 +20,9 @@ pub(super) async fn settle(
     if now_ms > run.deadline_ms {
         let reason = format!("past its deadline, before its last generation; {}", run.read_so_far(&cursor.tally));
         return Ok(Decision::state(cursor, State::Incomplete, reason));
+    }
+    if let Some(before) = cursor.after.take() {
+        return follow(clients, cursor, before, now_ms).await;
     }
     let accounts = clients.ledger.accounts(run, &cursor).await?;
     let life_ms = clients.settings.job_life_ms;
@@ -41,8 +44,33 @@ pub(super) async fn settle(
         cursor.cut = Some(format!("{so_far}, and {why}; {}", run.read_so_far(&cursor.tally)));
         return Ok(Decision { next: cursor, commit: Commit::State(State::Draining, None), did: Did::Ended });
     }
+    // Two bounds: what was decided, and what jobs took.
+    cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(accounts.totals.patches);
     let free_at_ms = cursor.scroll_free_at_ms();
     let next = cursor.next_generation(free_at_ms.max(now_ms), true);
     tracing::info!(run = run.run.as_str(), run.generation = next.generation, "the scroll begins again");
     Ok(Decision { next, commit: Commit::Generation, did: Did::Regenerated })
+}
+
+/// Looks whether the jobs of the run before are over, and begins with the first page or waits. Its parts are none of it:
+/// submit drops those of a run that ended.
+async fn follow(clients: &Clients, mut cursor: Cursor, before: RunId, now_ms: i64) -> Result<Decision, StepError> {
+    let over_ms = jobs_over_ms(clients, &before, now_ms).await?;
+    if over_ms <= now_ms {
+        cursor.phase = Phase::Turning;
+        cursor.waits = None;
+        return Ok(Decision::turn(cursor, Did::Waited));
+    }
+    cursor.not_before_ms = over_ms.min(now_ms + clients.settings.pace.settle_ms);
+    cursor.waits = Some(format!("jobs of {before}, which was stopped, may set values yet"));
+    cursor.after = Some(before);
+    Ok(Decision::turn(cursor, Did::Waited))
+}
+
+/// When the last job of an ended run is over, in Unix milliseconds: at once if all are closed.
+pub(super) async fn jobs_over_ms(clients: &Clients, run: &RunId, now_ms: i64) -> Result<i64, StepError> {
+    let ledger = &clients.ledger;
+    let Some((run, cursor)) = ledger.run(run).await?.zip(ledger.cursor(run).await?) else { return Ok(now_ms) };
+    let made_last_ms = ledger.accounts(&run, &cursor).await?.made_last_ms;
+    Ok(made_last_ms.saturating_add(clients.settings.job_life_ms))
 }

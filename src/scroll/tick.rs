@@ -1,12 +1,16 @@
 //! The schedule's watch over the active run, and going on after a pause or a restart.
 
-use super::start::begin_waiting;
+use std::time::Duration;
+
+use super::start::{begin_waiting, make_way};
 use super::{Did, Outcome};
 use crate::clients::{Clients, StepError};
 use crate::event::Resume;
 use crate::invocation::Invocation;
 use crate::run::{Cursor, Phase, Run, State};
 
+/// How long an overdue run's rows are read for what is missing.
+const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Times that a stuck turn's message is sent again before the run is ended.
 const NUDGES_MAX: u32 = 5;
 
@@ -16,9 +20,21 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     outcome.run = Some(run.run.to_string());
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
-        let accounts = clients.ledger.accounts(&run, &cursor).await?;
-        let reason = format!("past its deadline; {}; {}", run.read_so_far(&cursor.tally), accounts.missing());
+        // The end must not depend on how long the rows of a large run take to read.
+        let accounts = tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(&run, &cursor)).await;
+        let missing = match accounts {
+            Ok(Ok(accounts)) => accounts.missing(),
+            Ok(Err(_)) | Err(_) => "what has no known end could not be counted".to_owned(),
+        };
+        let reason = format!("past its deadline; {}; {missing}", run.read_so_far(&cursor.tally));
         return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
+    }
+    if run.state == State::Paused
+        && let Some(start) = clients.ledger.waiting().await?.first()
+    {
+        // It waited before the pause, and is no less a decision than one that comes after.
+        make_way(clients, start, at).await?;
+        return begin_waiting(clients, at, outcome).await;
     }
     let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);
     let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms);

@@ -6,19 +6,21 @@ use crate::clients::StepError;
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{Grant, PartClaim, PartEnd, Share};
 use crate::meter::Ask;
-use crate::part::pack;
+use crate::part::{Size, pack};
 use crate::run::{Run, State};
 
 /// Kept of the invocation's time for a request and its record.
 pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
 /// A claim is believed so long after its owner's end.
-const CLAIM_MARGIN_MS: i64 = 10_000;
+pub(super) const CLAIM_MARGIN_MS: i64 = 10_000;
 /// The attempt with which a part is given up.
 const ATTEMPTS_MAX: u32 = 5;
 /// Items that are paid for at once: three jobs. More would be sent after a 429 that another invocation met.
 const AHEAD_MAX: usize = 3 * crate::job::ITEMS_MAX;
 /// A part is sent in pieces where a window leaves at least so many items of it: each piece is a job of its own.
 const PIECE_MIN: usize = 50;
+/// A run that was read longer ago is read again before a request.
+const READ_STALE_MS: i64 = 1_000;
 /// A part that is returned for want of time comes back after this.
 const SOON_MS: i64 = 1_000;
 
@@ -35,22 +37,13 @@ pub(super) enum Paid {
 impl Round<'_> {
     /// Submits the parts of one run.
     pub(super) async fn submit(&mut self, mut left: Vec<Work>) -> Result<(), StepError> {
-        while let Some(first) = left.first() {
-            let run = self.clients.ledger.run(&first.part.run).await?;
-            let Some(run) = run.filter(|run| run.state.submits()) else {
-                return self.drop_all(&left).await;
-            };
-            let (present, older): (Vec<Work>, Vec<Work>) =
-                left.into_iter().partition(|work| work.part.id.generation >= run.generation);
-            self.drop_all(&older).await?;
-            left = present;
-            if left.is_empty() {
-                return Ok(());
-            }
-            let sizes: Vec<usize> = left.iter().map(|work| work.part.patches.len()).collect();
-            let least = sizes.iter().copied().min().unwrap_or(1).min(PIECE_MIN);
-            let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index]).sum();
-            let items = match self.pay(&run, least, most, sizes.iter().sum()).await? {
+        loop {
+            let Some(mut run) = self.wanted(&mut left).await? else { return Ok(()) };
+            let read_ms = self.at.clock.now_ms();
+            let sizes = sizes_of(&left);
+            let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
+            let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index].items).sum();
+            let items = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
                 Paid::Items(items) => items,
                 Paid::Later(at_ms) => {
                     let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
@@ -61,17 +54,37 @@ impl Round<'_> {
                 }
                 Paid::Over => return self.drop_all(&left).await,
             };
+            // A window was waited for, and the run may have been stopped meanwhile.
+            if self.at.clock.now_ms() - read_ms > READ_STALE_MS {
+                let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
+                run = now;
+            }
+            let sizes = sizes_of(&left);
             let mut chosen = pack(&sizes, items);
             if chosen.is_empty() {
                 // No whole part fits what a window ever leaves: the smallest is sent in pieces.
-                chosen = (0..sizes.len()).min_by_key(|&index| sizes[index]).into_iter().collect();
+                chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
             }
             let (now, later) = split(left, &chosen);
             left = later;
             let claimed = self.claim(now).await?;
             left.extend(Claimed::new(claimed, items).submit(self, run).await?);
         }
-        Ok(())
+    }
+
+    /// Reads the parts' run, and drops those that it does not want (any more); none if that leaves none.
+    async fn wanted(&mut self, works: &mut Vec<Work>) -> Result<Option<Run>, StepError> {
+        let Some(first) = works.first() else { return Ok(None) };
+        let run = self.clients.ledger.run(&first.part.run).await?;
+        let Some(run) = run.filter(|run| run.state.submits()) else {
+            self.drop_all(works).await?;
+            return Ok(None);
+        };
+        let (present, older): (Vec<Work>, Vec<Work>) =
+            works.drain(..).partition(|work| work.part.id.generation >= run.generation);
+        self.drop_all(&older).await?;
+        *works = present;
+        Ok((!works.is_empty()).then_some(run))
     }
 
     /// Pays for a further request of so many items, no fewer, for which the run is read anew.
@@ -137,6 +150,7 @@ impl Round<'_> {
             code: "gave_up".to_owned(),
             message: format!("{why}; the {ATTEMPTS_MAX} attempts are in the function's log"),
             at: at.clone(),
+            generation: work.part.id.generation,
         };
         let rows: Vec<_> = work.part.patches.iter().map(row).collect();
         self.clients.ledger.record_errors(&work.part.run, &rows).await?;
@@ -152,6 +166,10 @@ impl Round<'_> {
         let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
         Ok(row.is_some_and(|row| row.attempt >= ATTEMPTS_MAX))
     }
+}
+
+fn sizes_of(works: &[Work]) -> Vec<Size> {
+    works.iter().map(|work| Size { items: work.part.patches.len(), bytes: work.message.body.len() }).collect()
 }
 
 fn split(works: Vec<Work>, chosen: &[usize]) -> (Vec<Work>, Vec<Work>) {

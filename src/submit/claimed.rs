@@ -1,5 +1,7 @@
 //! Claimed parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
 
+use std::time::Duration;
+
 use super::batch::{FOR_A_JOB_MS, Paid};
 use super::pieces::Piece;
 use super::{Round, Work};
@@ -11,10 +13,21 @@ use crate::ledger::{ErrorRow, JobRow, PartEnd, Release};
 use crate::part::PartId;
 use crate::run::{Run, State};
 
-/// Users refused alone, alike, with nothing taken, from which on the fault is the run's.
+/// Users refused alone, alike, with nothing taken, from which on the fault may be the run's.
 const REFUSED_ALIKE: usize = 3;
-/// How long a part rests after Intercom did not answer or could not be reached.
+/// It is the run's where so many users are to be changed, and they are such a part of all that were seen.
+const PATCHES_MANY: u64 = 20;
+const PATCHES_PART_OF: u64 = 20;
+/// How long a part rests after Intercom did not answer or could not be reached, the first time and at most: an outage of
+/// a quarter of an hour costs no user, and one that nothing is sent in costs no attempt.
 const REST_MS: i64 = 10_000;
+const REST_MOST_MS: i64 = 600_000;
+/// Each further rest is so many times as long.
+const REST_GROWS: i64 = 4;
+/// Kept of the invocation's time for one try at recording a job: a call of the ledger's, with the SDK's own retries.
+const RECORD_MS: i64 = 10_000;
+/// Between two of these.
+const RECORD_REST: Duration = Duration::from_secs(1);
 /// `created_at` further than this from our clock is not believed.
 const CLOCKS_APART_MAX_MS: i64 = 3600 * 1000;
 
@@ -26,8 +39,8 @@ enum Sent {
     Again(Release),
     /// The whole request was refused for something in it.
     Refused(Error),
-    /// The parts go back to the queue.
-    Return(Release, i64),
+    /// The parts go back to the queue, for a rest.
+    Return(Release),
     /// Nothing of the run can be sent.
     Fault(String),
     /// The run ended meanwhile.
@@ -70,7 +83,7 @@ impl Claimed {
             match self.send(round, &mut run, &piece).await? {
                 Sent::Made(job) => self.record(round, &run, &piece, job).await?,
                 Sent::Refused(error) => {
-                    if let Some(fault) = self.refuse(round, piece, &error).await? {
+                    if let Some(fault) = self.refuse(round, &run, piece, &error).await? {
                         return self.fail(round, &run, &fault).await;
                     }
                 }
@@ -78,8 +91,8 @@ impl Claimed {
                     self.release(round, release).await?;
                     return Ok(self.into_open());
                 }
-                Sent::Return(release, rest_ms) => {
-                    let back_ms = round.at.clock.now_ms() + rest_ms;
+                Sent::Return(release) => {
+                    let back_ms = round.at.clock.now_ms() + self.rest_ms();
                     return self.give_back(round, release, back_ms).await;
                 }
                 Sent::Fault(reason) => return self.fail(round, &run, &reason).await,
@@ -98,40 +111,41 @@ impl Claimed {
         for last in [false, true] {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.clients.meter.learn(reply.rate, round.at).await?;
+                    round.clients.meter.learn(reply.rate, round.at).await;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.clients.meter.learn(error.rate(), round.at).await?;
+            round.clients.meter.learn(error.rate(), round.at).await;
             tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {
-                    round.clients.meter.limited(wait_s, round.at).await?;
+                    round.clients.meter.limited(wait_s, round.at).await;
                     // The request that this one repeats was an attempt.
                     return Ok(Sent::Again(if last { Release::Tried } else { Release::NotSent }));
                 }
-                Disposition::NotSent | Disposition::Later => return Ok(Sent::Return(Release::Tried, REST_MS)),
+                Disposition::NotSent => return Ok(Sent::Return(if last { Release::Tried } else { Release::NotSent })),
+                Disposition::Later => return Ok(Sent::Return(Release::Tried)),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),
                 Disposition::Ambiguous => {
                     let answered = error.status().is_some_and(|status| status >= 500);
                     let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
                     if last || !answered || !time {
-                        return Ok(Sent::Return(Release::PossiblyDone, REST_MS));
+                        return Ok(Sent::Return(Release::PossiblyDone));
                     }
                     for work in &self.works {
                         round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
                     }
                     match round.pay_for(run, patches.len()).await? {
                         Paid::Items(_) => {}
-                        Paid::Later(_) => return Ok(Sent::Return(Release::Tried, REST_MS)),
+                        Paid::Later(_) => return Ok(Sent::Return(Release::Tried)),
                         Paid::Over => return Ok(Sent::Over),
                     }
                 }
                 _ => return Ok(Sent::Fault(format!("{error}. {}", advice(&error)))),
             }
         }
-        Ok(Sent::Return(Release::Tried, REST_MS))
+        Ok(Sent::Return(Release::Tried))
     }
 
     /// Distinct for each request that may make a job: a resubmission keeps what the first one sent.
@@ -139,28 +153,43 @@ impl Claimed {
         format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, self.sent)
     }
 
-    /// Records a job and the done marks of the parts that it completes.
+    /// Records a job and the done marks of the parts that it completes. Its id is worth more than the time that is left:
+    /// while there is some, what the ledger did not take is written again.
     async fn record(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece, job: Job) -> Result<(), StepError> {
         self.taken = true;
         let now_ms = round.at.clock.now_ms();
         let created_ms = job.created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
         let made_ms = if (created_ms - now_ms).abs() <= CLOCKS_APART_MAX_MS { created_ms } else { now_ms };
         let bucket = Bucket::of(made_ms, round.clients.settings.bucket);
-        if round.noted.insert((run.run.clone(), bucket.clone())) {
-            round.clients.ledger.note_bucket(&run.run, &bucket).await?;
-        }
-        let ended = self.end(piece);
-        // Users of these parts that were refused alone are recorded before the part counts as done.
-        self.record_refused(round, run).await?;
+        let users = piece.0.len();
+        tracing::info!(run = run.run.as_str(), job.id = job.id.as_str(), job.users = users, %bucket, "bulk job");
         let due_ms = now_ms + round.clients.settings.pace.look_first_ms;
-        let (users, key) = (piece.0.len(), self.changes_key(round));
-        let row = JobRow::open(job.id, bucket, &self.works[0].part, users, made_ms, due_ms, key);
-        let done: Vec<PartId> = ended.iter().map(|&index| self.ids[index].clone()).collect();
-        let again = round.clients.ledger.record_job(&row, &done, &round.at.request_id).await?;
-        let bucket = row.bucket.as_str();
-        tracing::info!(run = run.run.as_str(), job.id = row.job.as_str(), job.users = users, bucket, again, "bulk job");
+        let row = JobRow::open(job.id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
+        let done: Vec<PartId> = self.end(piece).iter().map(|&index| self.ids[index].clone()).collect();
+        while let Err(error) = self.keep(round, run, &row, &done).await {
+            if round.at.left_ms() < RECORD_MS {
+                return Err(error);
+            }
+            tracing::warn!(job.id = row.job.as_str(), %error, "a job is not in the ledger yet; once more");
+            tokio::time::sleep(RECORD_REST).await;
+        }
         round.outcome.jobs += 1;
         round.outcome.users += users as u64;
+        Ok(())
+    }
+
+    /// What is written of a job; may be repeated as a whole.
+    async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
+        let noted = (run.run.clone(), row.bucket.clone());
+        if !round.noted.contains(&noted) {
+            round.clients.ledger.note_bucket(&run.run, &row.bucket).await?;
+            round.noted.insert(noted);
+        }
+        // Users of these parts that were refused alone are recorded before the part counts as done.
+        self.record_refused(round, run).await?;
+        if round.clients.ledger.record_job(row, done, &round.at.request_id).await? {
+            tracing::warn!(job.id = row.job.as_str(), "a resubmission: somebody else took a part of it, too");
+        }
         Ok(())
     }
 
@@ -175,11 +204,18 @@ impl Claimed {
         touched
     }
 
+    /// How long the parts rest: longer with each delivery of the one that came most often.
+    fn rest_ms(&self) -> i64 {
+        let receives = self.works.iter().map(|work| work.message.receives).max().unwrap_or(1);
+        REST_MS.saturating_mul(REST_GROWS.saturating_pow(receives.saturating_sub(1))).min(REST_MOST_MS)
+    }
+
     /// A refused request: halved until the bad item stands alone and becomes its user's error. Returns the run's fault,
     /// if it looks like one: several users refused alone with the same code and nothing taken.
     async fn refuse(
         &mut self,
         round: &mut Round<'_>,
+        run: &Run,
         piece: Piece,
         error: &Error,
     ) -> Result<Option<String>, StepError> {
@@ -194,30 +230,30 @@ impl Claimed {
             Error::Refused { message, .. } => message.to_string(),
             _ => error.to_string(),
         };
-        let at = format!("part {}", self.ids[piece.0[0].0]);
-        self.refused.push(ErrorRow { user: alone.user.to_string(), code: error.code().to_owned(), message, at });
+        let part = &self.ids[piece.0[0].0];
+        let (at, generation) = (format!("part {part}"), part.generation);
+        let (user, code) = (alone.user.to_string(), error.code().to_owned());
+        self.refused.push(ErrorRow { user, code, message, at, generation });
+        round.outcome.refused += 1;
         let alike = self.refused.iter().all(|row| row.code == error.code());
-        if !self.taken && alike && self.refused.len() >= REFUSED_ALIKE {
+        if !self.taken && alike && self.refused.len() >= REFUSED_ALIKE && changes_many(round, run).await? {
+            self.record_refused(round, run).await?;
             return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(error))));
         }
-        round.outcome.refused += 1;
         for index in self.end(&piece) {
-            let run = round.clients.ledger.run(&self.works[index].part.run).await?;
-            if let Some(run) = run {
-                self.record_refused(round, &run).await?;
-            }
+            self.record_refused(round, run).await?;
             round.clients.ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id).await?;
         }
         Ok(None)
     }
 
     async fn record_refused(&mut self, round: &mut Round<'_>, run: &Run) -> Result<(), StepError> {
-        let rows = std::mem::take(&mut self.refused);
-        if rows.is_empty() {
+        if self.refused.is_empty() {
             return Ok(());
         }
-        round.clients.ledger.record_errors(&run.run, &rows).await?;
-        let errors = round.clients.ledger.count_errors(&run.run, rows.len() as u64).await?;
+        round.clients.ledger.record_errors(&run.run, &self.refused).await?;
+        let errors = round.clients.ledger.count_errors(&run.run, self.refused.len() as u64).await?;
+        self.refused.clear();
         if run.rails.max_errors.is_some_and(|most| errors > most) {
             self.end_run(round, run, "more users are in error than max_errors allows; `errors` lists them").await?;
         }
@@ -269,4 +305,12 @@ impl Claimed {
     fn into_open(self) -> Vec<Work> {
         self.works.into_iter().zip(self.open).filter(|(_, open)| *open > 0).map(|(work, _)| work).collect()
     }
+}
+
+/// Whether a run changes many users. Where few are left that Intercom refuses for good (a plan's second run, a list of
+/// users in error), each is a fault of its own, and the run goes on.
+async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
+    let Some(cursor) = round.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
+    let (patches, users) = (cursor.tally.patches, cursor.tally.users);
+    Ok(run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= users)
 }

@@ -21,6 +21,8 @@ use crate::run::RunId;
 
 /// From this delivery on a part is handled alone and last, so that poison harms no neighbour.
 const ALONE_FROM_RECEIVE: u32 = 3;
+/// Parts whose submission failed come back so long after the claims that it may have left.
+const AFTER_CLAIM_MS: i64 = 1_000;
 
 /// What an invocation did, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,21 +70,25 @@ struct Round<'a> {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     let messages = event::submit(event)?;
     let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: Outcome::default() };
-    let count = messages.len();
-    let mut failures = Vec::new();
-    for group in groups(round.read(messages).await?) {
-        let ids: Vec<String> = group.iter().map(|work| work.message.id.clone()).collect();
+    let works = round.read(messages).await?;
+    let (count, mut failed, mut failure) = (works.len(), 0, None);
+    for group in groups(works) {
+        let messages: Vec<Message> = group.iter().map(|work| work.message.clone()).collect();
         // A failure of one group is delivered again and leaves the others alone.
         if let Err(error) = round.submit(group).await {
-            tracing::error!(%error, parts = ids.len(), "parts could not be submitted; they are delivered again");
-            round.outcome.redeliver.extend(ids.iter().cloned());
-            failures.push((ids.len(), error));
+            tracing::error!(%error, parts = messages.len(), "parts could not be submitted; they are delivered again");
+            for message in &messages {
+                // Their claims may be ours until then.
+                round.return_message(message, at.left_ms() + batch::CLAIM_MARGIN_MS + AFTER_CLAIM_MS).await;
+            }
+            failed += messages.len();
+            failure = Some(error);
         }
     }
     (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.meter.told();
-    match failures.pop() {
+    match failure {
         // Nothing was done at all: an error, so that the function's alarm sees it.
-        Some((parts, error)) if parts == count => Err(error),
+        Some(error) if failed == count => Err(error),
         _ => Ok(round.outcome),
     }
 }
@@ -120,8 +126,12 @@ impl Round<'_> {
 
     /// Has a part delivered again after so many milliseconds.
     async fn return_after(&mut self, work: &Work, ms: i64) {
-        self.outcome.redeliver.insert(work.message.id.clone());
-        if let Err(error) = self.clients.queues.hide(Which::Patches, &work.message, ms).await {
+        self.return_message(&work.message, ms).await;
+    }
+
+    async fn return_message(&mut self, message: &Message, ms: i64) {
+        self.outcome.redeliver.insert(message.id.clone());
+        if let Err(error) = self.clients.queues.hide(Which::Patches, message, ms).await {
             tracing::debug!(%error, "a message keeps the queue's visibility time-out");
         }
     }

@@ -49,7 +49,7 @@ impl Report {
         let users = pipeline.world.users().into_iter().map(|body| User::new(body).unwrap());
         Self {
             accounts: ledger.accounts(&run, &cursor).await.unwrap(),
-            errors: ledger.errors(id, usize::MAX).await.unwrap(),
+            errors: ledger.errors(&run).await.unwrap(),
             seconds: (run.ended_ms.unwrap_or(run.started_ms) - run.started_ms) / 1000,
             world: pipeline.world.state(),
             limit: pipeline.limit,

@@ -41,7 +41,7 @@ fn run(plan: &str) -> Run {
 
 async fn begin(ledger: &Ledger, run: &Run) -> Begin {
     let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
-    ledger.begin(run, &json!({}), &Source::Scroll, &cursor).await.unwrap()
+    ledger.begin(run, &json!({}), &Source::Scroll, 20, &cursor).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {

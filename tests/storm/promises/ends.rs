@@ -16,9 +16,7 @@ impl Storm {
         if run.state != State::Complete && reason.is_empty() {
             lie("does not say why".to_owned());
         }
-        let (Ok(Some(cursor)), Ok(errors)) =
-            (self.ledger.cursor(&run.run).await, self.ledger.errors(&run.run, usize::MAX).await)
-        else {
+        let (Ok(Some(cursor)), Ok(errors)) = (self.ledger.cursor(&run.run).await, self.ledger.errors(run).await) else {
             return lie("its rows cannot be read".to_owned());
         };
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();

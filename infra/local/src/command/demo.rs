@@ -104,7 +104,7 @@ async fn compare(
 ) -> Result<Vec<String>, CommandError> {
     let mut problems = Vec::new();
     let ledger = &engine.clients.ledger;
-    let errors: BTreeSet<String> = ledger.errors(&run.run, usize::MAX).await?.into_iter().map(|row| row.user).collect();
+    let errors: BTreeSet<String> = ledger.errors(run).await?.into_iter().map(|row| row.user).collect();
     let lacks = |user: &User| plan.evaluate(user).patch.is_some() && !errors.contains(user.id().as_str());
     let lacking = world.users().into_iter().filter_map(User::new).filter(lacks).count();
     if lacking > 0 && run.state == intercom_bulk::run::State::Complete {

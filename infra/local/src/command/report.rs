@@ -113,7 +113,7 @@ impl Which {
     pub(super) async fn errors(self) -> Result<u8, CommandError> {
         let ledger = self.ledger().await?;
         let run = self.find(&ledger).await?;
-        let rows = ledger.errors(&run.run, usize::MAX).await?;
+        let rows = ledger.errors(&run).await?;
         for row in &rows {
             if self.json {
                 show::json(row);

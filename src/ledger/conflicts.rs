@@ -1,0 +1,101 @@
+//! Writes that met another transaction, or were throttled within one: the SDK does not repeat these by itself.
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+
+/// Reasons of a cancelled transaction that pass (reference of `TransactWriteItems`).
+const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+
+/// Has the SDK repeat such a write, within its own bounds. A transaction keeps its idempotency token over the
+/// repetitions, so that one that was carried out after all is not carried out twice.
+#[derive(Debug)]
+pub(super) struct Conflicts;
+
+impl ClassifyRetry for Conflicts {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
+        if error.is_some_and(passes) { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "transaction conflicts"
+    }
+}
+
+fn passes(error: &Error) -> bool {
+    if let Some(error) = error.downcast_ref::<TransactWriteItemsError>() {
+        let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+            return error.is_transaction_in_progress_exception();
+        };
+        let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+        // A failed condition beside a conflict stays failed.
+        return codes.clone().any(|code| PASSING.contains(&code))
+            && !codes.any(|code| code == "ConditionalCheckFailed");
+    }
+    let code = error.downcast_ref::<UpdateItemError>().map(ProvideErrorMetadata::code);
+    let code = code.or_else(|| error.downcast_ref::<PutItemError>().map(ProvideErrorMetadata::code));
+    let code = code.or_else(|| error.downcast_ref::<DeleteItemError>().map(ProvideErrorMetadata::code));
+    code.flatten() == Some("TransactionConflictException")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::aws::tests::Cloud;
+    use crate::bucket::{Bucket, Width};
+    use crate::job::JobId;
+    use crate::ledger::{JobRow, Ledger, LedgerError};
+    use crate::part::cut;
+    use crate::patch::Patch;
+    use crate::run::RunId;
+    use crate::user::UserId;
+
+    fn cancelled(reasons: &[&str]) -> (u16, Value) {
+        let reasons: Vec<Value> = reasons.iter().map(|code| json!({"Code": code})).collect();
+        let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+        (400, json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons}))
+    }
+
+    /// Records a job where DynamoDB answers so, and says how often it was asked to.
+    async fn record(answers: &[(u16, Value)]) -> (Result<bool, LedgerError>, usize) {
+        let cloud = Cloud::default();
+        cloud.answers(answers);
+        let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
+        let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
+        let part = cut(&RunId::of("p", 0), 1, 1, vec![patch], 1).remove(0);
+        let job: JobId = serde_json::from_value(json!("job_1")).unwrap();
+        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), &part, 1, 0, 0, "CHANGES".to_owned());
+        (ledger.record_job(&row, std::slice::from_ref(&part.id), "me").await, cloud.calls())
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_met_another_is_repeated() {
+        let conflict = cancelled(&["None", "TransactionConflict"]);
+        let (done, calls) = record(&[conflict.clone(), conflict, (200, json!({}))]).await;
+        assert_eq!((done.unwrap(), calls), (false, 3));
+    }
+
+    #[tokio::test]
+    async fn one_whose_condition_failed_is_not() {
+        let refused = cancelled(&["ConditionalCheckFailed", "TransactionConflict"]);
+        let (done, calls) = record(&[refused, (200, json!({}))]).await;
+        assert!(done.unwrap(), "it is a resubmission");
+        assert_eq!(calls, 3, "the refused transaction, a look at the row, the row");
+    }
+
+    #[tokio::test]
+    async fn a_single_write_that_met_a_transaction_is_repeated() {
+        let cloud = Cloud::default();
+        let kind = "com.amazonaws.dynamodb.v20120810#TransactionConflictException";
+        cloud.answers(&[(400, json!({"__type": kind, "message": "conflict"})), (200, json!({}))]);
+        let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
+        ledger.told_limit(167).await.unwrap();
+        assert_eq!(cloud.calls(), 2);
+    }
+}
