@@ -11,6 +11,9 @@ use crate::user::{User, UserId};
 /// Kept of the invocation's time for what follows a page.
 const AFTER_PAGE_MS: i64 = 4_000;
 
+/// A page is not asked for with less time than this.
+const PAGE_LEAST_MS: i64 = 3_000;
+
 /// A page of either source.
 pub(super) struct Page {
     pub(super) users: Vec<User>,
@@ -30,8 +33,8 @@ pub(super) struct Page {
 pub(super) enum Fetched {
     Page(Page),
     Failed(Error),
-    /// The list's page is too long for what the budget leaves: again at this time.
-    Wait(i64),
+    /// Not asked for: again at this time, and why.
+    Wait(i64, &'static str),
 }
 
 /// Asks for the cursor's next page; its first request is paid for.
@@ -45,7 +48,11 @@ pub(super) async fn fetch(
         return listed(clients, run, cursor, at).await;
     }
     // Given up in time for the claim: nobody else asks while this request may be under way.
-    let left_ms = (at.left_ms() - AFTER_PAGE_MS).max(1_000);
+    let left_ms = at.left_ms() - AFTER_PAGE_MS;
+    if left_ms < PAGE_LEAST_MS {
+        // A page that is given up is gone; the next invocation has all of its time.
+        return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
+    }
     let timeout = clients.settings.page_timeout.min(std::time::Duration::from_millis(left_ms as u64));
     match clients.intercom.page(cursor.scroll.as_deref(), timeout).await {
         Ok(reply) => {
@@ -71,7 +78,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         if index > 0
             && let Some(until_ms) = wait_for_one(clients, at).await?
         {
-            return Ok(Fetched::Wait(until_ms));
+            return Ok(Fetched::Wait(until_ms, "the rate limit's window is spent"));
         }
         match clients.intercom.user(&id).await {
             Ok(reply) => {

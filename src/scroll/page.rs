@@ -68,7 +68,7 @@ pub(super) async fn turn(
     match fetch(clients, run, &next, at).await? {
         Fetched::Page(page) => good(clients, run, next, page, quota, at, outcome).await,
         Fetched::Failed(error) => failed(clients, run, next, &error, at).await,
-        Fetched::Wait(until_ms) => Ok(Decision::wait(next, until_ms, "the rate limit's window is spent")),
+        Fetched::Wait(until_ms, why) => Ok(Decision::wait(next, until_ms, why)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The simulated workspace behind the client's transport, without a socket.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -10,12 +12,31 @@ use tower::ServiceExt;
 /// The only token of these tests.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
 
+/// The way to Intercom, which can be closed for some requests; clones are the same way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Way(Arc<Mutex<Option<&'static str>>>);
+
+impl Way {
+    /// From now on requests whose method and path begin so cannot be sent; none, for all can.
+    pub(crate) fn close(&self, to: Option<&'static str>) {
+        *self.0.lock().unwrap() = to;
+    }
+
+    fn is_closed_to(&self, request: &Request<Bytes>) -> bool {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        self.0.lock().unwrap().is_some_and(|to| line.starts_with(to))
+    }
+}
+
 /// A client of this workspace. A body that breaks off is an answer that was lost, as on a socket.
-pub(crate) fn client(world: &World) -> Intercom {
-    let router = world.router();
+pub(crate) fn client(world: &World, way: &Way) -> Intercom {
+    let (router, way) = (world.router(), way.clone());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
-        let router = router.clone();
+        let (router, closed) = (router.clone(), way.is_closed_to(&request));
         async move {
+            if closed {
+                return Err(TransportError::NotSent { source: "connection refused".into() });
+            }
             let response = router.oneshot(request.map(axum::body::Body::from)).await;
             let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
             match body.collect().await {

@@ -93,6 +93,19 @@ async fn a_workspace_that_refuses_every_user_is_the_run_s_fault() {
     assert!(report.world.requests["POST /bulk/users"] < 100, "{:?}", report.world.requests);
 }
 
+/// The users that Intercom refuses for good are all that a second run has to change.
+#[tokio::test(start_paused = true)]
+async fn a_second_run_is_not_failed_for_the_few_that_are_refused_for_good() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![Fault::BadItem(4.0)], ..users(900) }).await;
+    let first = pipeline.run(Value::Null).await;
+    assert!(first.errors.len() >= 20, "{} users are refused", first.errors.len());
+    for further in [Value::Null, json!({"users": first.users_in_error()})] {
+        let again = pipeline.run(further).await;
+        assert_eq!(again.state(), State::CompleteWithErrors, "{}", again.reason());
+        assert_eq!(again.users_in_error(), first.users_in_error());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_item_refused_in_the_feed_is_a_row_for_every_user() {
     let report = with_faults(vec![item_error(100.0)]).await;

@@ -1,9 +1,12 @@
 //! What can happen to a bulk job after it was asked for.
 
+use std::time::Duration;
+
 use intercom_bulk::ledger::End;
 use intercom_bulk::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -103,4 +106,42 @@ async fn a_job_that_never_ends_does_not_hold_up_the_next_generation_for_ever() {
     assert_eq!((report.state(), report.cursor.generation), (State::Complete, 2), "{}", report.reason());
     report.assert_nobody_lost();
     assert_eq!(report.accounts.totals.jobs_by_end["unknown"], 1);
+}
+
+/// Nothing was sent, so that no attempt at the users was made.
+#[tokio::test(start_paused = true)]
+async fn half_an_hour_without_a_network_costs_no_user() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(450)).await;
+    pipeline.way.close(Some("POST /bulk/users"));
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_mins(30)).await;
+    assert_eq!(pipeline.world.state().items, 0);
+    pipeline.way.close(None);
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+/// A run that was stopped left a job under way; the next plan's values must be the last.
+#[tokio::test(start_paused = true)]
+async fn a_run_waits_for_the_jobs_of_one_that_was_stopped() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 50, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let run = ledger.run(&first).await.unwrap().unwrap();
+    let now_ms = pipeline.engine.now_ms();
+    assert!(ledger.end(&run, State::Cancelled, Some("by the test"), None, now_ms, 0).await.unwrap());
+    let other = r#"
+        name = "other"
+        [set.custom_attributes."has avatar"]
+        type = "bool"
+        value = "user.avatar.image_url is not present"
+    "#;
+    let plan = intercom_bulk::plan::Plan::from_toml("plan.toml", other).unwrap();
+    let time = jiff::Timestamp::from_millisecond(now_ms).unwrap();
+    pipeline.engine.scroll(serde_json::json!({"plan": plan.to_json(), "time": time.to_string()})).await.unwrap();
+    let second = intercom_bulk::run::RunId::of("other", time.as_second());
+    let second = pipeline.until_ended(&second).await;
+    assert_eq!(second.state(), State::Complete, "{}", second.reason());
+    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::user::User::new);
+    assert_eq!(users.filter(|user| plan.evaluate(user).patch.is_some()).count(), 0, "the older job came later");
 }

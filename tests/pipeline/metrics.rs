@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::accident::Accident;
-use crate::intercom::client;
+use crate::intercom::{Way, client};
 use crate::pipeline::{BEGIN, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::sqs::Sqs;
@@ -43,7 +43,7 @@ impl Hand {
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(Vec::<Accident>::new()));
         let queues = sqs.client();
-        let opened = Engine::open(&account.dynamodb, &queues, client(&world), settings(), wall);
+        let opened = Engine::open(&account.dynamodb, &queues, client(&world, &Way::default()), settings(), wall);
         let clients = opened.await.unwrap().clients;
         Self {
             world,

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::accident::Accident;
-use crate::intercom::client;
+use crate::intercom::{Way, client};
 use crate::report::Report;
 use crate::sqs::Sqs;
 
@@ -47,6 +47,7 @@ struct Working {
 pub(crate) struct Pipeline {
     pub(crate) plan: Plan,
     pub(crate) world: World,
+    pub(crate) way: Way,
     pub(crate) sqs: Sqs,
     pub(crate) engine: Engine,
     /// Operations that the workspace allows in a rate window.
@@ -79,11 +80,13 @@ impl Pipeline {
         let limit = options.rate_limit_per_10s.into();
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(accidents));
-        let (queues, intercom) = (sqs.client(), client(&world));
+        let way = Way::default();
+        let (queues, intercom) = (sqs.client(), client(&world, &way));
         let opened = Engine::open(&account.dynamodb, &queues, intercom, settings.clone(), wall.clone());
         let engine = opened.await.unwrap();
         let plan = Plan::from_toml("plan.toml", plan).unwrap();
-        let pipeline = Self { plan, world, sqs, engine, limit, account, settings, wall, working: RefCell::default() };
+        let working = RefCell::default();
+        let pipeline = Self { plan, world, way, sqs, engine, limit, account, settings, wall, working };
         pipeline.work();
         pipeline
     }
@@ -102,7 +105,7 @@ impl Pipeline {
         working.task.abort();
         assert!(working.task.await.unwrap_err().is_cancelled());
         self.sqs = Sqs::with(Vec::<Accident>::new());
-        let (dynamodb, sqs, client) = (&self.account.dynamodb, self.sqs.client(), client(&self.world));
+        let (dynamodb, sqs, client) = (&self.account.dynamodb, self.sqs.client(), client(&self.world, &self.way));
         let opened = Engine::open(dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
         self.engine = opened.await.unwrap();
         self.work();

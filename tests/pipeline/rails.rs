@@ -74,6 +74,36 @@ async fn a_run_that_would_change_too_many_fails_before_it_does() {
     }
 }
 
+/// A lost page costs a second generation, which finds what the first one had no room for.
+#[tokio::test(start_paused = true)]
+async fn changes_are_bounded_over_all_generations() {
+    let faults = vec![Fault::LosePage(3)];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(900) }).await;
+    let all = pipeline.world.users().len() as u64;
+    // The first generation changes what nine pages less one hold, the second the rest.
+    let report = pipeline.run(json!({"rails": {"max_changes": {"users": 700}}})).await;
+    assert_eq!(report.state(), State::Failed, "{}", report.reason());
+    assert!(report.reason().contains("max_changes"), "{}", report.reason());
+    assert!((500..=700).contains(&report.world.items), "{} of {all}", report.world.items);
+    report.assert_nobody_lost();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_percentage_of_nobody_knows_how_many_begins_nothing() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    pipeline.way.close(Some("GET /counts"));
+    let event = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
+    let error = pipeline.engine.scroll(event.clone()).await.unwrap_err();
+    assert!(error.contains("max_changes is a percentage"), "{error}");
+    assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), []);
+    // A number needs no count.
+    pipeline.run(json!({"rails": {"max_changes": {"users": 300}}})).await.assert_complete();
+    pipeline.way.close(None);
+    pipeline.engine.scroll(event).await.unwrap();
+    let runs = pipeline.engine.clients.ledger.runs(10).await.unwrap();
+    pipeline.until_ended(&runs[0]).await.assert_complete();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_within_its_rails_completes() {
     let rails = json!({"max_changes": {"percent": 100}, "max_errors": 0});
@@ -94,6 +124,7 @@ async fn a_run_with_too_many_errors_fails() {
     let pipeline = Pipeline::new(FAILS_FOR_SOME, users(900)).await;
     let report = pipeline.run(json!({"rails": {"max_errors": 4}})).await;
     assert_eq!((report.state(), report.world.items), (State::Failed, 0));
+    assert!(report.errors.len() > 4, "the end says that `errors` lists them");
     report.assert_nobody_lost();
 }
 

@@ -68,6 +68,23 @@ async fn a_schedule_that_fires_twice_is_one_run() {
     );
 }
 
+/// A schedule that fires twice is delivered while the next start of its plan waits.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_comes_again_takes_none_that_waits_out_of_the_queue() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    let event = pipeline.start_event(&Value::Null);
+    pipeline.engine.scroll(event.clone()).await.unwrap();
+    sleep(Duration::from_millis(1_500)).await;
+    let limited = pipeline.start(json!({"rails": {"limit": 10}})).await;
+    sleep(Duration::from_millis(1_500)).await;
+    let all = pipeline.start(Value::Null).await;
+    pipeline.engine.scroll(event).await.unwrap();
+    for run in [limited, all] {
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_start_by_message_and_by_stored_name_runs() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
