@@ -67,12 +67,7 @@ impl Ledger {
 
 /// Counts the parts of the present generation against those that the cursor says were sent, and those that jobs sent
 /// back. Parts of earlier generations matter only for what they may have lost: this one evaluated anew.
-fn count_parts(
-    parts: Vec<(String, PartRow)>,
-    cursor: &Cursor,
-    expected: &HashSet<String>,
-    accounts: &mut Accounts,
-) {
+fn count_parts(parts: Vec<(String, PartRow)>, cursor: &Cursor, expected: &HashSet<String>, accounts: &mut Accounts) {
     let mut ended_of_pages = 0;
     let mut ended_again = 0;
     for (name, row) in parts {

@@ -82,38 +82,3 @@ fn without_end(rng: &mut SmallRng) -> Vec<Fault> {
         _ => vec![Fault::ItemError { percent: 100.0, code: "rate_limit_exceeded".into(), message: "again".into() }],
     }
 }
-
-/// A fault's name, as the simulator's help has it.
-pub(crate) fn name(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::LosePage(_) => "lose-page",
-        Fault::ErrorPage(_) => "error-page",
-        Fault::ErrorPageKeeps(_) => "error-page-keeps",
-        Fault::EmptyPage(_) => "empty-page",
-        Fault::Empty503Page(_) => "empty-503-page",
-        Fault::ForgetScroll(_) => "forget-scroll",
-        Fault::ForeignScroll(_) => "foreign-scroll",
-        Fault::StealScroll { .. } => "steal-scroll",
-        Fault::ScrollExistsForever => "scroll-exists-forever",
-        Fault::SlowPage { .. } => "slow-page",
-        Fault::SlowPages(_) => "slow-pages",
-        Fault::RepeatPage(_) => "repeat-page",
-        Fault::LimitPage(_) => "limit-page",
-        Fault::LimitBulk(_) => "limit-bulk",
-        Fault::LimitBulkBare(_) => "limit-bulk-bare",
-        Fault::LoseBulk(_) => "lose-bulk",
-        Fault::ErrorBulk(_) => "error-bulk",
-        Fault::LoseJob(_) => "lose-job",
-        Fault::JobNeverEnds(_) => "job-never-ends",
-        Fault::JobFails(_) => "job-fails",
-        Fault::SlowJob { .. } => "slow-job",
-        Fault::LateJobObject(_) => "late-job-object",
-        Fault::RejectUser(_) => "reject-user",
-        Fault::ItemError { .. } => "item-error",
-        Fault::ItemLimited(_) => "item-limited",
-        Fault::BadItem(_) => "bad-item",
-        Fault::FeedPageSize(_) => "feed-page-size",
-        Fault::TokenRevokedAfter(_) => "token-revoked-after",
-        Fault::UsersChange => "users-change",
-    }
-}

@@ -121,7 +121,7 @@ async fn run(told: Story, traced: bool) -> Told {
     tally.stories = 1;
     tally.invocations = storm.invocations();
     for fault in &storm.story.options.faults {
-        *tally.faults.entry(crate::faults::name(fault)).or_default() += 1;
+        *tally.faults.entry(fault.name()).or_default() += 1;
     }
     Told { tally, trace, bugs }
 }

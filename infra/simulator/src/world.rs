@@ -86,6 +86,7 @@ impl World {
             used_by_window: workspace.limit.by_window(),
             over_limit: counts.over_limit,
             given_429: counts.given_429,
+            fired: counts.fired.counts(),
             second_scrolls: workspace.scroll.second_scrolls,
             pages: workspace.scroll.pages,
             pages_distinct_users: workspace.scroll.seen.len(),
