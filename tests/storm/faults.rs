@@ -1,6 +1,6 @@
 //! The faults of the workspace that a story is given, by page, request and job.
 
-use intercom_simulator::Fault;
+use intercom_simulator::{Fault, Options, World};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -24,6 +24,26 @@ pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<F
         }
     }
     (faults, endless)
+}
+
+/// Faults that few stories have: somebody is refused, or everybody for good.
+pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
+    match rng.random_range(0..60) {
+        0 => {
+            let status = [400, 402, 403, 404][rng.random_range(0..4)];
+            options.faults.push(Fault::Denied { status, after: rng.random_range(0..12) });
+        }
+        1 => options.faults.push(Fault::TokenRevokedAfter(rng.random_range(0..12))),
+        2 | 3 => {
+            // People come from the seed, whatever else a world is given.
+            let people = World::new(Options { users: options.users, seed: options.seed, ..Options::default() }).users();
+            let id = |user: &serde_json::Value| Some(user["id"].as_str()?.to_owned());
+            let rejected = people.get(rng.random_range(0..people.len().max(1))).and_then(id);
+            options.faults.extend(rejected.map(Fault::RejectUser));
+        }
+        _ => {}
+    }
+    options
 }
 
 fn one(rng: &mut SmallRng) -> Fault {

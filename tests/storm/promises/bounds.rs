@@ -37,7 +37,7 @@ impl Storm {
         if call.operation == "UpdateItem" {
             return;
         }
-        let resumes = self.story.resumes.len() as u64;
+        let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let holes = call.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),

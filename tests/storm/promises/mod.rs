@@ -2,6 +2,7 @@
 //! a step costs little; the ledger and the workspace are read where a promise is about them.
 
 mod bounds;
+mod causes;
 mod ends;
 mod jobs;
 mod limit;
@@ -15,7 +16,7 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use intercom_bulk::run::State;
+use intercom_bulk::run::{RunId, State};
 
 use crate::storm::{Invoked, Who};
 
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     runs: BTreeMap<String, RunSeen>,
     /// Jobs that Intercom made for us, in that order.
     jobs: Vec<JobSeen>,
+    /// Users that jobs were made for, by run.
+    taken: BTreeMap<String, BTreeSet<String>>,
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
     /// What invocations did, by their number.
@@ -58,6 +61,8 @@ struct RunSeen {
     order: usize,
     state: State,
     generation: u32,
+    /// Since when it could go its way: its beginning, or what an operator did to it last.
+    since_ms: i64,
     /// When state or generation changed last.
     changed_ms: i64,
     /// Commits of its cursor.
@@ -86,6 +91,8 @@ struct Did {
     given: Vec<String>,
     /// Parts that it claimed, with their run.
     parts: Vec<(String, String)>,
+    /// A call went wrong, or the process did.
+    troubled: bool,
     /// Requests for a run that had stopped or gone on meanwhile.
     late_requests: u32,
 }
@@ -99,6 +106,25 @@ impl Promises {
     pub(crate) fn cut_off(&self, invoked: &Invoked) {
         let number = invoked.owner.trim_start_matches("request-").parse().unwrap_or_default();
         self.memory().by.remove(&number);
+    }
+
+    /// A call of an invocation went wrong, or the process did.
+    pub(crate) fn troubled(&self, who: Option<Who>) {
+        if let Some(who) = who {
+            self.memory().by.entry(who).or_default().troubled = true;
+        }
+    }
+
+    /// How many users jobs of a run were made for.
+    fn users_taken(&self, run: &RunId) -> u64 {
+        self.memory().taken.get(run.as_str()).map_or(0, |users| users.len() as u64)
+    }
+
+    /// The runs that have not ended and may be expected to, with the time since which they could go their way.
+    pub(crate) fn under_way(&self) -> Vec<(String, i64)> {
+        let memory = self.memory();
+        let goes = |seen: &RunSeen| !seen.state.ended() && seen.state != State::Paused;
+        memory.runs.iter().filter(|(_, seen)| goes(seen)).map(|(run, seen)| (run.clone(), seen.since_ms)).collect()
     }
 
     /// When something last happened.

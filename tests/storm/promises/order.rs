@@ -35,6 +35,8 @@ impl Storm {
         let job =
             JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
         memory.jobs.push(job);
+        let ids = items.iter().filter_map(|item| Some(item["data"]["id"].as_str()?.to_owned()));
+        memory.taken.entry(run.to_owned()).or_default().extend(ids);
         let Some(applied_ms) = self.applied_ms(number as u64, now_ms) else { return };
         let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
         let mut broken = Vec::new();

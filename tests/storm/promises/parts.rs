@@ -12,7 +12,7 @@ use crate::storm::{Storm, Who};
 impl Storm {
     /// Messages of the patches queue were deleted; `before` are the bodies that it held.
     pub(super) async fn parts_are_kept(&self, before: &[String]) {
-        let ours = |body: &&String| !self.story.nonsense.contains(&body.as_str());
+        let ours = |body: &&String| !self.story.is_nonsense(body);
         let part = |body: &String| serde_json::from_str::<Part>(body).ok();
         let after: BTreeSet<String> = self.sqs.bodies("patches").into_iter().collect();
         let kept: BTreeSet<_> = after.iter().filter_map(part).map(|part| (part.run, part.id)).collect();
@@ -49,7 +49,7 @@ impl Storm {
                 continue;
             };
             // Who asks to go on from outside may die before the message is sent; the tick sends it then.
-            let from_outside = !self.story.resumes.is_empty();
+            let from_outside = self.story.is_resumed();
             let over = row.state != State::Running || cursor.phase == Phase::Ended;
             let near = turn == cursor.turn || turn + 1 == cursor.turn;
             if over || from_outside || !near || cursor.claim.is_some() {
