@@ -14,7 +14,7 @@ use crate::story::{Nonsense, StartAt};
 
 const MINUTE_MS: i64 = 60_000;
 /// After so long without a sign of life a schedule may miss some times: it is what makes six hours of waiting affordable.
-const IDLE_MS: i64 = 3 * MINUTE_MS;
+const IDLE_MS: i64 = MINUTE_MS;
 /// Parts are looked for so often.
 const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 300;
@@ -48,7 +48,8 @@ fn missed(functions: &Functions) -> i64 {
     let idle_ms = storm.now_ms() - storm.promises.active_ms();
     match idle_ms {
         ..IDLE_MS => 0,
-        ms if ms < 10 * IDLE_MS => storm.weather.draw(1..=5) as i64,
+        ms if ms < 5 * IDLE_MS => storm.weather.draw(0..=4) as i64,
+        ms if ms < 30 * IDLE_MS => storm.weather.draw(1..=8) as i64,
         _ => storm.weather.draw(5..=25) as i64,
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::await_point::Step;
 use crate::process::Fate;
-use crate::promises::Promises;
+use crate::promises::{Promises, of_people};
 use crate::sqs::Sqs;
 use crate::story::Story;
 use crate::tell::TABLE;
@@ -34,6 +34,8 @@ pub(crate) struct Storm {
     /// DynamoDB, past the weather.
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: Sqs,
+    /// What may be written nowhere but to Intercom.
+    pub(crate) secrets: Vec<String>,
     pub(crate) promises: Promises,
     at_work: Mutex<AtWork>,
 }
@@ -79,7 +81,8 @@ impl Storm {
         sqs: Sqs,
     ) -> Self {
         let (ledger, promises) = (Ledger::new(dynamodb.clone(), TABLE), Promises::default());
-        Self { story, weather, world: Workspace(world), ledger, dynamodb, sqs, promises, at_work: Mutex::default() }
+        let (secrets, world) = (of_people(&world.users()), Workspace(world));
+        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, at_work: Mutex::default() }
     }
 
     /// The true time, in Unix milliseconds.

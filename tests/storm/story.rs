@@ -12,10 +12,6 @@ use crate::accident::{Accident, Rates};
 use crate::faults;
 use crate::plans;
 
-/// Clocks further apart than this, or requests longer on their way, are counted by Intercom in another window than the
-/// one they were paid from: the edge that `ledger::budget` charges twice is 250 ms wide.
-const EDGE_MS: u64 = 250;
-
 /// One story, drawn from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
@@ -146,24 +142,6 @@ impl Story {
                 .chain(amid(later))
                 .collect(),
         }
-    }
-
-    /// Whether each request reaches Intercom in a window that it was paid from.
-    pub(crate) fn is_punctual(&self) -> bool {
-        // Where AWS takes seconds, a window may end between the payment and the request.
-        let aws_is_quick = [
-            Accident::AwsSlow,
-            Accident::AwsLost,
-            Accident::AwsError,
-            Accident::AwsUnsent,
-            Accident::AwsDenied,
-            Accident::Throttled,
-            Accident::Outage,
-        ]
-        .into_iter()
-        .all(|accident| self.rates.per_mille(accident) == 0);
-        let near = self.skew_ms.unsigned_abs() + self.transit_ms.end() <= EDGE_MS;
-        near && aws_is_quick && self.options.rate_limit_per_10s >= 83
     }
 
     /// Whether somebody asks to go on with a run.

@@ -122,7 +122,7 @@ impl Struck<'_> {
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,
             () if has("company's name") => run.plan == "company-name",
             // What goes with the others and has its number checked.
-            () if has("its scroll must expire first") => self.storm.story.endless,
+            () if has("the last: ") || has("its scroll must expire first") => self.storm.story.endless,
             () => has("users were read") || has("have no known end") || has("may be unseen") || has("may be lost"),
         }
     }

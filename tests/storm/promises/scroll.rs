@@ -46,7 +46,7 @@ impl Storm {
         if !status.is_client_error() {
             return;
         }
-        let second = self.world.0.state().second_scrolls;
+        let second = self.world.0.second_scrolls();
         if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second
             && !self.story.has_slow_pages()
         {

@@ -1,5 +1,6 @@
 //! Promise 5: what stops a run takes effect within one page and one job.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use intercom_bulk::run::{Run, RunId, State};
@@ -93,7 +94,20 @@ impl Promises {
         let mut memory = self.memory();
         let order = memory.runs.len();
         let (state, generation) = (State::Queued, 1);
-        let new = RunSeen { order, state, generation, since_ms: now_ms, changed_ms: now_ms, turn: 0, parts: (0, 0) };
+        let rails = row.rails.clone();
+        let count = row.count.or(row.listed);
+        let new = RunSeen {
+            order,
+            state,
+            generation,
+            since_ms: now_ms,
+            changed_ms: now_ms,
+            turn: 0,
+            parts: (0, 0),
+            pages: BTreeSet::new(),
+            rails,
+            count,
+        };
         let seen = memory.runs.entry(row.run.to_string()).or_insert(new);
         let was = (seen.state, seen.generation);
         (seen.state, seen.generation) = (row.state, row.generation);
