@@ -133,9 +133,10 @@ impl Meter {
             let most = if edge { ask.most } else { ask.most.max(ask.ahead) };
             let grant = self.ledger.take(quota, ask.share, ask.least, most, now_ms).await?;
             let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
-            // At the edge the next window is charged, too.
-            let paid_until_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
-            if at.clock.now_ms() < paid_until_ms {
+            // At the edge the next window is charged, too; who came to it while DynamoDB answered must charge it.
+            let now_ms = at.clock.now_ms();
+            let is_paid = if edge { now_ms < end_ms + WINDOW_MS } else { now_ms < end_ms && !at_edge(now_ms) };
+            if is_paid {
                 return Ok(self.keep(ask, end_ms, (operations, spent), quota));
             }
         }

@@ -55,6 +55,17 @@ pub(super) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
     request.body(Bytes::new()).expect("a checked origin makes a request")
 }
 
+/// Whether a refusal says in JSON what is wrong, and the JSON is broken: these statuses alone do not tell a user's fault from
+/// the run's. A load balancer's HTML is no such thing.
+fn is_cut(response: &Response<Bytes>) -> bool {
+    let (body, content_type) = (response.body(), response.headers().get(CONTENT_TYPE));
+    let is_json = content_type.is_some_and(|of| of.as_bytes().starts_with(b"application/json"));
+    matches!(response.status().as_u16(), 400 | 404 | 409 | 410 | 422)
+        && is_json
+        && !body.is_empty()
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err()
+}
+
 /// A 2xx by `read`, anything else as a refusal.
 pub(super) fn answer<T>(
     route: &'static str,
@@ -63,6 +74,11 @@ pub(super) fn answer<T>(
 ) -> Result<Reply<T>, Error> {
     let (status, headers) = (response.status(), response.headers());
     let rate = Rate::read(headers);
+    if is_cut(response) {
+        let reason = "the body of the refusal is cut off";
+        let lost = Lost::Unreadable { status: status.as_u16(), reason, request_id: request_id(headers) };
+        return Err(Error::Unknown { route, lost, rate });
+    }
     if !status.is_success() {
         let Envelope { code, message, request_id: in_body } = Envelope::read(response.body());
         let request_id = in_body.or_else(|| request_id(headers));

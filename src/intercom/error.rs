@@ -91,7 +91,7 @@ pub enum Lost {
         /// How long was waited.
         after: Duration,
     },
-    /// It came with a 2xx, and cannot be used.
+    /// It came, and cannot be used.
     #[error("status {status}, but {reason}")]
     Unreadable {
         /// The HTTP status.

@@ -43,6 +43,20 @@ fn patch() -> Patch {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_cut_off_does_not_tell_whose_fault_it_is() {
+    let json = [("content-type", "application/json; charset=utf-8")];
+    let cut = r#"{"type": "error.list", "errors": [{"code": "parame"#;
+    for status in [400, 404, 422] {
+        let error = answering(status, &json, cut).0.submit(&[patch()]).await.unwrap_err();
+        assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{status}");
+    }
+    let denied = answering(403, &json, cut).0.submit(&[patch()]).await.unwrap_err();
+    assert_eq!(disposition(&denied, 0), Disposition::RunFault, "the status says it all");
+    let html = answering(400, &[("content-type", "text/html")], "<html>").0.submit(&[patch()]).await.unwrap_err();
+    assert_eq!(disposition(&html, 0), Disposition::RunFault);
+}
+
+#[tokio::test]
 async fn every_request_carries_the_same_headers() {
     let (intercom, requests) = answering(500, &[], "");
     let job = JobId::new("job_1").unwrap();

@@ -262,9 +262,18 @@ impl Claimed {
 
     async fn end_run(&self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
         let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
-        let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
-        let ended = ledger.end(run, State::Failed, Some(reason), None, now_ms, free_at_ms).await?;
-        round.outcome.not_complete += u64::from(ended);
+        let mut run = run.clone();
+        // The state may change between the look and the end; a fault of the run ends it in any state but an end.
+        loop {
+            let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
+            if ledger.end(&run, State::Failed, Some(reason), None, now_ms, free_at_ms).await? {
+                round.outcome.not_complete += 1;
+                break;
+            }
+            let now = ledger.run(&run.run).await?.filter(|now| now.state.may_become(State::Failed));
+            let Some(now) = now.filter(|now| (now.state, now.generation) != (run.state, run.generation)) else { break };
+            run = now;
+        }
         tracing::error!(run = run.run.as_str(), reason, "run failed");
         Ok(())
     }

@@ -106,6 +106,12 @@ impl Sqs {
         self.queues().values().flat_map(|queue| queue.ever_sent.iter().cloned()).collect()
     }
 
+    /// Bodies of the messages that anybody sent to a queue after so many others.
+    pub(crate) fn sent_since(&self, queue: &str, from: usize) -> Vec<String> {
+        let queues = self.queues();
+        queues.get(queue).and_then(|queue| queue.ever_sent.get(from..)).map(<[_]>::to_vec).unwrap_or_default()
+    }
+
     fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
         self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

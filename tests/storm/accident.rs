@@ -1,7 +1,7 @@
 //! What may strike at any moment, by name, and how often.
 
-use rand::Rng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 macro_rules! accidents {
     ($($(#[doc = $doc:literal])+ $name:ident = $base:literal $text:literal,)+) => {
@@ -30,6 +30,8 @@ accidents! {
     Death = 4 "process dies",
     /// The process hangs at an await point until its time-out.
     Hang = 1 "process hangs",
+    /// The process does nothing for a while at an await point, and goes on.
+    Freeze = 2 "process freezes",
     /// DynamoDB or SQS throttles a call.
     Throttled = 6 "AWS throttles",
     /// AWS answers 500, and did nothing.
@@ -97,8 +99,13 @@ impl Rates {
     pub(crate) fn draw(rng: &mut SmallRng, strength: u32) -> Self {
         // What came later draws from a source of its own: seeds that are kept tell the same stories.
         let mut later = rng.clone();
+        let mut last = SmallRng::from_rng(&mut later.clone());
         let one = |&(accident, base): &(Accident, u32)| {
-            let rng = if accident == Accident::AwsDenied { &mut later } else { &mut *rng };
+            let rng = match accident {
+                Accident::AwsDenied => &mut later,
+                Accident::Freeze => &mut last,
+                _ => &mut *rng,
+            };
             match rng.random_range(0..6) {
                 0..3 => 0,
                 3 | 4 => base * strength,

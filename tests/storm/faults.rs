@@ -1,6 +1,6 @@
 //! The faults of the workspace that a story is given, by page, request and job.
 
-use intercom_simulator::Fault;
+use intercom_simulator::{Fault, Options, World};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
@@ -24,6 +24,26 @@ pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<F
         }
     }
     (faults, endless)
+}
+
+/// Faults that few stories have: somebody is refused, or everybody for good.
+pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
+    match rng.random_range(0..60) {
+        0 => {
+            let status = [400, 402, 403, 404][rng.random_range(0..4)];
+            options.faults.push(Fault::Denied { status, after: rng.random_range(0..12) });
+        }
+        1 => options.faults.push(Fault::TokenRevokedAfter(rng.random_range(0..12))),
+        2 | 3 => {
+            // People come from the seed, whatever else a world is given.
+            let people = World::new(Options { users: options.users, seed: options.seed, ..Options::default() }).users();
+            let id = |user: &serde_json::Value| Some(user["id"].as_str()?.to_owned());
+            let rejected = people.get(rng.random_range(0..people.len().max(1))).and_then(id);
+            options.faults.extend(rejected.map(Fault::RejectUser));
+        }
+        _ => {}
+    }
+    options
 }
 
 fn one(rng: &mut SmallRng) -> Fault {
@@ -80,40 +100,5 @@ fn without_end(rng: &mut SmallRng) -> Vec<Fault> {
         13 => vec![Fault::BadItem(100.0)],
         14 => vec![Fault::JobNeverEnds(rng.random_range(1..5)), Fault::LoseJob(rng.random_range(1..5))],
         _ => vec![Fault::ItemError { percent: 100.0, code: "rate_limit_exceeded".into(), message: "again".into() }],
-    }
-}
-
-/// A fault's name, as the simulator's help has it.
-pub(crate) fn name(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::LosePage(_) => "lose-page",
-        Fault::ErrorPage(_) => "error-page",
-        Fault::ErrorPageKeeps(_) => "error-page-keeps",
-        Fault::EmptyPage(_) => "empty-page",
-        Fault::Empty503Page(_) => "empty-503-page",
-        Fault::ForgetScroll(_) => "forget-scroll",
-        Fault::ForeignScroll(_) => "foreign-scroll",
-        Fault::StealScroll { .. } => "steal-scroll",
-        Fault::ScrollExistsForever => "scroll-exists-forever",
-        Fault::SlowPage { .. } => "slow-page",
-        Fault::SlowPages(_) => "slow-pages",
-        Fault::RepeatPage(_) => "repeat-page",
-        Fault::LimitPage(_) => "limit-page",
-        Fault::LimitBulk(_) => "limit-bulk",
-        Fault::LimitBulkBare(_) => "limit-bulk-bare",
-        Fault::LoseBulk(_) => "lose-bulk",
-        Fault::ErrorBulk(_) => "error-bulk",
-        Fault::LoseJob(_) => "lose-job",
-        Fault::JobNeverEnds(_) => "job-never-ends",
-        Fault::JobFails(_) => "job-fails",
-        Fault::SlowJob { .. } => "slow-job",
-        Fault::LateJobObject(_) => "late-job-object",
-        Fault::RejectUser(_) => "reject-user",
-        Fault::ItemError { .. } => "item-error",
-        Fault::ItemLimited(_) => "item-limited",
-        Fault::BadItem(_) => "bad-item",
-        Fault::FeedPageSize(_) => "feed-page-size",
-        Fault::TokenRevokedAfter(_) => "token-revoked-after",
-        Fault::UsersChange => "users-change",
     }
 }

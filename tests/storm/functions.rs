@@ -72,7 +72,7 @@ impl Functions {
         };
         let environment = self.environment(step);
         let clock = Clock::starting_at(self.storm.now_ms() + environment.skew_ms);
-        let who = self.storm.begin(step, &event);
+        let who = self.storm.begin(step, &event, environment.skew_ms);
         let begun = Begun { storm: &self.storm, who };
         let at = Invocation {
             clock,

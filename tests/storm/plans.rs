@@ -28,6 +28,11 @@ pub(crate) fn plan(name: &str) -> Option<&'static Plan> {
     PLANS.get(name)
 }
 
+/// Whether no two users of a plan may disagree, as those of one company may about its name.
+pub(crate) fn agrees(name: &str) -> bool {
+    name != "company-name"
+}
+
 /// The name of the plan that a start's event brings.
 pub(crate) fn name_of(event: &Value) -> &str {
     event["plan"]["name"].as_str().or(event["plan"].as_str()).unwrap_or_default()

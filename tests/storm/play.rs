@@ -18,7 +18,7 @@ const FIXED: u64 = 60;
 /// Fresh seeds, unless the environment says how many.
 const FRESH: u64 = 60;
 /// After so many broken promises there is enough to look at.
-const FAILURES_MAX: usize = 5;
+const FAILURES_MAX: usize = 12;
 
 /// Shown although the harness keeps what a test prints: a base that was not seen could not be played again.
 pub(crate) fn say(text: &str) {

@@ -9,11 +9,15 @@ use tokio::time::sleep;
 use crate::accident::Accident;
 use crate::await_point::Step;
 use crate::functions::Functions;
-use crate::story::StartAt;
+use crate::storm::Storm;
+use crate::story::{Nonsense, StartAt};
 
 const MINUTE_MS: i64 = 60_000;
 /// After so long without a sign of life a schedule may miss some times: it is what makes six hours of waiting affordable.
-const IDLE_MS: i64 = 3 * MINUTE_MS;
+const IDLE_MS: i64 = MINUTE_MS;
+/// Parts are looked for so often.
+const LOOK: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 300;
 
 /// The tick of a function, each minute, until the story is over.
 pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
@@ -29,7 +33,7 @@ pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
         for _ in 0..times {
             let late_s = if storm.weather.strikes(Accident::TickLate) { storm.weather.draw(1..=90) } else { 0 };
             let functions = functions.clone();
-            tokio::spawn(async move {
+            storm.spawn(async move {
                 sleep(Duration::from_secs(late_s)).await;
                 // An error is in the trace; the next minute tries again.
                 let _ = functions.invoke(step, json!({"tick": {}})).await;
@@ -44,7 +48,8 @@ fn missed(functions: &Functions) -> i64 {
     let idle_ms = storm.now_ms() - storm.promises.active_ms();
     match idle_ms {
         ..IDLE_MS => 0,
-        ms if ms < 10 * IDLE_MS => storm.weather.draw(1..=5) as i64,
+        ms if ms < 5 * IDLE_MS => storm.weather.draw(0..=4) as i64,
+        ms if ms < 30 * IDLE_MS => storm.weather.draw(1..=8) as i64,
         _ => storm.weather.draw(5..=25) as i64,
     }
 }
@@ -60,7 +65,11 @@ pub(crate) async fn start(functions: Arc<Functions>, sqs: aws_sdk_sqs::Client, s
             event["users"] = json!(ids);
         }
     }
-    let _ = functions.storm.ledger.put_plan("stored", &event["plan"]).await;
+    if start.stored {
+        let name = event["plan"]["name"].as_str().unwrap_or_default().to_owned();
+        functions.storm.ledger.put_plan(&name, &event["plan"]).await.expect("the ledger takes a plan");
+        event["plan"] = json!(name);
+    }
     for _ in 0..start.times {
         if start.by_message {
             send(&sqs, "pages", &event.to_string()).await;
@@ -82,12 +91,19 @@ pub(crate) async fn resume(functions: Arc<Functions>, after: Duration) {
     let _ = functions.invoke(Step::Scroll, json!({"resume": true})).await;
 }
 
-/// Others put something into both queues.
-pub(crate) async fn nonsense(sqs: &aws_sdk_sqs::Client, bodies: &[&'static str]) {
-    for body in bodies {
-        for queue in ["pages", "patches"] {
-            send(sqs, queue, body).await;
+/// Others put something into both queues; that which does not come at once, beside good parts, if there are any.
+pub(crate) async fn nonsense(storm: Arc<Storm>, sqs: aws_sdk_sqs::Client, nonsense: Nonsense) {
+    if !nonsense.after.is_zero() {
+        sleep(nonsense.after).await;
+        for _ in 0..LOOKS {
+            if !storm.sqs.bodies("patches").is_empty() {
+                break;
+            }
+            sleep(LOOK).await;
         }
+    }
+    for queue in ["pages", "patches"] {
+        send(&sqs, queue, nonsense.body).await;
     }
 }
 

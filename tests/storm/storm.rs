@@ -1,9 +1,7 @@
 //! All of one story: the weather, the workspace, a view of the ledger past the weather, and who is at work.
 
 use std::collections::BTreeMap;
-use std::future::{Future, pending, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use intercom_bulk::ledger::Ledger;
@@ -11,11 +9,12 @@ use intercom_simulator::World;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::accident::Accident;
-use crate::await_point::{AwaitPoint, Side, Step};
-use crate::promises::Promises;
+use crate::await_point::Step;
+use crate::process::Fate;
+use crate::promises::{Promises, of_people};
 use crate::sqs::Sqs;
 use crate::story::Story;
+use crate::tell::TABLE;
 use crate::weather::Weather;
 
 /// The wall time at which every story begins, in Unix milliseconds: 1 November 2016, 11:00:33.
@@ -32,7 +31,11 @@ pub(crate) struct Storm {
     pub(crate) world: Workspace,
     /// The ledger as it is, read past the weather.
     pub(crate) ledger: Ledger,
+    /// DynamoDB, past the weather.
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: Sqs,
+    /// What may be written nowhere but to Intercom.
+    pub(crate) secrets: Vec<String>,
     pub(crate) promises: Promises,
     at_work: Mutex<AtWork>,
 }
@@ -63,14 +66,23 @@ pub(crate) struct Invoked {
     pub(crate) owner: String,
     /// The run that a message names.
     pub(crate) run: Option<String>,
-    /// It dies as soon as it lets go.
-    dies: bool,
+    /// What becomes of it as soon as it lets go.
+    fate: Fate,
+    /// How far its clock is from the true time.
+    pub(crate) skew_ms: i64,
 }
 
 impl Storm {
-    pub(crate) fn new(story: Story, weather: Arc<Weather>, world: World, ledger: Ledger, sqs: Sqs) -> Self {
-        let promises = Promises::default();
-        Self { story, weather, world: Workspace(world), ledger, sqs, promises, at_work: Mutex::default() }
+    pub(crate) fn new(
+        story: Story,
+        weather: Arc<Weather>,
+        world: World,
+        dynamodb: aws_sdk_dynamodb::Client,
+        sqs: Sqs,
+    ) -> Self {
+        let (ledger, promises) = (Ledger::new(dynamodb.clone(), TABLE), Promises::default());
+        let (secrets, world) = (of_people(&world.users()), Workspace(world));
+        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, at_work: Mutex::default() }
     }
 
     /// The true time, in Unix milliseconds.
@@ -103,13 +115,13 @@ impl Storm {
     }
 
     /// A new invocation.
-    pub(crate) fn begin(&self, step: Step, event: &Value) -> Who {
+    pub(crate) fn begin(&self, step: Step, event: &Value, skew_ms: i64) -> Who {
         let mut at_work = self.at_work();
         at_work.count += 1;
         let who = at_work.count;
         let body = event["Records"][0]["body"].as_str().unwrap_or_default();
         let run = serde_json::from_str::<Value>(body).ok().and_then(|body| Some(body.get("run")?.as_str()?.to_owned()));
-        at_work.alive.insert(who, Invoked { step, owner: format!("request-{who}"), run, dies: false });
+        at_work.alive.insert(who, Invoked { step, owner: format!("request-{who}"), run, fate: Fate::GoesOn, skew_ms });
         who
     }
 
@@ -118,45 +130,26 @@ impl Storm {
         self.at_work().alive.remove(&who)
     }
 
-    /// Runs an invocation's future; none if it died on the way.
-    pub(crate) async fn watched<F: Future>(&self, who: Who, future: F) -> Option<F::Output> {
-        let mut future = Some(Box::pin(future));
-        poll_fn(|context| {
-            let Some(running) = future.as_mut() else { return Poll::Ready(None) };
-            self.at_work().current = Some(who);
-            let polled = running.as_mut().poll(context);
-            let mut at_work = self.at_work();
-            at_work.current = None;
-            let dies = at_work.alive.get(&who).is_some_and(|invoked| invoked.dies);
-            drop(at_work);
-            match polled {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if dies => {
-                    future = None;
-                    Poll::Ready(None)
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
+    /// Notes who is polled at this moment.
+    pub(crate) fn polls(&self, who: Option<Who>) {
+        self.at_work().current = who;
     }
 
-    /// An await point. The process may end here.
-    pub(crate) async fn pass(&self, who: Option<Who>, call: &str, side: Side) {
-        let Some(who) = who else { return };
-        let Some(step) = self.at_work().alive.get(&who).map(|invoked| invoked.step) else { return };
-        let (dies, hangs) = (self.weather.strikes(Accident::Death), self.weather.strikes(Accident::Hang));
-        let point = AwaitPoint { step, call: call.into(), side };
-        if dies || hangs {
-            self.weather.note(|| format!("#{who} {} at: {point}", if dies { "DIES" } else { "HANGS" }));
+    /// The step of an invocation that is alive.
+    pub(crate) fn step_of(&self, who: Who) -> Option<Step> {
+        self.at_work().alive.get(&who).map(|invoked| invoked.step)
+    }
+
+    /// Decides what becomes of a process when it lets go.
+    pub(crate) fn set_fate(&self, who: Who, fate: Fate) {
+        if let Some(invoked) = self.at_work().alive.get_mut(&who) {
+            invoked.fate = fate;
         }
-        self.weather.passes(point, dies || hangs);
-        if dies && let Some(invoked) = self.at_work().alive.get_mut(&who) {
-            invoked.dies = true;
-        }
-        if dies || hangs {
-            pending::<()>().await;
-        }
+    }
+
+    /// What becomes of a process now. It is asked once.
+    pub(crate) fn fate(&self, who: Who) -> Fate {
+        self.at_work().alive.get_mut(&who).map(|invoked| std::mem::take(&mut invoked.fate)).unwrap_or_default()
     }
 
     /// Time on the way, and a chance for others to go first.

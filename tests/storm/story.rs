@@ -12,10 +12,6 @@ use crate::accident::{Accident, Rates};
 use crate::faults;
 use crate::plans;
 
-/// Clocks further apart than this, or requests longer on their way, are counted by Intercom in another window than the
-/// one they were paid from: the edge that `ledger::budget` charges twice is 250 ms wide.
-const EDGE_MS: u64 = 250;
-
 /// One story, drawn from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
@@ -40,8 +36,27 @@ pub(crate) struct Story {
     pub(crate) starts: Vec<StartAt>,
     /// When somebody asks to go on.
     pub(crate) resumes: Vec<Duration>,
+    /// What an operator does to the active run.
+    pub(crate) acts: Vec<Act>,
     /// Bodies that others put into both queues.
-    pub(crate) nonsense: Vec<&'static str>,
+    pub(crate) nonsense: Vec<Nonsense>,
+}
+
+/// A body that others put into both queues, and when: at once, or as soon as parts are in the queue after that time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nonsense {
+    pub(crate) after: Duration,
+    pub(crate) body: &'static str,
+}
+
+/// What an operator does, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act {
+    pub(crate) after: Duration,
+    /// It is cancelled; otherwise it is paused.
+    pub(crate) cancels: bool,
+    /// So long after a pause somebody asks to go on.
+    pub(crate) goes_on_after: Option<Duration>,
 }
 
 /// A start, and when it comes.
@@ -55,6 +70,8 @@ pub(crate) struct StartAt {
     pub(crate) by_message: bool,
     /// The schedule fires so often.
     pub(crate) times: u32,
+    /// Its plan is stored, and it has the name alone.
+    pub(crate) stored: bool,
 }
 
 /// What others may put into a queue.
@@ -70,10 +87,13 @@ impl Story {
     /// The story of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let rng = &mut SmallRng::seed_from_u64(seed);
+        // What came later draws from a source of its own: seeds that are kept tell the same stories.
+        let later = &mut SmallRng::seed_from_u64(seed ^ 0x001A_7E12);
         let shape = Shape::draw(rng);
         let punctual = rng.random_ratio(1, 2);
         let (skew_ms, transit_ms) = if punctual { (40, 5..=150) } else { (2_000, 20..=800) };
-        let starts = starts(rng, shape);
+        let mut starts = starts(rng, shape);
+        starts.iter_mut().for_each(|start| start.stored = later.random_ratio(1, 6));
         // Who changes by themselves and who disagrees on a company's name would be told apart by nobody.
         let may_change = starts.iter().all(|start| plans::name_of(&start.event) != "company-name");
         let (faults, endless) = faults::draw(rng, shape, may_change);
@@ -89,6 +109,7 @@ impl Story {
             faults,
             ..Options::default()
         };
+        let options = faults::more(later, options);
         let strength = [0, 1, 1, 1, 2][rng.random_range(0..5)];
         let rates = if strength == 0 { Rates::calm() } else { Rates::draw(rng, strength) };
         let minutes = rng.random_range(1..15);
@@ -97,8 +118,7 @@ impl Story {
             0..4 => Some(Duration::from_mins(minutes * 20)),
             _ => Some(Duration::from_mins(minutes)),
         };
-        let nonsense =
-            if rng.random_ratio(1, 10) { vec![NONSENSE[rng.random_range(0..NONSENSE.len())]] } else { vec![] };
+        let nonsense = if rng.random_ratio(1, 10) { Some(NONSENSE[rng.random_range(0..NONSENSE.len())]) } else { None };
         // Every other one in the first minute, when most runs are at work.
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
@@ -115,26 +135,33 @@ impl Story {
             pollers: rng.random_range(2..5),
             starts,
             resumes: if rng.random_ratio(1, 12) { vec![resume] } else { vec![] },
-            nonsense,
+            acts: acts(later),
+            nonsense: nonsense
+                .into_iter()
+                .map(|body| Nonsense { after: Duration::ZERO, body })
+                .chain(amid(later))
+                .collect(),
         }
     }
 
-    /// Whether each request reaches Intercom in a window that it was paid from.
-    pub(crate) fn is_punctual(&self) -> bool {
-        // Where AWS takes seconds, a window may end between the payment and the request.
-        let aws_is_quick = [
-            Accident::AwsSlow,
-            Accident::AwsLost,
-            Accident::AwsError,
-            Accident::AwsUnsent,
-            Accident::AwsDenied,
-            Accident::Throttled,
-            Accident::Outage,
-        ]
-        .into_iter()
-        .all(|accident| self.rates.per_mille(accident) == 0);
-        let near = self.skew_ms.unsigned_abs() + self.transit_ms.end() <= EDGE_MS;
-        near && aws_is_quick && self.options.rate_limit_per_10s >= 83
+    /// Whether somebody asks to go on with a run.
+    pub(crate) fn is_resumed(&self) -> bool {
+        !self.resumes.is_empty() || self.acts.iter().any(|act| act.goes_on_after.is_some())
+    }
+
+    /// Whether a message is somebody else's.
+    pub(crate) fn is_nonsense(&self, body: &str) -> bool {
+        self.nonsense.iter().any(|nonsense| nonsense.body == body)
+    }
+
+    /// For how long somebody else may hold the workspace's scroll, in seconds.
+    pub(crate) fn held_for_s(&self) -> u64 {
+        let held = self.options.faults.iter().map(|fault| match fault {
+            Fault::ForeignScroll(seconds) | Fault::StealScroll { seconds, .. } => *seconds,
+            Fault::ScrollExistsForever => u64::MAX / 64,
+            _ => 0,
+        });
+        held.sum()
     }
 
     /// Whether an answer of the scroll can be so late that its minute ends after ours.
@@ -191,11 +218,29 @@ fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
                 listed: if rng.random_ratio(1, 14) { rng.random_range(1..45) } else { 0 },
                 by_message: rng.random_ratio(1, 4),
                 times: if rng.random_ratio(1, 6) { 2 } else { 1 },
+                stored: false,
             };
             after_s += rng.random_range(0..400);
             start
         })
         .collect()
+}
+
+/// What an operator does: to every eighth story's first run or so, something.
+fn acts(rng: &mut SmallRng) -> Vec<Act> {
+    if !rng.random_ratio(1, 8) {
+        return vec![];
+    }
+    let after = Duration::from_millis(rng.random_range(500..120_000));
+    let goes_on = Duration::from_secs(rng.random_range(1..400));
+    vec![Act { after, cancels: rng.random_ratio(1, 4), goes_on_after: rng.random_ratio(2, 3).then_some(goes_on) }]
+}
+
+/// Nonsense beside good messages.
+fn amid(rng: &mut SmallRng) -> Option<Nonsense> {
+    let after = Duration::from_millis(rng.random_range(0..60_000));
+    let body = NONSENSE[rng.random_range(0..NONSENSE.len())];
+    rng.random_ratio(1, 5).then_some(Nonsense { after, body })
 }
 
 /// A start's event with the rails that a chance gives it.

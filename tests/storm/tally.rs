@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use crate::accident::Accident;
 use crate::await_point::AwaitPoint;
 
 /// Counts over stories.
@@ -17,19 +18,26 @@ pub(crate) struct Tally {
     pub(crate) virtual_time: Duration,
     /// What struck, by name.
     pub(crate) accidents: BTreeMap<&'static str, u64>,
-    /// Faults of the workspace that stories were given.
-    pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// Faults of the workspace that struck.
+    pub(crate) faults: BTreeMap<String, u64>,
     /// Runs by how they ended.
     pub(crate) ends: BTreeMap<&'static str, u64>,
-    /// Await points: how often passed, how often died at.
-    pub(crate) points: BTreeMap<AwaitPoint, (u64, u64)>,
+    /// The longest that a run took without an endless fault, from its start or from when nothing struck any more.
+    pub(crate) longest: Duration,
+    /// Await points: how often passed, and how often somebody died, hung or froze there.
+    pub(crate) points: BTreeMap<AwaitPoint, [u64; 4]>,
 }
 
 impl Tally {
-    pub(crate) fn passes(&mut self, point: AwaitPoint, dies: bool) {
+    pub(crate) fn passes(&mut self, point: AwaitPoint, strikes: Option<Accident>) {
         let counts = self.points.entry(point).or_default();
-        counts.0 += 1;
-        counts.1 += u64::from(dies);
+        counts[0] += 1;
+        match strikes {
+            Some(Accident::Death) => counts[1] += 1,
+            Some(Accident::Hang) => counts[2] += 1,
+            Some(_) => counts[3] += 1,
+            None => {}
+        }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
@@ -37,27 +45,23 @@ impl Tally {
         self.steps += other.steps;
         self.invocations += other.invocations;
         self.virtual_time += other.virtual_time;
-        for (counts, more) in
-            [(&mut self.accidents, other.accidents), (&mut self.faults, other.faults), (&mut self.ends, other.ends)]
-        {
-            for (name, count) in more {
-                *counts.entry(name).or_default() += count;
-            }
-        }
-        for (point, (passed, died)) in other.points {
+        add(&mut self.accidents, other.accidents);
+        add(&mut self.faults, other.faults);
+        add(&mut self.ends, other.ends);
+        self.longest = self.longest.max(other.longest);
+        for (point, more) in other.points {
             let counts = self.points.entry(point).or_default();
-            counts.0 += passed;
-            counts.1 += died;
+            counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
         }
     }
 
     /// The table of await points, those first at which nobody died yet.
     pub(crate) fn points_table(&self) -> String {
         let mut rows: Vec<_> = self.points.iter().collect();
-        rows.sort_by_key(|(_, (_, died))| *died);
-        let mut text = String::from("   died    passed  await point\n");
-        for (point, (passed, died)) in rows {
-            let _ = writeln!(text, "{died:>7} {passed:>9}  {point}");
+        rows.sort_by_key(|(_, counts)| counts[1]);
+        let mut text = String::from("   died    hung  frozen    passed  await point\n");
+        for (point, [passed, died, hung, frozen]) in rows {
+            let _ = writeln!(text, "{died:>7} {hung:>7} {frozen:>7} {passed:>9}  {point}");
         }
         text
     }
@@ -66,16 +70,24 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.virtual_time.as_secs() / 3600;
-        let died = self.points.values().filter(|(_, died)| *died > 0).count();
+        let [died, hung, frozen] = [1, 2, 3].map(|of| self.points.values().filter(|counts| counts[of] > 0).count());
         writeln!(f, "stories {}, steps {}, invocations {}", self.stories, self.steps, self.invocations)?;
         writeln!(f, "virtual hours {hours}")?;
-        writeln!(f, "await points {} passed, {died} of them died at", self.points.len())?;
-        for (title, counts) in
-            [("accidents", &self.accidents), ("faults of the workspace", &self.faults), ("runs ended", &self.ends)]
-        {
-            let all: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
-            writeln!(f, "{title} {}: {}", counts.values().sum::<u64>(), all.join(", "))?;
-        }
-        Ok(())
+        writeln!(f, "longest run {} min", self.longest.as_secs() / 60)?;
+        writeln!(f, "await points {}: died at {died}, hung at {hung}, frozen at {frozen}", self.points.len())?;
+        writeln!(f, "accidents {}", list(&self.accidents))?;
+        writeln!(f, "faults of the workspace that struck {}", list(&self.faults))?;
+        writeln!(f, "runs ended {}", list(&self.ends))
     }
+}
+
+fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    for (name, count) in more {
+        *counts.entry(name).or_default() += count;
+    }
+}
+
+fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
+    let all: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    format!("{}: {}", counts.values().sum::<u64>(), all.join(", "))
 }

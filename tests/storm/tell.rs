@@ -1,6 +1,7 @@
 //! A story from its beginning to its end: the world is set up, the functions are driven by nothing but events, and it ends
 //! when all is quiet, when a promise is broken, or when it should have ended long ago.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::await_point::Step;
 use crate::functions::{Functions, LONG_TIMEOUT};
-use crate::schedules;
 use crate::seams::aws::Network;
 use crate::seams::intercom;
 use crate::seams::queue::OfQueues;
@@ -30,14 +30,16 @@ use crate::storm::{BEGIN_MS, Storm};
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::weather::Weather;
+use crate::{operator, process, schedules};
 
-const TABLE: &str = "ledger";
+pub(crate) const TABLE: &str = "ledger";
 /// Deliveries before a message is dead, as in the template.
 const RECEIVES_MAX: u32 = 100;
 /// A run's deadline is a day after its start at least; then it is ended by the next tick.
-const A_RUN: Duration = Duration::from_hours(26);
-/// Without a fault that has no end, a run is over that long after the last accident: jobs are unknown after six hours.
-const A_COMMON_RUN: Duration = Duration::from_hours(14);
+const A_RUN: Duration = Duration::from_hours(25);
+/// Without a fault that has no end, a run is over that long after its start or after the last accident: a job is unknown
+/// after six hours, a message that was taken by somebody who died comes again after half an hour, five times at most.
+const A_COMMON_RUN: Duration = Duration::from_hours(9);
 /// Between looks at whether all is quiet.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -52,7 +54,12 @@ pub(crate) struct Told {
 /// Tells a story, in a runtime of its own whose clock is paused.
 pub(crate) fn tell(told: Story, traced: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing of the system").block_on(run(told, traced))
+    let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
+    // What looks at the world from here may panic, too.
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(told, traced)))).unwrap_or_else(|panic| {
+        let bug = format!("the story panics: {}", process::message(&*panic));
+        Told { bugs: vec![bug], ..Told::default() }
+    })
 }
 
 async fn run(told: Story, traced: bool) -> Told {
@@ -65,8 +72,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
     ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
     let sqs = Sqs::with(OfQueues(weather.clone()));
-    let ledger = Ledger::new(past_the_weather, TABLE);
-    let storm = Arc::new(Storm::new(told, weather, world, ledger, sqs));
+    let storm = Arc::new(Storm::new(told, weather, world, past_the_weather, sqs));
     let settings = Settings::read(|_| None).expect("every setting has a default");
     let settings = Settings { quota_percent: storm.story.quota_percent, ..settings };
     let raw_sqs = storm.sqs.client();
@@ -91,7 +97,7 @@ async fn run(told: Story, traced: bool) -> Told {
         (patches, Step::Submit, 10, 2, LONG_TIMEOUT),
     ] {
         let (functions, sqs, stopped) = (functions.clone(), pollers_sqs.clone(), stopped.clone());
-        tokio::spawn(async move {
+        storm.spawn(async move {
             let mapping = Mapping {
                 queue_url: queue.url,
                 queue_arn: queue.arn,
@@ -104,25 +110,28 @@ async fn run(told: Story, traced: bool) -> Told {
             mapping.run(&sqs, |event| functions.invoke(step, event), stopped).await;
         });
     }
-    tokio::spawn(schedules::ticks(functions.clone(), Step::Scroll));
-    tokio::spawn(schedules::ticks(functions.clone(), Step::Check));
+    storm.spawn(schedules::ticks(functions.clone(), Step::Scroll));
+    storm.spawn(schedules::ticks(functions.clone(), Step::Check));
     let mut begins = Vec::new();
     for start in storm.story.starts.clone() {
-        begins.push(tokio::spawn(schedules::start(functions.clone(), raw_sqs.clone(), start)));
+        begins.push(storm.spawn(schedules::start(functions.clone(), raw_sqs.clone(), start)));
     }
     for after in storm.story.resumes.clone() {
-        begins.push(tokio::spawn(schedules::resume(functions.clone(), after)));
+        begins.push(storm.spawn(schedules::resume(functions.clone(), after)));
     }
-    schedules::nonsense(&raw_sqs, &storm.story.nonsense).await;
+    for act in storm.story.acts.clone() {
+        begins.push(storm.spawn(operator::acts(functions.clone(), act)));
+    }
+    for nonsense in storm.story.nonsense.clone() {
+        begins.push(storm.spawn(schedules::nonsense(storm.clone(), raw_sqs.clone(), nonsense)));
+    }
     wait(&storm, &begins).await;
     end(&storm).await;
     drop(stop);
     let (mut tally, trace, bugs) = storm.weather.end();
     tally.stories = 1;
     tally.invocations = storm.invocations();
-    for fault in &storm.story.options.faults {
-        *tally.faults.entry(crate::faults::name(fault)).or_default() += 1;
-    }
+    tally.faults = storm.world.0.state().fired;
     Told { tally, trace, bugs }
 }
 
@@ -177,6 +186,10 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let each = if endless || calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
     let runs = storm.story.starts.len() as u32 + 1;
     let bound = calm_after.unwrap_or_default() + each * runs;
+    let late = |since_ms: i64| {
+        let since_ms = since_ms.max(storm.calm_ms().unwrap_or_default());
+        storm.now_ms() - since_ms > each.as_millis() as i64
+    };
     // Reading is dear, and what was not quiet stays so until something is written.
     let mut looked_at = None;
     loop {
@@ -192,6 +205,9 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
                 return;
             }
             looked_at = writes;
+        }
+        if let Some((run, _)) = storm.promises.under_way().into_iter().find(|(_, since_ms)| late(*since_ms)) {
+            return storm.weather.bug(format!("6: after {each:?} there is no end of {run}"));
         }
         if storm.weather.elapsed() > bound {
             let active = storm.ledger.active().await.ok();
@@ -229,7 +245,7 @@ async fn end(storm: &Storm) {
     }
     let dead = ["pages", "patches"].map(|queue| storm.sqs.bodies(&format!("{queue}-dead-letters"))).concat();
     for body in &dead {
-        if !storm.story.nonsense.contains(&body.as_str()) {
+        if !storm.story.is_nonsense(body) {
             storm.weather.bug(format!("8: a message of ours is a dead letter: {body}"));
         }
     }

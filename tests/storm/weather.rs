@@ -66,6 +66,12 @@ impl Weather {
         strikes
     }
 
+    /// How often these struck so far.
+    pub(crate) fn struck(&self, accidents: &[Accident]) -> u64 {
+        let sky = self.sky();
+        accidents.iter().filter_map(|accident| sky.struck.get(accident)).sum()
+    }
+
     /// Whether AWS is down at this moment.
     pub(crate) fn aws_is_down(&self) -> bool {
         if self.strikes(Accident::Outage) {
@@ -85,9 +91,9 @@ impl Weather {
         self.began.elapsed()
     }
 
-    /// Counts the passing of an await point, or a death at it.
-    pub(crate) fn passes(&self, point: AwaitPoint, dies: bool) {
-        self.sky().tally.passes(point, dies);
+    /// Counts the passing of an await point, and what struck there.
+    pub(crate) fn passes(&self, point: AwaitPoint, strikes: Option<Accident>) {
+        self.sky().tally.passes(point, strikes);
     }
 
     /// Counts a step of the world: an effect, or its absence.
@@ -95,9 +101,11 @@ impl Weather {
         self.sky().tally.steps += 1;
     }
 
-    /// Counts how a run ended.
-    pub(crate) fn run_ended(&self, state: &'static str) {
-        *self.sky().tally.ends.entry(state).or_default() += 1;
+    /// Counts how a run ended, and how long that took from when it could go its way undisturbed.
+    pub(crate) fn run_ended(&self, state: &'static str, lasted: Duration) {
+        let mut sky = self.sky();
+        *sky.tally.ends.entry(state).or_default() += 1;
+        sky.tally.longest = sky.tally.longest.max(lasted);
     }
 
     /// Adds a line to the trace, if there is one.

@@ -86,6 +86,13 @@ pub enum Fault {
     FeedPageSize(u64),
     /// 401 from the request after this many.
     TokenRevokedAfter(u64),
+    /// Every request is refused with this status, from the one after so many on.
+    Denied {
+        /// 402, 403 or 404; 400 for a version of the interface that lacks the resource.
+        status: u16,
+        /// So many requests are let in first.
+        after: u64,
+    },
     /// Users are changed, deleted and added with every page that is asked for.
     UsersChange,
 }
@@ -146,7 +153,8 @@ item-error=5%:invalid:email invalid
 item-limited=5%        items of 5 % of the users end as \"Exceeded rate limit\" the first time
 bad-item=1%            a bulk request with one of 1 % of the users: 400 for the whole request
 feed-page-size=10      10 items in a page of a job's error feed
-token-revoked-after=9  401 from the tenth request on";
+token-revoked-after=9  401 from the tenth request on
+denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
 
     /// The line of the help that starts with a fault's name, up to its explanation.
     fn example(name: &str) -> &'static str {
@@ -201,6 +209,13 @@ impl Words<'_> {
             return Err(self.wrong("a user's id or a percentage"));
         }
         Ok(Fault::RejectUser(self.value.to_owned()))
+    }
+
+    fn denied(&self) -> Result<Fault, FaultError> {
+        let expected = "a status (400, 402, 403 or 404) and a number of requests";
+        let (status, after) = self.which_and_seconds(expected)?;
+        let status = u16::try_from(status).ok().filter(|status| matches!(status, 400 | 402..=404));
+        status.map(|status| Fault::Denied { status, after }).ok_or_else(|| self.wrong(expected))
     }
 
     fn item_error(&self) -> Result<Fault, FaultError> {
@@ -262,6 +277,7 @@ impl FromStr for Fault {
             "bad-item" => Self::BadItem(words.percent(words.value)?),
             "feed-page-size" => Self::FeedPageSize(words.count()?),
             "token-revoked-after" => Self::TokenRevokedAfter(words.seconds().map_err(|_| words.wrong("a number"))?),
+            "denied" => words.denied()?,
             _ => {
                 return Err(FaultError::Unknown { name: words.name.to_owned() });
             }

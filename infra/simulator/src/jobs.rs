@@ -151,6 +151,18 @@ impl Jobs {
         self.list.len() - 1
     }
 
+    /// The faults of the options that are about the job at this place.
+    pub(crate) fn faults_of(place: usize, options: &Options) -> impl Iterator<Item = &Fault> {
+        let number = place as u64 + 1;
+        options.faults.iter().filter(move |fault| match fault {
+            Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) | Fault::SlowJob { job, .. } => {
+                *job == number
+            }
+            Fault::LateJobObject(_) => true,
+            _ => false,
+        })
+    }
+
     /// Finds a job that can be asked for.
     pub(crate) fn find(&self, id: &str) -> Result<usize, Refusal> {
         let place = self.by_id.get(id).copied().filter(|place| !self.list[*place].lost);

@@ -17,6 +17,7 @@ mod bulk;
 mod chance;
 mod edit;
 mod fault;
+mod fired;
 mod gate;
 mod job_body;
 mod jobs;

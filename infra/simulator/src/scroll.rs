@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::chance::uuid;
 use crate::fault::Fault;
+use crate::fired::Fired;
 use crate::options::Options;
 use crate::people::People;
 use crate::user::Id;
@@ -41,6 +42,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) people: &'a mut People,
     pub(crate) rng: &'a mut SmallRng,
     pub(crate) options: &'a Options,
+    pub(crate) fired: &'a Fired,
     pub(crate) now_ms: i64,
     /// Since when the world is there.
     pub(crate) age_ms: i64,
@@ -54,7 +56,7 @@ impl Scroll {
         let mut open = self.enter(param, scene)?;
         self.pages += 1;
         let page = self.pages;
-        let has = |fault: fn(u64) -> Fault| scene.options.has(&fault(page));
+        let has = |fault: fn(u64) -> Fault| scene.fired.strikes(scene.options, &fault(page));
         if has(Fault::LimitPage) {
             let limited = Refusal::RateLimited { limit: scene.options.rate_limit_per_10s };
             return Ok(Answer::from(limited).with_rate_headers(RateHeaders::Missing));
@@ -64,6 +66,7 @@ impl Scroll {
             return Err(Refusal::ScrollNotFound);
         }
         if let Some(seconds) = stolen(scene.options, page) {
+            scene.fired.note(&Fault::StealScroll { page, seconds });
             self.stolen_until_ms = scene.now_ms + seconds as i64 * 1000;
             self.open = None;
             return Err(Refusal::ScrollNotFound);
@@ -72,10 +75,10 @@ impl Scroll {
             self.open = Some(open);
             return Err(Refusal::RestartScroll);
         }
-        let repeated = has(Fault::RepeatPage) && open.after.is_some();
+        let repeated = open.after.is_some() && has(Fault::RepeatPage);
         let start = if repeated { open.before } else { open.after };
         let ids: Vec<Id> = scene.people.after(start).take(scene.options.page_size).collect();
-        let delay_ms = delay_ms(scene.options, page);
+        let delay_ms = delay_ms(scene, page);
         if !repeated {
             open.before = open.after;
             open.after = ids.last().copied().or(open.after);
@@ -132,24 +135,25 @@ fn stolen(options: &Options, page: u64) -> Option<u64> {
 
 /// Whether somebody else's scroll takes the place.
 fn foreign(scene: &Scene<'_>) -> bool {
-    let held = scene.options.setting(|fault| match fault {
-        Fault::ForeignScroll(seconds) => Some(*seconds),
-        Fault::ScrollExistsForever => Some(i64::MAX as u64 / 1000),
-        _ => None,
-    });
-    held.is_some_and(|seconds| scene.age_ms < seconds as i64 * 1000)
+    let holds = |fault: &&Fault| match fault {
+        Fault::ForeignScroll(seconds) => scene.age_ms < *seconds as i64 * 1000,
+        Fault::ScrollExistsForever => true,
+        _ => false,
+    };
+    let held = scene.options.faults.iter().find(holds);
+    held.inspect(|fault| scene.fired.note(fault)).is_some()
 }
 
-fn delay_ms(options: &Options, page: u64) -> u64 {
-    let seconds: u64 = options
-        .faults
-        .iter()
-        .map(|fault| match fault {
-            Fault::SlowPage { page: slow, seconds } if *slow == page => *seconds,
-            Fault::SlowPages(seconds) => *seconds,
-            _ => 0,
-        })
-        .sum();
+fn delay_ms(scene: &Scene<'_>, page: u64) -> u64 {
+    let mut seconds = 0;
+    for fault in &scene.options.faults {
+        match fault {
+            Fault::SlowPage { page: slow, seconds: more } if *slow == page => seconds += more,
+            Fault::SlowPages(more) => seconds += more,
+            _ => continue,
+        }
+        scene.fired.note(fault);
+    }
     seconds * 1000
 }
 

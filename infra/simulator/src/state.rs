@@ -21,6 +21,9 @@ pub struct State {
     pub over_limit: u64,
     /// How many answers were 429, faults included.
     pub given_429: u64,
+    /// How often each fault struck, by its name.
+    #[serde(default)]
+    pub fired: BTreeMap<String, u64>,
     /// How often somebody tried to open a scroll while one was open.
     pub second_scrolls: u64,
     /// How many scroll requests reached the cursor, the empty last page included: the number that faults go by.

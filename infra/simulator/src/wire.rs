@@ -11,6 +11,8 @@ pub(crate) enum Refusal {
     NotAcceptable,
     TokenUnauthorized,
     TokenRevoked,
+    PaymentNeeded,
+    Forbidden,
     VersionInvalid,
     RateLimited { limit: u32 },
     RouteNotFound,
@@ -78,6 +80,8 @@ impl Refusal {
             }
             Self::TokenUnauthorized => (401, "token_unauthorized", "Not authorized to access resource"),
             Self::TokenRevoked => (401, "token_revoked", "Not authorized to access resource"),
+            Self::PaymentNeeded => (402, "api_plan_restricted", "Active subscription needed."),
+            Self::Forbidden => (403, "forbidden", "Forbidden"),
             Self::VersionInvalid => {
                 (400, "intercom_version_invalid", "Requested resource is not available in current API version.")
             }

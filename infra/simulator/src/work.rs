@@ -7,7 +7,7 @@ use crate::bulk::{self, Item, Method};
 use crate::chance::chosen;
 use crate::fault::Fault;
 use crate::job_body::{self, FEED_PAGE_SIZE, Site};
-use crate::jobs::Failure;
+use crate::jobs::{Failure, Jobs};
 use crate::options::Options;
 use crate::people::People;
 use crate::reads::number;
@@ -42,7 +42,7 @@ impl Workspace {
     fn carry_out(&mut self, item: &Item, options: &Options, now_s: i64) -> Result<(), Refusal> {
         let who = who(&self.people, &item.data);
         for fault in &options.faults {
-            self.accident(fault, &who, options)?;
+            self.accident(fault, &who, options).inspect_err(|_| self.counts.fired.note(fault))?;
         }
         match item.method {
             Method::Post => upsert::post(&mut self.people, &item.data, now_s, options.null_attribute).map(drop),
@@ -79,13 +79,13 @@ impl Workspace {
         self.counts.bulk_posts += 1;
         let post = self.counts.bulk_posts;
         let limited = || Answer::from(Refusal::RateLimited { limit: options.rate_limit_per_10s });
-        if options.has(&Fault::LimitBulk(post)) {
+        if self.counts.fired.strikes(options, &Fault::LimitBulk(post)) {
             return Ok(limited().with_rate_headers(RateHeaders::Spent));
         }
-        if options.has(&Fault::LimitBulkBare(post)) {
+        if self.counts.fired.strikes(options, &Fault::LimitBulkBare(post)) {
             return Ok(limited().with_rate_headers(RateHeaders::Missing));
         }
-        if options.has(&Fault::ErrorBulk(post)) {
+        if self.counts.fired.strikes(options, &Fault::ErrorBulk(post)) {
             return Err(Refusal::Internal);
         }
         let submission = bulk::read(json_body(call)?)?;
@@ -95,12 +95,13 @@ impl Workspace {
         let count = submission.items.len();
         let job = submission.job.as_deref();
         let place = self.jobs.submit(submission.items, job, &mut self.rng, options, now_ms)?;
+        Jobs::faults_of(place, options).for_each(|fault| self.counts.fired.note(fault));
         self.counts.items += count as u64;
         if options.items_counted {
             self.limit.charge(count - 1);
         }
         let job = &mut self.jobs.list[place];
-        if options.has(&Fault::LoseBulk(post)) {
+        if self.counts.fired.strikes(options, &Fault::LoseBulk(post)) {
             job.answered = job.tasks.len() > 1 && job.answered;
             return Ok(Answer::lost());
         }
@@ -108,8 +109,11 @@ impl Workspace {
     }
 
     fn is_bad(&self, item: &Item, options: &Options) -> bool {
-        let percent = options.setting(|fault| if let Fault::BadItem(percent) = fault { Some(*percent) } else { None });
-        percent.is_some_and(|percent| chosen(options.seed, "bad", &who(&self.people, &item.data), percent))
+        let is_bad = |fault: &&Fault| match fault {
+            Fault::BadItem(percent) => chosen(options.seed, "bad", &who(&self.people, &item.data), *percent),
+            _ => false,
+        };
+        options.faults.iter().find(is_bad).inspect(|fault| self.counts.fired.note(fault)).is_some()
     }
 
     pub(crate) fn job(&self, id: &str, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
@@ -127,6 +131,9 @@ impl Workspace {
         let job = &self.jobs.list[self.jobs.find(id)?];
         let size =
             options.setting(|fault| if let Fault::FeedPageSize(size) = fault { Some(*size as usize) } else { None });
+        if let Some(size) = size {
+            self.counts.fired.note(&Fault::FeedPageSize(size as u64));
+        }
         let page = number(call, "page", 1)?;
         let per_page = size.unwrap_or(FEED_PAGE_SIZE).max(1);
         job_body::errors(job, &site(call, options), page, per_page, now_ms).map(|body| Answer::json(200, body))

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::fault::Fault;
+use crate::fired::Fired;
 use crate::gate;
 use crate::jobs::Jobs;
 use crate::limit::Limit;
@@ -37,6 +38,7 @@ pub(crate) struct Counts {
     pub(crate) items: u64,
     pub(crate) over_limit: u64,
     pub(crate) given_429: u64,
+    pub(crate) fired: Fired,
     /// Changed, deleted, added.
     pub(crate) lives: [Vec<Id>; 3],
 }
@@ -82,7 +84,7 @@ impl Workspace {
     fn let_in(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<(), Answer> {
         gate::acceptable(call.headers)
             .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
-            .and_then(|()| self.not_revoked(options))
+            .and_then(|()| self.not_denied(options))
             .map_err(|refusal| Answer::from(refusal).with_rate_headers(RateHeaders::Missing))?;
         if !self.limit.admit(now_ms, options.rate_limit_per_10s) {
             self.counts.over_limit += 1;
@@ -92,14 +94,22 @@ impl Workspace {
         Ok(())
     }
 
-    fn not_revoked(&mut self, options: &Options) -> Result<(), Refusal> {
+    fn not_denied(&mut self, options: &Options) -> Result<(), Refusal> {
         self.counts.authorised += 1;
-        let after =
-            options.setting(|fault| if let Fault::TokenRevokedAfter(after) = fault { Some(*after) } else { None });
-        if after.is_some_and(|after| self.counts.authorised > after) {
-            return Err(Refusal::TokenRevoked);
-        }
-        Ok(())
+        let before = self.counts.authorised - 1;
+        let refuses = |fault: &&Fault| match fault {
+            Fault::TokenRevokedAfter(after) | Fault::Denied { after, .. } => before >= *after,
+            _ => false,
+        };
+        let Some(fault) = options.faults.iter().find(refuses) else { return Ok(()) };
+        self.counts.fired.note(fault);
+        Err(match fault {
+            Fault::Denied { status: 400, .. } => Refusal::VersionInvalid,
+            Fault::Denied { status: 402, .. } => Refusal::PaymentNeeded,
+            Fault::Denied { status: 403, .. } => Refusal::Forbidden,
+            Fault::Denied { .. } => Refusal::RouteNotFound,
+            _ => Refusal::TokenRevoked,
+        })
     }
 
     fn act(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
@@ -118,14 +128,15 @@ impl Workspace {
     }
 
     fn page(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
-        if options.has(&Fault::UsersChange) {
+        if self.counts.fired.strikes(options, &Fault::UsersChange) {
             let lives = self.people.live(now_ms.div_euclid(1000));
             for (all, new) in self.counts.lives.iter_mut().zip(lives) {
                 all.extend(new);
             }
         }
         let (people, rng) = (&mut self.people, &mut self.rng);
-        let mut scene = Scene { people, rng, options, now_ms, age_ms: now_ms - self.started_at_ms };
+        let mut scene =
+            Scene { people, rng, options, fired: &self.counts.fired, now_ms, age_ms: now_ms - self.started_at_ms };
         self.scroll.turn(call.query.get("scroll_param").map(String::as_str), &mut scene)
     }
 }

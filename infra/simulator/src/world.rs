@@ -72,6 +72,19 @@ impl World {
         edit::set_user(&mut self.workspace().people, id, now_s, edit)
     }
 
+    /// The job that was made last, and its number, from 1.
+    pub fn last_job(&self) -> Option<(usize, JobState)> {
+        let now_ms = self.now_ms();
+        let workspace = self.workspace();
+        let jobs = &workspace.jobs.list;
+        Some((jobs.len(), JobState::of(jobs.last()?, now_ms)))
+    }
+
+    /// How often somebody tried to open a scroll while one was open.
+    pub fn second_scrolls(&self) -> u64 {
+        self.workspace().scroll.second_scrolls
+    }
+
     /// What happened so far.
     pub fn state(&self) -> State {
         let now_ms = self.now_ms();
@@ -86,6 +99,7 @@ impl World {
             used_by_window: workspace.limit.by_window(),
             over_limit: counts.over_limit,
             given_429: counts.given_429,
+            fired: counts.fired.counts(),
             second_scrolls: workspace.scroll.second_scrolls,
             pages: workspace.scroll.pages,
             pages_distinct_users: workspace.scroll.seen.len(),

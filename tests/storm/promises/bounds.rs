@@ -14,7 +14,7 @@ const SUBMISSIONS_MAX: u32 = 10;
 impl Storm {
     /// A submission came back from Intercom: while it goes wrong, the same of a generation is tried a few times, then
     /// given up. What a job took and refused item by item begins anew.
-    pub(super) fn submits_a_few_times(&self, of: &(String, u32), asked: &Bytes, in_vain: bool) {
+    pub(super) fn submits_a_few_times(&self, of: (&str, u32), asked: &Bytes, in_vain: bool) {
         let mut hasher = DefaultHasher::new();
         (of, asked).hash(&mut hasher);
         let mut memory = self.promises.memory();
@@ -37,11 +37,10 @@ impl Storm {
         if call.operation == "UpdateItem" {
             return;
         }
-        let resumes = self.story.resumes.len() as u64;
-        let holes = call.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
+        let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
-            ("holes", holes.map_or(0, |holes| holes.matches('{').count() as u64), HOLES_MAX as u64),
+            ("holes", call.holes().count() as u64, HOLES_MAX as u64),
             ("generations", call.number("generation"), u64::from(GENERATIONS_MAX) + resumes),
             ("stalled generations", call.number("stalled"), u64::from(STALLED_MAX)),
         ];

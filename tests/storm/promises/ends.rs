@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::run::{NAMED_ALREADY, Run, State};
+use intercom_bulk::run::{Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::user::User;
 
 use crate::plans;
@@ -22,6 +22,7 @@ impl Storm {
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         let lacking = if run.rails.dry_run { BTreeSet::new() } else { self.lacking(run).await };
         let silent: Vec<&String> = lacking.iter().filter(|user| !in_error.contains(user.as_str())).collect();
+        self.end_has_a_cause(run, &errors, lacking.len() as u64);
         // A company's name is in one user's patch and for all users of the company: the end says how many those are.
         let sharing = if reason.contains("may lack their company's name") {
             cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default()
@@ -37,11 +38,8 @@ impl Storm {
             }
             State::Incomplete => {
                 let Ok(accounts) = self.ledger.accounts(run, &cursor).await else { return };
-                let totals = &accounts.totals;
-                let unseen = cursor.holes.len() * self.story.options.page_size;
-                let told = unseen as u64 + totals.dropped + totals.unknown + totals.unattributed + sharing;
-                let cut = reason.contains("users were read") || reason.contains("have no known end");
-                if !cut && silent.len() as u64 > told {
+                let told = sharing + self.told(run, &cursor, &accounts.totals);
+                if silent.len() as u64 > told {
                     lie(format!("{} users lack the value where {told} are told of: {silent:?}", silent.len()));
                 }
                 if !reason.chars().any(|c| c.is_ascii_digit()) {
@@ -50,6 +48,29 @@ impl Storm {
             }
             _ => {}
         }
+    }
+
+    /// How many users the words of an incomplete run tell of: as unread, unseen, dropped, or without a known end.
+    fn told(&self, run: &Run, cursor: &Cursor, totals: &Totals) -> u64 {
+        let reason = run.reason.as_deref().unwrap_or_default();
+        let mut told = totals.dropped + totals.unknown + totals.unattributed;
+        for word in reason.split("; ") {
+            let numbers: Vec<u64> = word.split(' ').filter_map(|number| number.parse().ok()).collect();
+            match numbers[..] {
+                [read, of] if word.ends_with("users were read") => told += of.saturating_sub(read),
+                [read] if word.ends_with("users were read") => {
+                    told += (self.world.0.users().len() as u64).saturating_sub(read);
+                }
+                [parts, jobs] if word.ends_with("have no known end") => {
+                    told += parts * self.story.options.page_size as u64 + jobs * 100;
+                }
+                _ if word.contains("may be unseen") => {
+                    told += (cursor.holes.len() * self.story.options.page_size) as u64;
+                }
+                _ => {}
+            }
+        }
+        told
     }
 
     /// Users of the run's source that the plan would still change, but for those who changed by themselves.
@@ -65,6 +86,7 @@ impl Storm {
         let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
         lacks.filter(|id| !moved.contains(id) && listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
     }
+
     /// The users that a run was started for.
     async fn listed(&self, run: &Run) -> BTreeSet<String> {
         let mut listed = BTreeSet::new();

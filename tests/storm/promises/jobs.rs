@@ -3,30 +3,38 @@
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::run::RunId;
 
-use super::{Did, Promises};
+use super::{Promises, Submission};
 use crate::storm::{Storm, Who};
 
+/// A lost answer makes the SDK count again what it counted: so many times at most.
+const LOOSE_MAX: u64 = 4;
+
 impl Storm {
-    /// An invocation ended: what Intercom gave it is recorded, or its claims still tell that something may be lost.
+    /// An invocation ended: what Intercom gave it is recorded, or the claims of the very parts that it was given for tell
+    /// that something may be lost.
     pub(crate) async fn invocation_ended(&self, who: Who, answered: bool) {
-        let (did, missing) = self.promises.unrecorded(who);
-        if missing.is_empty() {
-            return;
-        }
+        let missing = self.promises.unrecorded(who, answered);
         let owner = format!("request-{who}");
-        for (run, part) in &did.parts {
-            let Some(row) = self.part_row(run, part).await else { continue };
-            let claimed = row.end.is_none() && row.claim_owner.as_ref() == Some(&owner);
-            if claimed || row.lost > 0 {
-                return;
+        for (id, of) in missing {
+            if !self.is_excused(of, &owner).await {
+                self.weather
+                    .bug(format!("3: {id} was given to {owner} (answered: {answered}) and is recorded nowhere"));
             }
         }
-        self.weather
-            .bug(format!("3: {missing:?} were given to {owner} (answered: {answered}) and are recorded nowhere"));
     }
 
-    async fn part_row(&self, run: &str, part: &str) -> Option<intercom_bulk::ledger::PartRow> {
-        self.ledger.part(&RunId::parse(run)?, &part_id(part)?).await.ok().flatten()
+    /// Whether each part of a submission has a claim that hides its job, or a lost job on its account.
+    async fn is_excused(&self, of: Option<Submission>, owner: &str) -> bool {
+        let Some((of, run)) = of.and_then(|of| RunId::parse(&of.run).map(|run| (of, run))) else { return false };
+        let Ok(changes) = self.ledger.changes(&run, &of.key).await else { return false };
+        for part in changes.parts {
+            let Ok(Some(row)) = self.ledger.part(&run, &part.part).await else { return false };
+            let claimed = row.end.is_none() && row.claim_owner.as_deref() == Some(owner);
+            if !claimed && row.lost == 0 {
+                return false;
+            }
+        }
+        true
     }
 
     /// At the end: each job of a run lies in the bucket that it was made in and is closed, or is counted as possibly lost.
@@ -55,6 +63,12 @@ impl Storm {
                 }
             }
         }
+        let loose = self.promises.memory().loose.get(id.as_str()).copied().unwrap_or_default();
+        if accounts.totals.jobs_possibly_lost > LOOSE_MAX * loose {
+            let recorded = accounts.totals.jobs_possibly_lost;
+            self.weather
+                .bug(format!("3: {id}: {recorded} jobs are recorded as possibly lost, and {loose} can have been"));
+        }
         if lost.len() as u64 > accounts.totals.jobs_possibly_lost {
             let recorded = accounts.totals.jobs_possibly_lost;
             self.weather.bug(format!("3: {id}: {lost:?} are in no row, and {recorded} are recorded as possibly lost"));
@@ -63,17 +77,21 @@ impl Storm {
 }
 
 impl Promises {
-    /// What an invocation did, and the ids among what it was given that are in no row.
-    fn unrecorded(&self, who: Who) -> (Did, Vec<String>) {
-        let memory = self.memory();
+    /// The ids among what an invocation was given that are in no row. What it claimed may have lost a job if it was disturbed.
+    fn unrecorded(&self, who: Who, answered: bool) -> Vec<(String, Option<Submission>)> {
+        let mut memory = self.memory();
         let did = memory.by.get(&who).cloned().unwrap_or_default();
-        let missing = did.given.iter().filter(|id| !memory.recorded.contains(*id)).cloned().collect();
-        (did, missing)
+        if did.troubled || did.untold > 0 || !answered {
+            for (run, _) in &did.parts {
+                *memory.loose.entry(run.clone()).or_default() += 1 + did.untold;
+            }
+        }
+        did.given.into_iter().filter(|(id, _)| !memory.recorded.contains(id)).collect()
     }
 }
 
 /// A part's identity from its name.
-fn part_id(name: &str) -> Option<intercom_bulk::part::PartId> {
+pub(super) fn part_id(name: &str) -> Option<intercom_bulk::part::PartId> {
     use intercom_bulk::part::{Origin, PartId};
     let mut fields = name.split('#');
     let generation = fields.next()?.parse().ok()?;

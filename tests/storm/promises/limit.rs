@@ -1,35 +1,119 @@
-//! Promise 4: the rate limit is never knowingly exceeded.
+//! Promise 4: the rate limit is never knowingly exceeded, window by window, nor our share of it.
 
 use bytes::Bytes;
+use intercom_bulk::ledger::Quota;
 
+use super::Did;
 use super::steps::SUBMIT;
-use crate::storm::Storm;
+use crate::seams::names::AwsCall;
+use crate::storm::{Storm, Who};
+
+const WINDOW_MS: i64 = 10_000;
+/// The last of a window is charged to the next one, too (`ledger::budget`).
+const EDGE_MS: i64 = 250;
+/// The first of a window is waited out, for clocks that run ahead.
+const LEAD_MS: i64 = 50;
+/// Operations of a window until Intercom tells.
+const UNTIL_TOLD: u32 = 83;
+/// A limit that was learnt is known to all in the window after: clocks are not further apart.
+const LEARNT_MS: i64 = 4_000;
+
+/// Windows that a request may be charged to, by their ends, and when that was decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Charged {
+    ends_ms: [i64; 2],
+    at_ms: i64,
+}
+
+/// A window, as it was granted and used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    granted: u64,
+    used: u64,
+}
+
+fn end_of(ms: i64) -> i64 {
+    (ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
+}
 
 impl Storm {
-    /// Counts a request against what the budget granted, and in the window that it reaches Intercom in. Where the clocks
-    /// are further apart than the edge that the budget charges twice, nobody can know the window, and nothing is asserted
-    /// of it.
-    pub(super) fn counts_request(&self, name: &str, body: &Bytes) {
+    /// The budget granted something, or learnt the limit.
+    pub(super) fn budget_was_written(&self, who: Option<Who>, call: &AwsCall) {
+        let now_ms = self.now_ms();
+        let mut memory = self.promises.memory();
+        if call.sort_keys().any(|sk| sk == "LIMIT") {
+            memory.told_ms.get_or_insert(now_ms);
+            return;
+        }
+        let (operations, window) =
+            (call.number(":operations"), call.sort_keys().find_map(|sk| sk.strip_prefix("WINDOW#")));
+        let Some(end_ms) = window.and_then(|end| end.parse::<i64>().ok()).filter(|_| operations > 0) else { return };
+        memory.paid += operations;
+        let window = memory.windows.entry(end_ms).or_default();
+        window.granted += operations;
+        let (granted, cap) = (window.granted, self.cap(memory.told_ms, end_ms));
+        if let Some(who) = who {
+            let did = memory.by.entry(who).or_default();
+            let before = did.charged.map_or(0, |charged| charged.ends_ms[0]);
+            // At a window's edge the next one is charged first.
+            let other = if before == end_ms + WINDOW_MS { before } else { end_ms };
+            did.charged = Some(Charged { ends_ms: [end_ms, other], at_ms: now_ms });
+        }
+        drop(memory);
+        if granted > cap {
+            self.weather.bug(format!("4: {granted} operations are granted in a window whose share is {cap}"));
+        }
+    }
+
+    /// The operations of a window that are ours, by all that may be known in it.
+    fn cap(&self, told_ms: Option<i64>, end_ms: i64) -> u64 {
+        let percent = self.story.quota_percent;
+        let of = |limit| u64::from(Quota { limit, percent }.cap());
+        let told = of(self.story.options.rate_limit_per_10s);
+        let all_know = told_ms.is_some_and(|told_ms| told_ms + LEARNT_MS < end_ms - WINDOW_MS);
+        if all_know { told } else { told.max(of(UNTIL_TOLD)) }
+    }
+
+    /// A request is sent: the window that it was paid from, as far as it can be told. What was granted to the invocation
+    /// since its last request; otherwise its process had paid ahead.
+    pub(super) fn charges(&self, who: Option<Who>, name: &str) {
+        let (Some(who), now_ms) = (who, self.now_ms()) else { return };
+        let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
+        let mut memory = self.promises.memory();
+        let did = memory.by.entry(who).or_default();
+        // A submission is paid for after its run is read, and other calls follow.
+        let at_ms = if name == SUBMIT { did.read_run_ms } else { now_ms };
+        let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms };
+        did.request = did.charged.take().filter(|charged| charged.at_ms >= at_ms || name != SUBMIT).unwrap_or(ahead);
+    }
+
+    /// Counts a request in the window that it reaches Intercom in, if it was paid for there. One that was paid for in
+    /// another was on its way for longer than the edge, or clocks are further apart than that.
+    pub(super) fn counts_request(&self, who: Option<Who>, name: &str, body: &Bytes) {
         let items = || serde_json::from_slice::<serde_json::Value>(body).ok()?["items"].as_array().map(Vec::len);
         let cost = if name == SUBMIT { items().unwrap_or(1).max(1) as u64 } else { 1 };
-        let window = self.now_ms().div_euclid(10_000);
+        let now_ms = self.now_ms();
+        let end_ms = end_of(now_ms);
+        let skew_ms = self.invoked(who).map_or(0, |invoked| invoked.skew_ms);
         let mut memory = self.promises.memory();
         memory.asked += cost;
         let (asked, paid) = (memory.asked, memory.paid);
-        if asked > paid {
-            drop(memory);
-            return self.weather.bug(format!("4: {asked} operations were asked for, and {paid} are paid for"));
-        }
-        if !self.story.is_punctual() {
-            return;
-        }
-        memory.windows.retain(|number, _| *number == window);
-        let spent = memory.windows.entry(window).or_default();
-        *spent += cost;
-        let (spent, limit) = (*spent, u64::from(self.story.options.rate_limit_per_10s));
+        let Did { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
+        let here = request.ends_ms.contains(&end_ms);
+        let window = memory.windows.entry(end_ms).or_default();
+        window.used += if here { cost } else { 0 };
+        let (Window { granted, used }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
-        if spent > limit {
-            self.weather.bug(format!("4: {spent} operations in a window of {limit}"));
+        if asked > paid {
+            self.weather.bug(format!("4: {asked} operations were asked for, and {paid} are paid for"));
+        }
+        if used > cap || used > granted {
+            self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));
+        }
+        let near = now_ms - request.at_ms + skew_ms.abs() <= EDGE_MS && skew_ms <= LEAD_MS;
+        if near && !here {
+            self.weather
+                .bug(format!("4: {name} reaches Intercom in the window to {end_ms}, and was paid for in {request:?}"));
         }
     }
 }

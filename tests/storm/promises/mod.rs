@@ -2,41 +2,56 @@
 //! a step costs little; the ledger and the workspace are read where a promise is about them.
 
 mod bounds;
+mod causes;
 mod ends;
 mod jobs;
 mod limit;
 mod order;
+mod part_ends;
 mod parts;
 mod scroll;
 mod secrets;
+mod sent;
 mod steps;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use intercom_bulk::run::State;
+use intercom_bulk::part::PartId;
+use intercom_bulk::run::{Rails, RunId, State};
 
 use crate::storm::{Invoked, Who};
+
+pub(crate) use secrets::of_people;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Promises(Mutex<Memory>);
 
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+struct Memory {
     /// Runs by name.
     runs: BTreeMap<String, RunSeen>,
     /// Jobs that Intercom made for us, in that order.
     jobs: Vec<JobSeen>,
+    /// Users that jobs were made for, by run and generation.
+    taken: BTreeMap<(String, u32), BTreeSet<String>>,
+    /// Parts that were sent, with their users, and how many bodies of the queue were read for that.
+    sent: BTreeMap<(RunId, PartId), Vec<String>>,
+    bodies_read: usize,
+    /// Parts by run of which a job may have been lost, counted freely.
+    loose: BTreeMap<String, u64>,
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
     /// What invocations did, by their number.
     by: BTreeMap<Who, Did>,
     /// Values on their way to a user's attribute, or there already.
     values: HashMap<(String, String), Vec<order::Sent>>,
-    /// Cost of the requests of each window, by its number.
-    windows: BTreeMap<i64, u64>,
+    /// Windows of the rate limit, by their ends.
+    windows: BTreeMap<i64, limit::Window>,
+    /// When Intercom's limit was first told.
+    told_ms: Option<i64>,
     /// Operations that the budget granted, over all windows, and those that were asked of Intercom.
     paid: u64,
     asked: u64,
@@ -45,7 +60,7 @@ pub(crate) struct Memory {
     second_scrolls: u64,
     /// Submissions that went wrong, by a digest of what they asked for.
     submissions: HashMap<u64, u32>,
-    /// The last sign of life: a request to Intercom or a commit.
+    /// The last sign of life: a page or a job was asked for, or a run's state changed.
     active_ms: i64,
     /// Writes to the ledger that were carried out.
     writes: u64,
@@ -58,12 +73,19 @@ struct RunSeen {
     order: usize,
     state: State,
     generation: u32,
+    /// Since when it could go its way: its beginning, or what an operator did to it last.
+    since_ms: i64,
     /// When state or generation changed last.
     changed_ms: i64,
     /// Commits of its cursor.
     turn: u64,
     /// Parts that its cursor says were sent, and in which generation.
     parts: (u64, u64),
+    /// Pages that a commit counts, with their generation.
+    pages: BTreeSet<(u64, u64)>,
+    rails: Rails,
+    /// Users of its source when it began.
+    count: Option<u64>,
 }
 
 /// A job, as Intercom made it.
@@ -75,17 +97,33 @@ struct JobSeen {
     created_ms: i64,
 }
 
+/// What a job is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    run: String,
+    generation: u32,
+    /// Its changes' key in the ledger.
+    key: String,
+}
+
 /// What an invocation did so far.
 #[derive(Clone, Debug, Default)]
 struct Did {
     /// When it last read a run's row.
     read_run_ms: i64,
-    /// The run and the generation whose changes it wrote last.
-    changes: Option<(String, u32)>,
-    /// Ids that Intercom gave it.
-    given: Vec<String>,
+    /// What it wrote the changes of last.
+    changes: Option<Submission>,
+    /// Ids that Intercom gave it, and for what.
+    given: Vec<(String, Option<Submission>)>,
+    /// Submissions of which it does not know what became.
+    untold: u64,
+    /// What the budget granted since its last request, and what that request was paid from.
+    charged: Option<limit::Charged>,
+    request: limit::Charged,
     /// Parts that it claimed, with their run.
     parts: Vec<(String, String)>,
+    /// A call went wrong, or the process did.
+    troubled: bool,
     /// Requests for a run that had stopped or gone on meanwhile.
     late_requests: u32,
 }
@@ -99,6 +137,44 @@ impl Promises {
     pub(crate) fn cut_off(&self, invoked: &Invoked) {
         let number = invoked.owner.trim_start_matches("request-").parse().unwrap_or_default();
         self.memory().by.remove(&number);
+    }
+
+    /// A call of an invocation went wrong, or the process did.
+    pub(crate) fn troubled(&self, who: Option<Who>) {
+        if let Some(who) = who {
+            self.memory().by.entry(who).or_default().troubled = true;
+        }
+    }
+
+    /// A submission is on its way: until its answer is there, nobody knows what became of it.
+    pub(crate) fn untold(&self, who: Option<Who>, name: &str) {
+        if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
+            self.memory().by.entry(who).or_default().untold += 1;
+        }
+    }
+
+    /// It is there.
+    pub(crate) fn told(&self, who: Option<Who>, name: &str) {
+        if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
+            let mut memory = self.memory();
+            let did = memory.by.entry(who).or_default();
+            did.untold = did.untold.saturating_sub(1);
+        }
+    }
+
+    /// How many users jobs of a run were made for.
+    fn users_taken(&self, run: &RunId) -> u64 {
+        let memory = self.memory();
+        let users: BTreeSet<&String> =
+            memory.taken.iter().filter(|((of, _), _)| of == run.as_str()).flat_map(|(_, users)| users).collect();
+        users.len() as u64
+    }
+
+    /// The runs that have not ended and may be expected to, with the time since which they could go their way.
+    pub(crate) fn under_way(&self) -> Vec<(String, i64)> {
+        let memory = self.memory();
+        let goes = |seen: &RunSeen| !seen.state.ended() && seen.state != State::Paused;
+        memory.runs.iter().filter(|(_, seen)| goes(seen)).map(|(run, seen)| (run.clone(), seen.since_ms)).collect()
     }
 
     /// When something last happened.

@@ -28,13 +28,13 @@ impl Storm {
         let body: Value = serde_json::from_slice(asked).unwrap_or_default();
         let items = body["items"].as_array().cloned().unwrap_or_default();
         let now_ms = self.now_ms();
-        let state = self.world.0.state();
-        let Some(made) = state.jobs.last() else { return };
+        let Some((number, made)) = self.world.0.last_job() else { return };
         let mut memory = self.promises.memory();
-        let number = state.jobs.len();
         let job =
             JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
         memory.jobs.push(job);
+        let ids = items.iter().filter_map(|item| Some(item["data"]["id"].as_str()?.to_owned()));
+        memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);
         let Some(applied_ms) = self.applied_ms(number as u64, now_ms) else { return };
         let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
         let mut broken = Vec::new();

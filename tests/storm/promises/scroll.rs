@@ -29,7 +29,8 @@ impl Storm {
         };
         let cursor = self.ledger.cursor(&run).await.ok().flatten();
         // An operator may take a run from the invocation that turns its page; the cursor counts with its call then.
-        let counted_with = cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
+        let counted_with = self.story.is_resumed()
+            && cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
         let claim = cursor.and_then(|cursor| cursor.claim);
         let ours = claim
             .as_ref()
@@ -45,7 +46,7 @@ impl Storm {
         if !status.is_client_error() {
             return;
         }
-        let second = self.world.0.state().second_scrolls;
+        let second = self.world.0.second_scrolls();
         if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second
             && !self.story.has_slow_pages()
         {

@@ -1,6 +1,12 @@
 //! Promise 7: ids and the named attributes only; the token in one header.
 
+use std::collections::BTreeSet;
+
+use intercom_bulk::run::RunId;
+use serde_json::Value;
+
 use crate::seams::intercom::TOKEN;
+use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
 impl Storm {
@@ -9,10 +15,31 @@ impl Storm {
         if body.contains('@') {
             self.weather.bug(format!("7: personal data in {name}: {}", around(body, '@')));
         }
+        if let Some(secret) = self.secrets.iter().find(|secret| body.contains(*secret)) {
+            self.weather.bug(format!("7: {secret:?} is in {name}"));
+        }
         if body.contains(TOKEN) {
             self.weather.bug(format!("7: the token is in {name}"));
         }
     }
+
+    /// Changes are compressed: they are read as check reads them.
+    pub(super) async fn changes_hold_no_secret(&self, run: &RunId, call: &AwsCall) {
+        let Some(key) = call.sort_keys().find(|sk| sk.starts_with("CHANGES#")) else { return };
+        let changes = self.ledger.changes(run, key).await.ok();
+        let text = changes.and_then(|changes| serde_json::to_string(&changes).ok());
+        match text {
+            Some(text) => self.no_secret_in("CHANGES", &text),
+            None => self.weather.bug(format!("{key} of {run} cannot be read")),
+        }
+    }
+}
+
+/// Names and telephone numbers of the simulated people, as far as they are told from other words.
+pub(crate) fn of_people(users: &[Value]) -> Vec<String> {
+    let texts = users.iter().flat_map(|user| [user["name"].as_str(), user["phone"].as_str()]).flatten();
+    let plain = |text: &&str| text.len() > 6 && !text.contains(char::is_control);
+    texts.filter(plain).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn around(body: &str, sign: char) -> String {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use intercom_bulk::run::RunId;
 
+use super::Submission;
 use super::scroll::InFlight;
 use crate::accident::Accident;
 use crate::seams::names::AwsCall;
@@ -20,7 +21,7 @@ pub(super) const SUBMIT: &str = "POST /bulk/users";
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
     /// The run and the generation that a submission is for.
-    pub(super) submits: Option<(String, u32)>,
+    pub(super) submits: Option<Submission>,
 }
 
 impl Storm {
@@ -71,13 +72,25 @@ impl Storm {
             }
         } else if call.body.contains("\"TableName\"") {
             self.promises.remember_write(who, call);
+            if call.names("WINDOW") || call.names("LIMIT") {
+                self.budget_was_written(who, call);
+            }
+            if call.names("JOB") {
+                self.again_was_sent(call);
+            }
             if let Some(run) = call.run().and_then(RunId::parse) {
                 if call.names("CURSOR") {
-                    self.promises.memory().active_ms = now_ms;
                     self.cursor_is_in_bounds(&run, call);
                     self.parts_were_sent(&run, call);
                 }
+                if call.names("PART") {
+                    self.parts_may_have_ended(who, &run, call).await;
+                }
+                if call.names("CHANGES") {
+                    self.changes_hold_no_secret(&run, call).await;
+                }
                 if call.names("RUN") {
+                    self.promises.memory().active_ms = now_ms;
                     self.run_may_have_changed(&run).await;
                 }
             }
@@ -88,7 +101,10 @@ impl Storm {
     /// A step sends a request to Intercom.
     pub(crate) fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
         self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
-        self.promises.memory().active_ms = self.now_ms();
+        if matches!(name, PAGE | SUBMIT) {
+            self.promises.memory().active_ms = self.now_ms();
+        }
+        self.charges(who, name);
         let page = if name == PAGE { who } else { None };
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
@@ -102,14 +118,14 @@ impl Storm {
     /// A request reaches Intercom.
     pub(crate) async fn reaches_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> Reached {
         self.weather.step();
-        self.counts_request(name, request.body());
+        self.counts_request(who, name, request.body());
         let mut reached = Reached::default();
         match name {
             PAGE => self.page_is_claimed(who).await,
             SUBMIT => {
                 let changes = who.and_then(|who| self.promises.memory().by.get(&who)?.changes.clone());
                 match &changes {
-                    Some((run, generation)) => self.run_submits(who, run, *generation).await,
+                    Some(of) => self.run_submits(who, &of.run, of.generation).await,
                     None => self.weather.bug("a job is asked for whose changes are not in the ledger".to_owned()),
                 }
                 reached.submits = changes;
@@ -134,13 +150,13 @@ impl Storm {
         if name == SUBMIT
             && let Some(of) = &reached.submits
         {
-            self.submits_a_few_times(of, asked, status.is_server_error() || answer.is_none());
+            self.submits_a_few_times((&of.run, of.generation), asked, status.is_server_error() || answer.is_none());
         }
         if name != SUBMIT || !(status.is_success() || answer.is_none()) {
             return None;
         }
-        let (run, generation) = reached.submits?;
-        self.job_was_made(asked, &run, generation);
+        let of = reached.submits?;
+        self.job_was_made(asked, &of.run, of.generation);
         let answer: serde_json::Value = serde_json::from_slice(answer?).ok()?;
         Some(answer.get("id")?.as_str()?.to_owned())
     }
@@ -148,7 +164,9 @@ impl Storm {
     /// An invocation was told a job's id.
     pub(crate) fn gave(&self, who: Option<Who>, id: Option<String>) {
         if let (Some(who), Some(id)) = (who, id) {
-            self.promises.memory().by.entry(who).or_default().given.push(id);
+            let mut memory = self.promises.memory();
+            let did = memory.by.entry(who).or_default();
+            did.given.push((id, did.changes.clone()));
         }
     }
 }

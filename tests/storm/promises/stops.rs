@@ -1,9 +1,12 @@
 //! Promise 5: what stops a run takes effect within one page and one job.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use intercom_bulk::run::{Run, RunId, State};
 
 use super::{Promises, RunSeen};
-use crate::storm::{Storm, Who};
+use crate::storm::{BEGIN_MS, Storm, Who};
 
 impl Storm {
     /// A page is asked for while the run turns pages; at most one by somebody who read the run before it stopped.
@@ -43,7 +46,7 @@ impl Storm {
     }
 
     /// A run's row was written: its state or generation may be another now.
-    pub(super) async fn run_may_have_changed(&self, id: &RunId) {
+    pub(crate) async fn run_may_have_changed(&self, id: &RunId) {
         let Ok(Some(row)) = self.ledger.run(id).await else { return };
         let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
         self.weather.note(|| {
@@ -64,9 +67,24 @@ impl Storm {
             self.older_jobs_are_over(id, row.generation);
         }
         if row.state.ended() {
-            self.weather.run_ended(row.state.as_str());
+            self.weather.run_ended(row.state.as_str(), self.lasted(id));
             self.run_tells_the_truth(&row).await;
         }
+    }
+}
+
+impl Storm {
+    /// How long a run took from when it could go its way undisturbed; nothing where something disturbs for ever.
+    fn lasted(&self, id: &RunId) -> Duration {
+        let since_ms = self.promises.memory().runs.get(id.as_str()).map(|seen| seen.since_ms);
+        let calm_ms = self.calm_ms().filter(|_| !self.story.endless);
+        let lasted_ms = since_ms.zip(calm_ms).map_or(0, |(since_ms, calm_ms)| self.now_ms() - since_ms.max(calm_ms));
+        Duration::from_millis(lasted_ms.max(0).unsigned_abs())
+    }
+
+    /// From when on nothing strikes any more, in Unix milliseconds.
+    pub(crate) fn calm_ms(&self) -> Option<i64> {
+        Some(BEGIN_MS + self.story.calm_after?.as_millis() as i64)
     }
 }
 
@@ -76,11 +94,27 @@ impl Promises {
         let mut memory = self.memory();
         let order = memory.runs.len();
         let (state, generation) = (State::Queued, 1);
-        let new = RunSeen { order, state, generation, changed_ms: now_ms, turn: 0, parts: (0, 0) };
+        let rails = row.rails.clone();
+        let count = row.count.or(row.listed);
+        let new = RunSeen {
+            order,
+            state,
+            generation,
+            since_ms: now_ms,
+            changed_ms: now_ms,
+            turn: 0,
+            parts: (0, 0),
+            pages: BTreeSet::new(),
+            rails,
+            count,
+        };
         let seen = memory.runs.entry(row.run.to_string()).or_insert(new);
         let was = (seen.state, seen.generation);
         (seen.state, seen.generation) = (row.state, row.generation);
         let changed = was != (row.state, row.generation);
+        if was.0 == State::Paused || seen.state == State::Paused {
+            seen.since_ms = now_ms;
+        }
         if changed {
             seen.changed_ms = now_ms;
         }

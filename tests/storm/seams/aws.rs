@@ -69,6 +69,7 @@ impl Line {
         }
         if let Some(failure) = self.not_done(&call) {
             weather.note(|| format!("#{} {}: {failure:?}", who.unwrap_or_default(), call.name));
+            storm.promises.troubled(who);
             return failure.answer();
         }
         let answer = self.inner.call(request).await?;
@@ -76,6 +77,7 @@ impl Line {
         let answer = storm.done_by_aws(who, &call, answer).await;
         if weather.strikes(Accident::AwsLost) {
             weather.note(|| format!("#{} {}: done, and the answer is lost", who.unwrap_or_default(), call.name));
+            storm.promises.troubled(who);
             return Err(ConnectorError::io("the connection was reset".into()));
         }
         storm.travel(&storm.story.aws_ms).await;

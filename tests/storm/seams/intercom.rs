@@ -53,6 +53,7 @@ async fn carry(
     if weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
+    storm.promises.untold(who, &name);
     let _in_flight = storm.asks_intercom(who, &name, &request);
     storm.travel(&storm.story.transit_ms).await;
     if weather.strikes(Accident::LostBefore) {
@@ -90,6 +91,9 @@ async fn carry(
         storm.gave(who, given);
     }
     storm.pass(who, &name, Side::After).await;
+    if !garbled && !parts.status.is_server_error() {
+        storm.promises.told(who, &name);
+    }
     let answer = if garbled { answer.slice(..answer.len() / 2) } else { answer };
     Ok(Response::from_parts(parts, answer))
 }

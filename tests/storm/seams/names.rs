@@ -39,6 +39,12 @@ impl AwsCall {
         rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
+    /// The holes of the cursor that is written.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = u64> {
+        let holes = self.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
+        holes.unwrap_or_default().split('"').filter_map(|number| number.parse().ok())
+    }
+
     /// The run whose partition the request is about.
     pub(crate) fn run(&self) -> Option<&str> {
         values(&self.body, "pk").find_map(|pk| pk.strip_prefix("RUN#"))

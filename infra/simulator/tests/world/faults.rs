@@ -198,7 +198,7 @@ fn every_fault_in_the_help_can_be_read() {
         example.parse::<Fault>().unwrap();
         count += 1;
     }
-    assert_eq!(count, 29, "a fault is missing from the help or from this test");
+    assert_eq!(count, 30, "a fault is missing from the help or from this test");
 }
 
 #[test]
@@ -215,4 +215,27 @@ fn a_fault_that_cannot_be_read_says_what_to_write() {
         let error = text.parse::<Fault>().unwrap_err().to_string();
         assert!(error.contains(example), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_struck_is_counted_and_what_did_not_is_not() {
+    let world = world(&["lose-page=2", "lose-page=7", "foreign-scroll=0"]);
+    second_page(&world).await;
+    assert_eq!(world.state().fired, [("lose-page".to_owned(), 1)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_a_permission_a_version_or_a_route_may_be_missing() {
+    for (fault, error) in [
+        ("denied=400:1", (400, "intercom_version_invalid")),
+        ("denied=402:1", (402, "api_plan_restricted")),
+        ("denied=403:1", (403, "forbidden")),
+        ("denied=404:1", (404, "not_found")),
+    ] {
+        let world = world(&[fault]);
+        assert_eq!(get(&world, "/users/scroll").await.status, 200, "{fault}");
+        assert_eq!(get(&world, "/users/scroll").await.error(), error);
+        assert_eq!(world.state().fired, [("denied".to_owned(), 1)].into());
+    }
+    assert!("denied=500:1".parse::<Fault>().is_err());
 }

@@ -1,0 +1,81 @@
+//! What an operator does to the active run, until there is a step for it: by valid transitions, past the weather.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use intercom_bulk::run::{Run, State};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::await_point::Step;
+use crate::functions::Functions;
+use crate::storm::Storm;
+use crate::story::Act;
+use crate::tell::TABLE;
+
+/// An operator looks so often for a run at work, before going away.
+const LOOKS: u32 = 90;
+
+/// Pauses or cancels the run that is at work, and goes on with it later.
+pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
+    let storm = &functions.storm;
+    sleep(act.after).await;
+    let Some(run) = at_work(storm).await else { return };
+    if act.cancels {
+        cancel(storm, &run).await;
+    } else {
+        pause(storm, &run).await;
+    }
+    storm.run_may_have_changed(&run.run).await;
+    let Some(after) = act.goes_on_after else { return };
+    sleep(after).await;
+    for _ in 0..3 {
+        if functions.invoke(Step::Scroll, json!({"resume": true})).await.is_ok() {
+            break;
+        }
+        sleep(Duration::from_mins(1)).await;
+    }
+}
+
+/// The run that turns pages or submits, as soon as there is one.
+async fn at_work(storm: &Storm) -> Option<Run> {
+    for _ in 0..LOOKS {
+        let active = storm.ledger.active().await.ok()?.run;
+        if let Some(active) = active
+            && let Some(run) = storm.ledger.run(&active).await.ok()?.filter(|run| run.state.submits())
+        {
+            return Some(run);
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    None
+}
+
+async fn pause(storm: &Storm, run: &Run) {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let paused = storm
+        .dynamodb
+        .update_item()
+        .table_name(TABLE)
+        .key("pk", text(&format!("RUN#{}", run.run)))
+        .key("sk", text("RUN"))
+        .update_expression("SET #state = :paused, #reason = :reason")
+        .condition_expression("#state = :state")
+        .expression_attribute_names("#state", "state")
+        .expression_attribute_names("#reason", "reason")
+        .expression_attribute_values(":state", text(run.state.as_str()))
+        .expression_attribute_values(":paused", text(State::Paused.as_str()))
+        .expression_attribute_values(":reason", text("paused by an operator"))
+        .send()
+        .await;
+    paused.expect("nobody is between the look and the pause");
+}
+
+async fn cancel(storm: &Storm, run: &Run) {
+    let cursor = storm.ledger.cursor(&run.run).await.ok().flatten();
+    let free_at_ms = cursor.map_or(0, |cursor| cursor.scroll_free_at_ms());
+    let why = Some("cancelled by an operator");
+    let ended = storm.ledger.end(run, State::Cancelled, why, None, storm.now_ms(), free_at_ms).await;
+    assert!(ended.is_ok_and(|ended| ended), "nobody is between the look and the end");
+}

@@ -1,0 +1,91 @@
+//! Conservation: what a commit counts was sent, and a run's rails hold for what it sends.
+
+use intercom_bulk::part::{Origin, Part, PartId};
+use intercom_bulk::run::RunId;
+
+use super::Memory;
+use crate::seams::names::AwsCall;
+use crate::storm::Storm;
+
+impl Storm {
+    /// Reads the parts that were sent since the last time.
+    pub(super) fn learn_parts(&self) {
+        let from = self.promises.memory().bodies_read;
+        let bodies = self.sqs.sent_since("patches", from);
+        let mut memory = self.promises.memory();
+        memory.bodies_read += bodies.len();
+        let parts = bodies.iter().filter(|body| !self.story.is_nonsense(body));
+        let mut broken = Vec::new();
+        for part in parts.filter_map(|body| serde_json::from_str::<Part>(body).ok()) {
+            let users = part.patches.iter().map(|patch| patch.user.to_string()).collect();
+            let (run, id) = (part.run.clone(), part.id.clone());
+            memory.sent.entry((part.run, part.id)).or_insert(users);
+            broken.extend(memory.breaks_a_rail(&run, &id));
+        }
+        drop(memory);
+        broken.into_iter().for_each(|text| self.weather.bug(format!("5: {text}")));
+    }
+
+    /// A commit counts no part that was never sent.
+    pub(super) fn parts_were_sent(&self, run: &RunId, call: &AwsCall) {
+        // A claim is no commit.
+        if call.operation == "UpdateItem" {
+            return;
+        }
+        self.learn_parts();
+        let (generation, page, parts) = (call.number("generation"), call.number("page"), call.number("parts"));
+        let mut memory = self.promises.memory();
+        let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
+        let before = std::mem::replace(&mut seen.parts, (generation, parts));
+        let new = if before.0 == generation { parts.saturating_sub(before.1) } else { parts };
+        if !call.holes().any(|hole| hole == page) {
+            seen.pages.insert((generation, page));
+        }
+        let sent = memory.of_page(run, generation as u32, page as u32).count() as u64;
+        drop(memory);
+        if sent < new {
+            self.weather.bug(format!("1: {run} counts {new} parts of page {page} as sent, of which {sent} were"));
+        }
+    }
+
+    /// A job is closed: the part that its refused items go back in was sent before.
+    pub(super) fn again_was_sent(&self, call: &AwsCall) {
+        if !call.body.contains(":again") {
+            return;
+        }
+        self.learn_parts();
+        let job = call.sort_keys().find_map(|sk| sk.strip_prefix("JOB#")).unwrap_or_default().to_owned();
+        let is_of = |id: &PartId| matches!(&id.origin, Origin::Job { job: of, .. } if of.as_str() == job);
+        if !self.promises.memory().sent.keys().any(|(_, id)| is_of(id)) {
+            self.weather.bug(format!("1: job {job} is closed, and what is to be tried again was not sent"));
+        }
+    }
+}
+
+impl Memory {
+    /// The parts that were sent for a page.
+    fn of_page(&self, run: &RunId, generation: u32, page: u32) -> impl Iterator<Item = &Vec<String>> {
+        let from = PartId { generation, origin: Origin::Page { page, part: 0 } };
+        let is_of = move |id: &PartId| {
+            id.generation == generation && matches!(id.origin, Origin::Page { page: of, .. } if of == page)
+        };
+        let parts = self.sent.range((run.clone(), from)..).take_while(move |((of, id), _)| of == run && is_of(id));
+        parts.map(|(_, users)| users)
+    }
+
+    /// What a rail of the run forbids about a part that it sent. A page whose commit was cut off counts in no rail: the next
+    /// generation evaluates it anew.
+    fn breaks_a_rail(&self, run: &RunId, id: &PartId) -> Option<String> {
+        let (seen, Origin::Page { page, .. }) = (self.runs.get(run.as_str())?, &id.origin) else { return None };
+        let generation = id.generation;
+        if seen.rails.dry_run {
+            return Some(format!("{run} is a dry run and sends {id}"));
+        }
+        let counted = seen.pages.iter().filter(|(of, _)| *of == u64::from(generation)).map(|(_, page)| *page as u32);
+        let pages = counted.filter(|of| of != page).chain([*page]);
+        let users: usize = pages.flat_map(|page| self.of_page(run, generation, page)).map(Vec::len).sum();
+        let most = seen.rails.max_changes.and_then(|most| most.users(seen.count)).into_iter().chain(seen.rails.limit);
+        let most = most.min().filter(|most| users as u64 > *most)?;
+        Some(format!("{run} sends patches of {users} users in generation {generation}, and its rails allow {most}"))
+    }
+}
