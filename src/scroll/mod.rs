@@ -40,6 +40,10 @@ pub struct Outcome {
     pub turns: u64,
     /// Runs that were ended incomplete or failed, or that pause for a decision.
     pub not_complete: u64,
+    /// Answers that said 429.
+    pub rate_limited: u64,
+    /// How much of our quota the fullest window had spent, in percent.
+    pub quota_used_percent: u64,
     /// Messages to be delivered again, by id.
     #[serde(skip)]
     pub redeliver: Vec<String>,
@@ -73,7 +77,7 @@ pub enum Did {
     Dropped,
     /// A message that somebody else works on.
     Left,
-    /// A message that cannot be read went to the dead-letter queue.
+    /// A message or a start that cannot be used went to the dead-letter queue.
     Buried,
     /// Nothing was to be done.
     Nothing,
@@ -92,6 +96,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             }
         }
     }
+    (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
     Ok(outcome)
 }
 
@@ -112,7 +117,7 @@ async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mu
 }
 
 async fn bury(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) -> Result<(), StepError> {
-    tracing::error!(message.id, reason, "a message of the pages queue cannot be used; it is in the dead-letter queue");
+    tracing::error!(message.id, reason, "a message or a start cannot be used; it is in the dead-letter queue");
     clients.queues.bury(Which::Pages, message, reason).await?;
     outcome.did.push(Did::Buried);
     Ok(())

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Did, Outcome};
+use serde_json::json;
+
+use super::{Did, Outcome, bury};
 use crate::clients::{Clients, StepError};
 use crate::event::StartEvent;
 use crate::invocation::Invocation;
 use crate::ledger::{Active, Begin, Grant, Share};
 use crate::meter::Ask;
 use crate::plan::Plan;
+use crate::queue::Message;
 use crate::run::{Cursor, FORMAT, MaxChanges, Phase, Run, Source, Start, State, deadline_ms};
 
 /// The count must leave the invocation time for the start itself.
@@ -76,11 +79,24 @@ pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &
         Ok(plan) => begin(clients, &start, &plan, at, outcome).await,
         Err(error @ (StepError::Plan(_) | StepError::NoPlan { .. })) => {
             // The plan was changed or removed after the start was queued; it must not stop the starts behind it.
-            tracing::error!(plan = start.plan, %error, "a queued start was taken out of the queue");
+            let (id, receipt) = (start.run().to_string(), String::new());
+            let message = Message { id, receipt, body: again(&start), receives: 1 };
+            bury(clients, &message, &error.to_string(), outcome).await?;
             Ok(clients.ledger.dequeue(&start).await?)
         }
         Err(error) => Err(error),
     }
+}
+
+/// A start as a message that asks for it again.
+fn again(start: &Start) -> String {
+    let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
+    let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
+    let mut event = json!({"plan": plan, "time": time, "rails": start.rails});
+    if let Source::Users(users) = &start.source {
+        event["users"] = json!(users);
+    }
+    event.to_string()
 }
 
 async fn begin(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 COMMAND = Path("target/debug/intercom-bulk")
 TOKEN = "dG9rOnRlc3Q="
+LATENCY_MS = 20
 # Users that the simulator shows at once.
 LISTED = 1000
 
@@ -16,11 +17,13 @@ LISTED = 1000
 class Intercom:
     """A running simulator."""
 
-    def __init__(self, users, port=0, faults=(), token=TOKEN, log="target/deploy/intercom.log"):
+    def __init__(self, users, port=0, faults=(), limit=None, latency_ms=LATENCY_MS, log="target/deploy/intercom.log"):
         arguments = [
-            COMMAND, "simulate", "--port", str(port), "--users", str(users), "--token", token,
-            "--latency-ms", "20", "--scroll-ttl-s", "20", "--job-delay-s", "1",
+            COMMAND, "simulate", "--port", str(port), "--users", str(users), "--token", TOKEN,
+            "--latency-ms", str(latency_ms), "--scroll-ttl-s", "20", "--job-delay-s", "1",
         ]  # fmt: skip
+        if limit:
+            arguments += ["--rate-limit-per-10s", str(limit)]
         for fault in faults:
             arguments += ["--fault", fault]
         with open(log, "ab") as errors:

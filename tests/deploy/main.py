@@ -1,9 +1,11 @@
-"""Builds, deploys, puts the stack through its scenarios, and tells what it would cost on AWS."""
+"""Builds, deploys, puts stacks through the scenarios, and tells what one would cost on AWS."""
 
 import shutil
 import signal
 import sys
+import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import stack as stacks
 from emulator import Emulator
 from intercom import Intercom
 from ledger import Ledger
-from scenarios import SCENARIOS
+from scenarios import LANES
 
 STATE = Path("target/deploy/state")
 # Shorter than Intercom's minute, so that a new generation begins sooner; the simulator's scrolls live 20 s.
@@ -21,21 +23,22 @@ JOB_LIFE_S = 30
 
 
 class Bench:
-    """What a scenario works with."""
+    """What a lane's scenarios work with."""
 
-    def __init__(self):
-        shutil.rmtree(STATE, ignore_errors=True)
-        self.emulator = Emulator(STATE)
+    def __init__(self, name):
+        self.state = STATE / name
+        self.emulator = Emulator(self.state)
         self.intercom = None
         self.tick_calls = self.run_calls = Counter()
         self.run_users = self.run_bytes = 1
+        self.run_cpu = {}
 
-    def world(self, users, faults=()):
+    def world(self, users, **options):
         """A new workspace at the old address."""
         port = self.intercom.port if self.intercom else 0
         if self.intercom:
             self.intercom.stop()
-        self.intercom = Intercom(users, port=port, faults=faults)
+        self.intercom = Intercom(users, port=port, log=self.state / "intercom.log", **options)
 
     def deploy(self):
         self.world(1)
@@ -53,34 +56,79 @@ class Bench:
         for function in ("Scroll", "Check"):
             self.stack.invoke(function, '{"tick": {}}')
 
+    def cpu(self):
+        return {function: self.emulator.cpu_seconds(function.capitalize()) for function in stacks.FUNCTIONS}
+
     def close(self):
         self.emulator.stop()
         if self.intercom:
             self.intercom.stop()
 
 
+class Lane(threading.Thread):
+    """Scenarios one after the other, on a stack of their own."""
+
+    def __init__(self, number, scenarios):
+        super().__init__(daemon=True)
+        self.scenarios = scenarios
+        self.bench = Bench(f"lane-{number}")
+        self.number = number
+        self.failed = None
+
+    def say(self, line):
+        print(f"[{self.number}] {line}", flush=True)
+
+    def run(self):
+        try:
+            seconds = self.bench.deploy()
+            self.say(f"deployed in {seconds:.1f} s: {len(self.bench.stack.resources())} resources")
+            for scenario in self.scenarios:
+                self.one(scenario)
+        except BaseException:
+            self.failed = traceback.format_exc()
+            self.say(f"FAILED\n{self.failed}")
+
+    def one(self, scenario):
+        begun = time.monotonic()
+        self.say(f"{scenario.__name__}: {scenario.__doc__}")
+        said = scenario(self.bench)
+        self.say(f"  {scenario.__name__}: ok in {time.monotonic() - begun:.0f} s: {said}")
+        denied = {name: n for name, n in self.bench.emulator.calls().items() if name.startswith("denied.")}
+        if denied:
+            raise AssertionError(f"a role lacks what its function does: {denied}")
+
+
+def tell(sizes, began):
+    sizes = ", ".join(f"{function} {size / 1e6:.2f} MB" for function, size in sizes.items())
+    print(f"built in {time.monotonic() - began:.0f} s: {sizes}", flush=True)
+
+
 def chosen(arguments):
-    names = [scenario.__name__ for scenario, _ in SCENARIOS]
+    """The lanes with the scenarios that are asked for; all without a name."""
+    everyone = [scenario for lane in LANES for scenario in lane]
     if arguments == ["--list"]:
-        for scenario, in_ci in SCENARIOS:
-            print(f"{scenario.__name__:<24} {'ci ' if in_ci else '   '} {scenario.__doc__}")
+        for scenario in everyone:
+            print(f"{scenario.__name__:<24} {scenario.__doc__}")
         raise SystemExit(0)
-    unknown = [name for name in arguments if name not in [*names, "--all"]]
+    names = [scenario.__name__ for scenario in everyone]
+    unknown = [name for name in arguments if name not in names]
     if unknown:
         raise SystemExit(f"no scenario {unknown[0]}; there are {', '.join(names)}")
-    if "--all" in arguments:
-        return [scenario for scenario, _ in SCENARIOS]
-    return [s for s, in_ci in SCENARIOS if (s.__name__ in arguments if arguments else in_ci)]
+    lanes = [[s for s in lane if not arguments or s.__name__ in arguments] for lane in LANES]
+    return [lane for lane in lanes if lane]
 
 
 def bill(bench):
-    memory = cost.memory_gb(bench.stack.template)
+    memory = cost.memory_gb(Path("template.yaml").read_text())
     names = ("invocations.", "seconds.", "units.", "batches", "DynamoDB", "AmazonSQS", "AmazonSSM", "errors.")
     print(f"Calls of the run of {bench.run_users} users, its ticks included:")
     for name, number in sorted(bench.run_calls.items()):
         if name.startswith(names):
             print(f"  {name:<40} {number:10.1f}")
-    print(cost.table("A million users:", cost.of_run(bench.run_calls, bench.run_users, memory)))
+    print(f"  processor seconds: {', '.join(f'{k} {v:.2f}' for k, v in bench.run_cpu.items())}")
+    run = cost.Run(bench.run_calls, bench.run_users, bench.run_cpu, memory)
+    for limit in (cost.LIMIT_NOW, cost.LIMIT_2016):
+        print(cost.table(f"A million users, {run.assumptions(limit)}:", run.dollars(limit)))
     metrics = sum(name.startswith("metric.") for name in bench.emulator.calls())
     print(f"  and ${cost.metrics_of_an_hour(metrics):.4f} an hour for {metrics} metrics, while a run lasts")
     gigabytes, dollars = cost.kept(bench.run_bytes, bench.run_users)
@@ -92,29 +140,28 @@ def bill(bench):
 def main():
     # So that the processes go when this one is told to.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    todo = chosen([argument for argument in sys.argv[1:] if argument != "--built"])
+    todo = chosen([argument for argument in sys.argv[1:] if argument not in ("--built", "--zips")])
     began = time.monotonic()
-    sizes = stacks.sizes() if "--built" in sys.argv else stacks.build()
-    print(f"built in {time.monotonic() - began:.0f} s: {', '.join(f'{k} {v / 1e6:.2f} MB' for k, v in sizes.items())}")
-    bench = Bench()
+    tell(stacks.sizes() if "--built" in sys.argv else stacks.build(), began)
+    if "--zips" in sys.argv:
+        return
+    shutil.rmtree(STATE, ignore_errors=True)
+    lanes = []
     try:
-        print(f"deployed in {bench.deploy():.1f} s: {len(bench.stack.resources())} resources", flush=True)
-        for scenario in todo:
-            begun = time.monotonic()
-            print(f"{scenario.__name__}: {scenario.__doc__}", flush=True)
-            said = scenario(bench)
-            print(f"  ok in {time.monotonic() - begun:.0f} s: {said}", flush=True)
-            denied = {name: n for name, n in bench.emulator.calls().items() if name.startswith("denied.")}
-            if denied:
-                raise AssertionError(f"a role lacks what its function does: {denied}")
-        if bench.run_calls:
-            bill(bench)
-        print(f"deploy test: all good in {time.monotonic() - began:.0f} s")
-    except BaseException:
-        print(f"logs and state: {STATE}", file=sys.stderr)
-        raise
+        lanes += [Lane(number, scenarios) for number, scenarios in enumerate(todo, 1)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        for lane in lanes:
+            if lane.bench.run_calls:
+                bill(lane.bench)
     finally:
-        bench.close()
+        for lane in lanes:
+            lane.bench.close()
+    if any(lane.failed for lane in lanes):
+        raise SystemExit(f"deploy test: failed after {time.monotonic() - began:.0f} s; logs and state: {STATE}")
+    print(f"deploy test: all good in {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

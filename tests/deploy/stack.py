@@ -1,5 +1,6 @@
 """Building, packaging and deploying template.yaml as `sam build` and `sam deploy` do, in a fraction of their time."""
 
+import json
 import os
 import platform
 import subprocess
@@ -25,6 +26,8 @@ def build():
     packages = [word for function in FUNCTIONS for word in ("--package", function)]
     command = ["cargo", "lambda", "build", "--release", "--output-format", "zip", "--lambda-dir", str(ZIPS)]
     subprocess.run(command + packages, check=True)
+    # What tests/wake measures them against, built alike.
+    subprocess.run([*command, "--package", "intercom-bulk-function", "--example", "hello"], check=True)
     return sizes()
 
 
@@ -129,6 +132,26 @@ class Stack:
 
     def send(self, queue, body):
         return self.aws["sqs"].send_message(QueueUrl=self.outputs[f"{queue}QueueUrl"], MessageBody=body)["MessageId"]
+
+    def receives(self, queue, most):
+        """How often a message of a queue is received before it is dead."""
+        attributes = {"QueueUrl": self.outputs[f"{queue}QueueUrl"]}
+        found = self.aws["sqs"].get_queue_attributes(**attributes, AttributeNames=["RedrivePolicy"])
+        policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
+        self.aws["sqs"].set_queue_attributes(**attributes, Attributes={"RedrivePolicy": json.dumps(policy)})
+
+    def stop(self, run):
+        """Stops a run as infra/OPERATIONS.md tells an operator to."""
+        self.aws["dynamodb"].update_item(
+            TableName=self.outputs["LedgerTable"],
+            Key={"pk": {"S": f"RUN#{run}"}, "sk": {"S": "RUN"}},
+            UpdateExpression="SET deadline_ms = :past",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":past": {"N": "0"}},
+        )
+        answer, error = self.invoke("Scroll", '{"tick": {}}')
+        if error:
+            raise RuntimeError(f"the tick failed: {answer}")
 
     def depth(self, output):
         """Messages in a queue, those included that are delayed or being worked on."""

@@ -25,11 +25,13 @@ def ended(bench, run, seconds, tick=True):
     return wait_for(f"the end of {run}", look, seconds, every=3 if tick else 1)
 
 
-def jobs_are_recorded(bench, run, jobs):
-    """Every job that Intercom answered with is under its minute and has its end."""
+def jobs_are_recorded(bench, run, jobs, lost=0):
+    """Every job that Intercom answered with is under its minute; so many that it made may be told of as possibly lost."""
     rows = bench.ledger.jobs(run)
     answered = {job["id"]: job for job in jobs if job["answered"]}
-    check(set(rows) == set(answered), f"jobs in the ledger: {len(rows)}, at Intercom: {len(answered)}")
+    check(set(rows) <= set(answered), f"jobs that Intercom did not make: {set(rows) - set(answered)}")
+    missing = len(answered) - len(rows)
+    check(missing <= lost, f"jobs at Intercom: {len(answered)}, in the ledger: {len(rows)}, possibly lost: {lost}")
     for job, row in rows.items():
         # Made just before a minute's end, a job may be recorded just after it.
         minutes = {bucket_of(answered[job]["created_at"]), bucket_of(answered[job]["created_at"] + 2)}

@@ -21,8 +21,18 @@ use crate::pipeline::{BEGIN, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::sqs::Sqs;
 
-const NAMES_OF_SCROLL: [&str; 8] =
-    ["Buried", "Holes", "Pages", "Patches", "RunsNotComplete", "RunsStarted", "Turns", "Users"];
+const NAMES_OF_SCROLL: [&str; 10] = [
+    "Buried",
+    "Holes",
+    "Pages",
+    "Patches",
+    "QuotaUsedPercent",
+    "RateLimited",
+    "RunsNotComplete",
+    "RunsStarted",
+    "Turns",
+    "Users",
+];
 
 /// Steps without mappings and schedules: each invocation is the test's.
 struct Hand {
@@ -157,4 +167,47 @@ async fn what_goes_wrong_is_told() {
     let jobs = hand.world.state().jobs.len() as u64;
     assert_eq!((hand.sum("Holes"), hand.sum("JobsUnknown")), (1, jobs), "{:?}", hand.sums);
     assert_eq!((hand.sum("RunsComplete"), hand.sum("RunsNotComplete")), (0, 1), "users of lost jobs are unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_leaves_users_in_error_is_told_apart() {
+    let refused = Fault::ItemError { percent: 5.0, code: "invalid".into(), message: "user invalid".into() };
+    let mut hand = Hand::new(Options { faults: vec![refused], ..users(300) }).await;
+    hand.scroll(&start()).await;
+    hand.until_ended().await;
+    assert_eq!((hand.sum("RunsComplete"), hand.sum("RunsWithErrors"), hand.sum("RunsNotComplete")), (1, 1, 0));
+    assert!(hand.sum("UserErrors") > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_meets_a_429_is_told_by_scroll() {
+    let mut hand = Hand::new(Options { faults: vec![Fault::LimitPage(2)], ..users(300) }).await;
+    let mut limited = 0;
+    hand.scroll(&start()).await;
+    for _ in 0..40 {
+        for event in hand.waiting("pages") {
+            limited += hand.scroll(&event).await.rate_limited;
+        }
+        sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(limited, 1);
+    assert!(hand.sum("QuotaUsedPercent") > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queued_start_whose_plan_is_gone_is_kept_and_told() {
+    let mut hand = Hand::new(users(100)).await;
+    hand.clients.ledger.put_plan("has-avatar", &start()["plan"]).await.unwrap();
+    hand.scroll(&start()).await;
+    let waits = hand.scroll(&json!({"plan": "has-avatar", "time": "2016-11-25T12:00:00Z"})).await;
+    assert_eq!(waits.did, [scroll::Did::Queued]);
+    hand.until_ended().await;
+    hand.clients.ledger.put_plan("has-avatar", &json!({"name": "has-avatar", "set": {}})).await.unwrap();
+    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Did::Buried]);
+    assert_eq!(hand.sum("Buried"), 1);
+    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Did::Nothing], "it is not in the way");
+    let kept: Value = serde_json::from_str(&hand.sqs.bodies("pages-dead-letters")[0]).unwrap();
+    assert_eq!((&kept["plan"], &kept["time"]), (&json!("has-avatar"), &json!("2016-11-25T12:00:00Z")));
+    hand.clients.ledger.put_plan("has-avatar", &start()["plan"]).await.unwrap();
+    assert_eq!(hand.scroll(&kept).await.did, [scroll::Did::Started], "it can be sent again as it is");
 }

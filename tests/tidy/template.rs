@@ -24,7 +24,7 @@ fn settings() -> BTreeSet<String> {
 }
 
 /// What `infra/function` reads besides, and does without.
-const OF_FUNCTIONS: [&str; 2] = ["STACK_NAME", "WARM_CONNECTIONS"];
+const OF_FUNCTIONS: [&str; 3] = ["AWS_ENDPOINT_URL", "STACK_NAME", "WARM_CONNECTIONS"];
 /// The token's two places.
 const TOKEN: [&str; 2] = ["INTERCOM_TOKEN", "INTERCOM_TOKEN_PARAMETER"];
 

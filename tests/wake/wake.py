@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 """How large the functions are and how quickly they wake, against a hello-world function of the same build.
 
-Starts each release binary many times, in turns, against a Runtime API of its own and takes the median of the time from
-the process's start to its first poll, of the processor time that it used until then (which a busy machine hardly
-changes), and of the memory at that moment. `init` is without warming, `awake` with it: TLS
-handshakes with everything that an invocation calls, here a server on this machine with the machine's root certificates
-beside its own. Only Python's library is used, and `openssl` for `awake`.
+Takes the zips that tests/deploy has built with cargo-lambda, as `sam build` does. Starts what is in each many times, in
+turns, against a Runtime API of its own and takes the median of the time from the process's start to its first poll, of the
+processor time that it used until then (which a busy machine hardly changes), and of the memory at that moment. `init` is
+without warming, `awake` with it: TLS handshakes with everything that an invocation calls, here a server on this machine with
+the machine's root certificates beside its own. Only Python's library is used, and `openssl` for `awake`.
 
-  cargo build --release -p scroll -p submit -p check -p intercom-bulk-function --bins --example hello
-  tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/release]
+  tests/deploy/run --zips         # builds them; each tests/deploy/run does
+  tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/deploy/zips-x86_64]
 
---check fails where a bound is broken. Time is bounded by processor time: a wait for a busy machine is not ours.
+--check fails where a bound is broken. A slow or busy machine breaks none: hello world is as slow there.
 """
 
 import argparse
-import io
 import json
 import os
+import platform
 import socket
 import ssl
 import statistics
@@ -32,23 +32,26 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ["scroll", "submit", "check"]
 HELLO = "hello"
 
-# What must hold. Machines differ, so that a slow one may take this multiple of hello's time instead.
+# What must hold on any machine.
 ZIP_BYTES_MAX = 3_200_000
 RSS_BYTES_MAX = 12_000_000
-INIT_CPU_MS_MAX = 6.0
-INIT_CPU_TIMES_HELLO_MAX = 3.0
+# The quickest start, which waited for nobody; more where hello world takes longer than it does on the machine of README's table.
+INIT_MS_MAX = 6.0
+HELLO_MS = 2.0
+# Not more than so many times hello world's, which a machine's speed does not change.
+TIMES_HELLO_MAX = {"zip_bytes": 14.0, "init_cpu_ms": 3.0, "rss_bytes": 3.0}
 
 POLL = b"GET /2018-06-01/runtime/invocation/next "
 PATIENCE_S = 20
 BUNDLES = ["/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"]
 
 
-def zip_bytes(binary):
-    """The size of the deployment package: the binary alone, as `bootstrap`."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
-        package.write(binary, "bootstrap")
-    return len(packed.getvalue())
+def unpack(package, folder):
+    """The binary of a deployment package."""
+    with zipfile.ZipFile(package) as zipped:
+        binary = Path(zipped.extract("bootstrap", folder))
+    binary.chmod(0o755)
+    return binary
 
 
 class RuntimeApi:
@@ -177,12 +180,14 @@ def once(binary, api, variables):
     return took_ms, cpu_ms, memory
 
 
-def measure(binaries, runs):
-    """All figures of all binaries; they take turns, so that a busy machine is busy for all of them."""
+def measure(packages, runs):
+    """All figures of all functions; they take turns, so that a busy machine is busy for all of them."""
     api = RuntimeApi()
-    init = {name: [] for name in binaries}
+    init = {name: [] for name in packages}
     awake = {name: [] for name in FUNCTIONS}
     with tempfile.TemporaryDirectory() as folder:
+        binaries = {name: unpack(package, Path(folder) / name) for name, package in packages.items()}
+        binary_bytes = {name: binary.stat().st_size for name, binary in binaries.items()}
         cloud = Cloud(Path(folder))
         for _ in range(runs):
             for name, binary in binaries.items():
@@ -194,12 +199,12 @@ def measure(binaries, runs):
                 if sorted(cloud.asked) != sorted(Cloud.PARTS):
                     raise RuntimeError("%s warmed only %s" % (name, cloud.asked))
     table = []
-    for name, binary in binaries.items():
+    for name, package in packages.items():
         times = [took for took, _, _ in init[name]]
         row = {
             "function": name,
-            "binary_bytes": os.path.getsize(binary),
-            "zip_bytes": zip_bytes(binary),
+            "binary_bytes": binary_bytes[name],
+            "zip_bytes": package.stat().st_size,
             "init_ms": statistics.median(times),
             "init_ms_min": min(times),
             "init_cpu_ms": statistics.median(cpu for _, cpu, _ in init[name]),
@@ -235,6 +240,8 @@ def show(table):
 
 def broken(table):
     """The bounds that do not hold."""
+    hello = next(row for row in table if row["function"] == HELLO)
+    init_ms_max = INIT_MS_MAX * max(1.0, hello["init_ms_min"] / HELLO_MS)
     for row in table:
         if row["function"] == HELLO:
             continue
@@ -242,12 +249,12 @@ def broken(table):
             yield "%s: the package has %d bytes, more than %d" % (row["function"], row["zip_bytes"], ZIP_BYTES_MAX)
         if row["rss_bytes"] > RSS_BYTES_MAX:
             yield "%s: holds %d bytes, more than %d" % (row["function"], row["rss_bytes"], RSS_BYTES_MAX)
-        if row["init_cpu_ms"] > INIT_CPU_MS_MAX and row["times_hello_init_cpu_ms"] > INIT_CPU_TIMES_HELLO_MAX:
-            yield "%s: wakes with %.1f ms of a processor, %.1f times hello's" % (
-                row["function"],
-                row["init_cpu_ms"],
-                row["times_hello_init_cpu_ms"],
-            )
+        if row["init_ms_min"] > init_ms_max:
+            yield "%s: wakes in %.1f ms at best, more than %.1f" % (row["function"], row["init_ms_min"], init_ms_max)
+        for figure, most in TIMES_HELLO_MAX.items():
+            if row["times_hello_" + figure] > most:
+                times = (row["function"], figure, row["times_hello_" + figure], most)
+                yield "%s: %s is %.1f times hello's, more than %.1f" % times
 
 
 def main():
@@ -255,14 +262,13 @@ def main():
     arguments.add_argument("--runs", type=int, default=41)
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--check", action="store_true")
-    arguments.add_argument("--folder", type=Path, default=ROOT / "target/release")
+    arguments.add_argument("--folder", type=Path, default=ROOT / ("target/deploy/zips-" + platform.machine()))
     arguments = arguments.parse_args()
-    binaries = {HELLO: arguments.folder / "examples" / HELLO}
-    binaries |= {name: arguments.folder / name for name in FUNCTIONS}
-    missing = [str(binary) for binary in binaries.values() if not binary.is_file()]
+    packages = {name: arguments.folder / name / "bootstrap.zip" for name in [HELLO, *FUNCTIONS]}
+    missing = [str(package) for package in packages.values() if not package.is_file()]
     if missing:
         sys.exit("not built: %s; see --help" % ", ".join(missing))
-    table = measure(binaries, arguments.runs)
+    table = measure(packages, arguments.runs)
     if arguments.json:
         print(json.dumps(table))
     else:

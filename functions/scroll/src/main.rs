@@ -13,7 +13,8 @@ async fn main() -> Result<(), Error> {
 
 /// One invocation. What it did is told when it ends; an error, by the runtime.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
-    let at = function.begin(context).await?;
+    let is_tick = event.get("tick").is_some();
+    let at = if is_tick { function.begin_without_token(context).await } else { function.begin(context).await? };
     // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
     let outcome = Box::pin(scroll::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     let did = function.end(&outcome, &outcome.metrics(), &at);

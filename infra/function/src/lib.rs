@@ -49,13 +49,23 @@ impl Function {
 
     /// Begins an invocation; without an access token there is none.
     pub async fn begin(&self, context: Context) -> Result<Invocation, Diagnostic> {
-        let clock = Clock::of_the_machine();
-        let deadline_ms = deadline_ms(context.deadline, clock.now_ms());
-        let at = Invocation { clock, request_id: context.request_id, deadline_ms };
+        let at = invocation(context);
         if let Some(token) = &self.token {
             token.ready(at.clock).await.map_err(|error| no_token(&error))?;
         }
         Ok(at)
+    }
+
+    /// Begins an invocation that needs no token for what must be done, such as ending a run at its deadline; what does
+    /// need one asks again.
+    pub async fn begin_without_token(&self, context: Context) -> Invocation {
+        let at = invocation(context);
+        if let Some(token) = &self.token
+            && let Err(error) = token.ready(at.clock).await
+        {
+            tracing::error!(%error, "there is no access token; this invocation does what needs none");
+        }
+        at
     }
 
     /// Ends an invocation: what it did is logged and, where it did something, counted.
@@ -67,6 +77,12 @@ impl Function {
         }
         did
     }
+}
+
+fn invocation(context: Context) -> Invocation {
+    let clock = Clock::of_the_machine();
+    let deadline_ms = deadline_ms(context.deadline, clock.now_ms());
+    Invocation { clock, request_id: context.request_id, deadline_ms }
 }
 
 /// When the invocation must be done. Lambda names a time to come; `cargo lambda watch` names ten minutes after the
