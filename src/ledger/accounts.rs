@@ -23,7 +23,7 @@ impl Ledger {
             .filter_map(|job| job.again.as_ref().map(PartId::to_string))
             .collect();
         count_parts(parts, cursor, &expected, &mut accounts);
-        accounts.totals.errors = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?.len() as u64;
+        accounts.totals.errors = self.users_in_error(&run.run).await?.len() as u64;
         Ok(accounts)
     }
 

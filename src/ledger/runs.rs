@@ -1,5 +1,7 @@
 //! Runs, plans, lists of users, and what happened to single users.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::active::{Listed, StoredPlan};
@@ -100,6 +102,11 @@ impl Ledger {
     pub async fn errors(&self, run: &RunId, most: usize) -> Result<Vec<ErrorRow>, LedgerError> {
         let found = self.query(&run_pk(run), "ERROR#", most).await?;
         found.into_iter().map(|item| items::read(item, "ERROR")).collect()
+    }
+
+    /// The users of a run that are in error, each once: a part that is tried again meets the same errors again.
+    pub async fn users_in_error(&self, run: &RunId) -> Result<BTreeSet<String>, LedgerError> {
+        Ok(self.errors(run, usize::MAX).await?.into_iter().map(|row| row.user).collect())
     }
 
     /// Reserves a company's name for the run: two users of one company must not name it differently.

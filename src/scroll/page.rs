@@ -3,7 +3,7 @@
 use super::evaluate::{Evaluated, evaluate};
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::Decision;
-use super::{Did, Outcome};
+use super::{Did, Outcome, rails};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
@@ -129,10 +129,11 @@ async fn good(
     }
     let digest = page.digest;
     let plan = clients.plan_of(&run.run).await?;
-    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluate(clients, run, &next, &plan, page).await?;
-    if let Some(reason) = over_the_rails(run, &next, &tally) {
+    let evaluated = evaluate(clients, run, &next, &plan, page).await?;
+    if let Some(reason) = rails::broken(clients, run, &next, &evaluated).await? {
         return Ok(Decision::state(next, State::Failed, reason));
     }
+    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluated;
     next.page += 1;
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
@@ -267,18 +268,6 @@ fn exists(mut next: Cursor, now_ms: i64) -> Decision {
     };
     next.exists_tries += 1;
     Decision::wait(next, now_ms + wait_ms, "another scroll is open in the workspace (possibly our own of before)")
-}
-
-/// A rail that this page would break.
-fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Option<String> {
-    let changes = cursor.tally.patches + page.patches;
-    let most = run.rails.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
-    if most.is_some_and(|most| changes > most) {
-        return Some(format!("it would change more than {} users (max_changes); nothing of this page was sent", most?));
-    }
-    let errors = run.errors + cursor.tally.errors + page.errors;
-    let most = run.rails.max_errors.filter(|most| errors > *most)?;
-    Some(format!("more than {most} users are in error (max_errors); `errors` lists them"))
 }
 
 /// A dry run keeps the first page's changes, to be shown.

@@ -218,7 +218,11 @@ impl Claimed {
         }
         round.clients.ledger.record_errors(&run.run, &rows).await?;
         let errors = round.clients.ledger.count_errors(&run.run, rows.len() as u64).await?;
-        if run.rails.max_errors.is_some_and(|most| errors > most) {
+        // Counted as often as they are met; the rail is about users.
+        let most = run.rails.max_errors.filter(|most| errors > *most);
+        if let Some(most) = most
+            && round.clients.ledger.users_in_error(&run.run).await?.len() as u64 > most
+        {
             self.end_run(round, run, "more users are in error than max_errors allows; `errors` lists them").await?;
         }
         Ok(())
