@@ -49,7 +49,12 @@ pub(super) async fn turn(
             next.waits = Some("an invocation was cut off; the pages are begun again".to_owned());
             return Ok(Decision::turn(next, Did::Regenerated));
         }
-        next.hole();
+        // Others may have died under it before, each of them after its page; parts of different pages have different names.
+        for _ in 0..next.claims.max(1) {
+            if next.holes.len() < HOLES_MAX {
+                next.hole();
+            }
+        }
     }
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
@@ -243,6 +248,8 @@ async fn failed(
         Disposition::Ambiguous | Disposition::ScrollExists => {
             if next.scroll.is_none() {
                 let until_ms = now_ms + next.scroll_life_ms;
+                // The scroll that is met next may be this one: nobody else's waits go on.
+                next.exists_tries = 0;
                 return Ok(Decision::wait(
                     next,
                     until_ms,
