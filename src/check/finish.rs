@@ -16,8 +16,8 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Out
     let ledger = &clients.ledger;
     let Some(active) = ledger.active().await?.run else { return Ok(()) };
     let Some((run, cursor)) = ledger.run(&active).await?.zip(ledger.cursor(&active).await?) else { return Ok(()) };
-    let too_many = run.rails.max_errors.is_some_and(|most| run.errors + cursor.tally.errors > most);
-    let (state, reason, totals) = if too_many && run.state.submits() {
+    let too_many = run.state.submits() && breaks_max_errors(clients, &run, &cursor).await?;
+    let (state, reason, totals) = if too_many {
         (State::Failed, Some("more users are in error than max_errors allows; `errors` lists them".to_owned()), None)
     } else if run.state == State::Draining {
         // While parts are missing, the end of a job tells nothing; where only ends are missing, each may be the last.
@@ -39,6 +39,15 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Out
         outcome.ended = Some((run.run.to_string(), state.to_string()));
     }
     Ok(())
+}
+
+/// Whether more users are in error than the rail allows. They are counted as often as they are met, which is cheap to
+/// know; what the rail is about is users.
+async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<bool, StepError> {
+    let Some(most) = run.rails.max_errors.filter(|most| run.errors + cursor.tally.errors > *most) else {
+        return Ok(false);
+    };
+    Ok(clients.ledger.users_in_error(run).await?.len() as u64 > most)
 }
 
 /// Puts the next reading of the accounts off, to when half of what is left can have been submitted.

@@ -40,7 +40,9 @@ impl Ledger {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(run_pk(run), "CURSOR").attributes()))
-            .update_expression("SET died = if_not_exists(claim, :nobody), claim = :claim")
+            .update_expression(
+                "SET died = if_not_exists(claim, :nobody), claim = :claim, claims = if_not_exists(claims, :none) + :one",
+            )
             .condition_expression(
                 "turn = :turn AND not_before_ms <= :now \
                  AND (attribute_not_exists(claim) OR claim.until_ms < :now)",
@@ -49,6 +51,8 @@ impl Ledger {
             .expression_attribute_values(":nobody", AttributeValue::Null(true))
             .expression_attribute_values(":turn", n(turn))
             .expression_attribute_values(":now", n(now_ms))
+            .expression_attribute_values(":none", n(0))
+            .expression_attribute_values(":one", n(1))
             .return_values(ReturnValue::AllOld)
             .send()
             .await;
@@ -63,6 +67,7 @@ impl Ledger {
                     // Our own claim there: the answer to our first try was lost, and with it who died before us.
                     if there.turn == turn && there.claim.as_ref().is_some_and(|now| now.owner == claim.owner) {
                         there.claim = there.died.take();
+                        there.claims = there.claims.saturating_sub(1);
                         return Ok(Claimed::Ours(Box::new(there)));
                     }
                     Ok(Claimed::Not(Box::new(there)))
@@ -92,6 +97,7 @@ impl Ledger {
         next.turn += 1;
         next.claim = None;
         next.died = None;
+        next.claims = 0;
         next.nudges = 0;
         next.committed_by = Some(owner.to_owned());
         next.committed_ms = now_ms;
@@ -151,14 +157,15 @@ impl Ledger {
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
     /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
-    /// `called_ms`, which the cursor keeps: another restart must not forget it. With `queue_lost` the messages are gone, and
+    /// `called_ms`, which the cursor keeps: another restart must not forget it. The run before may have left a scroll open until
+    /// `free_at_ms`. With `queue_lost` the messages are gone, and
     /// whoever was at work is dead. None if the turn or the run changed
     /// meanwhile.
     pub async fn resettle(
         &self,
         run: &Run,
         cursor: &Cursor,
-        called_ms: i64,
+        (called_ms, free_at_ms): (i64, i64),
         queue_lost: bool,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
@@ -167,7 +174,7 @@ impl Ledger {
         if run.listed.is_none() && cursor.phase == Phase::Turning {
             next.called_ms = cursor.called_ms.max(called_ms);
         }
-        next.not_before_ms = next.scroll_free_at_ms().max(now_ms);
+        next.not_before_ms = next.scroll_free_at_ms().max(free_at_ms).max(now_ms);
         next.settle(now_ms);
         next.counted = next.counted.saturating_sub(1);
         next.stalled = 0;
@@ -177,6 +184,7 @@ impl Ledger {
         next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
         next.turn += 1;
         next.died = None;
+        next.claims = 0;
         next.nudges = 0;
         let put = Put::builder()
             .table_name(&self.table)

@@ -1,5 +1,7 @@
 //! Runs, plans, lists of users, and what happened to single users.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::active::{Listed, StoredPlan};
@@ -25,6 +27,13 @@ pub struct ErrorRow {
     /// In which generation; 0 in rows of earlier versions.
     #[serde(default)]
     pub generation: u32,
+}
+
+impl ErrorRow {
+    /// Whether it is of this generation or a later one; rows of earlier versions are of any.
+    fn is_of(&self, generation: u32) -> bool {
+        self.generation == 0 || self.generation >= generation
+    }
 }
 
 /// Whether a company's name may be sent.
@@ -106,9 +115,15 @@ impl Ledger {
         let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| items::read(item, "ERROR")).collect();
         let mut rows = rows?;
         if matches!(run.state, State::Complete | State::CompleteWithErrors) {
-            rows.retain(|row| row.generation == 0 || row.generation >= run.generation);
+            rows.retain(|row| row.is_of(run.generation));
         }
         Ok(rows)
+    }
+
+    /// The users of a run's generation that are in error, each once: a part that is tried again meets the same errors again.
+    pub async fn users_in_error(&self, run: &Run) -> Result<BTreeSet<String>, LedgerError> {
+        let rows = self.errors(run).await?.into_iter().filter(|row| row.is_of(run.generation));
+        Ok(rows.map(|row| row.user).collect())
     }
 
     /// Reserves a company's name for the run: two users of one company must not name it differently.

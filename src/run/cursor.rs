@@ -146,6 +146,9 @@ pub struct Cursor {
     /// Who turns the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// Claims of this turn: each that expired may have cost a page.
+    #[serde(default)]
+    pub claims: u32,
     /// The expired claim that the present one took over: kept, because the answer that tells of it may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Claim>,
@@ -201,6 +204,7 @@ impl Cursor {
             committed_message: None,
             committed_ms: 0,
             claim: None,
+            claims: 0,
             died: None,
         }
     }

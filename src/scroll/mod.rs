@@ -7,6 +7,7 @@ mod evaluate;
 mod fetch;
 mod metrics;
 mod page;
+mod rails;
 mod settle;
 mod start;
 mod tick;

@@ -3,7 +3,7 @@
 use super::evaluate::{Evaluated, evaluate};
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::Decision;
-use super::{Did, Outcome};
+use super::{Did, Outcome, rails};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
@@ -49,7 +49,12 @@ pub(super) async fn turn(
             next.waits = Some("an invocation was cut off; the pages are begun again".to_owned());
             return Ok(Decision::turn(next, Did::Regenerated));
         }
-        next.hole();
+        // Others may have died under it before, each of them after its page; parts of different pages have different names.
+        for _ in 0..next.claims.max(1) {
+            if next.holes.len() < HOLES_MAX {
+                next.hole();
+            }
+        }
     }
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
@@ -129,12 +134,13 @@ async fn good(
     }
     let digest = page.digest;
     let plan = clients.plan_of(&run.run).await?;
-    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluate(clients, run, &next, &plan, page).await?;
-    if let Some(reason) = over_the_rails(run, &next, &tally) {
+    let evaluated = evaluate(clients, run, &next, &plan, page).await?;
+    if let Some(reason) = rails::broken(clients, run, &next, &evaluated).await? {
         // The end points to them.
-        clients.ledger.record_errors(&run.run, &errors).await?;
+        clients.ledger.record_errors(&run.run, &evaluated.errors).await?;
         return Ok(Decision::state(next, State::Failed, reason));
     }
+    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluated;
     next.page += 1;
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
@@ -244,6 +250,8 @@ async fn failed(
         Disposition::Ambiguous | Disposition::ScrollExists => {
             if next.scroll.is_none() {
                 let until_ms = now_ms + next.scroll_life_ms;
+                // The scroll that is met next may be this one: nobody else's waits go on.
+                next.exists_tries = 0;
                 return Ok(Decision::wait(
                     next,
                     until_ms,
@@ -269,18 +277,6 @@ fn exists(mut next: Cursor, now_ms: i64) -> Decision {
     };
     next.exists_tries += 1;
     Decision::wait(next, now_ms + wait_ms, "another scroll is open in the workspace (possibly our own of before)")
-}
-
-/// A rail that this page would break.
-fn over_the_rails(run: &Run, cursor: &Cursor, page: &crate::run::Tally) -> Option<String> {
-    let changes = cursor.changed_before + cursor.tally.patches + page.patches;
-    let most = run.rails.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
-    if most.is_some_and(|most| changes > most) {
-        return Some(format!("it would change more than {} users (max_changes); nothing of this page was sent", most?));
-    }
-    let errors = run.errors + cursor.tally.errors + page.errors;
-    let most = run.rails.max_errors.filter(|most| errors > *most)?;
-    Some(format!("more than {most} users are in error (max_errors); `errors` lists them"))
 }
 
 /// A dry run keeps the first page's changes, to be shown.

@@ -9,15 +9,10 @@ use crate::bucket::Bucket;
 use crate::clients::StepError;
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::job::Job;
-use crate::ledger::{ErrorRow, JobRow, PartEnd, Release};
+use crate::ledger::{ErrorRow, JobRow, Release};
 use crate::part::PartId;
-use crate::run::{Run, State};
+use crate::run::Run;
 
-/// Users refused alone, alike, with nothing taken, from which on the fault may be the run's.
-const REFUSED_ALIKE: usize = 3;
-/// It is the run's where so many users are to be changed, and they are such a part of all that were seen.
-const PATCHES_MANY: u64 = 20;
-const PATCHES_PART_OF: u64 = 20;
 /// How long a part rests after Intercom did not answer or could not be reached, the first time and at most: an outage of
 /// a quarter of an hour costs no user, and one that nothing is sent in costs no attempt.
 const REST_MS: i64 = 10_000;
@@ -49,15 +44,15 @@ enum Sent {
 
 /// Parts that this invocation holds.
 pub(super) struct Claimed {
-    works: Vec<Work>,
-    ids: Vec<PartId>,
+    pub(super) works: Vec<Work>,
+    pub(super) ids: Vec<PartId>,
     /// Patches of each part that have no end yet.
     open: Vec<usize>,
-    pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece>,
     /// Items that are paid for already.
     paid: usize,
-    refused: Vec<ErrorRow>,
-    taken: bool,
+    pub(super) refused: Vec<ErrorRow>,
+    pub(super) taken: bool,
     sent: u32,
 }
 
@@ -194,7 +189,7 @@ impl Claimed {
     }
 
     /// Takes a piece's patches off what is open; returns the parts that are complete with it.
-    fn end(&mut self, piece: &Piece) -> Vec<usize> {
+    pub(super) fn end(&mut self, piece: &Piece) -> Vec<usize> {
         for (index, _) in &piece.0 {
             self.open[*index] -= 1;
         }
@@ -210,81 +205,7 @@ impl Claimed {
         REST_MS.saturating_mul(REST_GROWS.saturating_pow(receives.saturating_sub(1))).min(REST_MOST_MS)
     }
 
-    /// A refused request: halved until the bad item stands alone and becomes its user's error. Returns the run's fault,
-    /// if it looks like one: several users refused alone with the same code and nothing taken.
-    async fn refuse(
-        &mut self,
-        round: &mut Round<'_>,
-        run: &Run,
-        piece: Piece,
-        error: &Error,
-    ) -> Result<Option<String>, StepError> {
-        let alone = match piece.clone().halves() {
-            Ok((first, second)) => {
-                self.pieces.extend([second, first]);
-                return Ok(None);
-            }
-            Err(patch) => patch,
-        };
-        let message = match error {
-            Error::Refused { message, .. } => message.to_string(),
-            _ => error.to_string(),
-        };
-        let part = &self.ids[piece.0[0].0];
-        let (at, generation) = (format!("part {part}"), part.generation);
-        let (user, code) = (alone.user.to_string(), error.code().to_owned());
-        self.refused.push(ErrorRow { user, code, message, at, generation });
-        round.outcome.refused += 1;
-        let alike = self.refused.iter().all(|row| row.code == error.code());
-        if !self.taken && alike && self.refused.len() >= REFUSED_ALIKE && changes_many(round, run).await? {
-            self.record_refused(round, run).await?;
-            return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(error))));
-        }
-        for index in self.end(&piece) {
-            self.record_refused(round, run).await?;
-            round.clients.ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id).await?;
-        }
-        Ok(None)
-    }
-
-    async fn record_refused(&mut self, round: &mut Round<'_>, run: &Run) -> Result<(), StepError> {
-        if self.refused.is_empty() {
-            return Ok(());
-        }
-        round.clients.ledger.record_errors(&run.run, &self.refused).await?;
-        let errors = round.clients.ledger.count_errors(&run.run, self.refused.len() as u64).await?;
-        self.refused.clear();
-        if run.rails.max_errors.is_some_and(|most| errors > most) {
-            self.end_run(round, run, "more users are in error than max_errors allows; `errors` lists them").await?;
-        }
-        Ok(())
-    }
-
-    async fn end_run(&self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
-        let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
-        let mut run = run.clone();
-        // The state may change between the look and the end; a fault of the run ends it in any state but an end.
-        loop {
-            let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
-            if ledger.end(&run, State::Failed, Some(reason), None, now_ms, free_at_ms).await? {
-                round.outcome.not_complete += 1;
-                break;
-            }
-            let now = ledger.run(&run.run).await?.filter(|now| now.state.may_become(State::Failed));
-            let Some(now) = now.filter(|now| (now.state, now.generation) != (run.state, run.generation)) else { break };
-            run = now;
-        }
-        tracing::error!(run = run.run.as_str(), reason, "run failed");
-        Ok(())
-    }
-
-    /// The run's fault: it ends, and what it has left is dropped.
-    async fn fail(self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<Vec<Work>, StepError> {
-        self.end_run(round, run, reason).await?;
-        self.drop_open(round).await
-    }
-
-    async fn drop_open(self, round: &mut Round<'_>) -> Result<Vec<Work>, StepError> {
+    pub(super) async fn drop_open(self, round: &mut Round<'_>) -> Result<Vec<Work>, StepError> {
         let open = self.into_open();
         round.drop_all(&open).await?;
         Ok(Vec::new())
@@ -314,12 +235,4 @@ impl Claimed {
     fn into_open(self) -> Vec<Work> {
         self.works.into_iter().zip(self.open).filter(|(_, open)| *open > 0).map(|(work, _)| work).collect()
     }
-}
-
-/// Whether a run changes many users. Where few are left that Intercom refuses for good (a plan's second run, a list of
-/// users in error), each is a fault of its own, and the run goes on.
-async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
-    let Some(cursor) = round.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
-    let (patches, users) = (cursor.tally.patches, cursor.tally.users);
-    Ok(run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= users)
 }

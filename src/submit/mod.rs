@@ -5,6 +5,7 @@ mod batch;
 mod claimed;
 mod metrics;
 mod pieces;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::accident::{Accident, Rates};
+use crate::accident::Rates;
 use crate::faults;
 use crate::plans;
 

@@ -1,6 +1,6 @@
 //! Promise 6, the why: each end of a run has a cause that its story holds. Without one a run ends complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use intercom_bulk::ledger::ErrorRow;
 use intercom_bulk::run::{Rails, Run, State};
@@ -90,7 +90,9 @@ impl Struck<'_> {
                 most.is_some_and(|most| changes > most || self.faults(&["users-change"]) > 0)
             }
             () if has("max_errors") => {
-                run.rails.max_errors.is_some_and(|most| errors.len() as u64 > most || names_companies)
+                let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
+                // Those of the page that would break the rail are not recorded.
+                run.rails.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
             }
             () if has("refuses every user alike") => self.faults(&["bad-item"]) >= 3,
             () if has("the scroll is empty") => self.faults(&["users-change"]) > 0,

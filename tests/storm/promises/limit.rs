@@ -54,9 +54,9 @@ impl Storm {
         let (granted, cap) = (window.granted, self.cap(memory.told_ms, end_ms));
         if let Some(who) = who {
             let did = memory.by.entry(who).or_default();
-            let before = did.charged.map_or(0, |charged| charged.ends_ms[0]);
-            // At a window's edge the next one is charged first.
-            let other = if before == end_ms + WINDOW_MS { before } else { end_ms };
+            // At a window's edge the next one is charged first; a lost answer has a charge repeated.
+            let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
+            let other = if next { end_ms + WINDOW_MS } else { end_ms };
             did.charged = Some(Charged { ends_ms: [end_ms, other], at_ms: now_ms });
         }
         drop(memory);

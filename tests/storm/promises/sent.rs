@@ -17,9 +17,12 @@ impl Storm {
         let parts = bodies.iter().filter(|body| !self.story.is_nonsense(body));
         let mut broken = Vec::new();
         for part in parts.filter_map(|body| serde_json::from_str::<Part>(body).ok()) {
-            let users = part.patches.iter().map(|patch| patch.user.to_string()).collect();
+            let users: Vec<String> = part.patches.iter().map(|patch| patch.user.to_string()).collect();
             let (run, id) = (part.run.clone(), part.id.clone());
-            memory.sent.entry((part.run, part.id)).or_insert(users);
+            let there = memory.sent.entry((part.run, part.id)).or_insert_with(|| users.clone());
+            if *there != users {
+                broken.push(format!("{id} of {run} is the name of {there:?} and of {users:?}"));
+            }
             broken.extend(memory.breaks_a_rail(&run, &id));
         }
         drop(memory);
