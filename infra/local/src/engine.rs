@@ -54,6 +54,8 @@ pub struct Done {
     pub invocations: AtomicU64,
     /// Invocations that failed.
     pub failures: AtomicU64,
+    /// Invocations that are under way, by step.
+    under_way: [AtomicU64; Step::ALL.len()],
     /// When the last page was turned, in Unix milliseconds.
     pub last_page_ms: AtomicI64,
     /// When the last bulk job was made, in Unix milliseconds.
@@ -108,6 +110,12 @@ impl Engine {
         (self.wall)()
     }
 
+    /// The steps that are at work at this moment.
+    pub fn under_way(&self) -> Vec<&'static str> {
+        let busy = Step::ALL.iter().zip(&self.done.under_way).filter(|(_, count)| count.load(Ordering::Relaxed) > 0);
+        busy.map(|(step, _)| step.name()).collect()
+    }
+
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
@@ -149,7 +157,7 @@ impl Engine {
             }
             Ok(answer(&event, &outcome, &outcome.redeliver))
         };
-        self.count(SCROLL_MB, handled).await
+        self.count(Step::Scroll, handled).await
     }
 
     /// Invokes submit with an event.
@@ -165,7 +173,7 @@ impl Engine {
             let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
             Ok(answer(&event, &outcome, &redeliver))
         };
-        self.count(OTHERS_MB, handled).await
+        self.count(Step::Submit, handled).await
     }
 
     /// Invokes check with an event.
@@ -176,14 +184,16 @@ impl Engine {
             self.done.closed.fetch_add(outcome.closed, Ordering::Relaxed);
             Ok(answer(&event, &outcome, &[]))
         };
-        self.count(OTHERS_MB, handled).await
+        self.count(Step::Check, handled).await
     }
 
     async fn count(
         &self,
-        memory_mb: u64,
+        step: Step,
         handled: impl Future<Output = Result<Value, StepError>>,
     ) -> Result<Value, String> {
+        let memory_mb = if step == Step::Scroll { SCROLL_MB } else { OTHERS_MB };
+        let _under_way = UnderWay::of(&self.done.under_way[step as usize]);
         self.done.invocations.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
         let result = handled.await;
@@ -192,6 +202,22 @@ impl Engine {
             self.done.failures.fetch_add(1, Ordering::Relaxed);
             error.to_string()
         })
+    }
+}
+
+/// Counts an invocation while it lasts, also where it is cut off.
+struct UnderWay<'a>(&'a AtomicU64);
+
+impl<'a> UnderWay<'a> {
+    fn of(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -16,82 +16,123 @@ const ESTIMATE_FROM: f64 = 0.01;
 pub struct Sample {
     state: State,
     generation: u32,
-    page: u32,
     users: u64,
     count: Option<u64>,
     patches: u64,
-    submitted: u64,
-    jobs: u64,
-    closed: u64,
+    sent: Sent,
+    /// Pages are turned: between two generations nothing moves that a rate or an estimate could tell of.
+    turning: bool,
+    /// A dry run sends nothing.
+    dry_run: bool,
     waits: Option<String>,
     elapsed: Duration,
 }
 
+/// What was submitted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Users in bulk jobs.
+    pub users: u64,
+    /// Bulk jobs.
+    pub jobs: u64,
+    /// Those whose end is known.
+    pub closed: u64,
+}
+
 impl Sample {
-    /// Takes what is known.
+    /// Takes what an engine knows that works on the run's generation since `elapsed`.
     pub fn take(engine: &Engine, run: &Run, cursor: &Cursor, elapsed: Duration) -> Self {
         let done = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let left_ms = cursor.not_before_ms - engine.now_ms();
-        let waits = cursor.waits.clone().filter(|_| cursor.phase != Phase::Ended && run.state == State::Running);
+        let done = Sent {
+            users: done(&engine.done.submitted),
+            jobs: done(&engine.done.jobs),
+            closed: done(&engine.done.closed),
+        };
+        Self::of(run, cursor, done, engine.now_ms(), elapsed)
+    }
+
+    /// Makes it of a run's rows and what was submitted in the time that `elapsed`.
+    pub fn of(run: &Run, cursor: &Cursor, sent: Sent, now_ms: i64, elapsed: Duration) -> Self {
+        let left_ms = cursor.not_before_ms - now_ms;
+        let waits = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended && run.state == State::Running);
+        let waits = waits.map(|why| match left_ms {
+            ..=1_000 => format!("waits: {why}"),
+            _ => format!("waits {} s: {why}", left_ms / 1000),
+        });
+        let draining = match run.state {
+            State::Draining if sent.users < cursor.tally.patches => {
+                Some("submits what is left, as fast as the rate limit lets it")
+            }
+            State::Draining => Some("waits for Intercom to end the jobs"),
+            _ => None,
+        };
         Self {
             state: run.state,
             generation: run.generation,
-            page: cursor.page,
             users: cursor.tally.users,
             count: run.listed.or(run.count).map(|count| run.rails.limit.map_or(count, |limit| limit.min(count))),
             patches: cursor.tally.patches,
-            submitted: done(&engine.done.submitted),
-            jobs: done(&engine.done.jobs),
-            closed: done(&engine.done.closed),
-            waits: waits.map(|why| if left_ms > 1_000 { format!("{why}, {} s", left_ms / 1000) } else { why }),
+            sent,
+            turning: run.state == State::Running && cursor.phase == Phase::Turning,
+            dry_run: run.rails.dry_run,
+            waits: waits.or_else(|| draining.map(ToOwned::to_owned)),
             elapsed,
         }
     }
 
-    /// The line.
+    /// The line, what matters most first: a narrow terminal cuts its end.
     pub fn line(&self) -> String {
-        let seconds = self.elapsed.as_secs_f64().max(0.001);
-        let mut line = format!("{}: page {}, {} users", self.state, self.page, self.users);
-        if let Some(count) = self.count.filter(|count| *count > 0) {
+        let mut line = self.state.to_string();
+        let count = self.count.filter(|count| *count > 0);
+        if let Some(count) = count {
             let percent = (100.0 * self.users as f64 / count as f64).min(100.0);
-            line.push_str(&format!(" of {count} ({percent:.0} %)"));
+            line.push_str(&format!(" {percent:.0} %"));
         }
-        line.push_str(&format!(", {:.0} users/s", self.users as f64 / seconds));
-        line.push_str(&format!(
-            ", {} to change, {} in {} jobs, {} ended",
-            self.patches, self.submitted, self.jobs, self.closed
-        ));
         if self.generation > 1 {
             line.push_str(&format!(", generation {}", self.generation));
         }
-        match (&self.waits, self.left()) {
-            (Some(why), _) => line.push_str(&format!(" | waits: {why}")),
-            (None, Some(left)) => line.push_str(&format!(" | {} left", show::duration(left))),
-            (None, None) if self.state == State::Draining => line.push_str(&format!(" | {}", self.draining())),
-            (None, None) => {}
+        if let Some(left) = self.left() {
+            line.push_str(&format!(", {} left", show::duration(left)));
+        }
+        if let Some(why) = &self.waits {
+            line.push_str(&format!(", {why}"));
+        }
+        let of = count.map(|count| format!(" of {count}")).unwrap_or_default();
+        line.push_str(&format!(" | {}{of} users", self.users));
+        if self.turning {
+            line.push_str(&format!(", {:.0}/s", self.users as f64 / self.elapsed.as_secs_f64().max(0.001)));
+        }
+        line.push_str(&format!(" | {} to change", self.patches));
+        if !self.dry_run {
+            line.push_str(&format!(", {} in {} jobs, {} ended", self.sent.users, self.sent.jobs, self.sent.closed));
         }
         line
     }
 
-    fn draining(&self) -> &'static str {
-        if self.submitted < self.patches {
-            "submits what is left, as fast as the rate limit lets it"
-        } else {
-            "waits for Intercom to end the jobs"
-        }
+    /// Why nothing moves at this moment, if there is a reason.
+    pub fn waits(&self) -> Option<&str> {
+        self.waits.as_deref()
     }
 
-    /// The time left, by the slower of reading and submitting.
-    fn left(&self) -> Option<Duration> {
-        let left = |done: u64, all: u64| {
-            let share = done as f64 / all.max(1) as f64;
-            (share >= ESTIMATE_FROM && done < all).then(|| self.elapsed.mul_f64((1.0 - share) / share))
+    /// The time left, by the slower of reading and submitting; none before a hundredth of both is done.
+    pub fn left(&self) -> Option<Duration> {
+        let read = match (self.state, self.count) {
+            (State::Running, Some(count)) if self.turning => (self.users as f64 / count.max(1) as f64).min(1.0),
+            (State::Draining, _) => 1.0,
+            _ => return None,
         };
-        let reading = self.count.and_then(|count| left(self.users, count));
+        if read < ESTIMATE_FROM {
+            return None;
+        }
         // How many patches there will be is told by how many there were.
-        let share = self.count.map_or(1.0, |count| (self.users as f64 / count.max(1) as f64).clamp(0.0001, 1.0));
-        let submitting = left(self.submitted, (self.patches as f64 / share) as u64);
-        reading.max(submitting)
+        let submitted = match self.patches {
+            0 => 1.0,
+            _ if self.dry_run => 1.0,
+            patches => self.sent.users as f64 / (patches as f64 / read),
+        };
+        let done = read.min(submitted);
+        let left = (ESTIMATE_FROM..1.0).contains(&done).then(|| self.elapsed.mul_f64((1.0 - done) / done));
+        left.filter(|left| left.as_secs() > 0)
     }
 }
 
@@ -140,13 +181,12 @@ mod tests {
         Sample {
             state: State::Running,
             generation: 1,
-            page: 50,
             users: 5_000,
             count: Some(20_000),
             patches: 4_000,
-            submitted: 1_000,
-            jobs: 10,
-            closed: 4,
+            sent: Sent { users: 1_000, jobs: 10, closed: 4 },
+            turning: true,
+            dry_run: false,
             waits: None,
             elapsed: Duration::from_secs(10),
         }
@@ -156,12 +196,31 @@ mod tests {
     fn the_slower_of_reading_and_submitting_tells_what_is_left() {
         // A quarter is read, a sixteenth submitted: 150 s at this pace.
         assert_eq!(sample().left().map(|left| left.as_secs()), Some(150));
-        assert!(sample().line().ends_with("| 2 min 30 s left"), "{}", sample().line());
+        let line =
+            "running 25 %, 2 min 30 s left | 5000 of 20000 users, 500/s | 4000 to change, 1000 in 10 jobs, 4 ended";
+        assert_eq!(sample().line(), line);
+        let dry_run = Sample { dry_run: true, sent: Sent::default(), ..sample() };
+        assert_eq!(dry_run.line(), "running 25 %, 30 s left | 5000 of 20000 users, 500/s | 4000 to change");
     }
 
     #[test]
-    fn a_wait_says_why() {
-        let line = Sample { waits: Some("another scroll is open, 64 s".into()), ..sample() }.line();
-        assert!(line.ends_with("| waits: another scroll is open, 64 s"), "{line}");
+    fn the_first_hundredth_tells_nothing() {
+        assert_eq!(Sample { users: 199, ..sample() }.left(), None, "of reading");
+        let slow = Sample { sent: Sent { users: 100, ..Sent::default() }, ..sample() };
+        assert_eq!(slow.left(), None, "of submitting, which is what a low limit makes slow");
+        assert_eq!(Sample { count: None, ..sample() }.left(), None);
+    }
+
+    #[test]
+    fn between_generations_nothing_is_estimated() {
+        let between = Sample { turning: false, generation: 1, waits: Some("waits: 3 parts".into()), ..sample() };
+        let line = "running 25 %, waits: 3 parts | 5000 of 20000 users | 4000 to change, 1000 in 10 jobs, 4 ended";
+        assert_eq!(between.line(), line);
+    }
+
+    #[test]
+    fn a_wait_says_why_beside_what_is_left() {
+        let line = Sample { waits: Some("waits 64 s: another scroll is open".into()), ..sample() }.line();
+        assert!(line.starts_with("running 25 %, 2 min 30 s left, waits 64 s: another scroll is open | "), "{line}");
     }
 }

@@ -7,6 +7,7 @@ use intercom_bulk::ledger::LedgerError;
 use intercom_bulk::run::{Cursor, Run, RunId};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -17,6 +18,8 @@ use crate::show;
 const LOOK: Duration = Duration::from_millis(200);
 /// Between progress lines where they cannot be drawn over each other.
 const LINE: Duration = Duration::from_secs(5);
+/// How long steps may finish behind a run's end before it is said that they do.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a session ended.
 #[derive(Debug)]
@@ -61,15 +64,46 @@ pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> R
         Err(refused) => Err(refused),
     };
     let _ = stop.send(true);
-    // Steps that are under way finish; their claims are short, so that a crash here would lose nothing either.
-    let _ = working.await;
+    finish(engine, working, matches!(watched, Ok(Session::Interrupted))).await;
     watched
+}
+
+/// Lets the steps that are under way come to their end, unless the user does not wait for them: what they leave is what
+/// a crash leaves, and that loses nothing.
+async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool) {
+    let again = tokio::signal::ctrl_c();
+    tokio::pin!(again);
+    let patience = if interrupted { Duration::ZERO } else { PATIENCE };
+    tokio::select! {
+        biased;
+        _ = &mut again => return working.abort(),
+        done = tokio::time::timeout(patience, &mut working) => {
+            if done.is_ok() {
+                return;
+            }
+        }
+    }
+    show::note(false, &finishing(&engine.under_way(), interrupted));
+    tokio::select! {
+        _ = &mut working => {}
+        _ = &mut again => working.abort(),
+    }
+}
+
+/// What is waited for after a stop. It is said in JSON's mode, too: a command that hangs in silence is killed.
+fn finishing(steps: &[&str], interrupted: bool) -> String {
+    let steps = if steps.is_empty() { "the steps".to_owned() } else { steps.join(" and ") };
+    let limit = if steps.contains("submit") { ", which may wait for the rate limit" } else { "" };
+    let again = if interrupted { "Ctrl-C again" } else { "Ctrl-C" };
+    format!("Waits for {steps} to finish{limit}. {again} stops now; nothing is lost by it.")
 }
 
 async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, SessionError> {
     let began = Instant::now();
     let mut progress = Progress::new(quiet, std::io::stderr().is_terminal());
     let mut next_line = began;
+    // A generation reads everybody again: its rate and its estimate begin with it.
+    let mut generation = (0, began);
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -90,14 +124,33 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, 
         };
         let over = run.state.ended() || run.state == intercom_bulk::run::State::Paused;
         let now = Instant::now();
+        if generation.0 != run.generation {
+            generation = (run.generation, now);
+        }
         if over || progress.is_live() || now >= next_line {
             next_line = now + LINE;
-            progress.show(&Sample::take(engine, &run, &cursor, now - began));
+            progress.show(&Sample::take(engine, &run, &cursor, now - generation.1));
         }
         if over {
             progress.end();
             show::note(quiet, "");
             return Ok(Session::Over { run: Box::new(run), cursor: Box::new(cursor), took: now - began });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_says_what_it_waits_for() {
+        let words = finishing(&["scroll", "submit"], true);
+        assert_eq!(
+            words,
+            "Waits for scroll and submit to finish, which may wait for the rate limit. Ctrl-C again stops now; nothing \
+             is lost by it."
+        );
+        assert_eq!(finishing(&[], false), "Waits for the steps to finish. Ctrl-C stops now; nothing is lost by it.");
     }
 }

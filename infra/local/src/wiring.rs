@@ -32,6 +32,9 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Scroll, Self::Submit, Self::Check];
+
     /// The function's name, which is its folder's and its binary's.
     pub fn name(self) -> &'static str {
         match self {

@@ -41,6 +41,8 @@ pub(crate) struct Job {
     /// Whether the answer that tells its id was sent.
     pub(crate) answered: bool,
     object_delay_ms: i64,
+    /// From when on nobody can ask for it any more.
+    forgotten_at_ms: Option<i64>,
 }
 
 /// What one POST added to a job.
@@ -96,7 +98,7 @@ impl Jobs {
         let place = match append_to {
             None => self.open(rng, options, now_ms),
             Some(id) => {
-                let place = self.find(id)?;
+                let place = self.find(id, now_ms)?;
                 if self.list[place].closed(now_ms) {
                     return Err(Refusal::JobClosed { id: id.to_owned() });
                 }
@@ -146,6 +148,7 @@ impl Jobs {
             fate,
             lost: options.has(&Fault::LoseJob(number)),
             answered: true,
+            forgotten_at_ms: options.job_life_s.map(|life_s| now_ms + life_s as i64 * 1000),
             object_delay_ms: late_s.unwrap_or(options.job_object_delay_s) as i64 * 1000,
         });
         self.list.len() - 1
@@ -164,8 +167,8 @@ impl Jobs {
     }
 
     /// Finds a job that can be asked for.
-    pub(crate) fn find(&self, id: &str) -> Result<usize, Refusal> {
-        let place = self.by_id.get(id).copied().filter(|place| !self.list[*place].lost);
+    pub(crate) fn find(&self, id: &str, now_ms: i64) -> Result<usize, Refusal> {
+        let place = self.by_id.get(id).copied().filter(|place| self.list[*place].is_kept(now_ms));
         place.ok_or_else(|| Refusal::JobNotFound { id: id.to_owned() })
     }
 
@@ -210,6 +213,10 @@ impl Task {
 }
 
 impl Job {
+    fn is_kept(&self, now_ms: i64) -> bool {
+        !self.lost && self.forgotten_at_ms.is_none_or(|at_ms| now_ms < at_ms)
+    }
+
     /// When the job itself is over; never for some.
     pub(crate) fn ends_at_ms(&self) -> Option<i64> {
         let last = self.tasks.iter().map(|task| task.due_at_ms).max()?;

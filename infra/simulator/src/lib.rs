@@ -7,7 +7,7 @@
 //! * **Move time**: the world follows tokio's clock, which a test can pause and advance, or any clock in [`Options::now`].
 //!
 //! It shares no code with the client it is there to test, so that one mistake cannot hide in both. Where Intercom's behaviour
-//! is not known, the world has an option instead of a guess.
+//! is not known, the world has an option instead of a guess; [`Choice`] reads those from text.
 //!
 //! A request goes through `routes` (HTTP) to `gate` (who is let in) and `limit`, then to `scroll`, `reads` or `work`. `work`
 //! keeps `bulk` requests as `jobs`, whose items `upsert` carries out on the `people` when they are due.
@@ -15,6 +15,7 @@
 mod born;
 mod bulk;
 mod chance;
+mod choice;
 mod edit;
 mod fault;
 mod fired;
@@ -23,6 +24,7 @@ mod job_body;
 mod jobs;
 mod limit;
 mod options;
+mod others;
 mod people;
 mod reads;
 mod route;
@@ -36,7 +38,10 @@ mod work;
 mod workspace;
 mod world;
 
+pub use choice::{Charge, Choice, ChoiceError};
 pub use fault::{Fault, FaultError};
-pub use options::{JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S};
+pub use options::{
+    JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, Order, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S, Slot,
+};
 pub use state::{JobState, State};
 pub use world::World;

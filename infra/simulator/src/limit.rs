@@ -34,6 +34,14 @@ impl Limit {
         *self.used.entry(self.window).or_default() += more as u64;
     }
 
+    /// Charges what was let in for so many more, where they fit; otherwise it was not let in, and is not charged.
+    pub(crate) fn admit_more(&mut self, more: usize, limit: u32) -> bool {
+        let used = self.used.entry(self.window).or_default();
+        let admitted = *used + more as u64 <= u64::from(limit);
+        *used = if admitted { *used + more as u64 } else { used.saturating_sub(1) };
+        admitted
+    }
+
     /// Operations by the Unix second that their window ended in.
     pub(crate) fn by_window(&self) -> BTreeMap<i64, u64> {
         self.used.iter().map(|(window, used)| ((window + 1) * WINDOW_MS / 1000, *used)).collect()

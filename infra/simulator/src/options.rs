@@ -27,6 +27,28 @@ pub enum NullAttribute {
     Removed,
 }
 
+/// Whose place a scroll takes. "One scroll per workspace" may mean each kind, so a world can be either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slot {
+    /// The scrolls of users, leads and companies share the workspace's one place.
+    #[default]
+    Shared,
+    /// Each has a place of its own.
+    Own,
+}
+
+/// In which order a scroll shows the users. Intercom does not say, so a world can have any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Who was made first comes first; who is added meanwhile comes last.
+    #[default]
+    Oldest,
+    /// Who was made last comes first; who is added meanwhile does not come.
+    Newest,
+    /// As it was shuffled when the scroll was opened; who is added meanwhile does not come.
+    Random,
+}
+
 /// How a world is made. Every field has a default, so name only what a test is about.
 #[derive(Clone)]
 pub struct Options {
@@ -46,12 +68,22 @@ pub struct Options {
     pub scroll_ttl_s: u64,
     /// Whether each page has a `scroll_param` of its own (the blog of 2016 shows that) or the scroll keeps one.
     pub rotating_scroll_param: bool,
+    /// Whose place a scroll takes.
+    pub scroll_slot: Slot,
+    /// In which order a scroll shows the users.
+    pub scroll_order: Order,
+    /// How many users of a page are those that the page before ended with.
+    pub scroll_overlap: usize,
     /// Whether a bulk request is charged for each of its items, after it was let in, or as one request.
     pub items_counted: bool,
+    /// Whether the items are charged before the request is let in: then all of them must fit the window.
+    pub items_first: bool,
     /// How long after its POST a task ends.
     pub job_delay_s: u64,
     /// How long after its last task the job itself ends.
     pub job_object_delay_s: u64,
+    /// How long after its making a job can be asked for; `None`: always.
+    pub job_life_s: Option<u64>,
     /// What a null does to a custom attribute.
     pub null_attribute: NullAttribute,
     /// The clock.
@@ -75,9 +107,14 @@ impl Default for Options {
             token: None,
             scroll_ttl_s: SCROLL_TTL_S,
             rotating_scroll_param: false,
+            scroll_slot: Slot::default(),
+            scroll_order: Order::default(),
+            scroll_overlap: 0,
             items_counted: true,
+            items_first: false,
             job_delay_s: 2,
             job_object_delay_s: JOB_OBJECT_DELAY_S,
+            job_life_s: None,
             null_attribute: NullAttribute::default(),
             now: tokio_clock(),
             started_at_s: None,

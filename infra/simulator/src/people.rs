@@ -73,6 +73,16 @@ impl People {
         self.users.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)).map(|(id, _)| *id)
     }
 
+    /// The ids before the given one, the last first; all of them without it.
+    pub(crate) fn before(&self, id: Option<Id>) -> impl Iterator<Item = Id> {
+        self.users.range((Bound::Unbounded, id.map_or(Bound::Unbounded, Bound::Excluded))).rev().map(|(id, _)| *id)
+    }
+
+    /// Some companies, as the interface shows them.
+    pub(crate) fn companies(&self, from: usize, most: usize) -> Vec<Value> {
+        self.companies.iter().skip(from).take(most).map(Company::body).collect()
+    }
+
     /// Adds a user made by chance.
     pub(crate) fn born(&mut self, created_at: i64) -> Id {
         let number = self.next_number;

@@ -2,10 +2,13 @@
 
 use axum::http::Method;
 
+use crate::others::Kind;
+
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     Scroll,
+    OtherScroll(Kind),
     User(&'a str),
     Users,
     Upsert,
@@ -25,6 +28,8 @@ impl<'a> Route<'a> {
         let post = method == Method::POST;
         match parts {
             (Some("users"), Some("scroll"), None, _) if get => Self::Scroll,
+            (Some("companies"), Some("scroll"), None, _) if get => Self::OtherScroll(Kind::Companies),
+            (Some("contacts"), Some("scroll"), None, _) if get => Self::OtherScroll(Kind::Leads),
             (Some("users"), None, ..) if get => Self::Users,
             (Some("users"), None, ..) if post => Self::Upsert,
             (Some("users"), Some(id), None, _) if get => Self::User(id),
@@ -41,6 +46,8 @@ impl<'a> Route<'a> {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scroll => "GET /users/scroll",
+            Self::OtherScroll(Kind::Companies) => "GET /companies/scroll",
+            Self::OtherScroll(Kind::Leads) => "GET /contacts/scroll",
             Self::User(_) => "GET /users/{id}",
             Self::Users => "GET /users",
             Self::Upsert => "POST /users",

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 use crate::chance::uuid;
 use crate::fault::Fault;
 use crate::fired::Fired;
-use crate::options::Options;
+use crate::options::{Options, Order};
 use crate::people::People;
 use crate::user::Id;
 use crate::wire::{Answer, Content, RateHeaders, Refusal};
@@ -30,29 +31,40 @@ pub(crate) struct Scroll {
 #[derive(Clone)]
 struct Open {
     param: String,
-    /// The last user of the page before; where the next page starts.
-    after: Option<Id>,
-    /// Where the page before started.
-    before: Option<Id>,
+    /// Where the next page starts.
+    place: Place,
+    /// The page before.
+    page: Vec<Id>,
+    /// Everybody at the opening, where the order is random.
+    shuffled: Vec<Id>,
     used_at_ms: i64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Behind this user, where there is an order.
+    after: Option<Id>,
+    /// Behind so many, where there is none.
+    taken: usize,
 }
 
 /// What a page is made from.
 pub(crate) struct Scene<'a> {
-    pub(crate) people: &'a mut People,
+    pub(crate) people: &'a People,
     pub(crate) rng: &'a mut SmallRng,
     pub(crate) options: &'a Options,
     pub(crate) fired: &'a Fired,
     pub(crate) now_ms: i64,
     /// Since when the world is there.
     pub(crate) age_ms: i64,
+    /// The workspace's place holds a scroll of something else than users.
+    pub(crate) taken: bool,
 }
 
 impl Scroll {
     /// Answers one request for a page.
     pub(crate) fn turn(&mut self, param: Option<&str>, scene: &mut Scene<'_>) -> Result<Answer, Refusal> {
-        let ttl_ms = scene.options.scroll_ttl_s as i64 * 1000;
-        self.open.take_if(|open| scene.now_ms - open.used_at_ms > ttl_ms);
+        self.is_open(scene.options, scene.now_ms);
         let mut open = self.enter(param, scene)?;
         self.pages += 1;
         let page = self.pages;
@@ -75,14 +87,12 @@ impl Scroll {
             self.open = Some(open);
             return Err(Refusal::RestartScroll);
         }
-        let repeated = open.after.is_some() && has(Fault::RepeatPage);
-        let start = if repeated { open.before } else { open.after };
-        let ids: Vec<Id> = scene.people.after(start).take(scene.options.page_size).collect();
-        let delay_ms = delay_ms(scene, page);
+        let repeated = !open.page.is_empty() && has(Fault::RepeatPage);
         if !repeated {
-            open.before = open.after;
-            open.after = ids.last().copied().or(open.after);
+            open.advance(scene);
         }
+        let ids = open.page.clone();
+        let delay_ms = delay_ms(scene, page);
         let failed = has(Fault::ErrorPage);
         if !failed {
             open.used_at_ms = scene.now_ms + delay_ms as i64;
@@ -108,6 +118,13 @@ impl Scroll {
         Ok(answer)
     }
 
+    /// Whether users are scrolled through; one that expired is closed by the question.
+    pub(crate) fn is_open(&mut self, options: &Options, now_ms: i64) -> bool {
+        let ttl_ms = options.scroll_ttl_s as i64 * 1000;
+        self.open.take_if(|open| now_ms - open.used_at_ms > ttl_ms);
+        self.open.is_some()
+    }
+
     fn enter(&mut self, param: Option<&str>, scene: &mut Scene<'_>) -> Result<Open, Refusal> {
         match (param, &self.open) {
             (Some(param), Some(open)) if open.param == param => Ok(open.clone()),
@@ -116,12 +133,43 @@ impl Scroll {
                 self.second_scrolls += 1;
                 Err(Refusal::ScrollExists)
             }
-            (None, None) if foreign(scene) || scene.now_ms < self.stolen_until_ms => Err(Refusal::ScrollExists),
+            (None, None) if scene.taken || foreign(scene) || scene.now_ms < self.stolen_until_ms => {
+                Err(Refusal::ScrollExists)
+            }
             (None, None) => {
                 let param = uuid(scene.rng, 4, '-');
-                Ok(Open { param, after: None, before: None, used_at_ms: scene.now_ms })
+                let mut shuffled = Vec::new();
+                if scene.options.scroll_order == Order::Random {
+                    shuffled.extend(scene.people.after(None));
+                    shuffled.shuffle(scene.rng);
+                }
+                Ok(Open { param, place: Place::default(), page: Vec::new(), shuffled, used_at_ms: scene.now_ms })
             }
         }
+    }
+}
+
+impl Open {
+    /// Moves the cursor by a page, which starts with the last users of the one before where pages overlap.
+    fn advance(&mut self, scene: &Scene<'_>) {
+        let (options, people) = (scene.options, scene.people);
+        let overlap = self.page.len().min(options.scroll_overlap);
+        let size = options.page_size.saturating_sub(overlap).max(1);
+        let after = self.place.after;
+        let new: Vec<Id> = match options.scroll_order {
+            Order::Oldest => people.after(after).take(size).collect(),
+            Order::Newest => people.before(after).take(size).collect(),
+            Order::Random => {
+                let left = self.shuffled.iter().enumerate().skip(self.place.taken);
+                let there = left.filter(|(_, id)| people.get(**id).is_some()).take(size);
+                let (places, ids): (Vec<usize>, Vec<Id>) = there.map(|(place, id)| (place, *id)).unzip();
+                self.place.taken = places.last().map_or(self.place.taken, |place| place + 1);
+                ids
+            }
+        };
+        self.place.after = new.last().copied().or(after);
+        let again = self.page.split_off(self.page.len() - overlap);
+        self.page = if new.is_empty() { new } else { [again, new].concat() };
     }
 }
 

@@ -93,11 +93,15 @@ impl Workspace {
             return Err(Refusal::BadItem);
         }
         let count = submission.items.len();
+        if options.items_first && !self.limit.admit_more(count - 1, options.rate_limit_per_10s) {
+            self.counts.over_limit += 1;
+            return Ok(limited());
+        }
         let job = submission.job.as_deref();
         let place = self.jobs.submit(submission.items, job, &mut self.rng, options, now_ms)?;
         Jobs::faults_of(place, options).for_each(|fault| self.counts.fired.note(fault));
         self.counts.items += count as u64;
-        if options.items_counted {
+        if options.items_counted && !options.items_first {
             self.limit.charge(count - 1);
         }
         let job = &mut self.jobs.list[place];
@@ -117,7 +121,7 @@ impl Workspace {
     }
 
     pub(crate) fn job(&self, id: &str, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
-        let job = &self.jobs.list[self.jobs.find(id)?];
+        let job = &self.jobs.list[self.jobs.find(id, now_ms)?];
         Ok(Answer::json(200, job_body::asked(job, &site(call, options), now_ms)))
     }
 
@@ -128,7 +132,7 @@ impl Workspace {
         options: &Options,
         now_ms: i64,
     ) -> Result<Answer, Refusal> {
-        let job = &self.jobs.list[self.jobs.find(id)?];
+        let job = &self.jobs.list[self.jobs.find(id, now_ms)?];
         let size =
             options.setting(|fault| if let Fault::FeedPageSize(size) = fault { Some(*size as usize) } else { None });
         if let Some(size) = size {

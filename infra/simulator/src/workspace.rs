@@ -12,7 +12,8 @@ use crate::fired::Fired;
 use crate::gate;
 use crate::jobs::Jobs;
 use crate::limit::Limit;
-use crate::options::Options;
+use crate::options::{Options, Slot};
+use crate::others::{Kind, Others};
 use crate::people::People;
 use crate::route::Route;
 use crate::scroll::{Scene, Scroll};
@@ -47,6 +48,7 @@ pub(crate) struct Counts {
 pub(crate) struct Workspace {
     pub(crate) people: People,
     pub(crate) scroll: Scroll,
+    others: Others,
     pub(crate) jobs: Jobs,
     pub(crate) limit: Limit,
     pub(crate) counts: Counts,
@@ -61,6 +63,7 @@ impl Workspace {
         Self {
             people: People::new(options.users, options.seed, &options.app_id),
             scroll: Scroll::default(),
+            others: Others::default(),
             jobs: Jobs::default(),
             limit: Limit::default(),
             counts: Counts::default(),
@@ -115,6 +118,7 @@ impl Workspace {
     fn act(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
         match call.route {
             Route::Scroll => self.page(call, options, now_ms),
+            Route::OtherScroll(kind) => self.other_page(kind, call, options, now_ms),
             Route::User(id) => self.user(id),
             Route::Users => self.users(call),
             Route::Upsert => self.upsert(call, options, now_ms),
@@ -134,9 +138,15 @@ impl Workspace {
                 all.extend(new);
             }
         }
-        let (people, rng) = (&mut self.people, &mut self.rng);
-        let mut scene =
-            Scene { people, rng, options, fired: &self.counts.fired, now_ms, age_ms: now_ms - self.started_at_ms };
+        let taken = options.scroll_slot == Slot::Shared && self.others.are_open(None, options, now_ms);
+        let (people, rng, fired) = (&self.people, &mut self.rng, &self.counts.fired);
+        let mut scene = Scene { people, rng, options, fired, now_ms, age_ms: now_ms - self.started_at_ms, taken };
         self.scroll.turn(call.query.get("scroll_param").map(String::as_str), &mut scene)
+    }
+
+    fn other_page(&mut self, kind: Kind, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        let taken = options.scroll_slot == Slot::Shared && self.scroll.is_open(options, now_ms);
+        let param = call.query.get("scroll_param").map(String::as_str);
+        self.others.turn(kind, param, taken, (&self.people, &mut self.rng, options, now_ms))
     }
 }

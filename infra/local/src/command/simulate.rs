@@ -1,7 +1,8 @@
 //! `simulate`: a simulated Intercom workspace on a port of this machine.
 
 use clap::Args;
-use intercom_simulator::{Fault, Options, World};
+use intercom_simulator::{Choice, Fault, Options, World};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::CommandError;
@@ -21,6 +22,9 @@ pub(super) struct Simulate {
     /// The only token that is let in
     #[arg(long)]
     token: Option<String>,
+    /// One JSON object, on standard output, once it listens
+    #[arg(long)]
+    json: bool,
 }
 
 /// What a simulated workspace is made of.
@@ -47,15 +51,22 @@ pub(super) struct WorldArguments {
     #[arg(long = "fault", value_name = "FAULT", long_help = fault_help())]
     /// Something that goes wrong; may be given again (see --help)
     faults: Vec<Fault>,
+    #[arg(long = "option", value_name = "NAME=VALUE", long_help = option_help())]
+    /// How the workspace behaves where Intercom does not say; may be given again (see --help)
+    choices: Vec<Choice>,
 }
 
 fn fault_help() -> String {
     format!("Something that goes wrong; may be given again:\n{}", Fault::NAMES_HELP)
 }
 
+fn option_help() -> String {
+    format!("How the workspace behaves where Intercom does not say; may be given again:\n{}", Choice::NAMES_HELP)
+}
+
 impl WorldArguments {
     pub(super) fn options(&self) -> Options {
-        Options {
+        let options = Options {
             users: self.users,
             seed: self.seed,
             latency_ms: self.latency_ms,
@@ -64,7 +75,8 @@ impl WorldArguments {
             job_delay_s: self.job_delay_s,
             faults: self.faults.clone(),
             ..Options::default()
-        }
+        };
+        self.choices.iter().fold(options, |options, choice| options.with(*choice))
     }
 }
 
@@ -81,10 +93,16 @@ impl Simulate {
         let options = Options { token: self.token.clone(), ..self.world.options() };
         let world = World::new(options);
         let (listener, address) = listen(self.port).await?;
-        show::line(&format!("listening on {address}"));
-        show::note(false, &format!("{} users; stop it with Ctrl-C. In another terminal:", self.world.users));
-        show::note(false, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN=any"));
-        show::note(false, "  cargo bulk preview plans/has-avatar.toml");
+        if self.json {
+            let (users, seed) = (self.world.users, self.world.seed);
+            show::json(&json!({ "address": address, "users": users, "seed": seed }));
+        } else {
+            show::line(&format!("listening on {address}"));
+        }
+        let token = if self.token.is_some() { "<that token>" } else { "any" };
+        show::note(self.json, &format!("{} users; stop it with Ctrl-C. In another terminal:", self.world.users));
+        show::note(self.json, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN={token}"));
+        show::note(self.json, "  cargo bulk preview plans/has-avatar.toml");
         tokio::select! {
             served = world.serve(listener) => {
                 served.map_err(|source| CommandError::Listen { port: self.port, source })?;

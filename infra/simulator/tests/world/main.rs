@@ -5,6 +5,7 @@
 mod call;
 
 mod bulk;
+mod choices;
 mod faults;
 mod gate;
 mod items;
