@@ -1,10 +1,8 @@
 """The way that the README describes, by the real SAM CLI on the emulated AWS: validate, build, deploy, use, delete.
 
-`run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Call it by tests/deploy/by-sam, or by
-tests/deploy/sam-local for each function in a container instead.
+`run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Called by tests/deploy/by-sam.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -18,6 +16,9 @@ from intercom import Intercom
 
 SAM = str(Path("target/deploy/sam/bin/sam").absolute())
 STATE = Path("target/deploy/state-sam")
+# Of this machine, where the emulator runs what is built.
+ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+CONFIG = ["--config-env", "x86_64"] if ARCHITECTURE == "x86_64" else []
 
 
 def sam(emulator, *arguments):
@@ -31,6 +32,7 @@ def sam(emulator, *arguments):
         "SAM_CLI_TELEMETRY": "0",
     }
     began = time.monotonic()
+    arguments = [*arguments, *CONFIG]
     print(f"== sam {' '.join(arguments)}", flush=True)
     done = subprocess.run([SAM, *arguments], env=environment, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="")
@@ -48,14 +50,23 @@ def deploy(emulator, parameters):
     return stack
 
 
-def use_and_delete(emulator, stack, parameters):
+def use_and_delete(emulator, stack):
     """The functions answer; the stack takes another parameter, and goes without its table."""
     for function in ("Scroll", "Check"):
         answer, error = stack.invoke(function, '{"tick": {}}')
         if error:
             raise AssertionError(f"{function}: {answer}")
         print(f"{function}: {answer}")
-    sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters, "QuotaPercent=50")
+    starts = stack.outputs["StartSchedule"]
+    if starts != "cron(0 3 * * ? *) starts has-avatar":
+        raise AssertionError(f"the schedule: {starts}")
+    # As OPERATIONS.md stops later runs: what is not named stays as it is.
+    sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", 'StartCron=""')
+    deployed = stack.aws["cloudformation"].describe_stacks(StackName=stack.name)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in deployed["Outputs"]}
+    parameters = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in deployed["Parameters"]}
+    if not outputs["StartSchedule"].startswith("never") or parameters["PlanName"] != "has-avatar":
+        raise AssertionError(f"the schedule is not off: {outputs['StartSchedule']}; {parameters}")
     # `sam delete` refuses the address that the emulator gives the nested template: it takes S3's own alone.
     stack.delete()
     tables = stack.aws["dynamodb"].list_tables()["TableNames"]
@@ -64,50 +75,19 @@ def use_and_delete(emulator, stack, parameters):
     print("sam: all good, and the table stayed")
 
 
-def invoke_locally(emulator, stack, parameters):
-    """Each function once, in a container, on the deployed stack's table and queues.
-
-    Intercom is out of their reach: its address is a loopback, which in a container is another. A start needs none.
-    """
-    deployed = stack.aws["lambda"].get_function_configuration(FunctionName=stack.outputs["ScrollFunction"])
-    variables = {**deployed["Environment"]["Variables"], "AWS_ENDPOINT_URL": emulator.url}
-    # SAM passes on only what the template declares.
-    built = Path(".aws-sam/build/template.yaml")
-    told = built.read_text().replace("        STACK_NAME:", "        AWS_ENDPOINT_URL: ''\n        STACK_NAME:", 1)
-    template = built.with_name("template-local.yaml")
-    template.write_text(told)
-    names = STATE / "variables.json"
-    names.write_text(json.dumps({"Parameters": variables}))
-    events = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick"}
-    for function, event in events.items():
-        answer = sam(
-            emulator, "local", "invoke", function, "--event", f"events/{event}.json", "--template", str(template),
-            "--env-vars", str(names), "--skip-pull-image", "--parameter-overrides", *parameters,
-        )  # fmt: skip
-        # The CLI is content with a function that failed.
-        if "errorType" in answer:
-            raise AssertionError(f"{function}: {answer}")
-    if len(stack.dead_letters("Patches")) != 1:
-        raise AssertionError("submit did not bury the message that is cut off")
-    print("sam local: each function did its work")
-
-
 def main():
     shutil.rmtree(STATE, ignore_errors=True)
-    # Containers reach this machine by the address of their bridge.
-    emulator = Emulator(STATE, host=os.environ.get("BRIDGE", "127.0.0.1"))
+    emulator = Emulator(STATE)
     intercom = Intercom(100)
     try:
-        # For the processor of this machine, where the emulator runs what is built.
-        processor = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        parameters = [f"Architecture={processor}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22", "JobLifeS=30"]
+        parameters = [
+            f"Architecture={ARCHITECTURE}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22", "JobLifeS=30",
+            "PlanName=has-avatar", 'StartCron="cron(0 3 * * ? *)"',
+        ]  # fmt: skip
         sam(emulator, "validate")
-        sam(emulator, "build", "--parameter-overrides", *parameters)
+        sam(emulator, "build")
         stack = deploy(emulator, parameters)
-        if "BRIDGE" in os.environ:
-            invoke_locally(emulator, stack, parameters)
-        else:
-            use_and_delete(emulator, stack, parameters)
+        use_and_delete(emulator, stack)
     finally:
         emulator.stop()
         intercom.stop()

@@ -90,7 +90,7 @@ class Lane(threading.Thread):
 
     def one(self, scenario):
         begun = time.monotonic()
-        self.say(f"{scenario.__name__}: {scenario.__doc__}")
+        self.say(f"{scenario.__name__}: {scenario.__doc__.splitlines()[0]}")
         said = scenario(self.bench)
         self.say(f"  {scenario.__name__}: ok in {time.monotonic() - begun:.0f} s: {said}")
         denied = {name: n for name, n in self.bench.emulator.calls().items() if name.startswith("denied.")}
@@ -108,7 +108,7 @@ def chosen(arguments):
     everyone = [scenario for lane in LANES for scenario in lane]
     if arguments == ["--list"]:
         for scenario in everyone:
-            print(f"{scenario.__name__:<24} {scenario.__doc__}")
+            print(f"{scenario.__name__:<24} {scenario.__doc__.splitlines()[0]}")
         raise SystemExit(0)
     names = [scenario.__name__ for scenario in everyone]
     unknown = [name for name in arguments if name not in names]

@@ -81,7 +81,36 @@ fn each_metric_is_watched_under_its_own_name() {
     ];
     let told: BTreeSet<&str> = told.iter().flatten().map(|metric| metric.name).collect();
     assert_eq!(shown, told);
-    let (_, alarms) = watch.split_once("Namespace: intercom-bulk\n").unwrap();
-    let (_, alarmed) = alarms.split_once("MetricName: ").unwrap();
-    assert!(told.contains(alarmed.lines().next().unwrap()));
+    let alarmed = watch.split("Namespace: intercom-bulk\n").skip(1).filter_map(|rest| after(rest, "MetricName: "));
+    assert_eq!(alarmed.collect::<Vec<_>>(), ["RunsNotComplete", "RunsWithErrors"], "each end but `complete` rings");
+    let operations = read("infra/OPERATIONS.md");
+    let missing: Vec<_> = told.iter().filter(|name| !operations.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "infra/OPERATIONS.md does not name {missing:?}");
+}
+
+/// The rest of the line behind a word.
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.split_once(word)?.1.lines().next()
+}
+
+#[test]
+fn each_alarm_has_a_line_on_what_to_do() {
+    let (watch, operations) = (read("infra/watch.yaml"), read("infra/OPERATIONS.md"));
+    let names: Vec<&str> =
+        watch.split("AlarmName: !Sub \"${Stack} ").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    assert_eq!(names.len(), watch.matches("Type: AWS::CloudWatch::Alarm").count());
+    for name in names {
+        assert!(operations.contains(&format!("**{name}**")), "infra/OPERATIONS.md says nothing on \"{name}\"");
+    }
+}
+
+#[test]
+fn starts_take_the_queue_and_ticks_do_not_become_dead_letters() {
+    let template = read("template.yaml");
+    let schedules: Vec<&str> = template.split("Type: AWS::Scheduler::Schedule\n").skip(1).collect();
+    assert_eq!(schedules.len(), 2, "the start, and the one to copy");
+    for schedule in schedules {
+        assert_eq!(after(schedule, "Arn: !GetAtt ").map(|rest| rest.trim_end_matches(',')), Some("Pages.Arn"));
+    }
+    assert!(!template.contains("OnFailure"), "what scroll is invoked with asynchronously is ticks");
 }

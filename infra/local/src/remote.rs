@@ -1,8 +1,10 @@
 //! Functions that run elsewhere, by Lambda's Invoke API: `cargo lambda watch`, `sam local start-lambda`, an emulator.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Uri;
+use http::{StatusCode, Uri};
 use intercom_bulk::https::{Client, Https};
 use serde_json::Value;
 
@@ -23,6 +25,8 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub struct Lambda {
     address: String,
     client: Client,
+    /// Whether the functions bear the template's names, as under SAM: `Scroll` for `scroll`.
+    by_template: Arc<AtomicBool>,
 }
 
 impl Lambda {
@@ -33,12 +37,36 @@ impl Lambda {
         if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
             return Err(format!("\"{address}\" is no address of the form http://127.0.0.1:9000"));
         }
-        Ok(Self { address: address.to_owned(), client: Https::default().client(CONNECT, IDLE_MAX) })
+        let client = Https::default().client(CONNECT, IDLE_MAX);
+        Ok(Self { address: address.to_owned(), client, by_template: Arc::default() })
     }
 
     /// Invokes a function and waits for its answer; the error is what the function, or whoever runs it, said.
     pub async fn invoke(&self, step: Step, event: Value) -> Result<Value, String> {
-        let (name, address) = (step.name(), &self.address);
+        let by_template = self.by_template.load(Ordering::Relaxed);
+        match self.call(named(step, by_template), &event).await {
+            // Nobody of this name: tried once by the other, which then stays.
+            (StatusCode::NOT_FOUND, refused) => match self.call(named(step, !by_template), &event).await {
+                (StatusCode::NOT_FOUND, _) => refused,
+                (_, answer) => {
+                    self.by_template.store(!by_template, Ordering::Relaxed);
+                    answer
+                }
+            },
+            (_, answer) => answer,
+        }
+    }
+
+    async fn call(&self, name: &str, event: &Value) -> (StatusCode, Result<Value, String>) {
+        match self.send(name, event).await {
+            Ok((status, answer)) => (status, answer),
+            Err(silent) => (StatusCode::BAD_GATEWAY, Err(silent)),
+        }
+    }
+
+    /// The status and what it means, or why there is none.
+    async fn send(&self, name: &str, event: &Value) -> Result<(StatusCode, Result<Value, String>), String> {
+        let address = &self.address;
         let client = self.client.get().map_err(|error| error.to_string())?;
         let url = format!("{address}/{API}/functions/{name}/invocations");
         let sent = client.post(url).header("content-type", "application/json").body(event.to_string()).send().await;
@@ -51,10 +79,57 @@ impl Lambda {
         let body =
             intercom_bulk::https::body(&mut answer, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
         let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if answer.status().is_success() && !is_error {
-            return Ok(value);
+        let status = answer.status();
+        if status.is_success() && !is_error {
+            return Ok((status, Ok(value)));
         }
         let said = value["errorMessage"].as_str().or(value["Message"].as_str()).or(value["message"].as_str());
-        Err(format!("{name}: {} ({})", said.unwrap_or("no error message"), answer.status()))
+        Ok((status, Err(format!("{name}: {} ({status})", said.unwrap_or("no error message")))))
+    }
+}
+
+/// A function's name: its folder's, or the logical id in template.yaml.
+fn named(step: Step, by_template: bool) -> &'static str {
+    match (step, by_template) {
+        (_, false) => step.name(),
+        (Step::Scroll, true) => "Scroll",
+        (Step::Submit, true) => "Submit",
+        (Step::Check, true) => "Check",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::extract::Path;
+    use axum::routing::post;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Functions of these names; everything else is a 404, as SAM answers.
+    async fn serve(known: [&'static str; 3]) -> Lambda {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lambda = Lambda::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let answer = async move |Path(name): Path<String>| {
+            let status = if known.contains(&name.as_str()) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            (status, json!({ "name": name, "Message": "not found" }).to_string())
+        };
+        let router = Router::new().route("/2015-03-31/functions/{name}/invocations", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        lambda
+    }
+
+    #[tokio::test]
+    async fn functions_are_found_by_their_own_names_and_by_the_template_s() {
+        for names in [["scroll", "submit", "check"], ["Scroll", "Submit", "Check"]] {
+            let lambda = serve(names).await;
+            for (step, name) in [Step::Scroll, Step::Submit, Step::Check].into_iter().zip(names) {
+                assert_eq!(lambda.invoke(step, json!({})).await.unwrap()["name"], name);
+            }
+        }
+        let error = serve(["a", "b", "c"]).await.invoke(Step::Scroll, json!({})).await.unwrap_err();
+        assert!(error.contains("scroll: not found"), "{error}");
     }
 }

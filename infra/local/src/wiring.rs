@@ -13,7 +13,7 @@ use crate::aws::{Queue, QueueError, create_queue};
 use crate::mapping::Mapping;
 use crate::schedule;
 
-/// Time-outs of submit and check, as in the template.
+/// The time-out of submit, as in the template. Check may take as long here; there it is given two minutes.
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 /// Parts of one invocation of submit, as in the template.
 const BATCH_SIZE: i32 = 10;

@@ -1,5 +1,8 @@
 //! `emulate`: AWS around functions that run elsewhere: DynamoDB, SQS, event source mappings and schedules.
 
+mod parameter;
+
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,12 +25,16 @@ use crate::wiring::{Step, Wiring};
 #[command(after_help = "Example, in two terminals:\n  \
     cargo lambda watch --ignore-changes --env-file .bulk/emulate.env\n  \
     cargo bulk emulate --lambda http://127.0.0.1:9000 --env-file .bulk/emulate.env\n\
-    The functions' own settings (INTERCOM_TOKEN, INTERCOM_BASE_URL, …) go into the same file or their environment.")]
+    The functions' own settings (INTERCOM_TOKEN, INTERCOM_BASE_URL, …) go into the same file or their environment.\n\
+    `sam local start-lambda` takes the same variables from its environment; README shows it.")]
 pub(super) struct Emulate {
     /// Where the functions scroll, submit and check are invoked: `cargo lambda watch`, `sam local start-lambda`, …
     #[arg(long, value_name = "URL")]
     lambda: String,
-    /// Port on 127.0.0.1 for DynamoDB and SQS; 0 takes a free one and says which
+    /// Where DynamoDB and SQS listen; containers reach this machine at the address of their bridge, 172.17.0.1 as a rule
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// Port for DynamoDB and SQS; 0 takes a free one and says which
     #[arg(long, default_value_t = 4566)]
     port: u16,
     /// Seconds between two ticks of the schedules; the template's are 60
@@ -36,6 +43,9 @@ pub(super) struct Emulate {
     /// Keep the ledger in this folder [default: in memory]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Access token that functions under SAM find in Parameter Store, where the template sends them
+    #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
+    intercom_token: Option<String>,
     /// Write the variables for the functions to this file, one a line; what else it holds stays
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -50,9 +60,9 @@ impl Emulate {
         let wiring = Wiring::open(&account.sqs, settings.scroll_timeout(), settings.pages_visibility()).await;
         let wiring = wiring.map_err(EngineError::from)?;
         let listen = |source| CommandError::Listen { port: self.port, source };
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.map_err(listen)?;
+        let listener = TcpListener::bind((self.listen, self.port)).await.map_err(listen)?;
         let address = format!("http://{}", listener.local_addr().map_err(listen)?);
-        let router = account.router();
+        let router = parameter::with_token(account.router(), self.intercom_token.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let variables = variables(&address, &wiring);
         if let Some(path) = &self.env_file {

@@ -1,0 +1,105 @@
+"""`sam local` on the emulated AWS of `cargo bulk emulate`, by the README's commands, in containers: each function once by
+`sam local invoke`, and all of them by `sam local start-lambda`, driven by the schedules and mappings.
+
+Intercom is out of the containers' reach: the simulator's address is a loopback, which in a container is another. So a run begins,
+its turn is asked for and waits, and that is as far as it goes. Called by tests/deploy/sam-local.
+"""
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SAM = str(Path("target/deploy/sam/bin/sam").absolute())
+COMMAND = "target/debug/intercom-bulk"
+STATE = Path("target/deploy/state-sam-local")
+ENV_FILE = STATE / "emulate.env"
+LAMBDA_PORT = 3001
+EVENTS = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick"}
+CONFIG = ["--config-env", "x86_64"] if platform.machine() == "x86_64" else []
+
+
+def environment():
+    """This one, and what `emulate` wrote, as `set -a; . FILE` does."""
+    told = dict(line.split("=", 1) for line in ENV_FILE.read_text().splitlines())
+    return {**os.environ, **told, "AWS_DEFAULT_REGION": told["AWS_REGION"], "SAM_CLI_TELEMETRY": "0"}
+
+
+def emulate(log):
+    """The emulated AWS, at the address of the containers' bridge."""
+    arguments = [COMMAND, "emulate", "--lambda", f"http://127.0.0.1:{LAMBDA_PORT}", "--listen", os.environ["BRIDGE"]]
+    arguments += ["--env-file", str(ENV_FILE), "--tick-s", "20"]
+    settings = {**os.environ, "INTERCOM_TOKEN": "anything"}
+    process = subprocess.Popen(arguments, env=settings, stdout=subprocess.PIPE, stderr=log, text=True)
+    # Its variables are printed once it listens.
+    for line in process.stdout:
+        if line.startswith("PATCHES_DEAD_LETTERS_URL="):
+            return process
+    raise RuntimeError(f"emulate ended; see {log.name}")
+
+
+def invoke(function, event):
+    """`sam local invoke`: what the function answered."""
+    print(f"== sam local invoke {function} --event events/{event}.json", flush=True)
+    command = [SAM, "local", "invoke", function, "--event", f"events/{event}.json", "--skip-pull-image", *CONFIG]
+    answer = subprocess.run(command, env=environment(), check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(answer, flush=True)
+    # The CLI is content with a function that failed.
+    if "errorType" in answer:
+        raise AssertionError(f"{function}: {answer}")
+
+
+def start_lambda(log):
+    command = [SAM, "local", "start-lambda", "--port", str(LAMBDA_PORT), "--skip-pull-image", "--warm-containers", "LAZY", *CONFIG]
+    process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
+    for _ in range(120):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", LAMBDA_PORT)) == 0:
+                return process
+        time.sleep(0.5)
+    raise RuntimeError(f"start-lambda does not listen; see {log.name}")
+
+
+def driven(path):
+    """Waits until the mappings and schedules have had an answer of scroll and of check."""
+    for _ in range(90):
+        lines = path.read_text().splitlines()
+        found = {step: next((line for line in lines if line.startswith(step) and "{" in line), None) for step in ("scroll", "check")}
+        if all(found.values()):
+            return found
+        time.sleep(1)
+    raise AssertionError(f"nobody answered; see {path}")
+
+
+def main():
+    STATE.mkdir(parents=True, exist_ok=True)
+    ENV_FILE.unlink(missing_ok=True)
+    path = STATE / "emulate.log"
+    processes = []
+    with open(path, "w") as log, open(STATE / "start-lambda.log", "w") as served:
+        try:
+            processes.append(emulate(log))
+            subprocess.run([SAM, "build", *CONFIG], env={**os.environ, "SAM_CLI_TELEMETRY": "0"}, check=True)
+            for function, event in EVENTS.items():
+                invoke(function, event)
+            print("== sam local start-lambda", flush=True)
+            processes.append(start_lambda(served))
+            for step, line in driven(path).items():
+                print(f"{step}: {line}")
+        finally:
+            for process in reversed(processes):
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+    print("sam local: each function did its work")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
