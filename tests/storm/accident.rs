@@ -115,6 +115,11 @@ impl Rates {
         Self(ALL.iter().map(one).map(|rate| rate.min(700)).collect())
     }
 
+    /// The names of all accidents.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|(accident, _)| accident.name())
+    }
+
     /// Never strikes at all.
     pub(crate) fn calm() -> Self {
         Self(vec![0; ALL.len()])

@@ -4,8 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use crate::accident::Accident;
+use intercom_simulator::Fault;
+
+use crate::accident::{Accident, Rates};
 use crate::await_point::AwaitPoint;
+
+/// So many stories show each end of a run.
+const SOME: u64 = 500;
+/// So many show each accident and each fault.
+const MANY: u64 = 3_000;
+/// Of a hundred runs so many are complete at least.
+const COMPLETE_MIN_PERCENT: u64 = 60;
 
 /// Counts over stories.
 #[derive(Debug, Default)]
@@ -52,6 +61,30 @@ impl Tally {
         for (point, more) in other.points {
             let counts = self.points.entry(point).or_default();
             counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+        }
+    }
+
+    /// Asserts that the storm showed what it is for: enough runs complete, each end comes about, and (in many stories) nothing
+    /// that can strike never did.
+    pub(crate) fn assert_broad(&self) {
+        if self.stories < SOME {
+            return;
+        }
+        let ends = self.ends.values().sum::<u64>();
+        let complete = self.ends.get("complete").copied().unwrap_or_default();
+        assert!(complete * 100 >= ends * COMPLETE_MIN_PERCENT, "of {ends} runs {complete} are complete");
+        for end in ["complete", "complete_with_errors", "incomplete", "failed", "cancelled"] {
+            assert!(self.ends.contains_key(end), "no run is {end}: {:?}", self.ends);
+        }
+        if self.stories < MANY {
+            return;
+        }
+        for accident in Rates::names() {
+            assert!(self.accidents.contains_key(accident), "{accident} never struck");
+        }
+        for line in Fault::NAMES_HELP.lines().filter(|line| !line.starts_with(' ')) {
+            let fault = line.split(['=', ' ']).next().unwrap_or_default();
+            assert!(self.faults.contains_key(fault), "{fault} never struck");
         }
     }
 

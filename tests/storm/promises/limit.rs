@@ -1,7 +1,6 @@
 //! Promise 4: the rate limit is never knowingly exceeded, window by window, nor our share of it.
 
 use bytes::Bytes;
-use intercom_bulk::ledger::Quota;
 
 use super::Did;
 use super::steps::SUBMIT;
@@ -68,7 +67,7 @@ impl Storm {
     /// The operations of a window that are ours, by all that may be known in it.
     fn cap(&self, told_ms: Option<i64>, end_ms: i64) -> u64 {
         let percent = self.story.quota_percent;
-        let of = |limit| u64::from(Quota { limit, percent }.cap());
+        let of = |limit| (u64::from(limit) * u64::from(percent) / 100).max(1);
         let told = of(self.story.options.rate_limit_per_10s);
         let all_know = told_ms.is_some_and(|told_ms| told_ms + LEARNT_MS < end_ms - WINDOW_MS);
         if all_know { told } else { told.max(of(UNTIL_TOLD)) }
