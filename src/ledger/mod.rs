@@ -59,6 +59,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// The ledger in this table.
+    #[expect(clippy::needless_pass_by_value, reason = "a client is handed over, and ours is made of what it shares")]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder().retry_classifier(conflicts::Conflicts);
         Self { client: Client::from_conf(config.build()), table: table.into() }
