@@ -58,8 +58,9 @@ class Intercom:
         os.kill(self.process.pid, signal.SIGCONT)
 
     def stop(self):
-        self.thaw()
-        self.process.terminate()
+        if self.process.poll() is None:
+            self.thaw()
+            self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
 

@@ -33,7 +33,7 @@ def environment():
 def emulate(log):
     """The emulated AWS, at the address of the containers' bridge."""
     arguments = [COMMAND, "emulate", "--lambda", f"http://127.0.0.1:{LAMBDA_PORT}", "--listen", os.environ["BRIDGE"]]
-    arguments += ["--env-file", str(ENV_FILE), "--tick-s", "20"]
+    arguments += ["--serve-token", "--env-file", str(ENV_FILE), "--tick-s", "20"]
     settings = {**os.environ, "INTERCOM_TOKEN": "anything"}
     process = subprocess.Popen(arguments, env=settings, stdout=subprocess.PIPE, stderr=log, text=True)
     # Its variables are printed once it listens.

@@ -31,6 +31,13 @@ def turned(bench, run, turns):
     wait_for(f"turn {turns} of {run}", look, 90, every=0.2)
 
 
+def rings(bench, alarm):
+    """An alarm is ringing."""
+    alarmed = bench.stack.aws["cloudwatch"].describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    names = [alarm["AlarmName"] for alarm in alarmed]
+    check(f"{bench.stack.name} {alarm}" in names, f"alarms: {names}")
+
+
 def schedule_and_message(bench):
     """A run of 5,000 users by schedule, and another by message that waits for it: everybody patched, every job ended."""
     users = 5000
@@ -148,6 +155,18 @@ def missing_token(bench):
     return "complete, once the token was there"
 
 
+def users_in_error(bench):
+    """Intercom refuses some users for good: the run is complete with errors, each is listed, and an alarm rings."""
+    bench.world(300, faults=["reject-user=5%"])
+    row = ended(bench, start(bench, "has-avatar"), 240)
+    check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
+    wrong = told(bench, row, "has-avatar")
+    check(wrong > 0, "nobody was refused")
+    rings(bench, "a run left users in error")
+    nothing_waits(bench)
+    return f"{wrong} users are in error, and listed"
+
+
 def stopped_by_hand(bench):
     """A run that reads and one that drains are stopped as OPERATIONS.md says: each ends at once, and no job comes after."""
     told = []
@@ -199,9 +218,7 @@ def revoked_token(bench):
     wrong = told(bench, row, "has-avatar")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
     check(wrong > 0, "the token was revoked too late to matter")
-    alarmed = bench.stack.aws["cloudwatch"].describe_alarms(StateValue="ALARM")["MetricAlarms"]
-    names = [alarm["AlarmName"] for alarm in alarmed]
-    check("intercom-bulk a run is not complete" in names, f"alarms: {names}")
+    rings(bench, "a run is not complete")
     nothing_waits(bench, 200)
     return f"failed: {row['reason']}"
 
@@ -261,5 +278,5 @@ LANES = [
     [schedule_and_message, deleted_stack],
     [poison, stopped_by_hand, revoked_token, failed_start],
     [outage, killed_scroll],
-    [updated_stack, missing_token],
+    [updated_stack, missing_token, users_in_error],
 ]

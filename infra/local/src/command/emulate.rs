@@ -43,9 +43,9 @@ pub(super) struct Emulate {
     /// Keep the ledger in this folder [default: in memory]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Access token that functions under SAM find in Parameter Store, where the template sends them
-    #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
-    intercom_token: Option<String>,
+    /// Be Parameter Store, too, and give whoever asks the token of `INTERCOM_TOKEN`: functions under SAM look for it there
+    #[arg(long)]
+    serve_token: bool,
     /// Write the variables for the functions to this file, one a line; what else it holds stays
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -62,7 +62,11 @@ impl Emulate {
         let listen = |source| CommandError::Listen { port: self.port, source };
         let listener = TcpListener::bind((self.listen, self.port)).await.map_err(listen)?;
         let address = format!("http://{}", listener.local_addr().map_err(listen)?);
-        let router = parameter::with_token(account.router(), self.intercom_token.clone());
+        let token = self.serve_token.then(|| intercom_bulk::config::environment("INTERCOM_TOKEN")).flatten();
+        if self.serve_token && token.is_none() {
+            return Err(CommandError::Usage("--serve-token gives out INTERCOM_TOKEN, which is not set".to_owned()));
+        }
+        let router = parameter::with_token(account.router(), token);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let variables = variables(&address, &wiring);
         if let Some(path) = &self.env_file {
