@@ -1,11 +1,12 @@
 //! What a dry run found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use intercom_bulk::job::ITEMS_MAX;
-use intercom_bulk::ledger::{Changes, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
+use intercom_bulk::ledger::{Changes, ErrorRow, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
 use intercom_bulk::patch::{Patch, Target};
+use intercom_bulk::plan::Plan;
 use intercom_bulk::run::{Cursor, Run, State};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +17,20 @@ use crate::summary::left_alone;
 
 /// Changes shown.
 const SHOWN: usize = 10;
+
+/// Attributes that a cursor keeps account of.
+const ATTRIBUTES_KEPT: usize = 64;
+
+/// An error that users end in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kind {
+    /// How many users.
+    pub users: usize,
+    /// One of them, by id.
+    pub example: String,
+    /// What is said of that one; free of personal data.
+    pub message: String,
+}
 
 /// What would happen.
 #[derive(Clone, Debug, Serialize)]
@@ -34,6 +49,10 @@ pub struct Found {
     pub left_alone: BTreeMap<String, u64>,
     /// Users in error.
     pub errors: u64,
+    /// The errors by code.
+    pub errors_by_code: BTreeMap<String, Kind>,
+    /// Custom attributes that the plan reads and that nobody has.
+    pub unseen_attributes: Vec<String>,
     /// Table keys that missed most.
     pub missed: BTreeMap<String, u64>,
     /// Bulk jobs that the changes make, at best.
@@ -51,14 +70,20 @@ pub struct Found {
 
 impl Found {
     /// Makes it from a dry run's rows.
-    pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, quota: Quota) -> Result<Self, LedgerError> {
+    pub async fn read(
+        ledger: &Ledger,
+        plan: &Plan,
+        run: &Run,
+        cursor: &Cursor,
+        quota: Quota,
+    ) -> Result<Self, LedgerError> {
         let tally = &cursor.tally;
-        let changes = match ledger.changes(&run.run, SAMPLE).await {
-            Ok(changes) => changes,
+        let kept = match ledger.changes(&run.run, SAMPLE).await {
+            Ok(kept) => kept,
             Err(LedgerError::Missing { .. }) => Changes::default(),
             Err(error) => return Err(error),
         };
-        let sample = changes.parts.into_iter().flat_map(|part| part.patches).take(SHOWN).collect();
+        let sample = kept.parts.into_iter().flat_map(|part| part.patches).take(SHOWN).collect();
         let reach = u64::from(quota.reach(Share::Submit { scroll_open: false }));
         let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
         let jobs = tally.patches.div_ceil(ITEMS_MAX as u64);
@@ -71,20 +96,22 @@ impl Found {
             same: tally.same,
             left_alone: tally.left_alone.clone(),
             errors: tally.errors,
+            errors_by_code: by_code(&ledger.errors(run).await?),
+            unseen_attributes: unseen(plan, cursor),
             missed: tally.missed.clone(),
             jobs,
             seconds_at_quota: seconds,
             aws_dollars: used.dollars(),
             sample,
-            reason: run.reason.clone(),
+            reason: run.reason.as_deref().map(show::flags),
         })
     }
 
-    /// 2 where something would change, 1 where the dry run itself failed.
+    /// 2 where something would change, 1 where the dry run did not come to its end.
     pub fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
-            State::Complete | State::CompleteWithErrors | State::Incomplete => 2,
+            State::Complete | State::CompleteWithErrors => 2,
             _ => 1,
         }
     }
@@ -94,30 +121,67 @@ impl Found {
         if json_only {
             return show::json(self);
         }
-        show::line(&format!("Plan {}: {} of {} users would change.", self.plan, self.to_change, self.users));
-        if let Some(reason) = &self.reason {
-            show::line(&format!("  The dry run ended {}: {reason}", self.state));
+        self.words().iter().for_each(|line| show::line(line));
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let ended = matches!(self.state, State::Complete | State::CompleteWithErrors);
+        if !ended {
+            let reason = self.reason.as_deref().unwrap_or("no reason is recorded");
+            lines.push(format!("The dry run did not come to its end ({}): {reason}", self.state));
         }
-        show::line(&format!("  {} right already, {} in error", self.same, self.errors));
+        let so_far = if ended { "" } else { " so far" };
+        lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
+        lines.push(format!("  {} right already, {} in error", self.same, self.errors));
+        for (code, kind) in &self.errors_by_code {
+            let Kind { users, example, message } = kind;
+            lines.push(format!("    {users} users {code}, for example {example}: {message}"));
+        }
+        if !self.unseen_attributes.is_empty() {
+            lines.push(format!(
+                "  Warning: none of these {} users has the custom attribute {:?} that the plan reads: is it spelled so? \
+                 `run` pauses after 1,000 users such as these, unless --accept-unseen",
+                self.users, self.unseen_attributes
+            ));
+        }
         let tally = intercom_bulk::run::Tally {
             left_alone: self.left_alone.clone(),
             missed: self.missed.clone(),
             ..Default::default()
         };
-        left_alone(&tally);
+        lines.extend(left_alone(&tally));
         if self.to_change > 0 {
             let took = show::duration(Duration::from_secs(self.seconds_at_quota));
-            show::line(&format!("  {} bulk jobs, {took} at the quota, ${:.4} on AWS", self.jobs, self.aws_dollars));
-            show::line("  Some of the changes:");
-            for line in lines(&self.sample) {
-                show::line(&line);
-            }
+            lines.push(format!("  {} bulk jobs, {took} at the quota, ${:.4} on AWS", self.jobs, self.aws_dollars));
+            lines.push("  Some of the changes:".to_owned());
+            lines.extend(changes(&self.sample));
         }
+        lines
     }
 }
 
+/// Errors counted by code. A user that was met in two generations is one.
+fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut kinds = BTreeMap::new();
+    for row in rows {
+        users.entry(&row.code).or_default().insert(&row.user);
+        let first = || Kind { users: 0, example: row.user.clone(), message: row.message.clone() };
+        kinds.entry(row.code.clone()).or_insert_with(first).users = users[row.code.as_str()].len();
+    }
+    kinds
+}
+
+/// The custom attributes that the plan reads and that nobody has who was seen.
+fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
+    let reads = plan.reads_attributes().iter().take(ATTRIBUTES_KEPT).enumerate();
+    let missing = reads.filter(|(index, _)| cursor.tally.users > 0 && cursor.attributes_seen & (1 << index) == 0);
+    missing.map(|(_, name)| name.clone()).collect()
+}
+
 /// Changes as lines, before → after, at most ten users.
-pub fn lines(patches: &[Patch]) -> Vec<String> {
+pub fn changes(patches: &[Patch]) -> Vec<String> {
     let mut lines = Vec::new();
     for patch in patches.iter().take(SHOWN) {
         for change in &patch.changes {
@@ -131,4 +195,55 @@ pub fn lines(patches: &[Patch]) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(state: State) -> Found {
+        Found {
+            plan: "p".to_owned(),
+            state,
+            users: 200,
+            to_change: 0,
+            same: 0,
+            left_alone: BTreeMap::new(),
+            errors: 0,
+            errors_by_code: BTreeMap::new(),
+            unseen_attributes: Vec::new(),
+            missed: BTreeMap::new(),
+            jobs: 0,
+            seconds_at_quota: 0,
+            aws_dollars: 0.0,
+            sample: Vec::new(),
+            reason: Some("it could not be reached".to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_a_dry_run_that_came_to_its_end_tells_what_would_change() {
+        let code = |state, to_change| Found { to_change, ..found(state) }.exit_code();
+        assert_eq!((code(State::Complete, 0), code(State::Complete, 5)), (0, 2));
+        assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5)), (1, 1));
+        let words = found(State::Incomplete).words();
+        assert_eq!(words[0], "The dry run did not come to its end (incomplete): it could not be reached");
+    }
+
+    #[test]
+    fn errors_are_told_by_code_with_an_example() {
+        let row = |user: &str, code: &str, at: &str| ErrorRow {
+            user: user.to_owned(),
+            code: code.to_owned(),
+            message: "must be a number".to_owned(),
+            at: at.to_owned(),
+            generation: 1,
+        };
+        let rows =
+            [row("1", "type", "page 1"), row("1", "type", "page 2"), row("2", "type", "page 1"), row("3", "x", "")];
+        let kinds = by_code(&rows);
+        assert_eq!((kinds["type"].users, kinds["x"].users, kinds["x"].example.as_str()), (2, 1, "3"));
+        let words = Found { errors: 3, errors_by_code: kinds, ..found(State::CompleteWithErrors) }.words();
+        assert!(words.contains(&"    2 users type, for example 1: must be a number".to_owned()), "{words:?}");
+    }
 }

@@ -10,6 +10,8 @@ use crate::show;
 
 /// No estimate before so much of the work is done: the first pages say little.
 const ESTIMATE_FROM: f64 = 0.01;
+/// No rate before this time has passed.
+const RATE_FROM: Duration = Duration::from_secs(1);
 
 /// A run at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,8 +101,8 @@ impl Sample {
         }
         let of = count.map(|count| format!(" of {count}")).unwrap_or_default();
         line.push_str(&format!(" | {}{of} users", self.users));
-        if self.turning {
-            line.push_str(&format!(", {:.0}/s", self.users as f64 / self.elapsed.as_secs_f64().max(0.001)));
+        if self.turning && self.elapsed >= RATE_FROM {
+            line.push_str(&format!(", {:.0}/s", self.users as f64 / self.elapsed.as_secs_f64()));
         }
         line.push_str(&format!(" | {} to change", self.patches));
         if !self.dry_run {
@@ -199,6 +201,8 @@ mod tests {
         let line =
             "running 25 %, 2 min 30 s left | 5000 of 20000 users, 500/s | 4000 to change, 1000 in 10 jobs, 4 ended";
         assert_eq!(sample().line(), line);
+        let first = Sample { elapsed: Duration::from_millis(1), sent: Sent::default(), ..sample() };
+        assert_eq!(first.line(), "running 25 % | 5000 of 20000 users | 4000 to change, 0 in 0 jobs, 0 ended");
         let dry_run = Sample { dry_run: true, sent: Sent::default(), ..sample() };
         assert_eq!(dry_run.line(), "running 25 %, 30 s left | 5000 of 20000 users, 500/s | 4000 to change");
     }

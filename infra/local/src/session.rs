@@ -103,7 +103,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, 
     let mut progress = Progress::new(quiet, std::io::stderr().is_terminal());
     let mut next_line = began;
     // A generation reads everybody again: its rate and its estimate begin with it.
-    let mut generation = (0, began);
+    let mut generation: Option<(u32, Instant)> = None;
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
@@ -124,12 +124,15 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, 
         };
         let over = run.state.ended() || run.state == intercom_bulk::run::State::Paused;
         let now = Instant::now();
-        if generation.0 != run.generation {
-            generation = (run.generation, now);
-        }
+        let since = match generation {
+            None => began,
+            Some((number, since)) if number == run.generation => since,
+            Some(_) => now,
+        };
+        generation = Some((run.generation, since));
         if over || progress.is_live() || now >= next_line {
             next_line = now + LINE;
-            progress.show(&Sample::take(engine, &run, &cursor, now - generation.1));
+            progress.show(&Sample::take(engine, &run, &cursor, now - since));
         }
         if over {
             progress.end();

@@ -29,6 +29,8 @@ pub struct Summary {
     pub jobs: u64,
     /// Users that ended in an error.
     pub errors: u64,
+    /// Jobs that may exist and whose ids were lost.
+    pub jobs_possibly_lost: u64,
     /// Attempts at the scroll.
     pub generations: u32,
     /// Seconds from the run's start to its end.
@@ -69,10 +71,11 @@ impl Summary {
             patches: totals.patches,
             jobs: totals.jobs,
             errors: totals.errors,
+            jobs_possibly_lost: totals.jobs_possibly_lost,
             generations: run.generation,
             seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),
             buckets: jobs.into_iter().map(|(bucket, jobs)| (bucket, ids(jobs))).collect(),
-            reason: run.reason.clone(),
+            reason: run.reason.as_deref().map(show::flags),
             tally: cursor.tally.clone(),
         })
     }
@@ -89,18 +92,17 @@ impl Summary {
     /// Writes it for a person, and the object on the last line.
     pub fn show(&self, json_only: bool) {
         if !json_only {
-            self.words();
+            self.words().iter().for_each(|line| show::line(line));
         }
         show::json(self);
     }
 
-    fn words(&self) {
+    fn words(&self) -> Vec<String> {
         let took = show::duration(Duration::from_secs(self.seconds));
-        show::line(&format!("Run {} ended {} after {took}.", self.run, self.state));
-        if let Some(reason) = &self.reason {
-            show::line(&format!("  {reason}"));
-        }
-        show::line(&format!(
+        let ended = if self.state.ended() { "ended" } else { "is" };
+        let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
+        lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
+        lines.push(format!(
             "  {} users seen, {} patched in {} bulk jobs, {} in error, {} right already{}",
             self.users,
             self.patches,
@@ -109,35 +111,74 @@ impl Summary {
             self.tally.same,
             if self.generations > 1 { format!(", {} generations", self.generations) } else { String::new() },
         ));
-        left_alone(&self.tally);
+        lines.extend(possibly_lost(self.jobs_possibly_lost));
+        lines.extend(left_alone(&self.tally));
         if self.buckets.is_empty() {
-            return;
+            return lines;
         }
-        show::line("  Jobs by bucket:");
+        lines.push("  Jobs by bucket:".to_owned());
         for (index, (bucket, jobs)) in self.buckets.iter().enumerate() {
             let hidden = self.buckets.len().saturating_sub(BUCKETS_SHOWN);
             if hidden > 0 && index == BUCKETS_SHOWN / 2 {
-                show::line(&format!("    … {hidden} more buckets; `jobs` lists them"));
+                lines.push(format!("    … {hidden} more buckets; `jobs` lists them"));
             }
             if hidden > 0 && (BUCKETS_SHOWN / 2..BUCKETS_SHOWN / 2 + hidden).contains(&index) {
                 continue;
             }
             let some: Vec<&str> = jobs.iter().take(JOBS_SHOWN).map(String::as_str).collect();
             let more = if jobs.len() > some.len() { " …" } else { "" };
-            show::line(&format!("    {bucket}  {} jobs: {}{more}", jobs.len(), some.join(" ")));
+            lines.push(format!("    {bucket}  {} jobs: {}{more}", jobs.len(), some.join(" ")));
         }
+        lines
     }
 }
 
 /// Who was left alone and why, with the table keys that missed most.
-pub fn left_alone(tally: &Tally) {
-    for (reason, users) in &tally.left_alone {
-        show::line(&format!("  {users} left alone: {}", reason.replace('_', " ")));
-    }
+pub fn left_alone(tally: &Tally) -> Vec<String> {
+    let reasons = tally.left_alone.iter();
+    let mut lines: Vec<String> =
+        reasons.map(|(reason, users)| format!("  {users} left alone: {}", reason.replace('_', " "))).collect();
     if !tally.missed.is_empty() {
         let mut missed: Vec<_> = tally.missed.iter().collect();
         missed.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
         let words: Vec<String> = missed.iter().map(|(key, users)| format!("{key} ×{users}")).collect();
-        show::line(&format!("  Table keys that missed most: {}", words.join(", ")));
+        lines.push(format!("  Table keys that missed most: {}", words.join(", ")));
+    }
+    lines
+}
+
+/// What to know of jobs whose ids were lost, if there may be any.
+pub fn possibly_lost(jobs: u64) -> Option<String> {
+    (jobs > 0).then(|| {
+        format!(
+            "  {jobs} bulk jobs may exist besides, whose ids were lost with an answer or in a crash: their users were \
+             submitted again"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_may_be_lost_are_told() {
+        let summary = |jobs_possibly_lost| Summary {
+            run: "p.1".to_owned(),
+            state: State::Complete,
+            users: 5,
+            patches: 5,
+            jobs: 1,
+            errors: 0,
+            jobs_possibly_lost,
+            generations: 1,
+            seconds: 1,
+            buckets: BTreeMap::new(),
+            reason: None,
+            tally: Tally::default(),
+        };
+        assert_eq!(serde_json::to_value(summary(2)).unwrap()["jobs_possibly_lost"], 2);
+        assert!(summary(2).words().iter().any(|line| line.contains("2 bulk jobs may exist")));
+        assert_eq!(summary(0).words().len(), 2, "{:?}", summary(0).words());
     }
 }

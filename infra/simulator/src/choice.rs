@@ -63,15 +63,13 @@ pub enum ChoiceError {
 impl Choice {
     /// Every choice, its values (what holds without it comes first) and what they mean, one a line.
     pub const NAMES_HELP: &str = "\
-scroll-param=constant|rotating   the scroll keeps its scroll_param, or has another on each page
-scroll-slot=shared|own           users, leads and companies share one scroll, or have one each
-scroll-order=oldest|newest|random
-                                 in which order users are shown; random is that of the scroll's opening
-scroll-overlap=0                 so many users of a page are those that the page before ended with
-bulk-charge=after|before|request items count against the limit once the request is let in (which may overdraw it),
-                                 before that (all must fit), or as the one request that they came by
-null-attribute=stored|removed    a custom attribute set to null is there and null, or gone
-job-life-s=SECONDS               a job is forgotten so long after it was made: 404";
+scroll-param=constant|rotating    one scroll_param for the scroll, or one for each page
+scroll-slot=shared|own            users, leads and companies share a scroll, or not
+scroll-order=oldest|newest|random users by age, or shuffled when the scroll is opened
+scroll-overlap=0                  a page begins with so many users of the one before
+bulk-charge=after|before|request  items count once the request is in, before, or as one
+null-attribute=stored|removed     an attribute set to null is there and null, or gone
+job-life-s=SECONDS                a job is forgotten (404) so long after it was made";
 }
 
 impl FromStr for Choice {

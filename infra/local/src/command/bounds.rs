@@ -2,6 +2,7 @@
 
 use clap::Args;
 use intercom_bulk::run::{MaxChanges, Rails};
+use intercom_bulk::user::UserId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ pub(super) struct Bounds {
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// Only this user (Intercom's id); may be given again
-    #[arg(long = "user", value_name = "ID")]
+    #[arg(long = "user", value_name = "ID", value_parser = user_id)]
     pub(super) users: Vec<String>,
     /// Fail before more users than this would be changed
     #[arg(long, value_name = "N|P%", value_parser = max_changes)]
@@ -35,6 +36,16 @@ impl Bounds {
         }
     }
 
+    /// Whom it is for, in words.
+    pub(super) fn whom(&self) -> String {
+        match (self.users.as_slice(), self.limit) {
+            ([], None) => "the whole workspace".to_owned(),
+            ([], Some(limit)) => format!("the first {limit} users of the workspace"),
+            ([user], _) => format!("the user {user}"),
+            (users, _) => format!("these {} users", users.len()),
+        }
+    }
+
     /// The start of a plan (by name, or the plan itself) within these bounds.
     pub(super) fn start(&self, plan: &Value, at: Timestamp) -> Value {
         start(plan, at, &self.users, &self.rails())
@@ -48,6 +59,12 @@ pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], rails: &Rails
         start["users"] = json!(users);
     }
     start
+}
+
+/// Reads `--user`.
+pub(super) fn user_id(text: &str) -> Result<String, String> {
+    let id = UserId::new(text).map(|id| id.to_string());
+    id.ok_or_else(|| "Intercom's id of a user is letters, digits, _ and -, such as 5714dd359a3fd47136000001".to_owned())
 }
 
 /// Reads `--max-changes`: `500` users, or `10%` of the workspace.

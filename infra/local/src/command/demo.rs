@@ -14,7 +14,7 @@ use intercom_simulator::World;
 use serde_json::json;
 
 use super::simulate::{WorldArguments, listen};
-use super::{CommandError, run};
+use super::{CommandError, INTERRUPTED, run};
 use crate::aws::Account;
 use crate::engine::{Engine, EngineError, machine_wall};
 use crate::session::{Session, drive};
@@ -60,7 +60,7 @@ impl Demo {
         });
         let session = drive(&engine, event, &id, self.json).await;
         match session.map_err(|error| CommandError::Step(error.to_string()))? {
-            Session::Interrupted => Ok(1),
+            Session::Interrupted => Ok(INTERRUPTED),
             Session::Over { run, cursor, .. } => {
                 let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
                 let problems = compare(&engine, &world, &plan, &run).await?;

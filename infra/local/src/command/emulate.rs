@@ -10,7 +10,7 @@ use clap::Args;
 use intercom_bulk::config::Settings;
 use intercom_bulk::ledger;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -49,6 +49,9 @@ pub(super) struct Emulate {
     /// Write the variables for the functions to this file, one a line; what else it holds stays
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// One JSON object, on standard output, once it listens; what the functions answer is not shown
+    #[arg(long)]
+    json: bool,
 }
 
 impl Emulate {
@@ -70,24 +73,34 @@ impl Emulate {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let variables = variables(&address, &wiring);
         if let Some(path) = &self.env_file {
-            write(path, &variables).map_err(|source| CommandError::File { path: path.clone(), source })?;
+            write(path, &variables).map_err(|source| CommandError::Write { path: path.clone(), source })?;
         }
-        for (name, value) in &variables {
-            show::line(&format!("{name}={value}"));
+        if self.json {
+            let variables: serde_json::Map<String, Value> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+            show::json(&json!({ "address": address, "lambda": self.lambda, "variables": variables }));
+        } else {
+            for (name, value) in &variables {
+                show::line(&format!("{name}={value}"));
+            }
         }
-        show::note(false, &format!("DynamoDB and SQS answer at {address}; functions are invoked at {}.", self.lambda));
+        show::note(
+            self.json,
+            &format!("DynamoDB and SQS answer at {address}; functions are invoked at {}.", self.lambda),
+        );
         self.drive(&account, &wiring, lambda).await;
         Ok(0)
     }
 
     /// Works until Ctrl-C; what runs then is finished first.
     async fn drive(&self, account: &Account, wiring: &Wiring, lambda: Lambda) {
+        let quiet = self.json;
         let invoke = move |step: Step, event: Value| {
             let lambda = lambda.clone();
             async move {
                 let answer = lambda.invoke(step, event).await;
                 match &answer {
-                    Ok(answer) => show::note(false, &format!("{:6} {answer}", step.name())),
+                    Ok(answer) => show::note(quiet, &format!("{:6} {answer}", step.name())),
                     Err(error) => show::error(error),
                 }
                 answer

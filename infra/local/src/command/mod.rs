@@ -4,10 +4,12 @@ mod bounds;
 mod demo;
 mod deployed;
 mod emulate;
+mod preview;
 mod probe;
 mod report;
 mod run;
 mod simulate;
+mod workspace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +24,9 @@ use crate::place::PlaceError;
 /// The exit code of wrong usage (sysexits' `EX_USAGE`).
 pub const WRONG_USAGE: u8 = 64;
 
+/// The exit code after Ctrl-C (a shell's own for it).
+const INTERRUPTED: u8 = 130;
+
 /// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
 const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
 
@@ -29,7 +34,8 @@ const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error"
 #[derive(Debug, Parser)]
 #[command(name = "intercom-bulk", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage\n\
+    after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage (an argument, a \
+    setting or a plan that is missing or refused; nothing was started) · 130 stopped by Ctrl-C\n\
     Start with `cargo bulk demo`: it needs no account and no token."
 )]
 pub struct Arguments {
@@ -42,7 +48,7 @@ enum Command {
     /// The whole job on a simulated workspace; nothing to configure
     Demo(demo::Demo),
     /// Dry run: what a plan would change, whom it leaves alone, how long it takes, what it costs
-    Preview(run::Preview),
+    Preview(preview::Preview),
     /// Run a plan on a workspace; the same command goes on after Ctrl-C or a crash
     Run(run::RunPlan),
     /// A run's progress, rate, and what it waits for
@@ -90,7 +96,7 @@ struct Access {
     /// Width of the buckets that group job ids, in minutes
     #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
     bucket_minutes: String,
-    /// Where runs are remembered [default: .bulk/<workspace>]
+    /// Where runs are remembered [default: .bulk/<workspace> at the project's root]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
@@ -121,9 +127,17 @@ pub enum CommandError {
     /// The plan.
     #[error("{0}")]
     Plan(#[from] PlanError),
-    /// A file that cannot be read.
-    #[error("cannot read {path}: {source}")]
-    File {
+    /// A plan that cannot be read.
+    #[error("cannot read the plan {path}: {source}")]
+    PlanFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -152,6 +166,17 @@ pub enum CommandError {
         /// What to do.
         advice: &'static str,
     },
+    /// Which workspace it is cannot be told.
+    #[error(
+        "{error}. {advice} Without its answer it is not known which workspace this is, and where its runs are remembered: \
+         nothing was started. Start it again, or name that folder with --state DIR"
+    )]
+    Whose {
+        /// What Intercom said.
+        error: Box<intercom_bulk::intercom::Error>,
+        /// What to do.
+        advice: &'static str,
+    },
     /// Wrong usage that the argument parser cannot see.
     #[error("{0}")]
     Usage(String),
@@ -172,6 +197,16 @@ impl From<intercom_bulk::intercom::Error> for CommandError {
     fn from(error: intercom_bulk::intercom::Error) -> Self {
         let advice = intercom_bulk::intercom::advice(&error);
         Self::Intercom { error: Box::new(error), advice }
+    }
+}
+
+impl CommandError {
+    /// Wrong usage is what another command line, environment or plan would put right: nothing was started.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. } => WRONG_USAGE,
+            _ => 1,
+        }
     }
 }
 
@@ -207,7 +242,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             crate::show::error(&error.to_string());
-            ExitCode::from(if matches!(error, CommandError::Usage(_)) { WRONG_USAGE } else { 1 })
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `status`, `jobs` and `errors`: what the ledger says of a run, also while another terminal works on it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::bucket::{Bucket, Width};
@@ -12,11 +13,12 @@ use super::CommandError;
 use super::deployed::Deployed;
 use crate::aws::Account;
 use crate::engine::{EngineError, TABLE, machine_wall};
-use crate::place::Place;
+use crate::place::{Place, PlaceError};
+use crate::progress::{Sample, Sent};
 use crate::show;
-use crate::summary::{jobs, left_alone};
+use crate::summary::{jobs, left_alone, possibly_lost};
 
-/// Buckets of one request for a range: a day of minutes.
+/// Buckets of a range at most, each of them a request: a day of minutes.
 const BUCKETS_MAX: usize = 1_440;
 
 #[derive(Debug, Args)]
@@ -25,7 +27,7 @@ pub(super) struct Which {
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// Where runs are remembered [default: what `run` used last]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
     state: Option<PathBuf>,
     /// JSON on standard output
     #[arg(long)]
@@ -48,7 +50,8 @@ pub(super) struct Jobs {
 
 impl Which {
     async fn ledger(&self) -> Result<Ledger, CommandError> {
-        if self.deployed.is_named() {
+        // A folder is named on the command line alone; a table may be left over in the environment.
+        if self.state.is_none() && self.deployed.is_named() {
             return self.deployed.ledger().await;
         }
         let path = Place::last(self.state.as_deref())?;
@@ -61,11 +64,9 @@ impl Which {
             Some(name) => RunId::parse(name),
             None => ledger.runs(1).await?.into_iter().next(),
         };
-        let nothing = || {
-            CommandError::Usage(match &self.run {
-                Some(name) => format!("there is no run {name} in this state"),
-                None => "no run was started in this state yet".to_owned(),
-            })
+        let nothing = || match &self.run {
+            Some(name) => CommandError::Usage(format!("there is no run {name} in this state")),
+            None => CommandError::Place(PlaceError::Nothing),
         };
         ledger.run(&id.ok_or_else(nothing)?).await?.ok_or_else(nothing)
     }
@@ -74,39 +75,45 @@ impl Which {
         let ledger = self.ledger().await?;
         let run = self.find(&ledger).await?;
         let cursor = ledger.cursor(&run.run).await?;
-        let cursor = cursor.ok_or_else(|| CommandError::Usage(format!("run {} has no cursor", run.run)))?;
+        let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.run)))?;
         let accounts = ledger.accounts(&run, &cursor).await?;
+        let now_ms = machine_wall()();
+        let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
+        let totals = &accounts.totals;
+        let closed = totals.jobs.saturating_sub(accounts.jobs_open);
+        let sent = Sent { users: totals.patches, jobs: totals.jobs, closed };
+        let sample = Sample::of(&run, &cursor, sent, now_ms, took);
+        // When a later generation began is not recorded: an estimate from the run's beginning would be far off.
+        let left = sample.left().filter(|_| run.generation == 1);
+        let reason = run.reason.as_deref().map(show::flags);
         if self.json {
             show::json(&json!({
-                "run": run.run, "state": run.state, "reason": run.reason, "generation": run.generation,
+                "run": run.run, "state": run.state, "reason": reason, "generation": run.generation,
                 "page": cursor.page, "users": cursor.tally.users, "count": run.listed.or(run.count),
                 "patches": cursor.tally.patches, "holes": cursor.holes, "waits": cursor.waits,
                 "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "totals": accounts.totals,
+                "seconds_left": left.map(|left| left.as_secs()),
             }));
             return Ok(0);
         }
-        let now_ms = machine_wall()();
-        let took_ms = (run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1);
-        let took = show::duration(std::time::Duration::from_millis(took_ms as u64));
-        show::line(&format!("Run {} is {}, {took} after its start.", run.run, run.state));
-        if let Some(reason) = &run.reason {
-            show::line(&format!("  {reason}"));
+        let after = show::duration(took);
+        let left = left.map(|left| format!(", about {} left", show::duration(left))).unwrap_or_default();
+        show::line(&format!("Run {} is {}, {after} after its start{left}.", run.run, run.state));
+        for words in reason.iter().map(String::as_str).chain(sample.waits()) {
+            show::line(&format!("  {words}"));
         }
-        let rate = cursor.tally.users as f64 / (took_ms as f64 / 1000.0);
+        let rate = cursor.tally.users as f64 / took.as_secs_f64();
         let of = run.listed.or(run.count).map(|count| format!(" of {count}")).unwrap_or_default();
         show::line(&format!(
             "  generation {}, page {}: {} users{of} at {rate:.0} users/s; {} to change, {} right already",
             run.generation, cursor.page, cursor.tally.users, cursor.tally.patches, cursor.tally.same
         ));
-        let totals = &accounts.totals;
         show::line(&format!(
             "  {} users in {} bulk jobs, {} of them open; {} parts under way; {} users in error",
             totals.patches, totals.jobs, accounts.jobs_open, accounts.parts_open, totals.errors
         ));
-        if let (Some(waits), false) = (&cursor.waits, run.state.ended()) {
-            show::line(&format!("  waits: {waits}"));
-        }
-        left_alone(&cursor.tally);
+        let more = possibly_lost(totals.jobs_possibly_lost).into_iter().chain(left_alone(&cursor.tally));
+        more.for_each(|line| show::line(&line));
         Ok(0)
     }
 
@@ -159,8 +166,20 @@ impl Jobs {
         };
         let first = parse(from)?;
         let last = parse(self.to.as_deref().unwrap_or(from))?;
+        if last < first {
+            let words = format!("--to {last} is before --from {first}: the earlier bucket comes first");
+            return Err(CommandError::Usage(words));
+        }
+        let buckets = first.to(&last, Width::MINUTE, BUCKETS_MAX + 1);
+        if buckets.len() > BUCKETS_MAX {
+            let words = format!(
+                "from {first} to {last} is more than a day, and each minute is a request: ask for a day at a time, or for \
+                 all jobs of a run with `jobs --run ID`"
+            );
+            return Err(CommandError::Usage(words));
+        }
         let mut found = Vec::new();
-        for bucket in first.to(&last, Width::MINUTE, BUCKETS_MAX) {
+        for bucket in buckets {
             found.extend(ledger.jobs(&bucket).await?);
         }
         let named = self.which.run.as_deref();

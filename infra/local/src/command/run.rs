@@ -1,18 +1,21 @@
-//! `run` and `preview`: the job on a workspace, and its dry run.
+//! `run`: the job on a workspace.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::config::{Settings, Workspace};
-use intercom_bulk::intercom::{Intercom, over_https};
+use intercom_bulk::intercom::{Intercom, advice, over_https};
+use intercom_bulk::ledger::{Ledger, LedgerError};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::run::{Rails, Run, RunId, State};
-use jiff::Timestamp;
+use intercom_bulk::run::{Run, RunId, State};
+use intercom_bulk::user::UserId;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::bounds::{self, Bounds};
-use super::{Access, CommandError};
+use super::bounds::Bounds;
+use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::aws::Account;
 use crate::engine::{Engine, machine_wall};
 use crate::place::{Place, workspace_name};
@@ -23,23 +26,6 @@ use crate::summary::Summary;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Args)]
-pub(super) struct Preview {
-    /// The plan, a TOML or JSON file
-    plan: PathBuf,
-    /// Only the first N users of the workspace
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Only this user (Intercom's id); may be given again
-    #[arg(long = "user", value_name = "ID")]
-    users: Vec<String>,
-    /// Only one JSON object, on standard output
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    access: Access,
-}
 
 #[derive(Debug, Args)]
 pub(super) struct RunPlan {
@@ -59,7 +45,7 @@ pub(super) struct RunPlan {
 
 /// Reads a plan file; `.json` is JSON, everything else TOML.
 pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
-    let failed = |source| CommandError::File { path: path.to_owned(), source };
+    let failed = |source| CommandError::PlanFile { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(failed)?;
     if path.extension().is_some_and(|extension| extension == "json") {
         let value: Value = serde_json::from_str(&text).map_err(|e| failed(e.into()))?;
@@ -78,58 +64,41 @@ pub(super) fn connect(access: &Access) -> Result<(Intercom, Workspace, Settings)
     Ok((intercom, workspace, settings))
 }
 
-fn stopped(error: SessionError) -> CommandError {
+pub(super) fn stopped(error: SessionError) -> CommandError {
     match error {
         SessionError::Ledger(error) => CommandError::Ledger(error),
         other => CommandError::Step(other.to_string()),
     }
 }
 
-impl Preview {
-    pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let plan = read_plan(&self.plan)?;
-        let (intercom, _, settings) = connect(&self.access)?;
-        let quota_percent = settings.quota_percent;
-        // A ledger of its own, in memory: a dry run leaves nothing behind.
-        let account = Account::open(None).map_err(crate::engine::EngineError::from)?;
-        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
-        let at = now(&engine);
-        let rails = Rails { dry_run: true, limit: self.limit, accept_unseen: true, ..Rails::default() };
-        let id = RunId::of(plan.name(), at.as_second());
-        let event = bounds::start(&plan.to_json(), at, &self.users, &rails);
-        match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
-            Session::Interrupted => Ok(interrupted()),
-            Session::Over { run, cursor, .. } => {
-                let quota = engine.clients.ledger.quota(quota_percent).await?;
-                let found = preview::Found::read(&engine.clients.ledger, &run, &cursor, quota).await?;
-                found.show(self.json);
-                Ok(found.exit_code())
-            }
-        }
-    }
-}
-
 impl RunPlan {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
-        let (intercom, workspace, settings) = connect(&self.access)?;
-        let told = intercom.workspace().await;
-        let app_id = told.as_ref().ok().map(|reply| reply.value.app_id.clone());
-        if !workspace.base_url.is_loopback() && !self.yes {
-            let name = told.as_ref().ok().and_then(|reply| reply.value.name.clone());
-            let workspace = name.or_else(|| app_id.clone()).unwrap_or_else(|| workspace.base_url.to_string());
+        let (intercom, reached, settings) = connect(&self.access)?;
+        let told = match workspace::of_token(&intercom).await {
+            Ok(told) => Some(told),
+            Err(_) if self.access.state.is_some() => None,
+            Err(error) => return Err(CommandError::Whose { advice: advice(&error), error: Box::new(error) }),
+        };
+        let app_id = told.as_ref().map(|told| told.app_id.clone());
+        if !reached.base_url.is_loopback() && !self.yes {
+            let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
+            let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
             if !self.confirmed(&intercom, &plan, &workspace).await? {
                 show::note(false, "Nothing was changed.");
                 return Ok(1);
             }
         }
-        let name = workspace_name(workspace.base_url.as_str(), app_id.as_deref());
+        let name = workspace_name(reached.base_url.as_str(), &app_id.unwrap_or_default());
         let place = Place::take(self.access.state.as_deref(), &name)?;
         let account = Account::open(Some(&place.path)).map_err(crate::engine::EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let (event, id) = self.event(&engine, &plan).await?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
-            Session::Interrupted => Ok(interrupted()),
+            Session::Interrupted => {
+                show::note(false, "Stopped. The same command goes on where this one was.");
+                Ok(INTERRUPTED)
+            }
             Session::Over { run, cursor, .. } => {
                 let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
                 summary.show(self.json);
@@ -145,22 +114,45 @@ impl RunPlan {
             && let Some(run) = ledger.run(&active).await?
         {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
-            if same && run.state != State::Paused && self.bounds.users.is_empty() && run.rails == self.bounds.rails() {
+            let same = same && run.rails == self.bounds.rails() && self.for_users_of(ledger, &run).await?;
+            if same && run.state != State::Paused {
                 show::note(self.json, &format!("Run {active} did not end; it goes on."));
                 // One process works on a ledger: what the one before claimed, nobody holds any more.
                 return Ok((json!({"resume": "restarted"}), active));
             }
             self.give_way(engine, &run).await?;
         }
-        let at = now(engine);
+        let mut at = now(engine);
+        // A run is named by its second: one that was begun in this second already would be taken for this one.
+        while ledger.run(&RunId::of(plan.name(), at.as_second())).await?.is_some() {
+            at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        }
         let event = self.bounds.start(&plan.to_json(), at);
         Ok((event, RunId::of(plan.name(), at.as_second())))
+    }
+
+    /// Whether a run is for the users that are asked for now: all of the workspace, or the same list.
+    async fn for_users_of(&self, ledger: &Ledger, run: &Run) -> Result<bool, LedgerError> {
+        let asked: BTreeSet<&str> = self.bounds.users.iter().map(String::as_str).collect();
+        if run.listed.is_none() || asked.is_empty() {
+            return Ok(run.listed.is_none() && asked.is_empty());
+        }
+        let mut listed = BTreeSet::new();
+        for page in 1.. {
+            let users = ledger.listed(&run.run, page).await?;
+            if users.is_empty() {
+                break;
+            }
+            listed.extend(users);
+        }
+        Ok(listed.iter().map(UserId::as_str).eq(asked))
     }
 
     async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
         let ledger = &engine.clients.ledger;
         let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
-        let reason = "it had not ended when another plan, another version of it, or other options were started";
+        let reason =
+            "it had not ended when another plan, another version of it, other options or other users were started";
         ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms(), free_at_ms).await?;
         show::note(self.json, &format!("Run {} had not ended; it is cancelled, and this one begins anew.", run.run));
         Ok(())
@@ -173,7 +165,7 @@ impl RunPlan {
         show::note(false, &format!("Plan: {}, which sets {}", plan.name(), plan.targets().join(", ")));
         let patches: Vec<_> = users.iter().filter_map(|user| plan.evaluate(user).patch).collect();
         show::note(false, &format!("Of the first {} users {} would change:", users.len(), patches.len()));
-        for line in preview::lines(&patches) {
+        for line in preview::changes(&patches) {
             show::note(false, &line);
         }
         show::note(false, "Changing an attribute can send messages, start series and call webhooks.");
@@ -181,15 +173,10 @@ impl RunPlan {
             let words = "this would change a real workspace: answer at a terminal, or add --yes";
             return Err(CommandError::Usage(words.to_owned()));
         }
-        Ok(show::confirm("Run it on the whole workspace?"))
+        Ok(show::confirm(&format!("Run it on {}?", self.bounds.whom())))
     }
 }
 
-fn now(engine: &Engine) -> Timestamp {
+pub(super) fn now(engine: &Engine) -> Timestamp {
     Timestamp::from_millisecond(engine.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn interrupted() -> u8 {
-    show::note(false, "Stopped. The same command goes on where this one was.");
-    1
 }

@@ -83,7 +83,7 @@ async fn wrong_use_says_what_to_do_and_starts_nothing() {
     let world = World::new("10").await;
     let cases: [(&[&str], i32, &str); 4] = [
         (&["start", "never-stored"], 1, "put FILE"),
-        (&["put", "missing.toml"], 1, "missing.toml"),
+        (&["put", "missing.toml"], 64, "missing.toml"),
         (&["emulate", "--lambda", "127.0.0.1:9000/x"], 64, "http://127.0.0.1:9000"),
         (&["emulate"], 64, "--lambda"),
     ];

@@ -4,5 +4,7 @@
 
 mod kills;
 mod phase;
+mod stops;
+mod tells;
 mod uses;
 mod world;

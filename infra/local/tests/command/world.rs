@@ -53,7 +53,10 @@ impl World {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { process, address, folder: tempfile::tempdir().unwrap(), scroll_life_s }
+        let folder = tempfile::tempdir().unwrap();
+        // A state of a folder above would be gone on with.
+        std::fs::create_dir(folder.path().join(".bulk")).unwrap();
+        Self { process, address, folder, scroll_life_s }
     }
 
     /// The command on this workspace, not started yet.

@@ -1,0 +1,81 @@
+//! A run that is stopped, and what the next command makes of it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::world::{World, plan};
+
+/// What is waited for comes within this time, or the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !there() {
+        assert!(began.elapsed() < PATIENCE, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts a run of these users and kills it once it has submitted them.
+fn killed(world: &World, plan: &str, user: &str) {
+    let before = world.state().jobs.len();
+    let mut command = world.command(&["run", plan, "--user", user, "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the job", || world.state().jobs.len() > before);
+    running.kill().unwrap();
+    assert!(!running.wait().unwrap().success(), "it ended before it was killed");
+}
+
+#[test]
+fn a_stopped_run_goes_on_for_the_same_users_only() {
+    let world = World::started(&["--users", "50", "--latency-ms", "1", "--job-delay-s", "3"], "2");
+    let plan = plan("has-avatar.toml");
+    let plan = plan.to_str().unwrap();
+    let sample = world.object(&["preview", plan, "--json"], 2);
+    let [first, second] = [0, 1].map(|index| sample["sample"][index]["u"].as_str().unwrap());
+    killed(&world, plan, first);
+    let again = world.call(&["run", plan, "--user", first]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.success() && said.contains("it goes on"), "{said}");
+    killed(&world, plan, second);
+    let whole = world.object(&["run", plan, "--json"], 0);
+    assert_eq!((whole["state"].as_str(), whole["users"].as_u64()), (Some("complete"), Some(50)));
+    assert_eq!(whole["jobs_possibly_lost"], 0);
+}
+
+fn interrupt(running: &Child) {
+    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+}
+
+fn said(path: &Path) -> String {
+    let mut text = String::new();
+    File::open(path).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn the_first_ctrl_c_says_what_is_waited_for_and_the_second_ends_it() {
+    // 48 operations in 10 seconds: a submission waits inside its invocation nearly all the time.
+    let limit = ["--rate-limit-per-10s", "60", "--users", "1000", "--latency-ms", "1"];
+    let world = World::started(&limit, "2");
+    let plan = plan("has-avatar.toml");
+    let path = world.folder.path().join("said");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(File::create(&path).unwrap()).spawn().unwrap();
+    wait_until("the first job", || !world.state().jobs.is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    interrupt(&running);
+    wait_until("the reason", || said(&path).contains("Ctrl-C again stops now"));
+    assert!(said(&path).contains("submit"), "{}", said(&path));
+    assert!(running.try_wait().unwrap().is_none(), "it did not wait");
+    interrupt(&running);
+    let began = Instant::now();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{}", said(&path));
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited all the same");
+    assert!(said(&path).contains("The same command goes on"), "{}", said(&path));
+}
