@@ -71,15 +71,7 @@ impl Accounts {
         if holes > 0 {
             causes.push(format!("up to {} users on {holes} pages may be unseen", holes * 100));
         }
-        if self.totals.dropped > 0 {
-            causes.push(format!("{} users were in parts that were dropped", self.totals.dropped));
-        }
-        if self.totals.unknown > 0 {
-            causes.push(format!("{} users are in jobs whose end Intercom did not tell", self.totals.unknown));
-        }
-        if self.totals.unattributed > 0 {
-            causes.push(format!("{} failed items name no user", self.totals.unattributed));
-        }
+        causes.extend(self.unheard());
         // Whose patch names a company is not kept: if one user's fails, any who share a company may lack its name.
         let sharing = format!(
             "up to {} users may lack their company's name, which a failed user had to set",
@@ -102,7 +94,23 @@ impl Accounts {
 
     /// What is not accounted for, by cause, for a run that is ended before its time.
     pub fn missing(&self) -> String {
-        format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open)
+        let open = format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open);
+        std::iter::once(open).chain(self.unheard()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Users of whom it is known that nobody will tell what became of them.
+    fn unheard(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        if self.totals.dropped > 0 {
+            causes.push(format!("{} users were in parts that were dropped", self.totals.dropped));
+        }
+        if self.totals.unknown > 0 {
+            causes.push(format!("{} users are in jobs whose end Intercom did not tell", self.totals.unknown));
+        }
+        if self.totals.unattributed > 0 {
+            causes.push(format!("{} failed items name no user", self.totals.unattributed));
+        }
+        causes
     }
 }
 

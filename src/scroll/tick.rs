@@ -44,10 +44,12 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
         return Ok(());
     }
     if cursor.nudges >= NUDGES_MAX {
+        let accounts = clients.ledger.accounts(&run, &cursor).await?;
         let reason = format!(
             "its messages were sent again five times and nobody turned the page: look at the scroll function's errors \
-             and at the pages queue; {}",
-            run.read_so_far(&cursor.tally)
+             and at the pages queue; {}; {}",
+            run.read_so_far(&cursor.tally),
+            accounts.missing()
         );
         return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
     }

@@ -84,6 +84,14 @@ async fn commit(
         Commit::State(state, _) => *state == State::Running,
         Commit::Turn | Commit::Generation => next.phase != Phase::Ended,
     };
+    let commit = match commit {
+        // Not only pages may be missing: what was read can be under way.
+        Commit::State(State::Incomplete, Some(reason)) => {
+            let missing = clients.ledger.accounts(run, &next).await?.missing();
+            Commit::State(State::Incomplete, Some(format!("{reason}; {missing}")))
+        }
+        other => other,
+    };
     if let Commit::State(state, Some(reason)) = &commit {
         tracing::warn!(run = run.run.as_str(), state = state.as_str(), reason, "run changes its state");
     }

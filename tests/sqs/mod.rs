@@ -103,7 +103,8 @@ impl Sqs {
 
     /// Bodies of all messages that anybody ever sent to any queue.
     pub(crate) fn ever_sent(&self) -> Vec<String> {
-        self.queues().values().flat_map(|queue| queue.ever_sent.iter().cloned()).collect()
+        let names: Vec<String> = self.queues().keys().cloned().collect();
+        names.iter().flat_map(|name| self.sent_since(name, 0)).collect()
     }
 
     /// Bodies of the messages that anybody sent to a queue after so many others.

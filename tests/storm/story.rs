@@ -93,7 +93,9 @@ impl Story {
         let punctual = rng.random_ratio(1, 2);
         let (skew_ms, transit_ms) = if punctual { (40, 5..=150) } else { (2_000, 20..=800) };
         let mut starts = starts(rng, shape);
-        starts.iter_mut().for_each(|start| start.stored = later.random_ratio(1, 6));
+        for start in &mut starts {
+            start.stored = later.random_ratio(1, 6);
+        }
         // Who changes by themselves and who disagrees on a company's name would be told apart by nobody.
         let may_change = starts.iter().all(|start| plans::name_of(&start.event) != "company-name");
         let (faults, endless) = faults::draw(rng, shape, may_change);
@@ -142,6 +144,11 @@ impl Story {
                 .chain(amid(later))
                 .collect(),
         }
+    }
+
+    /// Whether Intercom denies everything from some request on.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.options.faults.iter().any(|fault| matches!(fault, Fault::Denied { .. } | Fault::TokenRevokedAfter(_)))
     }
 
     /// Whether somebody asks to go on with a run.

@@ -37,9 +37,11 @@ pub(crate) const TABLE: &str = "ledger";
 const RECEIVES_MAX: u32 = 100;
 /// A run's deadline is a day after its start at least; then it is ended by the next tick.
 const A_RUN: Duration = Duration::from_hours(25);
-/// Without a fault that has no end, a run is over that long after its start or after the last accident: a job is unknown
-/// after six hours, a message that was taken by somebody who died comes again after half an hour, five times at most.
-const A_COMMON_RUN: Duration = Duration::from_hours(9);
+/// A run whose jobs' ends Intercom does not tell: they are unknown after six hours.
+const AN_UNTOLD_RUN: Duration = Duration::from_hours(8);
+/// Any other is over that long after its start or after the last accident: a message that was taken by somebody who died
+/// comes again after half an hour, and a generation waits a quarter of an hour for the one before.
+const A_COMMON_RUN: Duration = Duration::from_hours(4);
 /// Between looks at whether all is quiet.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -183,7 +185,11 @@ fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
 /// Waits until nothing is under way any more.
 async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
-    let each = if endless || calm_after.is_none() { A_RUN } else { A_COMMON_RUN };
+    let each = match () {
+        () if endless || calm_after.is_none() => A_RUN,
+        () if storm.story.is_denied() => AN_UNTOLD_RUN,
+        () => A_COMMON_RUN,
+    };
     let runs = storm.story.starts.len() as u32 + 1;
     let bound = calm_after.unwrap_or_default() + each * runs;
     let late = |since_ms: i64| {

@@ -134,7 +134,7 @@ impl Struck<'_> {
         match row.code.as_str() {
             "gave_up" => self.anything() >= GIVEN_UP_MIN,
             "company_named_differently" => run.plan == "company-name",
-            "not_found" => self.faults(&["users-change"]) > 0,
+            "not_found" => self.faults(&["users-change", "denied"]) > 0,
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
             "parameter_invalid" => self.faults(&["bad-item"]) > 0,

@@ -2,11 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::run::{Cursor, NAMED_ALREADY, Run, State, Totals};
+use intercom_bulk::run::{Cursor, NAMED_ALREADY, Run, State};
 use intercom_bulk::user::User;
 
 use crate::plans;
 use crate::storm::Storm;
+
+/// What follows a number of users in the words of an end.
+const WORDS: [&str; 3] = [
+    "users were in parts that were dropped",
+    "users are in jobs whose end Intercom did not tell",
+    "failed items name no user",
+];
 
 impl Storm {
     /// A run ended at this moment: who lacks the plan's value is in an error row or in the end's words.
@@ -37,10 +44,15 @@ impl Storm {
                 lie(format!("{silent:?} are in no error row"));
             }
             State::Incomplete => {
-                let Ok(accounts) = self.ledger.accounts(run, &cursor).await else { return };
-                let told = sharing + self.told(run, &cursor, &accounts.totals);
+                let (unheard, unread) = self.told(run, &cursor);
+                let told = sharing + unheard + unread;
                 if silent.len() as u64 > told {
                     lie(format!("{} users lack the value where {told} are told of: {silent:?}", silent.len()));
+                }
+                let sent = self.promises.users_sent(run);
+                let read: Vec<&&String> = silent.iter().filter(|user| sent.contains(**user)).collect();
+                if read.len() as u64 > sharing + unheard {
+                    lie(format!("of those whose patches were sent it tells of {unheard}, and {read:?} lack the value"));
                 }
                 if !reason.chars().any(|c| c.is_ascii_digit()) {
                     lie("it does not say how many".to_owned());
@@ -50,27 +62,28 @@ impl Storm {
         }
     }
 
-    /// How many users the words of an incomplete run tell of: as unread, unseen, dropped, or without a known end.
-    fn told(&self, run: &Run, cursor: &Cursor, totals: &Totals) -> u64 {
+    /// How many users the words of an incomplete run tell of: as dropped or without a known end, and as unread or unseen.
+    fn told(&self, run: &Run, cursor: &Cursor) -> (u64, u64) {
         let reason = run.reason.as_deref().unwrap_or_default();
-        let mut told = totals.dropped + totals.unknown + totals.unattributed;
+        let (mut unheard, mut unread) = (0, 0);
         for word in reason.split("; ") {
             let numbers: Vec<u64> = word.split(' ').filter_map(|number| number.parse().ok()).collect();
             match numbers[..] {
-                [read, of] if word.ends_with("users were read") => told += of.saturating_sub(read),
+                [read, of] if word.ends_with("users were read") => unread += of.saturating_sub(read),
                 [read] if word.ends_with("users were read") => {
-                    told += (self.world.0.users().len() as u64).saturating_sub(read);
+                    unread += (self.world.0.users().len() as u64).saturating_sub(read);
                 }
                 [parts, jobs] if word.ends_with("have no known end") => {
-                    told += parts * self.story.options.page_size as u64 + jobs * 100;
+                    unheard += parts * self.story.options.page_size as u64 + jobs * 100;
                 }
+                [users] if WORDS.iter().any(|words| word.ends_with(words)) => unheard += users,
                 _ if word.contains("may be unseen") => {
-                    told += (cursor.holes.len() * self.story.options.page_size) as u64;
+                    unread += (cursor.holes.len() * self.story.options.page_size) as u64;
                 }
                 _ => {}
             }
         }
-        told
+        (unheard, unread)
     }
 
     /// Users of the run's source that the plan would still change, but for those who changed by themselves.

@@ -1,9 +1,11 @@
 //! Conservation: what a commit counts was sent, and a run's rails hold for what it sends.
 
-use intercom_bulk::part::{Origin, Part, PartId};
-use intercom_bulk::run::RunId;
+use std::collections::BTreeSet;
 
-use super::Memory;
+use intercom_bulk::part::{Origin, Part, PartId};
+use intercom_bulk::run::{Run, RunId};
+
+use super::{Memory, Promises};
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
@@ -26,7 +28,9 @@ impl Storm {
             broken.extend(memory.breaks_a_rail(&run, &id));
         }
         drop(memory);
-        broken.into_iter().for_each(|text| self.weather.bug(format!("5: {text}")));
+        for text in broken {
+            self.weather.bug(format!("5: {text}"));
+        }
     }
 
     /// A commit counts no part that was never sent.
@@ -62,6 +66,16 @@ impl Storm {
         if !self.promises.memory().sent.keys().any(|(_, id)| is_of(id)) {
             self.weather.bug(format!("1: job {job} is closed, and what is to be tried again was not sent"));
         }
+    }
+}
+
+impl Promises {
+    /// Users whose patches a run's present generation sent for pages that it counts.
+    pub(super) fn users_sent(&self, run: &Run) -> BTreeSet<String> {
+        let memory = self.memory();
+        let pages = memory.runs.get(run.run.as_str()).map(|seen| seen.pages.clone()).unwrap_or_default();
+        let pages = pages.into_iter().filter(|(generation, _)| *generation == u64::from(run.generation));
+        pages.flat_map(|(_, page)| memory.of_page(&run.run, run.generation, page as u32)).flatten().cloned().collect()
     }
 }
 
