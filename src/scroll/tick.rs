@@ -9,7 +9,7 @@ use crate::event::Resume;
 use crate::invocation::Invocation;
 use crate::run::{Cursor, Phase, Run, State};
 
-/// How long an overdue run's rows are read for what is missing.
+/// How long the rows of a run that ends are read for what is missing.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Times that a stuck turn's message is sent again before the run is ended.
 const NUDGES_MAX: u32 = 5;
@@ -20,12 +20,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     outcome.run = Some(run.run.to_string());
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
-        // The end must not depend on how long the rows of a large run take to read.
-        let accounts = tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(&run, &cursor)).await;
-        let missing = match accounts {
-            Ok(Ok(accounts)) => accounts.missing(),
-            Ok(Err(_)) | Err(_) => "what has no known end could not be counted".to_owned(),
-        };
+        let missing = missing(clients, &run, &cursor).await;
         let reason = format!("past its deadline; {}; {missing}", run.read_so_far(&cursor.tally));
         return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
     }
@@ -44,12 +39,11 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
         return Ok(());
     }
     if cursor.nudges >= NUDGES_MAX {
-        let accounts = clients.ledger.accounts(&run, &cursor).await?;
+        let missing = missing(clients, &run, &cursor).await;
         let reason = format!(
             "its messages were sent again five times and nobody turned the page: look at the scroll function's errors \
-             and at the pages queue; {}; {}",
-            run.read_so_far(&cursor.tally),
-            accounts.missing()
+             and at the pages queue; {}; {missing}",
+            run.read_so_far(&cursor.tally)
         );
         return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
     }
@@ -58,6 +52,15 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     tracing::warn!(run = run.run.as_str(), cursor.turn, "a stuck turn's message was sent again");
     outcome.did.push(Did::Healed);
     Ok(())
+}
+
+/// What a run that is ended before its time leaves under way, in words. The end must not depend on how long the rows of a
+/// large run take to read.
+pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
+    match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(run, cursor)).await {
+        Ok(Ok(accounts)) => accounts.missing(),
+        Ok(Err(_)) | Err(_) => "what has no known end could not be counted".to_owned(),
+    }
 }
 
 /// Goes on with the active run by a new generation, which does not count against the bound on generations.

@@ -1,6 +1,6 @@
 //! One turn: claimed, carried out by its phase, committed, and passed on.
 
-use super::{Did, Outcome, page, settle};
+use super::{Did, Outcome, page, settle, tick};
 use crate::clients::{Clients, StepError};
 use crate::invocation::Invocation;
 use crate::ledger::{Claimed, Commit};
@@ -87,7 +87,7 @@ async fn commit(
     let commit = match commit {
         // Not only pages may be missing: what was read can be under way.
         Commit::State(State::Incomplete, Some(reason)) => {
-            let missing = clients.ledger.accounts(run, &next).await?.missing();
+            let missing = tick::missing(clients, run, &next).await;
             Commit::State(State::Incomplete, Some(format!("{reason}; {missing}")))
         }
         other => other,
