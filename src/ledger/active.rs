@@ -29,7 +29,7 @@ pub enum Begin {
     Begun,
     /// A run of this name is there already: the schedule fired twice.
     Known,
-    /// Another run is active.
+    /// Another run is active, or was since `ACTIVE` was read.
     Busy,
 }
 
@@ -44,7 +44,8 @@ impl Ledger {
     }
 
     /// Begins a run: run, plan, cursor, `ACTIVE` and its place among the runs in one transaction. A list of users is
-    /// written first, in pages of `list_page`, where nobody reads it unless the run begins.
+    /// written first, in pages of `list_page`, where nobody reads it unless the run begins. `cursor` rests on what was `seen`
+    /// of `ACTIVE`: where another run was active since, its scroll and its jobs are not in it, and the start waits.
     pub async fn begin(
         &self,
         run: &Run,
@@ -52,6 +53,7 @@ impl Ledger {
         source: &Source,
         list_page: usize,
         cursor: &Cursor,
+        seen: &Active,
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.run);
         if let Source::Users(users) = source {
@@ -65,9 +67,15 @@ impl Ledger {
             .table_name(&self.table)
             .set_key(Some(active_key().attributes()))
             .update_expression("SET #run = :run")
-            .condition_expression("attribute_not_exists(#run)")
             .expression_attribute_names("#run", "run")
+            .expression_attribute_names("#last", "last")
             .expression_attribute_values(":run", s(&run.run));
+        let free = match &seen.last {
+            None => free.condition_expression("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
+            Some(last) => free
+                .condition_expression("attribute_not_exists(#run) AND #last = :last")
+                .expression_attribute_values(":last", s(last)),
+        };
         let writes = vec![
             TransactWriteItem::builder()
                 .put(built(new.condition_expression("attribute_not_exists(pk)").build())?)
@@ -155,7 +163,7 @@ impl Ledger {
         }
         writes.push(TransactWriteItem::builder().update(built(update.update_expression(set).build())?).build());
         if let Some(free_at_ms) = release {
-            writes.push(self.queue_expiry(&was.run, now.ended_ms.unwrap_or(free_at_ms))?);
+            writes.extend(self.queue_expiry(was, now.ended_ms.unwrap_or(free_at_ms))?);
             let update = Update::builder()
                 .table_name(&self.table)
                 .set_key(Some(active_key().attributes()))

@@ -157,10 +157,9 @@ impl Ledger {
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
     /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
-    /// `called_ms`, which the cursor keeps: another restart must not forget it. The run before may have left a scroll open until
-    /// `free_at_ms`. With `queue_lost` the messages are gone, and
-    /// whoever was at work is dead. None if the turn or the run changed
-    /// meanwhile.
+    /// `called_ms`, which the cursor keeps: another restart must not forget it. The run before may have left a scroll open
+    /// until `free_at_ms`. With `queue_lost` the messages are gone, and whoever was at work is dead. None if the turn, its
+    /// claim or the run changed meanwhile.
     pub async fn resettle(
         &self,
         run: &Run,
@@ -189,8 +188,15 @@ impl Ledger {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
-            .condition_expression("turn = :turn")
             .expression_attribute_values(":turn", n(cursor.turn));
+        // Who claims the turn meanwhile may call the scroll, and this cursor would not count with it.
+        let put = match &cursor.claim {
+            None => put.condition_expression("turn = :turn AND attribute_not_exists(claim)"),
+            Some(claim) => put
+                .condition_expression("turn = :turn AND claim.#owner = :owner")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", s(&claim.owner)),
+        };
         let writes = vec![TransactWriteItem::builder().put(built(put.build())?).build()];
         let running = Run { state: State::Running, reason: None, ..run.clone() };
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))

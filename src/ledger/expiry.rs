@@ -2,14 +2,15 @@
 //! each would be a sixth of a run's cost; it lies far behind the longest deadline of a run. All others get it when the run
 //! has ended, some at a time by check's ticks.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
+use super::runs::place_among_the_runs;
 use super::{Key, Ledger, LedgerError};
-use crate::run::RunId;
+use crate::run::{Run, RunId};
 
 /// How long a run is told of: longer than any run's deadline by far.
 const KEPT_S: i64 = 90 * 24 * 3600;
@@ -32,12 +33,21 @@ struct Expiring {
 }
 
 impl Ledger {
-    /// The write that queues a run for expiry, for the transaction that ends it.
-    pub(super) fn queue_expiry(&self, run: &RunId, ended_ms: i64) -> Result<TransactWriteItem, LedgerError> {
-        let expiring = Expiring { run: run.clone(), expires_s: expires_at_s(ended_ms), after: " ".to_owned() };
-        let item = items::write(&key(PARTITION, run.as_str()), &expiring)?;
+    /// The writes that queue a run for expiry, and its place among the runs, for the transaction that ends it.
+    pub(super) fn queue_expiry(&self, run: &Run, ended_ms: i64) -> Result<[TransactWriteItem; 2], LedgerError> {
+        let expires_s = expires_at_s(ended_ms);
+        let expiring = Expiring { run: run.run.clone(), expires_s, after: " ".to_owned() };
+        let item = items::write(&key(PARTITION, run.run.as_str()), &expiring)?;
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(TransactWriteItem::builder().put(built(put.build())?).build())
+        let place = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(place_among_the_runs(run).attributes()))
+            .update_expression("SET expires_at = :at")
+            .expression_attribute_values(":at", n(expires_s));
+        Ok([
+            TransactWriteItem::builder().put(built(put.build())?).build(),
+            TransactWriteItem::builder().update(built(place.build())?).build(),
+        ])
     }
 
     /// Looks at up to `most` items of a run that has ended and sets the time to live on those without. Returns whether

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::active::{Listed, StoredPlan};
 use super::items::{self, key, n, run_pk, s};
-use super::{Ledger, LedgerError};
+use super::{Key, Ledger, LedgerError};
 use crate::run::{Run, RunId, State};
 use crate::user::UserId;
 
@@ -167,8 +167,13 @@ impl Ledger {
 }
 
 /// A run's place in the list of runs.
+pub(super) fn place_among_the_runs(run: &Run) -> Key {
+    key("RUNS", format!("{:015}#{}", run.started_ms, run.run))
+}
+
+/// What lies there.
 pub(super) fn among_the_runs(run: &Run) -> items::Item {
-    let mut item = key("RUNS", format!("{:015}#{}", run.started_ms, run.run)).attributes();
+    let mut item = place_among_the_runs(run).attributes();
     item.insert("run".to_owned(), s(&run.run));
     item
 }

@@ -141,7 +141,7 @@ async fn begin(
     let cursor = first_cursor(clients, start, &active, now_ms).await?;
     // Each user of a list is a request, and a page of them is to fit what two windows leave.
     let list_page = quota.reach(Share::Page) as usize;
-    match clients.ledger.begin(&run, &plan.to_json(), &start.source, list_page, &cursor).await? {
+    match clients.ledger.begin(&run, &plan.to_json(), &start.source, list_page, &cursor, &active).await? {
         Begin::Busy => return queue(clients, start, outcome).await,
         Begin::Known => outcome.did.push(Did::Known),
         Begin::Begun => {

@@ -11,6 +11,8 @@ use crate::run::{Cursor, Phase, Run, State};
 
 /// How long the rows of a run that ends are read for what is missing.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Looks at a run that goes on while it is asked to begin anew.
+const RESUME_TRIES: u32 = 5;
 /// Times that a stuck turn's message is sent again before the run is ended.
 const NUDGES_MAX: u32 = 5;
 
@@ -70,29 +72,31 @@ pub(super) async fn resume(
     at: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<(), StepError> {
-    let free_at_ms = clients.ledger.active().await?.free_at_ms;
-    let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
-    outcome.run = Some(run.run.to_string());
-    if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
-        // Only jobs are under way; check finds their ends.
-        outcome.did.push(Did::Nothing);
-        return Ok(());
-    }
-    // Who holds a claim may call as late as it allows; a dead one has called before now.
-    let now_ms = at.clock.now_ms();
-    let called_ms = match (&cursor.claim, why) {
-        (Some(claim), Resume::Restarted) => claim.until_ms.min(now_ms),
-        (Some(claim), Resume::Asked) => claim.until_ms,
-        (None, _) => 0,
-    };
-    let queue_lost = why == Resume::Restarted;
-    match clients.ledger.resettle(&run, &cursor, (called_ms, free_at_ms), queue_lost, now_ms).await? {
-        Some(next) => {
+    for _ in 0..RESUME_TRIES {
+        let free_at_ms = clients.ledger.active().await?.free_at_ms;
+        let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
+        outcome.run = Some(run.run.to_string());
+        if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
+            // Only jobs are under way; check finds their ends.
+            break;
+        }
+        // Who holds a claim may call as late as it allows; a dead one has called before now.
+        let now_ms = at.clock.now_ms();
+        let called_ms = match (&cursor.claim, why) {
+            (Some(claim), Resume::Restarted) => claim.until_ms.min(now_ms),
+            (Some(claim), Resume::Asked) => claim.until_ms,
+            (None, _) => 0,
+        };
+        let queue_lost = why == Resume::Restarted;
+        let done = clients.ledger.resettle(&run, &cursor, (called_ms, free_at_ms), queue_lost, now_ms).await?;
+        if let Some(next) = done {
             clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Did::Regenerated);
+            return Ok(());
         }
-        None => outcome.did.push(Did::Nothing),
+        // A turn was claimed or committed meanwhile.
     }
+    outcome.did.push(Did::Nothing);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::job::JobId;
-use intercom_bulk::ledger::{Begin, JobRow, Ledger, PartClaim, PartEnd, Quota, Share, create};
+use intercom_bulk::ledger::{Active, Begin, JobRow, Ledger, PartClaim, PartEnd, Quota, Share, create};
 use intercom_bulk::part::{Part, cut};
 use intercom_bulk::patch::{Change, Patch, Target};
 use intercom_bulk::run::{Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
@@ -40,8 +40,12 @@ fn run(plan: &str) -> Run {
 }
 
 async fn begin(ledger: &Ledger, run: &Run) -> Begin {
+    begin_after(ledger, run, &ledger.active().await.unwrap()).await
+}
+
+async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
     let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
-    ledger.begin(run, &json!({}), &Source::Scroll, 20, &cursor).await.unwrap()
+    ledger.begin(run, &json!({}), &Source::Scroll, 20, &cursor, seen).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {
@@ -62,10 +66,13 @@ async fn one_run_is_active_and_its_end_makes_room() {
     assert_eq!(begin(&ledger, &first).await, Begin::Begun);
     assert_eq!(begin(&ledger, &first).await, Begin::Known);
     assert_eq!(begin(&ledger, &second).await, Begin::Busy);
+    let before = ledger.active().await.unwrap();
     assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS, NOW_MS + 5).await.unwrap());
     assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS, 0).await.unwrap(), "an end is final");
     assert_eq!(ledger.active().await.unwrap().free_at_ms, NOW_MS + 5);
     assert_eq!(ledger.run(&first.run).await.unwrap().unwrap().reason.as_deref(), Some("why"));
+    let free = Active { run: None, ..before };
+    assert_eq!(begin_after(&ledger, &second, &free).await, Begin::Busy, "the first's scroll is unknown to it");
     assert_eq!(begin(&ledger, &second).await, Begin::Begun);
 }
 
@@ -158,5 +165,5 @@ async fn a_run_s_items_expire_after_its_end_and_not_before() {
     let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();
     let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
     assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
-    assert_eq!(items.len() - 1, 6, "RUN, PLAN, CURSOR, BUCKETS, PART and the job");
+    assert_eq!(items.len() - 1, 7, "RUN, PLAN, CURSOR, BUCKETS, PART, its place among the runs and the job");
 }
