@@ -12,13 +12,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 
 use crate::accident::Accident;
-use crate::await_point::{AwaitPoint, Side};
+use crate::await_point::{AwaitPoint, Side, Step};
 use crate::storm::{Storm, Who};
 
 /// How long a process is frozen: some seconds, or beyond a page's time and its message's visibility. Lambda's time-out of
 /// the invocation goes on meanwhile.
 const FROZEN_S: std::ops::RangeInclusive<u64> = 1..=12;
 const FROZEN_LONG_S: std::ops::RangeInclusive<u64> = 20..=310;
+
+/// So long after the calm check's processes still die, hang and freeze.
+pub(crate) const CHECK_AFTER_CALM: Duration = Duration::from_mins(20);
 
 /// What becomes of a process as soon as it lets go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Storm {
     pub(crate) async fn pass(&self, who: Option<Who>, call: &str, side: Side) {
         let Some((who, step)) = who.and_then(|who| Some((who, self.step_of(who)?))) else { return };
         let point = AwaitPoint { step, call: call.into(), side };
-        let fate = self.draw_fate();
+        let fate = self.draw_fate(step);
         if let Some(accident) = fate.accident() {
             self.weather.note(|| format!("#{who} {fate:?} at: {point}"));
             self.weather.passes(point, Some(accident));
@@ -102,14 +105,17 @@ impl Storm {
         }
     }
 
-    fn draw_fate(&self) -> Fate {
-        if self.weather.strikes(Accident::Death) {
+    fn draw_fate(&self, step: Step) -> Fate {
+        // Most jobs end when the weather is calm already, and it is then that check has its work.
+        let after = if step == Step::Check { CHECK_AFTER_CALM } else { Duration::ZERO };
+        let strikes = |accident| self.weather.strikes_until(accident, after);
+        if strikes(Accident::Death) {
             return Fate::Dies;
         }
-        if self.weather.strikes(Accident::Hang) {
+        if strikes(Accident::Hang) {
             return Fate::Hangs;
         }
-        if !self.weather.strikes(Accident::Freeze) {
+        if !strikes(Accident::Freeze) {
             return Fate::GoesOn;
         }
         let range = if self.weather.draw(0..=1) == 0 { FROZEN_S } else { FROZEN_LONG_S };

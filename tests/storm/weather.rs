@@ -54,8 +54,13 @@ impl Weather {
 
     /// Whether the accident happens now.
     pub(crate) fn strikes(&self, accident: Accident) -> bool {
+        self.strikes_until(accident, Duration::ZERO)
+    }
+
+    /// The same, for so long after the calm.
+    pub(crate) fn strikes_until(&self, accident: Accident, after: Duration) -> bool {
         let rate = self.rates.per_mille(accident);
-        if rate == 0 || self.calm_at.is_some_and(|at| Instant::now() >= at) {
+        if rate == 0 || self.calm_at.is_some_and(|at| Instant::now() >= at + after) {
             return false;
         }
         let mut sky = self.sky();

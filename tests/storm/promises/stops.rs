@@ -6,6 +6,7 @@ use std::time::Duration;
 use intercom_bulk::run::{Run, RunId, State};
 
 use super::{Promises, RunSeen};
+use crate::process::CHECK_AFTER_CALM;
 use crate::storm::{BEGIN_MS, Storm, Who};
 
 impl Storm {
@@ -84,7 +85,7 @@ impl Storm {
 
     /// From when on nothing strikes any more, in Unix milliseconds.
     pub(crate) fn calm_ms(&self) -> Option<i64> {
-        Some(BEGIN_MS + self.story.calm_after?.as_millis() as i64)
+        Some(BEGIN_MS + (self.story.calm_after? + CHECK_AFTER_CALM).as_millis() as i64)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::weather::Weather;
 
 /// The latest that a late message comes: past the 15 minutes that a new generation waits for the parts of the one before.
 const LATE_S: std::ops::RangeInclusive<u64> = 1..=1_200;
+/// The longest that a message stays hidden which is seen soon.
+const SOON_MAX: Duration = Duration::from_secs(100);
 /// An empty long poll is repeated by the poller at once; in the model it goes on for an hour instead.
 const LONG_POLL: Duration = Duration::from_hours(1);
 
@@ -52,7 +54,10 @@ impl Accidents for OfQueues {
 
     fn hidden(&self, asked: Duration) -> Duration {
         if self.0.strikes(Accident::Early) {
-            return asked.mul_f64(self.0.draw(1..=99) as f64 / 100.0);
+            let early = self.0.draw(1..=99);
+            // Every other one is that early that the message of an invocation at work is seen, whatever was asked for.
+            let soon = Duration::from_secs(early);
+            return if early % 2 == 1 && asked > SOON_MAX { soon } else { asked.mul_f64(early as f64 / 100.0) };
         }
         if self.0.strikes(Accident::Overdue) {
             return asked + Duration::from_secs(self.0.draw(1..=300));
