@@ -46,6 +46,8 @@ impl Ledger {
                 Some(End::Completed) => "completed",
                 Some(End::CompletedWithErrors) => "completed_with_errors",
                 Some(End::Unknown) => {
+                    // It may be under way: that it was not found says nothing of its values.
+                    accounts.made_last_ms = accounts.made_last_ms.max(job.made_ms);
                     totals.unknown += job.users;
                     "unknown"
                 }
