@@ -100,6 +100,7 @@ impl Counting<'_> {
         if job.generation == self.cursor.generation {
             self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
         }
+        // One that was not found may be under way: that says nothing of its values.
         if matches!(job.end, None | Some(End::Unknown)) {
             *made_last_ms = (*made_last_ms).max(job.made_ms);
         }
