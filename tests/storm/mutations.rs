@@ -6,7 +6,7 @@
 //!
 //! `STORM_MUTATE=one` plays one of them, another each time; a name plays that one. The copy holds all of them behind a
 //! switch that the product does not have, so that one build serves them all; it shares this build's dependencies and its
-//! profile (`--profile storm` plays faster).
+//! profile.
 
 use std::collections::BTreeMap;
 use std::fs;
