@@ -157,14 +157,13 @@ impl Ledger {
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
     /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
-    /// `called_ms`, which the cursor keeps: another restart must not forget it. The run before may have left a scroll open
-    /// until `free_at_ms`. With `queue_lost` the messages are gone, and whoever was at work is dead. None if the turn, its
+    /// `called_ms`, which the cursor keeps: another restart must not forget it. With `queue_lost` the messages are gone, and whoever was at work is dead. None if the turn, its
     /// claim or the run changed meanwhile.
     pub async fn resettle(
         &self,
         run: &Run,
         cursor: &Cursor,
-        (called_ms, free_at_ms): (i64, i64),
+        called_ms: i64,
         queue_lost: bool,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
@@ -173,7 +172,7 @@ impl Ledger {
         if run.listed.is_none() && cursor.phase == Phase::Turning {
             next.called_ms = cursor.called_ms.max(called_ms);
         }
-        next.not_before_ms = next.scroll_free_at_ms().max(free_at_ms).max(now_ms);
+        next.not_before_ms = next.scroll_free_at_ms().max(now_ms);
         next.settle(now_ms);
         next.counted = next.counted.saturating_sub(1);
         next.stalled = 0;

@@ -73,7 +73,6 @@ pub(super) async fn resume(
     outcome: &mut Outcome,
 ) -> Result<(), StepError> {
     for _ in 0..RESUME_TRIES {
-        let free_at_ms = clients.ledger.active().await?.free_at_ms;
         let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
         outcome.run = Some(run.run.to_string());
         if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
@@ -88,7 +87,7 @@ pub(super) async fn resume(
             (None, _) => 0,
         };
         let queue_lost = why == Resume::Restarted;
-        let done = clients.ledger.resettle(&run, &cursor, (called_ms, free_at_ms), queue_lost, now_ms).await?;
+        let done = clients.ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await?;
         if let Some(next) = done {
             clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Did::Regenerated);
