@@ -73,17 +73,17 @@ impl Storm {
         if all_know { told } else { told.max(of(UNTIL_TOLD)) }
     }
 
-    /// A request is sent: the window that it was paid from, as far as it can be told. What was granted to the invocation
-    /// since its last request; otherwise its process had paid ahead.
-    pub(super) fn charges(&self, who: Option<Who>, name: &str) {
+    /// A request is about to be sent: the window that it was paid from, as far as it can be told. What was granted to the
+    /// invocation since its last request; otherwise its process had paid ahead.
+    pub(crate) fn charges(&self, who: Option<Who>, name: &str) {
         let (Some(who), now_ms) = (who, self.now_ms()) else { return };
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
-        // A submission is paid for after its run is read, and other calls follow.
+        // A submission is paid for soon after its run is read, and other calls follow.
         let at_ms = if name == SUBMIT { did.read_run_ms } else { now_ms };
         let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms };
-        did.request = did.charged.take().filter(|charged| charged.at_ms >= at_ms || name != SUBMIT).unwrap_or(ahead);
+        did.request = did.charged.take().unwrap_or(ahead);
     }
 
     /// Counts a request in the window that it reaches Intercom in, if it was paid for there. One that was paid for in

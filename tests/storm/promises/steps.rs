@@ -104,7 +104,6 @@ impl Storm {
         if matches!(name, PAGE | SUBMIT) {
             self.promises.memory().active_ms = self.now_ms();
         }
-        self.charges(who, name);
         let page = if name == PAGE { who } else { None };
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());

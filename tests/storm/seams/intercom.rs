@@ -49,6 +49,8 @@ async fn carry(
 ) -> Result<Response<Bytes>, TransportError> {
     let (who, weather) = (storm.current(), &storm.weather);
     let name = name(&request);
+    // Before the process may freeze: what pays for a request it has decided by now.
+    storm.charges(who, &name);
     storm.pass(who, &name, Side::Before).await;
     if weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
