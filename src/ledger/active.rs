@@ -105,9 +105,6 @@ impl Ledger {
         now_ms: i64,
         free_at_ms: i64,
     ) -> Result<bool, LedgerError> {
-        if !run.state.may_become(state) {
-            return Ok(false);
-        }
         let ended = Run {
             state,
             reason: reason.map(ToOwned::to_owned),
@@ -118,8 +115,8 @@ impl Ledger {
         self.change_run(run, &ended, Vec::new(), Some(free_at_ms)).await
     }
 
-    /// Writes a run over what it was, with other writes, in one transaction; `false` where its state or generation had
-    /// changed meanwhile. `release` gives `ACTIVE` back, with the time from which a scroll may be opened.
+    /// Writes a run over what it was, with other writes, in one transaction; `false` where what it was may not become
+    /// that, or its state or generation had changed meanwhile. `release` gives `ACTIVE` back, with the time from which a scroll may be opened.
     pub(super) async fn change_run(
         &self,
         was: &Run,
@@ -127,6 +124,11 @@ impl Ledger {
         mut writes: Vec<TransactWriteItem>,
         release: Option<i64>,
     ) -> Result<bool, LedgerError> {
+        // Who read `ACTIVE` a moment ago may hold a run that ended since, and an end is final.
+        let stays = was.state == now.state && !was.state.ended();
+        if !stays && !was.state.may_become(now.state) {
+            return Ok(false);
+        }
         // An update, not a put: the count of errors beside it is added to by others.
         let mut set = "SET #state = :to, generation = :next".to_owned();
         let mut update = Update::builder()

@@ -62,6 +62,20 @@ async fn a_paused_run_goes_on_when_it_is_resumed() {
     pipeline.until_ended(&report.run.run).await.assert_complete();
 }
 
+/// Between the look at which run is active and the look at the run itself, a later start may have taken its place.
+#[tokio::test(start_paused = true)]
+async fn a_resume_that_comes_upon_a_run_that_just_ended_leaves_it_ended() {
+    let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
+    let id = pipeline.run(Value::Null).await.run.run;
+    pipeline.run(json!({"rails": {"accept_unseen": true}})).await.assert_complete();
+    let ledger = &pipeline.engine.clients.ledger;
+    let (run, cursor) = (ledger.run(&id).await.unwrap().unwrap(), ledger.cursor(&id).await.unwrap().unwrap());
+    assert_eq!(run.state, State::Cancelled);
+    let now_ms = pipeline.engine.now_ms();
+    assert_eq!(ledger.resettle(&run, &cursor, 0, false, now_ms).await.unwrap(), None);
+    assert_eq!(ledger.run(&id).await.unwrap().unwrap().state, State::Cancelled);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_would_change_too_many_fails_before_it_does() {
     for most in [json!({"users": 120}), json!({"percent": 10})] {
