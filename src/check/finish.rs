@@ -33,8 +33,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Out
     } else {
         return Ok(());
     };
-    let free_at_ms = cursor.scroll_free_at_ms();
-    if ledger.end(&run, state, reason.as_deref(), totals.as_ref(), at.clock.now_ms(), free_at_ms).await? {
+    if ledger.end(&run, state, reason.as_deref(), totals.as_ref(), at.clock.now_ms()).await? {
         tracing::info!(run = run.run.as_str(), state = state.as_str(), reason, "run ended");
         outcome.ended = Some((run.run.to_string(), state.to_string()));
     }

@@ -33,6 +33,9 @@ pub enum Begin {
     Busy,
 }
 
+/// Looks at a cursor that moves while its run is ended: a turn takes far longer than such a look.
+const END_TRIES: u32 = 10;
+
 fn active_key() -> Key {
     key("ACTIVE", "ACTIVE")
 }
@@ -94,8 +97,8 @@ impl Ledger {
         }
     }
 
-    /// Ends a run that was read as `run`, and releases `ACTIVE` until `free_at_ms`. Returns whether this call did it:
-    /// somebody else may have changed the state first, even ended it.
+    /// Ends a run that was read as `run`, closes its cursor to claims, and releases `ACTIVE` until its scroll may be gone.
+    /// Returns whether this call did it: somebody else may have changed the state first, even ended it.
     pub async fn end(
         &self,
         run: &Run,
@@ -103,7 +106,6 @@ impl Ledger {
         reason: Option<&str>,
         totals: Option<&Totals>,
         now_ms: i64,
-        free_at_ms: i64,
     ) -> Result<bool, LedgerError> {
         let ended = Run {
             state,
@@ -112,7 +114,19 @@ impl Ledger {
             totals: totals.cloned(),
             ..run.clone()
         };
-        self.change_run(run, &ended, Vec::new(), Some(free_at_ms)).await
+        for _ in 0..END_TRIES {
+            let Some(cursor) = self.cursor(&run.run).await? else { return Ok(false) };
+            let writes = vec![self.close(&cursor)?];
+            if self.change_run(run, &ended, writes, Some(cursor.scroll_free_at_ms())).await? {
+                return Ok(true);
+            }
+            // Either the run changed, or a turn was claimed or committed meanwhile.
+            let there = self.run(&run.run).await?;
+            if there.is_none_or(|there| (there.state, there.generation) != (run.state, run.generation)) {
+                break;
+            }
+        }
+        Ok(false)
     }
 
     /// Writes a run over what it was, with other writes, in one transaction; `false` where what it was may not become

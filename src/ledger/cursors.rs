@@ -1,6 +1,8 @@
 //! The cursor's claim and commit: the two conditional writes of a turn.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update};
 
 use super::active::built;
 use super::error::conditional;
@@ -130,6 +132,21 @@ impl Ledger {
         Ok(there.filter(|there| there.turn == next.turn && there.committed_by == next.committed_by))
     }
 
+    /// Takes the cursor a turn on, so that no message claims it any more. Whoever holds its claim can still call the scroll,
+    /// and commits nothing.
+    pub(super) fn close(&self, cursor: &Cursor) -> Result<TransactWriteItem, LedgerError> {
+        let (condition, names, mut values) = as_read(cursor);
+        values.insert(":next".to_owned(), n(cursor.turn + 1));
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
+            .update_expression("SET turn = :next")
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values));
+        Ok(TransactWriteItem::builder().update(built(update.build())?).build())
+    }
+
     async fn put_cursor(&self, put: Put) -> Result<bool, LedgerError> {
         let request = self.client.put_item().table_name(&self.table).set_item(Some(put.item));
         let sent = request
@@ -184,20 +201,25 @@ impl Ledger {
         next.died = None;
         next.claims = 0;
         next.nudges = 0;
+        let (condition, names, values) = as_read(cursor);
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
-            .expression_attribute_values(":turn", n(cursor.turn));
-        // Who claims the turn meanwhile may call the scroll, and this cursor would not count with it.
-        let put = match &cursor.claim {
-            None => put.condition_expression("turn = :turn AND attribute_not_exists(claim)"),
-            Some(claim) => put
-                .condition_expression("turn = :turn AND claim.#owner = :owner")
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_values(":owner", s(&claim.owner)),
-        };
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values));
         let writes = vec![TransactWriteItem::builder().put(built(put.build())?).build()];
         let running = Run { state: State::Running, reason: None, ..run.clone() };
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))
     }
+}
+
+/// The condition that turn and claim are still as they were read, with its names and values: who claims the turn meanwhile may
+/// call the scroll, and what rests on this read would not count with it.
+fn as_read(cursor: &Cursor) -> (&'static str, Option<HashMap<String, String>>, HashMap<String, AttributeValue>) {
+    let mut values = HashMap::from([(":turn".to_owned(), n(cursor.turn))]);
+    let Some(claim) = &cursor.claim else { return ("turn = :turn AND attribute_not_exists(claim)", None, values) };
+    values.insert(":owner".to_owned(), s(&claim.owner));
+    let names = HashMap::from([("#owner".to_owned(), "owner".to_owned())]);
+    ("turn = :turn AND claim.#owner = :owner", Some(names), values)
 }

@@ -36,10 +36,10 @@ impl ErrorRow {
     }
 }
 
-/// Whether a company's name may be sent.
+/// Whether a company's name may be sent for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// Nobody sent one in this generation.
+    /// For no other user was one sent in this generation.
     New,
     /// The same name was sent already.
     Same,
@@ -51,6 +51,9 @@ pub enum Reserved {
 struct Company {
     name: String,
     generation: u32,
+    /// Whose: the answer to the write may be lost, and the write tried again finds its own row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
 }
 
 impl Ledger {
@@ -126,16 +129,16 @@ impl Ledger {
         Ok(rows.map(|row| row.user).collect())
     }
 
-    /// Reserves a company's name for the run: two users of one company must not name it differently.
+    /// Reserves a company's name for a user of the run: two users of one company must not name it differently.
     pub async fn reserve_company(
         &self,
         run: &RunId,
         generation: u32,
-        company: &str,
-        name: &str,
+        (company, name): (&str, &str),
+        user: &UserId,
     ) -> Result<Reserved, LedgerError> {
         let at = key(run_pk(run), format!("COMPANY#{company}"));
-        let item = items::write(&at, &Company { name: name.to_owned(), generation })?;
+        let item = items::write(&at, &Company { name: name.to_owned(), generation, user: Some(user.clone()) })?;
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let sent = request
             .condition_expression("attribute_not_exists(pk) OR generation < :generation")
@@ -147,8 +150,11 @@ impl Ledger {
             Err(e) => match e.as_service_error() {
                 Some(service) if service.is_conditional_check_failed_exception() => {
                     let there: Option<Company> = self.get(&at).await?;
-                    let same = there.is_some_and(|company| company.name == name);
-                    Ok(if same { Reserved::Same } else { Reserved::Other })
+                    Ok(match there.filter(|there| there.name == name) {
+                        Some(there) if there.user.as_ref() == Some(user) => Reserved::New,
+                        Some(_) => Reserved::Same,
+                        None => Reserved::Other,
+                    })
                 }
                 _ => Err(LedgerError::call("PutItem", e)),
             },

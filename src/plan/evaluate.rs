@@ -101,6 +101,10 @@ impl Inner {
 
     /// The names that the plan gives companies for this user, whether they have them already or not.
     pub(super) fn company_names(&self, user: &User) -> Vec<(String, Json)> {
+        let of_company = |setting: &Setting| matches!(setting.target, Written::Company { .. });
+        if !self.settings.iter().any(of_company) {
+            return Vec::new();
+        }
         let scope = Scope::new(self.reads.project(user.body()), Arc::clone(&self.tables));
         let holds = self
             .condition

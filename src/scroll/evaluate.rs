@@ -117,7 +117,7 @@ async fn agree(
         if renamed || !done.agreed.insert((company.clone(), name.clone())) {
             continue;
         }
-        let found = clients.ledger.reserve_company(&run.run, cursor.generation, &company, &name).await?;
+        let found = clients.ledger.reserve_company(&run.run, cursor.generation, (&company, &name), user.id()).await?;
         if found == Reserved::Other {
             done.agreed.remove(&(company, name));
             named_differently(done, user.id(), at);
@@ -148,7 +148,7 @@ async fn companies(
             continue;
         };
         let name = change.new.as_str().unwrap_or_default();
-        match clients.ledger.reserve_company(&run.run, cursor.generation, company, name).await? {
+        match clients.ledger.reserve_company(&run.run, cursor.generation, (company, name), &patch.user).await? {
             Reserved::New => kept.push(change),
             Reserved::Same => *done.tally.left_alone.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
             Reserved::Other => named_differently(done, &patch.user, at),

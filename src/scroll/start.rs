@@ -53,14 +53,10 @@ async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
 /// A paused run gives way to a later start: it waits for a decision, and the start is one.
 pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) -> Result<(), StepError> {
     let Some(active) = clients.ledger.active().await?.run else { return Ok(()) };
-    let (Some(run), Some(cursor)) = (clients.ledger.run(&active).await?, clients.ledger.cursor(&active).await?) else {
-        return Ok(());
-    };
+    let Some(run) = clients.ledger.run(&active).await? else { return Ok(()) };
     if run.state == State::Paused && active != start.run() {
         let reason = format!("a later start, {}, took its place while it was paused", start.run());
-        let now_ms = at.clock.now_ms();
-        let free_at_ms = cursor.scroll_free_at_ms();
-        clients.ledger.end(&run, State::Cancelled, Some(&reason), None, now_ms, free_at_ms).await?;
+        clients.ledger.end(&run, State::Cancelled, Some(&reason), None, at.clock.now_ms()).await?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     if now_ms > run.deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
         let reason = format!("past its deadline; {}; {missing}", run.read_so_far(&cursor.tally));
-        return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
+        return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
     }
     if run.state == State::Paused
         && let Some(start) = clients.ledger.waiting().await?.first()
@@ -47,7 +47,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
              and at the pages queue; {}; {missing}",
             run.read_so_far(&cursor.tally)
         );
-        return stop(clients, &run, &cursor, State::Incomplete, &reason, at, outcome).await;
+        return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
     }
     clients.ledger.nudge(&cursor).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
@@ -108,14 +108,12 @@ async fn active(clients: &Clients) -> Result<Option<(Run, Cursor)>, StepError> {
 async fn stop(
     clients: &Clients,
     run: &Run,
-    cursor: &Cursor,
     state: State,
     reason: &str,
     at: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<(), StepError> {
-    let free_at_ms = cursor.scroll_free_at_ms();
-    if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms(), free_at_ms).await? {
+    if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms()).await? {
         tracing::error!(run = run.run.as_str(), state = state.as_str(), reason, "run ended before its time");
         outcome.did.push(Did::Stopped);
         outcome.not_complete += 1;

@@ -74,8 +74,7 @@ impl Claimed {
         let mut run = run.clone();
         // The state may change between the look and the end; a fault of the run ends it in any state but an end.
         loop {
-            let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
-            if ledger.end(&run, State::Failed, Some(reason), None, now_ms, free_at_ms).await? {
+            if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
                 round.outcome.not_complete += 1;
                 break;
             }

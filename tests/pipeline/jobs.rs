@@ -129,7 +129,7 @@ async fn a_run_waits_for_the_jobs_of_one_that_was_stopped() {
     let ledger = &pipeline.engine.clients.ledger;
     let run = ledger.run(&first).await.unwrap().unwrap();
     let now_ms = pipeline.engine.now_ms();
-    assert!(ledger.end(&run, State::Cancelled, Some("by the test"), None, now_ms, 0).await.unwrap());
+    assert!(ledger.end(&run, State::Cancelled, Some("by the test"), None, now_ms).await.unwrap());
     let other = r#"
         name = "other"
         [set.custom_attributes."has avatar"]

@@ -73,9 +73,7 @@ async fn pause(storm: &Storm, run: &Run) {
 }
 
 async fn cancel(storm: &Storm, run: &Run) {
-    let cursor = storm.ledger.cursor(&run.run).await.ok().flatten();
-    let free_at_ms = cursor.map_or(0, |cursor| cursor.scroll_free_at_ms());
     let why = Some("cancelled by an operator");
-    let ended = storm.ledger.end(run, State::Cancelled, why, None, storm.now_ms(), free_at_ms).await;
+    let ended = storm.ledger.end(run, State::Cancelled, why, None, storm.now_ms()).await;
     assert!(ended.is_ok_and(|ended| ended), "nobody is between the look and the end");
 }

@@ -3,10 +3,12 @@
 
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::job::JobId;
-use intercom_bulk::ledger::{Active, Begin, JobRow, Ledger, PartClaim, PartEnd, Quota, Share, create};
+use intercom_bulk::ledger::{
+    Active, Begin, Claimed, JobRow, Ledger, PartClaim, PartEnd, Quota, Reserved, Share, create,
+};
 use intercom_bulk::part::{Part, cut};
 use intercom_bulk::patch::{Change, Patch, Target};
-use intercom_bulk::run::{Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
+use intercom_bulk::run::{Claim, Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
 use intercom_bulk::user::UserId;
 use intercom_bulk_local::aws::Account;
 use serde_json::json;
@@ -67,13 +69,34 @@ async fn one_run_is_active_and_its_end_makes_room() {
     assert_eq!(begin(&ledger, &first).await, Begin::Known);
     assert_eq!(begin(&ledger, &second).await, Begin::Busy);
     let before = ledger.active().await.unwrap();
-    assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS, NOW_MS + 5).await.unwrap());
-    assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS, 0).await.unwrap(), "an end is final");
-    assert_eq!(ledger.active().await.unwrap().free_at_ms, NOW_MS + 5);
+    let claim = Claim { owner: "one".into(), message: "m".into(), until_ms: NOW_MS + 5 };
+    assert!(matches!(ledger.claim(&first.run, 0, &claim, NOW_MS).await.unwrap(), Claimed::Ours(_)));
+    assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS).await.unwrap());
+    assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS).await.unwrap(), "an end is final");
+    let free_at_ms = ledger.active().await.unwrap().free_at_ms;
+    assert_eq!(free_at_ms, claim.until_ms + SCROLL_LIFE_MS, "whoever holds the claim may call the scroll until then");
+    let late = Claim { until_ms: NOW_MS + 10, ..claim };
+    let late = ledger.claim(&first.run, 0, &late, NOW_MS + 6).await.unwrap();
+    assert!(matches!(late, Claimed::Not(_)), "nobody claims a turn of a run that ended: {late:?}");
     assert_eq!(ledger.run(&first.run).await.unwrap().unwrap().reason.as_deref(), Some("why"));
     let free = Active { run: None, ..before };
     assert_eq!(begin_after(&ledger, &second, &free).await, Begin::Busy, "the first's scroll is unknown to it");
     assert_eq!(begin(&ledger, &second).await, Begin::Begun);
+}
+
+/// The answer to a reservation may be lost: tried again, it must not take its own row for another user's.
+#[tokio::test]
+async fn a_company_s_name_is_sent_for_the_one_user_that_reserved_it() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a").run;
+    let [ann, bob] = ["ann", "bob"].map(|id| UserId::new(id).unwrap());
+    let mut answers = Vec::new();
+    for (generation, name, user) in
+        [(1, "Acme", &ann), (1, "Acme", &ann), (1, "Acme", &bob), (1, "Acme Inc", &ann), (2, "Acme", &bob)]
+    {
+        answers.push(ledger.reserve_company(&run, generation, ("c1", name), user).await.unwrap());
+    }
+    assert_eq!(answers, [Reserved::New, Reserved::New, Reserved::Same, Reserved::Other, Reserved::New]);
 }
 
 #[tokio::test]
@@ -159,7 +182,7 @@ async fn a_run_s_items_expire_after_its_end_and_not_before() {
     ledger.note_bucket(&run.run, &row.bucket).await.unwrap();
     ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
     assert!(!ledger.expire(2).await.unwrap(), "the run goes on");
-    ledger.end(&run, State::Failed, None, None, NOW_MS, 0).await.unwrap();
+    ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
     while ledger.expire(2).await.unwrap() {}
     let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
     let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();

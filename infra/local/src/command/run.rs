@@ -150,10 +150,9 @@ impl RunPlan {
 
     async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
         let ledger = &engine.clients.ledger;
-        let free_at_ms = ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.scroll_free_at_ms());
         let reason =
             "it had not ended when another plan, another version of it, other options or other users were started";
-        ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms(), free_at_ms).await?;
+        ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
         show::note(self.json, &format!("Run {} had not ended; it is cancelled, and this one begins anew.", run.run));
         Ok(())
     }
