@@ -31,12 +31,8 @@ impl Storm {
         }
     }
 
-    /// A run's cursor was written.
+    /// A run's cursor was committed.
     pub(super) fn cursor_is_in_bounds(&self, run: &RunId, call: &AwsCall) {
-        // A claim is no commit.
-        if call.operation == "UpdateItem" {
-            return;
-        }
         let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),

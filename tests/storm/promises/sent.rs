@@ -35,10 +35,6 @@ impl Storm {
 
     /// A commit counts no part that was never sent.
     pub(super) fn parts_were_sent(&self, run: &RunId, call: &AwsCall) {
-        // A claim is no commit.
-        if call.operation == "UpdateItem" {
-            return;
-        }
         self.learn_parts();
         let (generation, page, parts) = (call.number("generation"), call.number("page"), call.number("parts"));
         let mut memory = self.promises.memory();

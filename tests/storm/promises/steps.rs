@@ -79,7 +79,7 @@ impl Storm {
                 self.again_was_sent(call);
             }
             if let Some(run) = call.run().and_then(RunId::parse) {
-                if call.names("CURSOR") {
+                if call.commits_cursor() {
                     self.cursor_is_in_bounds(&run, call);
                     self.parts_were_sent(&run, call);
                 }

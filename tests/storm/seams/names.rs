@@ -27,6 +27,11 @@ impl AwsCall {
         values(&self.body, "sk").any(|sk| kind_of(sk) == kind)
     }
 
+    /// Whether a cursor is written whole: a claim, a nudge and an end write some of it.
+    pub(crate) fn commits_cursor(&self) -> bool {
+        self.names("CURSOR") && self.body.contains("\"scroll_life_ms\":")
+    }
+
     /// The sort keys in the request.
     pub(crate) fn sort_keys(&self) -> impl Iterator<Item = &str> {
         values(&self.body, "sk")
