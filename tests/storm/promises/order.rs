@@ -75,14 +75,17 @@ impl Storm {
 
     /// When a job's values are there; never for some. One that takes longer than a generation waits is left out.
     fn applied_ms(&self, number: u64, now_ms: i64) -> Option<i64> {
-        let mut delay_ms = self.story.options.job_delay_s as i64 * 1000;
-        for fault in &self.story.options.faults {
-            match fault {
-                Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number => return None,
-                Fault::SlowJob { job, seconds } if *job == number => delay_ms += *seconds as i64 * 1000,
-                _ => {}
-            }
+        let options = &self.story.options;
+        let never = |fault: &Fault| matches!(fault, Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number);
+        if options.faults.iter().any(never) {
+            return None;
         }
+        // Of several for one job the simulated Intercom heeds the first.
+        let slow_s = options.faults.iter().find_map(|fault| match fault {
+            Fault::SlowJob { job, seconds } if *job == number => Some(*seconds),
+            _ => None,
+        });
+        let delay_ms = (options.job_delay_s + slow_s.unwrap_or(0)) as i64 * 1000;
         (delay_ms < WAITED_FOR_MS).then_some(now_ms + delay_ms)
     }
 }
