@@ -9,7 +9,7 @@
 //! # Layout
 //!
 //! * Pure, without I/O, clock or environment: [`user`], [`plan`], [`patch`], [`part`], [`job`], [`bucket`], [`run`],
-//!   [`mask`] (texts from outside made fit for logs).
+//!   [`mask`] (texts from outside made fit for logs), [`keep`] (what is kept of a JSON document).
 //! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another. Beside them [`aws`], and below
 //!   all [`https`], which know nothing of users.
 //! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
@@ -27,6 +27,7 @@ pub mod https;
 pub mod intercom;
 pub mod invocation;
 pub mod job;
+pub mod keep;
 pub mod ledger;
 pub mod mask;
 pub mod meter;

@@ -43,7 +43,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// A user: its id, and the whole body for the plan to read.
+/// A user: its id, and of its body what the plan reads, or all.
 #[derive(Clone, PartialEq)]
 pub struct User {
     id: UserId,
@@ -62,7 +62,7 @@ impl User {
         &self.id
     }
 
-    /// The object as the API sent it.
+    /// The object as the API sent it, or what was kept of it.
     pub fn body(&self) -> &Value {
         &self.body
     }

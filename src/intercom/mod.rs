@@ -44,6 +44,7 @@ pub use self::version::{ApiVersion, ApiVersionError};
 
 use self::call::{Call, Unreadable};
 use crate::job::{ItemError, Job, JobId};
+use crate::keep::Keep;
 use crate::patch::Patch;
 use crate::user::{User, UserId};
 
@@ -83,14 +84,15 @@ impl Intercom {
         Self { transport, base_url, tokens: tokens.into(), version }
     }
 
-    /// The next page of the scroll, or with no cursor a new scroll's first. A page once sent is never sent again.
-    pub async fn page(&self, cursor: Option<&str>, timeout: Duration) -> Result<Reply<Page>, Error> {
-        self.request(v1::get_page(cursor)?, timeout, v1::page).await
+    /// The next page of the scroll, or with no cursor a new scroll's first, and `of_user` of each user, its `id` among it.
+    /// A page once sent is never sent again.
+    pub async fn page(&self, cursor: Option<&str>, of_user: &Keep, timeout: Duration) -> Result<Reply<Page>, Error> {
+        self.request(v1::get_page(cursor)?, timeout, |body| v1::page(body, of_user)).await
     }
 
     /// A few users of the workspace without opening a scroll, to show what a run would do.
     pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
-        self.request(v1::get_first_users(), CALL_TIMEOUT, v1::page).await
+        self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Keep::Whole)).await
     }
 
     /// One user, or `None` where Intercom says that there is none with this id.

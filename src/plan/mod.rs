@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::keep::Keep;
 use crate::user::User;
 
 pub use error::{Fault, Nearest, Place, PlanError};
@@ -67,6 +68,7 @@ struct Inner {
     settings: Vec<Setting>,
     tables: Arc<Tables>,
     reads: Reads,
+    keeps: Keep,
     reads_attributes: Vec<String>,
     /// Then a patch is tried on the user before it is believed.
     reads_what_it_sets: bool,
@@ -137,6 +139,12 @@ impl Plan {
     /// What this user is to get.
     pub fn evaluate(&self, user: &User) -> Evaluation {
         self.inner.evaluate(user)
+    }
+
+    /// What of a user [`Self::evaluate`] and [`Self::company_names`] look at, its `id`, and which custom attributes it has
+    /// of those in [`Self::reads_attributes`].
+    pub fn keeps(&self) -> &Keep {
+        &self.inner.keeps
     }
 
     /// The names that the plan gives companies for this user (`company_id` and name), whether they have them already or

@@ -1,5 +1,6 @@
 //! From the tree to a plan that can run: every key known, every name valid, every expression compiled.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -16,6 +17,7 @@ use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, Setting, Written};
+use crate::keep::Keep;
 
 /// More targets than this are two plans.
 const TARGETS_MAX: usize = 64;
@@ -41,6 +43,7 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
     for expression in settings.iter().flat_map(Setting::expressions).chain(&condition) {
         reads.merge(&expression.reads);
     }
+    let keeps = keeps(&reads, &settings);
     let reads_what_it_sets = settings.iter().any(|setting| match &setting.target {
         Written::Attribute(name) => reads.reads_attribute(name),
         Written::Field(name) => reads.fields.contains(name),
@@ -61,10 +64,33 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
         settings,
         tables: Arc::new(tables),
         reads,
+        keeps,
         reads_attributes,
         reads_what_it_sets,
         stored,
     })
+}
+
+/// What is read, and what is compared with what it would be set to.
+fn keeps(reads: &Reads, settings: &[Setting]) -> Keep {
+    let mut fields: BTreeSet<&str> = reads.fields.iter().map(String::as_str).chain(["id"]).collect();
+    let mut attributes: BTreeMap<_, _> = reads.attributes.iter().map(|name| (name.clone(), Keep::Whole)).collect();
+    for setting in settings {
+        match &setting.target {
+            Written::Attribute(name) => {
+                attributes.insert(name.clone(), Keep::Whole);
+            }
+            Written::Field(name) => {
+                fields.insert(name);
+            }
+            Written::Company { .. } => {
+                fields.insert("companies");
+            }
+        }
+    }
+    let attributes = if reads.all_attributes { Keep::Whole } else { Keep::Keys(attributes) };
+    let fields = fields.into_iter().map(|name| (name.to_owned(), Keep::Whole));
+    Keep::Keys(fields.chain([("custom_attributes".to_owned(), attributes)]).collect())
 }
 
 fn read_name(cursor: &Cursor<'_>) -> Result<String, PlanError> {

@@ -5,6 +5,7 @@ use crate::intercom::Error;
 use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
 use crate::meter::Ask;
+use crate::plan::Plan;
 use crate::run::{Cursor, Run};
 use crate::user::{User, UserId};
 
@@ -42,6 +43,7 @@ pub(super) async fn fetch(
     clients: &Clients,
     run: &Run,
     cursor: &Cursor,
+    plan: &Plan,
     at: &Invocation,
 ) -> Result<Fetched, StepError> {
     if run.listed.is_some() {
@@ -54,7 +56,7 @@ pub(super) async fn fetch(
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     }
     let timeout = clients.settings.page_timeout.min(std::time::Duration::from_millis(left_ms as u64));
-    match clients.intercom.page(cursor.scroll.as_deref(), timeout).await {
+    match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
             let page = reply.value;

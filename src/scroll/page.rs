@@ -67,11 +67,13 @@ pub(super) async fn turn(
         decision.next.idle_turns -= 1; // Other steps use the window: that is progress, and ends by itself.
         return Ok(decision);
     }
+    // Read before the page is asked for: without it the page would be lost.
+    let plan = clients.plan_of(&run.run).await?;
     if !listed {
         next.called_ms = at.clock.now_ms();
     }
-    match fetch(clients, run, &next, at).await? {
-        Fetched::Page(page) => good(clients, run, next, page, quota, at, outcome).await,
+    match fetch(clients, run, &next, &plan, at).await? {
+        Fetched::Page(page) => good(clients, run, next, (page, &plan), quota, at, outcome).await,
         Fetched::Failed(error) => failed(clients, run, next, &error, at).await,
         Fetched::Wait(until_ms, why) => Ok(Decision::wait(next, until_ms, why)),
     }
@@ -110,7 +112,7 @@ async fn good(
     clients: &Clients,
     run: &Run,
     mut next: Cursor,
-    page: Page,
+    (page, plan): (Page, &Plan),
     quota: Quota,
     at: &Invocation,
     outcome: &mut Outcome,
@@ -133,8 +135,7 @@ async fn good(
         return Ok(Decision::turn(next, Did::Hole));
     }
     let digest = page.digest;
-    let plan = clients.plan_of(&run.run).await?;
-    let evaluated = evaluate(clients, run, &next, &plan, page).await?;
+    let evaluated = evaluate(clients, run, &next, plan, page).await?;
     if let Some(reason) = rails::broken(clients, run, &next, &evaluated).await? {
         // The end points to them.
         clients.ledger.record_errors(&run.run, &evaluated.errors).await?;
@@ -163,7 +164,7 @@ async fn good(
     outcome.pages += 1;
     outcome.users += tally.users;
     outcome.patches += tally.patches;
-    Ok(after(run, next, &plan, at))
+    Ok(after(run, next, plan, at))
 }
 
 /// What follows a page: the next one, the end by `--limit`, or a pause where the plan reads what nobody has.

@@ -3,7 +3,7 @@
 use crate::source::{code, files, none};
 
 /// No I/O, no clock, no environment.
-const PURE: [&str; 8] = ["bucket", "job", "mask", "part", "patch", "plan", "run", "user"];
+const PURE: [&str; 9] = ["bucket", "job", "keep", "mask", "part", "patch", "plan", "run", "user"];
 /// The doors to Intercom, SQS, DynamoDB, and what else of AWS is called.
 const DOORS: [&str; 4] = ["aws", "intercom", "ledger", "queue"];
 /// What doors are made of.

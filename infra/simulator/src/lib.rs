@@ -31,6 +31,7 @@ mod route;
 mod routes;
 mod scroll;
 mod state;
+mod timer;
 mod upsert;
 mod user;
 mod wire;

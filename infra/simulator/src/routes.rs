@@ -23,8 +23,6 @@ use crate::{chance, gate};
 
 /// The largest body that is taken.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
-/// tokio's timer rounds up to such a step: half of it less is right on average, and on a paused clock exactly.
-const TIMER_STEP: Duration = Duration::from_millis(1);
 /// Users in an answer of the world's own list, unless asked otherwise.
 const USERS_LIMIT: usize = 1000;
 
@@ -56,7 +54,7 @@ async fn intercom(State(world): State<World>, request: Request) -> Response {
     let response = respond(answer, &shared);
     // The time that making the answer took is part of its latency.
     if !delay.is_zero() {
-        tokio::time::sleep_until(began + delay.saturating_sub(TIMER_STEP / 2)).await;
+        world.timer().wait(began + delay).await;
     }
     response
 }

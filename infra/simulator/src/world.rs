@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::options::Options;
 use crate::state::{JobState, State};
+use crate::timer::Timer;
 use crate::user::Id;
 use crate::workspace::Workspace;
 use crate::{edit, routes, work};
@@ -24,6 +25,7 @@ struct Shared {
     /// What is added to the clock so that it shows `started_at_s` at the start.
     shift_ms: i64,
     workspace: Mutex<Workspace>,
+    timer: Timer,
 }
 
 impl World {
@@ -32,7 +34,14 @@ impl World {
         let now_ms = (options.now)();
         let started_at_ms = options.started_at_s.map_or(now_ms, |started_at_s| started_at_s * 1000);
         let workspace = Mutex::new(Workspace::new(&options, started_at_ms));
-        Self { shared: Arc::new(Shared { options, shift_ms: started_at_ms - now_ms, workspace }) }
+        Self {
+            shared: Arc::new(Shared { options, shift_ms: started_at_ms - now_ms, workspace, timer: Timer::default() }),
+        }
+    }
+
+    /// What answers wait by.
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.shared.timer
     }
 
     /// The world as routes: `tower::ServiceExt::oneshot` needs no socket.

@@ -8,6 +8,7 @@ use super::super::envelope::{code, message};
 use super::super::{ErrorFeed, Page, Workspace};
 use super::CURSOR_BYTES_MAX;
 use crate::job::{ItemError, Job, JobId, Progress};
+use crate::keep::Keep;
 use crate::mask::mask_to;
 use crate::user::{User, UserId};
 
@@ -17,9 +18,10 @@ const NAME_CHARS_MAX: usize = 100;
 /// The code of a failed item that has none.
 const NO_CODE: &str = "unknown";
 
-/// `{"users":[…],"scroll_param":"…"}`.
-pub(in crate::intercom) fn page(body: &[u8]) -> Result<Page, Unreadable> {
-    let mut body = object(body)?;
+/// `{"users":[…],"scroll_param":"…"}`, and of each user what is asked for, with its id.
+pub(in crate::intercom) fn page(body: &[u8], of_user: &Keep) -> Result<Page, Unreadable> {
+    let users = Keep::Each(Box::new(of_user.clone()));
+    let mut body = object_of(body, &Keep::keys([("users", users), ("scroll_param", Keep::Whole)]))?;
     let cursor = match body.get("scroll_param") {
         None | Some(Value::Null) => None,
         Some(Value::String(cursor)) if cursor.is_empty() => None,
@@ -111,10 +113,15 @@ pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadabl
 
 /// The body as a JSON object.
 fn object(body: &[u8]) -> Result<Value, Unreadable> {
+    object_of(body, &Keep::Whole)
+}
+
+/// What is kept of the body, a JSON object.
+fn object_of(body: &[u8], keep: &Keep) -> Result<Value, Unreadable> {
     if body.is_empty() {
         return Err(Unreadable("its body is empty"));
     }
-    match serde_json::from_slice(body) {
+    match keep.read(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(Unreadable("its body is not a JSON object")),
         Err(_) => Err(Unreadable("its body is not JSON, or is cut off")),

@@ -174,6 +174,20 @@ proptest! {
         prop_assert_eq!(stored.to_json(), plan.to_json());
     }
 
+    /// What a plan does not keep of a user changes nothing that it says.
+    #[test]
+    fn a_plan_looks_at_nothing_but_what_it_keeps(plan in any_plan(), body in body()) {
+        let plan = Plan::from_json(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let whole = user(body);
+        let kept = User::new(plan.keeps().read(whole.body().to_string().as_bytes()).unwrap()).unwrap();
+        prop_assert_eq!(plan.evaluate(&kept), plan.evaluate(&whole));
+        prop_assert_eq!(plan.company_names(&kept), plan.company_names(&whole));
+        let has = |user: &User, name: &String| user.body()["custom_attributes"].get(name).is_some();
+        for name in plan.reads_attributes() {
+            prop_assert_eq!(has(&kept, name), has(&whole, name));
+        }
+    }
+
     #[test]
     fn no_text_makes_reading_panic(text in ".{0,200}", value in "[a-z0-9 .|()\\[\\]'\"*/+-]{0,60}", json in anything()) {
         let _ = Plan::from_toml("p", &text);

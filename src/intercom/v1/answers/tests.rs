@@ -7,7 +7,7 @@ fn bytes(body: &Value) -> Vec<u8> {
 }
 
 fn read_page(body: &Value) -> Result<Page, Unreadable> {
-    page(&bytes(body))
+    page(&bytes(body), &Keep::Whole)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn an_answer_without_users_is_never_taken_for_the_end() {
     ] {
         assert!(read_page(&body).is_err(), "{body:.80}");
     }
-    assert!(page(b"").is_err() && page(b"{\"users\":[").is_err());
+    assert!(page(b"", &Keep::Whole).is_err() && page(b"{\"users\":[", &Keep::Whole).is_err());
 }
 
 #[test]
@@ -129,7 +129,9 @@ fn the_count_and_the_workspace_are_read() {
 
 /// Every reader, on the same bytes.
 fn read_all(body: &[u8]) {
-    if let Ok(page) = page(body) {
+    if let Ok(page) = page(body, &Keep::Whole) {
+        let ids = super::page(body, &Keep::keys([("id", Keep::Whole)])).unwrap();
+        assert_eq!((ids.digest, &ids.cursor, ids.unreadable), (page.digest, &page.cursor, page.unreadable));
         assert!(page.cursor.is_none_or(|cursor| cursor.len() <= CURSOR_BYTES_MAX));
     }
     if let Ok(feed) = job_errors(body) {
@@ -176,6 +178,6 @@ proptest! {
 fn depth_and_huge_numbers_are_unreadable_not_fatal() {
     let deep = format!("{{\"users\":[{}", "[".repeat(1_000_000));
     for body in [deep.as_str(), "{\"users\":[{\"id\":\"a1\",\"n\":1e99999}]}", "{\"users\":[]}}", "{'users':[]}"] {
-        assert!(page(body.as_bytes()).is_err(), "{body:.40}");
+        assert!(page(body.as_bytes(), &Keep::Whole).is_err(), "{body:.40}");
     }
 }

@@ -1,0 +1,174 @@
+//! Which parts of a JSON document are kept while it is read: the rest is checked and skipped, so that a wide user costs
+//! little more than a narrow one, and no more of a person is held than somebody asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// What is kept of a value. A value of another shape than is meant is kept whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    Whole,
+    /// Of an object these keys, and of their values so much.
+    Keys(BTreeMap<String, Keep>),
+    /// Of a list every item, and so much of each.
+    Each(Box<Keep>),
+}
+
+impl Keep {
+    /// Of an object these keys.
+    pub fn keys<const N: usize>(keys: [(&str, Self); N]) -> Self {
+        Self::Keys(keys.into_iter().map(|(key, keep)| (key.to_owned(), keep)).collect())
+    }
+
+    /// Reads a document.
+    pub fn read(&self, document: &[u8]) -> serde_json::Result<Value> {
+        let mut deserializer = serde_json::Deserializer::from_slice(document);
+        let value = self.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(value)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Keep {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self {
+            Keep::Whole => serde::Deserialize::deserialize(deserializer),
+            Keep::Keys(_) | Keep::Each(_) => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &Keep {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while let Some(key) = entries.next_key_seed(Key(self))? {
+            match key {
+                Some((key, keep)) => {
+                    kept.insert(key, entries.next_value_seed(keep)?);
+                }
+                None => {
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Value::Object(kept))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let keep = if let Keep::Each(keep) = self { keep } else { &Keep::Whole };
+        let mut kept = Vec::new();
+        while let Some(item) = items.next_element_seed(keep)? {
+            kept.push(item);
+        }
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+}
+
+/// A key of an object, with what is kept of its value; `None` for nothing.
+struct Key<'k>(&'k Keep);
+
+impl<'de, 'k> DeserializeSeed<'de> for Key<'k> {
+    type Value = Option<(String, &'k Keep)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'k> Visitor<'_> for Key<'k> {
+    type Value = Option<(String, &'k Keep)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        let keep = match self.0 {
+            Keep::Keys(keys) => keys.get(key),
+            Keep::Whole | Keep::Each(_) => Some(&Keep::Whole),
+        };
+        Ok(keep.map(|keep| (key.to_owned(), keep)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(keep: &Keep, document: &Value) -> Value {
+        keep.read(document.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_kept() {
+        let user = Keep::keys([("id", Keep::Whole), ("custom_attributes", Keep::keys([("plan", Keep::Whole)]))]);
+        let page = Keep::keys([("users", Keep::Each(Box::new(user)))]);
+        let ann = json!({"id": "a", "name": "Ann", "custom_attributes": {"plan": {"a": [1, null]}, "x": 1}});
+        let document = json!({"users": [ann, "no user", 7, null], "pages": {"next": 1.5}});
+        let kept = json!({"users": [{"id": "a", "custom_attributes": {"plan": {"a": [1, null]}}}, "no user", 7, null]});
+        assert_eq!(read(&page, &document), kept);
+        assert_eq!(read(&Keep::Whole, &document), document);
+    }
+
+    #[test]
+    fn another_shape_is_kept_whole() {
+        let keys = Keep::keys([("a", Keep::Whole)]);
+        let each = Keep::Each(Box::new(keys.clone()));
+        for value in [json!([{"b": 1}]), json!("a"), json!(-1), json!(1.5), json!(u64::MAX), json!(true), Value::Null] {
+            assert_eq!(read(&keys, &value), value);
+        }
+        assert_eq!(read(&each, &json!({"b": [2]})), json!({"b": [2]}));
+    }
+
+    #[test]
+    fn what_is_skipped_must_be_json_all_the_same() {
+        let keep = Keep::keys([("a", Keep::Whole)]);
+        for bad in ["", "{", r#"{"b":tru}"#, r#"{"b":"\x"}"#, r#"{"b":[1,]}"#, r#"{"a":1} {"#, r#"{"a":1,"b":"#] {
+            assert!(keep.read(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let deep = format!(r#"{{"b":{}}}"#, "[".repeat(10_000));
+        assert!(keep.read(deep.as_bytes()).is_err());
+        assert_eq!(
+            keep.read(br#"{"\u0061":1,"a":2}"#).unwrap(),
+            json!({"a": 2}),
+            "the last of two, as without keeping"
+        );
+    }
+}
