@@ -147,6 +147,16 @@ mod tests {
         assert_eq!(ValueType::Bool.accept(&Value::from("")).unwrap(), json!(false));
     }
 
+    /// It is written to the queue and to Intercom, and read back from both: one bit off, it would be written again.
+    #[test]
+    fn a_float_is_the_same_after_its_json_is_read() {
+        for float in [-1.384_849_446_903_336_2e190, 49.3 * 1.1, 0.1 + 0.2, f64::MIN_POSITIVE, f64::MAX] {
+            let json = ValueType::Float.accept(&Value::from(float)).unwrap();
+            let read: Json = serde_json::from_str(&json.to_string()).unwrap();
+            assert!(is_same(&read, &json), "{read} is {json}");
+        }
+    }
+
     #[test]
     fn numbers_are_compared_as_numbers_and_nothing_else_is() {
         assert!(is_same(&json!(49), &json!(49.0)) && is_same(&json!(0.0), &json!(0)));
