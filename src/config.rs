@@ -99,9 +99,9 @@ pub struct Settings {
 /// How often the steps look at what they wait for, in milliseconds. On AWS a look costs; on one machine it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Between looks at what a generation has under way.
+    /// Between looks at the parts that a generation has under way.
     pub settle_ms: i64,
-    /// From a job's making to the first look at it.
+    /// From a job's making to the first look at it, and between looks whether jobs were closed.
     pub look_first_ms: i64,
     /// The longest time between two looks at a job.
     pub look_most_ms: i64,

@@ -32,7 +32,15 @@ pub(super) async fn settle(
     if !parts_are_over || !jobs_are_over {
         let (parts, jobs) = (accounts.parts_open, accounts.jobs_open);
         let mut next = cursor;
-        next.not_before_ms = now_ms + clients.settings.pace.settle_ms;
+        let pace = clients.settings.pace;
+        let over_ms = accounts.made_last_ms + life_ms;
+        next.not_before_ms = match (parts_are_over, jobs) {
+            (false, _) => now_ms + pace.settle_ms,
+            // Check closes them, by looks of its own.
+            (true, 1..) => over_ms.min(now_ms + pace.look_first_ms),
+            // Nobody will tell how they ended, so that time alone is waited for.
+            (true, 0) => over_ms,
+        };
         let maybe = if jobs == 0 && !jobs_are_over { ", and maybe one whose id was lost" } else { "" };
         next.waits =
             Some(format!("{parts} parts and {jobs} jobs of generation {} are under way{maybe}", next.generation));
@@ -61,7 +69,7 @@ async fn follow(clients: &Clients, mut cursor: Cursor, before: RunId, now_ms: i6
         cursor.waits = None;
         return Ok(Decision::turn(cursor, Did::Waited));
     }
-    cursor.not_before_ms = over_ms.min(now_ms + clients.settings.pace.settle_ms);
+    cursor.not_before_ms = over_ms.min(now_ms + clients.settings.pace.look_first_ms);
     cursor.waits = Some(format!("jobs of {before}, which was stopped, may set values yet"));
     cursor.after = Some(before);
     Ok(Decision::turn(cursor, Did::Waited))
