@@ -48,7 +48,8 @@ use crate::keep::Keep;
 use crate::patch::Patch;
 use crate::user::{User, UserId};
 
-/// How long an answer is waited for, connecting included; a page has a time-out of its own, which ends with its claim.
+/// How long an answer is waited for, connecting included; a page and a user of a list have time-outs of their own, which
+/// end with the turn's claim.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// One page of a job's error feed.
@@ -96,9 +97,9 @@ impl Intercom {
     }
 
     /// One user, or `None` where Intercom says that there is none with this id.
-    pub async fn user(&self, id: &UserId) -> Result<Reply<Option<User>>, Error> {
+    pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Option<User>>, Error> {
         let read = |body: &[u8]| v1::user(body).map(Some);
-        match self.request(v1::get_user(id), CALL_TIMEOUT, read).await {
+        match self.request(v1::get_user(id), timeout, read).await {
             Err(error) if error.status() == Some(404) && is_not_found(error.code()) => {
                 Ok(Reply { value: None, rate: error.rate() })
             }

@@ -61,7 +61,8 @@ async fn every_request_carries_the_same_headers() {
     let (intercom, requests) = answering(500, &[], "");
     let job = JobId::new("job_1").unwrap();
     let _ = intercom.page(Some("25b649f7"), &Keep::Whole, CALL_TIMEOUT).await;
-    let _ = (intercom.user(&user_id()).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
+    let _ =
+        (intercom.user(&user_id(), CALL_TIMEOUT).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
     let _ = (intercom.job_errors(&job, 2).await, intercom.count_users().await, intercom.workspace().await);
     let requests = requests.lock().unwrap();
     assert_eq!(requests.len(), 7, "each call is sent once, even after a 500");
@@ -115,9 +116,9 @@ async fn the_rate_comes_with_success_and_with_failure() {
 async fn a_missing_user_is_none_but_a_missing_api_is_an_error() {
     let missing = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
     let (intercom, _) = answering(404, &[], missing);
-    assert_eq!(intercom.user(&user_id()).await.unwrap().value, None);
+    assert_eq!(intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value, None);
     let (intercom, _) = answering(404, &[], "<html>Not Found</html>");
-    assert_eq!(intercom.user(&user_id()).await.unwrap_err().status(), Some(404));
+    assert_eq!(intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap_err().status(), Some(404));
 }
 
 #[tokio::test]

@@ -122,6 +122,9 @@ pub struct Cursor {
     /// The run before, whose jobs are waited for before the first page is asked for: they may set values yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RunId>,
+    /// Pages of the list of users that were read whole, and users that were read of the next.
+    #[serde(default)]
+    pub list_read: (u32, u32),
     /// Why the last generation did not reach the end of its pages, if it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
@@ -196,6 +199,7 @@ impl Cursor {
             settling_since_ms: 0,
             changed_before: 0,
             after: None,
+            list_read: (0, 0),
             cut: None,
             queue_lost: false,
             attributes_seen: 0,

@@ -1,7 +1,9 @@
 //! The two sources of a page: the workspace's scroll, and a list of ids.
 
+use std::time::Duration;
+
 use crate::clients::{Clients, StepError};
-use crate::intercom::Error;
+use crate::intercom::{Disposition, Error, disposition};
 use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
 use crate::meter::Ask;
@@ -28,6 +30,8 @@ pub(super) struct Page {
     pub(super) digest: u64,
     /// Nothing follows.
     pub(super) is_end: bool,
+    /// How far the list is read with it.
+    pub(super) list_read: (u32, u32),
 }
 
 /// A page, or why there is none.
@@ -55,14 +59,15 @@ pub(super) async fn fetch(
         // A page that is given up is gone; the next invocation has all of its time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     }
-    let timeout = clients.settings.page_timeout.min(std::time::Duration::from_millis(left_ms as u64));
+    let timeout = clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()));
     match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
-            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest: page.digest, is_end }))
+            let (digest, list_read) = (page.digest, (0, 0));
+            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest, is_end, list_read }))
         }
         Err(error) => {
             clients.meter.learn(error.rate(), at).await;
@@ -71,30 +76,56 @@ pub(super) async fn fetch(
     }
 }
 
-/// Reads the users of a page of the list one by one.
+/// Reads the users of a page of the list one by one. Those before one that cannot be read now are a page, so that a list
+/// gets on whatever part of its requests fails.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
-    let number = cursor.page + 1;
-    let ids = clients.ledger.listed(&run.run, number).await?;
-    let (mut users, mut unknown, is_end) = (Vec::new(), Vec::new(), ids.is_empty());
-    for (index, id) in ids.into_iter().enumerate() {
-        if index > 0
-            && let Some(until_ms) = wait_for_one(clients, at).await?
-        {
-            return Ok(Fetched::Wait(until_ms, "the rate limit's window is spent"));
+    let (pages, before) = cursor.list_read;
+    let ids = clients.ledger.listed(&run.run, pages + 1).await?;
+    let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
+    for id in ids.iter().skip(before as usize) {
+        match one(clients, id, read == before, at).await? {
+            Ok(Some(user)) => users.push(user),
+            Ok(None) => unknown.push(id.clone()),
+            Err(why) if read == before => return Ok(why),
+            Err(_) => break,
         }
-        match clients.intercom.user(&id).await {
-            Ok(reply) => {
-                clients.meter.learn(reply.rate, at).await;
-                match reply.value {
-                    Some(user) => users.push(user),
-                    None => unknown.push(id),
-                }
+        read += 1;
+    }
+    let is_end = ids.is_empty();
+    let digest = u64::from(pages) << 32 | u64::from(before);
+    let list_read = if read as usize >= ids.len() { (pages + 1, 0) } else { (pages, read) };
+    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
+}
+
+/// Reads one user of the list, the first of an invocation being paid for; `None` for one that Intercom does not know.
+async fn one(
+    clients: &Clients,
+    id: &UserId,
+    is_paid: bool,
+    at: &Invocation,
+) -> Result<Result<Option<User>, Fetched>, StepError> {
+    if !is_paid && let Some(until_ms) = wait_for_one(clients, at).await? {
+        return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
+    }
+    let left_ms = at.left_ms() - AFTER_PAGE_MS;
+    if left_ms < PAGE_LEAST_MS {
+        return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
+    }
+    let timeout = clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()));
+    match clients.intercom.user(id, timeout).await {
+        Ok(reply) => {
+            clients.meter.learn(reply.rate, at).await;
+            Ok(Ok(reply.value))
+        }
+        Err(error) => {
+            clients.meter.learn(error.rate(), at).await;
+            // That of the first user is told by the turn.
+            if !is_paid && let Disposition::Limited { wait_s } = disposition(&error, at.clock.now_s()) {
+                clients.meter.limited(wait_s, at).await;
             }
-            Err(error) => return Ok(Fetched::Failed(error)),
+            Ok(Err(Fetched::Failed(error)))
         }
     }
-    let digest = u64::from(number);
-    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end }))
 }
 
 /// Waits within the invocation until the budget gives one request; returns when to come back if that is too late.
@@ -104,7 +135,7 @@ async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>,
         if wait_ms + AFTER_PAGE_MS > at.left_ms() {
             return Ok(Some(until_ms));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(wait_ms as u64)).await;
+        tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
     }
     Ok(None)
 }

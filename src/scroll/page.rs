@@ -134,7 +134,7 @@ async fn good(
         }
         return Ok(Decision::turn(next, Did::Hole));
     }
-    let digest = page.digest;
+    let (digest, list_read) = (page.digest, page.list_read);
     let evaluated = evaluate(clients, run, &next, plan, page).await?;
     if let Some(reason) = rails::broken(clients, run, &next, &evaluated).await? {
         // The end points to them.
@@ -155,6 +155,7 @@ async fn good(
     clients.ledger.record_errors(&run.run, &errors).await?;
     next.parts += parts.len() as u64;
     next.digest = Some(digest);
+    next.list_read = list_read;
     next.attributes_seen |= attributes_seen;
     next.tally.add(&tally);
     next.repeats = 0;

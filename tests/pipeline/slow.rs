@@ -5,7 +5,7 @@ use std::time::Duration;
 use intercom_bulk::config::Settings;
 use intercom_bulk::run::State;
 use intercom_simulator::{Fault, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
@@ -59,4 +59,15 @@ async fn slow_pages_end_truthfully_with_the_default_time_out() {
 async fn a_slow_network_completes() {
     let report = with(Fault::SlowPages(0), 15, 8_000).await;
     report.assert_complete();
+}
+
+/// Twenty requests of 2 s are more than an invocation has time for: what it read is a page, and none is asked for twice.
+#[tokio::test(start_paused = true)]
+async fn a_list_gets_on_where_its_users_come_slowly() {
+    let options = Options { latency_ms: 2_000, ..users(44) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).collect();
+    let report = pipeline.run(json!({ "users": ids })).await;
+    report.assert_complete();
+    assert_eq!((report.cursor.generation, report.world.requests["GET /users/{id}"]), (1, 44));
 }

@@ -68,7 +68,7 @@ async fn answered(call: &str, response: Response<Bytes>) {
             told(first, status, page);
         }
         "first_users" => told(intercom.first_users().await, status, page),
-        "user" => told(intercom.user(&user).await, status, |_| {}),
+        "user" => told(intercom.user(&user, timeout).await, status, |_| {}),
         "submit" => told(intercom.submit(&[patch(user)]).await, status, |made| id(made.id.as_str())),
         "job" => told(intercom.job(&job).await, status, |made| assert_eq!(made.id, job)),
         "errors" => told(intercom.job_errors(&job, 1).await, status, |feed| {
