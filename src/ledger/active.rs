@@ -130,7 +130,8 @@ impl Ledger {
     }
 
     /// Writes a run over what it was, with other writes, in one transaction; `false` where what it was may not become
-    /// that, or its state or generation had changed meanwhile. `release` gives `ACTIVE` back, with the time from which a scroll may be opened.
+    /// that, or its state or generation had changed meanwhile. `release` gives `ACTIVE` back, with the time from which a
+    /// scroll may be opened.
     pub(super) async fn change_run(
         &self,
         was: &Run,

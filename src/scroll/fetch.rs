@@ -87,6 +87,10 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
             Ok(Some(user)) => users.push(user),
             Ok(None) => unknown.push(id.clone()),
             Err(why) if read == before => return Ok(why),
+            Err(Fetched::Failed(error)) => {
+                tracing::warn!(run = run.run.as_str(), %error, "a user of the list did not come; those before it are the page");
+                break;
+            }
             Err(_) => break,
         }
         read += 1;
