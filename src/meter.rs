@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::intercom::Rate;
 use crate::invocation::Invocation;
-use crate::ledger::{Grant, Ledger, LedgerError, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+use crate::ledger::{EDGE_MS, Grant, Ledger, LedgerError, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 
 /// A header that names a window further away than this is not believed.
 const RESET_AHEAD_MAX_MS: i64 = 6 * WINDOW_MS;
@@ -133,10 +133,10 @@ impl Meter {
             let most = if edge { ask.most } else { ask.most.max(ask.ahead) };
             let grant = self.ledger.take(quota, ask.share, ask.least, most, now_ms).await?;
             let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
-            // At the edge the next window is charged, too; who came to it while DynamoDB answered must charge it.
-            let now_ms = at.clock.now_ms();
-            let is_paid = if edge { now_ms < end_ms + WINDOW_MS } else { now_ms < end_ms && !at_edge(now_ms) };
-            if is_paid {
+            // At the edge the next window is charged, too. Who came to the edge of the last that is charged while DynamoDB
+            // answered must charge the one behind it.
+            let charged_to_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
+            if at.clock.now_ms() < charged_to_ms - EDGE_MS {
                 return Ok(self.keep(ask, end_ms, (operations, spent), quota));
             }
         }

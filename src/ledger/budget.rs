@@ -11,7 +11,7 @@ pub const WINDOW_MS: i64 = 10_000;
 /// Operations in a window until a header says more: the limit of 2016 to 2018, 500 a minute.
 pub(super) const LIMIT_UNTIL_TOLD: u32 = 83;
 /// So long before a window's end a request may be counted in either.
-const EDGE_MS: i64 = 250;
+pub const EDGE_MS: i64 = 250;
 /// So long after a window's start, by a clock that runs ahead of Intercom's, a request may be counted in the one before.
 /// Functions' clocks are kept within a millisecond by Amazon Time Sync, a laptop's by NTP within tens of them.
 const LEAD_MS: i64 = 50;

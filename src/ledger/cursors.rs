@@ -192,7 +192,8 @@ impl Ledger {
         next.not_before_ms = next.scroll_free_at_ms().max(now_ms);
         next.settle(now_ms);
         next.counted = next.counted.saturating_sub(1);
-        next.stalled = 0;
+        // The generation that it asks for is no stall, however far the one before got.
+        next.stalled = -1;
         next.furthest = 0;
         next.scroll = None;
         next.queue_lost = queue_lost;

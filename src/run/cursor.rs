@@ -11,7 +11,7 @@ pub const REPEATS_MAX: u32 = 3;
 /// Turns in a row that may pass without a page.
 pub const IDLE_TURNS_MAX: u32 = 50;
 /// Generations in a row that may get no further than the one before.
-pub const STALLED_MAX: u32 = 3;
+pub const STALLED_MAX: i32 = 3;
 /// Generations in all, not counting those an operator or a restart began.
 pub const GENERATIONS_MAX: u32 = 20;
 /// How long Intercom keeps an unused scroll (60 s), and a margin for the clocks.
@@ -106,7 +106,7 @@ pub struct Cursor {
     pub nudges: u32,
     /// Generations in a row that got no further.
     #[serde(default)]
-    pub stalled: u32,
+    pub stalled: i32,
     /// The furthest page of the generations before.
     #[serde(default)]
     pub furthest: u32,

@@ -38,7 +38,7 @@ impl Storm {
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
             ("holes", call.holes().count() as u64, HOLES_MAX as u64),
             ("generations", call.number("generation"), u64::from(GENERATIONS_MAX) + resumes),
-            ("stalled generations", call.number("stalled"), u64::from(STALLED_MAX)),
+            ("stalled generations", call.number("stalled"), STALLED_MAX.unsigned_abs().into()),
         ];
         for (name, count, most) in bounds {
             if count > most {
