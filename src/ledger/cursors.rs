@@ -94,7 +94,7 @@ impl Ledger {
         commit: &Commit,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
-        let turn = next.turn;
+        let (condition, names, values) = as_read(next.turn, Some(owner));
         let free_at_ms = next.scroll_free_at_ms();
         next.turn += 1;
         next.claim = None;
@@ -106,10 +106,9 @@ impl Ledger {
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
-            .condition_expression("turn = :turn AND claim.#owner = :owner")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":turn", n(turn))
-            .expression_attribute_values(":owner", s(owner));
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values));
         let put = built(put.build())?;
         let done = match commit {
             Commit::Turn => self.put_cursor(put).await?,
@@ -135,7 +134,7 @@ impl Ledger {
     /// Takes the cursor a turn on, so that no message claims it any more. Whoever holds its claim can still call the scroll,
     /// and commits nothing.
     pub(super) fn close(&self, cursor: &Cursor) -> Result<TransactWriteItem, LedgerError> {
-        let (condition, names, mut values) = as_read(cursor);
+        let (condition, names, mut values) = as_read(cursor.turn, cursor.owner());
         values.insert(":next".to_owned(), n(cursor.turn + 1));
         let update = Update::builder()
             .table_name(&self.table)
@@ -202,7 +201,7 @@ impl Ledger {
         next.died = None;
         next.claims = 0;
         next.nudges = 0;
-        let (condition, names, values) = as_read(cursor);
+        let (condition, names, values) = as_read(cursor.turn, cursor.owner());
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
@@ -217,10 +216,13 @@ impl Ledger {
 
 /// The condition that turn and claim are still as they were read, with its names and values: who claims the turn meanwhile may
 /// call the scroll, and what rests on this read would not count with it.
-fn as_read(cursor: &Cursor) -> (&'static str, Option<HashMap<String, String>>, HashMap<String, AttributeValue>) {
-    let mut values = HashMap::from([(":turn".to_owned(), n(cursor.turn))]);
-    let Some(claim) = &cursor.claim else { return ("turn = :turn AND attribute_not_exists(claim)", None, values) };
-    values.insert(":owner".to_owned(), s(&claim.owner));
+fn as_read(
+    turn: u64,
+    owner: Option<&str>,
+) -> (&'static str, Option<HashMap<String, String>>, HashMap<String, AttributeValue>) {
+    let mut values = HashMap::from([(":turn".to_owned(), n(turn))]);
+    let Some(owner) = owner else { return ("turn = :turn AND attribute_not_exists(claim)", None, values) };
+    values.insert(":owner".to_owned(), s(owner));
     let names = HashMap::from([("#owner".to_owned(), "owner".to_owned())]);
     ("turn = :turn AND claim.#owner = :owner", Some(names), values)
 }

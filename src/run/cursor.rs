@@ -223,6 +223,11 @@ impl Cursor {
         }
     }
 
+    /// Who holds the claim.
+    pub fn owner(&self) -> Option<&str> {
+        self.claim.as_ref().map(|claim| claim.owner.as_str())
+    }
+
     /// The message that names the present turn.
     pub fn present(&self) -> Turn {
         Turn { run: self.run.clone(), turn: self.turn }

@@ -53,13 +53,10 @@ pub(super) async fn fetch(
     if run.listed.is_some() {
         return listed(clients, run, cursor, at).await;
     }
-    // Given up in time for the claim: nobody else asks while this request may be under way.
-    let left_ms = at.left_ms() - AFTER_PAGE_MS;
-    if left_ms < PAGE_LEAST_MS {
+    let Some(timeout) = timeout(clients, at) else {
         // A page that is given up is gone; the next invocation has all of its time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
-    }
-    let timeout = clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()));
+    };
     match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
@@ -74,6 +71,14 @@ pub(super) async fn fetch(
             Ok(Fetched::Failed(error))
         }
     }
+}
+
+/// How long an answer is waited for, if this invocation has time for one. It is given up in time for the claim: nobody else
+/// asks while the request may be under way.
+fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
+    let left_ms = at.left_ms() - AFTER_PAGE_MS;
+    let left = Duration::from_millis(left_ms.unsigned_abs());
+    (left_ms >= PAGE_LEAST_MS).then(|| clients.settings.page_timeout.min(left))
 }
 
 /// Reads the users of a page of the list one by one. Those before one that cannot be read now are a page, so that a list
@@ -111,11 +116,9 @@ async fn one(
     if !is_paid && let Some(until_ms) = wait_for_one(clients, at).await? {
         return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
     }
-    let left_ms = at.left_ms() - AFTER_PAGE_MS;
-    if left_ms < PAGE_LEAST_MS {
+    let Some(timeout) = timeout(clients, at) else {
         return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
-    }
-    let timeout = clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()));
+    };
     match clients.intercom.user(id, timeout).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
