@@ -16,9 +16,9 @@ from truth import check, complete, ended, jobs_are_recorded, nothing_waits, told
 CHAIN_ALLOWED = 16
 
 
-def start(bench, plan):
+def start(bench, plan, *flags):
     """Starts a run by a message of the pages queue, as the command sends it, and returns its name."""
-    return json.loads(bench.stack.command("start", plan, "--json"))["run"]
+    return json.loads(bench.stack.command("start", plan, *flags, "--json"))["run"]
 
 
 def turned(bench, run, turns):
@@ -167,6 +167,20 @@ def users_in_error(bench):
     return f"{wrong} users are in error, and listed"
 
 
+def too_many_errors(bench):
+    """Intercom refuses more users than max_errors allows: submit counts them and ends the run, and its role lets it."""
+    bench.world(600, faults=["bad-item=5%"])
+    run = start(bench, "has-avatar", "--max-errors", "4")
+    # Without a tick of ours, so that submit is the first to notice.
+    row = ended(bench, run, 120, tick=False)
+    check((row["state"], "max_errors" in row["reason"]) == ("failed", True), f"{row['state']}: {row.get('reason')}")
+    wrong = told(bench, row, "has-avatar")
+    check(len(bench.ledger.errors(run)) > 4, "nobody is listed")
+    jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
+    nothing_waits(bench, 120)
+    return f"failed, with {wrong} users without the value"
+
+
 def stopped_by_hand(bench):
     """A run that reads and one that drains are stopped as OPERATIONS.md says: each ends at once, and no job comes after."""
     told = []
@@ -278,5 +292,5 @@ LANES = [
     [schedule_and_message, deleted_stack],
     [poison, stopped_by_hand, revoked_token, failed_start],
     [outage, killed_scroll],
-    [updated_stack, missing_token, users_in_error],
+    [updated_stack, missing_token, users_in_error, too_many_errors],
 ]

@@ -10,6 +10,7 @@ mod accident;
 mod bounds;
 mod crash;
 mod defects;
+mod guard;
 mod intercom;
 mod items;
 mod jobs;
@@ -21,6 +22,8 @@ mod plans;
 mod privacy;
 mod rails;
 mod report;
+#[path = "../roles/mod.rs"]
+mod roles;
 mod slow;
 #[path = "../sqs/mod.rs"]
 mod sqs;

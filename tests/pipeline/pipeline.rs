@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use intercom_bulk::config::{Pace, Settings};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::run::RunId;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::accident::Accident;
+use crate::guard::Guard;
 use crate::intercom::{Way, client};
 use crate::report::Report;
 use crate::sqs::Sqs;
@@ -52,6 +54,8 @@ pub(crate) struct Pipeline {
     pub(crate) engine: Engine,
     /// Operations that the workspace allows in a rate window.
     pub(crate) limit: u64,
+    /// The functions' roles, in front of AWS.
+    pub(crate) guard: Guard,
     account: Account,
     settings: Settings,
     wall: Wall,
@@ -81,12 +85,13 @@ impl Pipeline {
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(accidents));
         let way = Way::default();
-        let (queues, intercom) = (sqs.client(), client(&world, &way));
-        let opened = Engine::open(&account.dynamodb, &queues, intercom, settings.clone(), wall.clone());
+        let (guard, intercom) = (Guard::new(), client(&world, &way));
+        let (dynamodb, queues) = guarded(&guard, &account, &sqs);
+        let opened = Engine::open(&dynamodb, &queues, intercom, settings.clone(), wall.clone());
         let engine = opened.await.unwrap();
         let plan = Plan::from_toml("plan.toml", plan).unwrap();
         let working = RefCell::default();
-        let pipeline = Self { plan, world, way, sqs, engine, limit, account, settings, wall, working };
+        let pipeline = Self { plan, world, way, sqs, engine, limit, guard, account, settings, wall, working };
         pipeline.work();
         pipeline
     }
@@ -105,8 +110,9 @@ impl Pipeline {
         working.task.abort();
         assert!(working.task.await.unwrap_err().is_cancelled());
         self.sqs = Sqs::with(Vec::<Accident>::new());
-        let (dynamodb, sqs, client) = (&self.account.dynamodb, self.sqs.client(), client(&self.world, &self.way));
-        let opened = Engine::open(dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
+        let client = client(&self.world, &self.way);
+        let (dynamodb, sqs) = guarded(&self.guard, &self.account, &self.sqs);
+        let opened = Engine::open(&dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
         self.engine = opened.await.unwrap();
         self.work();
     }
@@ -207,4 +213,13 @@ impl Pipeline {
         let url = format!("http://sqs.model/000000000000/{queue}");
         self.sqs.client().send_message().queue_url(url).message_body(body).send().await.unwrap();
     }
+}
+
+/// The SDK's clients of an account, with the roles in front of it.
+fn guarded(guard: &Guard, account: &Account, sqs: &Sqs) -> (aws_sdk_dynamodb::Client, aws_sdk_sqs::Client) {
+    let dynamodb = account.dynamodb.config();
+    let network = guard.before(dynamodb.http_client().unwrap());
+    let dynamodb = aws_sdk_dynamodb::Client::from_conf(dynamodb.to_builder().http_client(network).build());
+    let network = guard.before(SharedHttpClient::new(sqs.clone()));
+    (dynamodb, aws_sdk_sqs::Client::from_conf(sqs.config().http_client(network).build()))
 }

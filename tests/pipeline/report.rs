@@ -36,6 +36,7 @@ pub(crate) struct Report {
 impl Report {
     /// Reads both sides.
     pub(crate) async fn of(pipeline: &Pipeline, id: &RunId) -> Self {
+        assert_eq!(pipeline.guard.denied(), Vec::<String>::new(), "roles of template.yaml lack what their steps do");
         let ledger = &pipeline.engine.clients.ledger;
         let run = ledger.run(id).await.unwrap().unwrap();
         let cursor = ledger.cursor(id).await.unwrap().unwrap();

@@ -21,6 +21,8 @@ mod plans;
 mod play;
 mod process;
 mod promises;
+#[path = "../roles/mod.rs"]
+mod roles;
 mod schedules;
 mod seams;
 #[path = "../sqs/mod.rs"]

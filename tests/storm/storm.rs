@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::await_point::Step;
 use crate::process::Fate;
 use crate::promises::{Promises, of_people};
+use crate::roles::{Roles, needed};
 use crate::sqs::Sqs;
 use crate::story::Story;
 use crate::tell::TABLE;
@@ -37,6 +38,7 @@ pub(crate) struct Storm {
     /// What may be written nowhere but to Intercom.
     pub(crate) secrets: Vec<String>,
     pub(crate) promises: Promises,
+    roles: Roles,
     at_work: Mutex<AtWork>,
 }
 
@@ -82,7 +84,8 @@ impl Storm {
     ) -> Self {
         let (ledger, promises) = (Ledger::new(dynamodb.clone(), TABLE), Promises::default());
         let (secrets, world) = (of_people(&world.users()), Workspace(world));
-        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, at_work: Mutex::default() }
+        let roles = Roles::of_the_template();
+        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, roles, at_work: Mutex::default() }
     }
 
     /// The true time, in Unix milliseconds.
@@ -133,6 +136,16 @@ impl Storm {
     /// Notes who is polled at this moment.
     pub(crate) fn polls(&self, who: Option<Who>) {
         self.at_work().current = who;
+    }
+
+    /// A call that the step's role in template.yaml does not allow is a bug: on AWS it would be refused.
+    pub(crate) fn needs_its_role(&self, who: Who, target: &str, body: &str) {
+        let Some(step) = self.step_of(who) else { return };
+        let step = format!("{step:?}").to_lowercase();
+        let lacks = self.roles.lacks(&step, &needed(target, body.as_bytes()));
+        if let Some(access) = lacks.first() {
+            self.weather.bug(format!("the role of {step} lacks {access}"));
+        }
     }
 
     /// The step of an invocation that is alive.

@@ -196,13 +196,23 @@ impl Engine {
         let _under_way = UnderWay::of(&self.done.under_way[step as usize]);
         self.done.invocations.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
-        let result = handled.await;
+        let result = AT_WORK.scope(step, handled).await;
         self.done.busy_mb_ms.fetch_add(began.elapsed().as_millis() as u64 * memory_mb, Ordering::Relaxed);
         result.map_err(|error| {
             self.done.failures.fetch_add(1, Ordering::Relaxed);
             error.to_string()
         })
     }
+}
+
+tokio::task_local! {
+    static AT_WORK: Step;
+}
+
+/// The step whose invocation runs in the present task; none outside of one. A test tells by this which function's role a
+/// call to AWS is made with.
+pub fn step_at_work() -> Option<Step> {
+    AT_WORK.try_with(|step| *step).ok()
 }
 
 /// Counts an invocation while it lasts, also where it is cut off.

@@ -60,6 +60,7 @@ impl Line {
             // Lambda's own pollers.
             return storm.polled(&call, self.inner.call(request)).await;
         };
+        storm.needs_its_role(who, target, body);
         let (who, weather) = (Some(who), &storm.weather);
         storm.pass(who, &call.name, Side::Before).await;
         storm.sends_to_aws(&call);

@@ -1,0 +1,144 @@
+//! IAM in front of the emulated services: each call of a step needs its function's role, and what a role never grants in any
+//! test is there for a reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use intercom_bulk_local::engine::step_at_work;
+use intercom_bulk_local::wiring::Step;
+use intercom_simulator::{Fault, Options};
+use serde_json::{Value, json};
+
+use crate::accident::Accident;
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::{HAS_AVATAR, users};
+use crate::roles::{Access, Roles, needed};
+
+/// The roles, and what was made of them. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    roles: Arc<Roles>,
+    used: Arc<Mutex<BTreeMap<&'static str, BTreeSet<Access>>>>,
+    denied: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A service behind the guard.
+#[derive(Clone, Debug)]
+struct Guarded<C> {
+    guard: Guard,
+    inner: C,
+}
+
+impl Guard {
+    pub(crate) fn new() -> Self {
+        Self { roles: Arc::new(Roles::of_the_template()), used: Arc::default(), denied: Arc::default() }
+    }
+
+    /// Puts the guard in front of a client's service.
+    pub(crate) fn before(&self, inner: SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Guarded { guard: self.clone(), inner })
+    }
+
+    /// The calls that a role did not allow, in words.
+    pub(crate) fn denied(&self) -> Vec<String> {
+        self.denied.lock().unwrap().iter().cloned().collect()
+    }
+
+    fn used(&self) -> BTreeMap<&'static str, BTreeSet<Access>> {
+        self.used.lock().unwrap().clone()
+    }
+
+    /// Whether the step at work may make this call. A call outside of a step is the test's, or that of Lambda's pollers.
+    fn allows(&self, target: &str, body: &[u8]) -> bool {
+        let Some(step) = step_at_work().map(Step::name) else { return true };
+        let needed = needed(target, body);
+        let lacks = self.roles.lacks(step, &needed);
+        self.denied.lock().unwrap().extend(lacks.iter().map(|access| format!("{step}: {access}")));
+        self.used.lock().unwrap().entry(step).or_default().extend(needed);
+        lacks.is_empty()
+    }
+}
+
+impl HttpClient for Guarded<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Guarded { guard: self.guard.clone(), inner })
+    }
+}
+
+impl HttpConnector for Guarded<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        if self.guard.allows(target, request.body().bytes().unwrap_or_default()) {
+            return self.inner.call(request);
+        }
+        let body = json!({"__type": "AccessDeniedException", "message": "not authorized"}).to_string();
+        let answer = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));
+        HttpConnectorFuture::ready(Ok(answer))
+    }
+}
+
+/// Actions of the roles that no step uses by its own calls.
+fn is_used_by_lambda(access: &Access) -> bool {
+    let by_the_mapping = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+    let by_the_log = ["logs:CreateLogStream", "logs:PutLogEvents"];
+    by_the_mapping.iter().chain(&by_the_log).any(|action| access.action == *action)
+}
+
+/// A run that meets everything for which a step makes a call of its own kind.
+async fn eventful(options: Options, further: Value) -> Guard {
+    let options = Options { latency_ms: 300, ..options };
+    let pipeline = Pipeline::with(HAS_AVATAR, options, settings(), vec![Accident::DeliveredTwice]).await;
+    let run = pipeline.start(further).await;
+    for queue in ["pages", "patches"] {
+        pipeline.send(queue, "not json").await;
+    }
+    pipeline.until_ended(&run).await;
+    pipeline.guard.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_role_allows_what_its_step_does_and_no_more() {
+    let refused = Options { faults: vec![Fault::BadItem(5.0)], ..users(900) };
+    let limited =
+        Options { faults: vec![Fault::ItemLimited(20.0), Fault::LosePage(3), Fault::LoseBulk(2)], ..users(900) };
+    let guards = [
+        eventful(refused, json!({"rails": {"max_errors": 4}})).await,
+        eventful(limited, json!({"rails": {"max_errors": 900}})).await,
+    ];
+    for step in ["scroll", "submit", "check"] {
+        let used: BTreeSet<Access> = guards.iter().filter_map(|guard| guard.used().remove(step)).flatten().collect();
+        let allowed = guards[0].roles.of(step);
+        let lacking: Vec<String> = used.difference(allowed).map(ToString::to_string).collect();
+        assert!(lacking.is_empty(), "the role of {step} in template.yaml lacks {lacking:#?}");
+        let idle = allowed.difference(&used).filter(|access| !is_used_by_lambda(access));
+        let idle: Vec<String> = idle.map(ToString::to_string).collect();
+        assert!(idle.is_empty(), "the role of {step} in template.yaml allows what no test uses: {idle:#?}");
+        assert!(used.len() >= 5, "{step} was hardly at work: {used:?}");
+    }
+}
+
+#[test]
+fn a_call_is_known_by_the_actions_that_iam_knows() {
+    let of = |target: &str, body: Value| -> Vec<String> {
+        needed(target, body.to_string().as_bytes()).iter().map(ToString::to_string).collect()
+    };
+    let written = json!({"TransactItems": [{"Put": {"TableName": "t"}}, {"Update": {"TableName": "t"}}]});
+    assert_eq!(
+        of("DynamoDB_20120810.TransactWriteItems", written),
+        ["dynamodb:PutItem on Ledger", "dynamodb:UpdateItem on Ledger"]
+    );
+    assert_eq!(
+        of("DynamoDB_20120810.Query", json!({"TableName": "t", "IndexName": "due"})),
+        ["dynamodb:Query on Ledger/index/due"]
+    );
+    let dead = json!({"QueueUrl": "http://sqs.model/0/patches-dead-letters"});
+    assert_eq!(of("AmazonSQS.SendMessageBatch", dead), ["sqs:SendMessage on PatchesDeadLetters"]);
+}
