@@ -53,6 +53,7 @@ pub(crate) fn user(rng: &mut SmallRng, number: u32, companies: usize, created_at
         created_at,
         updated_at: created_at + rng.random_range(0..600_000),
         unsubscribed: rng.random_ratio(1, 10),
+        given: None,
         odd: None,
     }
 }

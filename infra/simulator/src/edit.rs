@@ -1,9 +1,16 @@
 //! Giving a user any shape: what a test does to a user behind Intercom's back.
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::people::People;
+use crate::upsert;
 use crate::user::{Avatar, Id, User};
+
+/// The fields that a user keeps apart from the body it was given.
+const KEPT: [&str; 8] =
+    ["user_id", "email", "name", "phone", "avatar", "companies", "custom_attributes", "unsubscribed_from_emails"];
 
 /// Lets `edit` change a user's body, and keeps what it made of it. Whether there is such a user.
 pub(crate) fn set_user(people: &mut People, id: Id, now_s: i64, edit: impl FnOnce(&mut Value)) -> bool {
@@ -22,6 +29,24 @@ pub(crate) fn set_user(people: &mut People, id: Id, now_s: i64, edit: impl FnOnc
     }
     people.put(id, user);
     true
+}
+
+/// Adds a user with this body.
+pub(crate) fn put_given(people: &mut People, id: Id, body: &Arc<Map<String, Value>>, now_s: i64) {
+    let time = |field| body.get(field).and_then(Value::as_i64);
+    let mut user = User {
+        avatar: Avatar::Absent,
+        created_at: time("created_at").unwrap_or(now_s),
+        updated_at: time("updated_at").unwrap_or(now_s),
+        given: Some(body.clone()),
+        ..upsert::stranger(now_s)
+    };
+    for (field, value) in body.iter().filter(|(field, _)| KEPT.contains(&field.as_str())) {
+        if !take(people, &mut user, field, value, now_s) {
+            user.odd.get_or_insert_default().insert(field.clone(), value.clone());
+        }
+    }
+    people.put(id, user);
 }
 
 /// Takes a field into its place; false if it has no place or does not fit.

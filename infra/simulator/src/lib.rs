@@ -3,6 +3,7 @@
 //! * **Put a client through it without a socket**: [`World::new`], then [`World::router`] as a `tower` service.
 //! * **Serve it**: [`World::serve`]. `GET /_simulator/state` and `GET /_simulator/users` show what happened.
 //! * **Look behind the scenes**: [`World::state`], [`World::users`], [`World::set_user`].
+//! * **Describe it in a file**: [`Described::from_json`], then [`Options::described`].
 //! * **Make something go wrong**: a list of [`Fault`]s in the [`Options`], each also readable from text.
 //! * **Move time**: the world follows tokio's clock, which a test can pause and advance, or any clock in [`Options::now`].
 //!
@@ -16,10 +17,12 @@ mod born;
 mod bulk;
 mod chance;
 mod choice;
+mod described;
 mod edit;
 mod fault;
 mod fired;
 mod gate;
+mod html;
 mod job_body;
 mod jobs;
 mod limit;
@@ -40,6 +43,7 @@ mod workspace;
 mod world;
 
 pub use choice::{Charge, Choice, ChoiceError};
+pub use described::{Described, DescribedError, OddPost, Quirks, Users};
 pub use fault::{Fault, FaultError};
 pub use options::{
     JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, Order, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S, Slot,

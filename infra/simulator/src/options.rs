@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::described::{Quirks, Users};
 use crate::fault::Fault;
 
 /// The world's clock: Unix milliseconds.
@@ -94,6 +95,10 @@ pub struct Options {
     pub faults: Vec<Fault>,
     /// The workspace's id, as `app_id` in users and jobs.
     pub app_id: String,
+    /// The oddities of its answers.
+    pub quirks: Quirks,
+    /// The users of a file, in place of users made from the seed.
+    pub given: Option<Users>,
 }
 
 impl Default for Options {
@@ -120,6 +125,8 @@ impl Default for Options {
             started_at_s: None,
             faults: Vec::new(),
             app_id: "sim1app0".to_owned(),
+            quirks: Quirks::default(),
+            given: None,
         }
     }
 }

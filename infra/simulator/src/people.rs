@@ -7,8 +7,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::born;
+use crate::described::Users;
+use crate::options::Options;
 use crate::user::{Company, Id, User};
+use crate::{born, edit, html};
 
 /// Everybody, in the order of their ids, which is the order in which they were made.
 pub(crate) struct People {
@@ -19,25 +21,31 @@ pub(crate) struct People {
     /// The names of all custom attributes ever set: a workspace has 250 at most.
     pub(crate) attributes: HashSet<String>,
     app_id: String,
+    escape_names: bool,
     next_number: u32,
     rng: SmallRng,
 }
 
 impl People {
-    pub(crate) fn new(count: usize, seed: u64, app_id: &str) -> Self {
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let companies = born::companies(&mut rng, count);
+    pub(crate) fn new(options: &Options, now_s: i64) -> Self {
+        let mut rng = SmallRng::seed_from_u64(options.seed);
+        let made = if options.given.is_some() { 0 } else { options.users };
+        let companies = born::companies(&mut rng, made);
         let mut people = Self {
             users: BTreeMap::new(),
             by_user_id: HashMap::new(),
             by_email: HashMap::new(),
             companies,
             attributes: HashSet::new(),
-            app_id: app_id.to_owned(),
+            app_id: options.app_id.clone(),
+            escape_names: options.quirks.escape_names,
             next_number: 1,
             rng,
         };
-        for _ in 0..count {
+        for (id, user) in options.given.iter().flat_map(Users::iter) {
+            edit::put_given(&mut people, *id, user, now_s);
+        }
+        for _ in 0..made {
             let created_at = born::birthday_s(&mut people.rng);
             people.born(created_at);
         }
@@ -66,6 +74,15 @@ impl People {
 
     pub(crate) fn body(&self, id: Id) -> Option<Value> {
         self.users.get(&id).map(|user| user.body(id, &self.app_id, &self.companies))
+    }
+
+    /// The user as an answer shows it.
+    pub(crate) fn shown(&self, id: Id) -> Option<Value> {
+        let mut body = self.body(id)?;
+        if self.escape_names {
+            html::escape_names(&mut body);
+        }
+        Some(body)
     }
 
     /// The ids after the given one; all of them without it.

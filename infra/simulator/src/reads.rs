@@ -15,7 +15,7 @@ const LIST_LIMIT: usize = 10_000;
 
 impl Workspace {
     pub(crate) fn user(&self, id: &str) -> Result<Answer, Refusal> {
-        let body = Id::parse(id).and_then(|id| self.people.body(id));
+        let body = Id::parse(id).and_then(|id| self.people.shown(id));
         body.map(|body| Answer::json(200, body)).ok_or(Refusal::UserNotFound)
     }
 
@@ -23,7 +23,7 @@ impl Workspace {
         let (user_id, email) = (call.query.get("user_id"), call.query.get("email"));
         if user_id.is_some() || email.is_some() {
             let found = self.people.find(user_id.map(String::as_str), email.map(String::as_str));
-            let body = found.and_then(|id| self.people.body(id)).ok_or(Refusal::UserNotFound)?;
+            let body = found.and_then(|id| self.people.shown(id)).ok_or(Refusal::UserNotFound)?;
             return Ok(Answer::json(200, body));
         }
         let page = number(call, "page", 1)?;
@@ -32,7 +32,7 @@ impl Workspace {
             return Err(Refusal::PageLimit);
         }
         let ids = self.people.after(None).skip((page - 1) * per_page).take(per_page);
-        let users: Vec<Value> = ids.filter_map(|id| self.people.body(id)).collect();
+        let users: Vec<Value> = ids.filter_map(|id| self.people.shown(id)).collect();
         let total_pages = self.people.len().div_ceil(per_page);
         let next =
             (page < total_pages).then(|| format!("{}/users?per_page={per_page}&page={}", call.base_url, page + 1));
@@ -49,8 +49,8 @@ impl Workspace {
         ))
     }
 
-    pub(crate) fn counted(&self, call: &Call<'_>) -> Answer {
-        let users = json!({"count": self.people.len()});
+    pub(crate) fn counted(&self, call: &Call<'_>, options: &Options) -> Answer {
+        let users = json!({"count": options.quirks.count.unwrap_or(self.people.len() as u64)});
         let companies = json!({"count": self.people.companies_len()});
         let body = match (call.query.get("type").map(String::as_str), call.query.get("count")) {
             (None, _) => json!({

@@ -69,6 +69,7 @@ struct Shared {
 fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared) {
     let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
     let call = Call {
+        path: parts.uri.path(),
         route: Route::of(&parts.method, parts.uri.path()),
         headers: &parts.headers,
         query,
@@ -98,6 +99,7 @@ fn base_url(headers: &HeaderMap) -> String {
 fn respond(answer: Answer, shared: &Shared) -> Response {
     let body = match answer.content {
         Content::Json(body) => Body::from(body.to_string()),
+        Content::Text(body) => Body::from(body),
         Content::Refused(refusal) => Body::from(refusal.body(&shared.request_id).to_string()),
         Content::Empty => Body::empty(),
         Content::Lost => return Response::new(lost()),

@@ -206,6 +206,6 @@ fn delay_ms(scene: &Scene<'_>, page: u64) -> u64 {
 }
 
 fn body(param: &str, ids: &[Id], people: &People) -> Value {
-    let users: Vec<Value> = ids.iter().filter_map(|id| people.body(*id)).collect();
+    let users: Vec<Value> = ids.iter().filter_map(|id| people.shown(*id)).collect();
     json!({"type": "user.list", "users": users, "scroll_param": param})
 }

@@ -1,8 +1,10 @@
 //! What a POST about one user does, and which values it refuses (section "user update limits" of the help text of 2016).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use crate::options::NullAttribute;
+use crate::options::{NullAttribute, Options};
 use crate::people::People;
 use crate::user::{Avatar, Id, User};
 use crate::wire::Refusal;
@@ -42,8 +44,13 @@ pub(crate) fn post(
     people: &mut People,
     data: &Map<String, Value>,
     now_s: i64,
-    null: NullAttribute,
+    options: &Options,
 ) -> Result<Id, Refusal> {
+    let mut data = Cow::Borrowed(data);
+    if options.quirks.strip {
+        data.to_mut().values_mut().for_each(strip);
+    }
+    let data = data.as_ref();
     let found = find(people, data)?;
     let mut user = match found.and_then(|id| people.get(id)) {
         Some(user) => user.clone(),
@@ -51,7 +58,7 @@ pub(crate) fn post(
     };
     fields(&mut user, data)?;
     unique(people, found, &user)?;
-    attributes(people, &mut user, data, null)?;
+    attributes(people, &mut user, data, options)?;
     companies(people, &mut user, data, now_s)?;
     user.updated_at = now_s;
     Ok(match found {
@@ -63,7 +70,8 @@ pub(crate) fn post(
     })
 }
 
-fn stranger(now_s: i64) -> User {
+/// A user of whom nothing is known.
+pub(crate) fn stranger(now_s: i64) -> User {
     User {
         number: 0,
         user_id: None,
@@ -76,6 +84,7 @@ fn stranger(now_s: i64) -> User {
         created_at: now_s,
         updated_at: now_s,
         unsubscribed: false,
+        given: None,
         odd: None,
     }
 }
@@ -85,6 +94,16 @@ fn text<'a>(data: &'a Map<String, Value>, field: &'static str) -> Result<Option<
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Refusal::FieldType { field }),
+    }
+}
+
+/// Drops the blanks around each text of a value.
+fn strip(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.trim().to_owned(),
+        Value::Array(values) => values.iter_mut().for_each(strip),
+        Value::Object(values) => values.values_mut().for_each(strip),
+        _ => {}
     }
 }
 
@@ -135,7 +154,7 @@ fn unique(people: &People, found: Option<Id>, user: &User) -> Result<(), Refusal
     Ok(())
 }
 
-fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, null: NullAttribute) -> Result<(), Refusal> {
+fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, options: &Options) -> Result<(), Refusal> {
     let given = match data.get("custom_attributes") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::Object(given)) => given,
@@ -159,7 +178,10 @@ fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, null:
         if known > ATTRIBUTE_LIMIT {
             return Err(Refusal::AttributeLimit);
         }
-        if value.is_null() && null == NullAttribute::Removed {
+        if options.quirks.ignored.contains(name) {
+            continue;
+        }
+        if value.is_null() && options.null_attribute == NullAttribute::Removed {
             user.custom_attributes.remove(name);
         } else {
             user.custom_attributes.insert(name.clone(), value.clone());

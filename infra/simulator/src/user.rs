@@ -1,13 +1,14 @@
 //! One user, kept small: what never matters for an update is computed when the body is asked for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::chance::mixed;
 
 /// A user's or company's id: 24 hexadecimal digits, the first eight of them the second it was made.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id([u8; 12]);
 
 impl Id {
@@ -84,6 +85,8 @@ pub(crate) struct User {
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) unsubscribed: bool,
+    /// The body that a file gave: all fields that are not kept beside it.
+    pub(crate) given: Option<Arc<Map<String, Value>>>,
     /// Fields that a test gave any shape it liked; they replace the others.
     pub(crate) odd: Option<Box<Map<String, Value>>>,
 }
@@ -93,8 +96,39 @@ impl User {
     pub(crate) fn body(&self, id: Id, app_id: &str, companies: &[Company]) -> Value {
         let companies: Vec<Value> =
             self.companies.iter().filter_map(|at| companies.get(*at as usize)).map(Company::body).collect();
+        let mut body = match &self.given {
+            Some(given) => self.given_body(given, &companies),
+            None => self.made_body(id, app_id, &companies),
+        };
+        if let Some(avatar) = self.avatar_body() {
+            body["avatar"] = avatar;
+        }
+        for (field, value) in self.odd.iter().flat_map(|odd| odd.iter()) {
+            body[field.as_str()] = value.clone();
+        }
+        body
+    }
+
+    /// The body of a file, with what is kept in place of what it was.
+    fn given_body(&self, given: &Map<String, Value>, companies: &[Value]) -> Value {
+        let mut body = given.clone();
+        let texts = [("user_id", &self.user_id), ("email", &self.email), ("name", &self.name), ("phone", &self.phone)];
+        for (field, text) in texts {
+            if text.is_some() || body.contains_key(field) {
+                body.insert(field.to_owned(), json!(text));
+            }
+        }
+        body.insert("companies".to_owned(), json!({"type": "company.list", "companies": companies}));
+        body.insert("updated_at".to_owned(), self.updated_at.into());
+        body.insert("unsubscribed_from_emails".to_owned(), self.unsubscribed.into());
+        body.insert("custom_attributes".to_owned(), self.custom_attributes.clone().into());
+        Value::Object(body)
+    }
+
+    /// The body of a user made from the seed.
+    fn made_body(&self, id: Id, app_id: &str, companies: &[Value]) -> Value {
         let seen = !self.number.is_multiple_of(3);
-        let mut body = json!({
+        json!({
             "type": "user", "id": id.to_string(), "user_id": self.user_id, "anonymous": false,
             "email": self.email, "phone": self.phone, "name": self.name, "pseudonym": null,
             "app_id": app_id,
@@ -111,14 +145,7 @@ impl User {
             "tags": {"type": "tag.list", "tags": []},
             "segments": {"type": "segment.list", "segments": []},
             "custom_attributes": self.custom_attributes,
-        });
-        if let Some(avatar) = self.avatar_body() {
-            body["avatar"] = avatar;
-        }
-        for (field, value) in self.odd.iter().flat_map(|odd| odd.iter()) {
-            body[field.as_str()] = value.clone();
-        }
-        body
+        })
     }
 
     fn avatar_body(&self) -> Option<Value> {

@@ -155,6 +155,8 @@ pub(crate) enum RateHeaders {
 /// The body of an answer.
 pub(crate) enum Content {
     Json(Value),
+    /// JSON, or nearly so, as it is sent.
+    Text(String),
     Refused(Refusal),
     Empty,
     /// The connection closes instead.

@@ -1,5 +1,7 @@
 //! Writing users: at once, or as a bulk job whose items are carried out when its task is due.
 
+use std::collections::HashSet;
+
 use axum::http::header;
 use serde_json::{Map, Value};
 
@@ -45,7 +47,7 @@ impl Workspace {
             self.accident(fault, &who, options).inspect_err(|_| self.counts.fired.note(fault))?;
         }
         match item.method {
-            Method::Post => upsert::post(&mut self.people, &item.data, now_s, options.null_attribute).map(drop),
+            Method::Post => upsert::post(&mut self.people, &item.data, now_s, options).map(drop),
             Method::Delete => upsert::delete(&mut self.people, &item.data),
         }
     }
@@ -71,8 +73,8 @@ impl Workspace {
     pub(crate) fn upsert(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
         let body: Value = serde_json::from_slice(json_body(call)?).map_err(|_| Refusal::NotJson)?;
         let data = body.as_object().filter(|data| upsert::identified(data)).ok_or(Refusal::Unidentified)?;
-        let id = upsert::post(&mut self.people, data, now_ms.div_euclid(1000), options.null_attribute)?;
-        self.people.body(id).map(|body| Answer::json(200, body)).ok_or(Refusal::Internal)
+        let id = upsert::post(&mut self.people, data, now_ms.div_euclid(1000), options)?;
+        self.people.shown(id).map(|body| Answer::json(200, body)).ok_or(Refusal::Internal)
     }
 
     pub(crate) fn bulk(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
@@ -92,6 +94,9 @@ impl Workspace {
         if submission.items.iter().any(|item| self.is_bad(item, options)) {
             return Err(Refusal::BadItem);
         }
+        if let Some(answer) = self.odd_answer(&submission.items, options) {
+            return Ok(answer);
+        }
         let count = submission.items.len();
         if options.items_first && !self.limit.admit_more(count - 1, options.rate_limit_per_10s) {
             self.counts.over_limit += 1;
@@ -110,6 +115,16 @@ impl Workspace {
             return Ok(Answer::lost());
         }
         Ok(Answer::json(202, job_body::made(job, &site(call, options), now_ms)))
+    }
+
+    /// The answer to a request that contains a user of `posts`.
+    fn odd_answer(&self, items: &[Item], options: &Options) -> Option<Answer> {
+        if options.quirks.posts.is_empty() {
+            return None;
+        }
+        let ids: HashSet<String> = items.iter().map(|item| who(&self.people, &item.data)).collect();
+        let odd = options.quirks.posts.iter().find(|odd| ids.contains(&odd.id))?;
+        Some(Answer::json(odd.status, odd.body.clone()))
     }
 
     fn is_bad(&self, item: &Item, options: &Options) -> bool {

@@ -18,10 +18,11 @@ use crate::people::People;
 use crate::route::Route;
 use crate::scroll::{Scene, Scroll};
 use crate::user::Id;
-use crate::wire::{Answer, RateHeaders, Refusal};
+use crate::wire::{Answer, Content, RateHeaders, Refusal};
 
 /// A request as far as it matters.
 pub(crate) struct Call<'a> {
+    pub(crate) path: &'a str,
     pub(crate) route: Route<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: HashMap<String, String>,
@@ -61,7 +62,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     pub(crate) fn new(options: &Options, now_ms: i64) -> Self {
         Self {
-            people: People::new(options.users, options.seed, &options.app_id),
+            people: People::new(options, now_ms.div_euclid(1000)),
             scroll: Scroll::default(),
             others: Others::default(),
             jobs: Jobs::default(),
@@ -77,7 +78,7 @@ impl Workspace {
     pub(crate) fn answer(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Answer {
         *self.counts.requests.entry(call.route.name().to_owned()).or_default() += 1;
         let answer = match self.let_in(call, options, now_ms) {
-            Ok(()) => self.act(call, options, now_ms).unwrap_or_else(Answer::from),
+            Ok(()) => replaced(self.act(call, options, now_ms).unwrap_or_else(Answer::from), call.route, options),
             Err(refused) => refused,
         };
         self.counts.given_429 += u64::from(answer.status == 429);
@@ -94,7 +95,10 @@ impl Workspace {
             return Err(Refusal::RateLimited { limit: options.rate_limit_per_10s }.into());
         }
         gate::version(call.headers)?;
-        Ok(())
+        match options.quirks.deny_body.get(call.path) {
+            Some((status, body)) => Err(Answer::json(*status, body.clone())),
+            None => Ok(()),
+        }
     }
 
     fn not_denied(&mut self, options: &Options) -> Result<(), Refusal> {
@@ -122,7 +126,7 @@ impl Workspace {
             Route::User(id) => self.user(id),
             Route::Users => self.users(call),
             Route::Upsert => self.upsert(call, options, now_ms),
-            Route::Counts => Ok(self.counted(call)),
+            Route::Counts => Ok(self.counted(call, options)),
             Route::Bulk => self.bulk(call, options, now_ms),
             Route::Job(id) => self.job(id, call, options, now_ms),
             Route::JobErrors(id) => self.job_errors(id, call, options, now_ms),
@@ -149,4 +153,17 @@ impl Workspace {
         let param = call.query.get("scroll_param").map(String::as_str);
         self.others.turn(kind, param, taken, (&self.people, &mut self.rng, options, now_ms))
     }
+}
+
+/// An answer with users, with the texts replaced that the options replace.
+fn replaced(mut answer: Answer, route: Route<'_>, options: &Options) -> Answer {
+    let has_users = matches!(route, Route::Scroll | Route::User(_) | Route::Users);
+    if has_users
+        && !options.quirks.replace.is_empty()
+        && let Content::Json(body) = &answer.content
+    {
+        let replace = |text: String, (from, to): &(String, String)| text.replace(from, to);
+        answer.content = Content::Text(options.quirks.replace.iter().fold(body.to_string(), replace));
+    }
+    answer
 }

@@ -1,7 +1,9 @@
 //! `simulate`: a simulated Intercom workspace on a port of this machine.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
-use intercom_simulator::{Choice, Fault, Options, World};
+use intercom_simulator::{Choice, Described, Fault, Options, World};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -19,6 +21,9 @@ pub(super) struct Simulate {
     port: u16,
     #[command(flatten)]
     world: WorldArguments,
+    /// JSON file with the workspace's users and its quirks, in place of users made from the seed
+    #[arg(long = "world", value_name = "FILE", conflicts_with_all = ["users", "seed"])]
+    file: Option<PathBuf>,
     /// The only token that is let in
     #[arg(long)]
     token: Option<String>,
@@ -88,19 +93,29 @@ pub(super) async fn listen(port: u16) -> Result<(TcpListener, String), CommandEr
     Ok((listener, format!("http://{address}")))
 }
 
+/// Reads a workspace from a file.
+fn read(path: &Path) -> Result<Described, CommandError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", path.display())))?;
+    Described::from_json(&text).map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))
+}
+
 impl Simulate {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let options = Options { token: self.token.clone(), ..self.world.options() };
+        let mut options = Options { token: self.token.clone(), ..self.world.options() };
+        if let Some(path) = &self.file {
+            options = options.described(&read(path)?);
+        }
+        let users = options.users;
         let world = World::new(options);
         let (listener, address) = listen(self.port).await?;
         if self.json {
-            let (users, seed) = (self.world.users, self.world.seed);
-            show::json(&json!({ "address": address, "users": users, "seed": seed }));
+            show::json(&json!({ "address": address, "users": users, "seed": self.world.seed }));
         } else {
             show::line(&format!("listening on {address}"));
         }
         let token = if self.token.is_some() { "<that token>" } else { "any" };
-        show::note(self.json, &format!("{} users; stop it with Ctrl-C. In another terminal:", self.world.users));
+        show::note(self.json, &format!("{users} users; stop it with Ctrl-C. In another terminal:"));
         show::note(self.json, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN={token}"));
         show::note(self.json, "  cargo bulk preview plans/has-avatar.toml");
         tokio::select! {

@@ -6,6 +6,7 @@ mod call;
 
 mod bulk;
 mod choices;
+mod described;
 mod faults;
 mod gate;
 mod items;
