@@ -92,7 +92,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
 /// Pays for one request of `ahead`, waiting within the invocation for a window that has it; `false` when the time is up.
 async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, StepError> {
     loop {
-        if at.left_ms() < FOR_A_LOOK_MS {
+        if at.left_ms() < FOR_A_LOOK_MS || at.is_stopping() {
             return Ok(false);
         }
         match clients.meter.take(Ask { ahead, ..Ask::one(Share::Check) }, at).await? {
@@ -102,7 +102,7 @@ async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, Ste
                 if wait_ms + FOR_A_LOOK_MS > at.left_ms() {
                     return Ok(false);
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(wait_ms as u64)).await;
+                at.rest(wait_ms).await;
             }
         }
     }

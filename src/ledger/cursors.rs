@@ -188,8 +188,12 @@ impl Ledger {
         if run.listed.is_none() && cursor.phase == Phase::Turning {
             next.called_ms = cursor.called_ms.max(called_ms);
         }
-        next.not_before_ms = next.scroll_free_at_ms().max(now_ms);
+        let free_at_ms = next.scroll_free_at_ms().max(now_ms);
+        // With `queue_lost` no claim's owner is alive. Its turn looks at once what is waited for, so that the whole wait is
+        // known from the first moment on.
+        next.not_before_ms = if queue_lost { now_ms } else { free_at_ms };
         next.settle(now_ms);
+        next.waits_until_ms = Some(free_at_ms);
         next.counted = next.counted.saturating_sub(1);
         // The generation that it asks for is no stall, however far the one before got.
         next.stalled = -1;

@@ -89,6 +89,9 @@ pub struct Cursor {
     /// Why `not_before_ms` is in the future, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// When the whole wait for `waits` is over at the latest, in Unix milliseconds, where turns look before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until_ms: Option<i64>,
     /// How long an unused scroll is waited for to expire.
     #[serde(default = "scroll_life_ms")]
     pub scroll_life_ms: i64,
@@ -188,6 +191,7 @@ impl Cursor {
             repeats: 0,
             not_before_ms,
             waits: None,
+            waits_until_ms: None,
             scroll_life_ms,
             called_ms: 0,
             exists_tries: 0,
@@ -221,6 +225,11 @@ impl Cursor {
             std::cmp::Ordering::Less if turn + 1 == self.turn => Standing::Before,
             std::cmp::Ordering::Less => Standing::Older,
         }
+    }
+
+    /// When the present wait is over at the latest, in Unix milliseconds.
+    pub fn waits_until_ms(&self) -> i64 {
+        self.waits_until_ms.map_or(self.not_before_ms, |until_ms| until_ms.max(self.not_before_ms))
     }
 
     /// Who holds the claim.
@@ -257,6 +266,7 @@ impl Cursor {
     pub fn settle(&mut self, now_ms: i64) {
         self.phase = Phase::Settling;
         self.settling_since_ms = now_ms;
+        self.waits_until_ms = None;
     }
 
     /// Why no further generation may begin, if so.

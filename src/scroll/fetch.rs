@@ -139,10 +139,10 @@ async fn one(
 async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
     while let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Page), at).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-        if wait_ms + AFTER_PAGE_MS > at.left_ms() {
+        if wait_ms + AFTER_PAGE_MS > at.left_ms() || at.is_stopping() {
             return Ok(Some(until_ms));
         }
-        tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
+        at.rest(wait_ms).await;
     }
     Ok(None)
 }

@@ -101,7 +101,7 @@ impl Round<'_> {
         let share = Share::Submit { scroll_open: run.state == State::Running };
         let ask = Ask { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
         loop {
-            if self.at.left_ms() < FOR_A_JOB_MS {
+            if self.at.left_ms() < FOR_A_JOB_MS || self.at.is_stopping() {
                 return Ok(Paid::Later(self.at.clock.now_ms()));
             }
             match self.clients.meter.take(ask, self.at).await? {
@@ -111,7 +111,7 @@ impl Round<'_> {
                     if wait_ms + FOR_A_JOB_MS > self.at.left_ms() {
                         return Ok(Paid::Later(until_ms));
                     }
-                    tokio::time::sleep(std::time::Duration::from_millis(wait_ms as u64)).await;
+                    self.at.rest(wait_ms).await;
                 }
             }
         }

@@ -67,6 +67,10 @@ impl Claimed {
     /// Sends all pieces. Returns parts that can be tried again within this invocation.
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
+            if round.at.is_stopping() {
+                let now_ms = round.at.clock.now_ms();
+                return self.give_back(round, Release::NotSent, now_ms).await;
+            }
             if self.paid < piece.0.len() {
                 match round.pay_for(&mut run, piece.0.len()).await? {
                     Paid::Items(items) => self.paid = items,

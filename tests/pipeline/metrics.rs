@@ -70,7 +70,7 @@ impl Hand {
     fn invocation(&self) -> Invocation {
         let now_ms = self.begin_ms + self.began.elapsed().as_millis() as i64;
         let request_id = format!("{now_ms}-{}", self.invocations.replace(self.invocations.get() + 1));
-        Invocation { clock: Clock::starting_at(now_ms), request_id, deadline_ms: now_ms + 300_000 }
+        Invocation { clock: Clock::starting_at(now_ms), request_id, deadline_ms: now_ms + 300_000, stop: None }
     }
 
     /// What a queue was sent since it was last asked, as events; nothing is deleted, so that each comes once.

@@ -78,6 +78,7 @@ impl Functions {
             clock,
             request_id: format!("request-{who}"),
             deadline_ms: clock.now_ms() + most.as_millis() as i64,
+            stop: None,
         };
         self.storm.weather.note(|| format!("#{who} {step:?} begins: {}", short(&event)));
         let handled = self.storm.watched(who, handle(step, &environment.clients, &event, &at));

@@ -82,7 +82,7 @@ impl Function {
 fn invocation(context: Context) -> Invocation {
     let clock = Clock::of_the_machine();
     let deadline_ms = deadline_ms(context.deadline, clock.now_ms());
-    Invocation { clock, request_id: context.request_id, deadline_ms }
+    Invocation { clock, request_id: context.request_id, deadline_ms, stop: None }
 }
 
 /// When the invocation must be done. Lambda names a time to come; `cargo lambda watch` names ten minutes after the

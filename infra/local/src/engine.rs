@@ -76,6 +76,8 @@ pub struct Engine {
     pub done: Arc<Done>,
     /// Between ticks of scroll and of check. On AWS a minute each; here they cost nothing.
     pub ticks: (Duration, Duration),
+    /// Turns true when the steps are to begin no further request.
+    stop: Option<watch::Receiver<bool>>,
     sqs: aws_sdk_sqs::Client,
     wall: Wall,
     wiring: Wiring,
@@ -102,7 +104,14 @@ impl Engine {
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
         };
-        Ok(Self { clients, done: Arc::default(), ticks: (SCROLL_TICK, CHECK_TICK), sqs: sqs.clone(), wall, wiring })
+        let ticks = (SCROLL_TICK, CHECK_TICK);
+        Ok(Self { clients, done: Arc::default(), ticks, stop: None, sqs: sqs.clone(), wall, wiring })
+    }
+
+    /// The same engine, whose steps begin no further request once `stop` is true.
+    #[must_use]
+    pub fn stopped_by(&self, stop: watch::Receiver<bool>) -> Self {
+        Self { stop: Some(stop), ..self.clone() }
     }
 
     /// Now, in Unix milliseconds.
@@ -128,6 +137,7 @@ impl Engine {
             clock: Clock::starting_at(now_ms),
             request_id: format!("local-{}-{now_ms}-{count}", std::process::id()),
             deadline_ms: now_ms + timeout.as_millis() as i64,
+            stop: self.stop.clone(),
         }
     }
 

@@ -8,7 +8,7 @@
 //! * `engine` the steps behind that wiring, driven by events only; `session` an engine at work on one run.
 //! * `remote` functions that run elsewhere, by Lambda's Invoke API; `stack` what is deployed.
 //! * `command` one module per command; `place` where state lies.
-//! * `progress`, `summary`, `preview`, `cost`, `show` what a person reads.
+//! * `progress`, `summary`, `preview`, `cost`, `show` what a person reads; `stop` the signals that end a command.
 
 pub mod aws;
 pub mod command;
@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod session;
 pub mod show;
 pub mod stack;
+pub mod stop;
 pub mod summary;
 pub mod wiring;

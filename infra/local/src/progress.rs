@@ -55,7 +55,7 @@ impl Sample {
 
     /// Makes it of a run's rows and what was submitted in the time that `elapsed`.
     pub fn of(run: &Run, cursor: &Cursor, sent: Sent, now_ms: i64, elapsed: Duration) -> Self {
-        let left_ms = cursor.not_before_ms - now_ms;
+        let left_ms = cursor.waits_until_ms() - now_ms;
         let waits = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended && run.state == State::Running);
         let waits = waits.map(|why| match left_ms {
             ..=1_000 => format!("waits: {why}"),

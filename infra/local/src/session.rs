@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use intercom_bulk::ledger::LedgerError;
-use intercom_bulk::run::{Cursor, Run, RunId};
+use intercom_bulk::run::{Cursor, Phase, Run, RunId};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,11 +14,14 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::progress::{Progress, Sample};
 use crate::show;
+use crate::stop::Stops;
 
 /// Between looks at the run.
 const LOOK: Duration = Duration::from_millis(200);
 /// Between progress lines where they cannot be drawn over each other.
 const LINE: Duration = Duration::from_secs(5);
+/// A wait from which on its whole reason is shown on a line of its own: a terminal cuts the progress line.
+const LONG_WAIT_MS: i64 = 30_000;
 /// How long steps may finish behind a run's end before it is said that they do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -33,7 +37,7 @@ pub enum Session {
         /// How long this session worked on it.
         took: Duration,
     },
-    /// Ctrl-C: the ledger has everything to go on with.
+    /// Ctrl-C, SIGTERM or SIGHUP: the ledger has everything to go on with.
     Interrupted,
 }
 
@@ -53,62 +57,78 @@ pub enum SessionError {
 
 /// Sends `event` to scroll and drives the steps until `run` has ended or pauses, or the user stops it.
 pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> Result<Session, SessionError> {
+    let mut stops = Stops::listen();
     let (stop, stopped) = watch::channel(false);
+    let engine = engine.stopped_by(stopped.clone());
     let working = tokio::spawn({
         let engine = engine.clone();
         async move { engine.run(stopped).await }
     });
-    let started = engine.scroll(event).await.map_err(SessionError::Refused);
+    let started = tokio::select! {
+        started = engine.scroll(event) => started.map(|_| true).map_err(SessionError::Refused),
+        // What a start has not committed by then was not started.
+        () = stops.next() => Ok(false),
+    };
     let watched = match started {
-        Ok(_) => watch_run(engine, run, quiet).await,
+        Ok(true) => watch_run(&engine, run, quiet, &mut stops).await,
+        Ok(false) => Ok(Session::Interrupted),
         Err(refused) => Err(refused),
     };
     let _ = stop.send(true);
-    finish(engine, working, matches!(watched, Ok(Session::Interrupted))).await;
+    finish(&engine, working, matches!(watched, Ok(Session::Interrupted)), &mut stops).await;
     watched
 }
 
-/// Lets the steps that are under way come to their end, unless the user does not wait for them: what they leave is what
-/// a crash leaves, and that loses nothing.
-async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool) {
-    let again = tokio::signal::ctrl_c();
-    tokio::pin!(again);
+/// Lets the requests that are under way come to their end and be recorded, unless a second signal asks for an end at
+/// once: that leaves what a crash leaves.
+async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool, stops: &mut Stops) {
     let patience = if interrupted { Duration::ZERO } else { PATIENCE };
     tokio::select! {
         biased;
-        _ = &mut again => return working.abort(),
+        () = stops.next() => return working.abort(),
         done = tokio::time::timeout(patience, &mut working) => {
             if done.is_ok() {
                 return;
             }
         }
     }
-    show::note(false, &finishing(&engine.under_way(), interrupted));
+    let life = Duration::from_millis(engine.clients.settings.job_life_ms.max(0).unsigned_abs());
+    show::note(false, &finishing(&engine.under_way(), interrupted, life));
     tokio::select! {
         _ = &mut working => {}
-        _ = &mut again => working.abort(),
+        () = stops.next() => working.abort(),
     }
 }
 
-/// What is waited for after a stop. It is said in JSON's mode, too: a command that hangs in silence is killed.
-fn finishing(steps: &[&str], interrupted: bool) -> String {
-    let steps = if steps.is_empty() { "the steps".to_owned() } else { steps.join(" and ") };
-    let limit = if steps.contains("submit") { ", which may wait for the rate limit" } else { "" };
+/// States what a stop waits for, and what it costs not to wait. It is shown with `--json`, too: an operator kills a command
+/// that hangs in silence.
+fn finishing(steps: &[&str], interrupted: bool, job_life: Duration) -> String {
+    let steps_words = if steps.is_empty() { "the steps".to_owned() } else { steps.join(" and ") };
     let again = if interrupted { "Ctrl-C again" } else { "Ctrl-C" };
-    format!("Waits for {steps} to finish{limit}. {again} stops now; nothing is lost by it.")
+    let cost = if steps.contains(&"submit") {
+        let life = show::duration(job_life);
+        format!(
+            ", and costs up to {life}: whether Intercom took the bulk request under way is then not known, and the next \
+             start waits until it can set no value any more"
+        )
+    } else {
+        "; no user is lost by it".to_owned()
+    };
+    format!(
+        "Waits for {steps_words} to finish the requests under way, which takes seconds. {again} stops at once{cost}."
+    )
 }
 
-async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, SessionError> {
+async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) -> Result<Session, SessionError> {
     let began = Instant::now();
     let mut progress = Progress::new(quiet, std::io::stderr().is_terminal());
     let mut next_line = began;
     // A generation reads everybody again: its rate and its estimate begin with it.
     let mut generation: Option<(u32, Instant)> = None;
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
+    let mut shown_wait = None;
     loop {
         tokio::select! {
-            _ = &mut interrupted => {
+            () = stops.next() => {
                 progress.end();
                 return Ok(Session::Interrupted);
             }
@@ -130,6 +150,13 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, 
             Some(_) => now,
         };
         generation = Some((run.generation, since));
+        if cursor.waits != shown_wait
+            && let Some(words) = long_wait(&cursor, engine.now_ms())
+        {
+            shown_wait.clone_from(&cursor.waits);
+            progress.end();
+            show::note(quiet, &words);
+        }
         if over || progress.is_live() || now >= next_line {
             next_line = now + LINE;
             progress.show(&Sample::take(engine, &run, &cursor, now - since));
@@ -142,18 +169,52 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool) -> Result<Session, 
     }
 }
 
+/// A long wait with its reason and the time of day when it is over at the latest; none where nothing waits for long.
+fn long_wait(cursor: &Cursor, now_ms: i64) -> Option<String> {
+    let why = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended)?;
+    let left_ms = cursor.waits_until_ms() - now_ms;
+    let until = Timestamp::from_millisecond(cursor.waits_until_ms()).ok()?.strftime("%H:%M:%S");
+    let left = show::duration(Duration::from_millis(left_ms.max(0).unsigned_abs()));
+    (left_ms >= LONG_WAIT_MS).then(|| format!("Waits until {until} UTC ({left}) at the latest: {why}."))
+}
+
 #[cfg(test)]
 mod tests {
+    use intercom_bulk::run::SCROLL_LIFE_MS;
+
     use super::*;
 
     #[test]
+    fn a_long_wait_is_shown_whole_with_its_time_of_day() {
+        let mut cursor = Cursor::first(RunId::of("p", 0), 65_000, SCROLL_LIFE_MS);
+        assert_eq!(long_wait(&cursor, 0), None, "nothing is waited for");
+        cursor.waits = Some("a bulk request was under way".to_owned());
+        assert_eq!(
+            long_wait(&cursor, 0).as_deref(),
+            Some("Waits until 00:01:05 UTC (1 min 5 s) at the latest: a bulk request was under way.")
+        );
+        assert_eq!(long_wait(&cursor, 40_000), None, "a short one is in the progress line");
+        cursor.waits_until_ms = Some(900_000);
+        let whole = long_wait(&cursor, 40_000).unwrap();
+        assert!(
+            whole.starts_with("Waits until 00:15:00 UTC (14 min 20 s)"),
+            "the whole wait, not its next look: {whole}"
+        );
+    }
+
+    #[test]
     fn a_stop_says_what_it_waits_for() {
-        let words = finishing(&["scroll", "submit"], true);
+        let words = finishing(&["scroll", "submit"], true, Duration::from_mins(15));
         assert_eq!(
             words,
-            "Waits for scroll and submit to finish, which may wait for the rate limit. Ctrl-C again stops now; nothing \
-             is lost by it."
+            "Waits for scroll and submit to finish the requests under way, which takes seconds. Ctrl-C again stops at \
+             once, and costs up to 15 min 0 s: whether Intercom took the bulk request under way is then not known, and \
+             the next start waits until it can set no value any more."
         );
-        assert_eq!(finishing(&[], false), "Waits for the steps to finish. Ctrl-C stops now; nothing is lost by it.");
+        assert_eq!(
+            finishing(&[], false, Duration::ZERO),
+            "Waits for the steps to finish the requests under way, which takes seconds. Ctrl-C stops at once; no user is \
+             lost by it."
+        );
     }
 }

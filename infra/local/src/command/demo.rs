@@ -60,7 +60,10 @@ impl Demo {
         });
         let session = drive(&engine, event, &id, self.json).await;
         match session.map_err(|error| CommandError::Step(error.to_string()))? {
-            Session::Interrupted => Ok(INTERRUPTED),
+            Session::Interrupted => {
+                show::note(false, "Stopped.");
+                Ok(INTERRUPTED)
+            }
             Session::Over { run, cursor, .. } => {
                 let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
                 let problems = compare(&engine, &world, &plan, &run).await?;

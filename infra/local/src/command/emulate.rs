@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::CommandError;
+use super::{CommandError, INTERRUPTED};
 use crate::aws::{Account, REGION};
 use crate::engine::{EngineError, TABLE, machine_wall};
 use crate::remote::Lambda;
 use crate::show;
+use crate::stop::Stops;
 use crate::wiring::{Step, Wiring};
 
 #[derive(Debug, Args)]
@@ -89,10 +90,10 @@ impl Emulate {
             &format!("DynamoDB and SQS answer at {address}; functions are invoked at {}.", self.lambda),
         );
         self.drive(&account, &wiring, lambda).await;
-        Ok(0)
+        Ok(INTERRUPTED)
     }
 
-    /// Works until Ctrl-C; what runs then is finished first.
+    /// Works until a signal asks for an end; what runs then is finished first.
     async fn drive(&self, account: &Account, wiring: &Wiring, lambda: Lambda) {
         let quiet = self.json;
         let invoke = move |step: Step, event: Value| {
@@ -111,15 +112,16 @@ impl Emulate {
         let now = Timestamp::from_millisecond(machine_wall()()).unwrap_or(Timestamp::UNIX_EPOCH);
         let driven = wiring.drive(&account.sqs, (tick, tick), now, invoke, stopped);
         tokio::pin!(driven);
+        let mut stops = Stops::listen();
         tokio::select! {
             () = &mut driven => return,
-            _ = tokio::signal::ctrl_c() => {}
+            () = stops.next() => {}
         }
         let _ = stop.send(true);
         show::note(false, "Finishing what runs; Ctrl-C again ends at once.");
         tokio::select! {
             () = &mut driven => {}
-            _ = tokio::signal::ctrl_c() => {}
+            () = stops.next() => {}
         }
     }
 }

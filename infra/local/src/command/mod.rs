@@ -24,7 +24,7 @@ use crate::place::PlaceError;
 /// The exit code of wrong usage (sysexits' `EX_USAGE`).
 pub const WRONG_USAGE: u8 = 64;
 
-/// The exit code after Ctrl-C (a shell's own for it).
+/// The exit code after Ctrl-C, SIGTERM or SIGHUP (a shell's own for the first).
 const INTERRUPTED: u8 = 130;
 
 /// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.

@@ -96,7 +96,10 @@ impl RunPlan {
         let (event, id) = self.event(&engine, &plan).await?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {
-                show::note(false, "Stopped. The same command goes on where this one was.");
+                show::note(
+                    false,
+                    "Stopped. The same command finishes the run: it reads all users again and sends what is missing.",
+                );
                 Ok(INTERRUPTED)
             }
             Session::Over { run, cursor, .. } => {

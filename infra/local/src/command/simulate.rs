@@ -7,8 +7,9 @@ use intercom_simulator::{Choice, Described, Fault, Options, World};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::CommandError;
+use super::{CommandError, INTERRUPTED};
 use crate::show;
+use crate::stop::Stops;
 
 #[derive(Debug, Args)]
 #[command(
@@ -118,12 +119,13 @@ impl Simulate {
         show::note(self.json, &format!("{users} users; stop it with Ctrl-C. In another terminal:"));
         show::note(self.json, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN={token}"));
         show::note(self.json, "  cargo bulk preview plans/has-avatar.toml");
+        let mut stops = Stops::listen();
         tokio::select! {
             served = world.serve(listener) => {
                 served.map_err(|source| CommandError::Listen { port: self.port, source })?;
             }
-            _ = tokio::signal::ctrl_c() => {}
+            () = stops.next() => {}
         }
-        Ok(0)
+        Ok(INTERRUPTED)
     }
 }

@@ -64,7 +64,7 @@ async fn invoke(State(all): State<Functions>, Path(name): Path<String>, body: St
 async fn run(clients: &Clients, name: &str, event: &Value) -> Result<Value, String> {
     let clock = Clock::of_the_machine();
     let request_id = format!("{name}-{}", clock.now_ms());
-    let at = Invocation { clock, request_id, deadline_ms: clock.now_ms() + 100_000 };
+    let at = Invocation { clock, request_id, deadline_ms: clock.now_ms() + 100_000, stop: None };
     match name {
         "scroll" => {
             let outcome = scroll::handle(clients, event, &at).await.map_err(|error| error.to_string())?;

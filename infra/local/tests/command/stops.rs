@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::phase::Left;
 use crate::world::{World, plan};
 
 /// What is waited for comes within this time, or the test fails.
@@ -48,8 +49,8 @@ fn a_stopped_run_goes_on_for_the_same_users_only() {
     assert_eq!(whole["jobs_possibly_lost"], 0);
 }
 
-fn interrupt(running: &Child) {
-    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+fn signal(running: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &running.id().to_string()]).status().unwrap().success());
 }
 
 fn said(path: &Path) -> String {
@@ -60,22 +61,69 @@ fn said(path: &Path) -> String {
 
 #[test]
 fn the_first_ctrl_c_says_what_is_waited_for_and_the_second_ends_it() {
-    // 48 operations in 10 seconds: a submission waits inside its invocation nearly all the time.
-    let limit = ["--rate-limit-per-10s", "60", "--users", "1000", "--latency-ms", "1"];
-    let world = World::started(&limit, "2");
+    let world = World::started(&["--users", "1000", "--latency-ms", "2500"], "2");
     let plan = plan("has-avatar.toml");
     let path = world.folder.path().join("said");
     let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
     let mut running = command.stdout(Stdio::null()).stderr(File::create(&path).unwrap()).spawn().unwrap();
-    wait_until("the first job", || !world.state().jobs.is_empty());
-    std::thread::sleep(Duration::from_millis(300));
-    interrupt(&running);
-    wait_until("the reason", || said(&path).contains("Ctrl-C again stops now"));
+    wait_until("the first bulk request", || world.requests("POST /bulk/users") > 0);
+    signal(&running, "-INT");
+    wait_until("the reason", || said(&path).contains("Ctrl-C again stops at once, and costs up to 2 s"));
     assert!(said(&path).contains("submit"), "{}", said(&path));
     assert!(running.try_wait().unwrap().is_none(), "it did not wait");
-    interrupt(&running);
+    signal(&running, "-INT");
     let began = Instant::now();
     assert_eq!(running.wait().unwrap().code(), Some(130), "{}", said(&path));
     assert!(began.elapsed() < Duration::from_secs(5), "it waited all the same");
-    assert!(said(&path).contains("The same command goes on"), "{}", said(&path));
+    assert!(said(&path).contains("The same command finishes the run"), "{}", said(&path));
+}
+
+/// 48 operations in 10 seconds: submissions wait for the rate limit nearly all the time, and a stop must not wait with them.
+#[test]
+fn every_stop_signal_takes_seconds_and_leaves_no_job_in_doubt() {
+    let limit = ["--rate-limit-per-10s", "60", "--users", "1000", "--latency-ms", "50", "--scroll-ttl-s", "1"];
+    let world = World::started(&limit, "2");
+    let plan = plan("has-avatar.toml");
+    for name in ["-INT", "-TERM", "-HUP"] {
+        let before = world.state().jobs.len();
+        let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+        let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("a job", || world.state().jobs.len() > before);
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&running, name);
+        let began = Instant::now();
+        assert_eq!(running.wait().unwrap().code(), Some(130), "{name}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{name}: {:?}", began.elapsed());
+        let left = Left::read(&world);
+        assert_eq!(left.jobs_possibly_lost, 0, "{name}: the next start waits for a job that does not exist");
+        assert_eq!(left.jobs.len(), world.state().jobs.len(), "{name}");
+    }
+}
+
+#[test]
+fn a_start_after_a_kill_says_the_whole_wait_and_its_reason_at_once() {
+    let world = World::started(&["--users", "1000", "--latency-ms", "1500"], "2");
+    let plan = plan("has-avatar.toml");
+    let run = || {
+        let mut command = world.command(&["run", plan.to_str().unwrap()]);
+        command.env("INTERCOM_JOB_LIFE_S", "900").stdout(Stdio::null());
+        command
+    };
+    let mut killed = run().stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the first bulk request", || world.requests("POST /bulk/users") > 0);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let path = world.folder.path().join("said");
+    let mut again = run().stderr(File::create(&path).unwrap()).spawn().unwrap();
+    let began = Instant::now();
+    wait_until("the wait", || said(&path).contains("Waits until "));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}: {}", began.elapsed(), said(&path));
+    // The first line of progress, too.
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&again, "-TERM");
+    assert_eq!(again.wait().unwrap().code(), Some(130));
+    let said = said(&path);
+    assert!(said.contains("(14 min ") || said.contains("(15 min "), "{said}");
+    assert!(said.contains("whether Intercom took it is not known"), "{said}");
+    assert!(!said.contains("parts"), "they died with their queue: {said}");
 }

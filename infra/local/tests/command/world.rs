@@ -102,6 +102,11 @@ impl World {
         self.get("state")
     }
 
+    /// Requests of this route so far.
+    pub(crate) fn requests(&self, route: &str) -> u64 {
+        self.state().requests.get(route).copied().unwrap_or_default()
+    }
+
     /// All users of the workspace.
     pub(crate) fn users(&self) -> Vec<Value> {
         self.get("users?limit=1000000")
