@@ -152,6 +152,25 @@ pub enum StepError {
     NotCounted {
         /// Why not.
         reason: String,
+        /// Intercom refuses the count itself: it will again.
+        for_good: bool,
+    },
+    /// Another start has the run's name.
+    #[error(
+        "the run is not begun: another version of this plan was started for the same second, and has its name, {run}. \
+         Start it again for another time"
+    )]
+    Taken {
+        /// The name.
+        run: RunId,
+    },
+    /// The list of users of a start that waited is not whole.
+    #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
+    ListGone {
+        /// How many the start named.
+        listed: u64,
+        /// How many are there.
+        found: u64,
     },
 }
 
@@ -165,6 +184,17 @@ impl StepError {
             Self::Plan(_) => "Plan",
             Self::NoPlan { .. } => "NoPlan",
             Self::NotCounted { .. } => "NotCounted",
+            Self::Taken { .. } => "Taken",
+            Self::ListGone { .. } => "ListGone",
+        }
+    }
+
+    /// Whether a start that failed for this fails again, however often it is tried.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
+            Self::NotCounted { for_good, .. } => *for_good,
+            Self::Ledger(_) | Self::Queue(_) | Self::Event(_) => false,
         }
     }
 }

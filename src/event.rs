@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::mask::{mask_to, unread};
 use crate::queue::Message;
-use crate::run::{Rails, Source};
+use crate::run::{LIST_MAX, Rails, RunId, Source};
 use crate::user::UserId;
 
 /// An event that is none of those a function takes. Says what it takes; shows none of the event's values.
@@ -88,11 +88,23 @@ impl StartEvent {
             Some(users) if users.is_empty() => {
                 Err(EventError::Start { detail: "`users` is a list of Intercom's user ids, at least one".to_owned() })
             }
+            Some(users) if users.len() > LIST_MAX => Err(EventError::Start {
+                detail: format!(
+                    "`users` names {} users, and {LIST_MAX} are the most of one start: start several",
+                    users.len()
+                ),
+            }),
             _ if !(start.plan.is_string() || start.plan.is_object()) => {
                 Err(EventError::Start { detail: "`plan` is a name or a plan".to_owned() })
             }
             _ => Ok(start),
         }
+    }
+
+    /// The run that the start makes, where it says for what time it is; none, where it does not, or names no plan.
+    pub fn run(&self) -> Option<RunId> {
+        let plan = self.plan.as_str().or_else(|| self.plan.get("name")?.as_str())?;
+        Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.rails))
     }
 
     /// Where the pages come from; a user that is named twice is read once.
@@ -186,6 +198,17 @@ mod tests {
         assert!(error.contains("ruls"), "{error}");
         assert!(ScrollEvent::read(&json!({"plan": 3})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": "x", "users": ["../x"]})).is_err());
+    }
+
+    #[test]
+    fn a_list_is_bounded_and_the_bound_is_said() {
+        let users = |count: usize| (0..count).map(|n| format!("{n:024x}")).collect::<Vec<_>>();
+        let start = |count| StartEvent::read(&json!({"plan": "x", "users": users(count)}));
+        assert!(start(LIST_MAX).is_ok());
+        let error = start(LIST_MAX + 1).unwrap_err().to_string();
+        assert!(error.contains("20001 users") && error.contains("20000 are the most"), "{error}");
+        let event = json!({"plan": "x", "users": users(LIST_MAX)}).to_string();
+        assert!(event.len() < 600 * 1024, "SQS takes 1 MiB: {}", event.len());
     }
 
     #[test]

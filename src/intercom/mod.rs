@@ -127,8 +127,8 @@ impl Intercom {
     }
 
     /// How many users the workspace has, by Intercom's own count.
-    pub async fn count_users(&self) -> Result<Reply<u64>, Error> {
-        self.request(v1::get_counts(), CALL_TIMEOUT, v1::count_users).await
+    pub async fn count_users(&self, timeout: Duration) -> Result<Reply<u64>, Error> {
+        self.request(v1::get_counts(), timeout, v1::count_users).await
     }
 
     /// Which workspace the token belongs to.

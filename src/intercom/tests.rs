@@ -63,7 +63,7 @@ async fn every_request_carries_the_same_headers() {
     let _ = intercom.page(Some("25b649f7"), &Keep::Whole, CALL_TIMEOUT).await;
     let _ =
         (intercom.user(&user_id(), CALL_TIMEOUT).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
-    let _ = (intercom.job_errors(&job, 2).await, intercom.count_users().await, intercom.workspace().await);
+    let _ = (intercom.job_errors(&job, 2).await, intercom.count_users(CALL_TIMEOUT).await, intercom.workspace().await);
     let requests = requests.lock().unwrap();
     assert_eq!(requests.len(), 7, "each call is sent once, even after a 500");
     for request in &*requests {

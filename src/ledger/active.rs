@@ -1,12 +1,12 @@
-//! The one active run: begun and ended in the transactions that change its state. Starts that come meanwhile wait.
+//! The one active run: begun and ended in the transactions that change its state.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
-use super::error::{condition_failed, conditional};
+use super::error::condition_failed;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
-use crate::run::{Cursor, LIST_PAGE, Rails, Run, RunId, Source, Start, State, Totals};
+use crate::run::{Cursor, Run, RunId, Source, State, Totals};
 
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,23 +47,18 @@ impl Ledger {
     }
 
     /// Begins a run: run, plan, cursor, `ACTIVE` and its place among the runs in one transaction. A list of users is
-    /// written first, in pages of `list_page`, where nobody reads it unless the run begins. `cursor` rests on what was `seen`
+    /// written first: no step reads it unless the run begins. `cursor` rests on what was `seen`
     /// of `ACTIVE`: where another run was active since, its scroll and its jobs are not in it, and the start waits.
     pub async fn begin(
         &self,
         run: &Run,
         plan: &serde_json::Value,
         source: &Source,
-        list_page: usize,
         cursor: &Cursor,
         seen: &Active,
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.run);
-        if let Source::Users(users) = source {
-            for (page, users) in users.chunks(list_page.clamp(1, LIST_PAGE)).enumerate() {
-                self.put(&key(&pk, format!("USERS#{:07}", page + 1)), &Listed { users: users.to_vec() }).await?;
-            }
-        }
+        self.put_list(&run.run, source, run.started_ms).await?;
         let plan = items::write(&key(&pk, "PLAN"), &StoredPlan { plan: plan.to_string() })?;
         let new = Put::builder().table_name(&self.table).set_item(Some(items::write(&key(&pk, "RUN"), run)?));
         let free = Update::builder()
@@ -203,73 +198,13 @@ impl Ledger {
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         Ok(TransactWriteItem::builder().put(built(put.build())?).build())
     }
-
-    /// Lets a start wait. One for all users that waits for the same plan already stays the one.
-    pub async fn enqueue(&self, start: &Start) -> Result<bool, LedgerError> {
-        let item = items::write(&start_key(start), &Waiting { start: to_text(start) })?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        Ok(conditional("PutItem", request.condition_expression("attribute_not_exists(pk)").send().await)?.is_some())
-    }
-
-    /// The starts that wait, oldest first.
-    pub async fn waiting(&self) -> Result<Vec<Start>, LedgerError> {
-        let found = self.query("STARTS", "", usize::MAX).await?;
-        let mut starts = Vec::new();
-        for item in found {
-            let waiting: Waiting = items::read(item, "STARTS")?;
-            starts.extend(serde_json::from_str::<Start>(&waiting.start));
-        }
-        starts.sort_by_key(|start: &Start| start.scheduled_at_s);
-        Ok(starts)
-    }
-
-    /// Takes this very start out of the queue; another one of its plan stays.
-    pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
-        // Earlier versions kept every start under its plan.
-        for at in [start_key(start), key("STARTS", &start.plan)] {
-            let request = self.client.delete_item().table_name(&self.table);
-            let sent = request
-                .set_key(Some(at.attributes()))
-                .condition_expression("attribute_not_exists(pk) OR #start = :start")
-                .expression_attribute_names("#start", "start")
-                .expression_attribute_values(":start", s(to_text(start)))
-                .send()
-                .await;
-            conditional("DeleteItem", sent)?;
-        }
-        Ok(())
-    }
-}
-
-/// A start for all users waits under its plan; one for some of them is no substitute for it, and has a place of its own.
-fn start_key(start: &Start) -> Key {
-    let for_all = start.source == Source::Scroll && start.rails == Rails::default();
-    key("STARTS", if for_all { start.plan.clone() } else { start.run().to_string() })
 }
 
 pub(super) fn built<T>(made: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, LedgerError> {
-    made.map_err(|e| LedgerError::Call {
-        operation: "TransactWriteItems",
-        code: "not built".to_owned(),
-        detail: e.to_string(),
-    })
-}
-
-fn to_text<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-#[derive(Serialize, Deserialize)]
-struct Waiting {
-    start: String,
+    Ok(made?)
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredPlan {
     pub(super) plan: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct Listed {
-    pub(super) users: Vec<crate::user::UserId>,
 }

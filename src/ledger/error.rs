@@ -31,6 +31,17 @@ pub enum LedgerError {
         /// What was wrong.
         source: serde_dynamo::Error,
     },
+    /// A start that cannot be read or written as JSON.
+    #[error("the ledger's start {key} is not read or written: was it stored by a newer version? ({detail})")]
+    Json {
+        /// The run's name, or where the start lies.
+        key: String,
+        /// What was wrong.
+        detail: String,
+    },
+    /// A request that lacks a part; its builder says which.
+    #[error("a request to DynamoDB is not whole: {0}")]
+    Build(#[from] aws_sdk_dynamodb::error::BuildError),
     /// An item that must be there is not.
     #[error("the ledger has no {what} for {key}")]
     Missing {

@@ -3,11 +3,11 @@
 //! | key | item |
 //! |---|---|
 //! | `ACTIVE` | the active run, and when a scroll may be opened again |
-//! | `STARTS / <plan or run>` | a start that waits |
+//! | `STARTS / <plan or run>` | a start that waits, and how often it could not be begun |
 //! | `RUNS / <time>#<run>` | the runs, in the order of their beginnings |
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, where its pages stand |
-//! | `RUN#<run> / USERS#<page>` | a page of a list of users |
+//! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a start that waits |
 //! | `RUN#<run> / PART#<generation>#…` | a part: claimed, then done, dropped or given up |
 //! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
@@ -30,6 +30,7 @@ mod items;
 mod jobs;
 mod parts;
 mod runs;
+mod starts;
 mod table;
 
 use aws_sdk_dynamodb::Client;
@@ -46,6 +47,7 @@ pub use items::{Key, key};
 pub use jobs::{Closing, End, JobRow};
 pub use parts::{PartClaim, PartEnd, PartRow, Release};
 pub use runs::{ErrorRow, Reserved};
+pub use starts::{Queued, Waiting};
 pub use table::create;
 
 use items::Item;

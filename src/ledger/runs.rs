@@ -1,10 +1,10 @@
-//! Runs, plans, lists of users, and what happened to single users.
+//! Runs, plans, and what happened to single users.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::active::{Listed, StoredPlan};
+use super::active::StoredPlan;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::run::{Run, RunId, State};
@@ -79,12 +79,6 @@ impl Ledger {
         stored.map(|stored| plan_value(Some(stored.plan), name)).transpose()
     }
 
-    /// A page of a run's list of users, from 1; empty behind the last.
-    pub async fn listed(&self, run: &RunId, page: u32) -> Result<Vec<UserId>, LedgerError> {
-        let found: Option<Listed> = self.get(&key(run_pk(run), format!("USERS#{page:07}"))).await?;
-        Ok(found.map(|listed| listed.users).unwrap_or_default())
-    }
-
     /// Records users that ended in an error. The same error of the same place is one row.
     pub async fn record_errors(&self, run: &RunId, rows: &[ErrorRow]) -> Result<(), LedgerError> {
         for row in rows {
@@ -108,7 +102,8 @@ impl Ledger {
             .await
             .map_err(|e| LedgerError::call("UpdateItem", e))?;
         let count = sent.attributes.and_then(|found| found.get("errors")?.as_n().ok()?.parse().ok());
-        Ok(count.unwrap_or(0))
+        // Without it the rail would be open.
+        count.ok_or_else(|| LedgerError::Missing { what: "count of errors", key: run.to_string() })
     }
 
     /// The users of a run that ended in an error, by id. Where the last generation saw everybody, what went wrong in the

@@ -25,7 +25,7 @@ pub async fn create(client: &Client, table: &str) -> Result<(), LedgerError> {
         .billing_mode(BillingMode::PayPerRequest)
         .set_attribute_definitions(attributes())
         .set_key_schema(keys("pk", "sk"))
-        .global_secondary_indexes(index.map_err(unbuilt)?);
+        .global_secondary_indexes(index?);
     match request.send().await {
         Ok(_) => Ok(()),
         Err(SdkError::ServiceError(e)) if e.err().is_resource_in_use_exception() => Ok(()),
@@ -42,9 +42,4 @@ fn attributes() -> Option<Vec<AttributeDefinition>> {
     use ScalarAttributeType::{N, S};
     let define = |(name, kind)| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().ok();
     [("pk", S), ("sk", S), ("open", S), ("due_ms", N)].into_iter().map(define).collect()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
-fn unbuilt(error: aws_sdk_dynamodb::error::BuildError) -> LedgerError {
-    LedgerError::Call { operation: "CreateTable", code: "not built".to_owned(), detail: error.to_string() }
 }

@@ -8,7 +8,7 @@ use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
 use crate::meter::Ask;
 use crate::plan::Plan;
-use crate::run::{Cursor, Run};
+use crate::run::{Cursor, LIST_PAGE, Run};
 use crate::user::{User, UserId};
 
 /// Kept of the invocation's time for what follows a page.
@@ -87,7 +87,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     let (pages, before) = cursor.list_read;
     let ids = clients.ledger.listed(&run.run, pages + 1).await?;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
-    for id in ids.iter().skip(before as usize) {
+    for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
         match one(clients, id, read == before, at).await? {
             Ok(Some(user)) => users.push(user),
             Ok(None) => unknown.push(id.clone()),

@@ -60,6 +60,10 @@ pub enum Did {
     Queued,
     /// A start that is there already.
     Known,
+    /// A start that another one of its plan, which waits, makes needless; `run` is the one that it makes.
+    Covered,
+    /// A start that waits could not be begun, and is tried later.
+    PutOff,
     /// A page was turned.
     Turned,
     /// A page may be lost, and was written down.
@@ -106,9 +110,9 @@ async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mu
         Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
         Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
-                Err(error @ (StepError::Plan(_) | StepError::NoPlan { .. })) => {
-                    bury(clients, message, &error.to_string(), outcome).await
-                }
+                Err(error) if error.is_final() => bury(clients, message, &error.to_string(), outcome).await,
+                // An outage of Intercom may last longer than a message is delivered again.
+                Err(StepError::NotCounted { .. }) => start::wait(clients, &event, at, outcome).await,
                 done => done,
             },
             Err(error) => bury(clients, message, &error.to_string(), outcome).await,

@@ -7,16 +7,23 @@ use serde_json::json;
 use super::{Did, Outcome, bury};
 use crate::clients::{Clients, StepError};
 use crate::event::StartEvent;
+use crate::intercom::{Disposition, disposition};
 use crate::invocation::Invocation;
-use crate::ledger::{Active, Begin, Grant, Share};
+use crate::ledger::{Active, Begin, Grant, Queued, Share};
 use crate::meter::Ask;
 use crate::plan::Plan;
 use crate::queue::Message;
 use crate::run::{Cursor, FORMAT, MaxChanges, Phase, Run, Source, Start, State, deadline_ms};
+use crate::user::UserId;
 
 /// The count must leave the invocation time for the start itself.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
 const COUNT_MS: i64 = COUNT_TIMEOUT.as_millis() as i64 + 5_000;
+/// How long a start that could not be begun rests, the first time and at most.
+const TRY_AGAIN_MS: i64 = 60_000;
+const TRY_AGAIN_MOST_MS: i64 = 300_000;
+/// Tries, after which it goes to the dead-letter queue: a day of them.
+const TRIES_MAX: u32 = 300;
 
 /// Takes a start as an event brings it. A plan that cannot be used is refused here: nothing is started.
 pub(super) async fn start(
@@ -25,23 +32,35 @@ pub(super) async fn start(
     at: &Invocation,
     outcome: &mut Outcome,
 ) -> Result<(), StepError> {
+    let (start, plan) = read(clients, event, at).await?;
+    // A start that is there already decides nothing about a run that pauses.
+    if clients.ledger.run(&start.run()).await?.is_none() {
+        make_way(clients, &start, at).await?;
+    }
+    begin(clients, &start, &plan, at, outcome).await.map(drop)
+}
+
+/// Lets a start wait that an event brings and that cannot be begun now: the ticks try it.
+pub(super) async fn wait(
+    clients: &Clients,
+    event: &StartEvent,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let (start, _) = read(clients, event, at).await?;
+    queue(clients, &start, at, outcome).await
+}
+
+/// The start that an event brings, and its plan.
+async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
     let inline = event.plan.is_object().then(|| event.plan.clone());
     let plan = match (&inline, event.plan.as_str()) {
         (Some(plan), _) => Plan::from_json(plan)?,
         (None, name) => stored(clients, name.unwrap_or_default()).await?,
     };
-    let start = Start {
-        plan: plan.name().to_owned(),
-        inline,
-        scheduled_at_s: event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second),
-        source: event.source(),
-        rails: event.rails.clone(),
-    };
-    // A start that is there already decides nothing about a run that pauses.
-    if clients.ledger.run(&start.run()).await?.is_none() {
-        make_way(clients, &start, at).await?;
-    }
-    begin(clients, &start, &plan, at, outcome).await
+    let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
+    let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.rails.clone());
+    Ok((start, plan))
 }
 
 async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
@@ -61,38 +80,107 @@ pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) 
     Ok(())
 }
 
-/// Begins the oldest start that waits, if no run is active.
+/// Begins the oldest start that waits and can be begun, if no run is active. One that never can goes to the dead-letter
+/// queue, and the next one is begun in its place.
 pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
-    let Some(start) = clients.ledger.waiting().await?.into_iter().next() else {
-        outcome.did.push(Did::Nothing);
-        return Ok(());
-    };
-    let plan = match &start.inline {
-        Some(plan) => Plan::from_json(plan).map_err(StepError::from),
-        None => stored(clients, &start.plan).await,
-    };
-    match plan {
-        Ok(plan) => begin(clients, &start, &plan, at, outcome).await,
-        Err(error @ (StepError::Plan(_) | StepError::NoPlan { .. })) => {
-            // The plan was changed or removed after the start was queued; it must not stop the starts behind it.
-            let (id, receipt) = (start.run().to_string(), String::new());
-            let message = Message { id, receipt, body: again(&start), receives: 1 };
-            bury(clients, &message, &error.to_string(), outcome).await?;
-            Ok(clients.ledger.dequeue(&start).await?)
+    let mut failure = None;
+    for waiting in clients.ledger.waiting().await? {
+        let now_ms = at.clock.now_ms();
+        if waiting.not_before_ms > now_ms {
+            continue;
         }
-        Err(error) => Err(error),
+        if at.left_ms() < COUNT_MS {
+            break;
+        }
+        let error = match begin_one(clients, &waiting.start, at, outcome).await {
+            // The schedule fired twice; this start decides nothing about the ones behind it.
+            Ok(Began::Known) => continue,
+            Ok(Began::Started | Began::Waits) => return Ok(()),
+            Err(error) => error,
+        };
+        if error.is_final() || waiting.tries >= TRIES_MAX {
+            bury_start(clients, &waiting.start, &error, outcome).await?;
+            continue;
+        }
+        tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is put off");
+        clients.ledger.put_off_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
+        if matches!(error, StepError::NotCounted { .. }) {
+            outcome.did.push(Did::PutOff);
+        } else {
+            failure = Some(error);
+        }
     }
+    if outcome.did.is_empty() {
+        outcome.did.push(Did::Nothing);
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// How long a start rests after so many tries.
+fn try_again_ms(tries: u32) -> i64 {
+    TRY_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
+}
+
+/// Begins a start that waits.
+async fn begin_one(
+    clients: &Clients,
+    start: &Start,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<Began, StepError> {
+    let plan = match &start.inline {
+        Some(plan) => Plan::from_json(plan)?,
+        None => stored(clients, &start.plan).await?,
+    };
+    let start = with_ids(clients, start).await?;
+    begin(clients, &start, &plan, at, outcome).await
+}
+
+/// A start that waited, with the users of its list.
+async fn with_ids(clients: &Clients, start: &Start) -> Result<Start, StepError> {
+    let Source::Stored(listed) = start.source else { return Ok(start.clone()) };
+    let users = clients.ledger.list(&start.run()).await?;
+    let found = users.len() as u64;
+    if found != listed {
+        return Err(StepError::ListGone { listed, found });
+    }
+    Ok(start.with_ids(users))
+}
+
+/// Puts a start that cannot be begun into the dead-letter queue, as a message that asks for it again.
+async fn bury_start(
+    clients: &Clients,
+    start: &Start,
+    error: &StepError,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let users = clients.ledger.list(&start.run()).await?;
+    let (id, receipt) = (start.run().to_string(), String::new());
+    let message = Message { id, receipt, body: again(start, &users), receives: 1 };
+    bury(clients, &message, &error.to_string(), outcome).await?;
+    Ok(clients.ledger.dequeue(start).await?)
 }
 
 /// A start as a message that asks for it again.
-fn again(start: &Start) -> String {
+fn again(start: &Start, users: &[UserId]) -> String {
     let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
     let mut event = json!({"plan": plan, "time": time, "rails": start.rails});
-    if let Source::Users(users) = &start.source {
-        event["users"] = json!(users);
+    match &start.source {
+        Source::Scroll => {}
+        Source::Users(users) => event["users"] = json!(users),
+        Source::Stored(_) => event["users"] = json!(users),
     }
     event.to_string()
+}
+
+/// What became of a start that can be begun.
+enum Began {
+    Started,
+    /// Its run is there already.
+    Known,
+    /// Another run is active.
+    Waits,
 }
 
 async fn begin(
@@ -101,16 +189,15 @@ async fn begin(
     plan: &Plan,
     at: &Invocation,
     outcome: &mut Outcome,
-) -> Result<(), StepError> {
+) -> Result<Began, StepError> {
     outcome.run = Some(start.run().to_string());
     let active = clients.ledger.active().await?;
     if clients.ledger.run(&start.run()).await?.is_some() {
-        clients.ledger.dequeue(start).await?;
-        outcome.did.push(Did::Known);
-        return Ok(());
+        return known(clients, start, plan, outcome).await;
     }
     if active.run.is_some() {
-        return queue(clients, start, outcome).await;
+        queue(clients, start, at, outcome).await?;
+        return Ok(Began::Waits);
     }
     let count = count_users(clients, start, at).await?;
     let quota = clients.meter.quota(at).await?;
@@ -126,27 +213,38 @@ async fn begin(
         ended_ms: None,
         deadline_ms: deadline_ms(now_ms, count, quota.cap()),
         count,
-        listed: match &start.source {
-            Source::Scroll => None,
-            Source::Users(users) => Some(users.len() as u64),
-        },
+        listed: start.source.listed(),
         rails: start.rails.clone(),
         errors: 0,
         totals: None,
     };
     let cursor = first_cursor(clients, start, &active, now_ms).await?;
-    // Each user of a list is a request, and a page of them is to fit what two windows leave.
-    let list_page = quota.reach(Share::Page) as usize;
-    match clients.ledger.begin(&run, &plan.to_json(), &start.source, list_page, &cursor, &active).await? {
-        Begin::Busy => return queue(clients, start, outcome).await,
-        Begin::Known => outcome.did.push(Did::Known),
+    match clients.ledger.begin(&run, &plan.to_json(), &start.source, &cursor, &active).await? {
+        Begin::Busy => {
+            queue(clients, start, at, outcome).await?;
+            return Ok(Began::Waits);
+        }
+        Begin::Known => return known(clients, start, plan, outcome).await,
         Begin::Begun => {
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
             tracing::info!(run = run.run.as_str(), plan = run.plan, run.users = count, "run started");
             outcome.did.push(Did::Started);
         }
     }
-    Ok(clients.ledger.dequeue(start).await?)
+    clients.ledger.dequeue(start).await?;
+    Ok(Began::Started)
+}
+
+/// A run of the start's name is there. With the same plan it is this start's: a schedule fired twice.
+async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Outcome) -> Result<Began, StepError> {
+    // A plan that is stored may have been changed since.
+    if start.inline.is_some() && clients.ledger.plan_of(&start.run()).await? != plan.to_json() {
+        return Err(StepError::Taken { run: start.run() });
+    }
+    clients.ledger.dequeue(start).await?;
+    tracing::info!(run = start.run().as_str(), "a start is not needed: its run is there already");
+    outcome.did.push(Did::Known);
+    Ok(Began::Known)
 }
 
 /// The first cursor of a run: its scroll waits for that of the run before to expire, and its first page for the jobs of
@@ -173,9 +271,29 @@ async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms:
     Ok(cursor)
 }
 
-async fn queue(clients: &Clients, start: &Start, outcome: &mut Outcome) -> Result<(), StepError> {
-    clients.ledger.enqueue(start).await?;
-    outcome.did.push(Did::Queued);
+/// Lets a start wait for the end of the active run, and says what that means for it.
+async fn queue(clients: &Clients, start: &Start, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let run = start.run();
+    outcome.did.push(match clients.ledger.enqueue(start, at.clock.now_ms()).await? {
+        Queued::Waits => {
+            tracing::info!(run = run.as_str(), "a start waits");
+            Did::Queued
+        }
+        Queued::Known => {
+            tracing::info!(run = run.as_str(), "a start is not needed: it waits already");
+            Did::Known
+        }
+        Queued::Covered(by) => {
+            tracing::info!(
+                run = run.as_str(),
+                by = by.as_str(),
+                "a start is not needed: one of the same plan for all users waits"
+            );
+            outcome.run = Some(by.to_string());
+            Did::Covered
+        }
+        Queued::Taken => return Err(StepError::Taken { run }),
+    });
     Ok(())
 }
 
@@ -188,34 +306,70 @@ async fn count_users(clients: &Clients, start: &Start, at: &Invocation) -> Resul
     }
     match (count(clients, at).await?, start.rails.max_changes) {
         (Ok(count), _) => Ok(Some(count)),
-        (Err(reason), Some(MaxChanges::Percent(_))) => Err(StepError::NotCounted { reason }),
-        (Err(reason), _) => {
+        (Err(Uncounted { reason, for_good }), Some(MaxChanges::Percent(_))) => {
+            Err(StepError::NotCounted { reason, for_good })
+        }
+        (Err(Uncounted { reason, .. }), _) => {
             tracing::warn!(reason, "the users could not be counted; the run goes on without an estimate");
             Ok(None)
         }
     }
 }
 
-/// The count, or why there is none.
-async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u64, String>, StepError> {
+/// Why there is no count.
+pub(super) struct Uncounted {
+    pub(super) reason: String,
+    /// Intercom refuses it, and will again.
+    for_good: bool,
+}
+
+impl Uncounted {
+    fn for_now(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), for_good: false }
+    }
+}
+
+/// Intercom's count of users, or why there is none.
+pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u64, Uncounted>, StepError> {
+    if at.left_ms() < COUNT_MS {
+        return Ok(Err(Uncounted::for_now("this invocation has no time left for it")));
+    }
     if let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Check), at).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
         if wait_ms + COUNT_MS > at.left_ms() {
-            return Ok(Err("the rate limit's window is spent".to_owned()));
+            return Ok(Err(Uncounted::for_now("the rate limit's window is spent")));
         }
         tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
         if let Grant::Wait(_) = clients.meter.take(Ask::one(Share::Check), at).await? {
-            return Ok(Err("the rate limit's windows are spent".to_owned()));
+            return Ok(Err(Uncounted::for_now("the rate limit's windows are spent")));
         }
     }
-    let Ok(counted) = tokio::time::timeout(COUNT_TIMEOUT, clients.intercom.count_users()).await else {
-        return Ok(Err("Intercom did not answer in time".to_owned()));
-    };
-    match counted {
+    match clients.intercom.count_users(COUNT_TIMEOUT).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
             Ok(Ok(reply.value))
         }
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => {
+            clients.meter.learn(error.rate(), at).await;
+            let disposition = disposition(&error, at.clock.now_s());
+            if let Disposition::Limited { wait_s } = disposition {
+                clients.meter.limited(wait_s, at).await;
+            }
+            let for_good = matches!(disposition, Disposition::RunFault | Disposition::NotFound);
+            Ok(Err(Uncounted { reason: error.to_string(), for_good }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_tried_for_a_day() {
+        let waits: Vec<i64> = (0..5).map(|tries| try_again_ms(tries) / 60_000).collect();
+        assert_eq!(waits, [1, 2, 4, 5, 5]);
+        let all: i64 = (0..TRIES_MAX).map(try_again_ms).sum();
+        assert!((24..26).contains(&(all / 3_600_000)), "{} hours", all / 3_600_000);
     }
 }

@@ -27,10 +27,10 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
         return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
     }
     if run.state == State::Paused
-        && let Some(start) = clients.ledger.waiting().await?.first()
+        && let Some(waiting) = clients.ledger.waiting().await?.first()
     {
         // It waited before the pause, and is no less a decision than one that comes after.
-        make_way(clients, start, at).await?;
+        make_way(clients, &waiting.start, at).await?;
         return begin_waiting(clients, at, outcome).await;
     }
     let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);

@@ -12,19 +12,47 @@ use tower::ServiceExt;
 /// The only token of these tests.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
 
+/// What becomes of requests on a way that is closed to them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Closed {
+    /// They cannot be sent.
+    Unsent,
+    /// Something on the way answers with this status.
+    Answers(u16),
+}
+
 /// The way to Intercom, which can be closed for some requests; clones are the same way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Way(Arc<Mutex<Option<&'static str>>>);
+pub(crate) struct Way(Arc<Mutex<Option<(&'static str, Closed)>>>);
 
 impl Way {
     /// From now on requests whose method and path begin so cannot be sent; none, for all can.
     pub(crate) fn close(&self, to: Option<&'static str>) {
-        *self.0.lock().unwrap() = to;
+        *self.0.lock().unwrap() = to.map(|to| (to, Closed::Unsent));
     }
 
-    fn is_closed_to(&self, request: &Request<Bytes>) -> bool {
+    /// From now on this becomes of requests whose method and path begin so.
+    pub(crate) fn disturb(&self, to: &'static str, how: Closed) {
+        *self.0.lock().unwrap() = Some((to, how));
+    }
+
+    fn is_closed_to(&self, request: &Request<Bytes>) -> Option<Closed> {
         let line = format!("{} {}", request.method(), request.uri().path());
-        self.0.lock().unwrap().is_some_and(|to| line.starts_with(to))
+        self.0.lock().unwrap().filter(|(to, _)| line.starts_with(to)).map(|(_, how)| how)
+    }
+}
+
+impl Closed {
+    fn answer(self) -> Result<Response<Bytes>, TransportError> {
+        match self {
+            Self::Unsent => Err(TransportError::NotSent { source: "connection refused".into() }),
+            Self::Answers(status) => {
+                let error = r#"{"type":"error.list","errors":[{"code":"by_the_test","message":"closed by the test"}]}"#;
+                let mut answer = Response::new(Bytes::from_static(error.as_bytes()));
+                *answer.status_mut() = status.try_into().unwrap();
+                Ok(answer)
+            }
+        }
     }
 }
 
@@ -34,8 +62,8 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
         let (router, closed) = (router.clone(), way.is_closed_to(&request));
         async move {
-            if closed {
-                return Err(TransportError::NotSent { source: "connection refused".into() });
+            if let Some(closed) = closed {
+                return closed.answer();
             }
             let response = router.oneshot(request.map(axum::body::Body::from)).await;
             let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use intercom_bulk::config::{Pace, Settings};
+use intercom_bulk::event::StartEvent;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::run::RunId;
 use intercom_bulk::run::State::{Draining, Paused};
@@ -138,9 +139,9 @@ impl Pipeline {
     /// Starts a run, named by the second it starts in.
     pub(crate) async fn start(&self, further: Value) -> RunId {
         let event = self.start_event(&further);
-        let time: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
+        let run = StartEvent::read(&event).unwrap().run().unwrap();
         self.engine.scroll(event).await.unwrap();
-        RunId::of(self.plan.name(), time.as_second())
+        run
     }
 
     /// Waits until a run ended or paused and what it left behind is over.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use intercom_bulk::run::{RunId, State};
+use intercom_bulk::event::StartEvent;
+use intercom_bulk::run::{LIST_MAX, RunId, State};
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, PLAN_PRICE, users};
 use crate::report::Report;
@@ -130,4 +132,132 @@ async fn a_failed_run_s_jobs_are_still_looked_at() {
     assert_eq!(report.state(), State::Failed, "{}", report.reason());
     assert!(!report.jobs.is_empty());
     report.assert_nobody_lost();
+}
+
+/// Ids of the first users of the workspace.
+fn ids(pipeline: &Pipeline, count: usize) -> Vec<Value> {
+    pipeline.world.users().iter().map(|user| user["id"].clone()).take(count).collect()
+}
+
+fn run_of(event: &Value) -> RunId {
+    StartEvent::read(event).unwrap().run().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_starts_of_one_second_are_two_runs() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    let ids = ids(&pipeline, 2);
+    let further =
+        [json!({"users": [ids[0]]}), json!({"users": [ids[1]]}), json!({"rails": {"limit": 20}}), Value::Null];
+    let events: Vec<Value> = further.iter().map(|further| pipeline.start_event(further)).collect();
+    for event in events.iter().chain(&events) {
+        pipeline.engine.scroll(event.clone()).await.unwrap();
+    }
+    for event in &events {
+        assert_eq!(pipeline.until_ended(&run_of(event)).await.state(), State::Complete, "{}", run_of(event));
+    }
+    assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap().len(), 4, "and those that came twice are one");
+}
+
+/// A run is named by its second, and two versions of a plan have one name.
+#[tokio::test(start_paused = true)]
+async fn another_version_of_a_plan_for_the_same_second_is_refused() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    let (first, mut second) = (pipeline.start_event(&Value::Null), pipeline.start_event(&Value::Null));
+    second["plan"]["where"] = json!("user.email is present");
+    pipeline.engine.scroll(first.clone()).await.unwrap();
+    let error = pipeline.engine.scroll(second.clone()).await.unwrap_err();
+    assert!(error.contains("another version of this plan"), "{error}");
+    pipeline.send("pages", &second.to_string()).await;
+    let report = pipeline.until_ended(&run_of(&first)).await;
+    assert_eq!((report.state(), report.dead), (State::Complete, vec![second.to_string()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_another_one_makes_needless_says_so() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    pipeline.start(Value::Null).await;
+    sleep(Duration::from_millis(1_500)).await;
+    let waits = pipeline.start_event(&Value::Null);
+    let answer = pipeline.engine.scroll(waits.clone()).await.unwrap();
+    assert_eq!(answer["did"], json!(["queued"]));
+    assert_eq!(pipeline.engine.scroll(waits.clone()).await.unwrap()["did"], json!(["known"]));
+    sleep(Duration::from_millis(1_500)).await;
+    let answer = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap();
+    assert_eq!((&answer["did"], &answer["run"]), (&json!(["covered"]), &json!(run_of(&waits))));
+    // Another version of the plan does something else, and waits, too.
+    let mut other = pipeline.start_event(&Value::Null);
+    other["plan"]["where"] = json!("user.email is present");
+    assert_eq!(pipeline.engine.scroll(other.clone()).await.unwrap()["did"], json!(["queued"]));
+    for event in [waits, other] {
+        let report = pipeline.until_ended(&run_of(&event)).await;
+        assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    }
+}
+
+/// A token that may not count users never can.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_can_never_begin_is_a_dead_letter_and_the_next_begins() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    let first = pipeline.start(Value::Null).await;
+    let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 20}}}));
+    let list = pipeline.start_event(&json!({"users": ids(&pipeline, 3)}));
+    for event in [&percent, &list] {
+        pipeline.send("pages", &event.to_string()).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    pipeline.way.disturb("GET /counts", Closed::Answers(403));
+    let first = pipeline.until_ended(&first).await;
+    let next = pipeline.until_ended(&run_of(&list)).await;
+    assert_eq!(next.state(), State::Complete, "{}", next.reason());
+    assert!(next.run.started_ms - first.run.ended_ms.unwrap() < 10_000, "in the same tick");
+    let [dead] = &next.dead[..] else { panic!("{:?}", next.dead) };
+    assert_eq!(run_of(&serde_json::from_str(dead).unwrap()), run_of(&percent));
+    assert_eq!(pipeline.engine.clients.ledger.waiting().await.unwrap(), []);
+}
+
+/// An outage of Intercom's passes: the start waits for it, and those behind it do not.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_cannot_begin_for_two_hours_begins_then() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    pipeline.way.close(Some("GET /counts"));
+    let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
+    pipeline.send("pages", &percent.to_string()).await;
+    sleep(Duration::from_secs(70)).await;
+    let list = pipeline.start(json!({"users": ids(&pipeline, 3)})).await;
+    assert_eq!(pipeline.until_ended(&list).await.state(), State::Complete);
+    sleep(Duration::from_hours(2)).await;
+    assert_eq!(pipeline.state(&run_of(&percent)).await, None);
+    pipeline.way.close(None);
+    sleep(Duration::from_mins(6)).await;
+    pipeline.until_ended(&run_of(&percent)).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_waits_beside_its_start() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;
+    let first = pipeline.start(json!({"users": ids(&pipeline, 3)})).await;
+    sleep(Duration::from_secs(1)).await;
+    let list = pipeline.start(json!({"users": ids(&pipeline, 1_200)})).await;
+    let items = pipeline.items().await;
+    let waiting = items.iter().find(|item| item["pk"].as_s().unwrap() == "STARTS").unwrap();
+    assert!(waiting["start"].as_s().unwrap().len() < 1_000, "{waiting:?}");
+    pipeline.until_ended(&first).await;
+    let report = pipeline.until_ended(&list).await;
+    report.assert_complete();
+    assert_eq!(report.world.requests["GET /users/{id}"], 1_203);
+}
+
+/// Each item of a list is a call: those of the longest list fit the time-out of 25 s with room to spare.
+#[tokio::test(start_paused = true)]
+async fn the_longest_list_is_begun_by_a_few_calls() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(3)).await;
+    let ids: Vec<String> = (0..LIST_MAX).map(|n| format!("{n:024x}")).collect();
+    let run = pipeline.start(json!({ "users": ids })).await;
+    let listed = pipeline.engine.clients.ledger.list(&run).await.unwrap();
+    assert_eq!(listed.len(), LIST_MAX);
+    let is_list = |item: &&std::collections::HashMap<_, aws_sdk_dynamodb::types::AttributeValue>| {
+        item["sk"].as_s().unwrap().starts_with("USERS#")
+    };
+    assert_eq!(pipeline.items().await.iter().filter(is_list).count(), 40);
 }

@@ -137,7 +137,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
         let found = engine.clients.ledger.run(id).await?.zip(engine.clients.ledger.cursor(id).await?);
         let Some((run, cursor)) = found else {
             // It waits behind the run that is active.
-            if engine.clients.ledger.waiting().await?.iter().any(|start| start.run() == *id) {
+            if engine.clients.ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == *id) {
                 continue;
             }
             return Err(SessionError::Gone(id.clone()));

@@ -47,7 +47,7 @@ async fn begin(ledger: &Ledger, run: &Run) -> Begin {
 
 async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
     let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
-    ledger.begin(run, &json!({}), &Source::Scroll, 20, &cursor, seen).await.unwrap()
+    ledger.begin(run, &json!({}), &Source::Scroll, &cursor, seen).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {

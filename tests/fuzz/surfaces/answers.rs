@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use intercom_bulk::intercom::{
-    ApiVersion, BaseUrl, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport, TransportError, advice,
-    disposition, item_may_be_sent_again,
+    ApiVersion, BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport,
+    TransportError, advice, disposition, item_may_be_sent_again,
 };
 use intercom_bulk::job::{ItemError, JobId};
 use intercom_bulk::keep::Keep;
@@ -77,7 +77,7 @@ async fn answered(call: &str, response: Response<Bytes>) {
             assert!(!feed.more || !feed.items.is_empty(), "reading on would never end");
             feed.items.iter().for_each(item);
         }),
-        "count" => told(intercom.count_users().await, status, |_| {}),
+        "count" => told(intercom.count_users(CALL_TIMEOUT).await, status, |_| {}),
         "workspace" => told(intercom.workspace().await, status, |workspace| {
             id(&workspace.app_id);
             workspace.name.iter().for_each(|name| plain(name, 100));

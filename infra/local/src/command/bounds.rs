@@ -1,10 +1,13 @@
 //! The options that say whom a run is for and what stops it, and the start that they make.
 
 use clap::Args;
-use intercom_bulk::run::{MaxChanges, Rails};
+use intercom_bulk::event::StartEvent;
+use intercom_bulk::run::{MaxChanges, Rails, RunId};
 use intercom_bulk::user::UserId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::CommandError;
 
 #[derive(Debug, Args)]
 pub(super) struct Bounds {
@@ -59,6 +62,13 @@ pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], rails: &Rails
         start["users"] = json!(users);
     }
     start
+}
+
+/// The run that a start makes. A start that scroll would refuse is refused here, in the same words.
+pub(super) fn run_of(start: &Value) -> Result<RunId, CommandError> {
+    let unnamed = || CommandError::Usage("a start names a plan and a time".to_owned());
+    let start = StartEvent::read(start).map_err(|error| CommandError::Usage(error.to_string()))?;
+    start.run().ok_or_else(unnamed)
 }
 
 /// Reads `--user`.

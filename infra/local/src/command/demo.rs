@@ -8,11 +8,11 @@ use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::config::{Pace, Settings, Workspace};
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::run::RunId;
 use intercom_bulk::user::User;
 use intercom_simulator::World;
 use serde_json::json;
 
+use super::bounds::run_of;
 use super::simulate::{WorldArguments, listen};
 use super::{CommandError, INTERRUPTED, run};
 use crate::aws::Account;
@@ -53,11 +53,11 @@ impl Demo {
         show::note(self.json, &format!("Plan {} sets {} for each of them.", plan.name(), plan.targets().join(", ")));
         let engine = engine(&address).await?;
         let scheduled_at = jiff::Timestamp::from_millisecond(engine.now_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let id = RunId::of(plan.name(), scheduled_at.as_second());
         // The simulated users are made up at random: an attribute that the plan reads may be rare.
         let event = json!({
             "plan": plan.to_json(), "time": scheduled_at.to_string(), "rails": {"accept_unseen": true}
         });
+        let id = run_of(&event)?;
         let session = drive(&engine, event, &id, self.json).await;
         match session.map_err(|error| CommandError::Step(error.to_string()))? {
             Session::Interrupted => {

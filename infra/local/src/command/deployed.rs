@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use intercom_bulk::aws::Aws;
 use intercom_bulk::ledger::Ledger;
-use intercom_bulk::run::RunId;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, run_of};
 use super::{CommandError, run};
 use crate::engine::machine_wall;
 use crate::show;
@@ -110,11 +109,11 @@ impl Start {
         };
         let at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
         let start = self.bounds.start(&json!(self.plan), at);
+        let id = run_of(&start)?;
         let sent = aws.sqs().send_message().queue_url(queue).message_body(start.to_string()).send().await;
         sent.map_err(|error| {
             CommandError::Step(format!("the start could not be sent: {}", error.into_service_error()))
         })?;
-        let id = RunId::of(&self.plan, at.as_second());
         if self.json {
             show::json(&json!({ "run": id }));
         } else {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use intercom_bulk::run::{Rails, RunId};
+use intercom_bulk::run::Rails;
 
 use super::bounds::{self, user_id};
 use super::run::{connect, now, read_plan, stopped};
@@ -48,8 +48,8 @@ impl Preview {
         let at = now(&engine);
         // It is to come to its end: attributes that nobody has are told there.
         let rails = Rails { dry_run: true, limit: self.limit, accept_unseen: true, ..Rails::default() };
-        let id = RunId::of(plan.name(), at.as_second());
         let event = bounds::start(&plan.to_json(), at, &self.users, &rails);
+        let id = bounds::run_of(&event)?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {
                 show::note(false, "Stopped. A dry run changes nothing and leaves nothing behind.");

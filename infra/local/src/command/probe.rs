@@ -1,7 +1,7 @@
 //! `probe`: what a token can reach, by reads alone.
 
 use clap::Args;
-use intercom_bulk::intercom::{Disposition, Error, advice, disposition};
+use intercom_bulk::intercom::{CALL_TIMEOUT, Disposition, Error, advice, disposition};
 use intercom_bulk::job::JobId;
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ impl Probe {
             JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
         let findings = [
             finding("workspace", intercom.workspace().await.map(|reply| reply.value.app_id)),
-            finding("count of users", intercom.count_users().await.map(|reply| reply.value.to_string())),
+            finding("count of users", intercom.count_users(CALL_TIMEOUT).await.map(|reply| reply.value.to_string())),
             finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
             bulk(intercom.job(&job).await.map(|_| ())),
         ];

@@ -14,7 +14,7 @@ use intercom_bulk::user::UserId;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, run_of};
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::aws::Account;
 use crate::engine::{Engine, machine_wall};
@@ -127,11 +127,14 @@ impl RunPlan {
         }
         let mut at = now(engine);
         // A run is named by its second: one that was begun in this second already would be taken for this one.
-        while ledger.run(&RunId::of(plan.name(), at.as_second())).await?.is_some() {
+        loop {
+            let event = self.bounds.start(&plan.to_json(), at);
+            let id = run_of(&event)?;
+            if ledger.run(&id).await?.is_none() {
+                return Ok((event, id));
+            }
             at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
         }
-        let event = self.bounds.start(&plan.to_json(), at);
-        Ok((event, RunId::of(plan.name(), at.as_second())))
     }
 
     /// Whether a run is for the users that are asked for now: all of the workspace, or the same list.
