@@ -80,8 +80,8 @@ fn mask_digits(text: &str) -> String {
     out
 }
 
-/// Control characters would move a terminal's cursor; the others hide or reorder text.
-fn is_invisible(c: char) -> bool {
+/// Whether a character moves a terminal's cursor (control characters), or hides or reorders text.
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

@@ -52,6 +52,9 @@ pub use table::create;
 
 use items::Item;
 
+/// Rows of one query, of some hundred bytes each as a rule.
+const PAGE_ROWS: i32 = 500;
+
 /// The table, through the real client.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -92,7 +95,8 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The same, page by page of at most 1 MB, so that a run's rows are never all in memory; `each` says whether to go on.
+    /// The same, page by page, so that a run's rows are never all in memory; `each` says whether to go on. DynamoDB's own
+    /// bound of 1 MB is several times that in memory, and the emulated one reads a whole partition where no limit is given.
     async fn pages(
         &self,
         pk: &str,
@@ -111,7 +115,7 @@ impl Ledger {
                     .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
                     .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
             };
-            let sent = request.set_exclusive_start_key(from).send().await;
+            let sent = request.limit(PAGE_ROWS).set_exclusive_start_key(from).send().await;
             let page = sent.map_err(|e| LedgerError::call("Query", e))?;
             from = page.last_evaluated_key;
             if !each(page.items.unwrap_or_default())? || from.is_none() {

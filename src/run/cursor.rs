@@ -227,11 +227,6 @@ impl Cursor {
         }
     }
 
-    /// When the present wait is over at the latest, in Unix milliseconds.
-    pub fn waits_until_ms(&self) -> i64 {
-        self.waits_until_ms.map_or(self.not_before_ms, |until_ms| until_ms.max(self.not_before_ms))
-    }
-
     /// Who holds the claim.
     pub fn owner(&self) -> Option<&str> {
         self.claim.as_ref().map(|claim| claim.owner.as_str())

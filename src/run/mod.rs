@@ -5,6 +5,7 @@ mod accounts;
 mod cursor;
 mod state;
 mod tally;
+mod wait;
 
 use std::fmt;
 

@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mask::mask_to;
+
 /// Why a user was left alone: another user's patch of the generation names the company.
 pub const NAMED_ALREADY: &str = "company_named_already";
+
+/// Characters of a missed table key that are kept.
+const MISSED_KEY_CHARS_MAX: usize = 40;
 
 /// Missed table keys kept with their counts.
 const MISSED_KEYS_MAX: usize = 5;
@@ -33,7 +38,7 @@ pub struct Tally {
 impl Tally {
     /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
     pub fn miss(&mut self, table: &str, key: Option<&str>) {
-        let short: String = key.unwrap_or("…").chars().take(40).collect();
+        let short = mask_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);
         let name = format!("{table}[{short}]");
         if !self.missed.contains_key(&name) && self.missed.len() >= MISSED_KEYS_MAX {
             let rarest = self.missed.iter().min_by_key(|(_, count)| **count).map(|(name, _)| name.clone());
@@ -74,5 +79,7 @@ mod tests {
         assert_eq!(tally.missed["price[legacy]"], 20);
         assert_eq!(tally.missed["account[…]"], 1);
         assert_eq!(tally.missed.len(), MISSED_KEYS_MAX);
+        tally.miss("esc", Some("red\u{1b}[31m\nline"));
+        assert_eq!(tally.missed["esc[red[31m line]"], 1, "end users write keys: no control character is kept");
     }
 }

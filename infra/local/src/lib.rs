@@ -7,16 +7,18 @@
 //! * `wiring` the queues, mappings and schedules of the template, around whatever invokes a function.
 //! * `engine` the steps behind that wiring, driven by events only; `session` an engine at work on one run.
 //! * `remote` functions that run elsewhere, by Lambda's Invoke API; `stack` what is deployed.
-//! * `command` one module per command; `place` where state lies.
-//! * `progress`, `summary`, `preview`, `cost`, `show` what a person reads; `stop` the signals that end a command.
+//! * `command` one module per command; `place` where state lies, `private` files for their owner alone.
+//! * `progress`, `summary`, `preview`, `changed`, `cost`, `show` what a person reads; `stop` the signals that end a command.
 
 pub mod aws;
+pub mod changed;
 pub mod command;
 pub mod cost;
 pub mod engine;
 pub mod mapping;
 pub mod place;
 pub mod preview;
+mod private;
 pub mod progress;
 pub mod remote;
 pub mod schedule;

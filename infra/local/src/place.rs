@@ -1,13 +1,13 @@
-//! Where a workspace's state lies on this machine: `.bulk/<workspace>/` at the project's root, one engine at a time.
+//! Where a workspace's state lies on this machine: `.bulk/<workspace>/` of the working folder, or of the nearest folder
+//! above that has a `.bulk`; one engine at a time.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The folder at the project's root.
+use crate::private;
+
+/// The folder of all states.
 const FOLDER: &str = ".bulk";
-/// What tells this project's root: its manifest, which names this member.
-const MANIFEST: &str = "Cargo.toml";
-const MEMBER: &str = "\"infra/local\"";
 /// Names the state that was used last, for commands of a second terminal.
 const LAST: &str = "last";
 /// Locked while an engine works on the state.
@@ -52,9 +52,14 @@ impl Place {
             let path = path.to_owned();
             move |source| PlaceError::Files { path, source }
         };
-        std::fs::create_dir_all(&path).map_err(failed(&path))?;
+        private::folder(&path).map_err(failed(&path))?;
+        if named.is_none() {
+            // Earlier versions made them readable for everybody.
+            private::narrow(&folder);
+            private::narrow(&path);
+        }
         let lock = path.join(LOCK);
-        let file = File::options().create(true).truncate(false).write(true).open(&lock).map_err(failed(&lock))?;
+        let file = private::file(&lock).map_err(failed(&lock))?;
         if file.try_lock().is_err() {
             return Err(PlaceError::Taken { path });
         }
@@ -78,16 +83,31 @@ impl Place {
     }
 }
 
-/// The folder of all states. A command in a subfolder means the same runs as one at the root.
+/// What to know of a state directory before it is used: another user's, or one that was found in a folder above. Such a
+/// folder may have come with a clone of somebody's repository.
+pub fn whose(path: &Path, named: Option<&Path>) -> Option<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    words(path, named.is_none() && !path.starts_with(&here), private::foreign_owner(path))
+}
+
+fn words(path: &Path, above: bool, foreign: Option<u32>) -> Option<String> {
+    let path = path.display();
+    match (foreign, above) {
+        (Some(user), _) => Some(format!("Uses the state in {path}, which belongs to another user (uid {user}).")),
+        (None, true) => Some(format!("Uses the state in {path}, found in a folder above this one.")),
+        (None, false) => None,
+    }
+}
+
+/// The folder of all states. A command in a subfolder means the same runs as one in the folder above.
 fn folder() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     root(&here).unwrap_or(&here).join(FOLDER)
 }
 
-/// The nearest folder above that has states already or is this project's root.
+/// The nearest folder, this one or above, that has states already.
 fn root(here: &Path) -> Option<&Path> {
-    let is_project = |path: &Path| std::fs::read_to_string(path.join(MANIFEST)).is_ok_and(|text| text.contains(MEMBER));
-    here.ancestors().find(|path| path.join(FOLDER).is_dir() || is_project(path))
+    here.ancestors().find(|path| path.join(FOLDER).is_dir())
 }
 
 /// A workspace's name for its folder: the host, and the app's id.
@@ -117,16 +137,44 @@ mod tests {
     }
 
     #[test]
-    fn a_subfolder_belongs_to_its_project() {
+    fn a_subfolder_uses_the_nearest_states_above() {
         let dir = tempfile::tempdir().unwrap();
         let below = dir.path().join("plans/mine");
         std::fs::create_dir_all(&below).unwrap();
-        assert_eq!(root(&below), None, "another project's folder");
-        std::fs::write(dir.path().join(MANIFEST), "[workspace]\nmembers = [\"infra/local\"]\n").unwrap();
+        assert_eq!(root(&below), None);
+        std::fs::write(dir.path().join("Cargo.toml"), "[workspace]\nmembers = [\"infra/local\"]\n").unwrap();
+        assert_eq!(root(&below), None, "no manifest is looked at");
+        std::fs::create_dir(dir.path().join(FOLDER)).unwrap();
         assert_eq!(root(&below), Some(dir.path()));
         std::fs::create_dir(dir.path().join("plans").join(FOLDER)).unwrap();
-        assert_eq!(root(&below), Some(dir.path().join("plans").as_path()), "states that are there are gone on with");
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(root(project), project.parent().and_then(Path::parent));
+        assert_eq!(root(&below), Some(dir.path().join("plans").as_path()), "the nearest");
+    }
+
+    #[test]
+    fn a_state_of_another_user_or_folder_is_named() {
+        let path = Path::new("/a/.bulk/w");
+        assert_eq!(words(path, false, None), None);
+        assert_eq!(words(path, true, None).unwrap(), "Uses the state in /a/.bulk/w, found in a folder above this one.");
+        assert!(words(path, true, Some(7)).unwrap().contains("another user (uid 7)"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_state_is_its_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let place = Place::take(Some(&path), "w").unwrap();
+        let account = crate::aws::Account::open(Some(&path)).unwrap();
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            names.push(entry.file_name().into_string().unwrap());
+            assert_eq!(mode, 0o600, "{names:?}");
+        }
+        assert!(names.contains(&"ledger.sqlite-wal".to_owned()), "{names:?}");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        drop((place, account));
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use intercom_bulk::job::ITEMS_MAX;
 use intercom_bulk::ledger::{Changes, ErrorRow, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
-use intercom_bulk::patch::{Patch, Target};
+use intercom_bulk::patch::Patch;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::run::{Cursor, Run, State};
 use serde::Serialize;
-use serde_json::Value;
 
+use crate::changed::Changed;
 use crate::cost::Used;
 use crate::show;
 use crate::summary::left_alone;
@@ -62,7 +62,7 @@ pub struct Found {
     /// What that costs on AWS, in US dollars at list prices.
     pub aws_dollars: f64,
     /// Some of the changes.
-    pub sample: Vec<Patch>,
+    pub sample: Vec<Changed>,
     /// Why the dry run ended so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -83,7 +83,7 @@ impl Found {
             Err(LedgerError::Missing { .. }) => Changes::default(),
             Err(error) => return Err(error),
         };
-        let sample = kept.parts.into_iter().flat_map(|part| part.patches).take(SHOWN).collect();
+        let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
         let reach = u64::from(quota.reach(Share::Submit { scroll_open: false }));
         let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
         let jobs = tally.patches.div_ceil(ITEMS_MAX as u64);
@@ -107,11 +107,13 @@ impl Found {
         })
     }
 
-    /// 2 where something would change, 1 where the dry run did not come to its end.
+    /// 2 where something would change, 3 where the dry run did not see all users.
     pub fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
             State::Complete | State::CompleteWithErrors => 2,
+            State::Incomplete => 3,
+            State::Paused => 4,
             _ => 1,
         }
     }
@@ -155,7 +157,7 @@ impl Found {
             let took = show::duration(Duration::from_secs(self.seconds_at_quota));
             lines.push(format!("  {} bulk jobs, {took} at the quota, ${:.4} on AWS", self.jobs, self.aws_dollars));
             lines.push("  Some of the changes:".to_owned());
-            lines.extend(changes(&self.sample));
+            lines.extend(self.sample.iter().flat_map(Changed::words));
         }
         lines
     }
@@ -182,19 +184,7 @@ fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
 
 /// Changes as lines, before → after, at most ten users.
 pub fn changes(patches: &[Patch]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for patch in patches.iter().take(SHOWN) {
-        for change in &patch.changes {
-            let target = match &change.target {
-                Target::Attribute(name) => format!("{name:?}"),
-                Target::Field(name) => name.clone(),
-                Target::CompanyName(company) => format!("name of company {company}"),
-            };
-            let before = change.replaced.as_ref().map_or_else(|| "(absent)".to_owned(), Value::to_string);
-            lines.push(format!("    {}  {target}: {before} → {}", patch.user, change.new));
-        }
-    }
-    lines
+    patches.iter().take(SHOWN).flat_map(|patch| Changed::from(patch).words()).collect()
 }
 
 #[cfg(test)]
@@ -225,7 +215,7 @@ mod tests {
     fn only_a_dry_run_that_came_to_its_end_tells_what_would_change() {
         let code = |state, to_change| Found { to_change, ..found(state) }.exit_code();
         assert_eq!((code(State::Complete, 0), code(State::Complete, 5)), (0, 2));
-        assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5)), (1, 1));
+        assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
         let words = found(State::Incomplete).words();
         assert_eq!(words[0], "The dry run did not come to its end (incomplete): it could not be reached");
     }

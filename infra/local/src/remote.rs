@@ -29,6 +29,15 @@ pub struct Lambda {
     by_template: Arc<AtomicBool>,
 }
 
+/// An invocation that brought no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// What failed, and why.
+    pub words: String,
+    /// Whether a server answered at all.
+    pub answered: bool,
+}
+
 impl Lambda {
     /// The functions behind this address, such as `http://127.0.0.1:9000`.
     pub fn new(address: &str) -> Result<Self, String> {
@@ -41,8 +50,8 @@ impl Lambda {
         Ok(Self { address: address.to_owned(), client, by_template: Arc::default() })
     }
 
-    /// Invokes a function and waits for its answer; the error is what the function, or whoever runs it, said.
-    pub async fn invoke(&self, step: Step, event: Value) -> Result<Value, String> {
+    /// Invokes a function and waits for its answer; the error is what the function, or the server that runs it, said.
+    pub async fn invoke(&self, step: Step, event: Value) -> Result<Value, Failed> {
         let by_template = self.by_template.load(Ordering::Relaxed);
         match self.call(named(step, by_template), &event).await {
             // Nobody of this name: tried once by the other, which then stays.
@@ -57,10 +66,10 @@ impl Lambda {
         }
     }
 
-    async fn call(&self, name: &str, event: &Value) -> (StatusCode, Result<Value, String>) {
+    async fn call(&self, name: &str, event: &Value) -> (StatusCode, Result<Value, Failed>) {
         match self.send(name, event).await {
-            Ok((status, answer)) => (status, answer),
-            Err(silent) => (StatusCode::BAD_GATEWAY, Err(silent)),
+            Ok((status, answer)) => (status, answer.map_err(|words| Failed { words, answered: true })),
+            Err(words) => (StatusCode::BAD_GATEWAY, Err(Failed { words, answered: false })),
         }
     }
 
@@ -130,6 +139,8 @@ mod tests {
             }
         }
         let error = serve(["a", "b", "c"]).await.invoke(Step::Scroll, json!({})).await.unwrap_err();
-        assert!(error.contains("scroll: not found"), "{error}");
+        assert!(error.answered && error.words.contains("scroll: not found"), "{error:?}");
+        let nothing = Lambda::new("http://127.0.0.1:1").unwrap().invoke(Step::Scroll, json!({})).await.unwrap_err();
+        assert!(!nothing.answered && nothing.words.contains("is anything running there?"), "{nothing:?}");
     }
 }

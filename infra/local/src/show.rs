@@ -4,13 +4,29 @@
 //! own end. `println!` would panic.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use intercom_bulk::mask::is_invisible;
 
 use serde::Serialize;
 
+/// Whether the cursor stands behind a line that the next one is drawn over.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// Spells out the characters that would move a terminal's cursor or hide and reorder text: names, keys and messages come from
+/// end users. In JSON, where they stand in strings alone, this is their usual spelling, too.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) { shown.push_str(&format!("\\u{:04x}", u32::from(c))) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// A line of a result.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", plain(text));
 }
 
 /// A result as one JSON object on a line of its own.
@@ -21,13 +37,24 @@ pub fn json<T: Serialize>(value: &T) {
 /// A line beside the result.
 pub fn note(quiet: bool, text: &str) {
     if !quiet {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        DRAWN.store(false, Ordering::Relaxed);
+        let _ = writeln!(std::io::stderr().lock(), "{}", plain(text));
     }
 }
 
 /// A line that the next one is drawn over. The terminal cuts it at its edge: one that wraps could not be drawn over.
 pub fn draw(text: &str) {
-    part(&format!("\r\x1b[2K\x1b[?7l{text}\x1b[?7h"));
+    DRAWN.store(true, Ordering::Relaxed);
+    part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", plain(text)));
+}
+
+/// Where the log goes: standard error, over a line that is drawn there.
+pub fn log() -> impl Write {
+    let mut stream = std::io::stderr().lock();
+    if DRAWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(stream, "\r\x1b[2K");
+    }
+    stream
 }
 
 /// Text without the end of its line, shown at once.
@@ -43,7 +70,7 @@ pub fn error(text: &str) {
 
 /// Asks a question; anything but yes is no.
 pub fn confirm(question: &str) -> bool {
-    part(&format!("{question} [y/N] "));
+    part(&format!("{} [y/N] ", plain(question)));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
@@ -54,6 +81,11 @@ pub fn flags(reason: &str) -> String {
     const RAILS: [(&str, &str); 3] =
         [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
     RAILS.iter().fold(reason.to_owned(), |words, (rail, flag)| words.replace(rail, flag))
+}
+
+/// A number of things: `1 user`, `2 users`.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A duration in the two largest units.
@@ -69,6 +101,19 @@ pub fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_from_outside_moves_the_cursor() {
+        assert_eq!(plain("seats[\u{1b}[2Jx\u{9b}31m\r\n]"), "seats[\\u001b[2Jx\\u009b31m\\u000d\\u000a]");
+        assert_eq!(plain("Zoë → 5 %…"), "Zoë → 5 %…");
+        let json = serde_json::to_string("a\u{9b}b\u{202e}c").unwrap();
+        assert_eq!(serde_json::from_str::<String>(&plain(&json)).unwrap(), "a\u{9b}b\u{202e}c", "JSON means the same");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!((count(1, "user").as_str(), count(0, "job").as_str()), ("1 user", "0 jobs"));
+    }
 
     #[test]
     fn a_reason_names_the_flags() {

@@ -57,13 +57,17 @@ pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<Job
 impl Summary {
     /// Makes it from the ledger.
     pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
-        let jobs = jobs(ledger, run).await?;
+        // Bucket by bucket: a large run's rows are never all in memory.
+        let mut buckets = BTreeMap::new();
+        for bucket in ledger.buckets_of(&run.run).await? {
+            let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run);
+            buckets.insert(bucket.to_string(), jobs.map(|job| job.job.to_string()).collect());
+        }
         let totals = match &run.totals {
             Some(totals) => totals.clone(),
             None => ledger.accounts(run, cursor).await?.totals,
         };
         let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
-        let ids = |jobs: Vec<JobRow>| jobs.into_iter().map(|job| job.job.to_string()).collect();
         Ok(Self {
             run: run.run.to_string(),
             state: run.state,
@@ -74,7 +78,7 @@ impl Summary {
             jobs_possibly_lost: totals.jobs_possibly_lost,
             generations: run.generation,
             seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),
-            buckets: jobs.into_iter().map(|(bucket, jobs)| (bucket, ids(jobs))).collect(),
+            buckets,
             reason: run.reason.as_deref().map(show::flags),
             tally: cursor.tally.clone(),
         })
@@ -84,7 +88,9 @@ impl Summary {
     pub fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete => 0,
-            State::CompleteWithErrors | State::Incomplete | State::Paused => 2,
+            State::CompleteWithErrors => 2,
+            State::Incomplete => 3,
+            State::Paused => 4,
             _ => 1,
         }
     }

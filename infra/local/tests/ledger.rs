@@ -4,7 +4,7 @@
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::job::JobId;
 use intercom_bulk::ledger::{
-    Active, Begin, Claimed, JobRow, Ledger, PartClaim, PartEnd, Quota, Reserved, Share, create,
+    Active, Begin, Claimed, ErrorRow, JobRow, Ledger, PartClaim, PartEnd, Quota, Reserved, Share, create,
 };
 use intercom_bulk::part::{Part, cut};
 use intercom_bulk::patch::{Change, Patch, Target};
@@ -189,4 +189,25 @@ async fn a_run_s_items_expire_after_its_end_and_not_before() {
     let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
     assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
     assert_eq!(items.len() - 1, 7, "RUN, PLAN, CURSOR, BUCKETS, PART, its place among the runs and the job");
+}
+
+/// A partition that is read as a whole costs the memory of the whole: at a million users that is 10,000 parts.
+#[tokio::test]
+async fn a_long_partition_is_read_in_pieces() {
+    let (ledger, account) = ledger().await;
+    let run = run("p");
+    let row = |user: u32| ErrorRow {
+        user: format!("{user:06}"),
+        code: "x".to_owned(),
+        message: "m".to_owned(),
+        at: "page 1".to_owned(),
+        generation: 1,
+    };
+    let rows: Vec<ErrorRow> = (0..1_200).map(row).collect();
+    ledger.record_errors(&run.run, &rows).await.unwrap();
+    let before = account.counts.snapshot().get("Query").copied().unwrap_or_default();
+    let found = ledger.errors(&run).await.unwrap();
+    assert_eq!((found.len(), found[1_199].user.as_str()), (1_200, "001199"));
+    let queries = account.counts.snapshot()["Query"] - before;
+    assert!(queries >= 3, "{queries} queries");
 }

@@ -22,6 +22,7 @@ mod edit;
 mod fault;
 mod fired;
 mod gate;
+mod host;
 mod html;
 mod job_body;
 mod jobs;
@@ -45,6 +46,7 @@ mod world;
 pub use choice::{Charge, Choice, ChoiceError};
 pub use described::{Described, DescribedError, OddPost, Quirks, Users};
 pub use fault::{Fault, FaultError};
+pub use host::local_hosts_only;
 pub use options::{
     JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, Order, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S, Slot,
 };

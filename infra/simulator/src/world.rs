@@ -12,7 +12,7 @@ use crate::state::{JobState, State};
 use crate::timer::Timer;
 use crate::user::Id;
 use crate::workspace::Workspace;
-use crate::{edit, routes, work};
+use crate::{edit, local_hosts_only, routes, work};
 
 /// A simulated workspace. A clone is the same world.
 #[derive(Clone)]
@@ -49,10 +49,10 @@ impl World {
         routes::router(self.clone())
     }
 
-    /// Serves the world on a socket, until the future is dropped.
+    /// Serves the world on a socket, to clients of this machine, until the future is dropped.
     pub async fn serve(&self, listener: TcpListener) -> std::io::Result<()> {
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        axum::serve(listener, self.router()).await
+        axum::serve(listener, local_hosts_only(self.router())).await
     }
 
     /// What the world's clock shows, in Unix seconds.

@@ -27,10 +27,14 @@ pub use queue::{Queue, QueueError, create_queue};
 
 use connector::InProcess;
 
+use crate::private;
+
 /// The only region of this account.
 pub const REGION: &str = "us-east-1";
 /// The file below the state directory that holds all of DynamoDB.
 const LEDGER_FILE: &str = "ledger.sqlite";
+/// The folder below the state directory that holds the bodies of queued messages while a process works on them.
+const BODIES_FOLDER: &str = "queued";
 
 /// The SDK's clients of one emulated account, and what they were used for.
 ///
@@ -76,13 +80,26 @@ impl Account {
     /// What a call has written survives the end of the process, however it ends; only a power cut may take the last
     /// writes. Queues are always in memory: a run goes on after a restart from the ledger alone, by a new generation.
     pub fn open(state: Option<&Path>) -> Result<Self, AccountError> {
+        Self::with(state, None)
+    }
+
+    /// Opens the account of `state` for the one process that works on it. The bodies of its messages are files: while the
+    /// rate limit holds submissions back, most of a workspace's changes lie in the queue, and memory would grow with it.
+    pub fn open_alone(state: &Path) -> Result<Self, AccountError> {
+        let bodies = state.join(BODIES_FOLDER);
+        let failed = |source| AccountError::Directory { path: bodies.clone(), source };
+        forget_bodies(state).and_then(|()| private::folder(&bodies)).map_err(failed)?;
+        Self::with(Some(state), Some(&bodies))
+    }
+
+    fn with(state: Option<&Path>, bodies: Option<&Path>) -> Result<Self, AccountError> {
         let database = match state {
             None => dynoxide::Database::memory()?,
             Some(directory) => open_file(directory)?,
         };
         let counts = Counts::default();
         let tables = InProcess::new(dynamodb::Tables::new(database, counts.clone()), &counts);
-        let queues = InProcess::new(sqs::Queues::new(), &counts);
+        let queues = InProcess::new(sqs::Queues::new(bodies), &counts);
         let dynamodb = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static(REGION))
@@ -119,10 +136,26 @@ impl Account {
     }
 }
 
+/// Removes the bodies of messages whose queue ended with its process.
+pub fn forget_bodies(state: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(state.join(BODIES_FOLDER)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn open_file(directory: &Path) -> Result<dynoxide::Database, AccountError> {
-    std::fs::create_dir_all(directory)
-        .map_err(|source| AccountError::Directory { path: directory.to_owned(), source })?;
+    let failed = |source| AccountError::Directory { path: directory.to_owned(), source };
+    private::folder(directory).map_err(failed)?;
     let file = directory.join(LEDGER_FILE);
+    // SQLite gives the files of its log the mode of this one. A ledger that may only be read is SQLite's to refuse.
+    if private::file(&file).is_ok() {
+        for beside in ["-wal", "-shm"].map(|ending| directory.join(format!("{LEDGER_FILE}{ending}"))) {
+            if beside.exists() {
+                private::file(&beside).map_err(failed)?;
+            }
+        }
+    }
     let file = file.to_str().ok_or_else(|| AccountError::Path { path: directory.to_owned() })?;
     let database = dynoxide::Database::new(file)?;
     // Despite its name this only sets pragmas, `synchronous = NORMAL` among them: with the write-ahead log that

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,8 +46,9 @@ impl fmt::Debug for Queues {
 }
 
 impl Queues {
-    pub(super) fn new() -> Self {
-        let service = SqsService::new();
+    /// Queues whose messages are kept in memory, or their bodies as files below `bodies`.
+    pub(super) fn new(bodies: Option<&Path>) -> Self {
+        let service = bodies.map_or_else(SqsService::new, SqsService::with_data_dir);
         Self { store: service.store(), service: Arc::new(service), arrivals: Arc::default() }
     }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::bounds::run_of;
 use super::simulate::{WorldArguments, listen};
-use super::{CommandError, INTERRUPTED, run};
+use super::{CommandError, INTERRUPTED, RUN_CODES, run};
 use crate::aws::Account;
 use crate::engine::{Engine, EngineError, machine_wall};
 use crate::session::{Session, drive};
@@ -25,6 +25,7 @@ use crate::summary::{Summary, jobs};
 const PLAN: &str = include_str!("../../../../plans/has-avatar.toml");
 
 #[derive(Debug, Args)]
+#[command(after_help = RUN_CODES)]
 pub(super) struct Demo {
     /// Another plan than plans/has-avatar.toml
     #[arg(long)]

@@ -4,11 +4,14 @@ mod parameter;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::config::Settings;
 use intercom_bulk::ledger;
+use intercom_simulator::local_hosts_only;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -17,6 +20,7 @@ use tokio::sync::watch;
 use super::{CommandError, INTERRUPTED};
 use crate::aws::{Account, REGION};
 use crate::engine::{EngineError, TABLE, machine_wall};
+use crate::private;
 use crate::remote::Lambda;
 use crate::show;
 use crate::stop::Stops;
@@ -27,7 +31,9 @@ use crate::wiring::{Step, Wiring};
     cargo lambda watch --ignore-changes --env-file .bulk/emulate.env\n  \
     cargo bulk emulate --lambda http://127.0.0.1:9000 --env-file .bulk/emulate.env\n\
     The functions' own settings (INTERCOM_TOKEN, INTERCOM_BASE_URL, …) go into the same file or their environment.\n\
-    `sam local start-lambda` takes the same variables from its environment; README shows it.")]
+    `sam local start-lambda` takes the same variables from its environment; README shows it.\n\
+    Exit codes: 1 it cannot listen or write the file · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its \
+    usual end")]
 pub(super) struct Emulate {
     /// Where the functions scroll, submit and check are invoked: `cargo lambda watch`, `sam local start-lambda`, …
     #[arg(long, value_name = "URL")]
@@ -44,7 +50,8 @@ pub(super) struct Emulate {
     /// Keep the ledger in this folder [default: in memory]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Be Parameter Store, too, and give whoever asks the token of `INTERCOM_TOKEN`: functions under SAM look for it there
+    /// Be Parameter Store, too, and give the token of `INTERCOM_TOKEN` to callers with the access key id of the variables:
+    /// functions under SAM look for it there
     #[arg(long)]
     serve_token: bool,
     /// Write the variables for the functions to this file, one a line; what else it holds stays
@@ -59,20 +66,25 @@ impl Emulate {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let lambda = Lambda::new(&self.lambda).map_err(CommandError::Usage)?;
         let settings = Settings::read(intercom_bulk::config::environment)?;
+        let token = self.token()?;
         let account = Account::open(self.state.as_deref()).map_err(EngineError::from)?;
         ledger::create(&account.dynamodb, TABLE).await?;
         let wiring = Wiring::open(&account.sqs, settings.scroll_timeout(), settings.pages_visibility()).await;
         let wiring = wiring.map_err(EngineError::from)?;
-        let listen = |source| CommandError::Listen { port: self.port, source };
+        let at = std::net::SocketAddr::new(self.listen, self.port).to_string();
+        let listen = |source| CommandError::Listen { address: at.clone(), source };
         let listener = TcpListener::bind((self.listen, self.port)).await.map_err(listen)?;
         let address = format!("http://{}", listener.local_addr().map_err(listen)?);
-        let token = self.serve_token.then(|| intercom_bulk::config::environment("INTERCOM_TOKEN")).flatten();
-        if self.serve_token && token.is_none() {
-            return Err(CommandError::Usage("--serve-token gives out INTERCOM_TOKEN, which is not set".to_owned()));
+        let access_key = self.access_key()?;
+        let mut router = account.router();
+        if let Some(token) = token {
+            router = parameter::with_token(router, &token, access_key.clone());
         }
-        let router = parameter::with_token(account.router(), token);
+        let router = local_hosts_only(router);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let variables = variables(&address, &wiring);
+        // What waits for the variables may ask for an end at once.
+        let stops = Stops::listen();
+        let variables = variables(&address, &access_key, &wiring);
         if let Some(path) = &self.env_file {
             write(path, &variables).map_err(|source| CommandError::Write { path: path.clone(), source })?;
         }
@@ -89,22 +101,57 @@ impl Emulate {
             self.json,
             &format!("DynamoDB and SQS answer at {address}; functions are invoked at {}.", self.lambda),
         );
-        self.drive(&account, &wiring, lambda).await;
+        self.drive(&account, &wiring, lambda, stops).await;
         Ok(INTERRUPTED)
     }
 
+    /// The token that Parameter Store holds; none without `--serve-token`.
+    fn token(&self) -> Result<Option<String>, CommandError> {
+        if !self.serve_token {
+            return Ok(None);
+        }
+        if self.listen.is_unspecified() {
+            let words = format!(
+                "--serve-token with --listen {} would offer the token to the network: listen on 127.0.0.1, or on the \
+                 address of the containers' bridge",
+                self.listen
+            );
+            return Err(CommandError::Usage(words));
+        }
+        let token = intercom_bulk::config::environment("INTERCOM_TOKEN");
+        let words = || CommandError::Usage("--serve-token gives out INTERCOM_TOKEN, which is not set".to_owned());
+        token.ok_or_else(words).map(Some)
+    }
+
+    /// The access key id that the functions sign with: that of the variables file where it is one of ours.
+    fn access_key(&self) -> Result<String, CommandError> {
+        let before = self.env_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        if let Some(key) = before.as_deref().and_then(parameter::access_key_of) {
+            return Ok(key);
+        }
+        parameter::access_key().map_err(|error| CommandError::Step(format!("no random access key id: {error}")))
+    }
+
     /// Works until a signal asks for an end; what runs then is finished first.
-    async fn drive(&self, account: &Account, wiring: &Wiring, lambda: Lambda) {
+    async fn drive(&self, account: &Account, wiring: &Wiring, lambda: Lambda, mut stops: Stops) {
         let quiet = self.json;
+        let waits = Arc::new(AtomicBool::new(false));
         let invoke = move |step: Step, event: Value| {
-            let lambda = lambda.clone();
+            let (lambda, waits) = (lambda.clone(), Arc::clone(&waits));
             async move {
                 let answer = lambda.invoke(step, event).await;
+                let silent = matches!(&answer, Err(failed) if !failed.answered);
+                let waited = waits.swap(silent, Ordering::Relaxed);
                 match &answer {
                     Ok(answer) => show::note(quiet, &format!("{:6} {answer}", step.name())),
-                    Err(error) => show::error(error),
+                    // Said once: `emulate` may be started before the functions are.
+                    Err(failed) if silent && !waited => {
+                        show::note(false, &format!("Waits for the functions: {}", failed.words));
+                    }
+                    Err(_) if silent => {}
+                    Err(failed) => show::error(&failed.words),
                 }
-                answer
+                answer.map_err(|failed| failed.words)
             }
         };
         let (stop, stopped) = watch::channel(false);
@@ -112,7 +159,6 @@ impl Emulate {
         let now = Timestamp::from_millisecond(machine_wall()()).unwrap_or(Timestamp::UNIX_EPOCH);
         let driven = wiring.drive(&account.sqs, (tick, tick), now, invoke, stopped);
         tokio::pin!(driven);
-        let mut stops = Stops::listen();
         tokio::select! {
             () = &mut driven => return,
             () = stops.next() => {}
@@ -127,21 +173,23 @@ impl Emulate {
 }
 
 /// What the functions' environment must say, under the names of the template.
-fn variables(address: &str, wiring: &Wiring) -> Vec<(&'static str, String)> {
+fn variables(address: &str, access_key: &str, wiring: &Wiring) -> Vec<(&'static str, String)> {
+    // The emulator names its queues by a port of its own.
+    let queue = |url: &str| format!("{address}/{}", url.splitn(4, '/').nth(3).unwrap_or_default());
     vec![
         ("AWS_ENDPOINT_URL", address.to_owned()),
         ("AWS_REGION", REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_ACCESS_KEY_ID", access_key.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("LEDGER_TABLE", TABLE.to_owned()),
-        ("PAGES_QUEUE_URL", wiring.pages.url.clone()),
-        ("PAGES_DEAD_LETTERS_URL", wiring.pages.dead_letters.clone()),
-        ("PATCHES_QUEUE_URL", wiring.patches.url.clone()),
-        ("PATCHES_DEAD_LETTERS_URL", wiring.patches.dead_letters.clone()),
+        ("PAGES_QUEUE_URL", queue(&wiring.pages.url)),
+        ("PAGES_DEAD_LETTERS_URL", queue(&wiring.pages.dead_letters)),
+        ("PATCHES_QUEUE_URL", queue(&wiring.patches.url)),
+        ("PATCHES_DEAD_LETTERS_URL", queue(&wiring.patches.dead_letters)),
     ]
 }
 
-/// Sets variables in a file of `NAME=value` lines.
+/// Sets variables in a file of `NAME=value` lines, which is its owner's alone: a token may stand in it.
 fn write(path: &std::path::Path, variables: &[(&str, String)]) -> std::io::Result<()> {
     let kept = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -152,7 +200,7 @@ fn write(path: &std::path::Path, variables: &[(&str, String)]) -> std::io::Resul
     let mut lines: Vec<String> = kept.lines().filter(|line| !ours(line)).map(ToOwned::to_owned).collect();
     lines.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        private::folder(folder)?;
     }
-    std::fs::write(path, lines.join("\n") + "\n")
+    private::write(path, &(lines.join("\n") + "\n"))
 }

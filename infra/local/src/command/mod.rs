@@ -4,6 +4,7 @@ mod bounds;
 mod demo;
 mod deployed;
 mod emulate;
+mod history;
 mod preview;
 mod probe;
 mod report;
@@ -15,17 +16,24 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use intercom_bulk::config::ConfigError;
+use intercom_bulk::config::{ConfigError, environment};
 use intercom_bulk::plan::PlanError;
 
 use crate::engine::EngineError;
 use crate::place::PlaceError;
+use crate::show;
+use crate::stack::StackError;
 
 /// The exit code of wrong usage (sysexits' `EX_USAGE`).
 pub const WRONG_USAGE: u8 = 64;
 
 /// The exit code after Ctrl-C, SIGTERM or SIGHUP (a shell's own for the first).
 const INTERRUPTED: u8 = 130;
+
+/// The exit codes of `run` and `demo`, for their help.
+const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users failed, and `errors` \
+    lists them · 3 incomplete: users may be missing · 4 paused: the run waits for a decision · 64 wrong usage, nothing was \
+    started · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP";
 
 /// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
 const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
@@ -34,8 +42,9 @@ const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error"
 #[derive(Debug, Parser)]
 #[command(name = "intercom-bulk", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done · 1 failed · 2 ended with errors, or would change something · 64 wrong usage (an argument, a \
-    setting or a plan that is missing or refused; nothing was started) · 130 stopped by Ctrl-C\n\
+    after_help = "Exit codes: 0 done · 1 failed · 2 complete_with_errors, or a preview would change something · 3 incomplete · \
+    4 paused · 64 wrong usage (an argument, a setting or a plan that is missing or refused; nothing was started) · \
+    130 interrupted (Ctrl-C, SIGTERM, SIGHUP)\n\
     Start with `cargo bulk demo`: it needs no account and no token."
 )]
 pub struct Arguments {
@@ -52,11 +61,13 @@ enum Command {
     /// Run a plan on a workspace; the same command goes on after Ctrl-C or a crash
     Run(run::RunPlan),
     /// A run's progress, rate, and what it waits for
-    Status(report::Which),
+    Status(report::Status),
     /// A run's bulk jobs, by bucket
     Jobs(report::Jobs),
     /// The users of a run that ended in an error, and why
-    Errors(report::Which),
+    Errors(report::Errors),
+    /// The runs that the ledger knows, newest first
+    History(history::History),
     /// What this token can reach, found out by reads alone
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
@@ -96,7 +107,7 @@ struct Access {
     /// Width of the buckets that group job ids, in minutes
     #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
     bucket_minutes: String,
-    /// Where runs are remembered [default: .bulk/<workspace> at the project's root]
+    /// Where runs are remembered [default: .bulk/<workspace> here, or in the nearest folder above that has a .bulk]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
@@ -182,12 +193,12 @@ pub enum CommandError {
     Usage(String),
     /// A deployed stack.
     #[error(transparent)]
-    Stack(#[from] crate::stack::StackError),
+    Stack(#[from] StackError),
     /// A local socket.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The port.
-        port: u16,
+        /// The address and the port.
+        address: String,
         /// Why.
         source: std::io::Error,
     },
@@ -204,21 +215,31 @@ impl CommandError {
     /// Wrong usage is what another command line, environment or plan would put right: nothing was started.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. } => WRONG_USAGE,
+            Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. }
+            // Credentials and a region are settings, too.
+            | Self::Stack(StackError::Access { .. }) => WRONG_USAGE,
             _ => 1,
         }
     }
 }
 
+/// The log's filter. One that cannot be read is named, and the usual one taken.
+fn filter(asked: Option<String>) -> tracing_subscriber::EnvFilter {
+    let usual = || tracing_subscriber::EnvFilter::new(DEFAULT_FILTER);
+    let Some(asked) = asked.filter(|text| !text.trim().is_empty()) else { return usual() };
+    tracing_subscriber::EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+        show::note(false, &format!("RUST_LOG={asked} is no filter ({error}); one is RUST_LOG=intercom_bulk=info"));
+        usual()
+    })
+}
+
 /// Runs a command to its exit code.
 pub fn main(arguments: Arguments) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_FILTER));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter(environment("RUST_LOG"))).with_writer(show::log).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            crate::show::error(&format!("cannot start: {error}"));
+            show::error(&format!("cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -227,9 +248,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Demo(demo) => demo.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::Run(run) => run.run().await,
-            Command::Status(which) => which.status().await,
+            Command::Status(status) => status.run().await,
             Command::Jobs(jobs) => jobs.run().await,
-            Command::Errors(which) => which.errors().await,
+            Command::Errors(errors) => errors.run().await,
+            Command::History(history) => history.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Emulate(emulate) => emulate.run().await,
@@ -241,7 +263,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            crate::show::error(&error.to_string());
+            show::error(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use intercom_bulk::run::Rails;
 
-use super::bounds::{self, user_id};
+use super::bounds::{self, Scope};
 use super::run::{connect, now, read_plan, stopped};
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::aws::Account;
@@ -15,15 +15,16 @@ use crate::session::{Session, drive};
 use crate::show;
 
 #[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
+#[command(
+    after_help = "Exit codes: 0 nothing would change · 1 failed · 2 something would change · 3 it did not see all users · \
+    64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP"
+)]
 pub(super) struct Preview {
     /// The plan, a TOML or JSON file
     plan: PathBuf,
-    /// Only the first N users of the workspace
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Only this user (Intercom's id); may be given again
-    #[arg(long = "user", value_name = "ID", value_parser = user_id)]
-    users: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
     /// Only one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -47,12 +48,16 @@ impl Preview {
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let at = now(&engine);
         // It is to come to its end: attributes that nobody has are told there.
-        let rails = Rails { dry_run: true, limit: self.limit, accept_unseen: true, ..Rails::default() };
-        let event = bounds::start(&plan.to_json(), at, &self.users, &rails);
+        let rails = Rails { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Rails::default() };
+        let event = bounds::start(&plan.to_json(), at, &self.scope.users, &rails);
         let id = bounds::run_of(&event)?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {
-                show::note(false, "Stopped. A dry run changes nothing and leaves nothing behind.");
+                show::note(
+                    false,
+                    "Stopped. A dry run changes nothing; its scroll stays open for a minute, and a run that starts before \
+                     waits for it.",
+                );
                 Ok(INTERRUPTED)
             }
             Session::Over { run, cursor, .. } => {

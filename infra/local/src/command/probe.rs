@@ -13,6 +13,8 @@ use crate::show;
 const NO_JOB: &str = "job_intercom_bulk_probe";
 
 #[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk probe [OPTIONS]")]
+#[command(after_help = "Exit codes: 0 all of it can be reached · 1 something cannot · 64 wrong usage")]
 pub(super) struct Probe {
     /// JSON on standard output
     #[arg(long)]

@@ -13,7 +13,7 @@ use super::CommandError;
 use super::deployed::Deployed;
 use crate::aws::Account;
 use crate::engine::{EngineError, TABLE, machine_wall};
-use crate::place::{Place, PlaceError};
+use crate::place::{Place, PlaceError, whose};
 use crate::progress::{Sample, Sent};
 use crate::show;
 use crate::summary::{jobs, left_alone, possibly_lost};
@@ -37,6 +37,10 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk jobs [OPTIONS]")]
+#[command(
+    after_help = "Exit codes: 0 done · 1 there is no run yet, or the ledger cannot be read · 64 wrong usage, or no such run"
+)]
 pub(super) struct Jobs {
     #[command(flatten)]
     which: Which,
@@ -48,13 +52,43 @@ pub(super) struct Jobs {
     to: Option<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk status [OPTIONS]")]
+#[command(
+    after_help = "Exit codes: 0 shown, whatever the run's state · 1 there is no run yet, or the ledger cannot be read · \
+    64 wrong usage, or no such run"
+)]
+pub(super) struct Status {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk errors [OPTIONS]")]
+#[command(
+    after_help = "Exit codes: 0 no user failed · 1 there is no run yet, or the ledger cannot be read · 2 users failed · \
+    64 wrong usage, or no such run"
+)]
+pub(super) struct Errors {
+    #[command(flatten)]
+    which: Which,
+}
+
 impl Which {
-    async fn ledger(&self) -> Result<Ledger, CommandError> {
+    /// No run in particular.
+    pub(super) fn all(state: Option<PathBuf>, deployed: Deployed) -> Self {
+        Self { run: None, state, json: false, deployed }
+    }
+
+    pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
         // A folder is named on the command line alone; a table may be left over in the environment.
         if self.state.is_none() && self.deployed.is_named() {
             return self.deployed.ledger().await;
         }
         let path = Place::last(self.state.as_deref())?;
+        if let Some(words) = whose(&path, self.state.as_deref()) {
+            show::note(false, &words);
+        }
         let account = Account::open(Some(&path)).map_err(EngineError::from)?;
         Ok(Ledger::new(account.dynamodb, TABLE))
     }
@@ -65,15 +99,55 @@ impl Which {
             None => ledger.runs(1).await?.into_iter().next(),
         };
         let nothing = || match &self.run {
-            Some(name) => CommandError::Usage(format!("there is no run {name} in this state")),
+            Some(name) => {
+                CommandError::Usage(format!("there is no run {name} in this state; `history` lists its runs"))
+            }
             None => CommandError::Place(PlaceError::Nothing),
         };
-        ledger.run(&id.ok_or_else(nothing)?).await?.ok_or_else(nothing)
+        let id = id.ok_or_else(nothing)?;
+        if let Some(run) = ledger.run(&id).await? {
+            return Ok(run);
+        }
+        match self.waits(ledger).await? {
+            Some(behind) => Err(CommandError::Usage(waits(&id, behind.as_ref()))),
+            None => Err(nothing()),
+        }
     }
 
-    pub(super) async fn status(self) -> Result<u8, CommandError> {
-        let ledger = self.ledger().await?;
-        let run = self.find(&ledger).await?;
+    /// For a start that has not begun: the run whose end it waits for, if one is active. None where there is no such start.
+    async fn waits(&self, ledger: &Ledger) -> Result<Option<Option<RunId>>, CommandError> {
+        let Some(id) = self.run.as_deref().and_then(RunId::parse) else { return Ok(None) };
+        if !ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == id) {
+            return Ok(None);
+        }
+        Ok(Some(ledger.active().await?.run))
+    }
+}
+
+/// A start that has not begun, in words.
+fn waits(id: &RunId, behind: Option<&RunId>) -> String {
+    match behind {
+        Some(active) => format!("run {id} has not begun: it waits for the end of {active}"),
+        None => format!("run {id} has not begun: it waits for the next tick"),
+    }
+}
+
+impl Status {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let Self { which } = self;
+        let ledger = which.ledger().await?;
+        if let Some(behind) = which.waits(&ledger).await?
+            && let Some(id) = which.run.as_deref().and_then(RunId::parse)
+            && ledger.run(&id).await?.is_none()
+        {
+            if which.json {
+                show::json(&json!({ "run": id, "state": "waiting", "behind": behind }));
+            } else {
+                show::line(&format!("R{}.", &waits(&id, behind.as_ref())[1..]));
+            }
+            return Ok(0);
+        }
+        let run = which.find(&ledger).await?;
         let cursor = ledger.cursor(&run.run).await?;
         let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.run)))?;
         let accounts = ledger.accounts(&run, &cursor).await?;
@@ -86,7 +160,7 @@ impl Which {
         // When a later generation began is not recorded: an estimate from the run's beginning would be far off.
         let left = sample.left().filter(|_| run.generation == 1);
         let reason = run.reason.as_deref().map(show::flags);
-        if self.json {
+        if which.json {
             show::json(&json!({
                 "run": run.run, "state": run.state, "reason": reason, "generation": run.generation,
                 "page": cursor.page, "users": cursor.tally.users, "count": run.listed.or(run.count),
@@ -116,19 +190,22 @@ impl Which {
         more.for_each(|line| show::line(&line));
         Ok(0)
     }
+}
 
-    pub(super) async fn errors(self) -> Result<u8, CommandError> {
-        let ledger = self.ledger().await?;
-        let run = self.find(&ledger).await?;
+impl Errors {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let Self { which } = self;
+        let ledger = which.ledger().await?;
+        let run = which.find(&ledger).await?;
         let rows = ledger.errors(&run).await?;
         for row in &rows {
-            if self.json {
+            if which.json {
                 show::json(row);
             } else {
                 show::line(&format!("{}  {}: {} ({})", row.user, row.code, row.message, row.at));
             }
         }
-        if rows.is_empty() && !self.json {
+        if rows.is_empty() && !which.json {
             show::line(&format!("No user of run {} ended in an error.", run.run));
         }
         Ok(if rows.is_empty() { 0 } else { 2 })
@@ -153,7 +230,8 @@ impl Jobs {
                     intercom_bulk::ledger::End::CompletedWithErrors => "completed with errors",
                     intercom_bulk::ledger::End::Unknown => "unknown",
                 });
-                show::line(&format!("{}  {}  {} users, {} failed  {end}", job.bucket, job.job, job.users, job.failed));
+                let users = show::count(job.users, "user");
+                show::line(&format!("{}  {}  {users}, {} failed  {end}", job.bucket, job.job, job.failed));
             }
         }
         Ok(0)

@@ -15,10 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::bounds::{Bounds, run_of};
-use super::{Access, CommandError, INTERRUPTED, workspace};
-use crate::aws::Account;
+use super::{Access, CommandError, INTERRUPTED, RUN_CODES, workspace};
+use crate::aws::{Account, forget_bodies};
 use crate::engine::{Engine, machine_wall};
-use crate::place::{Place, workspace_name};
+use crate::place::{Place, whose, workspace_name};
 use crate::preview;
 use crate::session::{Session, SessionError, drive};
 use crate::show;
@@ -28,6 +28,7 @@ use crate::summary::Summary;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk run [OPTIONS] <PLAN>", after_help = RUN_CODES)]
 pub(super) struct RunPlan {
     /// The plan, a TOML or JSON file
     plan: PathBuf,
@@ -36,6 +37,9 @@ pub(super) struct RunPlan {
     /// Do not ask before changing a real workspace
     #[arg(long)]
     yes: bool,
+    /// Show the first changes and ask on a simulated workspace, too, as on a real one
+    #[arg(long, conflicts_with = "yes")]
+    ask: bool,
     /// Only one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -81,7 +85,7 @@ impl RunPlan {
             Err(error) => return Err(CommandError::Whose { advice: advice(&error), error: Box::new(error) }),
         };
         let app_id = told.as_ref().map(|told| told.app_id.clone());
-        if !reached.base_url.is_loopback() && !self.yes {
+        if (self.ask || !reached.base_url.is_loopback()) && !self.yes {
             let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
             let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
             if !self.confirmed(&intercom, &plan, &workspace).await? {
@@ -91,10 +95,16 @@ impl RunPlan {
         }
         let name = workspace_name(reached.base_url.as_str(), &app_id.unwrap_or_default());
         let place = Place::take(self.access.state.as_deref(), &name)?;
-        let account = Account::open(Some(&place.path)).map_err(crate::engine::EngineError::from)?;
+        if let Some(words) = whose(&place.path, self.access.state.as_deref()) {
+            show::note(false, &words);
+        }
+        let account = Account::open_alone(&place.path).map_err(crate::engine::EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let (event, id) = self.event(&engine, &plan).await?;
-        match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
+        let driven = drive(&engine, event, &id, self.json).await;
+        // The queue ends with this process, and what lies in it is no use to the next.
+        let _ = forget_bodies(&place.path);
+        match driven.map_err(stopped)? {
             Session::Interrupted => {
                 show::note(
                     false,
@@ -139,7 +149,7 @@ impl RunPlan {
 
     /// Whether a run is for the users that are asked for now: all of the workspace, or the same list.
     async fn for_users_of(&self, ledger: &Ledger, run: &Run) -> Result<bool, LedgerError> {
-        let asked: BTreeSet<&str> = self.bounds.users.iter().map(String::as_str).collect();
+        let asked: BTreeSet<&str> = self.bounds.scope.users.iter().map(String::as_str).collect();
         if run.listed.is_none() || asked.is_empty() {
             return Ok(run.listed.is_none() && asked.is_empty());
         }

@@ -14,7 +14,8 @@ use crate::stop::Stops;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Any token is let in unless --token names one. GET /_simulator/state and /_simulator/users tell\n\
-    what the workspace really holds, for comparing."
+    what the workspace really holds, for comparing.\n\
+    Exit codes: 1 it cannot listen · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its usual end"
 )]
 pub(super) struct Simulate {
     /// Port on 127.0.0.1; 0 takes a free one and says which
@@ -88,7 +89,7 @@ impl WorldArguments {
 
 /// Listens on a port of this machine.
 pub(super) async fn listen(port: u16) -> Result<(TcpListener, String), CommandError> {
-    let failed = |source| CommandError::Listen { port, source };
+    let failed = |source| CommandError::Listen { address: format!("127.0.0.1:{port}"), source };
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{address}")))
@@ -110,19 +111,23 @@ impl Simulate {
         let users = options.users;
         let world = World::new(options);
         let (listener, address) = listen(self.port).await?;
+        // What waits for the address may ask for an end at once.
+        let mut stops = Stops::listen();
         if self.json {
             show::json(&json!({ "address": address, "users": users, "seed": self.world.seed }));
         } else {
             show::line(&format!("listening on {address}"));
         }
         let token = if self.token.is_some() { "<that token>" } else { "any" };
-        show::note(self.json, &format!("{users} users; stop it with Ctrl-C. In another terminal:"));
+        show::note(
+            self.json,
+            &format!("{}; stop it with Ctrl-C. In another terminal:", show::count(users as u64, "user")),
+        );
         show::note(self.json, &format!("  export INTERCOM_BASE_URL={address} INTERCOM_TOKEN={token}"));
         show::note(self.json, "  cargo bulk preview plans/has-avatar.toml");
-        let mut stops = Stops::listen();
         tokio::select! {
             served = world.serve(listener) => {
-                served.map_err(|source| CommandError::Listen { port: self.port, source })?;
+                served.map_err(|source| CommandError::Listen { address, source })?;
             }
             () = stops.next() => {}
         }

@@ -75,14 +75,14 @@ async fn keys_come_from_the_aws_cli_where_the_environment_has_none() {
     let without = [none[0], none[1], none[2], ("PATH", Some("/nonexistent"))];
     let output = world.call_with(&put, &without).await;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && error.contains("AWS_ACCESS_KEY_ID"), "{error}");
+    assert!(output.status.code() == Some(64) && error.contains("AWS_ACCESS_KEY_ID"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_use_says_what_to_do_and_starts_nothing() {
     let world = World::new("10").await;
     let cases: [(&[&str], i32, &str); 4] = [
-        (&["start", "never-stored"], 1, "put FILE"),
+        (&["start", "never-stored"], 64, "put FILE"),
         (&["put", "missing.toml"], 64, "missing.toml"),
         (&["emulate", "--lambda", "127.0.0.1:9000/x"], 64, "http://127.0.0.1:9000"),
         (&["emulate"], 64, "--lambda"),

@@ -38,7 +38,7 @@ fn a_stopped_run_goes_on_for_the_same_users_only() {
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
     let sample = world.object(&["preview", plan, "--json"], 2);
-    let [first, second] = [0, 1].map(|index| sample["sample"][index]["u"].as_str().unwrap());
+    let [first, second] = [0, 1].map(|index| sample["sample"][index]["user"].as_str().unwrap());
     killed(&world, plan, first);
     let again = world.call(&["run", plan, "--user", first]);
     let said = String::from_utf8_lossy(&again.stderr).into_owned();

@@ -1,8 +1,11 @@
 //! What is told where something is wrong, and in which form.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::run::{Rails, Source, Start};
+use intercom_bulk_local::aws::Account;
 use serde_json::Value;
 
 use crate::world::{COMMAND, World, plan};
@@ -69,14 +72,61 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(ended.status.success() && error.is_empty(), "{error}");
 }
 
-/// The first line that a server writes, as JSON.
+/// A start that waits behind a run, and the list of runs.
+#[test]
+fn a_start_that_waits_is_told_from_a_run_that_is_not_there() {
+    let world = World::with(&["--users", "30"]);
+    let plan = plan("has-avatar.toml");
+    let run = world.object(&["run", plan.to_str().unwrap(), "--state", "mine", "--json"], 0);
+    let id = run["run"].as_str().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let start = Start::new("seats", None, 1_500_000_000, Source::Scroll, Rails::default());
+    runtime.block_on(async {
+        let account = Account::open(Some(&world.folder.path().join("mine"))).unwrap();
+        Ledger::new(account.dynamodb, "intercom-bulk-ledger").enqueue(&start, 1_500_000_000_000).await.unwrap();
+    });
+    let waiting = start.run().to_string();
+    let status = world.object(&["status", "--state", "mine", "--run", &waiting, "--json"], 0);
+    assert_eq!((status["state"].as_str(), status["run"].as_str()), (Some("waiting"), Some(waiting.as_str())));
+    let words = world.call(&["status", "--state", "mine", "--run", &waiting]);
+    assert!(String::from_utf8_lossy(&words.stdout).contains("has not begun"));
+    let errors = world.call(&["errors", "--state", "mine", "--run", &waiting]);
+    let said = String::from_utf8_lossy(&errors.stderr).into_owned();
+    assert!(errors.status.code() == Some(64) && said.contains("has not begun"), "{said}");
+    let nowhere = world.call(&["status", "--state", "mine", "--run", "seats.20200101T000000Z"]);
+    let said = String::from_utf8_lossy(&nowhere.stderr).into_owned();
+    assert!(nowhere.status.code() == Some(64) && said.contains("`history` lists its runs"), "{said}");
+    let listed = world.object(&["history", "--state", "mine", "--json"], 0);
+    assert_eq!((listed["run"].as_str(), listed["state"].as_str()), (Some(id), Some("complete")), "{listed}");
+}
+
+/// What a run on a real workspace asks can be tried on a simulated one. No test has a terminal to answer at.
+#[test]
+fn the_question_before_a_run_can_be_asked_on_a_simulated_workspace() {
+    let world = World::with(&["--users", "30"]);
+    let plan = plan("has-avatar.toml");
+    let asked = world.command(&["run", plan.to_str().unwrap(), "--ask"]).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(said.contains("would change:") && said.contains("answer at a terminal"), "{said}");
+    assert_eq!((asked.status.code(), world.state().jobs.len()), (Some(64), 0));
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_named() {
+    let world = World::with(&["--users", "30"]);
+    let output = world.command(&["probe"]).env("RUST_LOG", "nonsense=[").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("RUST_LOG=nonsense=[ is no filter"), "{said}");
+}
+
+/// The first line that a server writes, as JSON; SIGTERM ends it.
 fn first_line(arguments: &[&str]) -> Value {
     let mut command = Command::new(COMMAND);
     let mut server = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(130), "{arguments:?}");
     serde_json::from_str(&line).unwrap()
 }
 
@@ -88,4 +138,52 @@ fn servers_tell_their_address_as_json() {
     let emulated = first_line(&["emulate", "--port", "0", "--lambda", "http://127.0.0.1:1", "--json"]);
     assert_eq!(emulated["variables"]["AWS_ENDPOINT_URL"], emulated["address"]);
     assert_eq!(emulated["lambda"], "http://127.0.0.1:1");
+    let queue = emulated["variables"]["PAGES_QUEUE_URL"].as_str().unwrap();
+    assert!(queue.starts_with(emulated["address"].as_str().unwrap()), "the port that it has: {queue}");
+}
+
+#[test]
+fn a_server_that_cannot_or_must_not_listen_says_where() {
+    let emulate = |arguments: &[&str], token: &str| {
+        let mut command = Command::new(COMMAND);
+        command.args(["emulate", "--lambda", "http://127.0.0.1:1"]).args(arguments).env("INTERCOM_TOKEN", token);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = emulate(&["--listen", "192.0.2.1", "--port", "4999"], "");
+    assert!(code == Some(1) && said.contains("cannot listen on 192.0.2.1:4999"), "{said}");
+    for anywhere in ["0.0.0.0", "::"] {
+        let (code, said) = emulate(&["--listen", anywhere, "--port", "0", "--serve-token"], "secret");
+        assert!(code == Some(64) && said.contains("would offer the token to the network"), "{said}");
+    }
+}
+
+/// A page of the web that points its own name at this machine reads neither the workspace nor the ledger.
+#[test]
+fn local_servers_answer_no_foreign_host() {
+    let world = World::with(&["--users", "30"]);
+    let address = world.address().strip_prefix("http://").unwrap().to_owned();
+    for (host, status) in [("evil.example", "421"), ("localhost", "200"), (address.as_str(), "200")] {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET /_simulator/state HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        assert!(line.contains(status), "{host}: {line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_variables_file_is_its_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/emulate.env");
+    let arguments = ["emulate", "--port", "0", "--lambda", "http://127.0.0.1:1", "--json", "--env-file"];
+    let arguments = [&arguments[..], &[path.to_str().unwrap()]].concat();
+    let first = first_line(&arguments);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let key = |object: &Value| object["variables"]["AWS_ACCESS_KEY_ID"].as_str().unwrap().to_owned();
+    assert!(key(&first).starts_with("LOCAL") && key(&first).len() > 30, "drawn at random: {first}");
+    let second = first_line(&arguments);
+    assert_eq!(key(&second), key(&first), "functions that have read the file keep their access");
 }

@@ -46,7 +46,7 @@ fn one_user_alone_is_changed() {
     let world = World::with(&["--users", "50"]);
     let plan = plan("has-avatar.toml");
     let sample = world.object(&["preview", plan.to_str().unwrap(), "--json"], 2);
-    let id = sample["sample"][0]["u"].as_str().unwrap().to_owned();
+    let id = sample["sample"][0]["user"].as_str().unwrap().to_owned();
     let run = world.object(&["run", plan.to_str().unwrap(), "--user", &id, "--json"], 0);
     assert_eq!((run["users"].as_u64(), run["patches"].as_u64()), (Some(1), Some(1)));
     // Most likely in the same second, which names a run.
@@ -64,11 +64,16 @@ fn wrong_use_says_what_to_do_and_starts_nothing() {
         "name = \"x\"\n[set.custom_attributes.a]\ntype = \"int\"\nvalue = \"user.custom_atributes.b\"\n",
     )
     .unwrap();
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 12] = [
         (&["run", "typo.toml"], 64, "custom_attributes"),
         (&["preview", "missing.toml"], 64, "missing.toml"),
         (&["run", "typo.toml", "--user", "ann@example.com"], 64, "5714dd359a3fd47136000001"),
         (&["run", "typo.toml", "--max-changes", "many"], 64, "10%"),
+        (&["run", "typo.toml", "--max-changes", "120%"], 64, "0% to 100%"),
+        (&["run", "typo.toml", "--max-errors", "5%"], 64, "only --max-changes takes a percentage"),
+        (&["run", "typo.toml", "--limit", "0"], 64, "--limit"),
+        (&["preview", "typo.toml", "--limit", "5", "--user", "1"], 64, "--user"),
+        (&["run"], 64, "Usage: intercom-bulk run [OPTIONS] <PLAN>"),
         (&["frobnicate"], 64, "--help"),
         (&["status"], 1, "run"),
         (&["simulate", "--fault", "lose-pages=1"], 64, "lose-page=3"),

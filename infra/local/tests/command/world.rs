@@ -102,6 +102,11 @@ impl World {
         self.get("state")
     }
 
+    /// Where the workspace answers.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Requests of this route so far.
     pub(crate) fn requests(&self, route: &str) -> u64 {
         self.state().requests.get(route).copied().unwrap_or_default()

@@ -126,3 +126,28 @@ async fn a_message_wakes_a_waiting_receive() {
     let depth = depth.send().await.unwrap().attributes.unwrap();
     assert_eq!(depth[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible], "1");
 }
+
+/// While the rate limit holds submissions back, the queue holds most of a workspace's changes: its bodies are files.
+#[tokio::test]
+async fn bodies_of_the_one_process_are_files_and_go_with_their_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("queued")).unwrap();
+    std::fs::write(dir.path().join("queued/stale"), "of a process that was killed").unwrap();
+    let account = Account::open_alone(dir.path()).unwrap();
+    let queue = crate::aws::create_queue(&account.sqs, "q", 30, None, 0).await.unwrap();
+    let files = || -> Vec<std::path::PathBuf> {
+        let folder = std::fs::read_dir(dir.path().join("queued/sqs/q"));
+        folder.map(|found| found.map(|file| file.unwrap().path()).collect()).unwrap_or_default()
+    };
+    let body = "zwölf €".repeat(1_000);
+    account.sqs.send_message().queue_url(&queue.url).message_body(&body).send().await.unwrap();
+    assert_eq!(files().len(), 1);
+    assert_eq!(std::fs::read_to_string(&files()[0]).unwrap(), body);
+    assert!(!dir.path().join("queued/stale").exists());
+    let received = account.sqs.receive_message().queue_url(&queue.url).send().await.unwrap();
+    let message = &received.messages()[0];
+    assert_eq!(message.body(), Some(body.as_str()));
+    let handle = message.receipt_handle().unwrap();
+    account.sqs.delete_message().queue_url(&queue.url).receipt_handle(handle).send().await.unwrap();
+    assert!(files().is_empty());
+}

@@ -1,31 +1,73 @@
 //! Parameter Store, as far as the functions know it: whichever parameter they name holds the token. `sam local` runs them
 //! with the template's environment, in which the token has no other place.
+//!
+//! Only a caller that signs with the access key id of the variables file gets the token: it is drawn at random, and the file
+//! is its owner's alone. Another process, container or web page of the machine does not know it.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::StatusCode;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;
 
 /// What is answered in place of the account.
 const TARGET: &str = "AmazonSSM.GetParameter";
 
-/// Puts the parameter in front of the account's other services; without a token there is none.
-pub(super) fn with_token(account: Router, token: Option<String>) -> Router {
-    let Some(token) = token else { return account };
+/// Begins the access key ids that are drawn here.
+const KEY_PREFIX: &str = "LOCAL";
+/// Random bytes of an access key id.
+const KEY_BYTES: usize = 16;
+
+/// An access key id that cannot be guessed.
+pub(super) fn access_key() -> std::io::Result<String> {
+    let mut bytes = [0_u8; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes.iter().fold(KEY_PREFIX.to_owned(), |key, byte| format!("{key}{byte:02X}")))
+}
+
+/// The access key id of an earlier `emulate` in a file of variables: functions that read it then still know the token's.
+pub(super) fn access_key_of(variables: &str) -> Option<String> {
+    let key = variables.lines().rev().find_map(|line| line.strip_prefix("AWS_ACCESS_KEY_ID="))?;
+    let drawn = key.strip_prefix(KEY_PREFIX)?;
+    (drawn.len() == 2 * KEY_BYTES && drawn.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| key.to_owned())
+}
+
+/// Puts the parameter in front of the account's other services, for callers with this access key id.
+pub(super) fn with_token(account: Router, token: &str, access_key: String) -> Router {
+    let found = json!({"Parameter": {"Type": "SecureString", "Value": token}}).to_string();
     account.layer(from_fn(move |request: Request, next: Next| {
-        let found = json!({"Parameter": {"Type": "SecureString", "Value": token}}).to_string();
-        async move { if asks(&request) { answer(found) } else { next.run(request).await } }
+        let found = (credential(&request) == Some(access_key.as_str())).then(|| found.clone());
+        async move {
+            match (asks(&request), found) {
+                (false, _) => next.run(request).await,
+                (true, Some(found)) => answer(StatusCode::OK, found),
+                (true, None) => answer(StatusCode::BAD_REQUEST, refusal()),
+            }
+        }
     }))
+}
+
+/// The access key id that a request is signed with.
+fn credential(request: &Request) -> Option<&str> {
+    let signed = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, after) = signed.split_once("Credential=")?;
+    after.split('/').next()
+}
+
+fn refusal() -> String {
+    let words =
+        "the token is given to the access key id in the variables of `emulate` alone: read its --env-file again";
+    json!({"__type": "AccessDeniedException", "message": words}).to_string()
 }
 
 fn asks(request: &Request) -> bool {
     request.headers().get("x-amz-target").is_some_and(|target| target == TARGET)
 }
 
-fn answer(found: String) -> Response {
-    ([(CONTENT_TYPE, "application/x-amz-json-1.1")], found).into_response()
+fn answer(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/x-amz-json-1.1")], body).into_response()
 }
 
 #[cfg(test)]
@@ -36,17 +78,37 @@ mod tests {
 
     use super::*;
 
-    async fn ask(token: Option<&str>, target: &str) -> String {
+    async fn ask(signed_with: Option<&str>, target: &str) -> (StatusCode, String) {
         let account = Router::new().route("/", post(async || "another service"));
-        let request = Request::post("/").header("x-amz-target", target).body(Body::empty()).unwrap();
-        let answer = with_token(account, token.map(ToOwned::to_owned)).oneshot(request).await.unwrap();
-        String::from_utf8(to_bytes(answer.into_body(), 1000).await.unwrap().to_vec()).unwrap()
+        let mut request = Request::post("/").header("x-amz-target", target);
+        if let Some(key) = signed_with {
+            let signature = "SignedHeaders=host, Signature=00";
+            let header = format!("AWS4-HMAC-SHA256 Credential={key}/20261126/us-east-1/ssm/aws4_request, {signature}");
+            request = request.header(AUTHORIZATION, header);
+        }
+        let router = with_token(account, "t0ken", "LOCALKEY".to_owned());
+        let answer = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let status = answer.status();
+        (status, String::from_utf8(to_bytes(answer.into_body(), 1000).await.unwrap().to_vec()).unwrap())
     }
 
     #[tokio::test]
-    async fn the_token_is_the_one_parameter_and_everything_else_is_the_account_s() {
-        assert!(ask(Some("t0ken"), TARGET).await.contains(r#""Value":"t0ken""#));
-        assert_eq!(ask(Some("t0ken"), "AmazonSQS.SendMessage").await, "another service");
-        assert_eq!(ask(None, TARGET).await, "another service");
+    async fn the_token_is_for_the_access_key_of_the_variables_alone() {
+        assert!(ask(Some("LOCALKEY"), TARGET).await.1.contains(r#""Value":"t0ken""#));
+        for other in [None, Some("local"), Some("LOCALKEY2"), Some("")] {
+            let (status, body) = ask(other, TARGET).await;
+            assert!(status == StatusCode::BAD_REQUEST && !body.contains("t0ken"), "{other:?}: {body}");
+        }
+        assert_eq!(ask(None, "AmazonSQS.SendMessage").await.1, "another service");
+    }
+
+    #[test]
+    fn an_access_key_is_drawn_and_found_again() {
+        let (first, second) = (access_key().unwrap(), access_key().unwrap());
+        assert_ne!(first, second);
+        assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()), "AWS allows word characters: {first}");
+        assert_eq!(access_key_of(&format!("A=1\nAWS_ACCESS_KEY_ID={first}\n")), Some(first));
+        assert_eq!(access_key_of("AWS_ACCESS_KEY_ID=local\n"), None);
+        assert_eq!(access_key_of("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n"), None, "one of a real account");
     }
 }
