@@ -13,7 +13,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::meter::Meter;
 use crate::plan::Plan;
 use crate::queue::{QueueError, Queues};
-use crate::run::RunId;
+use crate::run::{Run, RunId};
 
 /// A step's ways to the outside.
 #[derive(Clone, Debug)]
@@ -112,13 +112,13 @@ impl Clients {
         Ok((clients, stored))
     }
 
-    /// The run's own copy of its plan, compiled once per process.
-    pub async fn plan_of(&self, run: &RunId) -> Result<Plan, StepError> {
-        if let Some(plan) = self.compiled.get(run) {
+    /// The run's own copy of its plan on the run's day, compiled once per process.
+    pub async fn plan_of(&self, run: &Run) -> Result<Plan, StepError> {
+        if let Some(plan) = self.compiled.get(&run.run) {
             return Ok(plan);
         }
-        let plan = Plan::from_json(&self.ledger.plan_of(run).await?)?;
-        self.compiled.keep(run, &plan);
+        let plan = Plan::from_json(&self.ledger.plan_of(&run.run).await?)?.on_day_of(run.day_s());
+        self.compiled.keep(&run.run, &plan);
         Ok(plan)
     }
 }

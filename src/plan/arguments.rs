@@ -5,7 +5,7 @@ use minijinja::machinery::ast::{CallArg, Expr, Filter, Test};
 use super::engine::internal;
 use super::error::{Fault, Nearest};
 use super::language::{FILTERS, FilterWord, Shape, TESTS};
-use super::paths::{Segment, is_personal, nearest};
+use super::paths::{Segment, is_personal};
 use super::translate::{Level, Piece, Translator, call, constant, quote};
 
 impl Translator<'_> {
@@ -29,7 +29,10 @@ impl Translator<'_> {
             if let Some(test) = filter.args.get(1) {
                 let test = text_argument(test)
                     .ok_or_else(|| wrong(filter.name, "its second argument is a test's name in quotes"))?;
-                test_word(&test)?;
+                let count = test_word(&test)?;
+                if filter.args.len() != 2 + count {
+                    return Err(miscounted(&test, (count, count), filter.args.len() - 2));
+                }
             }
         }
         for argument in &filter.args {
@@ -50,13 +53,21 @@ impl Translator<'_> {
         });
         // `first` of a text is a letter, which has no fields: only what can be continued keeps its path.
         let path = path.filter(|path| super::paths::is_known(path));
-        Ok(Piece { path, ..call(&input, filter.name, &texts, personal) })
+        let domain = filter.name == "domain" || (input.domain && filter.name == "default");
+        Ok(Piece { path, domain, ..call(&input, filter.name, &texts, personal) })
     }
 
-    /// `map(attribute="name")`, or `map("lower")` with a filter's name.
+    /// `map(attribute="name")`, `map(table="price")`, or `map("lower")` with a filter's name.
     fn map(&mut self, input: &Piece, argument: &CallArg<'_>) -> Result<Piece, Fault> {
-        const WRITE: &str = "write map(attribute=\"name\") or map(\"lower\")";
+        const WRITE: &str = "write map(attribute='name'), map(table='price') or map('lower')";
         let text = text_argument(argument).ok_or_else(|| wrong("map", WRITE))?;
+        if let CallArg::Kwarg("table", _) = argument {
+            let Some((table, _)) = self.tables.get_key_value(text.as_str()) else {
+                return Err(self.unknown_name(&text));
+            };
+            self.note_domain(table, input);
+            return Ok(call(input, &internal("look_up_each"), &[quote(table), input.personal.to_string()], false));
+        }
         if let CallArg::Kwarg("attribute", _) = argument {
             let personal = self.field_of_items(input, &text)?;
             return Ok(call(input, &internal("pluck"), &[quote(&text)], personal));
@@ -66,7 +77,7 @@ impl Translator<'_> {
             return Err(wrong("map", WRITE));
         }
         let personal = input.personal && word.shape != Shape::Plain;
-        Ok(call(input, "map", &[quote(&text)], personal))
+        Ok(Piece { domain: word.name == "domain", ..call(input, "map", &[quote(&text)], personal) })
     }
 
     /// Checks that the items of a list have the field, and tells whether it is personal.
@@ -80,7 +91,7 @@ impl Translator<'_> {
         let steps = [Segment::Item, Segment::Field(field.to_owned())];
         let path: Vec<Segment> = path.iter().cloned().chain(steps).collect();
         let personal = is_personal(&path);
-        self.record(&Piece { text: String::new(), level: Level::Operand, path: Some(path), personal })?;
+        self.record(&Piece { path: Some(path), ..Piece::new(String::new(), Level::Operand, personal) })?;
         Ok(personal)
     }
 
@@ -98,7 +109,7 @@ impl Translator<'_> {
             texts.push(self.value(argument)?.text);
         }
         let arguments = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
-        Ok(Piece::new(format!("{} is {}{arguments}", input.operand(), test.name), Level::Other, false))
+        Ok(Piece::answer(format!("{} is {}{arguments}", input.operand(), test.name), Level::Other))
     }
 }
 
@@ -121,7 +132,7 @@ fn text_argument(argument: &CallArg<'_>) -> Option<String> {
 fn filter_word(name: &str) -> Result<&'static FilterWord, Fault> {
     FILTERS.iter().find(|word| word.name == name).ok_or_else(|| Fault::UnknownFilter {
         name: name.to_owned(),
-        nearest: Nearest(nearest(name, FILTERS.iter().map(|word| word.name)).map(str::to_owned)),
+        nearest: Nearest::of(name, FILTERS.iter().map(|word| word.name)),
     })
 }
 
@@ -129,6 +140,6 @@ fn filter_word(name: &str) -> Result<&'static FilterWord, Fault> {
 fn test_word(name: &str) -> Result<usize, Fault> {
     TESTS.iter().find(|(word, _)| *word == name).map(|(_, count)| *count).ok_or_else(|| Fault::UnknownTest {
         name: name.to_owned(),
-        nearest: Nearest(nearest(name, TESTS.iter().map(|(word, _)| *word)).map(str::to_owned)),
+        nearest: Nearest::of(name, TESTS.iter().map(|(word, _)| *word)),
     })
 }

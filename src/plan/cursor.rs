@@ -2,7 +2,6 @@
 
 use super::error::{Fault, Nearest, Place, PlanError};
 use super::node::{Data, Node};
-use super::paths::nearest;
 
 /// A node and the way to it.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ impl<'n> Cursor<'n> {
         let mut found = std::array::from_fn(|_| None);
         for (name, entry) in self.entries(write)? {
             let Some(index) = names.iter().position(|known| *known == name) else {
-                let nearest = Nearest(nearest(name, names.into_iter()).map(str::to_owned));
+                let nearest = Nearest::of(name, names.into_iter());
                 return Err(entry.refuse(Fault::UnknownKey { key: name.to_owned(), nearest }));
             };
             found[index] = Some(entry);

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::PLAN_BYTES_MAX;
+use super::paths::nearest;
 
 /// A plan that was not accepted. Nothing has been started when this is returned.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -59,15 +60,37 @@ impl fmt::Display for Place {
     }
 }
 
-/// The known name that an unknown one comes nearest to.
+/// The known name that an unknown one was probably meant to be, or else the names that there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest(pub Option<String>);
+pub struct Nearest {
+    name: Option<String>,
+    known: Vec<String>,
+}
+
+impl Nearest {
+    /// More names than these are not listed.
+    const KNOWN_MAX: usize = 40;
+
+    pub(super) fn of<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Self {
+        let near = nearest(name, known.clone()).map(str::to_owned);
+        let known = if near.is_some() { Vec::new() } else { known.take(Self::KNOWN_MAX).map(str::to_owned).collect() };
+        Self { name: near, known }
+    }
+
+    /// This name, or none.
+    pub(super) fn only(name: Option<String>) -> Self {
+        Self { name, known: Vec::new() }
+    }
+}
 
 impl fmt::Display for Nearest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(name) => write!(f, "; the nearest is `{name}`"),
-            None => Ok(()),
+        match (&self.name, self.known.len()) {
+            (Some(name), _) => write!(f, "; the nearest is `{name}`"),
+            (None, 0) => Ok(()),
+            (None, Self::KNOWN_MAX) => write!(f, "; there are {} and others", self.known.join(", ")),
+            (None, 1) => write!(f, "; there is {}", self.known[0]),
+            (None, _) => write!(f, "; there are {}", self.known.join(", ")),
         }
     }
 }
@@ -118,6 +141,11 @@ pub enum Fault {
     UnknownName { name: String, nearest: Nearest },
     #[error("a user has no `{path}`{nearest}; a custom attribute is read as user.custom_attributes.NAME")]
     UnknownPath { path: String, nearest: Nearest },
+    #[error(
+        "a plan cannot read `user.updated_at`: each write of a run changes it, so that every run would change the user \
+         again. Read user.last_request_at, user.signed_up_at or an attribute of your own"
+    )]
+    ChangedByWrites,
     #[error("the table `{table}` has no key `{key}`{nearest}")]
     UnknownTableKey { table: String, key: String, nearest: Nearest },
     #[error("there is no filter `{name}`{nearest}")]

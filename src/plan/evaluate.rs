@@ -9,9 +9,10 @@ use crate::patch::{Change, Patch, Target};
 use crate::user::User;
 
 use super::failure::{Failure, FailureCode};
+use super::language::TODAY;
 use super::otherwise::Otherwise;
 use super::table::Scope;
-use super::value::{ValueType, is_same};
+use super::value::is_same;
 use super::{Inner, Setting, Written};
 
 /// The outcome for one user.
@@ -86,12 +87,12 @@ enum Outcome {
 }
 
 impl Inner {
-    pub(super) fn evaluate(&self, user: &User) -> Evaluation {
-        let (changes, mut notes) = self.decide(user.body());
+    pub(super) fn evaluate(&self, user: &User, today: Option<i64>) -> Evaluation {
+        let (changes, mut notes) = self.decide(user.body(), today);
         if changes.is_empty() {
             return Evaluation { patch: None, notes };
         }
-        let unsettled = self.unsettled(user.body(), &changes);
+        let unsettled = self.unsettled(user.body(), &changes, today);
         if !unsettled.is_empty() {
             notes.extend(unsettled);
             return Evaluation { patch: None, notes };
@@ -100,16 +101,13 @@ impl Inner {
     }
 
     /// The names that the plan gives companies for this user, whether they have them already or not.
-    pub(super) fn company_names(&self, user: &User) -> Vec<(String, Json)> {
+    pub(super) fn company_names(&self, user: &User, today: Option<i64>) -> Vec<(String, Json)> {
         let of_company = |setting: &Setting| matches!(setting.target, Written::Company { .. });
         if !self.settings.iter().any(of_company) {
             return Vec::new();
         }
-        let scope = Scope::new(self.reads.project(user.body()), Arc::clone(&self.tables));
-        let holds = self
-            .condition
-            .as_ref()
-            .is_none_or(|where_| where_.value(&scope).is_ok_and(|value| value.as_ref().is_some_and(Value::is_true)));
+        let Ok(scope) = self.scope(user.body(), today) else { return Vec::new() };
+        let holds = self.condition.as_ref().is_none_or(|condition| condition.holds(&scope).unwrap_or(false));
         let name = |setting: &Setting| {
             let Written::Company { id } = &setting.target else { return None };
             let (company, _) = company(user.body(), &company_ids(id.value(&scope).ok()?).ok()?).ok()?;
@@ -118,15 +116,24 @@ impl Inner {
         self.settings.iter().filter(|_| holds).filter_map(name).collect()
     }
 
-    fn decide(&self, body: &Json) -> (Vec<Change>, Vec<Note>) {
-        let scope = Scope::new(self.reads.project(body), Arc::clone(&self.tables));
+    /// All that an expression can see.
+    fn scope(&self, body: &Json, today: Option<i64>) -> Result<Arc<Scope>, Failure> {
+        if self.reads.today && today.is_none() {
+            return Err(FailureCode::ValueUndefined.because("the day of the run is not known here"));
+        }
+        Ok(Scope::new(self.reads.project(body), today, Arc::clone(&self.tables)))
+    }
+
+    fn decide(&self, body: &Json, today: Option<i64>) -> (Vec<Change>, Vec<Note>) {
+        let scope = match self.scope(body, today) {
+            Ok(scope) => scope,
+            Err(failure) => return (Vec::new(), vec![failed(TODAY, failure)]),
+        };
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
-        match self.condition.as_ref().map(|condition| condition.value(&scope)) {
+        match self.condition.as_ref().map(|condition| condition.holds(&scope)) {
             Some(Err(failure)) => notes.push(failed("where", failure)),
-            Some(Ok(value)) if !value.as_ref().is_some_and(Value::is_true) => {
-                notes.push(Note::LeftAlone(Reason::WhereIsFalse));
-            }
-            _ => {
+            Some(Ok(false)) => notes.push(Note::LeftAlone(Reason::WhereIsFalse)),
+            Some(Ok(true)) | None => {
                 for setting in &self.settings {
                     match setting.outcome(body, &scope) {
                         Ok(Outcome::Set(change)) => changes.push(change),
@@ -147,7 +154,7 @@ impl Inner {
 
     /// The targets that would be written again after being written. A plan that counts up would count once more at each
     /// redelivery and each generation, so such a user gets nothing.
-    fn unsettled(&self, body: &Json, changes: &[Change]) -> Vec<Note> {
+    fn unsettled(&self, body: &Json, changes: &[Change], today: Option<i64>) -> Vec<Note> {
         if !self.reads_what_it_sets {
             return Vec::new();
         }
@@ -157,7 +164,7 @@ impl Inner {
         }
         let failure = FailureCode::NeverSettles
             .because("the plan would change this again after changing it: it reads what it writes");
-        let (again, _) = self.decide(&after);
+        let (again, _) = self.decide(&after, today);
         again.iter().map(|change| failed(&shown(&change.target), failure)).collect()
     }
 }
@@ -197,8 +204,7 @@ impl Setting {
 
     /// The value to send, null to clear; `None` to keep what is there.
     fn new_value(&self, scope: &Arc<Scope>) -> Result<Option<Json>, Failure> {
-        let value = if self.kind == ValueType::Bool { self.value.truth(scope)? } else { self.value.value(scope)? };
-        match (value, &self.otherwise) {
+        match (self.value.value(scope)?, &self.otherwise) {
             (Some(value), _) => self.kind.accept(&value).map(Some),
             (None, Otherwise::Keep) => Ok(None),
             (None, Otherwise::Clear) => Ok(Some(Json::Null)),

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use minijinja::machinery::{ast, parse_expr};
+use minijinja::machinery::parse_expr;
 use minijinja::value::Value;
 
 use super::engine::ENGINE;
 use super::error::Fault;
 use super::failure::Failure;
-use super::operators::is_present;
+use super::operators::{is_present, truth};
 use super::reads::Reads;
 use super::table::{Scope, Tables};
 use super::translate::Translator;
@@ -20,8 +20,6 @@ pub(super) const EXPRESSION_BYTES_MAX: usize = 4096;
 pub(super) struct Expression {
     compiled: minijinja::Expression<'static, 'static>,
     pub(super) reads: Reads,
-    /// Whether its outermost operator is `and` or `or`, whose answer is yes or no even where a part is missing.
-    logical: bool,
 }
 
 impl Expression {
@@ -40,13 +38,11 @@ impl Expression {
         let tree = parse_expr(source).map_err(|error| Fault::Syntax {
             message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
         })?;
-        let logical =
-            matches!(&tree, ast::Expr::BinOp(op) if matches!(op.op, ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr));
         let mut translator = Translator::new(tables);
         let text = translator.whole(&tree)?;
         // What was translated is well formed; the parser's bound on nesting is all that can still refuse it.
         let compiled = ENGINE.compile_expression_owned(text).map_err(|_| Fault::TooDeep)?;
-        Ok(Self { compiled, reads: translator.reads, logical })
+        Ok(Self { compiled, reads: translator.reads })
     }
 
     /// The value; `None` where it is undefined or null.
@@ -56,10 +52,9 @@ impl Expression {
         Ok(is_present(&value).then_some(value))
     }
 
-    /// As [`Self::value`] for a yes-or-no target, where `a and b` with a missing part is no.
-    pub(super) fn truth(&self, scope: &Arc<Scope>) -> Result<Option<Value>, Failure> {
-        let value = self.value(scope)?;
-        Ok(value.or_else(|| self.logical.then(|| Value::from(false))))
+    /// Whether the answer is yes; a missing value is no.
+    pub(super) fn holds(&self, scope: &Arc<Scope>) -> Result<bool, Failure> {
+        self.value(scope)?.map_or(Ok(false), |value| truth(&value))
     }
 }
 

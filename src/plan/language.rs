@@ -21,53 +21,168 @@ pub(super) enum Shape {
     Chosen,
 }
 
+/// The types that a filter works on. A value of another type is a failure that says what the filter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    Any,
+    /// A text, a number, true or false.
+    Scalar,
+    Text,
+    Number,
+    List,
+    TextOrList,
+}
+
 /// A filter that plans may use.
 pub(super) struct FilterWord {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
     /// The fewest and the most arguments.
     pub(super) arguments: (usize, usize),
-    /// Whether it is minijinja's, wrapped so that a missing value passes through.
-    pub(super) builtin: bool,
+    pub(super) takes: Takes,
+    /// What a failure says: what the filter takes, and another way.
+    pub(super) needs: &'static str,
 }
 
-const fn builtin(name: &'static str, shape: Shape, most: usize) -> FilterWord {
-    FilterWord { name, shape, arguments: (0, most), builtin: true }
+const fn filter(
+    name: &'static str,
+    shape: Shape,
+    arguments: (usize, usize),
+    takes: Takes,
+    needs: &'static str,
+) -> FilterWord {
+    FilterWord { name, shape, arguments, takes, needs }
 }
 
 pub(super) const FILTERS: &[FilterWord] = &[
     // A domain names a mail host and not its user, and is what completes a table: it is shown where it missed.
-    FilterWord { name: "domain", shape: Shape::Plain, arguments: (0, 0), builtin: false },
-    FilterWord { name: "default", shape: Shape::Value, arguments: (1, 1), builtin: false },
-    builtin("lower", Shape::Text, 0),
-    builtin("upper", Shape::Text, 0),
-    builtin("title", Shape::Text, 0),
-    builtin("capitalize", Shape::Text, 0),
-    builtin("trim", Shape::Text, 1),
-    FilterWord { name: "replace", shape: Shape::Text, arguments: (2, 2), builtin: true },
-    builtin("split", Shape::Text, 2),
-    builtin("join", Shape::Value, 1),
-    builtin("length", Shape::Plain, 0),
-    builtin("sum", Shape::Plain, 0),
-    builtin("first", Shape::Item, 0),
-    builtin("last", Shape::Item, 0),
-    builtin("min", Shape::Item, 0),
-    builtin("max", Shape::Item, 0),
-    builtin("sort", Shape::List, 0),
-    builtin("unique", Shape::List, 0),
-    FilterWord { name: "map", shape: Shape::Fields, arguments: (1, 1), builtin: true },
-    FilterWord { name: "selectattr", shape: Shape::Chosen, arguments: (1, 3), builtin: true },
-    FilterWord { name: "rejectattr", shape: Shape::Chosen, arguments: (1, 3), builtin: true },
-    builtin("int", Shape::Value, 0),
-    builtin("float", Shape::Value, 0),
-    FilterWord { name: "string", shape: Shape::Value, arguments: (0, 0), builtin: false },
-    builtin("round", Shape::Value, 1),
-    builtin("abs", Shape::Value, 0),
+    filter("domain", Shape::Plain, (0, 0), Takes::Text, "`domain` takes an e-mail address as a text"),
+    filter("default", Shape::Value, (1, 1), Takes::Any, "`default` takes any value"),
+    filter("lower", Shape::Text, (0, 0), Takes::Scalar, "`lower` takes a text; `| join(', ')` makes one of a list"),
+    filter("upper", Shape::Text, (0, 0), Takes::Scalar, "`upper` takes a text; `| join(', ')` makes one of a list"),
+    filter("title", Shape::Text, (0, 0), Takes::Scalar, "`title` takes a text; `| join(', ')` makes one of a list"),
+    filter(
+        "capitalize",
+        Shape::Text,
+        (0, 0),
+        Takes::Scalar,
+        "`capitalize` takes a text; `| join(', ')` makes one of a list",
+    ),
+    filter("trim", Shape::Text, (0, 1), Takes::Scalar, "`trim` takes a text; `| join(', ')` makes one of a list"),
+    filter(
+        "truncate",
+        Shape::Text,
+        (0, 1),
+        Takes::Scalar,
+        "`truncate` takes a text, and a whole number of characters from 0 on; `| join(', ')` makes a text of a list",
+    ),
+    filter(
+        "replace",
+        Shape::Text,
+        (2, 2),
+        Takes::Scalar,
+        "`replace` takes a text, and two texts as its arguments; `| join(', ')` makes a text of a list",
+    ),
+    filter(
+        "split",
+        Shape::Text,
+        (0, 2),
+        Takes::Scalar,
+        "`split` takes a text, and as its arguments a text and a whole number; `| join(', ')` makes a text of a list",
+    ),
+    filter(
+        "join",
+        Shape::Value,
+        (0, 1),
+        Takes::List,
+        "`join` takes a list of texts and numbers, and a text between them",
+    ),
+    filter(
+        "length",
+        Shape::Plain,
+        (0, 0),
+        Takes::TextOrList,
+        "`length` takes a text or a list; `| string` makes a text",
+    ),
+    filter(
+        "sum",
+        Shape::Plain,
+        (0, 0),
+        Takes::List,
+        "`sum` takes a list of numbers; `| map('int')` makes one of texts",
+    ),
+    filter("first", Shape::Item, (0, 0), Takes::TextOrList, "`first` takes a list or a text; `| string` makes a text"),
+    filter("last", Shape::Item, (0, 0), Takes::TextOrList, "`last` takes a list or a text; `| string` makes a text"),
+    filter("min", Shape::Item, (0, 0), Takes::List, "`min` takes a list; write [a, b] | min for two values"),
+    filter("max", Shape::Item, (0, 0), Takes::List, "`max` takes a list; write [a, b] | max for two values"),
+    filter("sort", Shape::List, (0, 0), Takes::List, "`sort` takes a list; `| split(',')` makes one of a text"),
+    filter("unique", Shape::List, (0, 0), Takes::List, "`unique` takes a list; `| split(',')` makes one of a text"),
+    filter("map", Shape::Fields, (1, 1), Takes::List, "`map` takes a list; write the filter itself for one value"),
+    filter("selectattr", Shape::Chosen, (1, 3), Takes::List, "`selectattr` takes a list of objects, as user.tags.tags"),
+    filter("rejectattr", Shape::Chosen, (1, 3), Takes::List, "`rejectattr` takes a list of objects, as user.tags.tags"),
+    filter(
+        "int",
+        Shape::Value,
+        (0, 0),
+        Takes::Scalar,
+        "`int` takes a number, or a text that is one, as 49; `| trim` and `| replace(',', '')` remove what is not",
+    ),
+    filter(
+        "float",
+        Shape::Value,
+        (0, 0),
+        Takes::Scalar,
+        "`float` takes a number, or a text that is one, as 49.5; `| trim` and `| replace(',', '')` remove what is not",
+    ),
+    filter(
+        "string",
+        Shape::Value,
+        (0, 0),
+        Takes::Scalar,
+        "a list or an object has no text; `| join(', ')` makes one of a list",
+    ),
+    filter(
+        "bool",
+        Shape::Value,
+        (0, 0),
+        Takes::Scalar,
+        "`bool` takes true, false, yes, no, on, off, 1 or 0; compare other values, as x == 'paying'",
+    ),
+    filter(
+        "round",
+        Shape::Value,
+        (0, 1),
+        Takes::Number,
+        "`round` takes a number, and a whole number of digits; `| float` makes a number of a text",
+    ),
+    filter(
+        "abs",
+        Shape::Value,
+        (0, 0),
+        Takes::Number,
+        "`abs` takes a number; `| int` or `| float` makes one of a text",
+    ),
+    filter(
+        "unix_seconds",
+        Shape::Value,
+        (0, 0),
+        Takes::Scalar,
+        "`unix_seconds` takes an ISO date or time, as 2016-11-24 or 2016-11-24T10:05:00Z, or a number; `| int` makes a \
+         number of a text of digits",
+    ),
+    filter(
+        "days_until",
+        Shape::Value,
+        (1, 1),
+        Takes::Number,
+        "`days_until` takes two times in Unix seconds; `| unix_seconds` makes them of ISO dates",
+    ),
 ];
 
 /// The tests, each with the number of its arguments.
 pub(super) const TESTS: &[(&str, usize)] = &[
     ("present", 0),
+    ("blank", 0),
     ("defined", 0),
     ("undefined", 0),
     ("none", 0),
@@ -87,10 +202,13 @@ pub(super) const TESTS: &[(&str, usize)] = &[
     ("ne", 1),
 ];
 
-/// Words that cannot name a table: `user`, and what the parser reads as something else.
+/// The word for the UTC day on which the run was scheduled, in Unix seconds.
+pub(super) const TODAY: &str = "today";
+
+/// Words that cannot name a table: `user`, `today`, and what the parser reads as something else.
 pub(super) const RESERVED: &[&str] = &[
-    "user", "true", "True", "false", "False", "none", "None", "and", "or", "not", "in", "is", "if", "else", "loop",
-    "self",
+    "user", TODAY, "true", "True", "false", "False", "none", "None", "and", "or", "not", "in", "is", "if", "else",
+    "loop", "self",
 ];
 
 /// An operator as the engine calls it; `None` for `and` and `or`, which stay what they are.

@@ -6,18 +6,21 @@
 //! * a filter passes a missing value on, and `| default(y)` replaces it;
 //! * arithmetic and `~` with a missing operand are undefined, and so is a table without the key;
 //! * a comparison or `in` with a missing operand is false, and `x == none` holds where x is missing;
-//! * a `bool` target whose expression is an `and` or `or` reads a missing answer as false;
+//! * `and`, `or`, `not`, `if` and `where` read a missing answer as false;
 //! * where the whole value is missing, `otherwise` decides.
 //!
-//! Types are not mixed: a text against a number is an error of that user, never a guess.
+//! Types are not mixed: a text against a number, or in place of true or false, is an error of that user, never a guess.
+//! `docs/plans.md` is the reference for those who write plans.
 
 mod arguments;
 mod cursor;
+mod dates;
 mod engine;
 mod error;
 mod evaluate;
 mod expression;
 mod failure;
+mod filters;
 mod language;
 mod node;
 mod operators;
@@ -32,6 +35,7 @@ mod target;
 mod tests;
 mod translate;
 mod value;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -48,6 +52,7 @@ use cursor::Cursor;
 use expression::Expression;
 use node::Node;
 use otherwise::Otherwise;
+use paths::Segment;
 use reads::Reads;
 use table::Tables;
 use value::ValueType;
@@ -55,10 +60,15 @@ use value::ValueType;
 /// The longest plan that is read. What is stored of it is smaller still, to fit an item of the ledger.
 pub const PLAN_BYTES_MAX: usize = 512 * 1024;
 
+/// Paths of a plan that a run keeps account of: a bit of its cursor for each.
+pub const PATHS_SEEN_MAX: usize = 64;
+
 /// A plan that was checked and compiled. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Plan {
     inner: Arc<Inner>,
+    /// The day that `today` is, in Unix seconds.
+    today: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -69,9 +79,11 @@ struct Inner {
     tables: Arc<Tables>,
     reads: Reads,
     keeps: Keep,
-    reads_attributes: Vec<String>,
+    /// What some user must have, as (path, for display): attributes first, then fields.
+    required: Vec<(Vec<Segment>, String)>,
     /// Then a patch is tried on the user before it is believed.
     reads_what_it_sets: bool,
+    warnings: Vec<String>,
     stored: Json,
 }
 
@@ -123,7 +135,19 @@ impl Plan {
     }
 
     fn from_node(file: &str, node: &Node) -> Result<Self, PlanError> {
-        Ok(Self { inner: Arc::new(read::read(&Cursor::new(file, node))?) })
+        Ok(Self { inner: Arc::new(read::read(&Cursor::new(file, node))?), today: None })
+    }
+
+    /// The same plan on the UTC day of a time in Unix seconds: the scheduled time of the run, so that each page and each
+    /// generation of a run computes the same values.
+    #[must_use]
+    pub fn on_day_of(&self, unix_seconds: i64) -> Self {
+        Self { inner: Arc::clone(&self.inner), today: Some(dates::day_of(unix_seconds)) }
+    }
+
+    /// Whether an expression reads `today`: then users can change every day.
+    pub fn reads_today(&self) -> bool {
+        self.inner.reads.today
     }
 
     /// The plan's name: 1 to 64 of a-z, 0-9 and `-`.
@@ -138,11 +162,10 @@ impl Plan {
 
     /// What this user is to get.
     pub fn evaluate(&self, user: &User) -> Evaluation {
-        self.inner.evaluate(user)
+        self.inner.evaluate(user, self.today)
     }
 
-    /// What of a user [`Self::evaluate`] and [`Self::company_names`] look at, its `id`, and which custom attributes it has
-    /// of those in [`Self::reads_attributes`].
+    /// What of a user [`Self::evaluate`], [`Self::company_names`] and [`Self::seen`] look at, and its `id`.
     pub fn keeps(&self) -> &Keep {
         &self.inner.keeps
     }
@@ -150,7 +173,7 @@ impl Plan {
     /// The names that the plan gives companies for this user (`company_id` and name), whether they have them already or
     /// not: users who agree with a name keep others from changing it.
     pub fn company_names(&self, user: &User) -> Vec<(String, Json)> {
-        self.inner.company_names(user)
+        self.inner.company_names(user, self.today)
     }
 
     /// What the plan writes, for display: `custom_attributes."has avatar"`, `company.name`.
@@ -158,10 +181,23 @@ impl Plan {
         self.inner.settings.iter().map(|setting| setting.shown.clone()).collect()
     }
 
-    /// The custom attributes that expressions read and the plan does not itself set. If no user of a workspace has one of
-    /// them, its name is probably misspelt.
-    pub fn reads_attributes(&self) -> &[String] {
-        &self.inner.reads_attributes
+    /// Which of the paths that expressions read this user has, as a bit for each of the first [`PATHS_SEEN_MAX`]. Targets
+    /// of the plan are left out: a plan may be the first to set them.
+    pub fn seen(&self, user: &User) -> u64 {
+        let required = self.inner.required.iter().take(PATHS_SEEN_MAX).enumerate();
+        required.map(|(index, (path, _))| u64::from(paths::has(user.body(), path)) << index).sum()
+    }
+
+    /// The paths that expressions read and that are not among `seen`, as `user.custom_attributes.plan`. If no user of a
+    /// workspace has one of them, it is probably misspelt, or Intercom leaves it out.
+    pub fn unseen(&self, seen: u64) -> Vec<&str> {
+        let required = self.inner.required.iter().take(PATHS_SEEN_MAX).enumerate();
+        required.filter(|(index, _)| seen & (1 << index) == 0).map(|(_, (_, shown))| shown.as_str()).collect()
+    }
+
+    /// What an operator should know before a run of this plan, a sentence for each.
+    pub fn warnings(&self) -> &[String] {
+        &self.inner.warnings
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a user of API 1.x has, so that a misspelt path is refused instead of being undefined for everybody.
 
-/// Every field of a user as Intercom's reference for 1.0 to 1.4 and its clients' fixtures show it; `[]` is a list's item.
-const PATHS: &[&str] = &[
+use serde_json::Value as Json;
+
+/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures; `[]` is an item of a
+/// list. A version or a workspace that lacks one of them is noticed by [`super::Plan::unseen`].
+pub(super) const PATHS: &[&str] = &[
     "type",
     "id",
     "user_id",
@@ -13,6 +16,7 @@ const PATHS: &[&str] = &[
     "avatar.type",
     "avatar.image_url",
     "app_id",
+    "owner_id",
     "companies.type",
     "companies.companies[].type",
     "companies.companies[].id",
@@ -30,6 +34,10 @@ const PATHS: &[&str] = &[
     "location_data.timezone",
     "last_request_at",
     "last_seen_ip",
+    "last_contacted_at",
+    "last_heard_from_at",
+    "last_email_opened_at",
+    "last_email_clicked_at",
     "created_at",
     "remote_created_at",
     "signed_up_at",
@@ -42,8 +50,16 @@ const PATHS: &[&str] = &[
     "social_profiles.social_profiles[].username",
     "social_profiles.social_profiles[].url",
     "unsubscribed_from_emails",
+    "marked_email_as_spam",
     "has_hard_bounced",
+    "do_not_track",
     "user_agent_data",
+    "referrer",
+    "utm_campaign",
+    "utm_content",
+    "utm_medium",
+    "utm_source",
+    "utm_term",
     "tags.type",
     "tags.tags[].type",
     "tags.tags[].id",
@@ -55,7 +71,26 @@ const PATHS: &[&str] = &[
     "custom_attributes",
 ];
 
-/// Fields that tell who somebody is: a table key that was read from them is counted and never shown.
+/// The field that each write of ours changes: a plan that reads it would change users again in every run.
+const CHANGED_BY_WRITES: &str = "updated_at";
+
+/// Names of the same fields in API 2.x.
+const NEWER_NAMES: &[(&str, &str)] = &[
+    ("external_id", "user_id"),
+    ("workspace_id", "app_id"),
+    ("last_seen_at", "last_request_at"),
+    ("location", "location_data"),
+    ("location.country", "location_data.country_name"),
+    ("location.country_code", "location_data.country_code"),
+    ("location.continent_code", "location_data.continent_code"),
+    ("location.region", "location_data.region_name"),
+    ("location.city", "location_data.city_name"),
+    ("tags.data", "tags.tags"),
+    ("companies.data", "companies.companies"),
+    ("social_profiles.data", "social_profiles.social_profiles"),
+];
+
+/// Fields that identify a person: a table key that was read from them is counted and never shown.
 const PERSONAL: &[&str] = &[
     "id",
     "user_id",
@@ -67,13 +102,14 @@ const PERSONAL: &[&str] = &[
     "last_seen_ip",
     "user_agent_data",
     "social_profiles",
+    "referrer",
     "location_data.latitude",
     "location_data.longitude",
     "location_data.postal_code",
 ];
 
 /// One step into a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
     Field(String),
     /// Any item of a list.
@@ -110,7 +146,32 @@ pub(super) fn is_known(path: &[Segment]) -> bool {
     attribute(path).is_some() || PATHS.iter().any(|known| is_within(known, &text))
 }
 
-/// Whether what is there tells who somebody is.
+/// Whether each write of ours changes what is there.
+pub(super) fn is_changed_by_writes(path: &[Segment]) -> bool {
+    matches!(path, [Segment::Field(field)] if field == CHANGED_BY_WRITES)
+}
+
+/// The fields of a user itself, such as `email` and `avatar`.
+pub(super) fn fields() -> impl Iterator<Item = &'static str> {
+    PATHS.iter().filter_map(|path| path.split(['.', '[']).next())
+}
+
+/// Whether a user has the path: its key is there, be it with null. A null on the way counts, since Intercom says so
+/// that there is nothing below; an empty list does not, since it shows no item's fields. `custom_attributes` itself
+/// says nothing of an attribute.
+pub(super) fn has(body: &Json, path: &[Segment]) -> bool {
+    match path.split_first() {
+        None => true,
+        Some((Segment::Field(name), rest)) => match body.get(name) {
+            None => false,
+            Some(Json::Null) => rest.is_empty() || name != "custom_attributes",
+            Some(below) => has(below, rest),
+        },
+        Some((Segment::Item, rest)) => body.as_array().is_some_and(|items| items.iter().any(|item| has(item, rest))),
+    }
+}
+
+/// Whether what is there identifies a person.
 pub(super) fn is_personal(path: &[Segment]) -> bool {
     let text = spell(path);
     PERSONAL.iter().any(|personal| is_within(&text, personal) || is_within(personal, &text))
@@ -121,32 +182,51 @@ fn is_within(path: &str, start: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The known path that comes nearest, for a message.
+/// The known path that was probably meant, for a message.
 pub(super) fn nearest_path(path: &[Segment]) -> Option<String> {
     let text = spell(path);
-    nearest(&text, PATHS.iter().copied()).map(|known| format!("user.{known}"))
+    let newer = NEWER_NAMES.iter().find(|(newer, _)| *newer == text).map(|(_, known)| *known);
+    let own = || nearest(&text, PATHS.iter().copied());
+    newer.or_else(own).map(|known| format!("user.{known}"))
 }
 
-/// The name with the smallest edit distance, whatever that is: a wrong suggestion costs less than none.
+/// The name with the smallest edit distance, if that is small: a suggestion that has nothing to do with the name
+/// misleads.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    known.min_by_key(|candidate| distance(name, candidate))
+    let near = |candidate: &&str| {
+        let edits = distance(&name.to_lowercase(), &candidate.to_lowercase());
+        let most = match name.chars().count().max(candidate.chars().count()) {
+            0..=4 => 1,
+            5..=8 => 2,
+            longest => longest / 3,
+        };
+        (edits <= most).then_some(edits)
+    };
+    known.filter(|candidate| near(candidate).is_some()).min_by_key(near)
 }
 
-/// Levenshtein's distance, of the first characters alone: names are short, and a plan must not buy work with a long one.
+/// The edits between two names: letters that are added, removed, replaced, or exchanged with their neighbour. Only the
+/// first characters are compared: names are short, and a plan must not buy work with a long one.
 pub(super) fn distance(left: &str, right: &str) -> usize {
     const CHARS_MAX: usize = 80;
+    let left: Vec<char> = left.chars().take(CHARS_MAX).collect();
     let right: Vec<char> = right.chars().take(CHARS_MAX).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().take(CHARS_MAX).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let mut before = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+            let replaced = last[j] + usize::from(a != b);
+            let mut edits = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                let exchanged: usize = before[j - 1];
+                edits = edits.min(exchanged + 1);
+            }
+            row.push(edits);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[right.len()]
+    last[right.len()]
 }
 
 #[cfg(test)]
@@ -172,8 +252,44 @@ mod tests {
     }
 
     #[test]
+    fn a_suggestion_is_near_or_there_is_none() {
+        let known = ["user", "price", "last", "keep"];
+        for (name, meant) in [("usr", Some("user")), ("prices", Some("price")), ("Keep", Some("keep"))] {
+            assert_eq!(nearest(name, known.into_iter()), meant, "{name}");
+        }
+        for name in ["now", "undefined", "strftime", "null", "session_count"] {
+            assert_eq!(nearest(name, known.into_iter()), None, "{name}");
+        }
+        assert_eq!(nearest_path(&path("external_id")).as_deref(), Some("user.user_id"));
+    }
+
+    #[test]
+    fn a_user_has_a_path_whose_key_is_there() {
+        let item = |name: &str| [Segment::Item, Segment::Field(name.into())];
+        let names: Vec<_> = path("segments.segments").into_iter().chain(item("name")).collect();
+        let body = serde_json::json!({"email": null, "avatar": null, "custom_attributes": {"plan": null},
+            "segments": {"segments": [{"id": "1"}]}});
+        for (path, is_there) in [
+            (path("email"), true),
+            (path("avatar.image_url"), true),
+            (path("custom_attributes.plan"), true),
+            (path("custom_attributes.plann"), false),
+            (path("utm_source"), false),
+            (path("segments.segments"), true),
+            (names.clone(), false),
+        ] {
+            assert_eq!(has(&body, &path), is_there, "{}", spell(&path));
+        }
+        assert!(!has(&serde_json::json!({"custom_attributes": null}), &path("custom_attributes.plan")));
+        assert!(!has(&serde_json::json!({"segments": {"segments": []}}), &names));
+        assert!(has(&serde_json::json!({"segments": {"segments": [{"id": "1"}, {"name": null}]}}), &names));
+    }
+
+    #[test]
     fn the_distance_counts_edits() {
-        for (left, right, edits) in [("", "abc", 3), ("kitten", "sitting", 3), ("é", "e", 1), ("same", "same", 0)] {
+        for (left, right, edits) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("nmae", "name", 1), ("é", "e", 1), ("same", "same", 0)]
+        {
             assert_eq!(distance(left, right), edits, "{left} {right}");
         }
     }

@@ -10,7 +10,7 @@ use super::error::{Fault, Nearest, PlanError};
 use super::expression::Expression;
 use super::node::Data;
 use super::otherwise::Otherwise;
-use super::paths::nearest;
+use super::paths::{Segment, attribute, spell};
 use super::read_tables::read_tables;
 use super::reads::Reads;
 use super::table::Tables;
@@ -49,10 +49,8 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
         Written::Field(name) => reads.fields.contains(name),
         Written::Company { .. } => true,
     });
-    let sets = |name: &String| {
-        settings.iter().any(|setting| matches!(&setting.target, Written::Attribute(set) if set == name))
-    };
-    let reads_attributes = reads.attributes.iter().filter(|name| !sets(name)).cloned().collect();
+    let required = required(&reads, &settings);
+    let warnings = super::warnings::of(&reads, &settings, &tables);
     let stored = root.node.to_json();
     let bytes = stored.to_string().len();
     if bytes > STORED_BYTES_MAX {
@@ -65,10 +63,31 @@ pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
         tables: Arc::new(tables),
         reads,
         keeps,
-        reads_attributes,
+        required,
+        warnings,
         reads_what_it_sets,
         stored,
     })
+}
+
+/// The paths that are read, without the targets: attributes first, in the order of their names.
+fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> {
+    let is_target = |path: &[Segment]| {
+        settings.iter().any(|setting| match &setting.target {
+            Written::Attribute(name) => attribute(path) == Some(name),
+            Written::Field(name) => matches!(path, [Segment::Field(field)] if field == name),
+            Written::Company { .. } => false,
+        })
+    };
+    let whole = |path: &[Segment]| matches!(path, [Segment::Field(field)] if field == "custom_attributes");
+    let wanted = reads.paths.iter().filter(|path| !is_target(path) && !whole(path));
+    let (attributes, fields): (Vec<_>, Vec<_>) = wanted.partition(|path| attribute(path).is_some());
+    let shown = |path: &Vec<Segment>| match attribute(path) {
+        Some(name) if spell_key(name) == name => format!("user.custom_attributes.{name}"),
+        Some(name) => format!("user.custom_attributes[{name:?}]"),
+        None => format!("user.{}", spell(path)),
+    };
+    attributes.into_iter().chain(fields).map(|path| (path.clone(), shown(path))).collect()
 }
 
 /// What is read, and what is compared with what it would be set to.
@@ -183,7 +202,7 @@ fn finish(
 fn read_type(cursor: &Cursor<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
     let name = cursor.text("\"bool\", \"int\", \"float\", \"string\" or \"date\"")?;
     let kind = ValueType::from_name(name).ok_or_else(|| {
-        let nearest = Nearest(nearest(name, ValueType::NAMES.into_iter()).map(str::to_owned));
+        let nearest = Nearest::of(name, ValueType::NAMES.into_iter());
         cursor.refuse(Fault::UnknownType { name: name.to_owned(), nearest })
     })?;
     match needed {

@@ -16,10 +16,17 @@ pub(super) struct Reads {
     pub(super) attributes: BTreeSet<String>,
     /// `user.custom_attributes` as a whole, as in `'plan' in user.custom_attributes`.
     pub(super) all_attributes: bool,
+    /// `today`, with which a plan gives other values on another day.
+    pub(super) today: bool,
+    /// The tables that are read with what `| domain` gives.
+    pub(super) by_domain: BTreeSet<String>,
+    /// Every path that is read, for [`super::Plan::unseen`].
+    pub(super) paths: BTreeSet<Vec<Segment>>,
 }
 
 impl Reads {
     pub(super) fn record(&mut self, path: &[Segment]) {
+        self.paths.insert(path.to_vec());
         match (attribute(path), path.first()) {
             (Some(name), _) => {
                 self.attributes.insert(name.to_owned());
@@ -36,6 +43,9 @@ impl Reads {
         self.fields.extend(other.fields.iter().cloned());
         self.attributes.extend(other.attributes.iter().cloned());
         self.all_attributes |= other.all_attributes;
+        self.today |= other.today;
+        self.by_domain.extend(other.by_domain.iter().cloned());
+        self.paths.extend(other.paths.iter().cloned());
     }
 
     pub(super) fn reads_attribute(&self, name: &str) -> bool {

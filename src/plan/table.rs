@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::value::{Object, Value, ValueKind};
 
 use super::failure::{Failure, FailureCode};
+use super::language::TODAY;
 use super::operators::plain_text;
 
 /// All tables of a plan, by name.
@@ -29,6 +30,7 @@ pub(super) struct Miss {
 #[derive(Debug)]
 pub(super) struct Scope {
     user: Value,
+    today: Option<i64>,
     tables: Arc<Tables>,
     misses: Mutex<Vec<Miss>>,
 }
@@ -37,8 +39,8 @@ impl Scope {
     /// Where the engine's own filters find the scope; not an identifier, so no expression can name it.
     pub(super) const NAME: &'static str = "the scope";
 
-    pub(super) fn new(user: Value, tables: Arc<Tables>) -> Arc<Self> {
-        Arc::new(Self { user, tables, misses: Mutex::default() })
+    pub(super) fn new(user: Value, today: Option<i64>, tables: Arc<Tables>) -> Arc<Self> {
+        Arc::new(Self { user, today, tables, misses: Mutex::default() })
     }
 
     /// The row, or undefined: without a key nothing is looked up, with an unknown one it is a miss.
@@ -71,6 +73,7 @@ impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "user" => Some(self.user.clone()),
+            TODAY => self.today.map(Value::from),
             Self::NAME => Some(Value::from_dyn_object(Arc::clone(self))),
             _ => None,
         }
@@ -85,7 +88,10 @@ fn key_text(key: &Value) -> Result<Option<String>, Failure> {
             Ok(Some(i64::try_from(key.clone()).map_or_else(|_| key.to_string(), |int| int.to_string())))
         }
         _ => plain_text(key).map(Some).ok_or_else(|| {
-            FailureCode::WrongType.because("a table is read with a text or a number, not with a list or an object")
+            FailureCode::WrongType.because(
+                "a table is read with a text or a number: `| first` takes one item of a list, and \
+                 `| map(table='NAME')` reads a row for each",
+            )
         }),
     }
 }

@@ -17,11 +17,11 @@ const FIELDS: &[(&str, ValueType)] = &[
 pub(super) fn field_type(name: &str) -> Result<ValueType, Fault> {
     let found = FIELDS.iter().find(|(field, _)| *field == name);
     found.map(|(_, kind)| *kind).ok_or_else(|| {
-        let names = || FIELDS.iter().map(|(field, _)| *field).chain(["custom_attributes", "company"]);
+        let names = FIELDS.iter().map(|(field, _)| *field).chain(["custom_attributes", "company"]);
         Fault::Field {
             field: name.to_owned(),
             allowed: FIELDS.iter().map(|(field, _)| *field).collect::<Vec<_>>().join(", "),
-            nearest: Nearest(nearest(name, names()).map(str::to_owned)),
+            nearest: Nearest::only(nearest(name, names).map(str::to_owned)),
         }
     })
 }

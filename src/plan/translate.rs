@@ -6,8 +6,8 @@ use minijinja::value::{Value, ValueKind};
 
 use super::engine::internal;
 use super::error::{Fault, Nearest};
-use super::language;
-use super::paths::{Segment, is_known, is_personal, nearest, nearest_path, spell};
+use super::language::{self, TODAY};
+use super::paths::{Segment, is_changed_by_writes, is_known, is_personal, nearest, nearest_path, spell};
 use super::reads::Reads;
 use super::table::Tables;
 
@@ -22,6 +22,10 @@ pub(super) struct Piece {
     pub(super) path: Option<Vec<Segment>>,
     /// Whether it can tell who somebody is.
     pub(super) personal: bool,
+    /// Whether it can be nothing but true or false.
+    pub(super) answers: bool,
+    /// Whether `| domain` gave it.
+    pub(super) domain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,17 @@ pub(super) enum Level {
 
 impl Piece {
     pub(super) fn new(text: String, level: Level, personal: bool) -> Self {
-        Self { text, level, path: None, personal }
+        Self { text, level, path: None, personal, answers: false, domain: false }
+    }
+
+    /// A part whose value is true or false.
+    pub(super) fn answer(text: String, level: Level) -> Self {
+        Self { answers: true, ..Self::new(text, level, false) }
+    }
+
+    /// The part as an operand of `and`, `or`, `not` and `if`, which take nothing but true and false.
+    fn condition(self) -> Self {
+        if self.answers { self } else { Self { answers: true, ..call(&self, &internal("truth"), &[], false) } }
     }
 
     /// In parentheses unless it binds as tightly as what it becomes a part of.
@@ -82,7 +96,10 @@ impl<'t> Translator<'t> {
             });
         }
         if !is_known(path) {
-            return Err(Fault::UnknownPath { path: spell(path), nearest: Nearest(nearest_path(path)) });
+            return Err(Fault::UnknownPath { path: spell(path), nearest: Nearest::only(nearest_path(path)) });
+        }
+        if is_changed_by_writes(path) {
+            return Err(Fault::ChangedByWrites);
         }
         self.reads.record(path);
         Ok(())
@@ -113,7 +130,7 @@ impl<'t> Translator<'t> {
             Expr::UnaryOp(unary) => {
                 let inner = self.value(&unary.expr)?;
                 Ok(match unary.op {
-                    UnaryOpKind::Not => Piece::new(format!("not {}", inner.operand()), Level::Other, false),
+                    UnaryOpKind::Not => Piece::answer(format!("not {}", inner.condition().operand()), Level::Other),
                     UnaryOpKind::Neg => call(&inner, &internal("negate"), &[], inner.personal),
                 })
             }
@@ -126,7 +143,7 @@ impl<'t> Translator<'t> {
                 _ => Err(Fault::NotInPlans { what: "a chain of comparisons", write: "write a < b and b < c" }),
             },
             Expr::IfExpr(choice) => {
-                let (test, yes) = (self.value(&choice.test_expr)?, self.value(&choice.true_expr)?);
+                let (test, yes) = (self.value(&choice.test_expr)?.condition(), self.value(&choice.true_expr)?);
                 let no = choice.false_expr.as_ref().map(|no| self.value(no)).transpose()?;
                 let personal = yes.personal || no.as_ref().is_some_and(|no| no.personal);
                 let otherwise = no.map(|no| format!(" else {}", no.operand())).unwrap_or_default();
@@ -138,16 +155,20 @@ impl<'t> Translator<'t> {
                 Err(Fault::NotInPlans { what: "a table inside an expression", write: "put it under tables" })
             }
             Expr::Slice(_) => Err(Fault::NotInPlans { what: "a slice", write: "use `| first`, `| last` or `| split`" }),
-            Expr::Call(_) => Err(Fault::NotInPlans {
-                what: "a call (a plan has no functions, and no `now`)",
-                write: "use a filter, as user.email | lower",
-            }),
+            Expr::Call(call) => match &call.expr {
+                Expr::Var(var) if var.id.eq_ignore_ascii_case("now") => self.variable(var.id),
+                _ => Err(Fault::NotInPlans { what: "a call", write: "use a filter, as user.email | lower" }),
+            },
         }
     }
 
-    fn variable(&self, name: &str) -> Result<Piece, Fault> {
+    fn variable(&mut self, name: &str) -> Result<Piece, Fault> {
         if name == "user" {
-            return Ok(Piece { text: name.to_owned(), level: Level::Operand, path: Some(Vec::new()), personal: true });
+            return Ok(Piece { path: Some(Vec::new()), ..Piece::new(name.to_owned(), Level::Operand, true) });
+        }
+        if name == TODAY {
+            self.reads.today = true;
+            return Ok(Piece::new(name.to_owned(), Level::Operand, false));
         }
         if self.tables.contains_key(name) {
             return Err(Fault::NotInPlans {
@@ -155,8 +176,12 @@ impl<'t> Translator<'t> {
                 write: "read it as TABLE[key], or ask `key in TABLE`",
             });
         }
-        let known = self.tables.keys().map(String::as_str).chain(["user"]);
-        Err(Fault::UnknownName { name: name.to_owned(), nearest: Nearest(nearest(name, known).map(str::to_owned)) })
+        Err(self.unknown_name(name))
+    }
+
+    pub(super) fn unknown_name(&self, name: &str) -> Fault {
+        let known = self.tables.keys().map(String::as_str).chain(["user", TODAY]);
+        Fault::UnknownName { name: name.to_owned(), nearest: Nearest::of(name, known) }
     }
 
     fn list(&mut self, items: &[Expr<'_>]) -> Result<Piece, Fault> {
@@ -168,9 +193,8 @@ impl<'t> Translator<'t> {
 
     fn logic(&mut self, op: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
         let (word, level) = if matches!(op, BinOpKind::ScAnd) { ("and", Level::And) } else { ("or", Level::Or) };
-        let (left, right) = (self.value(left)?, self.value(right)?);
-        let personal = left.personal || right.personal;
-        Ok(Piece::new(format!("{} {word} {}", left.within(level), right.operand()), level, personal))
+        let (left, right) = (self.value(left)?.condition(), self.value(right)?.condition());
+        Ok(Piece::answer(format!("{} {word} {}", left.within(level), right.operand()), level))
     }
 
     fn operator(&mut self, name: &str, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
@@ -178,16 +202,17 @@ impl<'t> Translator<'t> {
         if let (Expr::Var(var), "contained" | "not_contained") = (right, name)
             && self.tables.contains_key(var.id)
         {
+            self.note_domain(var.id, &left);
             let found = call(&left, &internal("has_key"), &[quote(var.id)], false);
             return Ok(match name {
-                "contained" => found,
-                _ => Piece::new(format!("not {}", found.operand()), Level::Other, false),
+                "contained" => Piece { answers: true, ..found },
+                _ => Piece::answer(format!("not {}", found.operand()), Level::Other),
             });
         }
         let right = self.value(right)?;
         let answers = super::operators::COMPARISONS.contains(&name);
         let personal = !answers && (left.personal || right.personal);
-        Ok(call(&left, &internal(name), &[right.text], personal))
+        Ok(Piece { answers, ..call(&left, &internal(name), &[right.text], personal) })
     }
 
     fn subscript(&mut self, base: &Expr<'_>, key: Key<'_, '_>) -> Result<Piece, Fault> {
@@ -216,7 +241,7 @@ impl<'t> Translator<'t> {
         let text = format!("{}[{}]", base.within(Level::Operand), literal(&key)?.text);
         let path = base.path.map(|path| path.into_iter().chain([segment]).collect::<Vec<_>>());
         let personal = path.as_deref().map_or(base.personal, is_personal);
-        Ok(Piece { text, level: Level::Operand, path, personal })
+        Ok(Piece { path, ..Piece::new(text, Level::Operand, personal) })
     }
 
     /// A row of a table. A key that is written out must exist: it would miss for every user.
@@ -228,13 +253,22 @@ impl<'t> Translator<'t> {
                 let rows = &self.tables[table].rows;
                 if !rows.contains_key(&name) {
                     let near = nearest(&name, rows.keys().map(String::as_str)).map(str::to_owned);
-                    return Err(Fault::UnknownTableKey { table: table.to_owned(), key: name, nearest: Nearest(near) });
+                    let nearest = Nearest::only(near);
+                    return Err(Fault::UnknownTableKey { table: table.to_owned(), key: name, nearest });
                 }
                 literal(&key)?
             }
         };
+        self.note_domain(table, &key);
         // A row is the plan's own text: it is not personal, whatever its key was.
         Ok(call(&key, &internal("look_up"), &[quote(table), key.personal.to_string()], false))
+    }
+
+    /// Remembers a table that is read with a domain, so that keys which no domain equals can be pointed out.
+    pub(super) fn note_domain(&mut self, table: &str, key: &Piece) {
+        if key.domain {
+            self.reads.by_domain.insert(table.to_owned());
+        }
     }
 }
 
@@ -276,7 +310,7 @@ fn literal(value: &Value) -> Result<Piece, Fault> {
             });
         }
     };
-    Ok(Piece::new(text, Level::Operand, false))
+    Ok(Piece { answers: value.kind() == ValueKind::Bool, ..Piece::new(text, Level::Operand, false) })
 }
 
 /// A text as a literal of the engine.

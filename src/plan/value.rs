@@ -1,18 +1,17 @@
-//! The types of a plan and the limits of a value, checked here because a bulk job would tell hours later.
+//! The types of a plan and the limits of a value, checked here because a bulk job would report them hours later.
 
 use minijinja::value::{Value, ValueKind};
 use serde_json::{Number, Value as Json};
 
+use super::dates::DATE_MAX_S;
 use super::failure::{Failure, FailureCode};
+use super::operators::truth;
 
 /// Intercom keeps this much of a text attribute (its help article on custom attributes; clients cut there too).
 pub(super) const TEXT_CHARS_MAX: usize = 255;
 
 /// The largest integer that JSON readers keep exactly: Intercom stores numbers as doubles.
 pub(super) const INT_MAX: i64 = 1 << 53;
-
-/// Seconds up to the year 5138; a larger number is a date in milliseconds.
-const DATE_MAX_S: i64 = 100_000_000_000;
 
 /// What a target holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +48,17 @@ impl ValueType {
         }
     }
 
-    /// The value as it is sent, or why Intercom would not take it. Only `bool` coerces: `a and b` gives one of the two.
+    /// The value as it is sent, or why Intercom would not take it. No type is made of another.
     pub(super) fn accept(self, value: &Value) -> Result<Json, Failure> {
         match self {
-            Self::Bool => Ok(Json::Bool(value.is_true())),
+            Self::Bool => truth(value).map(Json::Bool),
             Self::Int => integer(value).map(Json::from),
             Self::Float => float(value),
             Self::Text => text(value),
+            Self::Date if value.kind() != ValueKind::Number => Err(mismatch(
+                "a date is Unix seconds: `| unix_seconds` makes them of an ISO date, as 2016-11-24, and `| int` of a text \
+                 of digits",
+            )),
             Self::Date => match integer(value)? {
                 seconds if seconds.abs() <= DATE_MAX_S => Ok(Json::from(seconds)),
                 _ => Err(FailureCode::NotUnixSeconds.because("the date is in milliseconds; divide by 1000 with //")),
@@ -98,7 +101,8 @@ fn text(value: &Value) -> Result<Json, Failure> {
     let text = value.as_str().ok_or_else(|| mismatch("a text is needed; `| string` makes one"))?;
     match text.chars().count() {
         0..=TEXT_CHARS_MAX => Ok(Json::from(text)),
-        _ => Err(FailureCode::TextTooLong.because("the text is longer than the 255 characters that Intercom keeps")),
+        _ => Err(FailureCode::TextTooLong
+            .because("the text is longer than the 255 characters that Intercom keeps; `| truncate` cuts it")),
     }
 }
 
@@ -144,7 +148,11 @@ mod tests {
         assert_eq!(code(ValueType::Text, 49), "wrong_type");
         assert_eq!(code(ValueType::Date, "2016-11-24"), "wrong_type");
         assert_eq!(ValueType::Int.accept(&Value::from(49.0)).unwrap(), json!(49));
-        assert_eq!(ValueType::Bool.accept(&Value::from("")).unwrap(), json!(false));
+        for value in [Value::from(""), Value::from("false"), Value::from("true"), Value::from(0), Value::from(vec![1])]
+        {
+            assert_eq!(ValueType::Bool.accept(&value).unwrap_err().code.as_str(), "wrong_type", "{value}");
+        }
+        assert_eq!(ValueType::Bool.accept(&Value::from(false)).unwrap(), json!(false));
     }
 
     /// It is written to the queue and to Intercom, and read back from both: one bit off, it would be written again.

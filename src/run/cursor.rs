@@ -134,7 +134,7 @@ pub struct Cursor {
     /// Whether the queue's messages of this generation are lost (a restart of the local engine).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub queue_lost: bool,
-    /// Which of the attributes that the plan reads were seen, a bit for each.
+    /// Which of the paths that the plan reads some user has, a bit for each.
     #[serde(default)]
     pub attributes_seen: u64,
     /// Users by what became of them.

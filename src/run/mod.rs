@@ -125,7 +125,7 @@ pub struct Rails {
     /// Evaluate only: nothing is sent, and a few changes are kept to be shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Go on although none of the first 1,000 users has an attribute that the plan reads.
+    /// Go on although none of the first 1,000 users has a path that the plan reads.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accept_unseen: bool,
 }
@@ -168,6 +168,9 @@ pub struct Run {
     pub generation: u32,
     /// When it began, in Unix milliseconds.
     pub started_ms: i64,
+    /// The time it was scheduled at, in Unix seconds; runs of older versions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_at_s: Option<i64>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_ms: Option<i64>,
@@ -197,6 +200,11 @@ impl Run {
             Some(count) => format!("{} of {count} users were read", tally.users),
             None => format!("{} users were read", tally.users),
         }
+    }
+
+    /// A time on the day that `today` is in its plan, in Unix seconds: the same in each generation.
+    pub fn day_s(&self) -> i64 {
+        self.scheduled_at_s.unwrap_or(self.started_ms.div_euclid(1000))
     }
 
     /// The number of pages after which the run is stopped: twice what the count of users asks for, and 100.
@@ -320,6 +328,15 @@ mod tests {
         let start: Start = serde_json::from_str(text).unwrap();
         assert_eq!(start.run(), RunId::of("p", 0));
         assert_eq!(serde_json::to_string(&start).unwrap(), text, "it is found again by its text");
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_has_the_day_it_began_on() {
+        let stored = serde_json::json!({"v": 1, "run": "p.20161124T100500Z", "plan": "p", "state": "running", "generation": 1,
+            "started_ms": 1_479_981_900_500_i64, "deadline_ms": 0});
+        let run: Run = serde_json::from_value(stored).unwrap();
+        assert_eq!(run.day_s(), 1_479_981_900);
+        assert_eq!(Run { scheduled_at_s: Some(5), ..run }.day_s(), 5);
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub(super) struct Evaluated {
     pub(super) patches: Vec<Patch>,
     /// Users that ended in an error.
     pub(super) errors: Vec<ErrorRow>,
-    /// Which of the attributes that the plan reads a user of the page has.
-    pub(super) attributes_seen: u64,
+    /// Which of the paths that the plan reads a user of the page has.
+    pub(super) paths_seen: u64,
     /// Companies, and the names that users of the page find right as they are.
     agreed: BTreeSet<(String, String)>,
 }
@@ -53,7 +53,7 @@ pub(super) async fn evaluate(
     let room = run.rails.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
         done.tally.users += 1;
-        done.attributes_seen |= seen(plan, user);
+        done.paths_seen |= plan.seen(user);
         let patch = decide(&mut done, plan, user, &at);
         agree(clients, run, cursor, (plan, user), patch.as_ref(), &mut done, &at).await?;
         if let Some(patch) = patch
@@ -90,13 +90,6 @@ fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<
         }
     }
     evaluation.patch
-}
-
-/// Which of the attributes that the plan reads this user has, a bit for each of the first 64.
-fn seen(plan: &Plan, user: &User) -> u64 {
-    let attributes = user.body().get("custom_attributes").and_then(serde_json::Value::as_object);
-    let has = |name: &String| attributes.is_some_and(|attributes| attributes.contains_key(name));
-    plan.reads_attributes().iter().take(64).enumerate().map(|(index, name)| u64::from(has(name)) << index).sum()
 }
 
 /// A user whose company has the right name already speaks for it as one who renames it does: otherwise two users who

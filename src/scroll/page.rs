@@ -23,7 +23,7 @@ const EMPTY_STARTS_MAX: u32 = 3;
 /// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
 const PAGES_AHEAD_OF: u32 = 100;
 const PAGES_AHEAD_MAX: u32 = 8;
-/// Users after which an attribute that the plan reads must have been seen.
+/// Users after which each path that the plan reads must have been seen.
 const UNSEEN_AFTER_USERS: u64 = 1_000;
 
 /// Turns a page.
@@ -68,7 +68,7 @@ pub(super) async fn turn(
         return Ok(decision);
     }
     // Read before the page is asked for: without it the page would be lost.
-    let plan = clients.plan_of(&run.run).await?;
+    let plan = clients.plan_of(run).await?;
     if !listed {
         next.called_ms = at.clock.now_ms();
     }
@@ -122,7 +122,7 @@ async fn good(
     }
     next.exists_tries = 0;
     if page.is_end {
-        return Ok(end(run, next, at));
+        return Ok(end(run, next, plan, at));
     }
     if next.digest == Some(page.digest) {
         next.hole();
@@ -141,7 +141,14 @@ async fn good(
         clients.ledger.record_errors(&run.run, &evaluated.errors).await?;
         return Ok(Decision::state(next, State::Failed, reason));
     }
-    let Evaluated { tally, patches, errors, attributes_seen, .. } = evaluated;
+    let Evaluated { tally, patches, errors, paths_seen, .. } = evaluated;
+    next.attributes_seen |= paths_seen;
+    let seen_users = next.tally.users + tally.users;
+    if let Some(reason) = unseen(run, plan, next.attributes_seen, seen_users, false) {
+        // Nothing of this page is sent: in a workspace of one page, nothing at all.
+        next.tally.add(&tally);
+        return Ok(Decision::state(next, State::Paused, reason));
+    }
     next.page += 1;
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
@@ -156,7 +163,6 @@ async fn good(
     next.parts += parts.len() as u64;
     next.digest = Some(digest);
     next.list_read = list_read;
-    next.attributes_seen |= attributes_seen;
     next.tally.add(&tally);
     next.repeats = 0;
     next.idle_turns = 0;
@@ -168,27 +174,33 @@ async fn good(
     Ok(after(run, next, plan, at))
 }
 
-/// What follows a page: the next one, the end by `--limit`, or a pause where the plan reads what nobody has.
-fn after(run: &Run, next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
-    let reads = plan.reads_attributes();
-    let unseen = |(index, _): &(usize, &String)| *index < 64 && next.attributes_seen & (1 << index) == 0;
-    let unseen: Vec<&str> = reads.iter().enumerate().filter(unseen).map(|(_, name)| name.as_str()).collect();
-    if next.tally.users >= UNSEEN_AFTER_USERS && !unseen.is_empty() && !run.rails.accept_unseen {
-        let reason = format!(
-            "none of the first {} users has the custom attribute {unseen:?} that the plan reads: is it spelled so? \
-             Mend the plan and start it, or start it with accept_unseen",
-            next.tally.users
-        );
-        return Decision::state(next, State::Paused, reason);
+/// Why the run pauses because the plan reads a path that no user has: after the first 1,000 users, or after all users
+/// where there are fewer. Before that a path may still be seen; a run over a part of the users cannot tell.
+fn unseen(run: &Run, plan: &Plan, seen: u64, users: u64, is_end: bool) -> Option<String> {
+    let is_part = run.rails.limit.is_some() || run.listed.is_some();
+    let all = run.count.filter(|count| *count > 0 && !is_part).unwrap_or(UNSEEN_AFTER_USERS);
+    let enough = users >= all.min(UNSEEN_AFTER_USERS) || (is_end && !is_part && users > 0);
+    let paths = plan.unseen(seen);
+    if run.rails.accept_unseen || !enough || paths.is_empty() {
+        return None;
     }
+    let paths = paths.join(", ");
+    Some(format!(
+        "none of the first {users} users has {paths}, which the plan reads: the name may be misspelt, or Intercom leaves \
+         the field out of its list of users. Correct the plan and start it, or start it with accept_unseen"
+    ))
+}
+
+/// What follows a page: the next one, or the end by `--limit`.
+fn after(run: &Run, next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
     if run.rails.limit.is_some_and(|limit| next.tally.users >= limit) {
-        return end(run, next, at);
+        return end(run, next, plan, at);
     }
     Decision::turn(next, Did::Turned)
 }
 
 /// The end of the pages. With holes another generation follows, if the bounds allow.
-fn end(run: &Run, mut next: Cursor, at: &Invocation) -> Decision {
+fn end(run: &Run, mut next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
     let now_ms = at.clock.now_ms();
     let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
     if next.page == 0 && has_users {
@@ -208,6 +220,9 @@ fn end(run: &Run, mut next: Cursor, at: &Invocation) -> Decision {
     next.scroll = None;
     next.waits = None;
     if next.holes.is_empty() {
+        if let Some(reason) = unseen(run, plan, next.attributes_seen, next.tally.users, true) {
+            return Decision::state(next, State::Paused, reason);
+        }
         next.phase = Phase::Ended;
         return Decision { next, commit: Commit::State(State::Draining, None), did: Did::Ended };
     }

@@ -210,6 +210,7 @@ async fn begin(
         reason: None,
         generation: 1,
         started_ms: now_ms,
+        scheduled_at_s: Some(start.scheduled_at_s),
         ended_ms: None,
         deadline_ms: deadline_ms(now_ms, count, quota.cap()),
         count,

@@ -72,7 +72,7 @@ def wanted(plan, user):
     """
     if plan == "has-avatar":
         image = (user.get("avatar") or {}).get("image_url")
-        return "has avatar", image is not None and "gravatar.com" not in image
+        return "has avatar", bool((image or "").strip()) and "gravatar.com" not in image.lower()
     if plan == "plan-price":
         prices = {"free": 0, "starter": 49, "Pro Plus": 99}
         price = prices.get((user["custom_attributes"] or {}).get("plan"))

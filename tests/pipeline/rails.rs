@@ -49,6 +49,65 @@ async fn an_attribute_that_nobody_has_pauses_the_run_after_a_thousand_users() {
     assert_eq!(before, Some(State::Cancelled), "the paused run gave way");
 }
 
+/// Reads a field that the API leaves out.
+const NO_FIELD: &str = r#"
+name = "no-field"
+[set.custom_attributes.source]
+type = "string"
+value = "user.utm_source"
+otherwise = "direct"
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_every_user_lacks_pauses_the_run() {
+    for (count, users_seen) in [(2_000, 1_000), (650, 650), (80, 80)] {
+        let pipeline = Pipeline::new(NO_FIELD, users(count)).await;
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!((report.state(), report.cursor.tally.users), (State::Paused, users_seen), "{}", report.reason());
+        assert!(report.reason().contains("user.utm_source"), "{}", report.reason());
+        assert_eq!(report.world.items > 0, count > 100, "a workspace of one page is not written to");
+        pipeline.run(json!({"rails": {"accept_unseen": true}})).await.assert_complete();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_the_users_does_not_pause_the_run() {
+    let pipeline = Pipeline::new(NO_FIELD, users(650)).await;
+    let report = pipeline.run(json!({"rails": {"limit": 250}})).await;
+    assert_eq!((report.state(), report.cursor.tally.users), (State::Complete, 250), "{}", report.reason());
+    let user = pipeline.world.users()[300]["id"].clone();
+    let listed = pipeline.run(json!({"users": [user]})).await;
+    assert_eq!((listed.state(), listed.cursor.tally.patches), (State::Complete, 1), "{}", listed.reason());
+}
+
+/// Changes every day.
+const AGE: &str = r#"
+name = "age"
+[set.custom_attributes.age_days]
+type = "int"
+value = "user.created_at | days_until(today)"
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn today_is_the_same_in_all_generations_and_runs_of_a_day() {
+    let faults = vec![Fault::LosePage(2)];
+    let pipeline = Pipeline::new(AGE, Options { faults, ..users(350) }).await;
+    let all_are_of = |day: i64| {
+        pipeline.world.users().iter().all(|user| {
+            let born = user["created_at"].as_i64().unwrap();
+            user["custom_attributes"]["age_days"] == day - born.div_euclid(86_400)
+        })
+    };
+    let report = pipeline.run(json!({"time": "2016-11-22T23:59:59Z"})).await;
+    assert_eq!((report.state(), report.run.generation), (State::Complete, 2), "{}", report.reason());
+    assert!(all_are_of(17_127), "the scheduled time decides, not the clock");
+    let again = pipeline.run(json!({"time": "2016-11-22T00:00:01Z"})).await;
+    assert_eq!((again.state(), again.world.items), (State::Complete, report.world.items));
+    let next = pipeline.run(json!({"time": "2016-11-23T00:00:00Z"})).await;
+    assert_eq!((next.state(), next.world.items), (State::Complete, report.world.items + 350));
+    assert!(all_are_of(17_128));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_paused_run_goes_on_when_it_is_resumed() {
     let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;

@@ -18,9 +18,6 @@ use crate::summary::left_alone;
 /// Changes shown.
 const SHOWN: usize = 10;
 
-/// Attributes that a cursor keeps account of.
-const ATTRIBUTES_KEPT: usize = 64;
-
 /// An error that users end in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kind {
@@ -51,8 +48,10 @@ pub struct Found {
     pub errors: u64,
     /// The errors by code.
     pub errors_by_code: BTreeMap<String, Kind>,
-    /// Custom attributes that the plan reads and that nobody has.
-    pub unseen_attributes: Vec<String>,
+    /// What the plan reads and none of these users has, as `user.custom_attributes.plan`.
+    pub unseen: Vec<String>,
+    /// What is allowed in the plan and seldom meant.
+    pub warnings: Vec<String>,
     /// Table keys that missed most.
     pub missed: BTreeMap<String, u64>,
     /// Bulk jobs that the changes make, at best.
@@ -97,7 +96,8 @@ impl Found {
             left_alone: tally.left_alone.clone(),
             errors: tally.errors,
             errors_by_code: by_code(&ledger.errors(run).await?),
-            unseen_attributes: unseen(plan, cursor),
+            unseen: unseen(plan, cursor),
+            warnings: plan.warnings().to_vec(),
             missed: tally.missed.clone(),
             jobs,
             seconds_at_quota: seconds,
@@ -140,13 +140,15 @@ impl Found {
             let Kind { users, example, message } = kind;
             lines.push(format!("    {users} users {code}, for example {example}: {message}"));
         }
-        if !self.unseen_attributes.is_empty() {
+        if !self.unseen.is_empty() {
             lines.push(format!(
-                "  Warning: none of these {} users has the custom attribute {:?} that the plan reads: is it spelled so? \
-                 `run` pauses after 1,000 users such as these, unless --accept-unseen",
-                self.users, self.unseen_attributes
+                "  Warning: none of these {} users has {}, which the plan reads: is it spelled so? `run` pauses when none \
+                 of the first 1,000 users has it, unless --accept-unseen",
+                self.users,
+                self.unseen.join(", ")
             ));
         }
+        lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
         let tally = intercom_bulk::run::Tally {
             left_alone: self.left_alone.clone(),
             missed: self.missed.clone(),
@@ -175,11 +177,12 @@ fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
     kinds
 }
 
-/// The custom attributes that the plan reads and that nobody has who was seen.
+/// What the plan reads and none of the users has that were read.
 fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
-    let reads = plan.reads_attributes().iter().take(ATTRIBUTES_KEPT).enumerate();
-    let missing = reads.filter(|(index, _)| cursor.tally.users > 0 && cursor.attributes_seen & (1 << index) == 0);
-    missing.map(|(_, name)| name.clone()).collect()
+    if cursor.tally.users == 0 {
+        return Vec::new();
+    }
+    plan.unseen(cursor.attributes_seen).into_iter().map(str::to_owned).collect()
 }
 
 /// Changes as lines, before → after, at most ten users.
@@ -201,7 +204,8 @@ mod tests {
             left_alone: BTreeMap::new(),
             errors: 0,
             errors_by_code: BTreeMap::new(),
-            unseen_attributes: Vec::new(),
+            unseen: Vec::new(),
+            warnings: Vec::new(),
             missed: BTreeMap::new(),
             jobs: 0,
             seconds_at_quota: 0,

@@ -31,6 +31,7 @@ fn run(plan: &str) -> Run {
         reason: None,
         generation: 1,
         started_ms: NOW_MS,
+        scheduled_at_s: None,
         ended_ms: None,
         deadline_ms: NOW_MS + 1,
         count: None,

@@ -1,15 +1,21 @@
 //! Plans from their text to their patches.
 
 mod bombs;
+mod field;
 mod language;
 mod refusals;
 mod settings;
 mod shipped;
 mod stated;
+mod types;
+mod words;
 
 use serde_json::{Value as Json, json};
 
 use super::*;
+
+/// The time that the tests' runs were scheduled at: 24 November 2016, 10:05 UTC.
+const TODAY_S: i64 = 1_479_981_900;
 
 /// A plan with one attribute `x`, from expressions and tables alone.
 fn plan(kind: &str, value: &str, more: &str) -> Result<Plan, PlanError> {
@@ -37,19 +43,22 @@ fn new_value(plan: &Plan, body: Json) -> Option<Json> {
 fn result(kind: &str, value: &str, body: Json) -> Option<Json> {
     let plan = plan(kind, value, "tables.price = { starter = 49, \"Pro Plus\" = 99, \"3\" = 7 }")
         .unwrap_or_else(|e| panic!("{e}"));
-    new_value(&plan, body)
+    new_value(&plan.on_day_of(TODAY_S), body)
 }
 
 fn failure(kind: &str, value: &str, body: Json) -> &'static str {
-    let plan = plan(kind, value, "").unwrap_or_else(|e| panic!("{e}"));
-    let evaluation = plan.evaluate(&user(body));
-    assert_eq!(evaluation.patch, None);
-    evaluation
-        .notes
-        .iter()
-        .find_map(|note| match note {
-            Note::Failed { code, .. } => Some(code.as_str()),
-            _ => None,
-        })
-        .unwrap_or_else(|| panic!("{value}: {:?}", evaluation.notes))
+    failed(kind, value, body).0
+}
+
+/// The code and the message of a value that fails.
+#[track_caller]
+fn failed(kind: &str, value: &str, body: Json) -> (&'static str, String) {
+    let plan = plan(kind, value, "tables.price = { starter = 49 }").unwrap_or_else(|e| panic!("{e}"));
+    let evaluation = plan.on_day_of(TODAY_S).evaluate(&user(body));
+    assert_eq!(evaluation.patch, None, "{value}");
+    let failed = evaluation.notes.iter().find_map(|note| match note {
+        Note::Failed { code, message, .. } => Some((code.as_str(), message.clone())),
+        _ => None,
+    });
+    failed.unwrap_or_else(|| panic!("{value}: {:?}", evaluation.notes))
 }

@@ -129,7 +129,7 @@ fn a_wrong_shape_tells_its_line_and_what_to_write() {
         ("name = \"p\"\n[set.company.name]\ntype = \"string\"\nvalue = \"'x'\"".into(), "`company_id` is missing"),
         (
             "name = \"p\"\n[set.company.plan]\ntype = \"string\"\nvalue = \"'x'\"".into(),
-            "there is no key `plan` here; the nearest is `name`",
+            "there is no key `plan` here; there is name",
         ),
         (
             "name = \"p\"\n[set.custom_attributes.x]\ntype = \"integer\"\nvalue = \"1\"".into(),

@@ -135,7 +135,11 @@ fn what_a_plan_says_of_itself() {
                 [set.company.name]\ntype = \"string\"\nvalue = \"user.name\"\ncompany_id = \"user.custom_attributes.c\"\n";
     let plan = Plan::from_toml("p.toml", text).unwrap();
     assert_eq!(plan.targets(), ["company.name", "custom_attributes.\"has avatar\""]);
-    assert_eq!(plan.reads_attributes(), ["a b", "b", "c"]);
+    let reads =
+        ["user.custom_attributes[\"a b\"]", "user.custom_attributes.b", "user.custom_attributes.c", "user.name"];
+    assert_eq!(plan.unseen(0), reads, "a target of the plan may be its own first value");
+    let body = json!({"name": null, "custom_attributes": {"b": 1}});
+    assert_eq!(plan.unseen(plan.seen(&user(body))), [reads[0], reads[2]]);
     assert_eq!(plan.name(), "p");
     shared(&plan);
 }

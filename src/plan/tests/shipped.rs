@@ -25,6 +25,11 @@ fn an_identicon_is_no_avatar_and_false_is_written() {
     for (avatar, has) in [
         (json!({"type": "avatar", "image_url": "https://static.intercomassets.com/avatars/1/ann.png"}), true),
         (json!({"type": "avatar", "image_url": identicon}), false),
+        (json!({"type": "avatar", "image_url": "https://SECURE.GRAVATAR.COM/avatar/x?d=identicon"}), false),
+        (json!({"type": "avatar", "image_url": "https://i0.wp.com/secure.gravatar.com/avatar/x"}), false),
+        (json!({"type": "avatar", "image_url": ""}), false),
+        (json!({"type": "avatar", "image_url": "  "}), false),
+        (json!({}), false),
         (json!({"type": "avatar", "image_url": null}), false),
         (json!({"type": "avatar"}), false),
         (json!(null), false),
@@ -47,7 +52,7 @@ fn a_plan_has_its_price() {
     let missed = plan.evaluate(&user(on(json!("pro plus")))).notes;
     let miss = Note::MissedKey { table: "price".into(), key: Some("pro plus".into()) };
     assert_eq!(missed, [Note::LeftAlone(Reason::ValueUndefined), miss], "keys are compared by case");
-    assert_eq!(plan.reads_attributes(), ["plan"]);
+    assert_eq!(plan.unseen(0), ["user.custom_attributes.plan"]);
 }
 
 #[test]

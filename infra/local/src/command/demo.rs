@@ -109,6 +109,7 @@ async fn compare(
     let mut problems = Vec::new();
     let ledger = &engine.clients.ledger;
     let errors: BTreeSet<String> = ledger.errors(run).await?.into_iter().map(|row| row.user).collect();
+    let plan = plan.on_day_of(run.day_s());
     let lacks = |user: &User| plan.evaluate(user).patch.is_some() && !errors.contains(user.id().as_str());
     let lacking = world.users().into_iter().filter_map(User::new).filter(lacks).count();
     if lacking > 0 && run.state == intercom_bulk::run::State::Complete {

@@ -178,6 +178,10 @@ impl RunPlan {
         let users = intercom.first_users().await?.value.users;
         show::note(false, &format!("Workspace: {workspace}"));
         show::note(false, &format!("Plan: {}, which sets {}", plan.name(), plan.targets().join(", ")));
+        for warning in plan.warnings() {
+            show::note(false, &format!("Warning: {warning}"));
+        }
+        let plan = plan.on_day_of(machine_wall()().div_euclid(1000));
         let patches: Vec<_> = users.iter().filter_map(|user| plan.evaluate(user).patch).collect();
         show::note(false, &format!("Of the first {} users {} would change:", users.len(), patches.len()));
         for line in preview::changes(&patches) {
