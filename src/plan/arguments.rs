@@ -3,7 +3,8 @@
 use minijinja::machinery::ast::{CallArg, Expr, Filter, Test};
 
 use super::engine::internal;
-use super::error::{Fault, Nearest};
+use super::error::{Fault, Instead};
+use super::hints;
 use super::language::{FILTERS, FilterWord, Shape, TESTS};
 use super::paths::{Segment, is_personal};
 use super::translate::{Level, Piece, Translator, call, constant, quote};
@@ -132,7 +133,8 @@ fn text_argument(argument: &CallArg<'_>) -> Option<String> {
 fn filter_word(name: &str) -> Result<&'static FilterWord, Fault> {
     FILTERS.iter().find(|word| word.name == name).ok_or_else(|| Fault::UnknownFilter {
         name: name.to_owned(),
-        nearest: Nearest::of(name, FILTERS.iter().map(|word| word.name)),
+        instead: hints::filter(name)
+            .map_or_else(|| Instead::of(name, FILTERS.iter().map(|word| word.name)), Instead::Write),
     })
 }
 
@@ -140,6 +142,7 @@ fn filter_word(name: &str) -> Result<&'static FilterWord, Fault> {
 fn test_word(name: &str) -> Result<usize, Fault> {
     TESTS.iter().find(|(word, _)| *word == name).map(|(_, count)| *count).ok_or_else(|| Fault::UnknownTest {
         name: name.to_owned(),
-        nearest: Nearest::of(name, TESTS.iter().map(|(word, _)| *word)),
+        instead: hints::test(name)
+            .map_or_else(|| Instead::of(name, TESTS.iter().map(|(word, _)| *word)), Instead::Write),
     })
 }

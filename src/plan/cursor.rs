@@ -1,6 +1,8 @@
 //! Walks the plan's tree and knows where it is, so that every refusal names its place.
 
-use super::error::{Fault, Nearest, Place, PlanError};
+use std::cell::RefCell;
+
+use super::error::{Fault, Instead, Place, PlanError};
 use super::node::{Data, Node};
 
 /// A node and the way to it.
@@ -9,11 +11,23 @@ pub(super) struct Cursor<'n> {
     file: &'n str,
     key: String,
     pub(super) node: &'n Node,
+    /// Mistakes that do not hinder reading on, so that one attempt shows all of them.
+    mistakes: &'n RefCell<Vec<PlanError>>,
 }
 
 impl<'n> Cursor<'n> {
-    pub(super) fn new(file: &'n str, node: &'n Node) -> Self {
-        Self { file, key: String::new(), node }
+    pub(super) fn new(file: &'n str, node: &'n Node, mistakes: &'n RefCell<Vec<PlanError>>) -> Self {
+        Self { file, key: String::new(), node, mistakes }
+    }
+
+    /// The value, or a mistake that is kept for the end.
+    pub(super) fn keep<T>(&self, read: Result<T, PlanError>) -> Option<T> {
+        read.map_err(|mistake| self.mistakes.borrow_mut().push(mistake)).ok()
+    }
+
+    /// Whether a mistake was kept.
+    pub(super) fn has_mistakes(&self) -> bool {
+        !self.mistakes.borrow().is_empty()
     }
 
     pub(super) fn refuse(&self, fault: Fault) -> PlanError {
@@ -36,8 +50,9 @@ impl<'n> Cursor<'n> {
         let mut found = std::array::from_fn(|_| None);
         for (name, entry) in self.entries(write)? {
             let Some(index) = names.iter().position(|known| *known == name) else {
-                let nearest = Nearest::of(name, names.into_iter());
-                return Err(entry.refuse(Fault::UnknownKey { key: name.to_owned(), nearest }));
+                let instead = Instead::of(name, names.into_iter());
+                self.keep::<()>(Err(entry.refuse(Fault::UnknownKey { key: name.to_owned(), instead })));
+                continue;
             };
             found[index] = Some(entry);
         }
@@ -62,7 +77,7 @@ impl<'n> Cursor<'n> {
     fn below(&self, name: &str, node: &'n Node) -> Self {
         let name = spell_key(name);
         let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
-        Self { file: self.file, key, node }
+        Self { file: self.file, key, node, mistakes: self.mistakes }
     }
 }
 

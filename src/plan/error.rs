@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::PLAN_BYTES_MAX;
+use super::hints::REFERENCE;
 use super::paths::nearest;
 
 /// A plan that was not accepted. Nothing has been started when this is returned.
@@ -18,22 +19,74 @@ pub enum PlanError {
         /// How long it is.
         bytes: usize,
     },
-    /// The text is not TOML.
-    #[error("{place}: this is not TOML: {message}")]
-    NotToml {
+    /// The text is not TOML, or not JSON.
+    #[error("{place}: this is not {format}: {message}")]
+    NotRead {
         /// Where reading stopped.
         place: Box<Place>,
-        /// What the TOML parser expected.
+        /// TOML or JSON.
+        format: &'static str,
+        /// What the parser expected.
         message: String,
     },
     /// The text is well formed and means nothing that may be run.
-    #[error("{place}: {fault}")]
+    #[error("{place}: {fault}{}", reference(fault))]
     Refused {
         /// Where.
         place: Box<Place>,
         /// What is wrong.
         fault: Fault,
     },
+    /// Several mistakes of one plan, in the order of their lines.
+    #[error("{}", lines(.0))]
+    Several(Vec<PlanError>),
+}
+
+impl PlanError {
+    /// One error of all.
+    pub(super) fn of(mut errors: Vec<Self>) -> Option<Self> {
+        errors.sort_by_key(Self::line);
+        if errors.len() > 1 { Some(Self::Several(errors)) } else { errors.pop() }
+    }
+
+    fn line(&self) -> Option<usize> {
+        match self {
+            Self::Refused { place, .. } | Self::NotRead { place, .. } => place.line,
+            Self::TooLarge { .. } | Self::Several(_) => None,
+        }
+    }
+}
+
+/// Where the language is described, for a fault that a look there can mend.
+fn reference(fault: &Fault) -> String {
+    let elsewhere = matches!(
+        fault,
+        Fault::Name { .. }
+            | Fault::AttributeName { .. }
+            | Fault::Number
+            | Fault::TooDeep
+            | Fault::UnknownTableKey { .. }
+    );
+    if elsewhere { String::new() } else { format!(" (reference: {REFERENCE})") }
+}
+
+/// Several errors, a line for each, and the reference once.
+fn lines(errors: &[PlanError]) -> String {
+    const SHOWN_MAX: usize = 10;
+    const CHARS_MAX: usize = 500;
+    let mut lines: Vec<String> = Vec::new();
+    for error in errors.iter().take(SHOWN_MAX) {
+        let line = match error {
+            PlanError::Refused { place, fault } => format!("{place}: {fault}"),
+            other => other.to_string(),
+        };
+        lines.push(line.chars().take(CHARS_MAX).collect());
+    }
+    if errors.len() > SHOWN_MAX {
+        lines.push(format!("and {} more mistakes", errors.len() - SHOWN_MAX));
+    }
+    lines.push(format!("reference: {REFERENCE}"));
+    lines.join("\n")
 }
 
 /// Where in a plan something is.
@@ -60,37 +113,47 @@ impl fmt::Display for Place {
     }
 }
 
-/// The known name that an unknown one was probably meant to be, or else the names that there are.
+/// What to write in place of an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest {
-    name: Option<String>,
-    known: Vec<String>,
+pub enum Instead {
+    /// The known name that was probably meant.
+    Nearest(String),
+    /// What the language has in place of it.
+    Write(&'static str),
+    /// The names that there are; none is near.
+    OneOf(Vec<String>),
+    /// Nothing helps.
+    Nothing,
 }
 
-impl Nearest {
+impl Instead {
     /// More names than these are not listed.
-    const KNOWN_MAX: usize = 40;
+    const LISTED_MAX: usize = 50;
 
     pub(super) fn of<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Self {
-        let near = nearest(name, known.clone()).map(str::to_owned);
-        let known = if near.is_some() { Vec::new() } else { known.take(Self::KNOWN_MAX).map(str::to_owned).collect() };
-        Self { name: near, known }
+        match nearest(name, known.clone()) {
+            Some(near) => Self::Nearest(near.to_owned()),
+            None => Self::OneOf(known.map(str::to_owned).collect()),
+        }
     }
 
-    /// This name, or none.
-    pub(super) fn only(name: Option<String>) -> Self {
-        Self { name, known: Vec::new() }
+    /// This name, or nothing.
+    pub(super) fn nearest(name: Option<impl Into<String>>) -> Self {
+        name.map_or(Self::Nothing, |name| Self::Nearest(name.into()))
     }
 }
 
-impl fmt::Display for Nearest {
+impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.name, self.known.len()) {
-            (Some(name), _) => write!(f, "; the nearest is `{name}`"),
-            (None, 0) => Ok(()),
-            (None, Self::KNOWN_MAX) => write!(f, "; there are {} and others", self.known.join(", ")),
-            (None, 1) => write!(f, "; there is {}", self.known[0]),
-            (None, _) => write!(f, "; there are {}", self.known.join(", ")),
+        match self {
+            Self::Nearest(name) => write!(f, "; the nearest is `{name}`"),
+            Self::Write(text) => write!(f, ": {text}"),
+            Self::OneOf(known) if known.len() > Self::LISTED_MAX => {
+                write!(f, "; write one of {} and others", known[..Self::LISTED_MAX].join(", "))
+            }
+            Self::OneOf(known) if known.len() > 1 => write!(f, "; write one of {}", known.join(", ")),
+            Self::OneOf(known) if known.len() == 1 => write!(f, "; write {}", known[0]),
+            Self::OneOf(_) | Self::Nothing => Ok(()),
         }
     }
 }
@@ -99,8 +162,10 @@ impl fmt::Display for Nearest {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum Fault {
-    #[error("there is no key `{key}` here{nearest}")]
-    UnknownKey { key: String, nearest: Nearest },
+    #[error("there is no key `{key}` here{instead}")]
+    UnknownKey { key: String, instead: Instead },
+    #[error("the key `{key}` is there twice: remove one of them")]
+    Twice { key: String },
     #[error("`{key}` is missing: write {write}")]
     Missing { key: &'static str, write: &'static str },
     #[error("this is {found}: write {write}")]
@@ -114,21 +179,21 @@ pub enum Fault {
     #[error("Intercom takes no attribute of this name: {why}")]
     AttributeName { why: &'static str },
     #[error(
-        "`{field}` is not a field that a plan may write: write one of {allowed}, or a custom attribute as set.custom_attributes.\"{field}\"{nearest}"
+        "`{field}` is not a field that a plan may write: write one of {allowed}, or a custom attribute as set.custom_attributes.\"{field}\"{instead}"
     )]
-    Field { field: String, allowed: String, nearest: Nearest },
+    Field { field: String, allowed: String, instead: Instead },
     #[error("this target takes the type {needed}: write type = \"{needed}\"")]
     TargetType { needed: &'static str },
-    #[error("there is no type `{name}`: write bool, int, float, string or date{nearest}")]
-    UnknownType { name: String, nearest: Nearest },
+    #[error("there is no type `{name}`{instead}")]
+    UnknownType { name: String, instead: Instead },
     #[error("this target cannot be cleared: write otherwise = \"keep\", \"error\" or a value")]
     NotClearable,
     #[error(
         "`{text}` looks like a misspelt `{word}`: write otherwise = \"{word}\", or {{ value = \"{text}\" }} for the text itself"
     )]
     AlmostWord { text: String, word: &'static str },
-    #[error("this is not a value of the target's type: {why}")]
-    Otherwise { why: &'static str },
+    #[error("this is neither a word of `otherwise` nor a value of the target's type: write {words} or {value}")]
+    Otherwise { words: &'static str, value: &'static str },
     #[error("a table's values are scalars, and this is a table: quote the key, as \"{quoted}\" = …")]
     NestedKey { quoted: String },
     #[error("`{name}` cannot be a table's name: write letters, digits and _, not a word of the language, not `user`")]
@@ -137,21 +202,30 @@ pub enum Fault {
     Number,
     #[error("the expression cannot be read: {message}")]
     Syntax { message: String },
-    #[error("there is no `{name}` in a plan: an expression reads user.… or one of the plan's tables{nearest}")]
-    UnknownName { name: String, nearest: Nearest },
-    #[error("a user has no `{path}`{nearest}; a custom attribute is read as user.custom_attributes.NAME")]
-    UnknownPath { path: String, nearest: Nearest },
+    #[error(
+        "the tables have {bytes} bytes, and at most {max} fit beside a run: divide the rows among several plans. A user \
+         whose key is in no table of a plan keeps its value"
+    )]
+    TablesTooLarge { bytes: usize, max: usize },
+    #[error("a user has a field `{name}`: write user.{name}")]
+    FieldWithoutUser { name: String },
+    #[error("`-` is an operator: quote a name that has one, as user.custom_attributes['{name}']")]
+    Hyphen { name: String },
+    #[error("there is no `{name}` in a plan{instead}")]
+    UnknownName { name: String, instead: Instead },
+    #[error("a user has no `{path}`{instead}; a custom attribute is read as user.custom_attributes.NAME")]
+    UnknownPath { path: String, instead: Instead },
     #[error(
         "a plan cannot read `user.updated_at`: each write of a run changes it, so that every run would change the user \
          again. Read user.last_request_at, user.signed_up_at or an attribute of your own"
     )]
     ChangedByWrites,
-    #[error("the table `{table}` has no key `{key}`{nearest}")]
-    UnknownTableKey { table: String, key: String, nearest: Nearest },
-    #[error("there is no filter `{name}`{nearest}")]
-    UnknownFilter { name: String, nearest: Nearest },
-    #[error("there is no test `{name}`{nearest}")]
-    UnknownTest { name: String, nearest: Nearest },
+    #[error("the table `{table}` has no key `{key}`{instead}")]
+    UnknownTableKey { table: String, key: String, instead: Instead },
+    #[error("there is no filter `{name}`{instead}")]
+    UnknownFilter { name: String, instead: Instead },
+    #[error("there is no test `{name}`{instead}")]
+    UnknownTest { name: String, instead: Instead },
     #[error("{what} cannot be used in a plan: {write}")]
     NotInPlans { what: &'static str, write: &'static str },
     #[error("`{name}` takes {fewest} to {most} arguments, and this has {count}")]

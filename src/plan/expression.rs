@@ -9,6 +9,7 @@ use minijinja::value::Value;
 use super::engine::ENGINE;
 use super::error::Fault;
 use super::failure::Failure;
+use super::hints;
 use super::operators::{is_present, truth};
 use super::reads::Reads;
 use super::table::{Scope, Tables};
@@ -35,11 +36,17 @@ impl Expression {
         if source.trim_start().starts_with("{{") {
             return Err(Fault::Syntax { message: "write it without {{ and }}".to_owned() });
         }
-        let tree = parse_expr(source).map_err(|error| Fault::Syntax {
-            message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
+        let tree = parse_expr(source).map_err(|error| {
+            let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            Fault::Syntax {
+                message: match hints::syntax(source) {
+                    Some((column, hint)) => format!("column {column}: {hint}"),
+                    None => message,
+                },
+            }
         })?;
         let mut translator = Translator::new(tables);
-        let text = translator.whole(&tree)?;
+        let text = translator.whole(&tree).map_err(|fault| hyphen(fault, source))?;
         // What was translated is well formed; the parser's bound on nesting is all that can still refuse it.
         let compiled = ENGINE.compile_expression_owned(text).map_err(|_| Fault::TooDeep)?;
         Ok(Self { compiled, reads: translator.reads })
@@ -55,6 +62,24 @@ impl Expression {
     /// Whether the answer is yes; a missing value is no.
     pub(super) fn holds(&self, scope: &Arc<Scope>) -> Result<bool, Failure> {
         self.value(scope)?.map_or(Ok(false), |value| truth(&value))
+    }
+}
+
+/// `user.custom_attributes.last-login` subtracts, and there is no `login`.
+fn hyphen(fault: Fault, source: &str) -> Fault {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match &fault {
+        Fault::UnknownName { name, .. } | Fault::FieldWithoutUser { name } => {
+            match source.split_once(&format!("-{name}")) {
+                Some((before, after)) if before.ends_with(is_name) => {
+                    let start = before.rfind(|c| !is_name(c)).map_or(before, |at| &before[at + 1..]);
+                    let rest: String = after.chars().take_while(|c| is_name(*c)).collect();
+                    Fault::Hyphen { name: format!("{start}-{name}{rest}") }
+                }
+                _ => fault,
+            }
+        }
+        _ => fault,
     }
 }
 

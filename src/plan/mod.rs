@@ -21,6 +21,8 @@ mod evaluate;
 mod expression;
 mod failure;
 mod filters;
+mod hints;
+mod json;
 mod language;
 mod node;
 mod operators;
@@ -37,6 +39,7 @@ mod translate;
 mod value;
 mod warnings;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -44,7 +47,7 @@ use serde_json::Value as Json;
 use crate::keep::Keep;
 use crate::user::User;
 
-pub use error::{Fault, Nearest, Place, PlanError};
+pub use error::{Fault, Instead, Place, PlanError};
 pub use evaluate::{Evaluation, Note, Reason};
 pub use failure::FailureCode;
 
@@ -134,8 +137,22 @@ impl Plan {
         Self::from_node(FILE, &node)
     }
 
+    /// Reads a plan file that is JSON; `file` is only for messages.
+    pub fn from_json_text(file: &str, text: &str) -> Result<Self, PlanError> {
+        check_size(file, text.len())?;
+        Self::from_node(file, &json::read(file, text)?)
+    }
+
     fn from_node(file: &str, node: &Node) -> Result<Self, PlanError> {
-        Ok(Self { inner: Arc::new(read::read(&Cursor::new(file, node))?), today: None })
+        let mistakes = RefCell::default();
+        let read = read::read(&Cursor::new(file, node, &mistakes));
+        let mut mistakes = mistakes.into_inner();
+        let inner = read.map_err(|error| mistakes.push(error));
+        match (inner, PlanError::of(mistakes)) {
+            (Ok(inner), None) => Ok(Self { inner: Arc::new(inner), today: None }),
+            (_, Some(error)) => Err(error),
+            (Err(()), None) => Err(PlanError::Several(Vec::new())),
+        }
     }
 
     /// The same plan on the UTC day of a time in Unix seconds: the scheduled time of the run, so that each page and each

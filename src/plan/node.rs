@@ -1,5 +1,7 @@
 //! The plan's text as a tree that remembers lines, the same for TOML and JSON.
 
+use std::ops::Range;
+
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -7,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Fault, Place, PlanError};
 
 /// A plan is four tables deep; a deeper tree is a mistake, and walking it would cost stack.
-const DEPTH_MAX: usize = 12;
+pub(super) const DEPTH_MAX: usize = 12;
 
 /// One value of the plan, where it stands.
 #[derive(Clone, Debug)]
@@ -31,13 +33,14 @@ pub(super) enum Data {
 impl Node {
     pub(super) fn from_toml(file: &str, text: &str) -> Result<Self, PlanError> {
         let lines = Lines::of(text);
-        let table = DeTable::parse(text).map_err(|error| PlanError::NotToml {
+        let table = DeTable::parse(text).map_err(|error| PlanError::NotRead {
             place: Box::new(Place {
                 file: file.into(),
                 line: error.span().map(|s| lines.at(s.start)),
                 key: String::new(),
             }),
-            message: error.message().to_owned(),
+            format: "TOML",
+            message: not_toml(text, error.message(), error.span()),
         })?;
         let data = lines.table(table.get_ref(), 0).map_err(|(line, fault)| PlanError::Refused {
             place: Box::new(Place { file: file.into(), line, key: String::new() }),
@@ -92,6 +95,26 @@ impl Node {
             Data::Other(kind) => kind,
         }
     }
+}
+
+/// The parser's message, with the key that is there twice, and with a hint for a header such as `[set.x.has avatar]`.
+fn not_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String {
+    const SHOWN_CHARS: usize = 60;
+    let Some(span) = span else { return message.to_owned() };
+    if message.contains("duplicate key") {
+        let key: String = text.get(span).unwrap_or_default().chars().take(SHOWN_CHARS).collect();
+        return format!("{message} `{}`: it is there twice", key.trim());
+    }
+    let before = text.get(..span.start).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text[start..].lines().next().unwrap_or_default().trim();
+    let name = line.trim_start_matches('[').trim_end_matches(']');
+    if line.starts_with('[') && name.contains(' ') && !name.contains(['"', '\'']) {
+        let (parents, last) = name.rsplit_once('.').map_or(("", name), |(parents, last)| (parents, last));
+        let header: String = format!("[{parents}.\"{last}\"]").chars().take(SHOWN_CHARS).collect();
+        return format!("{message}: a name with a space is quoted, as {header}");
+    }
+    message.to_owned()
 }
 
 /// Turns byte offsets into lines, by where each line ends.

@@ -18,7 +18,7 @@ pub(super) enum Otherwise {
     Value(Json),
 }
 
-const WORDS: [&str; 3] = ["keep", "clear", "error"];
+pub(super) const WORDS: [&str; 3] = ["keep", "clear", "error"];
 
 impl Otherwise {
     /// The words keep, clear and error; any other scalar is the value, and `{ value = "keep" }` is the text of a word.
@@ -31,25 +31,30 @@ impl Otherwise {
                 "clear" => Err(cursor.refuse(Fault::NotClearable)),
                 text => match WORDS.into_iter().find(|word| distance(&text.trim().to_lowercase(), word) <= 1) {
                     Some(word) => Err(cursor.refuse(Fault::AlmostWord { text: text.to_owned(), word })),
-                    None => Self::value(cursor, kind),
+                    None => Self::value(cursor, kind, clearable),
                 },
             },
             Data::Table(_) => {
                 let [value] = cursor.known_entries(["value"], "a value")?;
                 let value = value.ok_or_else(|| cursor.missing("value", "otherwise = { value = \"…\" }"))?;
-                Self::value(&value, kind)
+                Self::value(&value, kind, clearable)
             }
-            _ => Self::value(cursor, kind),
+            _ => Self::value(cursor, kind, clearable),
         }
     }
 
-    fn value(cursor: &Cursor<'_>, kind: ValueType) -> Result<Self, PlanError> {
+    fn value(cursor: &Cursor<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
         let value =
             scalar(&cursor.node.data).ok_or_else(|| cursor.wrong_type("\"keep\", \"clear\", \"error\" or a value"))?;
-        if kind == ValueType::Bool && !matches!(cursor.node.data, Data::Bool(_)) {
-            return Err(cursor.refuse(Fault::Otherwise { why: "write true or false" }));
-        }
-        let value = kind.accept(&value).map_err(|failure| cursor.refuse(Fault::Otherwise { why: failure.message }))?;
+        let words = if clearable { "keep, clear, error" } else { "keep, error" };
+        let needed = match kind {
+            ValueType::Bool => "true or false",
+            ValueType::Int => "a whole number",
+            ValueType::Float => "a number",
+            ValueType::Text => "a text of at most 255 characters",
+            ValueType::Date => "Unix seconds, as 1479945600",
+        };
+        let value = kind.accept(&value).map_err(|_| cursor.refuse(Fault::Otherwise { words, value: needed }))?;
         Ok(Self::Value(value))
     }
 }

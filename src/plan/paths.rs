@@ -151,6 +151,12 @@ pub(super) fn is_changed_by_writes(path: &[Segment]) -> bool {
     matches!(path, [Segment::Field(field)] if field == CHANGED_BY_WRITES)
 }
 
+/// Whether an object is there whose fields are known, as `user.tags`; `user.custom_attributes` has any fields.
+pub(super) fn is_object(path: &[Segment]) -> bool {
+    let start = format!("{}.", spell(path));
+    PATHS.iter().any(|known| known.starts_with(&start))
+}
+
 /// The fields of a user itself, such as `email` and `avatar`.
 pub(super) fn fields() -> impl Iterator<Item = &'static str> {
     PATHS.iter().filter_map(|path| path.split(['.', '[']).next())

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use minijinja::value::Value;
 
 use super::cursor::{Cursor, spell_key};
-use super::error::{Fault, Nearest, PlanError};
+use super::error::{Fault, Instead, PlanError};
 use super::expression::Expression;
+use super::hints;
 use super::node::Data;
 use super::otherwise::Otherwise;
 use super::paths::{Segment, attribute, spell};
@@ -32,9 +33,10 @@ const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url
 
 pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
     let [name, condition, tables, set] = root.known_entries(["name", "where", "tables", "set"], "a table")?;
-    let name = read_name(&name.ok_or_else(|| root.missing("name", "name = \"has-avatar\""))?)?;
+    let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
+    let name = root.keep(name).unwrap_or_default();
     let tables = tables.map(|tables| read_tables(&tables)).transpose()?.unwrap_or_default();
-    let condition = condition.map(|condition| expression(&condition, &tables)).transpose()?;
+    let condition = condition.and_then(|condition| root.keep(expression(&condition, &tables)));
     let set = set.ok_or_else(|| root.missing("set", "[set.custom_attributes.\"has avatar\"]"))?;
     let mut settings = read_settings(&set, &tables)?;
     // JSON and TOML keep different orders; a plan's patches must not depend on which it was stored as.
@@ -131,22 +133,28 @@ fn read_settings(set: &Cursor<'_>, tables: &Tables) -> Result<Vec<Setting>, Plan
         match name {
             "custom_attributes" => {
                 for (name, target) in target.entries(A_TARGET)? {
-                    check_attribute_name(name).map_err(|fault| target.refuse(fault))?;
-                    settings.push(read_setting(&target, Written::Attribute(name.to_owned()), None, tables)?);
+                    let checked = check_attribute_name(name).map_err(|fault| target.refuse(fault));
+                    target.keep(checked);
+                    let setting = read_setting(&target, Written::Attribute(name.to_owned()), None, tables);
+                    settings.extend(target.keep(setting).flatten());
                 }
             }
             "company" => {
                 let [name] = target.known_entries(["name"], "[set.company.name]")?;
-                let name = name.ok_or_else(|| target.missing("name", "[set.company.name]"))?;
-                settings.push(read_company(&name, tables)?);
+                let name = name.ok_or_else(|| target.missing("name", "[set.company.name]"));
+                let setting = name.and_then(|name| read_company(&name, tables));
+                settings.extend(target.keep(setting).flatten());
             }
             field => {
-                let kind = field_type(field).map_err(|fault| target.refuse(fault))?;
-                settings.push(read_setting(&target, Written::Field(field.to_owned()), Some(kind), tables)?);
+                let kind = field_type(field).map_err(|fault| target.refuse(fault));
+                let setting =
+                    kind.and_then(|kind| read_setting(&target, Written::Field(field.to_owned()), Some(kind), tables));
+                settings.extend(target.keep(setting).flatten());
             }
         }
     }
     match settings.len() {
+        0 if set.has_mistakes() => Ok(settings),
         0 => Err(set.missing("custom_attributes", "[set.custom_attributes.\"has avatar\"]")),
         1..=TARGETS_MAX => Ok(settings),
         count => Err(set.refuse(Fault::TooMany { what: "targets", count, max: TARGETS_MAX })),
@@ -158,18 +166,18 @@ fn read_setting(
     target: Written,
     kind: Option<ValueType>,
     tables: &Tables,
-) -> Result<Setting, PlanError> {
+) -> Result<Option<Setting>, PlanError> {
     let [kind_name, value, otherwise] = cursor.known_entries(["type", "value", "otherwise"], A_TARGET)?;
-    finish(cursor, target, kind, [kind_name, value, otherwise], tables)
+    Ok(finish(cursor, target, kind, [kind_name, value, otherwise], tables))
 }
 
-fn read_company(cursor: &Cursor<'_>, tables: &Tables) -> Result<Setting, PlanError> {
+fn read_company(cursor: &Cursor<'_>, tables: &Tables) -> Result<Option<Setting>, PlanError> {
     let [kind_name, value, otherwise, id] =
         cursor.known_entries(["type", "value", "otherwise", "company_id"], A_TARGET)?;
     let write = "company_id = \"user.companies.companies | map(attribute='company_id')\"";
-    let id = id.ok_or_else(|| cursor.missing("company_id", write))?;
-    let target = Written::Company { id: expression(&id, tables)? };
-    finish(cursor, target, Some(ValueType::Text), [kind_name, value, otherwise], tables)
+    let id = id.ok_or_else(|| cursor.missing("company_id", write)).and_then(|id| expression(&id, tables));
+    let Some(id) = cursor.keep(id) else { return Ok(None) };
+    Ok(finish(cursor, Written::Company { id }, Some(ValueType::Text), [kind_name, value, otherwise], tables))
 }
 
 fn finish(
@@ -178,32 +186,34 @@ fn finish(
     needed: Option<ValueType>,
     [kind, value, otherwise]: [Option<Cursor<'_>>; 3],
     tables: &Tables,
-) -> Result<Setting, PlanError> {
-    let kind = kind.ok_or_else(|| cursor.missing("type", "type = \"bool\" (or int, float, string, date)"))?;
-    let kind = read_type(&kind, needed)?;
-    let value = value.ok_or_else(|| cursor.missing("value", "value = \"user.avatar.image_url is present\""))?;
-    let value = expression(&value, tables)?;
+) -> Option<Setting> {
+    let kind = kind.ok_or_else(|| cursor.missing("type", "type = \"bool\" (or int, float, string, date)"));
+    let kind = cursor.keep(kind.and_then(|kind| read_type(&kind, needed)));
+    let value = value.ok_or_else(|| cursor.missing("value", "value = \"user.avatar.image_url is present\""));
+    let value = cursor.keep(value.and_then(|value| expression(&value, tables)));
+    let (Some(kind), Some(value)) = (kind, value) else { return None };
     // A text can be emptied; Intercom's reference gives no null for the other standard fields, nor for a company's name.
     let clearable = match &target {
         Written::Attribute(_) => true,
         Written::Field(_) => kind == ValueType::Text,
         Written::Company { .. } => false,
     };
-    let otherwise =
-        otherwise.map(|otherwise| Otherwise::read(&otherwise, kind, clearable)).transpose()?.unwrap_or(Otherwise::Keep);
+    let otherwise = otherwise.and_then(|otherwise| cursor.keep(Otherwise::read(&otherwise, kind, clearable)));
+    let otherwise = otherwise.unwrap_or(Otherwise::Keep);
     let shown = match &target {
         Written::Attribute(name) => format!("custom_attributes.{}", spell_key(name)),
         Written::Field(name) => name.clone(),
         Written::Company { .. } => "company.name".to_owned(),
     };
-    Ok(Setting { target, kind, value, otherwise, shown })
+    Some(Setting { target, kind, value, otherwise, shown })
 }
 
 fn read_type(cursor: &Cursor<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
     let name = cursor.text("\"bool\", \"int\", \"float\", \"string\" or \"date\"")?;
     let kind = ValueType::from_name(name).ok_or_else(|| {
-        let nearest = Nearest::of(name, ValueType::NAMES.into_iter());
-        cursor.refuse(Fault::UnknownType { name: name.to_owned(), nearest })
+        let known = hints::type_name(name).map(|known| Instead::Nearest(known.to_owned()));
+        let instead = known.unwrap_or_else(|| Instead::of(name, ValueType::NAMES.into_iter()));
+        cursor.refuse(Fault::UnknownType { name: name.to_owned(), instead })
     })?;
     match needed {
         Some(needed) if needed != kind => Err(cursor.refuse(Fault::TargetType { needed: needed.name() })),

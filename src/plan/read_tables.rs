@@ -9,7 +9,7 @@ use super::table::{Table, Tables};
 use super::value::INT_MAX;
 
 /// All tables together: the plan's copy is one item of the ledger, which `DynamoDB` limits to 400 KB.
-const TABLES_BYTES_MAX: usize = 256 * 1024;
+pub(super) const TABLES_BYTES_MAX: usize = 256 * 1024;
 
 const ROWS: &str = "a table of rows, as { starter = 49, \"Pro Plus\" = 99 }";
 
@@ -20,17 +20,18 @@ pub(super) fn read_tables(cursor: &Cursor<'_>) -> Result<Tables, PlanError> {
         let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         let plain = name.bytes().all(|b| letter(b) || b.is_ascii_digit()) && name.bytes().next().is_some_and(letter);
         if !plain || RESERVED.contains(&name) {
-            return Err(rows.refuse(Fault::TableName { name: name.to_owned() }));
+            cursor.keep::<()>(Err(rows.refuse(Fault::TableName { name: name.to_owned() })));
         }
         let mut table = Table::default();
         for (key, row) in rows.entries(ROWS)? {
             bytes += key.len() + row_bytes(row.node);
-            check_row(&row, key)?;
-            let value = scalar(&row.node.data).ok_or_else(|| row.wrong_type("a text, a number, true or false"))?;
-            table.rows.insert(key.to_owned(), value);
+            let value = check_row(&row, key)
+                .and_then(|()| scalar(&row.node.data).ok_or_else(|| row.wrong_type("a text, a number, true or false")));
+            // A row with a mistake still has its key: an expression that names it is right.
+            table.rows.insert(key.to_owned(), cursor.keep(value).unwrap_or_default());
         }
         if bytes > TABLES_BYTES_MAX {
-            return Err(rows.refuse(Fault::TooMany { what: "bytes in tables", count: bytes, max: TABLES_BYTES_MAX }));
+            return Err(rows.refuse(Fault::TablesTooLarge { bytes, max: TABLES_BYTES_MAX }));
         }
         tables.insert(name.to_owned(), table);
     }

@@ -1,6 +1,6 @@
 //! What a plan may write to. Nothing that creates a user or changes who it is: never id, `user_id` or email.
 
-use super::error::{Fault, Nearest};
+use super::error::{Fault, Instead};
 use super::paths::nearest;
 use super::value::ValueType;
 
@@ -21,7 +21,7 @@ pub(super) fn field_type(name: &str) -> Result<ValueType, Fault> {
         Fault::Field {
             field: name.to_owned(),
             allowed: FIELDS.iter().map(|(field, _)| *field).collect::<Vec<_>>().join(", "),
-            nearest: Nearest::only(nearest(name, names).map(str::to_owned)),
+            instead: Instead::nearest(nearest(name, names)),
         }
     })
 }

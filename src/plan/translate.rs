@@ -5,9 +5,10 @@ use minijinja::machinery::ast::{BinOpKind, Expr, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
 
 use super::engine::internal;
-use super::error::{Fault, Nearest};
+use super::error::{Fault, Instead};
+use super::hints;
 use super::language::{self, TODAY};
-use super::paths::{Segment, is_changed_by_writes, is_known, is_personal, nearest, nearest_path, spell};
+use super::paths::{self, Segment, is_changed_by_writes, is_known, is_personal, nearest, nearest_path, spell};
 use super::reads::Reads;
 use super::table::Tables;
 
@@ -96,7 +97,7 @@ impl<'t> Translator<'t> {
             });
         }
         if !is_known(path) {
-            return Err(Fault::UnknownPath { path: spell(path), nearest: Nearest::only(nearest_path(path)) });
+            return Err(Fault::UnknownPath { path: spell(path), instead: Instead::nearest(nearest_path(path)) });
         }
         if is_changed_by_writes(path) {
             return Err(Fault::ChangedByWrites);
@@ -156,7 +157,7 @@ impl<'t> Translator<'t> {
             }
             Expr::Slice(_) => Err(Fault::NotInPlans { what: "a slice", write: "use `| first`, `| last` or `| split`" }),
             Expr::Call(call) => match &call.expr {
-                Expr::Var(var) if var.id.eq_ignore_ascii_case("now") => self.variable(var.id),
+                Expr::Var(var) if hints::name(var.id).is_some() => self.variable(var.id),
                 _ => Err(Fault::NotInPlans { what: "a call", write: "use a filter, as user.email | lower" }),
             },
         }
@@ -180,8 +181,15 @@ impl<'t> Translator<'t> {
     }
 
     pub(super) fn unknown_name(&self, name: &str) -> Fault {
-        let known = self.tables.keys().map(String::as_str).chain(["user", TODAY]);
-        Fault::UnknownName { name: name.to_owned(), nearest: Nearest::of(name, known) }
+        let known = ["user", TODAY].into_iter().chain(self.tables.keys().map(String::as_str));
+        let instead = match hints::name(name) {
+            Some(hint) => Instead::Write(hint),
+            None if paths::fields().any(|field| field == name) => {
+                return Fault::FieldWithoutUser { name: name.to_owned() };
+            }
+            None => Instead::of(name, known),
+        };
+        Fault::UnknownName { name: name.to_owned(), instead }
     }
 
     fn list(&mut self, items: &[Expr<'_>]) -> Result<Piece, Fault> {
@@ -210,6 +218,13 @@ impl<'t> Translator<'t> {
             });
         }
         let right = self.value(right)?;
+        let of_object = right.path.as_deref().is_some_and(paths::is_object);
+        if matches!(name, "contained" | "not_contained") && of_object {
+            return Err(Fault::NotInPlans {
+                what: "`in` with an object of fixed fields",
+                write: "look into its list, as 'VIP' in (user.tags.tags | map(attribute='name'))",
+            });
+        }
         let answers = super::operators::COMPARISONS.contains(&name);
         let personal = !answers && (left.personal || right.personal);
         Ok(Piece { answers, ..call(&left, &internal(name), &[right.text], personal) })
@@ -253,8 +268,8 @@ impl<'t> Translator<'t> {
                 let rows = &self.tables[table].rows;
                 if !rows.contains_key(&name) {
                     let near = nearest(&name, rows.keys().map(String::as_str)).map(str::to_owned);
-                    let nearest = Nearest::only(near);
-                    return Err(Fault::UnknownTableKey { table: table.to_owned(), key: name, nearest });
+                    let instead = Instead::nearest(near);
+                    return Err(Fault::UnknownTableKey { table: table.to_owned(), key: name, instead });
                 }
                 literal(&key)?
             }

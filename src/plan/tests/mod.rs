@@ -3,6 +3,7 @@
 mod bombs;
 mod field;
 mod language;
+mod reference;
 mod refusals;
 mod settings;
 mod shipped;

@@ -24,10 +24,7 @@ fn a_typo_names_the_nearest() {
     refuses("user.custom_atributes.plan", "the nearest is `user.custom_attributes");
     refuses("user.plan", "a custom attribute is read as user.custom_attributes.NAME");
     refuses("user['e-mail']", "the nearest is `user.email`");
-    refuses(
-        "usr.email",
-        "there is no `usr` in a plan: an expression reads user.… or one of the plan's tables; the nearest is `user`",
-    );
+    refuses("usr.email", "there is no `usr` in a plan; the nearest is `user`");
     refuses("prices[user.email]", "the nearest is `price`");
     refuses("price.starer", "the table `price` has no key `starer`; the nearest is `starter`");
     refuses("user.email | domian", "no filter `domian`; the nearest is `domain`");
@@ -129,7 +126,7 @@ fn a_wrong_shape_tells_its_line_and_what_to_write() {
         ("name = \"p\"\n[set.company.name]\ntype = \"string\"\nvalue = \"'x'\"".into(), "`company_id` is missing"),
         (
             "name = \"p\"\n[set.company.plan]\ntype = \"string\"\nvalue = \"'x'\"".into(),
-            "there is no key `plan` here; there is name",
+            "there is no key `plan` here; write name",
         ),
         (
             "name = \"p\"\n[set.custom_attributes.x]\ntype = \"integer\"\nvalue = \"1\"".into(),
@@ -143,7 +140,7 @@ fn a_wrong_shape_tells_its_line_and_what_to_write() {
         (format!("name = \"p\"\n{good}otherwise = \"Keep\""), "looks like a misspelt `keep`"),
         (
             format!("name = \"p\"\n{good}otherwise = \"none\""),
-            "p.toml:5: set.custom_attributes.x.otherwise: this is not a value of the target's type",
+            "p.toml:5: set.custom_attributes.x.otherwise: this is neither a word of `otherwise` nor a value",
         ),
         (format!("name = \"p\"\n{good}otherwise = {{ value = 1, or = 2 }}"), "there is no key `or`"),
         (
@@ -171,4 +168,166 @@ fn json_is_refused_the_same_way() {
         let error = Plan::from_json(&value).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
+}
+
+/// Words of other languages lead to what a plan has in their place, and a name is suggested only where it is near.
+#[test]
+fn habits_of_other_languages_are_answered() {
+    for (value, message) in [
+        ("user.signed_up_at > now", "a plan has no clock on purpose"),
+        ("now()", "`today` is the UTC day that the run was scheduled on"),
+        ("user.email == null", "no `null` in a plan: write none"),
+        ("session_count", "a user has a field `session_count`: write user.session_count"),
+        ("foo", "no `foo` in a plan; write one of user, today, price"),
+        ("user.name | list", "no filter `list`: a list is one already"),
+        ("user.name | date", "no filter `date`: `| unix_seconds`"),
+        ("user.name | strftime('%Y')", "a date is not formatted"),
+        ("user.name | regex_replace('a', 'b')", "there are no regular expressions"),
+        ("user.name | xyzzy", "no filter `xyzzy`; write one of domain, default, lower"),
+        ("user.name is empty", "write `is blank`"),
+        ("user.external_id", "the nearest is `user.user_id`"),
+        ("user.location.country", "the nearest is `user.location_data.country_name`"),
+        ("user.custom_attributes.plan = 'free'", "column 29: compare with =="),
+        ("user.email && user.name", "column 12: write `and`"),
+        ("user.email ? 1 : 2", "column 12: write `a if condition else b`"),
+        ("user.custom_attributes.größe", "user.custom_attributes['größe']"),
+        ("user.custom_attributes.has avatar", "user.custom_attributes['has avatar']"),
+        ("user.custom_attributes.last-login", "user.custom_attributes['last-login']"),
+        ("user.custom_attributes.last-phone", "user.custom_attributes['last-phone']"),
+        ("user.name == “x”", "write straight quotes"),
+        ("'VIP' in user.tags", "'VIP' in (user.tags.tags | map(attribute='name'))"),
+        ("'x' not in user.avatar", "look into its list"),
+        ("user.name == 'x", "this quote is not closed"),
+        ("user.tags.tags | map(table='prices')", "no `prices` in a plan; the nearest is `price`"),
+    ] {
+        refuses(value, message);
+        let error = plan("bool", value, "tables.price = { starter = 49 }").unwrap_err().to_string();
+        assert!(error.ends_with("/blob/main/docs/plans.md)"), "{error}");
+    }
+    for (kind, message) in [
+        ("str", "no type `str`; the nearest is `string`"),
+        ("text", "no type `text`; the nearest is `string`"),
+        ("Number", "the nearest is `int`"),
+        ("boolean", "the nearest is `bool`"),
+        ("datetime", "the nearest is `date`"),
+        ("xyzzy", "no type `xyzzy`; write one of bool, int, float, string, date"),
+    ] {
+        let error = plan(kind, "1", "").unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+/// What a refusal suggests is accepted.
+#[test]
+fn each_hint_of_a_refusal_leads_to_something_that_works() {
+    let body = json!({"email": "ann@acme.com", "name": "Ann", "signed_up_at": TODAY_S, "session_count": 3,
+        "custom_attributes": {"größe": 3, "has avatar": true, "last-login": 4, "plan": "starter"},
+        "tags": {"tags": [{"name": "x"}, {"name": "starter"}]}});
+    for (kind, value) in [
+        ("bool", "user.signed_up_at > today - 30 * 86400"),
+        ("int", "user.signed_up_at | days_until(today)"),
+        ("bool", "user.email != none"),
+        ("bool", "user.email is not present"),
+        ("int", "user.session_count"),
+        ("int", "price[user.custom_attributes.plan]"),
+        ("int", "user.tags.tags | map(attribute='name') | map(table='price') | sum"),
+        ("bool", "user.custom_attributes.plan == 'free'"),
+        ("bool", "user.email is present and user.name is present"),
+        ("int", "1 if user.email is present else 2"),
+        ("int", "user.custom_attributes['größe']"),
+        ("bool", "user.custom_attributes['has avatar']"),
+        ("int", "user.custom_attributes['last-login']"),
+        ("string", "user.name | truncate(10)"),
+        ("string", "user.name | replace('A', 'B')"),
+        ("string", "user.email | split('@') | last"),
+        ("bool", "user.email is startingwith('a')"),
+        ("bool", "user.email is endingwith('m')"),
+        ("bool", "'@' in user.email"),
+        ("bool", "user.name is blank"),
+        ("bool", "(user.tags.tags | length) == 0"),
+        ("bool", "(user.tags.tags | selectattr('name', 'eq', 'x') | length) == 1"),
+        ("bool", "(user.tags.tags | rejectattr('name', 'eq', 'x') | length) == 1"),
+        ("bool", "user.name == user.name | lower"),
+        ("string", "user.tags.tags | map(attribute='name') | sort | last"),
+        ("int", "user.session_count // 1"),
+        ("string", "user.name ~ user.email"),
+    ] {
+        assert!(result(kind, value, body.clone()).is_some(), "{value}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_plan_are_shown() {
+    let text = "name = \"P\"\nwhere = \"user.emial\"\nlists = 1\n[set.custom_attributes.a]\ntype = \"str\"\nvalue = \"now\"\n\
+                [set.custom_attributes.b]\ntype = \"int\"\nvalue = \"1\"\notherwise = \"none\"\n[set.company.name]\ntype = \"string\"\nvalue = \"'x'\"\n";
+    let error = refusal(text);
+    let lines: Vec<&str> = error.lines().collect();
+    for (line, start) in lines.iter().zip([
+        "p.toml:1: name: ",
+        "p.toml:2: where: ",
+        "p.toml:3: lists: there is no key `lists` here; write one of name, where, tables, set",
+        "p.toml:5: set.custom_attributes.a.type: ",
+        "p.toml:6: set.custom_attributes.a.value: ",
+        "p.toml:10: set.custom_attributes.b.otherwise: this is neither a word of `otherwise` nor a value of the target's \
+         type: write keep, clear, error or a whole number",
+        "p.toml:11: set.company.name: `company_id` is missing",
+        "reference: https://",
+    ]) {
+        assert!(line.starts_with(start), "{line}\n  is not {start}");
+    }
+    assert_eq!(lines.len(), 8, "{error}");
+    let many = (0..500).fold(String::new(), |text, n| text + &format!("unknown{n} = 1\n"));
+    let error = refusal(&format!("name = \"p\"\n{many}"));
+    assert!(error.lines().count() == 12 && error.contains("and 491 more mistakes"), "{error}");
+}
+
+#[test]
+fn mistakes_in_the_file_itself_name_the_key_or_the_way() {
+    let twice = refusal("name = \"a\"\nname = \"b\"\n");
+    assert!(twice.contains("p.toml:2:") && twice.contains("duplicate key `name`"), "{twice}");
+    let blank = refusal("name = \"a\"\n[set.custom_attributes.has avatar]\n");
+    assert!(blank.contains("[set.custom_attributes.\"has avatar\"]"), "{blank}");
+}
+
+#[test]
+fn a_json_file_is_refused_by_line() {
+    let refused = |text: &str| Plan::from_json_text("p.json", text).unwrap_err().to_string();
+    let plan = "{\n \"name\": \"p\",\n \"set\": {\"custom_attributes\": {\n  \"x\": {\"type\": \"int\",\n   \"value\": \"1\"}}}\n}";
+    assert_eq!(new_value(&Plan::from_json_text("p.json", plan).unwrap(), json!({})), Some(json!(1)));
+    let misspelt = refused(&plan.replace("value", "valeu"));
+    assert!(misspelt.contains("p.json:5: set.custom_attributes.x.valeu: there is no key"), "{misspelt}");
+    let broken = refused("{\n \"name\": \"p\",\n set: 1}");
+    assert!(broken.starts_with("p.json:3: this is not JSON: key must be a string (column "), "{broken}");
+    let twice = refused("{\"name\": \"p\",\n \"name\": \"q\"}");
+    assert!(twice.starts_with("p.json:2: the key `name` is there twice"), "{twice}");
+    let deep = refused(&format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100)));
+    assert!(deep.contains("the nesting is too deep"), "{deep}");
+}
+
+#[test]
+fn what_is_seldom_meant_is_warned_of() {
+    let text = "name = \"p\"\n[tables.account]\n\"acme.com\" = \"A\"\n\"ACME.org\" = \"B\"\n\"@acme.net\" = \"C\"\n\"acme.info.\" = \"D\"\n\
+                [set.custom_attributes.trial_ends]\ntype = \"date\"\nvalue = \"today\"\n\
+                [set.custom_attributes.email]\ntype = \"string\"\nvalue = \"account[user.email | domain]\"\n";
+    let plan = Plan::from_toml("p.toml", text).unwrap();
+    let warnings = plan.warnings();
+    for (warning, part) in warnings.iter().zip([
+        "the plan reads `today`",
+        "the name of a standard field, and the field `email` itself is not set",
+        "write custom_attributes.trial_ends_at",
+        "never gives \"@acme.net\": write \"acme.net\"",
+        "never gives \"ACME.org\": write \"acme.org\"",
+        "never gives \"acme.info.\": write \"acme.info\"",
+    ]) {
+        assert!(warning.contains(part), "{warning}\n  lacks {part}");
+    }
+    assert_eq!(warnings.len(), 6, "{warnings:?}");
+    for value in ["user.email | domain in account", "user.email | domain not in account"] {
+        let one = self::plan("bool", value, "tables.account = { \"ACME.com\" = 1 }").unwrap();
+        assert_eq!(one.warnings().len(), 1, "{value}");
+    }
+    assert_eq!(
+        self::plan("int", "price[user.name]", "tables.price = { A = 1 }").unwrap().warnings(),
+        [] as [String; 0]
+    );
 }

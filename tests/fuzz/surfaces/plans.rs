@@ -60,18 +60,26 @@ pub(crate) fn run(data: &[u8]) {
     let (text, own) = text.split_once(SEPARATOR).unwrap_or((text, ""));
     let users = LazyLock::force(&USERS);
     match within((4 << 20) + 200 * text.len(), || read(text)) {
-        Some(Ok(plan)) => accepted(&plan, users.iter().chain(&user(own))),
-        Some(Err(error)) => refused(&error),
-        None => {}
+        Ok(plan) => accepted(&plan, users.iter().chain(&user(own))),
+        Err(error) => refused(&error),
     }
 }
 
-/// TOML, or JSON where it looks like an object; nothing where that is no JSON at all.
-fn read(text: &str) -> Option<Result<Plan, PlanError>> {
+/// The day of the run, in Unix seconds.
+const TODAY_S: i64 = 1_479_981_900;
+
+/// TOML, or JSON where it looks like an object. A JSON file and the object that it holds are accepted alike, but for
+/// keys that are there twice.
+fn read(text: &str) -> Result<Plan, PlanError> {
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).ok().map(|value| Plan::from_json(&value));
+        let read = Plan::from_json_text("plan.json", text);
+        let value: Option<Value> = serde_json::from_str(text).ok();
+        if let (Some(value), Ok(plan)) = (&value, &read) {
+            assert_eq!(Plan::from_json(value).map(|plan| plan.to_json()), Ok(plan.to_json()));
+        }
+        return read.map(|plan| plan.on_day_of(TODAY_S));
     }
-    Some(Plan::from_toml("plan.toml", text))
+    Plan::from_toml("plan.toml", text).map(|plan| plan.on_day_of(TODAY_S))
 }
 
 fn user(text: &str) -> Option<User> {
@@ -89,6 +97,8 @@ fn accepted<'u>(plan: &Plan, users: impl Iterator<Item = &'u User>) {
     let stored = plan.to_json();
     assert!(stored.to_string().len() <= STORED_BYTES_MAX, "a plan that no ledger can keep");
     let again = Plan::from_json(&stored).expect("a plan that was accepted is accepted from its stored copy");
+    let again = again.on_day_of(TODAY_S);
+    assert_eq!((plan.warnings(), plan.unseen(0)), (again.warnings(), again.unseen(0)));
     assert_eq!((plan.name(), plan.targets()), (again.name(), again.targets()));
     assert!((1..=TARGETS_MAX).contains(&plan.targets().len()));
     for user in users {
@@ -96,6 +106,7 @@ fn accepted<'u>(plan: &Plan, users: impl Iterator<Item = &'u User>) {
         let evaluation = within((8 << 20) + 64 * bytes, || plan.evaluate(user));
         assert_eq!(evaluation, again.evaluate(user), "the stored copy decides otherwise");
         evaluated(&evaluation, user);
+        assert!(plan.unseen(plan.seen(user)).len() <= plan.unseen(0).len());
         if let Some(patch) = &evaluation.patch {
             let after = plan.evaluate(&patched(user, patch));
             assert_eq!(after.patch, None, "it would be sent again after {patch:?}");

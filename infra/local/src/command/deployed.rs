@@ -93,6 +93,9 @@ impl Put {
         let plan = run::read_plan(&self.plan)?;
         let ledger = self.deployed.ledger().await?;
         ledger.put_plan(plan.name(), &plan.to_json()).await?;
+        for warning in plan.warnings() {
+            show::note(self.json, &format!("Warning: {warning}"));
+        }
         if self.json {
             show::json(&json!({ "plan": plan.name() }));
         } else {

@@ -51,11 +51,9 @@ pub(super) struct RunPlan {
 pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     let failed = |source| CommandError::PlanFile { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let value: Value = serde_json::from_str(&text).map_err(|e| failed(e.into()))?;
-        return Ok(Plan::from_json(&value)?);
-    }
-    Ok(Plan::from_toml(&path.display().to_string(), &text)?)
+    let file = path.display().to_string();
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    Ok(if is_json { Plan::from_json_text(&file, &text) } else { Plan::from_toml(&file, &text) }?)
 }
 
 /// A client of the workspace that the settings name.
