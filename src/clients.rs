@@ -117,7 +117,7 @@ impl Clients {
         if let Some(plan) = self.compiled.get(&run.run) {
             return Ok(plan);
         }
-        let plan = Plan::from_json(&self.ledger.plan_of(&run.run).await?)?.on_day_of(run.day_s());
+        let plan = Plan::of_run(&self.ledger.plan_of(&run.run).await?)?.on_day_of(run.day_s());
         self.compiled.keep(&run.run, &plan);
         Ok(plan)
     }

@@ -13,11 +13,13 @@ pub(super) struct Cursor<'n> {
     pub(super) node: &'n Node,
     /// Mistakes that do not hinder reading on, so that one attempt shows all of them.
     mistakes: &'n RefCell<Vec<PlanError>>,
+    /// Whether the plan is the copy of a run, which an earlier version may have accepted by fewer rules.
+    pub(super) of_run: bool,
 }
 
 impl<'n> Cursor<'n> {
-    pub(super) fn new(file: &'n str, node: &'n Node, mistakes: &'n RefCell<Vec<PlanError>>) -> Self {
-        Self { file, key: String::new(), node, mistakes }
+    pub(super) fn new(file: &'n str, node: &'n Node, mistakes: &'n RefCell<Vec<PlanError>>, of_run: bool) -> Self {
+        Self { file, key: String::new(), node, mistakes, of_run }
     }
 
     /// The value, or a mistake that is kept for the end.
@@ -77,7 +79,7 @@ impl<'n> Cursor<'n> {
     fn below(&self, name: &str, node: &'n Node) -> Self {
         let name = spell_key(name);
         let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
-        Self { file: self.file, key, node, mistakes: self.mistakes }
+        Self { file: self.file, key, node, mistakes: self.mistakes, of_run: self.of_run }
     }
 }
 

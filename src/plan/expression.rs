@@ -25,7 +25,7 @@ pub(super) struct Expression {
 
 impl Expression {
     /// Parses, checks every name, and compiles.
-    pub(super) fn new(source: &str, tables: &Tables) -> Result<Self, Fault> {
+    pub(super) fn new(source: &str, tables: &Tables, of_run: bool) -> Result<Self, Fault> {
         if source.len() > EXPRESSION_BYTES_MAX {
             return Err(Fault::TooMany {
                 what: "bytes in an expression",
@@ -45,7 +45,7 @@ impl Expression {
                 },
             }
         })?;
-        let mut translator = Translator::new(tables);
+        let mut translator = Translator::new(tables, of_run);
         let text = translator.whole(&tree).map_err(|fault| hyphen(fault, source))?;
         // What was translated is well formed; the parser's bound on nesting is all that can still refuse it.
         let compiled = ENGINE.compile_expression_owned(text).map_err(|_| Fault::TooDeep)?;

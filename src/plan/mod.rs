@@ -125,27 +125,37 @@ impl Plan {
     /// Reads a plan file; `file` is only for messages.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, PlanError> {
         check_size(file, text.len())?;
-        Self::from_node(file, &Node::from_toml(file, text)?)
+        Self::from_node(file, &Node::from_toml(file, text)?, false)
     }
 
     /// Reads the same shape as JSON: an event's plan, or [`Self::to_json`]'s copy.
     pub fn from_json(value: &Json) -> Result<Self, PlanError> {
+        Self::from_value(value, false)
+    }
+
+    /// Reads the copy that is stored with a run. The version that began the run may have known fewer rules: a plan that
+    /// is refused today for what it reads still runs to its end.
+    pub fn of_run(value: &Json) -> Result<Self, PlanError> {
+        Self::from_value(value, true)
+    }
+
+    fn from_value(value: &Json, of_run: bool) -> Result<Self, PlanError> {
         const FILE: &str = "the plan";
         let place = Place { file: FILE.to_owned(), line: None, key: String::new() };
         let node = Node::from_json(value, 0).map_err(|fault| PlanError::Refused { place: Box::new(place), fault })?;
         check_size(FILE, value.to_string().len())?;
-        Self::from_node(FILE, &node)
+        Self::from_node(FILE, &node, of_run)
     }
 
     /// Reads a plan file that is JSON; `file` is only for messages.
     pub fn from_json_text(file: &str, text: &str) -> Result<Self, PlanError> {
         check_size(file, text.len())?;
-        Self::from_node(file, &json::read(file, text)?)
+        Self::from_node(file, &json::read(file, text)?, false)
     }
 
-    fn from_node(file: &str, node: &Node) -> Result<Self, PlanError> {
+    fn from_node(file: &str, node: &Node, of_run: bool) -> Result<Self, PlanError> {
         let mistakes = RefCell::default();
-        let read = read::read(&Cursor::new(file, node, &mistakes));
+        let read = read::read(&Cursor::new(file, node, &mistakes, of_run));
         let mut mistakes = mistakes.into_inner();
         let inner = read.map_err(|error| mistakes.push(error));
         match (inner, PlanError::of(mistakes)) {

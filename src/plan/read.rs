@@ -124,7 +124,7 @@ fn read_name(cursor: &Cursor<'_>) -> Result<String, PlanError> {
 }
 
 fn expression(cursor: &Cursor<'_>, tables: &Tables) -> Result<Expression, PlanError> {
-    Expression::new(cursor.text(AN_EXPRESSION)?, tables).map_err(|fault| cursor.refuse(fault))
+    Expression::new(cursor.text(AN_EXPRESSION)?, tables, cursor.of_run).map_err(|fault| cursor.refuse(fault))
 }
 
 fn read_settings(set: &Cursor<'_>, tables: &Tables) -> Result<Vec<Setting>, PlanError> {

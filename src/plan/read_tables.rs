@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::error::{Fault, PlanError};
-use super::language::RESERVED;
+use super::language::{RESERVED, TODAY};
 use super::node::{Data, Node};
 use super::read::scalar;
 use super::table::{Table, Tables};
@@ -19,7 +19,8 @@ pub(super) fn read_tables(cursor: &Cursor<'_>) -> Result<Tables, PlanError> {
     for (name, rows) in cursor.entries(ROWS)? {
         let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         let plain = name.bytes().all(|b| letter(b) || b.is_ascii_digit()) && name.bytes().next().is_some_and(letter);
-        if !plain || RESERVED.contains(&name) {
+        let reserved = RESERVED.contains(&name) && !(cursor.of_run && name == TODAY);
+        if !plain || reserved {
             cursor.keep::<()>(Err(rows.refuse(Fault::TableName { name: name.to_owned() })));
         }
         let mut table = Table::default();

@@ -70,11 +70,13 @@ pub(super) struct Translator<'t> {
     pub(super) tables: &'t Tables,
     pub(super) reads: Reads,
     depth: usize,
+    /// Whether the plan is the copy of a run: what only newer versions refuse is accepted.
+    of_run: bool,
 }
 
 impl<'t> Translator<'t> {
-    pub(super) fn new(tables: &'t Tables) -> Self {
-        Self { tables, reads: Reads::default(), depth: 0 }
+    pub(super) fn new(tables: &'t Tables, of_run: bool) -> Self {
+        Self { tables, reads: Reads::default(), depth: 0, of_run }
     }
 
     pub(super) fn whole(&mut self, tree: &Expr<'_>) -> Result<String, Fault> {
@@ -99,7 +101,7 @@ impl<'t> Translator<'t> {
         if !is_known(path) {
             return Err(Fault::UnknownPath { path: spell(path), instead: Instead::nearest(nearest_path(path)) });
         }
-        if is_changed_by_writes(path) {
+        if is_changed_by_writes(path) && !self.of_run {
             return Err(Fault::ChangedByWrites);
         }
         self.reads.record(path);
@@ -167,15 +169,15 @@ impl<'t> Translator<'t> {
         if name == "user" {
             return Ok(Piece { path: Some(Vec::new()), ..Piece::new(name.to_owned(), Level::Operand, true) });
         }
-        if name == TODAY {
-            self.reads.today = true;
-            return Ok(Piece::new(name.to_owned(), Level::Operand, false));
-        }
         if self.tables.contains_key(name) {
             return Err(Fault::NotInPlans {
                 what: "a table as a whole",
                 write: "read it as TABLE[key], or ask `key in TABLE`",
             });
+        }
+        if name == TODAY {
+            self.reads.today = true;
+            return Ok(Piece::new(name.to_owned(), Level::Operand, false));
         }
         Err(self.unknown_name(name))
     }
@@ -219,7 +221,7 @@ impl<'t> Translator<'t> {
         }
         let right = self.value(right)?;
         let of_object = right.path.as_deref().is_some_and(paths::is_object);
-        if matches!(name, "contained" | "not_contained") && of_object {
+        if matches!(name, "contained" | "not_contained") && of_object && !self.of_run {
             return Err(Fault::NotInPlans {
                 what: "`in` with an object of fixed fields",
                 write: "look into its list, as 'VIP' in (user.tags.tags | map(attribute='name'))",

@@ -112,3 +112,17 @@ fn a_plan_cannot_read_what_its_own_writes_change() {
     }
     assert!(plan("int", "1", "where = \"user.updated_at > 5\"").is_err());
 }
+
+/// Rules that are new do not stop a run that an earlier version began.
+#[test]
+fn a_run_that_is_under_way_keeps_its_plan() {
+    let with = |value: &str, tables: Json| json!({"name": "p", "tables": tables, "set": {"custom_attributes": {"x": {"type": "int", "value": value}}}});
+    for (stored, body) in [
+        (with("user.updated_at // 86400", json!({})), json!({"updated_at": 3 * 86_400})),
+        (with("today[user.name]", json!({"today": {"Ann": 3}})), json!({"name": "Ann"})),
+        (with("4 if 'VIP' in user.tags else 3", json!({})), json!({"tags": {"tags": []}})),
+    ] {
+        assert!(Plan::from_json(&stored).is_err(), "{stored}");
+        assert_eq!(new_value(&Plan::of_run(&stored).unwrap(), body), Some(json!(3)), "{stored}");
+    }
+}
