@@ -7,7 +7,8 @@ use super::error::{Fault, Instead};
 use super::hints;
 use super::language::{FILTERS, FilterWord, Shape, TESTS};
 use super::paths::{Segment, is_personal};
-use super::translate::{Level, Piece, Translator, call, constant, quote};
+use super::piece::{Level, Piece, call, constant, quote};
+use super::translate::Translator;
 
 impl Translator<'_> {
     pub(super) fn filter(&mut self, filter: &Filter<'_>) -> Result<Piece, Fault> {

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, tests};
 
+use super::comparison::{self, Type};
 use super::failure::{Failure, FailureCode};
 use super::filters;
-use super::operators::{self, Type, is_present};
+use super::operators::{self, is_present};
 use super::table::Scope;
 
 /// Instructions that one expression may cost for one user; a sensible one takes some tens.
@@ -35,15 +36,15 @@ fn add_operators(engine: &mut Environment<'static>) {
             operators::arithmetic(name, left, right).map_err(Error::from)
         });
     }
-    for name in operators::COMPARISONS {
+    for name in comparison::COMPARISONS {
         engine.add_filter(internal(name), move |left: &Value, right: &Value| {
-            operators::comparison(name, left, right).map_err(Error::from)
+            comparison::comparison(name, left, right).map_err(Error::from)
         });
     }
     engine.add_filter(internal("negate"), |value: &Value| {
         operators::arithmetic("subtract", &Value::from(0), value).map_err(Error::from)
     });
-    engine.add_filter(internal("truth"), |value: &Value| operators::truth(value).map_err(Error::from));
+    engine.add_filter(internal("truth"), |value: &Value| comparison::truth(value).map_err(Error::from));
     engine.add_filter(internal("look_up"), |state: &State<'_, '_>, key: &Value, table: &str, personal: bool| {
         with_scope(state, |scope| scope.look_up(table, key, personal))
     });
@@ -91,10 +92,10 @@ fn add_tests(engine: &mut Environment<'static>) {
     engine.add_test("startingwith", |value: &Value, start: &Value| text_test(value, start, |a, b| a.starts_with(b)));
     engine.add_test("endingwith", |value: &Value, end: &Value| text_test(value, end, |a, b| a.ends_with(b)));
     engine.add_test("eq", |left: &Value, right: &Value| {
-        operators::comparison("equals", left, right).map_err(Error::from)
+        comparison::comparison("equals", left, right).map_err(Error::from)
     });
     engine.add_test("ne", |left: &Value, right: &Value| {
-        operators::comparison("differs", left, right).map_err(Error::from)
+        comparison::comparison("differs", left, right).map_err(Error::from)
     });
 }
 
@@ -110,7 +111,7 @@ fn is_blank(value: &Value) -> bool {
 
 /// `is true` and `is false`, which answer no where the value is missing.
 fn is_bool(value: &Value, wanted: bool) -> Result<bool, Error> {
-    Ok(is_present(value) && operators::truth(value)? == wanted)
+    Ok(is_present(value) && comparison::truth(value)? == wanted)
 }
 
 /// Whether a whole number is a multiple; `None` where the value is missing.

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::PLAN_BYTES_MAX;
 use super::hints::REFERENCE;
-use super::paths::nearest;
+use super::nearest::nearest;
 
 /// A plan that was not accepted. Nothing has been started when this is returned.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use minijinja::machinery::parse_expr;
 use minijinja::value::Value;
 
+use super::comparison::truth;
 use super::engine::ENGINE;
 use super::error::Fault;
 use super::failure::Failure;
 use super::hints;
-use super::operators::{is_present, truth};
+use super::operators::is_present;
 use super::reads::Reads;
 use super::table::{Scope, Tables};
 use super::translate::Translator;

@@ -13,6 +13,8 @@
 //! `docs/plans.md` is the reference for those who write plans.
 
 mod arguments;
+mod comparison;
+mod convert;
 mod cursor;
 mod dates;
 mod engine;
@@ -24,10 +26,12 @@ mod filters;
 mod hints;
 mod json;
 mod language;
+mod nearest;
 mod node;
 mod operators;
 mod otherwise;
 mod paths;
+mod piece;
 mod read;
 mod read_tables;
 mod reads;

@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::cursor::Cursor;
 use super::error::{Fault, PlanError};
+use super::nearest::distance;
 use super::node::Data;
-use super::paths::distance;
 use super::read::scalar;
 use super::value::ValueType;
 

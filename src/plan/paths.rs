@@ -2,6 +2,8 @@
 
 use serde_json::Value as Json;
 
+use super::nearest::nearest;
+
 /// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures; `[]` is an item of a
 /// list. A version or a workspace that lacks one of them is noticed by [`super::Plan::unseen`].
 pub(super) const PATHS: &[&str] = &[
@@ -196,45 +198,6 @@ pub(super) fn nearest_path(path: &[Segment]) -> Option<String> {
     newer.or_else(own).map(|known| format!("user.{known}"))
 }
 
-/// The name with the smallest edit distance, if that is small: a suggestion that has nothing to do with the name
-/// misleads.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let near = |candidate: &&str| {
-        let edits = distance(&name.to_lowercase(), &candidate.to_lowercase());
-        let most = match name.chars().count().max(candidate.chars().count()) {
-            0..=4 => 1,
-            5..=8 => 2,
-            longest => longest / 3,
-        };
-        (edits <= most).then_some(edits)
-    };
-    known.filter(|candidate| near(candidate).is_some()).min_by_key(near)
-}
-
-/// The edits between two names: letters that are added, removed, replaced, or exchanged with their neighbour. Only the
-/// first characters are compared: names are short, and a plan must not buy work with a long one.
-pub(super) fn distance(left: &str, right: &str) -> usize {
-    const CHARS_MAX: usize = 80;
-    let left: Vec<char> = left.chars().take(CHARS_MAX).collect();
-    let right: Vec<char> = right.chars().take(CHARS_MAX).collect();
-    let mut before = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in right.iter().enumerate() {
-            let replaced = last[j] + usize::from(a != b);
-            let mut edits = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
-                let exchanged: usize = before[j - 1];
-                edits = edits.min(exchanged + 1);
-            }
-            row.push(edits);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,25 +211,15 @@ mod tests {
         for known in ["email", "avatar", "avatar.image_url", "custom_attributes", "custom_attributes.any thing"] {
             assert!(is_known(&path(known)), "{known}");
         }
-        for (typo, meant) in [("emial", "user.email"), ("avatar.image_ulr", "user.avatar.image_url")] {
+        for (typo, meant) in
+            [("emial", "user.email"), ("external_id", "user.user_id"), ("avatar.image_ulr", "user.avatar.image_url")]
+        {
             assert!(!is_known(&path(typo)), "{typo}");
             assert_eq!(nearest_path(&path(typo)).as_deref(), Some(meant));
         }
         for unknown in ["av", "avatar.image_url.host", "custom_attributes.plan.tier"] {
             assert!(!is_known(&path(unknown)), "{unknown}");
         }
-    }
-
-    #[test]
-    fn a_suggestion_is_near_or_there_is_none() {
-        let known = ["user", "price", "last", "keep"];
-        for (name, meant) in [("usr", Some("user")), ("prices", Some("price")), ("Keep", Some("keep"))] {
-            assert_eq!(nearest(name, known.into_iter()), meant, "{name}");
-        }
-        for name in ["now", "undefined", "strftime", "null", "session_count"] {
-            assert_eq!(nearest(name, known.into_iter()), None, "{name}");
-        }
-        assert_eq!(nearest_path(&path("external_id")).as_deref(), Some("user.user_id"));
     }
 
     #[test]
@@ -289,15 +242,6 @@ mod tests {
         assert!(!has(&serde_json::json!({"custom_attributes": null}), &path("custom_attributes.plan")));
         assert!(!has(&serde_json::json!({"segments": {"segments": []}}), &names));
         assert!(has(&serde_json::json!({"segments": {"segments": [{"id": "1"}, {"name": null}]}}), &names));
-    }
-
-    #[test]
-    fn the_distance_counts_edits() {
-        for (left, right, edits) in
-            [("", "abc", 3), ("kitten", "sitting", 3), ("nmae", "name", 1), ("é", "e", 1), ("same", "same", 0)]
-        {
-            assert_eq!(distance(left, right), edits, "{left} {right}");
-        }
     }
 
     #[test]

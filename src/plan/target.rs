@@ -1,7 +1,7 @@
 //! What a plan may write to. Nothing that creates a user or changes who it is: never id, `user_id` or email.
 
 use super::error::{Fault, Instead};
-use super::paths::nearest;
+use super::nearest::nearest;
 use super::value::ValueType;
 
 /// The standard fields that a bulk post of API 1.x writes. `last_request_at` is not among them: Intercom sets it at every

@@ -2,6 +2,8 @@
 
 mod bombs;
 mod field;
+mod habits;
+mod hints;
 mod language;
 mod reference;
 mod refusals;

@@ -89,6 +89,7 @@ impl Storm {
     /// Users of the run's source that the plan would still change, but for those who changed by themselves.
     async fn lacking(&self, run: &Run) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
+        let plan = plan.on_day_of(run.day_s());
         if run.rails.limit.is_some() {
             return BTreeSet::new();
         }

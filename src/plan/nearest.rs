@@ -1,0 +1,65 @@
+//! Which known name an unknown one was probably meant to be.
+
+/// The name with the smallest edit distance, if that is small: a suggestion that has nothing to do with the name
+/// misleads.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let near = |candidate: &&str| {
+        let edits = distance(&name.to_lowercase(), &candidate.to_lowercase());
+        let most = match name.chars().count().max(candidate.chars().count()) {
+            0..=4 => 1,
+            5..=8 => 2,
+            longest => longest / 3,
+        };
+        (edits <= most).then_some(edits)
+    };
+    known.filter(|candidate| near(candidate).is_some()).min_by_key(near)
+}
+
+/// The edits between two names: letters that are added, removed, replaced, or exchanged with their neighbour. Only the
+/// first characters are compared: names are short, and a plan must not buy work with a long one.
+pub(super) fn distance(left: &str, right: &str) -> usize {
+    const CHARS_MAX: usize = 80;
+    let left: Vec<char> = left.chars().take(CHARS_MAX).collect();
+    let right: Vec<char> = right.chars().take(CHARS_MAX).collect();
+    let mut before = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in right.iter().enumerate() {
+            let replaced = last[j] + usize::from(a != b);
+            let mut edits = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+                let exchanged: usize = before[j - 1];
+                edits = edits.min(exchanged + 1);
+            }
+            row.push(edits);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_is_near_or_there_is_none() {
+        let known = ["user", "price", "last", "keep"];
+        for (name, meant) in [("usr", Some("user")), ("prices", Some("price")), ("Keep", Some("keep"))] {
+            assert_eq!(nearest(name, known.into_iter()), meant, "{name}");
+        }
+        for name in ["now", "undefined", "strftime", "null", "session_count"] {
+            assert_eq!(nearest(name, known.into_iter()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_distance_counts_edits() {
+        for (left, right, edits) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("nmae", "name", 1), ("é", "e", 1), ("same", "same", 0)]
+        {
+            assert_eq!(distance(left, right), edits, "{left} {right}");
+        }
+    }
+}
