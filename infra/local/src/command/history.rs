@@ -117,6 +117,7 @@ mod tests {
             reason: Some("past its deadline".to_owned()),
             generation: 1,
             started_ms: 1_000,
+            scheduled_at_s: None,
             ended_ms: Some(76_000),
             deadline_ms: 0,
             count: Some(1),
