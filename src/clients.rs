@@ -8,7 +8,7 @@ use crate::aws::{Aws, Parameter};
 use crate::config::{ConfigError, Places, Settings, TokenFrom, Workspace};
 use crate::https::Https;
 use crate::intercom::{Intercom, Tokens, over};
-use crate::invocation::Clock;
+use crate::invocation::{Clock, Invocation};
 use crate::ledger::{Ledger, LedgerError};
 use crate::meter::Meter;
 use crate::plan::Plan;
@@ -81,6 +81,7 @@ impl Compiled {
 
 /// How long a connection to Intercom is waited for.
 const INTERCOM_CONNECT: Duration = Duration::from_secs(5);
+
 impl Clients {
     /// Makes the clients that the environment describes, and what keeps the token fresh where it lies in Parameter Store.
     /// Nothing is sent yet, and nothing set up that only sending needs.
@@ -117,7 +118,9 @@ impl Clients {
         if let Some(plan) = self.compiled.get(&run.run) {
             return Ok(plan);
         }
-        let plan = Plan::of_run(&self.ledger.plan_of(&run.run).await?)?.on_day_of(run.day_s());
+        let stored = self.ledger.plan_of(&run.run).await?;
+        let newer = |source| StepError::RunsPlan { run: run.run.clone(), source };
+        let plan = Plan::of_run(&stored).map_err(newer)?.on_day_of(run.day_s());
         self.compiled.keep(&run.run, &plan);
         Ok(plan)
     }
@@ -138,6 +141,29 @@ pub enum StepError {
     /// The plan of a start cannot be used.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
+    /// A run's own copy of its plan cannot be read: the version that began the run took it.
+    #[error(
+        "the plan of run {run} was taken by a newer version of the functions, and this one cannot read it: {source}"
+    )]
+    RunsPlan {
+        /// The run.
+        run: RunId,
+        /// What is wrong with it, to this version.
+        source: crate::plan::PlanError,
+    },
+    /// The function's time-out leaves no time for the least piece of its work.
+    #[error(
+        "an invocation of {step} has {left_s} s, and needs {least_s} s to do anything: raise the function's time-out \
+         (template.yaml has the right one)"
+    )]
+    TimeOut {
+        /// The step.
+        step: &'static str,
+        /// What the invocation has.
+        left_s: i64,
+        /// What it needs.
+        least_s: i64,
+    },
     /// A start names a plan that is not stored.
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan {
@@ -175,13 +201,30 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Whether a newer version of the functions can do what this one cannot. The message or the run is left to it.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Self::Ledger(error) => error.is_newer(),
+            error => matches!(error, Self::RunsPlan { .. }),
+        }
+    }
+
+    /// Fails an invocation of `step` that begins with less than `least_ms`: each would give back what it was given, for
+    /// ever, and report success.
+    pub(crate) fn unless_time(step: &'static str, at: &Invocation, least_ms: i64) -> Result<(), Self> {
+        let left_ms = at.left_ms();
+        let short = Self::TimeOut { step, left_s: left_ms / 1000, least_s: least_ms / 1000 };
+        if left_ms < least_ms { Err(short) } else { Ok(()) }
+    }
+
     /// The error's type as Lambda shows it to callers and counts it in logs.
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::Ledger(_) => "Ledger",
             Self::Queue(_) => "Queue",
             Self::Event(_) => "Event",
-            Self::Plan(_) => "Plan",
+            Self::Plan(_) | Self::RunsPlan { .. } => "Plan",
+            Self::TimeOut { .. } => "TimeOut",
             Self::NoPlan { .. } => "NoPlan",
             Self::NotCounted { .. } => "NotCounted",
             Self::Taken { .. } => "Taken",
@@ -194,7 +237,7 @@ impl StepError {
         match self {
             Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
             Self::NotCounted { for_good, .. } => *for_good,
-            Self::Ledger(_) | Self::Queue(_) | Self::Event(_) => false,
+            Self::Ledger(_) | Self::Queue(_) | Self::Event(_) | Self::RunsPlan { .. } | Self::TimeOut { .. } => false,
         }
     }
 }
@@ -231,8 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn a_call_fits_beside_a_page() {
-        let settings = Settings::read(|_| None).unwrap();
-        assert!(settings.page_timeout + crate::aws::CALL < settings.scroll_timeout());
+    fn a_call_fits_beside_a_page_of_each_time_out() {
+        for seconds in ["15", "30", "50"] {
+            let get = |name: &str| (name == "INTERCOM_PAGE_TIMEOUT_S").then(|| seconds.to_owned());
+            let settings = Settings::read(get).unwrap();
+            assert!(settings.page_timeout + crate::aws::CALL < settings.scroll_timeout(), "{seconds}");
+        }
     }
 }

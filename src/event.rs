@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::mask::{mask_to, unread};
 use crate::queue::Message;
-use crate::run::{LIST_MAX, Rails, RunId, Source};
+use crate::run::{LIST_MAX, MaxChanges, Rails, RunId, Source};
 use crate::user::UserId;
 
 /// An event that is none of those a function takes. Says what it takes; shows none of the event's values.
@@ -75,8 +75,25 @@ pub struct StartEvent {
     #[serde(default)]
     pub users: Option<Vec<UserId>>,
     /// What stops the run.
-    #[serde(default)]
+    #[serde(default, with = "StrictRails")]
     pub rails: Rails,
+}
+
+/// Rails as an event names them: an unknown name is refused, because a misspelt bound would bound nothing. Stored rails are
+/// read without this check.
+#[derive(Deserialize)]
+#[serde(remote = "Rails", deny_unknown_fields)]
+struct StrictRails {
+    #[serde(default)]
+    limit: Option<u64>,
+    #[serde(default)]
+    max_changes: Option<MaxChanges>,
+    #[serde(default)]
+    max_errors: Option<u64>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    accept_unseen: bool,
 }
 
 impl StartEvent {
@@ -145,9 +162,14 @@ pub fn check(event: &Value) -> Result<(), EventError> {
     if is_tick(event) { Ok(()) } else { Err(unknown(event, CHECK_TAKES)) }
 }
 
-/// Our own tick, or EventBridge's event of a schedule without an input.
-fn is_tick(event: &Value) -> bool {
-    event.get("tick").is_some() || event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event")
+/// Whether an event is a tick: our own, or EventBridge's event of a rule without an input.
+pub fn is_tick(event: &Value) -> bool {
+    event.get("tick").is_some() || has_no_input(event)
+}
+
+/// Whether an event is that of an EventBridge rule without an input. It may be meant as a start, and names no plan.
+pub fn has_no_input(event: &Value) -> bool {
+    event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event")
 }
 
 /// Takes the records as they are: a body that cannot be read is that message's fault, not the batch's.
@@ -196,6 +218,8 @@ mod tests {
     fn a_start_with_a_typo_is_refused() {
         let error = ScrollEvent::read(&json!({"plan": "x", "ruls": {}})).unwrap_err().to_string();
         assert!(error.contains("ruls"), "{error}");
+        let error = ScrollEvent::read(&json!({"plan": "x", "rails": {"max_eror": 3}})).unwrap_err().to_string();
+        assert!(error.contains("max_eror"), "{error}");
         assert!(ScrollEvent::read(&json!({"plan": 3})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": "x", "users": ["../x"]})).is_err());
     }

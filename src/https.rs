@@ -2,13 +2,15 @@
 //! when the first connection needs them, so that a function wakes without waiting for them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::invocation::Clock;
 
 /// Where Linux distributions keep all their root certificates in one file: Amazon Linux 2023, on which Lambda runs
 /// (`aws/aws-lambda-dotnet` 1661 shows the link and what reading the folder beside it costs), and Debian.
@@ -30,6 +32,10 @@ pub struct Https {
 
 /// A client for one kind of peer, with connections of its own. Clones share it.
 ///
+/// A connection is used again for as long as the wall clock shows that it was idle for less than `idle_max`. The pool's own
+/// limit is measured by the monotonic clock, which may stand still while Lambda freezes the process between invocations;
+/// meanwhile the peer closes the connection, and a request on it gets no answer.
+///
 /// It follows no redirect (a secret would follow too), uses no proxy from the environment, and repeats nothing that may
 /// have been sent: whoever called decides that.
 #[derive(Clone, Debug)]
@@ -37,7 +43,15 @@ pub struct Client {
     https: Https,
     connect_timeout: Duration,
     idle_max: Duration,
-    made: Arc<OnceLock<reqwest::Client>>,
+    made: Arc<Mutex<Option<Made>>>,
+}
+
+/// A client that is set up, with its connections.
+#[derive(Debug)]
+struct Made {
+    client: reqwest::Client,
+    /// When it last brought an answer, or was set up, in Unix milliseconds: none of its connections is idle since later.
+    answered_ms: i64,
 }
 
 impl Https {
@@ -47,8 +61,7 @@ impl Https {
         if ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| get(name).is_some()) {
             return Self::default();
         }
-        let bundle = BUNDLES.into_iter().map(Path::new).find(|path| path.is_file()).map(Path::to_owned);
-        Self { bundle, tls: Arc::default() }
+        Self { bundle: first_file(&BUNDLES), tls: Arc::default() }
     }
 
     /// A client that gives up connecting after `connect_timeout` and uses no connection again that was idle for longer
@@ -70,12 +83,37 @@ impl Https {
 }
 
 impl Client {
-    /// The client, set up by the first call.
-    pub fn get(&self) -> Result<&reqwest::Client, SetupError> {
-        if let Some(client) = self.made.get() {
-            return Ok(client);
+    /// The client, set up by the first call, and set up again without its connections when those may be dead.
+    pub fn get(&self) -> Result<reqwest::Client, SetupError> {
+        self.get_at(Clock::of_the_machine().now_ms())
+    }
+
+    /// Notes that an answer came: its connection is alive now.
+    pub fn answered(&self) {
+        self.answered_at(Clock::of_the_machine().now_ms());
+    }
+
+    fn get_at(&self, now_ms: i64) -> Result<reqwest::Client, SetupError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle_max_ms = i64::try_from(self.idle_max.as_millis()).unwrap_or(i64::MAX);
+        // A clock that was put back says nothing about the time that passed.
+        let is_alive = |made: &&Made| (0..=idle_max_ms).contains(&now_ms.saturating_sub(made.answered_ms));
+        if let Some(made) = made.as_ref().filter(is_alive) {
+            return Ok(made.client.clone());
         }
-        let made = reqwest::Client::builder()
+        let client = self.set_up()?;
+        *made = Some(Made { client: client.clone(), answered_ms: now_ms });
+        Ok(client)
+    }
+
+    fn answered_at(&self, now_ms: i64) {
+        if let Some(made) = self.made.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            made.answered_ms = now_ms;
+        }
+    }
+
+    fn set_up(&self) -> Result<reqwest::Client, SetupError> {
+        reqwest::Client::builder()
             .user_agent(concat!("intercom-bulk/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(self.https.tls()?.clone())
             .redirect(reqwest::redirect::Policy::none())
@@ -85,9 +123,13 @@ impl Client {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.idle_max)
             .build()
-            .map_err(|error| SetupError { detail: error.to_string() })?;
-        Ok(self.made.get_or_init(|| made))
+            .map_err(|error| SetupError { detail: error.to_string() })
     }
+}
+
+/// The first of these paths at which there is a file.
+fn first_file(paths: &[impl AsRef<Path>]) -> Option<PathBuf> {
+    paths.iter().map(AsRef::as_ref).find(|path| path.is_file()).map(Path::to_owned)
 }
 
 /// The machine's root certificates: of this file, or of wherever the environment or the platform keeps them.
@@ -135,6 +177,11 @@ pub async fn body(response: &mut reqwest::Response, most: usize) -> Result<Bytes
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn error_of(bundle: &str) -> String {
@@ -148,8 +195,52 @@ mod tests {
             let https = Https::of_one_bundle(|asked| (asked == name).then(|| "/elsewhere".to_owned()));
             assert_eq!(https.bundle, None, "{name}");
         }
-        let bundle = Https::of_one_bundle(|_| None).bundle;
-        assert!(bundle.is_none_or(|path| BUNDLES.iter().any(|known| path == Path::new(known))));
+    }
+
+    #[test]
+    fn the_first_bundle_that_is_there_is_taken() {
+        let (there, too) = (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), file!());
+        assert_eq!(first_file(&["/nonexistent/cert.pem", there, too]), Some(there.into()));
+        assert_eq!(first_file(&["/nonexistent/cert.pem", "/"]), None, "a folder is no bundle");
+    }
+
+    /// A server that keeps its connections open, and counts them.
+    async fn counting() -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (url, count) = (format!("http://{}", listener.local_addr().unwrap()), Arc::<AtomicUsize>::default());
+        let accepted = count.clone();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    while socket.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    }
+                });
+            }
+        });
+        (url, count)
+    }
+
+    /// Lambda freezes the process, and no time passes for the monotonic clock; the wall clock is ahead when it goes on.
+    #[tokio::test]
+    async fn a_connection_that_was_idle_by_the_wall_clock_is_not_used_again() {
+        let (url, connections) = counting().await;
+        let client = Https::default().client(Duration::from_secs(1), Duration::from_secs(5));
+        for (asked_ms, expected, why) in [
+            (0, 1, "the first"),
+            (5_000, 1, "used again within five seconds"),
+            (10_001, 2, "frozen for longer than that"),
+            (14_000, 2, "the new one is used again"),
+            (13_000, 3, "a clock that was put back"),
+        ] {
+            client.get_at(asked_ms).unwrap().get(&url).send().await.unwrap().bytes().await.unwrap();
+            client.answered_at(asked_ms);
+            assert_eq!(connections.load(Ordering::Relaxed), expected, "{why}");
+            // The connection goes back to the pool by a task of its own.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     #[test]

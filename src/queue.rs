@@ -91,6 +91,17 @@ pub enum OfPages {
     Start(Box<serde_json::Value>),
 }
 
+/// Why a message cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer version of the functions sent it, and reads it: it is left in the queue.
+    #[error("format {0} is newer than this function's {FORMAT}: deploy it")]
+    Newer(u64),
+    /// No version reads it; the text says what is wrong with it.
+    #[error("{0}")]
+    Malformed(String),
+}
+
 #[derive(Serialize, Deserialize)]
 struct WireTurn {
     v: u32,
@@ -99,33 +110,52 @@ struct WireTurn {
 }
 
 impl Message {
-    /// What a message of the pages queue says; the error is what is wrong with it.
-    pub fn of_pages(&self) -> Result<OfPages, String> {
-        let value: serde_json::Value =
-            serde_json::from_str(&self.body).map_err(|e| format!("no JSON: {}", unread(&e)))?;
+    /// Reads a message of the pages queue.
+    pub fn of_pages(&self) -> Result<OfPages, Unreadable> {
+        let malformed = |what: &str, error| Unreadable::Malformed(format!("{what}: {}", unread(&error)));
+        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("no JSON", e))?;
+        version(&value)?;
         if value.get("plan").is_some() {
             return Ok(OfPages::Start(Box::new(value)));
         }
-        let wire: WireTurn =
-            serde_json::from_value(value).map_err(|e| format!("neither a turn nor a start: {}", unread(&e)))?;
-        version(wire.v)?;
+        let wire: WireTurn = serde_json::from_value(value).map_err(|e| malformed("neither a turn nor a start", e))?;
         Ok(OfPages::Turn(wire.turn))
     }
 
-    /// The part that a message of the patches queue carries; the error is what is wrong with it.
-    pub fn part(&self) -> Result<Part, String> {
-        let part: Part = serde_json::from_str(&self.body).map_err(|e| format!("no part: {}", unread(&e)))?;
-        version(part.v)?;
+    /// Reads the part that a message of the patches queue carries.
+    pub fn part(&self) -> Result<Part, Unreadable> {
+        let part: Part = serde_json::from_str(&self.body).map_err(|error| {
+            // A newer part may have another shape: its version is looked for before the shape is called wrong.
+            let newer = serde_json::from_str(&self.body).ok().and_then(|value| version(&value).err());
+            newer.unwrap_or_else(|| Unreadable::Malformed(format!("no part: {}", unread(&error))))
+        })?;
+        if part.v > FORMAT {
+            return Err(Unreadable::Newer(part.v.into()));
+        }
         let users = part.patches.len();
         if !(1..=crate::job::ITEMS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
-            return Err(format!("a part has 1 to {} patches with changes, this one {users}", crate::job::ITEMS_MAX));
+            let most = crate::job::ITEMS_MAX;
+            let text = format!("a part has 1 to {most} patches with changes, this one {users}");
+            return Err(Unreadable::Malformed(text));
         }
         Ok(part)
     }
+
+    /// How long a message rests that a newer version of the function is to read, in milliseconds: longer with each receive,
+    /// so that the hundred receives that a queue allows last for most of a day.
+    pub fn rest_for_newer_ms(&self) -> i64 {
+        i64::from(self.receives).clamp(1, NEWER_RESTS_MAX) * NEWER_REST_MS
+    }
 }
 
-fn version(v: u32) -> Result<(), String> {
-    if v <= FORMAT { Ok(()) } else { Err(format!("format {v} is newer than this function's {FORMAT}: deploy it")) }
+/// The rest of a newer version's message after its first receive, and how many times that it grows to.
+const NEWER_REST_MS: i64 = 60_000;
+const NEWER_RESTS_MAX: i64 = 15;
+
+/// Refuses a message of a newer format, whatever its shape.
+fn version(value: &serde_json::Value) -> Result<(), Unreadable> {
+    let v = value.get("v").and_then(serde_json::Value::as_u64);
+    v.filter(|v| *v > u64::from(FORMAT)).map_or(Ok(()), |v| Err(Unreadable::Newer(v)))
 }
 
 impl Queues {
@@ -249,3 +279,6 @@ where
     let detail = error.message().map_or_else(|| error.to_string(), ToOwned::to_owned);
     QueueError::Call { operation, code, detail }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,18 +38,19 @@ impl HttpClient for Connector {
     }
 }
 
-async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn send(sent_by: &Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let (parts, sent) = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.into_parts();
     let sent = sent.bytes().map(Bytes::copy_from_slice);
     let sent = sent.ok_or_else(|| ConnectorError::user("the body is a stream".into()))?;
     let request = reqwest::Request::try_from(http::Request::from_parts(parts, sent));
     let request = request.map_err(|error| ConnectorError::user(error.into()))?;
-    let client = client.get().map_err(|error| ConnectorError::other(error.into(), None))?;
+    let client = sent_by.get().map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut answer = client.execute(request).await.map_err(sort)?;
     let read = body(&mut answer, BODY_BYTES_MAX).await.map_err(|error| match error {
         BodyError::Broken(error) => sort(error),
         error @ BodyError::TooLarge { .. } => ConnectorError::other(error.into(), None),
     })?;
+    sent_by.answered();
     let mut response = http::Response::new(SdkBody::from(read));
     *response.status_mut() = answer.status();
     *response.headers_mut() = std::mem::take(answer.headers_mut());

@@ -80,6 +80,7 @@ impl Aws {
             let client = self.client.get().map_err(|error| error.to_string())?;
             let mut answer = client.execute(request).await.map_err(|error| causes(&error.without_url()))?;
             let body = body(&mut answer, BODY_BYTES_MAX).await.map_err(|error| causes(&error))?;
+            self.client.answered();
             Ok(Answer { status: answer.status().as_u16(), body })
         };
         let answer = tokio::time::timeout(ATTEMPT, called).await;

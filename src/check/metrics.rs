@@ -19,6 +19,7 @@ impl Outcome {
             Metric::count("RunsComplete", u64::from(complete)),
             Metric::count("RunsWithErrors", u64::from(with_errors)),
             Metric::count("RunsNotComplete", u64::from(ended.is_some() && !complete)),
+            Metric::count("LeftForNewer", self.newer),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),
         ]

@@ -40,6 +40,8 @@ pub struct Outcome {
     pub unknown: u64,
     /// Refused items that belong to no user of their job.
     pub unattributed: u64,
+    /// Jobs and runs of a newer format, left to the newer version of the function.
+    pub newer: u64,
     /// Answers that said 429.
     pub rate_limited: u64,
     /// How much of our quota the fullest window had spent, in percent.
@@ -52,6 +54,7 @@ pub struct Outcome {
 /// Handles one tick.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     event::check(event)?;
+    StepError::unless_time("check", at, FOR_A_LOOK_MS)?;
     let mut outcome = Outcome::default();
     let (mut failures, mut clean_looks, mut failure) = (0, 0, None);
     'ticks: loop {
@@ -67,6 +70,12 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             outcome.looked += 1;
             let clean = match look::look(clients, &row, at, &mut outcome).await {
                 Ok(clean) => clean,
+                Err(error) if error.is_newer() => {
+                    tracing::error!(job.id = row.job.as_str(), %error, "a job is left to a newer version of the function");
+                    look::put_off(clients, &row, at, &mut outcome).await?;
+                    outcome.newer += 1;
+                    true
+                }
                 // One job's rows are no reason to leave the others alone: its turn comes again later.
                 Err(error) => {
                     tracing::error!(job.id = row.job.as_str(), %error, "a look at a job failed");
@@ -80,7 +89,13 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
     }
     (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
-    finish::finish(clients, at, &mut outcome).await?;
+    match finish::finish(clients, at, &mut outcome).await {
+        Err(error) if error.is_newer() => {
+            tracing::error!(%error, "the active run is left to a newer version of the function");
+            outcome.newer += 1;
+        }
+        done => done?,
+    }
     clients.ledger.expire(EXPIRED_AT_ONCE).await?;
     match failure {
         // No look went well: an error, so that the function's alarm sees it.

@@ -67,14 +67,15 @@ async fn send(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>
         return Err(TransportError::NotSent { source: Reason::NotAllowed.into() });
     }
     let request = reqwest::Request::try_from(request).map_err(not_sent)?;
-    let client = client.get().map_err(|source| TransportError::NotSent { source: source.into() })?;
-    let mut response = client.execute(request).await.map_err(sort)?;
+    let with_connections = client.get().map_err(|source| TransportError::NotSent { source: source.into() })?;
+    let mut response = with_connections.execute(request).await.map_err(sort)?;
     let body = match body(&mut response, BODY_BYTES_MAX).await {
         Ok(body) => body,
         // The status of a refusal says enough without its text.
         Err(_) if !response.status().is_success() => Bytes::new(),
         Err(source) => return Err(TransportError::Unknown { source: source.into() }),
     };
+    client.answered();
     let mut whole = Response::new(body);
     *whole.status_mut() = response.status();
     *whole.headers_mut() = std::mem::take(response.headers_mut());

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::items::{self, Item, run_pk};
 use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
-use crate::part::PartId;
+use crate::part::{Origin, PartId};
 use crate::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 impl Ledger {
@@ -77,7 +77,12 @@ impl Counting<'_> {
         if row.end == Some(PartEnd::Dropped) {
             accounts.totals.dropped += row.users;
         }
-        match page_of(&name) {
+        let page = match &row.origin {
+            Some(Origin::Page { page, .. }) => Some(*page),
+            Some(Origin::Job { .. }) => None,
+            None => page_of(&name),
+        };
+        match page {
             // A part of a page that was never committed was not counted as sent: its page is a hole.
             Some(page) => self.ended.of_pages += u64::from(!cursor.holes.contains(&page)),
             None => drop(self.ended.again.insert(name)),
@@ -144,7 +149,8 @@ fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-/// The page in a part's name, `0001#0000012#00`; none in the name of one that a job sent back.
+/// The page of a part whose row, of an earlier version, names no origin: from its name, `0001#0000012#00`. None in the name
+/// of one that a job sent back.
 fn page_of(name: &str) -> Option<u32> {
     let mut fields = name.split('#');
     let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);

@@ -11,7 +11,7 @@ use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::expiry::expires_at_s;
-use super::items::{key, n, run_pk};
+use super::items::{key, n, readable, run_pk};
 use super::{Ledger, LedgerError};
 use crate::part::PartId;
 use crate::patch::Patch;
@@ -59,6 +59,7 @@ impl Ledger {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let sent = request.set_key(Some(key(run_pk(run), sk).attributes())).send().await;
         let item = sent.map_err(|e| LedgerError::call("GetItem", e))?.item.unwrap_or_default();
+        readable(&item, sk)?;
         let blob = item.get("z").and_then(|value| value.as_b().ok());
         let blob = blob.ok_or_else(|| LedgerError::Missing { what: "changes", key: sk.to_owned() })?;
         let mut json = Vec::new();

@@ -8,7 +8,7 @@ use super::active::built;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
-use crate::run::{Claim, Cursor, Phase, Run, RunId, State};
+use crate::run::{Claim, Cursor, FORMAT, Phase, Run, RunId, State};
 
 /// What a claim found.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,12 +47,13 @@ impl Ledger {
             )
             .condition_expression(
                 "turn = :turn AND not_before_ms <= :now \
-                 AND (attribute_not_exists(claim) OR claim.until_ms < :now)",
+                 AND (attribute_not_exists(claim) OR claim.until_ms < :now) AND v <= :format",
             )
             .expression_attribute_values(":claim", value)
             .expression_attribute_values(":nobody", AttributeValue::Null(true))
             .expression_attribute_values(":turn", n(turn))
             .expression_attribute_values(":now", n(now_ms))
+            .expression_attribute_values(":format", n(FORMAT))
             .expression_attribute_values(":none", n(0))
             .expression_attribute_values(":one", n(1))
             .return_values(ReturnValue::AllOld)

@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use crate::run::FORMAT;
+
 /// A failed call, or an item that cannot be read. None of the variants carries an item's content.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -22,6 +24,14 @@ pub enum LedgerError {
         key: String,
         /// What was wrong.
         source: serde_dynamo::Error,
+    },
+    /// A stored item of a format that this version does not read yet.
+    #[error("the ledger's item {key} is of format {v}, and this version reads formats up to {FORMAT}: deploy it")]
+    Newer {
+        /// Its sort key.
+        key: String,
+        /// Its format.
+        v: u64,
     },
     /// A value that cannot be stored.
     #[error("the ledger's item {key} cannot be written: {source}")]
@@ -61,6 +71,11 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// Whether a newer version of the functions reads what this one cannot: the item is left to it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Newer { .. })
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
     pub(super) fn call<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
     where

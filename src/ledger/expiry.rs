@@ -22,6 +22,8 @@ pub(super) fn expires_at_s(now_ms: i64) -> i64 {
 }
 
 const PARTITION: &str = "EXPIRY";
+/// Ended runs among which the first that this version reads is looked for.
+const FIRST_OF: usize = 100;
 
 /// A run that has ended and whose items do not all expire yet.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +55,9 @@ impl Ledger {
     /// Looks at up to `most` items of a run that has ended and sets the time to live on those without. Returns whether
     /// there may be more.
     pub async fn expire(&self, most: i32) -> Result<bool, LedgerError> {
-        let Some(first) = self.query(PARTITION, "", 1).await?.pop() else { return Ok(false) };
+        let first = self.query(PARTITION, "", FIRST_OF).await?;
+        let first = first.into_iter().find(|item| items::readable(item, PARTITION).is_ok());
+        let Some(first) = first else { return Ok(false) };
         let mut expiring: Expiring = items::read(first, PARTITION)?;
         let request = self.client.query().table_name(&self.table).consistent_read(true).limit(most);
         let found = request

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::LedgerError;
-use crate::run::RunId;
+use crate::run::{FORMAT, RunId};
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -54,7 +54,20 @@ pub(super) fn write<T: Serialize>(key: &Key, value: &T) -> Result<Item, LedgerEr
     Ok(item)
 }
 
-/// The value of an item.
+/// The value of an item. One of a newer format is not read: whatever its shape, it means more than this version knows.
 pub(super) fn read<T: DeserializeOwned>(item: Item, name: &str) -> Result<T, LedgerError> {
+    readable(&item, name)?;
     serde_dynamo::from_item(item).map_err(|source| LedgerError::Decode { key: name.to_owned(), source })
 }
+
+/// Refuses an item of a newer format: its attribute `v` says so, whatever kind of item it is. Items without are of format 1.
+pub(super) fn readable(item: &Item, name: &str) -> Result<(), LedgerError> {
+    let v = item.get("v").and_then(|v| v.as_n().ok()).and_then(|v| v.parse::<u64>().ok());
+    match v.filter(|v| *v > u64::from(FORMAT)) {
+        Some(v) => Err(LedgerError::Newer { key: name.to_owned(), v }),
+        None => Ok(()),
+    }
+}
+
+/// The condition that an update that reads nothing before must make, with `:format`.
+pub(super) const NOT_NEWER: &str = "(attribute_not_exists(v) OR v <= :format)";

@@ -152,23 +152,36 @@ impl Ledger {
 
     /// Open jobs that are due, the longest due first, at most `most`. The index may lag: the rows are read one by one.
     pub async fn due(&self, now_ms: i64, most: i32) -> Result<Vec<JobRow>, LedgerError> {
-        let request = self.client.query().table_name(&self.table).index_name(DUE_INDEX).limit(most);
-        let found = request
-            .key_condition_expression("#open = :open AND due_ms <= :now")
-            .expression_attribute_names("#open", "open")
-            .expression_attribute_values(":open", s(OPEN))
-            .expression_attribute_values(":now", n(now_ms))
-            .send()
-            .await
-            .map_err(|e| LedgerError::call("Query", e))?;
-        let mut rows = Vec::new();
-        for item in found.items.unwrap_or_default() {
-            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-            let (Some(pk), Some(sk)) = (text("pk"), text("sk")) else { continue };
-            let row: Option<JobRow> = self.get(&key(pk, sk)).await?;
-            rows.extend(row.filter(|row| row.end.is_none() && row.due_ms.is_some_and(|due| due <= now_ms)));
+        let (mut rows, mut from) = (Vec::new(), None);
+        loop {
+            let request = self.client.query().table_name(&self.table).index_name(DUE_INDEX).limit(most);
+            let found = request
+                .key_condition_expression("#open = :open AND due_ms <= :now")
+                .expression_attribute_names("#open", "open")
+                .expression_attribute_values(":open", s(OPEN))
+                .expression_attribute_values(":now", n(now_ms))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|e| LedgerError::call("Query", e))?;
+            let mut newer = 0;
+            for item in found.items.unwrap_or_default() {
+                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+                let (Some(pk), Some(sk)) = (text("pk"), text("sk")) else { continue };
+                match self.get::<JobRow>(&key(pk, sk)).await {
+                    Ok(row) => {
+                        rows.extend(row.filter(|row| row.end.is_none() && row.due_ms.is_some_and(|due| due <= now_ms)));
+                    }
+                    Err(error) if error.is_newer() => newer += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            from = found.last_evaluated_key;
+            // A page of jobs that are a newer version's alone must not hide those behind it.
+            if newer == 0 || !rows.is_empty() || from.is_none() {
+                return Ok(rows);
+            }
         }
-        Ok(rows)
     }
 
     /// Puts off the next look at a job. Nothing happens where somebody else looked meanwhile.

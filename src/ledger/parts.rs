@@ -1,17 +1,17 @@
 //! Parts: claimed before their patches are submitted, and marked with their end.
 
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
 use super::error::conditional;
 use super::expiry::expires_at_s;
-use super::items::{key, n, run_pk, s};
+use super::items::{NOT_NEWER, key, n, run_pk, s};
 use super::{JobRow, Key, Ledger, LedgerError};
 use crate::bucket::Bucket;
 use crate::job::JobId;
-use crate::part::{Part, PartId};
-use crate::run::RunId;
+use crate::part::{Origin, Part, PartId};
+use crate::run::{FORMAT, RunId};
 
 /// How a part ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct PartRow {
     pub generation: u32,
     /// Its users.
     pub users: u64,
+    /// Where it comes from; none in rows of earlier versions, whose names alone tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Times it was claimed.
     #[serde(default)]
     pub attempt: u32,
@@ -83,6 +86,20 @@ pub enum PartClaim {
 /// A request under a claim was made before the claim expires.
 const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
 
+/// What an end of a part is written with.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    end: PartEnd,
+    owner: &'a str,
+    now_ms: i64,
+}
+
+/// Where a part comes from, as an attribute.
+fn origin(part: &Part) -> Result<AttributeValue, LedgerError> {
+    serde_dynamo::to_attribute_value(&part.id.origin)
+        .map_err(|source| LedgerError::Encode { key: part.id.to_string(), source })
+}
+
 fn part_key(run: &RunId, id: &PartId) -> Key {
     key(run_pk(run), format!("PART#{id}"))
 }
@@ -124,22 +141,29 @@ impl Ledger {
         let mut request = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))
             .update_expression(format!(
-                "SET generation = :generation, #users = :users, claim_owner = :owner, claim_until_ms = :until{remembers} \
-                 ADD attempt :one, lost :lost"
+                "SET generation = :generation, #users = :users, origin = :origin, expires_at = :expires, \
+                 claim_owner = :owner, claim_until_ms = :until{remembers} ADD attempt :one, lost :lost"
             ))
             .expression_attribute_names("#users", "users")
             .expression_attribute_names("#end", "end")
             .expression_attribute_values(":generation", n(part.id.generation))
             .expression_attribute_values(":users", n(part.patches.len()))
+            .expression_attribute_values(":origin", origin(part)?)
+            .expression_attribute_values(":expires", n(expires_at_s(until_ms)))
+            .expression_attribute_values(":format", n(FORMAT))
             .expression_attribute_values(":owner", s(owner))
             .expression_attribute_values(":until", n(until_ms))
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":lost", n(u32::from(expired.is_some())))
             .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew);
         request = match expired {
-            None => request.condition_expression("attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms)"),
+            None => request.condition_expression(format!(
+                "attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms) AND {NOT_NEWER}"
+            )),
             Some(at) => request
-                .condition_expression("attribute_not_exists(#end) AND claim_until_ms = :expired")
+                .condition_expression(format!(
+                    "attribute_not_exists(#end) AND claim_until_ms = :expired AND {NOT_NEWER}"
+                ))
                 .expression_attribute_values(":expired", n(at)),
         };
         let done = conditional("UpdateItem", request.send().await)?;
@@ -195,22 +219,19 @@ impl Ledger {
 
     /// Ends a part of which `owner` made no job: dropped, given up, or all of its users refused one by one. An end that is
     /// there stays. Somebody else's claim may hide a job; the end keeps count of it.
-    pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str) -> Result<(), LedgerError> {
+    pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
         const OURS: &str = "(attribute_not_exists(claim_owner) OR claim_owner = :owner)";
-        if self.try_end(part, end, owner, OURS, 0).await? {
+        // Where the other owner released its claim in between, there is no time to remember.
+        const THEIRS: &str = "claim_owner <> :owner AND attribute_exists(claim_until_ms)";
+        let ending = Ending { end, owner, now_ms };
+        if self.try_end(part, ending, OURS, 0).await? || self.try_end(part, ending, THEIRS, 1).await? {
             return Ok(());
         }
-        self.try_end(part, end, owner, "claim_owner <> :owner", 1).await.map(|_| ())
+        self.try_end(part, ending, OURS, 0).await.map(|_| ())
     }
 
-    async fn try_end(
-        &self,
-        part: &Part,
-        end: PartEnd,
-        owner: &str,
-        whose: &str,
-        lost: u32,
-    ) -> Result<bool, LedgerError> {
+    async fn try_end(&self, part: &Part, ending: Ending<'_>, whose: &str, lost: u32) -> Result<bool, LedgerError> {
+        let Ending { end, owner, now_ms } = ending;
         let word = match end {
             PartEnd::Done => "done",
             PartEnd::Dropped => "dropped",
@@ -221,15 +242,18 @@ impl Ledger {
         let sent = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))
             .update_expression(format!(
-                "SET #end = :end, generation = :generation, #users = :users{remembers} \
-                 REMOVE claim_owner, claim_until_ms ADD lost :lost"
+                "SET #end = :end, generation = :generation, #users = :users, origin = :origin, \
+                 expires_at = :expires{remembers} REMOVE claim_owner, claim_until_ms ADD lost :lost"
             ))
-            .condition_expression(format!("attribute_not_exists(#end) AND {whose}"))
+            .condition_expression(format!("attribute_not_exists(#end) AND {whose} AND {NOT_NEWER}"))
             .expression_attribute_names("#end", "end")
             .expression_attribute_names("#users", "users")
             .expression_attribute_values(":end", s(word))
             .expression_attribute_values(":generation", n(part.id.generation))
             .expression_attribute_values(":users", n(part.patches.len()))
+            .expression_attribute_values(":origin", origin(part)?)
+            .expression_attribute_values(":expires", n(expires_at_s(now_ms)))
+            .expression_attribute_values(":format", n(FORMAT))
             .expression_attribute_values(":owner", s(owner))
             .expression_attribute_values(":lost", n(lost))
             .send()

@@ -7,7 +7,7 @@ use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::mask::unread;
-use crate::run::{LIST_ITEM, Rails, RunId, Source, Start};
+use crate::run::{FORMAT, LIST_ITEM, Rails, RunId, Source, Start};
 use crate::user::UserId;
 
 /// The partition of the starts that wait.
@@ -42,6 +42,9 @@ pub struct Waiting {
 /// The item of a start that waits.
 #[derive(Serialize, Deserialize)]
 struct Item {
+    /// Format version; none in items of earlier versions.
+    #[serde(default)]
+    v: u32,
     start: String,
     #[serde(default)]
     tries: u32,
@@ -81,7 +84,7 @@ impl Ledger {
 
     /// Stores a start where none is; returns the one that is there.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item = items::write(at, &Item { start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item = items::write(at, &Item { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
             let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
             let sent = request.condition_expression("attribute_not_exists(pk)").send().await;
@@ -100,9 +103,9 @@ impl Ledger {
         let mut starts = Vec::new();
         for found in self.query(PARTITION, "", usize::MAX).await? {
             let at = key(PARTITION, found.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str));
-            let item: Item = items::read(found, PARTITION)?;
-            match from_text(&item.start, &at.sk) {
-                Ok(start) => starts.push(Waiting {
+            let read = items::read(found, PARTITION).and_then(|item: Item| Ok((from_text(&item.start, &at.sk)?, item)));
+            match read {
+                Ok((start, item)) => starts.push(Waiting {
                     start,
                     tries: item.tries,
                     not_before_ms: item.not_before_ms,

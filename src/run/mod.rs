@@ -111,7 +111,7 @@ impl Source {
 
 /// What stops a run that does more than was meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Rails {
     /// Only the first so many users of the scroll.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ impl Outcome {
             Metric::count("RunsStarted", times(Did::Started)),
             Metric::count("RunsNotComplete", self.not_complete),
             Metric::count("Buried", times(Did::Buried)),
+            Metric::count("LeftForNewer", self.newer),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),
         ]

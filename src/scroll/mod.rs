@@ -17,9 +17,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clients::{Clients, StepError};
-use crate::event::{ScrollEvent, StartEvent};
+use crate::event::{self, ScrollEvent, StartEvent};
 use crate::invocation::Invocation;
-use crate::queue::{Message, OfPages, Which};
+use crate::queue::{Message, OfPages, Unreadable, Which};
 
 /// What an invocation did, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,6 +45,11 @@ pub struct Outcome {
     pub rate_limited: u64,
     /// How much of our quota the fullest window had spent, in percent.
     pub quota_used_percent: u64,
+    /// Messages and runs of a newer format, left to the newer version of the function.
+    pub newer: u64,
+    /// Advice to the person who sent the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
     /// Messages to be delivered again, by id.
     #[serde(skip)]
     pub redeliver: Vec<String>,
@@ -88,11 +93,29 @@ pub enum Did {
     Nothing,
 }
 
+/// What an EventBridge rule without an input is told.
+const NO_INPUT: &str = "this event has no input: it was taken as a tick, which starts no plan. Give the rule the input \
+                        {\"plan\": NAME} to start one";
+
 /// Handles one event.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     let mut outcome = Outcome::default();
     match ScrollEvent::read(event)? {
-        ScrollEvent::Tick => tick::tick(clients, at, &mut outcome).await?,
+        ScrollEvent::Tick => {
+            if event::has_no_input(event) {
+                tracing::warn!("{NO_INPUT}");
+                outcome.hint = Some(NO_INPUT);
+            }
+            match tick::tick(clients, at, &mut outcome).await {
+                // The next tick may be the newer version's.
+                Err(error) if error.is_newer() => {
+                    tracing::error!(%error, "the active run is left to a newer version of the function");
+                    outcome.did.push(Did::Left);
+                    outcome.newer += 1;
+                }
+                done => done?,
+            }
+        }
         ScrollEvent::Resume(why) => tick::resume(clients, why, at, &mut outcome).await?,
         ScrollEvent::Start(event) => start::start(clients, &event, at, &mut outcome).await?,
         ScrollEvent::Messages(messages) => {
@@ -106,7 +129,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
 }
 
 async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
-    match message.of_pages() {
+    let used = match message.of_pages() {
         Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
         Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
@@ -117,8 +140,28 @@ async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mu
             },
             Err(error) => bury(clients, message, &error.to_string(), outcome).await,
         },
-        Err(reason) => bury(clients, message, &reason, outcome).await,
+        Err(Unreadable::Malformed(reason)) => bury(clients, message, &reason, outcome).await,
+        Err(error @ Unreadable::Newer(_)) => {
+            leave(clients, message, &error.to_string(), outcome).await;
+            return Ok(());
+        }
+    };
+    match used {
+        Err(error) if error.is_newer() => {
+            leave(clients, message, &error.to_string(), outcome).await;
+            Ok(())
+        }
+        used => used,
     }
+}
+
+/// Leaves a message to a newer version of the function: it comes back until that is deployed.
+async fn leave(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) {
+    tracing::error!(message.id, reason, "a message is left to a newer version of the function");
+    turn::hide(clients, message, message.rest_for_newer_ms()).await;
+    outcome.redeliver.push(message.id.clone());
+    outcome.did.push(Did::Left);
+    outcome.newer += 1;
 }
 
 async fn bury(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) -> Result<(), StepError> {

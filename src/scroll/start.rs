@@ -98,7 +98,7 @@ pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &
             Ok(Began::Started | Began::Waits) => return Ok(()),
             Err(error) => error,
         };
-        if error.is_final() || waiting.tries >= TRIES_MAX {
+        if error.is_final() || waiting.tries >= TRIES_MAX && !error.is_newer() {
             bury_start(clients, &waiting.start, &error, outcome).await?;
             continue;
         }

@@ -155,7 +155,7 @@ async fn not_ours(
 }
 
 /// A message that is left comes back when it can be of use; without this, when the queue's time-out is over.
-async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
+pub(super) async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
     if let Err(error) = clients.queues.hide(Which::Pages, message, for_ms).await {
         tracing::debug!(%error, "a message keeps the queue's visibility time-out");
     }

@@ -76,6 +76,16 @@ impl Round<'_> {
     async fn wanted(&mut self, works: &mut Vec<Work>) -> Result<Option<Run>, StepError> {
         let Some(first) = works.first() else { return Ok(None) };
         let run = self.clients.ledger.run(&first.part.run).await?;
+        if run.is_none() {
+            // Nothing is written of a run that never was, or that is forgotten: its rows would have no end.
+            tracing::warn!(
+                run = first.part.run.as_str(),
+                parts = works.len(),
+                "parts of no run that is known are dropped"
+            );
+            self.outcome.dropped += works.drain(..).count() as u64;
+            return Ok(None);
+        }
         let Some(run) = run.filter(|run| run.state.submits()) else {
             self.drop_all(works).await?;
             return Ok(None);
@@ -136,7 +146,8 @@ impl Round<'_> {
     /// Drops parts, and records that: of an older generation, or of a run that does not submit any more.
     pub(super) async fn drop_all(&mut self, works: &[Work]) -> Result<(), StepError> {
         for work in works {
-            self.clients.ledger.end_part(&work.part, PartEnd::Dropped, &self.at.request_id).await?;
+            let now_ms = self.at.clock.now_ms();
+            self.clients.ledger.end_part(&work.part, PartEnd::Dropped, &self.at.request_id, now_ms).await?;
             self.outcome.dropped += 1;
         }
         Ok(())
@@ -154,7 +165,8 @@ impl Round<'_> {
         };
         let rows: Vec<_> = work.part.patches.iter().map(row).collect();
         self.clients.ledger.record_errors(&work.part.run, &rows).await?;
-        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id).await?;
+        let now_ms = self.at.clock.now_ms();
+        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id, now_ms).await?;
         self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
         self.outcome.given_up += 1;
         self.outcome.users_given_up += rows.len() as u64;

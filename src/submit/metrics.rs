@@ -14,6 +14,7 @@ impl Outcome {
             Metric::count("UserErrors", self.refused + self.users_given_up),
             Metric::count("RunsNotComplete", self.not_complete),
             Metric::count("Buried", self.buried),
+            Metric::count("LeftForNewer", self.newer),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),
         ]

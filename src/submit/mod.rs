@@ -17,7 +17,7 @@ use crate::clients::{Clients, StepError};
 use crate::event;
 use crate::invocation::Invocation;
 use crate::part::Part;
-use crate::queue::{Message, Which};
+use crate::queue::{Message, Unreadable, Which};
 use crate::run::RunId;
 
 /// From this delivery on a part is handled alone and last, so that poison harms no neighbour.
@@ -48,6 +48,8 @@ pub struct Outcome {
     pub quota_used_percent: u64,
     /// Messages that cannot be read.
     pub buried: u64,
+    /// Messages of a newer format or run, left to the newer version of the function.
+    pub newer: u64,
     /// Messages to be delivered again, by id.
     #[serde(skip)]
     pub redeliver: BTreeSet<String>,
@@ -70,13 +72,20 @@ struct Round<'a> {
 /// Handles one event.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
     let messages = event::submit(event)?;
+    StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
     let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: Outcome::default() };
-    let works = round.read(messages).await?;
-    let (count, mut failed, mut failure) = (works.len(), 0, None);
+    let count = messages.len();
+    let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {
         let messages: Vec<Message> = group.iter().map(|work| work.message.clone()).collect();
         // A failure of one group is delivered again and leaves the others alone.
         if let Err(error) = round.submit(group).await {
+            if error.is_newer() {
+                for message in &messages {
+                    round.leave(message, &error.to_string()).await;
+                }
+                continue;
+            }
             tracing::error!(%error, parts = messages.len(), "parts could not be submitted; they are delivered again");
             for message in &messages {
                 // Their claims may be ours until then.
@@ -88,7 +97,8 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     }
     (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.meter.told();
     match failure {
-        // Nothing was done at all: an error, so that the function's alarm sees it.
+        // Nothing was done at all: an error, so that the function's alarm sees it. With an error all messages come again,
+        // also one that is in the dead-letter queue by now.
         Some(error) if failed == count => Err(error),
         _ => Ok(round.outcome),
     }
@@ -109,20 +119,38 @@ impl Round<'_> {
     /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand. A part that came
     /// twice is taken once: the claim is this invocation's for both, and two done marks of one part in the transaction
     /// that records a job would refuse it, and with it the job's id.
-    async fn read(&mut self, messages: Vec<Message>) -> Result<Vec<Work>, StepError> {
-        let mut works: Vec<Work> = Vec::new();
+    ///
+    /// Returns the parts, how many messages could not even be put into the dead-letter queue, and why.
+    async fn read(&mut self, messages: Vec<Message>) -> (Vec<Work>, usize, Option<StepError>) {
+        let (mut works, mut failed, mut failure): (Vec<Work>, usize, Option<StepError>) = (Vec::new(), 0, None);
         for message in messages {
             match message.part() {
                 Ok(part) if works.iter().any(|work| (&work.part.run, &work.part.id) == (&part.run, &part.id)) => {}
                 Ok(part) => works.push(Work { message, part }),
-                Err(reason) => {
+                Err(error @ Unreadable::Newer(_)) => self.leave(&message, &error.to_string()).await,
+                Err(Unreadable::Malformed(reason)) => {
                     tracing::error!(message.id, reason, "a message of the patches queue cannot be read");
-                    self.clients.queues.bury(Which::Patches, &message, &reason).await?;
-                    self.outcome.buried += 1;
+                    match self.clients.queues.bury(Which::Patches, &message, &reason).await {
+                        Ok(()) => self.outcome.buried += 1,
+                        // It comes again by itself, and those beside it are no worse for it.
+                        Err(error) => {
+                            tracing::error!(message.id, %error, "it cannot be put into the dead-letter queue either");
+                            self.outcome.redeliver.insert(message.id.clone());
+                            failed += 1;
+                            failure = Some(error.into());
+                        }
+                    }
                 }
             }
         }
-        Ok(works)
+        (works, failed, failure)
+    }
+
+    /// Leaves a message to a newer version of the function: it comes back until that is deployed.
+    async fn leave(&mut self, message: &Message, reason: &str) {
+        tracing::error!(message.id, reason, "a message is left to a newer version of the function");
+        self.return_message(message, message.rest_for_newer_ms()).await;
+        self.outcome.newer += 1;
     }
 
     /// Has a part delivered again after so many milliseconds.

@@ -47,7 +47,8 @@ impl Claimed {
         }
         for index in self.end(&piece) {
             self.record_refused(round, run).await?;
-            round.clients.ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id).await?;
+            let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
+            ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id, now_ms).await?;
         }
         Ok(None)
     }

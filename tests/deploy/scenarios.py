@@ -95,7 +95,7 @@ def poison(bench):
     turned(bench, run, 2)
     deadly = json.dumps({"plan": KILLS})
     bench.stack.send("Pages", deadly)
-    bad = ["{", '{"v": 99}', "\U0001f4a5" * 1000]
+    bad = ["{", '{"v": -1}', "\U0001f4a5" * 1000]
     sent = {
         "Pages": [*bad, '{"plan": "no-such-plan"}', '{"plan": {"name": "x", "set": {}}, "ruls": 1}'],
         "Patches": [*bad, '{"v": 1, "run": "../x", "generation": 1, "origin": {"page": {"page": 1, "part": 0}}, "patches": []}'],

@@ -34,12 +34,13 @@ async fn messages_that_come_twice_change_nothing_when_things_go_wrong() {
 
 #[tokio::test(start_paused = true)]
 async fn malformed_messages_end_as_dead_letters_and_harm_nothing() {
-    const BAD: [&str; 7] = [
+    const BAD: [&str; 8] = [
         "not json",
         "[]",
         "{}",
         r#"{"v": 1, "run": "../x", "turn": -1}"#,
-        r#"{"v": 99, "run": "has-avatar.20161101T110033Z", "turn": 1, "generation": 1, "origin": {"page": {"page": 1, "part": 0}}, "patches": []}"#,
+        r#"{"v": "2", "run": "has-avatar.20161101T110033Z", "turn": 1}"#,
+        r#"{"v": 1, "run": "has-avatar.20161101T110033Z", "generation": 1, "origin": {"page": {"page": 1, "part": 0}}, "patches": []}"#,
         r#"{"plan": {"name": "bad"}}"#,
         r#"{"plan": "nowhere"}"#,
     ];

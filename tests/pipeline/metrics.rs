@@ -21,9 +21,10 @@ use crate::pipeline::{BEGIN, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::sqs::Sqs;
 
-const NAMES_OF_SCROLL: [&str; 10] = [
+const NAMES_OF_SCROLL: [&str; 11] = [
     "Buried",
     "Holes",
+    "LeftForNewer",
     "Pages",
     "Patches",
     "QuotaUsedPercent",

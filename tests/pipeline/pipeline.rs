@@ -98,7 +98,7 @@ impl Pipeline {
     }
 
     /// Lets the engine work.
-    fn work(&self) {
+    pub(crate) fn work(&self) {
         let (stop, stopped) = watch::channel(false);
         let engine = self.engine.clone();
         let task = tokio::spawn(async move { engine.run(stopped).await });
@@ -120,11 +120,22 @@ impl Pipeline {
 
     /// Stops the engine in order, lets this time pass, and goes on: much faster than ticks through weeks.
     pub(crate) async fn rest(&self, time: Duration) {
+        self.stop().await;
+        sleep(time).await;
+        self.work();
+    }
+
+    /// Stops the engine in order.
+    pub(crate) async fn stop(&self) {
         let working = self.working.take().unwrap();
         working.stop.send(true).unwrap();
         working.task.await.unwrap();
-        sleep(time).await;
-        self.work();
+    }
+
+    /// Writes an item as it is, past the ledger.
+    pub(crate) async fn put(&self, item: HashMap<String, AttributeValue>) {
+        let request = self.account.dynamodb.put_item().table_name("intercom-bulk-ledger").set_item(Some(item));
+        request.send().await.unwrap();
     }
 
     /// The event that starts this pipeline's plan now, with these further fields.

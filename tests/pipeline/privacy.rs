@@ -130,7 +130,7 @@ async fn neither_the_token_nor_a_person_gets_into_a_log_a_message_or_the_ledger(
     ];
     let pipeline = pipeline(faults, vec![Accident::DeliveredTwice]).await;
     let run = pipeline.start(Value::Null).await;
-    for body in ["not json", r#"{"v": 99, "run": "x"}"#, r#"{"plan": {"name": "bad"}}"#] {
+    for body in ["not json", r#"{"v": 1, "run": "x"}"#, r#"{"plan": {"name": "bad"}}"#] {
         pipeline.send("pages", body).await;
         pipeline.send("patches", body).await;
     }

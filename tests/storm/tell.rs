@@ -203,7 +203,8 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
         if storm.weather.has_bug() {
             return;
         }
-        let empty = ["pages", "patches"].iter().all(|queue| storm.sqs.bodies(queue).is_empty());
+        let empty =
+            ["pages", "patches"].iter().all(|queue| storm.sqs.bodies(queue).iter().all(|body| Story::is_newer(body)));
         let begun = begins.iter().all(tokio::task::JoinHandle::is_finished);
         let writes = Some(storm.promises.writes());
         if empty && begun && storm.is_idle() && looked_at != writes {
@@ -251,11 +252,18 @@ async fn end(storm: &Storm) {
     }
     let dead = ["pages", "patches"].map(|queue| storm.sqs.bodies(&format!("{queue}-dead-letters"))).concat();
     for body in &dead {
-        if !storm.story.is_nonsense(body) {
-            storm.weather.bug(format!("8: a message of ours is a dead letter: {body}"));
+        if !storm.story.is_nonsense(body) || Story::is_newer(body) {
+            storm.weather.bug(format!("8: a message of ours, or of a newer version, is a dead letter: {body}"));
         }
     }
-    if dead.len() < 2 * storm.story.nonsense.len() {
+    let nonsense = storm.story.nonsense.iter().filter(|nonsense| !Story::is_newer(nonsense.body)).count();
+    if dead.len() < 2 * nonsense {
         storm.weather.bug(format!("8: of {:?} twice only {dead:?} are dead letters", storm.story.nonsense));
+    }
+    for queue in ["pages", "patches"] {
+        let left = storm.sqs.bodies(queue).iter().filter(|body| Story::is_newer(body)).count();
+        if left < storm.story.nonsense.len() - nonsense {
+            storm.weather.bug(format!("8: a newer version's message is not in {queue} any more"));
+        }
     }
 }

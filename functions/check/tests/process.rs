@@ -104,6 +104,11 @@ async fn it_answers_and_tells_its_metrics_on_a_bare_line_of_json() {
     assert_eq!(metrics.len(), 1, "{lines:#?}");
     assert_eq!((&metrics[0]["Stack"], &metrics[0]["JobsUnknown"]), (&json!("bulk-eu"), &json!(1)));
     assert!(lines.iter().any(|line| line["fields"]["message"] == "awake"), "{lines:#?}");
+    for line in lines.iter().filter(|line| line.get("_aws").is_none()) {
+        // Lambda believes a line's level only beside such a time.
+        let time: Result<jiff::Timestamp, _> = line["timestamp"].as_str().unwrap_or_default().parse();
+        assert!(time.is_ok() && line["level"].is_string(), "{line}");
+    }
 }
 
 #[tokio::test]

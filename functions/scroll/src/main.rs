@@ -1,6 +1,7 @@
 //! The Lambda function around the scroll step: awake once per process, one call per invocation, the answer.
 
-use intercom_bulk::{event::batch_response, scroll};
+use intercom_bulk::event::{batch_response, is_tick};
+use intercom_bulk::scroll;
 use intercom_bulk_function::{Function, failed};
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
@@ -13,8 +14,7 @@ async fn main() -> Result<(), Error> {
 
 /// One invocation. What it did is told when it ends; an error, by the runtime.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
-    let is_tick = event.get("tick").is_some();
-    let at = if is_tick { function.begin_without_token(context).await } else { function.begin(context).await? };
+    let at = if is_tick(event) { function.begin_without_token(context).await } else { function.begin(context).await? };
     // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
     let outcome = Box::pin(scroll::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     let did = function.end(&outcome, &outcome.metrics(), &at);

@@ -14,7 +14,8 @@ async fn main() -> Result<(), Error> {
 /// One invocation. What it did is told when it ends; an error, by the runtime.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
     let at = function.begin(context).await?;
-    let outcome = submit::handle(&function.clients, event, &at).await.map_err(|error| failed(&error))?;
+    // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
+    let outcome = Box::pin(submit::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     function.end(&outcome, &outcome.metrics(), &at);
     Ok(batch_response(&Vec::from_iter(outcome.redeliver)))
 }

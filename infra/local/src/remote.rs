@@ -87,6 +87,7 @@ impl Lambda {
         let is_error = answer.headers().contains_key(FUNCTION_ERROR);
         let body =
             intercom_bulk::https::body(&mut answer, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
+        self.client.answered();
         let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let status = answer.status();
         if status.is_success() && !is_error {

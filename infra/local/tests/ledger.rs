@@ -126,8 +126,8 @@ async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
     for (owner, lost) in [("one", 0), ("two", 1)] {
         let part = Part { run: RunId::parse(&format!("{}-{owner}", run.run)).unwrap(), ..part(&run) };
         assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
-        ledger.end_part(&part, PartEnd::Dropped, owner).await.unwrap();
-        ledger.end_part(&part, PartEnd::Dropped, "three").await.unwrap();
+        ledger.end_part(&part, PartEnd::Dropped, owner, NOW_MS).await.unwrap();
+        ledger.end_part(&part, PartEnd::Dropped, "three", NOW_MS).await.unwrap();
         let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
         assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
     }

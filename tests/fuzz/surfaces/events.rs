@@ -57,7 +57,7 @@ fn delivered(message: &Message) {
             Err(error) => refused(&error),
         },
         Ok(OfPages::Turn(turn)) => assert!(serde_json::to_string(&turn).is_ok()),
-        Err(reason) => reasoned(&reason),
+        Err(error) => reasoned(&error.to_string()),
     }
     match message.part() {
         Ok(part) => {
@@ -72,7 +72,7 @@ fn delivered(message: &Message) {
             let ids = part.patches.iter().map(|patch| patch.user.as_str());
             assert!(ids.clone().all(|id| UserId::new(id).is_some()), "{:?}", ids.collect::<Vec<_>>());
         }
-        Err(reason) => reasoned(&reason),
+        Err(error) => reasoned(&error.to_string()),
     }
 }
 
