@@ -41,12 +41,19 @@ pub(super) async fn look(
         Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
         Progress::Open => clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?,
         Progress::Ended { errors: false } => {
-            close(clients, row, Closing { end: End::Completed, failed: 0, unattributed: 0, again: None }, outcome)
-                .await?;
+            close(clients, row, Closing::with(End::Completed), outcome).await?;
         }
         Progress::Ended { errors: true } => match feed(clients, row, at).await? {
-            // The job says that items failed and its feed does not say which: nobody knows who has the value.
-            Feed::Items(items) if items.is_empty() => unknown(clients, row, outcome).await?,
+            // The job says that items failed and its feed does not say which: who has the value is not known.
+            Feed::Items(items) if items.is_empty() => {
+                tracing::error!(
+                    job.id = row.job.as_str(),
+                    job.users = row.users,
+                    "a job failed without naming its users"
+                );
+                let closing = Closing { failed_unnamed: true, ..Closing::with(End::Unknown) };
+                close(clients, row, closing, outcome).await?;
+            }
             Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
             Feed::Untold(error) => return untold(clients, row, &error, at, outcome).await,
             // It stays due, and the next tick looks at it anew.
@@ -100,7 +107,7 @@ pub(super) async fn put_off(
 
 async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut Outcome) -> Result<(), StepError> {
     tracing::error!(job.id = row.job.as_str(), job.users = row.users, "Intercom does not tell how this job ended");
-    close(clients, row, Closing { end: End::Unknown, failed: 0, unattributed: 0, again: None }, outcome).await
+    close(clients, row, Closing::with(End::Unknown), outcome).await
 }
 
 /// The time to the next look: longer with each.
@@ -156,7 +163,8 @@ async fn close_with_errors(
         end: End::CompletedWithErrors,
         failed: failed.len() as u64,
         unattributed,
-        again: part.map(|part| part.id),
+        again: part.map(|part| (part.id, part.patches.len() as u64)),
+        failed_unnamed: false,
     };
     close(clients, row, closing, outcome).await
 }

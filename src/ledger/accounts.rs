@@ -63,9 +63,10 @@ impl Counting<'_> {
         let (accounts, cursor) = (&mut self.accounts, self.cursor);
         let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
         let row: PartRow = items::read(item, "PART")?;
-        // A claim that nobody took over hides a job as one that was taken over does.
-        let abandoned = row.end.is_none() && row.claim_owner.is_some();
-        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(abandoned);
+        // A claim hides a job where its owner died: an expired one, or any once the run is over.
+        let claimed = row.end.is_none() && row.claim_owner.is_some();
+        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(claimed);
+        accounts.claims_until_ms.extend(row.claim_until_ms.filter(|_| claimed));
         if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
             // Whose queue was lost are dead, since the settling began at the latest.
             let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
@@ -96,9 +97,21 @@ impl Counting<'_> {
         }
         let job: JobRow = items::read(item, "JOB")?;
         let counts = self.counts(job.generation);
-        let Accounts { totals, made_last_ms, jobs_open, .. } = &mut self.accounts;
+        let Accounts { totals, made_last_ms, jobs_open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
+        // The users of a resubmission are in another job too, or will be.
+        let users = if job.resubmission { 0 } else { job.users.saturating_sub(job.again_users) };
+        totals.sent += users;
+        let now = job.generation == self.cursor.generation;
+        if now {
+            *sent_now += users;
+        }
+        if matches!(job.end, Some(End::Completed | End::CompletedWithErrors)) {
+            let written = users.saturating_sub(job.failed + job.unattributed);
+            totals.written += written;
+            totals.written_before += if now { 0 } else { written };
+        }
         if counts {
             totals.unattributed += job.unattributed;
         }
@@ -117,7 +130,8 @@ impl Counting<'_> {
             Some(End::Completed) => "completed",
             Some(End::CompletedWithErrors) => "completed_with_errors",
             Some(End::Unknown) => {
-                totals.unknown += if counts { job.users } else { 0 };
+                let users = if counts { job.users } else { 0 };
+                *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += users;
                 "unknown"
             }
         };

@@ -72,6 +72,12 @@ pub struct JobRow {
     /// The part that its items go back in, if any do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<PartId>,
+    /// Users of that part.
+    #[serde(default)]
+    pub again_users: u64,
+    /// Whether Intercom reported that items failed and did not name them: `end` is [`End::Unknown`] then.
+    #[serde(default)]
+    pub failed_unnamed: bool,
 }
 
 /// What is known when a job is closed.
@@ -83,8 +89,17 @@ pub struct Closing {
     pub failed: u64,
     /// Refused items that name no user of the job.
     pub unattributed: u64,
-    /// The part that its retryable items were sent back in.
-    pub again: Option<PartId>,
+    /// The part that its retryable items were sent back in, and its users.
+    pub again: Option<(PartId, u64)>,
+    /// Whether Intercom reported that items failed and did not name them.
+    pub failed_unnamed: bool,
+}
+
+impl Closing {
+    /// A job of which nothing is known beside its end.
+    pub fn with(end: End) -> Self {
+        Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false }
+    }
 }
 
 const OPEN: &str = "OPEN";
@@ -122,6 +137,8 @@ impl JobRow {
             unattributed: 0,
             expires_at: Some(expires_at_s(made_ms)),
             again: None,
+            again_users: 0,
+            failed_unnamed: false,
         }
     }
 }
@@ -201,11 +218,15 @@ impl Ledger {
         let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
         let mut values =
             vec![(":end", s(end)), (":failed", n(closing.failed)), (":unattributed", n(closing.unattributed))];
-        if let Some(again) = &closing.again {
+        if let Some((again, users)) = &closing.again {
             let value = serde_dynamo::to_attribute_value(again)
                 .map_err(|source| LedgerError::Encode { key: row.job.to_string(), source })?;
-            update.push_str(", again = :again");
-            values.push((":again", value));
+            update.push_str(", again = :again, again_users = :again_users");
+            values.extend([(":again", value), (":again_users", n(*users))]);
+        }
+        if closing.failed_unnamed {
+            update.push_str(", failed_unnamed = :unnamed");
+            values.push((":unnamed", AttributeValue::Bool(true)));
         }
         update.push_str(" REMOVE #open, due_ms");
         self.update_job(row, &update, "attribute_exists(#open)", &values).await

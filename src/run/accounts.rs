@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{State, Tally};
 
 /// What the rows of a run say, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,12 @@ pub struct Accounts {
     /// When the youngest job of any generation was made whose end is not known, open or not, in Unix milliseconds; for one
     /// that may exist and whose id was lost, the latest time at which that can have been. 0 if there is none.
     pub made_last_ms: i64,
-    /// The totals so far.
+    /// Users of the present generation that are in jobs; one that is sent again is counted once.
+    pub sent_now: u64,
+    /// When each claim of a part that is being submitted expires, in Unix milliseconds.
+    pub claims_until_ms: Vec<i64>,
+    /// The totals so far. Claims count as jobs whose ids were lost, because an end that is decided now is final:
+    /// [`Accounts::totals_at`] leaves those out that are at work.
     pub totals: Totals,
 }
 
@@ -25,8 +30,17 @@ pub struct Accounts {
 pub struct Totals {
     /// Users seen in the last generation.
     pub users: u64,
-    /// Patches that jobs took, over all generations.
+    /// Items of all jobs, over all generations: users that were sent again are counted again.
     pub patches: u64,
+    /// Users that jobs took, over all generations: an item that is tried again and a resubmission count once.
+    #[serde(default)]
+    pub sent: u64,
+    /// Users of closed jobs that Intercom did not refuse, over all generations.
+    #[serde(default)]
+    pub written: u64,
+    /// Those of them whom an earlier generation than the last wrote: the last one found them unchanged.
+    #[serde(default)]
+    pub written_before: u64,
     /// Bulk jobs.
     pub jobs: u64,
     /// Jobs by how they ended.
@@ -41,9 +55,41 @@ pub struct Totals {
     pub dropped: u64,
     /// Users in jobs whose end is not known.
     pub unknown: u64,
+    /// Users in jobs that Intercom reported as failed without naming the users.
+    #[serde(default)]
+    pub failed_unnamed: u64,
     /// Users left alone because another user's patch names their company.
     #[serde(default)]
     pub sharing: u64,
+}
+
+/// The users that a run read, each counted once by its outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Users read by the last generation, with those that could not be read.
+    pub read: u64,
+    /// Users whom this run changed, by Intercom's own report.
+    pub written: u64,
+    /// Users who had the plan's values before this run.
+    pub unchanged: u64,
+    /// Users whom the plan's rules leave alone.
+    pub skipped: u64,
+    /// Users with an error.
+    pub failed: u64,
+    /// The rest: not sent yet, in an open job, dropped, or in a job whose end is not known.
+    pub pending: u64,
+}
+
+impl Counted {
+    /// Counts the users of a run. Where an earlier generation wrote a user, the last one found the user unchanged.
+    pub fn of(tally: &Tally, totals: &Totals) -> Self {
+        let read = tally.users + tally.unreadable;
+        let before = totals.written_before.min(tally.same);
+        let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
+        let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);
+        let pending = read.saturating_sub(written + unchanged + skipped + failed);
+        Self { read, written, unchanged, skipped, failed, pending }
+    }
 }
 
 /// What the accounts say.
@@ -59,6 +105,14 @@ impl Accounts {
     /// Whether nothing is under way any more.
     pub fn settled(&self) -> bool {
         self.parts_open == 0 && self.jobs_open == 0
+    }
+
+    /// The totals of a run that goes on: the parts under claims that hold at this moment are being submitted, and no job
+    /// of theirs is lost.
+    pub fn totals_at(&self, now_ms: i64) -> Totals {
+        let at_work = self.claims_until_ms.iter().filter(|until_ms| **until_ms >= now_ms).count() as u64;
+        let jobs_possibly_lost = self.totals.jobs_possibly_lost.saturating_sub(at_work);
+        Totals { jobs_possibly_lost, ..self.totals.clone() }
     }
 
     /// How a draining run ends, if it does: `holes` are pages of the last generation that may be lost, `cut` says why
@@ -85,8 +139,7 @@ impl Accounts {
         match self.totals.errors {
             0 => Verdict::Ends(State::Complete, None),
             errors => {
-                let causes: Vec<String> =
-                    std::iter::once(format!("{errors} users ended in an error")).chain(sharing).collect();
+                let causes: Vec<String> = std::iter::once(format!("{errors} users failed")).chain(sharing).collect();
                 Verdict::Ends(State::CompleteWithErrors, Some(causes.join("; ")))
             }
         }
@@ -98,7 +151,7 @@ impl Accounts {
         std::iter::once(open).chain(self.unheard()).collect::<Vec<_>>().join("; ")
     }
 
-    /// Users of whom it is known that nobody will tell what became of them.
+    /// Users whose outcome stays unknown, by cause.
     fn unheard(&self) -> Vec<String> {
         let mut causes = Vec::new();
         if self.totals.dropped > 0 {
@@ -106,6 +159,10 @@ impl Accounts {
         }
         if self.totals.unknown > 0 {
             causes.push(format!("{} users are in jobs whose end Intercom did not tell", self.totals.unknown));
+        }
+        if self.totals.failed_unnamed > 0 {
+            let users = self.totals.failed_unnamed;
+            causes.push(format!("{users} users are in jobs that Intercom reported as failed without naming them"));
         }
         if self.totals.unattributed > 0 {
             causes.push(format!("{} failed items name no user", self.totals.unattributed));
@@ -145,5 +202,35 @@ mod tests {
         assert_eq!(state(with(|a| a.totals.dropped = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unknown = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unattributed = 1), 0), State::Incomplete);
+        let failed = with(|a| a.totals.failed_unnamed = 83).verdict(0, None);
+        assert!(matches!(failed, Verdict::Ends(State::Incomplete, Some(why)) if why.contains("reported as failed")));
+    }
+
+    #[test]
+    fn each_user_is_counted_once() {
+        // Two generations of 2,000 users: the first wrote 1,590, the second the other 84.
+        let tally = Tally { users: 2_000, patches: 84, same: 1_916, ..Tally::default() };
+        let totals = Totals { written: 1_674, written_before: 1_590, ..Totals::default() };
+        let counted = Counted::of(&tally, &totals);
+        assert_eq!((counted.read, counted.written, counted.unchanged, counted.pending), (2_000, 1_674, 326, 0));
+        // All that was sent failed.
+        let tally = Tally { users: 208, patches: 208, ..Tally::default() };
+        let counted = Counted::of(&tally, &Totals { sent: 208, errors: 208, ..Totals::default() });
+        assert_eq!((counted.written, counted.failed, counted.pending), (0, 208, 0));
+        // One value of a user is written and another fails; one entry has no id; one user is skipped, one is in a queue.
+        let tally = Tally { users: 4, patches: 3, skipped: 1, errors: 2, partly: 1, unreadable: 1, ..Tally::default() };
+        let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
+        let expected = Counted { read: 5, written: 1, unchanged: 0, skipped: 1, failed: 2, pending: 1 };
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn a_part_that_is_being_submitted_is_no_lost_job() {
+        let accounts = with(|a| {
+            a.claims_until_ms = vec![1_000, 5_000];
+            a.totals.jobs_possibly_lost = 2;
+        });
+        let lost = |now_ms| accounts.totals_at(now_ms).jobs_possibly_lost;
+        assert_eq!((lost(500), lost(2_000), lost(6_000)), (0, 1, 2));
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::user::UserId;
 
-pub use accounts::{Accounts, Totals, Verdict};
+pub use accounts::{Accounts, Counted, Totals, Verdict};
 pub use cursor::{
     Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX,
     Standing, Turn,

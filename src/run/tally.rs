@@ -27,9 +27,18 @@ pub struct Tally {
     /// Users left alone, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_alone: BTreeMap<String, u64>,
+    /// Users without a patch and without an error of whom a rule left at least one value alone.
+    #[serde(default)]
+    pub skipped: u64,
     /// Users in error by the plan or unreadable, each with a row in the ledger.
     #[serde(default)]
     pub errors: u64,
+    /// Those of them who are among `patches` too: one value is sent, another cannot be computed.
+    #[serde(default)]
+    pub partly: u64,
+    /// Those of them who are not among `users`: entries without a usable id, and listed ids that Intercom does not know.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Table keys that missed most: `table[key]`, or the table alone where the key may be personal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missed: BTreeMap<String, u64>,
@@ -52,7 +61,10 @@ impl Tally {
         self.users += other.users;
         self.patches += other.patches;
         self.same += other.same;
+        self.skipped += other.skipped;
         self.errors += other.errors;
+        self.partly += other.partly;
+        self.unreadable += other.unreadable;
         for (reason, count) in &other.left_alone {
             *self.left_alone.entry(reason.clone()).or_default() += count;
         }

@@ -29,6 +29,21 @@ pub(super) struct Evaluated {
 type Place = (String, u32);
 
 impl Evaluated {
+    /// Counts a user once: as failed, to change, unchanged or skipped. `same_before` is the count of unchanged users
+    /// before this one.
+    fn count(&mut self, user: &User, patch: Option<Patch>, same_before: u64) {
+        let failed = self.errors.last().is_some_and(|row| row.user == user.id().as_str());
+        match (patch, failed) {
+            (Some(patch), failed) => {
+                self.tally.patches += 1;
+                self.tally.partly += u64::from(failed);
+                self.patches.push(patch);
+            }
+            (None, true) => self.tally.same = same_before,
+            (None, false) => self.tally.skipped += u64::from(self.tally.same == same_before),
+        }
+    }
+
     /// A user that ended in an error. Several reasons of one user are one row.
     fn fail(&mut self, user: &str, code: &str, message: String, (at, generation): &Place) {
         if let Some(row) = self.errors.last_mut().filter(|row| row.user == user) {
@@ -54,14 +69,13 @@ pub(super) async fn evaluate(
     for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
         done.tally.users += 1;
         done.paths_seen |= plan.seen(user);
-        let patch = decide(&mut done, plan, user, &at);
+        let same_before = done.tally.same;
+        let mut patch = decide(&mut done, plan, user, &at);
         agree(clients, run, cursor, (plan, user), patch.as_ref(), &mut done, &at).await?;
-        if let Some(patch) = patch
-            && let Some(patch) = companies(clients, run, cursor, patch, &mut done, &at).await?
-        {
-            done.tally.patches += 1;
-            done.patches.push(patch);
+        if let Some(whole) = patch.take() {
+            patch = companies(clients, run, cursor, whole, &mut done, &at).await?;
         }
+        done.count(user, patch, same_before);
     }
     for index in 0..page.unreadable {
         let message = "an entry of the page has no usable id".to_owned();
@@ -72,6 +86,7 @@ pub(super) async fn evaluate(
         done.fail(user.as_str(), "not_found", message, &at);
     }
     done.tally.errors = done.errors.len() as u64;
+    done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
     Ok(done)
 }
 

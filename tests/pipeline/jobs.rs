@@ -94,9 +94,11 @@ async fn a_job_that_never_ends_is_unknown_after_six_hours() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_job_is_no_success() {
     let report = with_faults(vec![Fault::JobFails(2)]).await;
-    assert_ne!(report.state(), State::Complete);
+    assert_eq!(report.state(), State::Incomplete);
     report.assert_nobody_lost();
     assert!(!report.lacking.is_empty());
+    let said = format!("{} users are in jobs that Intercom reported as failed", report.lacking.len());
+    assert!(report.reason().contains(&said), "{}", report.reason());
 }
 
 /// A new generation waits 15 minutes for it at most, and evaluates its users anew: that nobody told its end is over then.

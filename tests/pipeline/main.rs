@@ -10,6 +10,7 @@ mod accident;
 mod bounds;
 mod crash;
 mod defects;
+mod estimates;
 mod formats;
 mod guard;
 mod intercom;

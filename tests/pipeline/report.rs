@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use intercom_bulk::bucket::{Bucket, Width};
 use intercom_bulk::ledger::{ErrorRow, JobRow};
-use intercom_bulk::run::{Accounts, Cursor, Run, RunId, State};
+use intercom_bulk::run::{Accounts, Counted, Cursor, Run, RunId, State};
 use intercom_bulk::user::User;
 
 use crate::pipeline::Pipeline;
@@ -81,8 +81,20 @@ impl Report {
     /// All promises that hold for every run over the whole workspace, whatever goes wrong.
     pub(crate) fn assert_nobody_lost(&self) {
         self.assert_users_accounted_for();
+        self.assert_counts_add_up();
         self.assert_jobs_known();
         self.assert_intercom_respected();
+    }
+
+    /// Each user that was read is counted once by its outcome.
+    pub(crate) fn assert_counts_add_up(&self) {
+        let (tally, counted) = (&self.cursor.tally, Counted::of(&self.cursor.tally, &self.accounts.totals));
+        let decided = tally.patches + tally.same + tally.skipped + tally.errors - tally.partly;
+        assert_eq!(tally.users + tally.unreadable, decided, "{tally:?}");
+        let Counted { read, written, unchanged, skipped, failed, pending } = counted;
+        if matches!(self.state(), State::Complete | State::CompleteWithErrors) {
+            assert_eq!((read, pending), (written + unchanged + skipped + failed, 0), "{counted:?} {tally:?}");
+        }
     }
 
     /// Nobody who lacks the plan's value is passed over in silence.
@@ -96,7 +108,7 @@ impl Report {
             }
             State::CompleteWithErrors => {
                 assert!(silent.is_empty(), "{} users are in no error row: {silent:?}", silent.len());
-                told("users ended in an error");
+                told("users failed");
             }
             State::Incomplete => assert!(self.reason().chars().any(|c| c.is_ascii_digit()), "{}", self.reason()),
             State::Failed | State::Cancelled | State::Paused => assert!(!self.reason().is_empty()),

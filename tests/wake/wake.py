@@ -35,7 +35,7 @@ HELLO = "hello"
 # What must hold on any machine.
 ZIP_BYTES_MAX = 3_200_000
 RSS_BYTES_MAX = 12_000_000
-# The quickest start, which waited for nobody; more where hello world takes longer than it does on the machine of README's table.
+# The quickest start, which waited for nobody; more where hello world takes longer than it does on the machine of OPERATIONS.md's table.
 INIT_MS_MAX = 6.0
 HELLO_MS = 1.2
 # Not more than so many times hello world's, which a machine's speed does not change.

@@ -41,15 +41,11 @@ pub enum EngineError {
     Ledger(#[from] LedgerError),
 }
 
-/// What the steps did since the engine began, for progress.
+/// What the steps did since the engine began.
 #[derive(Debug, Default)]
 pub struct Done {
     /// Bulk jobs made.
     pub jobs: AtomicU64,
-    /// Users in them.
-    pub submitted: AtomicU64,
-    /// Jobs whose end is known.
-    pub closed: AtomicU64,
     /// Invocations of all steps.
     pub invocations: AtomicU64,
     /// Invocations that failed.
@@ -179,7 +175,6 @@ impl Engine {
                 self.done.last_job_ms.store(self.now_ms(), Ordering::Relaxed);
             }
             self.done.jobs.fetch_add(outcome.jobs, Ordering::Relaxed);
-            self.done.submitted.fetch_add(outcome.users, Ordering::Relaxed);
             let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
             Ok(answer(&event, &outcome, &redeliver))
         };
@@ -191,7 +186,6 @@ impl Engine {
         let at = self.invocation(LONG_TIMEOUT);
         let handled = async {
             let outcome = check::handle(&self.clients, &event, &at).await?;
-            self.done.closed.fetch_add(outcome.closed, Ordering::Relaxed);
             Ok(answer(&event, &outcome, &[]))
         };
         self.count(Step::Check, handled).await

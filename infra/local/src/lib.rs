@@ -8,13 +8,17 @@
 //! * `engine` the steps behind that wiring, driven by events only; `session` an engine at work on one run.
 //! * `remote` functions that run elsewhere, by Lambda's Invoke API; `stack` what is deployed.
 //! * `command` one module per command; `place` where state lies, `private` files for their owner alone.
-//! * `progress`, `summary`, `preview`, `changed`, `cost`, `show` what a person reads; `stop` the signals that end a command.
+//! * `progress`, `summary`, `preview`, `error_kinds`, `changed`, `cost`, `show` what a person reads; `jobs_seen` and
+//!   `estimate` what progress is computed from; `stop` the signals that end a command.
 
 pub mod aws;
 pub mod changed;
 pub mod command;
 pub mod cost;
 pub mod engine;
+pub mod error_kinds;
+pub mod estimate;
+pub mod jobs_seen;
 pub mod mapping;
 pub mod place;
 pub mod preview;

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::private;
 
@@ -12,6 +13,9 @@ const FOLDER: &str = ".bulk";
 const LAST: &str = "last";
 /// Locked while an engine works on the state.
 const LOCK: &str = "lock";
+/// Attempts at the lock, and the pause between two.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,12 @@ impl Place {
         }
         let lock = path.join(LOCK);
         let file = private::file(&lock).map_err(failed(&lock))?;
-        if file.try_lock().is_err() {
+        // `status` may look at the lock at this moment.
+        let is_ours = (0..LOCK_TRIES).any(|attempt| {
+            std::thread::sleep(if attempt == 0 { Duration::ZERO } else { LOCK_PAUSE });
+            file.try_lock().is_ok()
+        });
+        if !is_ours {
             return Err(PlaceError::Taken { path });
         }
         if named.is_none() {
@@ -68,6 +77,12 @@ impl Place {
             std::fs::write(&last, workspace).map_err(failed(&last))?;
         }
         Ok(Self { path, _lock: file })
+    }
+
+    /// Whether a process works on a state directory at this moment; none if `run` never used it.
+    pub fn is_held(path: &Path) -> Option<bool> {
+        let lock = File::options().write(true).open(path.join(LOCK)).ok()?;
+        Some(lock.try_lock_shared().is_err())
     }
 
     /// The state directory to tell of: the one that was named, or the one that was used last.
@@ -124,9 +139,12 @@ mod tests {
     #[test]
     fn one_engine_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Place::is_held(dir.path()), None);
         let first = Place::take(Some(dir.path()), "w").unwrap();
         assert!(matches!(Place::take(Some(dir.path()), "w"), Err(PlaceError::Taken { .. })));
+        assert_eq!(Place::is_held(dir.path()), Some(true));
         drop(first);
+        assert_eq!(Place::is_held(dir.path()), Some(false));
         assert!(Place::take(Some(dir.path()), "w").is_ok());
     }
 

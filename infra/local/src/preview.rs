@@ -1,10 +1,10 @@
 //! What a dry run found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::job::ITEMS_MAX;
-use intercom_bulk::ledger::{Changes, ErrorRow, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
+use intercom_bulk::ledger::{Changes, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
 use intercom_bulk::patch::Patch;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::run::{Cursor, Run, State};
@@ -12,22 +12,12 @@ use serde::Serialize;
 
 use crate::changed::Changed;
 use crate::cost::Used;
-use crate::show;
+use crate::error_kinds::{Kind, by_code, kinds};
+use crate::show::{self, count};
 use crate::summary::left_alone;
 
 /// Changes shown.
 const SHOWN: usize = 10;
-
-/// An error that users end in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Kind {
-    /// How many users.
-    pub users: usize,
-    /// One of them, by id.
-    pub example: String,
-    /// What is said of that one; free of personal data.
-    pub message: String,
-}
 
 /// What would happen.
 #[derive(Clone, Debug, Serialize)]
@@ -42,7 +32,9 @@ pub struct Found {
     pub to_change: u64,
     /// Users whose values are right.
     pub same: u64,
-    /// Users left alone, by reason.
+    /// Users whom the plan's rules leave alone.
+    pub skipped: u64,
+    /// Values and users left alone, by reason.
     pub left_alone: BTreeMap<String, u64>,
     /// Users in error.
     pub errors: u64,
@@ -93,6 +85,7 @@ impl Found {
             users: tally.users,
             to_change: tally.patches,
             same: tally.same,
+            skipped: tally.skipped,
             left_alone: tally.left_alone.clone(),
             errors: tally.errors,
             errors_by_code: by_code(&ledger.errors(run).await?),
@@ -135,11 +128,8 @@ impl Found {
         }
         let so_far = if ended { "" } else { " so far" };
         lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
-        lines.push(format!("  {} right already, {} in error", self.same, self.errors));
-        for (code, kind) in &self.errors_by_code {
-            let Kind { users, example, message } = kind;
-            lines.push(format!("    {users} users {code}, for example {example}: {message}"));
-        }
+        lines.push(format!("  {} unchanged, {} skipped, {} failed", self.same, self.skipped, self.errors));
+        lines.extend(kinds(&self.errors_by_code));
         if !self.unseen.is_empty() {
             lines.push(format!(
                 "  Warning: none of these {} users has {}, which the plan reads: is it spelled so? `run` pauses when none \
@@ -157,24 +147,12 @@ impl Found {
         lines.extend(left_alone(&tally));
         if self.to_change > 0 {
             let took = show::duration(Duration::from_secs(self.seconds_at_quota));
-            lines.push(format!("  {} bulk jobs, {took} at the quota, ${:.4} on AWS", self.jobs, self.aws_dollars));
+            lines.push(format!("  {}, {took} at the quota", count(self.jobs, "bulk job")));
             lines.push("  Some of the changes:".to_owned());
             lines.extend(self.sample.iter().flat_map(Changed::words));
         }
         lines
     }
-}
-
-/// Errors counted by code. A user that was met in two generations is one.
-fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
-    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut kinds = BTreeMap::new();
-    for row in rows {
-        users.entry(&row.code).or_default().insert(&row.user);
-        let first = || Kind { users: 0, example: row.user.clone(), message: row.message.clone() };
-        kinds.entry(row.code.clone()).or_insert_with(first).users = users[row.code.as_str()].len();
-    }
-    kinds
 }
 
 /// What the plan reads and none of the users has that were read.
@@ -201,6 +179,7 @@ mod tests {
             users: 200,
             to_change: 0,
             same: 0,
+            skipped: 0,
             left_alone: BTreeMap::new(),
             errors: 0,
             errors_by_code: BTreeMap::new(),
@@ -222,22 +201,5 @@ mod tests {
         assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
         let words = found(State::Incomplete).words();
         assert_eq!(words[0], "The dry run did not come to its end (incomplete): it could not be reached");
-    }
-
-    #[test]
-    fn errors_are_told_by_code_with_an_example() {
-        let row = |user: &str, code: &str, at: &str| ErrorRow {
-            user: user.to_owned(),
-            code: code.to_owned(),
-            message: "must be a number".to_owned(),
-            at: at.to_owned(),
-            generation: 1,
-        };
-        let rows =
-            [row("1", "type", "page 1"), row("1", "type", "page 2"), row("2", "type", "page 1"), row("3", "x", "")];
-        let kinds = by_code(&rows);
-        assert_eq!((kinds["type"].users, kinds["x"].users, kinds["x"].example.as_str()), (2, 1, "3"));
-        let words = Found { errors: 3, errors_by_code: kinds, ..found(State::CompleteWithErrors) }.words();
-        assert!(words.contains(&"    2 users type, for example 1: must be a number".to_owned()), "{words:?}");
     }
 }

@@ -1,114 +1,88 @@
-//! The progress line: how far, how fast, how long still, and why it waits.
+//! The progress line: how much is done, how long it still takes, how many users, and why it waits.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use intercom_bulk::run::{Cursor, Phase, Run, State};
 
-use crate::engine::Engine;
-use crate::show;
+use crate::estimate::Work;
+use crate::jobs_seen::Jobs;
+use crate::show::{self, count};
 
-/// No estimate before so much of the work is done: the first pages say little.
-const ESTIMATE_FROM: f64 = 0.01;
 /// No rate before this time has passed.
 const RATE_FROM: Duration = Duration::from_secs(1);
+/// The most that is shown of a run that has not ended.
+const PERCENT_MOST: u64 = 99;
 
 /// A run at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    state: State,
     generation: u32,
+    /// The share of the whole job that is done.
+    percent: Option<u64>,
+    left: Option<Duration>,
     users: u64,
     count: Option<u64>,
     patches: u64,
-    sent: Sent,
-    /// Pages are turned: between two generations nothing moves that a rate or an estimate could tell of.
-    turning: bool,
+    sent: u64,
+    jobs_open: u64,
+    /// Users read in a second, while pages are read.
+    rate: Option<f64>,
     /// A dry run sends nothing.
     dry_run: bool,
     waits: Option<String>,
-    elapsed: Duration,
-}
-
-/// What was submitted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Users in bulk jobs.
-    pub users: u64,
-    /// Bulk jobs.
-    pub jobs: u64,
-    /// Those whose end is known.
-    pub closed: u64,
 }
 
 impl Sample {
-    /// Takes what an engine knows that works on the run's generation since `elapsed`.
-    pub fn take(engine: &Engine, run: &Run, cursor: &Cursor, elapsed: Duration) -> Self {
-        let done = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let done = Sent {
-            users: done(&engine.done.submitted),
-            jobs: done(&engine.done.jobs),
-            closed: done(&engine.done.closed),
-        };
-        Self::of(run, cursor, done, engine.now_ms(), elapsed)
-    }
-
-    /// Makes it of a run's rows and what was submitted in the time that `elapsed`.
-    pub fn of(run: &Run, cursor: &Cursor, sent: Sent, now_ms: i64, elapsed: Duration) -> Self {
-        let left_ms = cursor.waits_until_ms() - now_ms;
-        let waits = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended && run.state == State::Running);
-        let waits = waits.map(|why| match left_ms {
-            ..=1_000 => format!("waits: {why}"),
-            _ => format!("waits {} s: {why}", left_ms / 1000),
-        });
-        let draining = match run.state {
-            State::Draining if sent.users < cursor.tally.patches => {
-                Some("submits what is left, as fast as the rate limit lets it")
-            }
-            State::Draining => Some("waits for Intercom to end the jobs"),
-            _ => None,
-        };
+    /// Makes it of a run's rows. Its generation has been reading for the time `reading`; `tail` is the time from a bulk
+    /// request to the end of its job.
+    pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {
+        let turning = run.state == State::Running && cursor.phase == Phase::Turning;
+        let all_read = run.state == State::Draining;
+        let patches = if run.rails.dry_run { 0 } else { cursor.tally.patches };
+        let users = run.listed.or(run.count).map(|count| run.rails.limit.map_or(count, |limit| limit.min(count)));
+        let sends = &jobs.sends;
+        let work = Work { read: cursor.tally.users, count: users, all_read, patches, reading, sends, now_ms, tail };
+        let sent = work.sent();
+        let moves = turning || all_read && sent < patches;
+        let rate = cursor.tally.users as f64 / reading.as_secs_f64().max(f64::EPSILON);
         Self {
-            state: run.state,
             generation: run.generation,
+            percent: if matches!(run.state, State::Complete | State::CompleteWithErrors) {
+                Some(100)
+            } else {
+                work.done().map(|done| ((done * 100.0) as u64).min(PERCENT_MOST))
+            },
+            left: work.left().filter(|_| moves),
             users: cursor.tally.users,
-            count: run.listed.or(run.count).map(|count| run.rails.limit.map_or(count, |limit| limit.min(count))),
+            count: users.filter(|count| *count > 0),
             patches: cursor.tally.patches,
             sent,
-            turning: run.state == State::Running && cursor.phase == Phase::Turning,
+            jobs_open: jobs.made - jobs.ended,
+            rate: (turning && reading >= RATE_FROM).then_some(rate),
             dry_run: run.rails.dry_run,
-            waits: waits.or_else(|| draining.map(ToOwned::to_owned)),
-            elapsed,
+            waits: waits(run, cursor, sent < patches, now_ms),
         }
     }
 
-    /// The line, what matters most first: a narrow terminal cuts its end.
+    /// The line. The numbers come first and the reason of a wait last, because a terminal cuts the end.
     pub fn line(&self) -> String {
-        let mut line = self.state.to_string();
-        let count = self.count.filter(|count| *count > 0);
-        if let Some(count) = count {
-            let percent = (100.0 * self.users as f64 / count as f64).min(100.0);
-            line.push_str(&format!(" {percent:.0} %"));
-        }
-        if self.generation > 1 {
-            line.push_str(&format!(", generation {}", self.generation));
-        }
-        if let Some(left) = self.left() {
-            line.push_str(&format!(", {} left", show::duration(left)));
-        }
-        if let Some(why) = &self.waits {
-            line.push_str(&format!(", {why}"));
-        }
-        let of = count.map(|count| format!(" of {count}")).unwrap_or_default();
-        line.push_str(&format!(" | {}{of} users", self.users));
-        if self.turning && self.elapsed >= RATE_FROM {
-            line.push_str(&format!(", {:.0}/s", self.users as f64 / self.elapsed.as_secs_f64()));
-        }
-        line.push_str(&format!(" | {} to change", self.patches));
-        if !self.dry_run {
-            line.push_str(&format!(", {} in {} jobs, {} ended", self.sent.users, self.sent.jobs, self.sent.closed));
-        }
-        line
+        let mut parts = Vec::new();
+        let pass = (self.generation > 1).then(|| format!("pass {}", self.generation));
+        let percent = self.percent.map(|percent| format!("{percent}%"));
+        let first: Vec<String> = percent.into_iter().chain(pass).collect();
+        parts.extend((!first.is_empty()).then(|| first.join(", ")));
+        parts.extend(self.left.map(|left| format!("{} left", show::about(left))));
+        let of = self.count.map(|count| format!("/{count}")).unwrap_or_default();
+        parts.push(format!("{}{of} read", self.users));
+        parts.push(if self.dry_run {
+            format!("{} to change", self.patches)
+        } else {
+            format!("{}/{} sent", self.sent, self.patches)
+        });
+        parts.extend((self.jobs_open > 0).then(|| format!("{} open", count(self.jobs_open, "job"))));
+        parts.extend(self.rate.map(|rate| format!("{rate:.0} users/s")));
+        parts.extend(self.waits.clone());
+        parts.join(" | ")
     }
 
     /// Why nothing moves at this moment, if there is a reason.
@@ -116,25 +90,40 @@ impl Sample {
         self.waits.as_deref()
     }
 
-    /// The time left, by the slower of reading and submitting; none before a hundredth of both is done.
+    /// The time left; none before it can be known.
     pub fn left(&self) -> Option<Duration> {
-        let read = match (self.state, self.count) {
-            (State::Running, Some(count)) if self.turning => (self.users as f64 / count.max(1) as f64).min(1.0),
-            (State::Draining, _) => 1.0,
-            _ => return None,
-        };
-        if read < ESTIMATE_FROM {
-            return None;
-        }
-        // How many patches there will be is told by how many there were.
-        let submitted = match self.patches {
-            0 => 1.0,
-            _ if self.dry_run => 1.0,
-            patches => self.sent.users as f64 / (patches as f64 / read),
-        };
-        let done = read.min(submitted);
-        let left = (ESTIMATE_FROM..1.0).contains(&done).then(|| self.elapsed.mul_f64((1.0 - done) / done));
-        left.filter(|left| left.as_secs() > 0)
+        self.left
+    }
+
+    /// The share of the whole job that is done, in percent.
+    pub fn percent(&self) -> Option<u64> {
+        self.percent
+    }
+
+    /// Users of the present generation in jobs.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Users read in a second, while pages are read.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+}
+
+/// Why a run waits, in words.
+fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<String> {
+    match run.state {
+        State::Running if cursor.phase != Phase::Ended => cursor.waits.as_ref().map(|why| {
+            let left = Duration::from_millis((cursor.waits_until_ms() - now_ms).max(0) as u64);
+            if left < Duration::from_secs(2) {
+                return format!("waits: {why}");
+            }
+            format!("waits {}: {why}", show::duration(left))
+        }),
+        State::Draining if to_send => Some("all is read; sends the rest as fast as the rate limit allows".to_owned()),
+        State::Draining => Some("all is sent; waits until Intercom has ended the jobs".to_owned()),
+        _ => None,
     }
 }
 
@@ -147,7 +136,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress for a person at a terminal (`live`), a log, or nobody.
+    /// Progress for a terminal (`live`), a log, or neither (`quiet`).
     pub fn new(quiet: bool, live: bool) -> Self {
         Self { quiet, live: live && !quiet, drawn: false }
     }
@@ -168,9 +157,16 @@ impl Progress {
     }
 
     /// Leaves the last line standing.
-    pub fn end(&mut self) {
+    pub fn stop(&mut self) {
         if std::mem::take(&mut self.drawn) {
             show::note(self.quiet, "");
+        }
+    }
+
+    /// Removes the last line: a summary follows.
+    pub fn end(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            show::draw("");
         }
     }
 }
@@ -181,50 +177,42 @@ mod tests {
 
     fn sample() -> Sample {
         Sample {
-            state: State::Running,
             generation: 1,
+            percent: Some(6),
+            left: Some(Duration::from_secs(150)),
             users: 5_000,
             count: Some(20_000),
             patches: 4_000,
-            sent: Sent { users: 1_000, jobs: 10, closed: 4 },
-            turning: true,
+            sent: 1_000,
+            jobs_open: 6,
+            rate: Some(500.0),
             dry_run: false,
             waits: None,
-            elapsed: Duration::from_secs(10),
         }
     }
 
     #[test]
-    fn the_slower_of_reading_and_submitting_tells_what_is_left() {
-        // A quarter is read, a sixteenth submitted: 150 s at this pace.
-        assert_eq!(sample().left().map(|left| left.as_secs()), Some(150));
-        let line =
-            "running 25 %, 2 min 30 s left | 5000 of 20000 users, 500/s | 4000 to change, 1000 in 10 jobs, 4 ended";
+    fn a_line_has_the_numbers_first_and_the_reason_last() {
+        let line = "6% | 2 min 30 s left | 5000/20000 read | 1000/4000 sent | 6 jobs open | 500 users/s";
         assert_eq!(sample().line(), line);
-        let first = Sample { elapsed: Duration::from_millis(1), sent: Sent::default(), ..sample() };
-        assert_eq!(first.line(), "running 25 % | 5000 of 20000 users | 4000 to change, 0 in 0 jobs, 0 ended");
-        let dry_run = Sample { dry_run: true, sent: Sent::default(), ..sample() };
-        assert_eq!(dry_run.line(), "running 25 %, 30 s left | 5000 of 20000 users, 500/s | 4000 to change");
+        let waits = Some("waits 64 s: another scroll is open".to_owned());
+        let waiting = Sample { generation: 2, left: None, rate: None, jobs_open: 1, waits, ..sample() };
+        let line = "6%, pass 2 | 5000/20000 read | 1000/4000 sent | 1 job open | waits 64 s: another scroll is open";
+        assert_eq!(waiting.line(), line);
+        let dry_run = Sample { dry_run: true, sent: 0, jobs_open: 0, ..sample() };
+        assert_eq!(dry_run.line(), "6% | 2 min 30 s left | 5000/20000 read | 4000 to change | 500 users/s");
+        let uncounted = Sample { percent: None, left: None, count: None, rate: None, ..sample() };
+        assert_eq!(uncounted.line(), "5000 read | 1000/4000 sent | 6 jobs open");
     }
 
     #[test]
-    fn the_first_hundredth_tells_nothing() {
-        assert_eq!(Sample { users: 199, ..sample() }.left(), None, "of reading");
-        let slow = Sample { sent: Sent { users: 100, ..Sent::default() }, ..sample() };
-        assert_eq!(slow.left(), None, "of submitting, which is what a low limit makes slow");
-        assert_eq!(Sample { count: None, ..sample() }.left(), None);
-    }
-
-    #[test]
-    fn between_generations_nothing_is_estimated() {
-        let between = Sample { turning: false, generation: 1, waits: Some("waits: 3 parts".into()), ..sample() };
-        let line = "running 25 %, waits: 3 parts | 5000 of 20000 users | 4000 to change, 1000 in 10 jobs, 4 ended";
-        assert_eq!(between.line(), line);
-    }
-
-    #[test]
-    fn a_wait_says_why_beside_what_is_left() {
-        let line = Sample { waits: Some("waits 64 s: another scroll is open".into()), ..sample() }.line();
-        assert!(line.starts_with("running 25 %, 2 min 30 s left, waits 64 s: another scroll is open | "), "{line}");
+    fn the_numbers_of_a_large_workspace_fit_sixty_columns() {
+        let left = Some(Duration::from_secs(41 * 60 + 7));
+        let large = Sample { percent: Some(63), left, users: 400_000, count: Some(400_000), ..sample() };
+        let large = Sample { patches: 333_000, sent: 152_157, ..large };
+        assert!(
+            show::fit(&large.line(), 60).starts_with("63% | 41 min left | 400000/400000 read | 152157/333000 sent")
+        );
+        assert_eq!(show::fit(&large.line(), 60).chars().count(), 60);
     }
 }

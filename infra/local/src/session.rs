@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
+use crate::jobs_seen::{Jobs, JobsSeen};
 use crate::progress::{Progress, Sample};
 use crate::show;
 use crate::stop::Stops;
@@ -22,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_secs(5);
 /// A wait from which on its whole reason is shown on a line of its own: a terminal cuts the progress line.
 const LONG_WAIT_MS: i64 = 30_000;
+/// Between two counts of the jobs, and this many times as long as the last one took: a count reads many rows.
+const COUNT: Duration = Duration::from_secs(1);
+const COUNT_RESTS: u32 = 20;
 /// How long steps may finish behind a run's end before it is said that they do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -123,13 +127,12 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
     let began = Instant::now();
     let mut progress = Progress::new(quiet, std::io::stderr().is_terminal());
     let mut next_line = began;
-    // A generation reads everybody again: its rate and its estimate begin with it.
-    let mut generation: Option<(u32, Instant)> = None;
+    let mut watched = Watched::new(engine, began);
     let mut shown_wait = None;
     loop {
         tokio::select! {
             () = stops.next() => {
-                progress.end();
+                progress.stop();
                 return Ok(Session::Interrupted);
             }
             () = tokio::time::sleep(LOOK) => {}
@@ -144,12 +147,6 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
         };
         let over = run.state.ended() || run.state == intercom_bulk::run::State::Paused;
         let now = Instant::now();
-        let since = match generation {
-            None => began,
-            Some((number, since)) if number == run.generation => since,
-            Some(_) => now,
-        };
-        generation = Some((run.generation, since));
         if cursor.waits != shown_wait
             && let Some(words) = long_wait(&cursor, engine.now_ms())
         {
@@ -157,15 +154,46 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
             progress.end();
             show::note(quiet, &words);
         }
-        if over || progress.is_live() || now >= next_line {
-            next_line = now + LINE;
-            progress.show(&Sample::take(engine, &run, &cursor, now - since));
-        }
         if over {
             progress.end();
-            show::note(quiet, "");
             return Ok(Session::Over { run: Box::new(run), cursor: Box::new(cursor), took: now - began });
         }
+        let sample = watched.sample(&run, &cursor, now).await?;
+        if progress.is_live() || now >= next_line {
+            next_line = now + LINE;
+            progress.show(&sample);
+        }
+    }
+}
+
+/// What is remembered of a run between two looks at it.
+struct Watched<'a> {
+    engine: &'a Engine,
+    /// When the present generation had read nothing.
+    unread: (u32, Instant),
+    seen: JobsSeen,
+    jobs: Jobs,
+    count_at: Instant,
+}
+
+impl<'a> Watched<'a> {
+    fn new(engine: &'a Engine, began: Instant) -> Self {
+        Self { engine, unread: (0, began), seen: JobsSeen::default(), jobs: Jobs::default(), count_at: began }
+    }
+
+    /// The run at this moment. Its jobs are counted more seldom than it is looked at, and at once in a new generation.
+    async fn sample(&mut self, run: &Run, cursor: &Cursor, now: Instant) -> Result<Sample, LedgerError> {
+        let is_new = self.unread.0 != run.generation;
+        if is_new || cursor.tally.users == 0 {
+            self.unread = (run.generation, now);
+        }
+        if is_new || now >= self.count_at {
+            self.jobs = self.seen.read(&self.engine.clients.ledger, run).await?;
+            self.count_at = now + COUNT.max(now.elapsed() * COUNT_RESTS);
+        }
+        let settings = &self.engine.clients.settings;
+        let tail = Duration::from_millis(settings.pace.look_first_ms as u64) + self.engine.ticks.1;
+        Ok(Sample::of(run, cursor, &self.jobs, self.engine.now_ms(), now - self.unread.1, tail))
     }
 }
 

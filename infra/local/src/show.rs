@@ -1,6 +1,6 @@
 //! What a person reads: results on standard output, everything else on standard error.
 //!
-//! Whoever reads may go away (`jobs | head`): what cannot be written any more is dropped, and the command goes on to its
+//! The reader may go away (`jobs | head`): what cannot be written any more is dropped, and the command continues to its
 //! own end. `println!` would panic.
 
 use std::io::Write;
@@ -42,10 +42,20 @@ pub fn note(quiet: bool, text: &str) {
     }
 }
 
-/// A line that the next one is drawn over. The terminal cuts it at its edge: one that wraps could not be drawn over.
+/// A line that the next one is drawn over, cut to the terminal's width: one that wraps could not be drawn over.
 pub fn draw(text: &str) {
+    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
     DRAWN.store(true, Ordering::Relaxed);
-    part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", plain(text)));
+    part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", fit(&plain(text), width)));
+}
+
+/// Text cut to this many columns, with `…` at its end where something is missing.
+pub fn fit(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    format!("{kept}…")
 }
 
 /// Where the log goes: standard error, over a line that is drawn there.
@@ -98,6 +108,17 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// A duration that is an estimate: seconds below ten minutes, minutes below ten hours.
+pub fn about(estimate: Duration) -> String {
+    let minutes = (estimate.as_secs() + 30) / 60;
+    match (minutes / 60, minutes % 60) {
+        (0, ..10) => duration(estimate),
+        (0, minutes) => format!("{minutes} min"),
+        (hours @ ..10, minutes) => format!("{hours} h {minutes} min"),
+        (hours, _) => format!("{hours} h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +134,21 @@ mod tests {
     #[test]
     fn one_is_no_plural() {
         assert_eq!((count(1, "user").as_str(), count(0, "job").as_str()), ("1 user", "0 jobs"));
+    }
+
+    #[test]
+    fn a_text_is_cut_with_a_mark() {
+        assert_eq!(fit("63 % | waits", 12), "63 % | waits");
+        assert_eq!(fit("63 % | waits", 11), "63 % | wai…");
+        assert_eq!(fit("", 0), "");
+    }
+
+    #[test]
+    fn an_estimate_has_no_false_precision() {
+        let about = |seconds| about(Duration::from_secs(seconds));
+        assert_eq!((about(45), about(238)), ("45 s".to_owned(), "3 min 58 s".to_owned()));
+        assert_eq!((about(2_467), about(7_805)), ("41 min".to_owned(), "2 h 10 min".to_owned()));
+        assert_eq!(about(129_600), "36 h");
     }
 
     #[test]

@@ -1,18 +1,17 @@
-//! The end of a run, for a person and as one JSON object.
+//! The end of a run, for a person or as one JSON object.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
-use intercom_bulk::run::{Cursor, Run, State, Tally};
+use intercom_bulk::run::{Counted, Cursor, Run, State, Tally};
 use serde::Serialize;
 
-use crate::show;
+use crate::error_kinds::{Kind, by_code, kinds};
+use crate::show::{self, count};
 
 /// Buckets that are shown in full; of more, the first and the last.
 const BUCKETS_SHOWN: usize = 12;
-/// Job ids shown of a bucket.
-const JOBS_SHOWN: usize = 3;
 
 /// What `demo` and `run` end with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,14 +20,23 @@ pub struct Summary {
     pub run: String,
     /// Its state.
     pub state: State,
-    /// Users seen.
+    /// Users read by the last generation.
     pub users: u64,
-    /// Users that jobs took.
+    /// Users by outcome.
+    #[serde(flatten)]
+    pub counted: Outcomes,
+    /// Users whom the jobs took, each once.
+    pub sent: u64,
+    /// Items of the jobs: a user that was sent again is counted again.
     pub patches: u64,
     /// Bulk jobs.
     pub jobs: u64,
-    /// Users that ended in an error.
+    /// Those of them whose end is not known.
+    pub jobs_open: u64,
+    /// Users with an error.
     pub errors: u64,
+    /// The errors by code.
+    pub errors_by_code: BTreeMap<String, Kind>,
     /// Jobs that may exist and whose ids were lost.
     pub jobs_possibly_lost: u64,
     /// Attempts at the scroll.
@@ -42,6 +50,23 @@ pub struct Summary {
     pub reason: Option<String>,
     #[serde(skip)]
     tally: Tally,
+    #[serde(skip)]
+    stopped_by: Option<&'static str>,
+}
+
+/// Users by outcome, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcomes {
+    /// Changed by this run, as Intercom reported.
+    pub written: u64,
+    /// Had the plan's values before.
+    pub unchanged: u64,
+    /// Left alone by the plan's rules.
+    pub skipped: u64,
+    /// Have an error.
+    pub failed: u64,
+    /// Read, and none of these: not sent, or no end is known.
+    pub pending: u64,
 }
 
 /// The jobs of a run by bucket, from the ledger.
@@ -63,23 +88,28 @@ impl Summary {
             let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run);
             buckets.insert(bucket.to_string(), jobs.map(|job| job.job.to_string()).collect());
         }
-        let totals = match &run.totals {
-            Some(totals) => totals.clone(),
-            None => ledger.accounts(run, cursor).await?.totals,
-        };
+        let accounts = ledger.accounts(run, cursor).await?;
+        let totals = if run.state.ended() { accounts.totals.clone() } else { accounts.totals_at(now_ms) };
         let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
+        let Counted { read, written, unchanged, skipped, failed, pending } = Counted::of(&cursor.tally, &totals);
+        let reason = run.reason.as_deref().map(show::flags);
         Ok(Self {
             run: run.run.to_string(),
             state: run.state,
-            users: cursor.tally.users,
+            users: read,
+            counted: Outcomes { written, unchanged, skipped, failed, pending },
+            sent: totals.sent,
             patches: totals.patches,
             jobs: totals.jobs,
+            jobs_open: accounts.jobs_open,
             errors: totals.errors,
+            errors_by_code: by_code(&ledger.errors(run).await?),
             jobs_possibly_lost: totals.jobs_possibly_lost,
             generations: run.generation,
             seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),
             buckets,
-            reason: run.reason.as_deref().map(show::flags),
+            stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
+            reason,
             tally: cursor.tally.clone(),
         })
     }
@@ -95,96 +125,160 @@ impl Summary {
         }
     }
 
-    /// Writes it for a person, and the object on the last line.
-    pub fn show(&self, json_only: bool) {
-        if !json_only {
-            self.words().iter().for_each(|line| show::line(line));
+    /// Writes it for a person, or as one object. `lists_errors` is the command that lists the failed users.
+    pub fn show(&self, json_only: bool, lists_errors: Option<&str>) {
+        if json_only {
+            return show::json(self);
         }
-        show::json(self);
+        self.words(lists_errors).iter().for_each(|line| show::line(line));
     }
 
-    fn words(&self) -> Vec<String> {
+    /// Whether the last generation read all users, so that each is counted by its outcome.
+    fn all_read(&self) -> bool {
+        matches!(self.state, State::Complete | State::CompleteWithErrors)
+    }
+
+    fn words(&self, lists_errors: Option<&str>) -> Vec<String> {
         let took = show::duration(Duration::from_secs(self.seconds));
         let ended = if self.state.ended() { "ended" } else { "is" };
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
-        lines.push(format!(
-            "  {} users seen, {} patched in {} bulk jobs, {} in error, {} right already{}",
-            self.users,
-            self.patches,
-            self.jobs,
-            self.errors,
-            self.tally.same,
-            if self.generations > 1 { format!(", {} generations", self.generations) } else { String::new() },
-        ));
+        lines.push(format!("  {}", self.outcomes()));
+        if self.jobs > 0 {
+            lines.push(format!("  {}", self.sending()));
+        }
+        lines.extend(kinds(&self.errors_by_code));
         lines.extend(possibly_lost(self.jobs_possibly_lost));
         lines.extend(left_alone(&self.tally));
-        if self.buckets.is_empty() {
-            return lines;
+        lines.extend(self.jobs_by_bucket());
+        lines.extend(self.next(lists_errors));
+        lines
+    }
+
+    /// `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
+    fn outcomes(&self) -> String {
+        let Outcomes { written, unchanged, skipped, failed, pending } = self.counted;
+        let read = count(self.users, "user");
+        if self.generations > 1 && !self.all_read() {
+            // The outcomes are of all passes, and the last one did not read all users.
+            return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
         }
-        lines.push("  Jobs by bucket:".to_owned());
+        let pending = if pending > 0 { format!(", {pending} without a known outcome") } else { String::new() };
+        format!("{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{pending}")
+    }
+
+    fn sending(&self) -> String {
+        let jobs = count(self.jobs, "bulk job");
+        let open = still_open(self.jobs_open, self.state.ended());
+        let again = match self.patches.saturating_sub(self.sent) {
+            0 => String::new(),
+            again => format!(" and {} sent again", count(again, "item")),
+        };
+        let passes = if self.generations > 1 { format!(", {} passes", self.generations) } else { String::new() };
+        format!("{} sent{again} in {jobs}{passes}{open}", count(self.sent, "user"))
+    }
+
+    fn jobs_by_bucket(&self) -> Vec<String> {
+        if self.buckets.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec!["  Jobs by bucket, the minute in which they were made:".to_owned()];
+        let hidden = self.buckets.len().saturating_sub(BUCKETS_SHOWN);
         for (index, (bucket, jobs)) in self.buckets.iter().enumerate() {
-            let hidden = self.buckets.len().saturating_sub(BUCKETS_SHOWN);
             if hidden > 0 && index == BUCKETS_SHOWN / 2 {
-                lines.push(format!("    … {hidden} more buckets; `jobs` lists them"));
+                lines.push(format!("    … {}; `jobs` lists them", count(hidden as u64, "more bucket")));
             }
             if hidden > 0 && (BUCKETS_SHOWN / 2..BUCKETS_SHOWN / 2 + hidden).contains(&index) {
                 continue;
             }
-            let some: Vec<&str> = jobs.iter().take(JOBS_SHOWN).map(String::as_str).collect();
-            let more = if jobs.len() > some.len() { " …" } else { "" };
-            lines.push(format!("    {bucket}  {} jobs: {}{more}", jobs.len(), some.join(" ")));
+            let some = jobs.first().map_or("", String::as_str);
+            let more = if jobs.len() > 1 { " …" } else { "" };
+            lines.push(format!("    {bucket}  {}: {some}{more}", count(jobs.len() as u64, "job")));
         }
+        lines
+    }
+
+    /// What to do next.
+    fn next(&self, lists_errors: Option<&str>) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.state == State::Failed && self.sent > 0 {
+            let written = self.counted.written;
+            lines.push(format!(
+                "  Before the run failed, {} sent to Intercom; {written} of them {} written so far. Nothing is undone.",
+                were(self.sent, "user"),
+                if written == 1 { "is" } else { "are" }
+            ));
+        }
+        if let Some(command) = lists_errors.filter(|_| !self.errors_by_code.is_empty()) {
+            lines.push(format!("  Next: `{command}` lists the failed users and why."));
+        }
+        let next = match (self.state, self.stopped_by) {
+            (State::Incomplete, _) => {
+                "  Next: run the same command again. Users that are done cost a read and no write."
+            }
+            (State::Paused, _) => {
+                "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either cancels this \
+                 run and reads from the first user."
+            }
+            (State::Failed, Some("--max-changes")) => {
+                "  Next: `preview` counts the changes without writing. Raise --max-changes, or correct the plan, and run it \
+                 again: users that are done cost a read and no write."
+            }
+            (State::Failed, _) => {
+                "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
+            }
+            _ => return lines,
+        };
+        lines.push(next.to_owned());
         lines
     }
 }
 
-/// Who was left alone and why, with the table keys that missed most.
+/// The limits that end a run, as flags.
+const LIMITS: [&str; 2] = ["--max-changes", "--max-errors"];
+
+/// `1 user was`, `2 users were`.
+fn were(number: u64, thing: &str) -> String {
+    format!("{} {}", count(number, thing), if number == 1 { "was" } else { "were" })
+}
+
+/// Why users or values were left alone, and the table keys that were missing most often.
 pub fn left_alone(tally: &Tally) -> Vec<String> {
-    let reasons = tally.left_alone.iter();
-    let mut lines: Vec<String> =
-        reasons.map(|(reason, users)| format!("  {users} left alone: {}", reason.replace('_', " "))).collect();
+    let times = |(word, users): (&String, &u64)| format!("{} ×{users}", word.replace('_', " "));
+    let mut lines = Vec::new();
+    if !tally.left_alone.is_empty() {
+        let reasons: Vec<String> = tally.left_alone.iter().map(times).collect();
+        lines.push(format!("  Skipped because: {}", reasons.join(", ")));
+    }
     if !tally.missed.is_empty() {
         let mut missed: Vec<_> = tally.missed.iter().collect();
         missed.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
         let words: Vec<String> = missed.iter().map(|(key, users)| format!("{key} ×{users}")).collect();
-        lines.push(format!("  Table keys that missed most: {}", words.join(", ")));
+        lines.push(format!("  Not in the table: {}", words.join(", ")));
     }
     lines
+}
+
+/// Jobs whose end is not known, if there are any.
+pub fn still_open(jobs: u64, ended: bool) -> String {
+    match (jobs, ended) {
+        (0, _) => String::new(),
+        (jobs, false) => format!("; {} open", count(jobs, "job")),
+        (jobs, true) => {
+            format!("; {} open when the run ended, which Intercom may still carry out", were(jobs, "job"))
+        }
+    }
 }
 
 /// What to know of jobs whose ids were lost, if there may be any.
 pub fn possibly_lost(jobs: u64) -> Option<String> {
     (jobs > 0).then(|| {
         format!(
-            "  {jobs} bulk jobs may exist besides, whose ids were lost with an answer or in a crash: their users were \
-             submitted again"
+            "  {} may exist in Intercom beside these: the answer with the id was lost. The users were submitted again.",
+            count(jobs, "bulk job")
         )
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jobs_that_may_be_lost_are_told() {
-        let summary = |jobs_possibly_lost| Summary {
-            run: "p.1".to_owned(),
-            state: State::Complete,
-            users: 5,
-            patches: 5,
-            jobs: 1,
-            errors: 0,
-            jobs_possibly_lost,
-            generations: 1,
-            seconds: 1,
-            buckets: BTreeMap::new(),
-            reason: None,
-            tally: Tally::default(),
-        };
-        assert_eq!(serde_json::to_value(summary(2)).unwrap()["jobs_possibly_lost"], 2);
-        assert!(summary(2).words().iter().any(|line| line.contains("2 bulk jobs may exist")));
-        assert_eq!(summary(0).words().len(), 2, "{:?}", summary(0).words());
-    }
-}
+mod tests;

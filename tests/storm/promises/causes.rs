@@ -120,7 +120,9 @@ impl Struck<'_> {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
             () if has("in parts that were dropped") => !self.storm.story.acts.is_empty(),
-            () if has("whose end Intercom did not tell") => self.faults(&OF_JOBS) > 0,
+            () if has("whose end Intercom did not tell") || has("as failed without naming them") => {
+                self.faults(&OF_JOBS) > 0
+            }
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,
             () if has("company's name") => run.plan == "company-name",
             // What goes with the others and has its number checked.

@@ -24,10 +24,10 @@ pub(super) struct Scope {
 pub(super) struct Bounds {
     #[command(flatten)]
     pub(super) scope: Scope,
-    /// Fail before more users than this would be changed
+    /// Fail at the page that would bring the changed users above this; users of the pages before are changed by then
     #[arg(long, value_name = "N|P%", value_parser = max_changes)]
     max_changes: Option<MaxChanges>,
-    /// Fail once more users than this are in error
+    /// Fail once more users than this have failed; other users are changed by then
     #[arg(long, value_name = "N", value_parser = max_errors)]
     max_errors: Option<u64>,
     /// Go on although none of the first 1,000 users has an attribute that the plan reads

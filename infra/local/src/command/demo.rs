@@ -78,7 +78,7 @@ impl Demo {
                          ledger under the minute it was made in, every job's end is known.",
                     );
                 }
-                summary.show(self.json);
+                summary.show(self.json, None);
                 Ok(if problems.is_empty() { summary.exit_code() } else { 1 })
             }
         }

@@ -38,7 +38,7 @@ const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 co
 /// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
 const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
 
-/// Computes an attribute for every user of an Intercom workspace, and loses nobody.
+/// Bulk-update the users of an Intercom workspace safely.
 #[derive(Debug, Parser)]
 #[command(name = "intercom-bulk", version, max_term_width = 100)]
 #[command(
@@ -56,25 +56,25 @@ pub struct Arguments {
 enum Command {
     /// The whole job on a simulated workspace; nothing to configure
     Demo(demo::Demo),
-    /// Dry run: what a plan would change, whom it leaves alone, how long it takes, what it costs
+    /// Dry run: the users that a plan would change, skip or fail on, and how long it takes
     Preview(preview::Preview),
-    /// Run a plan on a workspace; the same command goes on after Ctrl-C or a crash
+    /// Run a plan on a workspace; after Ctrl-C or a crash the same command finishes it
     Run(run::RunPlan),
-    /// A run's progress, rate, and what it waits for
+    /// A run's progress, rate, and the reason of a wait
     Status(report::Status),
     /// A run's bulk jobs, by bucket
     Jobs(report::Jobs),
-    /// The users of a run that ended in an error, and why
+    /// The failed users of a run, and why
     Errors(report::Errors),
     /// The runs that the ledger knows, newest first
     History(history::History),
-    /// What this token can reach, found out by reads alone
+    /// What this token can reach, by reads alone
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
     Simulate(simulate::Simulate),
     /// Serve DynamoDB and SQS for functions that run elsewhere, and invoke them as AWS would
     Emulate(emulate::Emulate),
-    /// Store a plan in a deployed stack, for its schedule and for `start`
+    /// Upload a plan to a deployed stack
     Put(deployed::Put),
     /// Start a stored plan on a deployed stack
     Start(deployed::Start),
@@ -86,7 +86,7 @@ struct Access {
     /// Access token of your Intercom app; better in the environment than on the command line
     #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
     intercom_token: Option<String>,
-    /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback
+    /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback; `HTTPS_PROXY` is not used
     #[arg(long, env = "INTERCOM_BASE_URL")]
     intercom_base_url: Option<String>,
     /// Generation of the API

@@ -14,6 +14,9 @@ use crate::preview::Found;
 use crate::session::{Session, drive};
 use crate::show;
 
+/// Said of a dry run that did not read the scroll to its end.
+const HELD: &str = "Intercom keeps the scroll open for a minute: a `run` that follows waits for that.";
+
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
 #[command(
@@ -53,17 +56,16 @@ impl Preview {
         let id = bounds::run_of(&event)?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {
-                show::note(
-                    false,
-                    "Stopped. A dry run changes nothing; its scroll stays open for a minute, and a run that starts before \
-                     waits for it.",
-                );
+                show::note(false, &format!("Stopped. A dry run changes nothing. {HELD}"));
                 Ok(INTERRUPTED)
             }
             Session::Over { run, cursor, .. } => {
                 let quota = engine.clients.ledger.quota(quota_percent).await?;
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
                 found.show(self.json);
+                if !self.json && cursor.scroll_free_at_ms() > engine.now_ms() {
+                    show::note(false, HELD);
+                }
                 Ok(found.exit_code())
             }
         }

@@ -1,5 +1,7 @@
 //! `status`, `jobs` and `errors`: what the ledger says of a run, also while another terminal works on it.
 
+mod seen;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,17 +11,22 @@ use intercom_bulk::ledger::{JobRow, Ledger};
 use intercom_bulk::run::{Run, RunId};
 use serde_json::json;
 
+use self::seen::Seen;
 use super::CommandError;
 use super::deployed::Deployed;
 use crate::aws::Account;
 use crate::engine::{EngineError, TABLE, machine_wall};
+use crate::jobs_seen::JobsSeen;
 use crate::place::{Place, PlaceError, whose};
-use crate::progress::{Sample, Sent};
-use crate::show;
-use crate::summary::{jobs, left_alone, possibly_lost};
+use crate::progress::Sample;
+use crate::show::{self, count};
+use crate::summary::jobs;
 
 /// Buckets of a range at most, each of them a request: a day of minutes.
 const BUCKETS_MAX: usize = 1_440;
+/// From the last bulk request to the end of its job as the ledger learns it: the first poll, and a tick.
+const LOCAL_TAIL: Duration = Duration::from_millis(3_500);
+const CLOUD_TAIL: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Which {
@@ -81,16 +88,21 @@ impl Which {
     }
 
     pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
+        self.ledger_and_folder().await.map(|(ledger, _)| ledger)
+    }
+
+    /// The ledger, and the folder that it lies in unless it is a stack's.
+    async fn ledger_and_folder(&self) -> Result<(Ledger, Option<PathBuf>), CommandError> {
         // A folder is named on the command line alone; a table may be left over in the environment.
         if self.state.is_none() && self.deployed.is_named() {
-            return self.deployed.ledger().await;
+            return Ok((self.deployed.ledger().await?, None));
         }
         let path = Place::last(self.state.as_deref())?;
         if let Some(words) = whose(&path, self.state.as_deref()) {
             show::note(false, &words);
         }
         let account = Account::open(Some(&path)).map_err(EngineError::from)?;
-        Ok(Ledger::new(account.dynamodb, TABLE))
+        Ok((Ledger::new(account.dynamodb, TABLE), Some(path)))
     }
 
     async fn find(&self, ledger: &Ledger) -> Result<Run, CommandError> {
@@ -135,7 +147,7 @@ fn waits(id: &RunId, behind: Option<&RunId>) -> String {
 impl Status {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let Self { which } = self;
-        let ledger = which.ledger().await?;
+        let (ledger, folder) = which.ledger_and_folder().await?;
         if let Some(behind) = which.waits(&ledger).await?
             && let Some(id) = which.run.as_deref().and_then(RunId::parse)
             && ledger.run(&id).await?.is_none()
@@ -151,43 +163,30 @@ impl Status {
         let cursor = ledger.cursor(&run.run).await?;
         let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.run)))?;
         let accounts = ledger.accounts(&run, &cursor).await?;
+        let jobs = JobsSeen::default().read(&ledger, &run).await?;
         let now_ms = machine_wall()();
+        // A stack works by itself; a local run has a process that holds its folder.
+        let at_work = folder.as_deref().and_then(Place::is_held).filter(|_| !run.state.ended());
         let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
-        let totals = &accounts.totals;
-        let closed = totals.jobs.saturating_sub(accounts.jobs_open);
-        let sent = Sent { users: totals.patches, jobs: totals.jobs, closed };
-        let sample = Sample::of(&run, &cursor, sent, now_ms, took);
-        // When a later generation began is not recorded: an estimate from the run's beginning would be far off.
-        let left = sample.left().filter(|_| run.generation == 1);
-        let reason = run.reason.as_deref().map(show::flags);
+        let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
+        let seen = Seen {
+            sample: Sample::of(&run, &cursor, &jobs, now_ms, took, tail),
+            totals: if run.state.ended() || at_work == Some(false) {
+                accounts.totals.clone()
+            } else {
+                accounts.totals_at(now_ms)
+            },
+            accounts: &accounts,
+            run: &run,
+            cursor: &cursor,
+            at_work,
+            took,
+        };
         if which.json {
-            show::json(&json!({
-                "run": run.run, "state": run.state, "reason": reason, "generation": run.generation,
-                "page": cursor.page, "users": cursor.tally.users, "count": run.listed.or(run.count),
-                "patches": cursor.tally.patches, "holes": cursor.holes, "waits": cursor.waits,
-                "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "totals": accounts.totals,
-                "seconds_left": left.map(|left| left.as_secs()),
-            }));
-            return Ok(0);
+            show::json(&seen.json());
+        } else {
+            seen.words().iter().for_each(|line| show::line(line));
         }
-        let after = show::duration(took);
-        let left = left.map(|left| format!(", about {} left", show::duration(left))).unwrap_or_default();
-        show::line(&format!("Run {} is {}, {after} after its start{left}.", run.run, run.state));
-        for words in reason.iter().map(String::as_str).chain(sample.waits()) {
-            show::line(&format!("  {words}"));
-        }
-        let rate = cursor.tally.users as f64 / took.as_secs_f64();
-        let of = run.listed.or(run.count).map(|count| format!(" of {count}")).unwrap_or_default();
-        show::line(&format!(
-            "  generation {}, page {}: {} users{of} at {rate:.0} users/s; {} to change, {} right already",
-            run.generation, cursor.page, cursor.tally.users, cursor.tally.patches, cursor.tally.same
-        ));
-        show::line(&format!(
-            "  {} users in {} bulk jobs, {} of them open; {} parts under way; {} users in error",
-            totals.patches, totals.jobs, accounts.jobs_open, accounts.parts_open, totals.errors
-        ));
-        let more = possibly_lost(totals.jobs_possibly_lost).into_iter().chain(left_alone(&cursor.tally));
-        more.for_each(|line| show::line(&line));
         Ok(0)
     }
 }
@@ -206,7 +205,7 @@ impl Errors {
             }
         }
         if rows.is_empty() && !which.json {
-            show::line(&format!("No user of run {} ended in an error.", run.run));
+            show::line(&format!("No user of run {} failed.", run.run));
         }
         Ok(if rows.is_empty() { 0 } else { 2 })
     }
@@ -228,9 +227,10 @@ impl Jobs {
                 let end = job.end.map_or("open", |end| match end {
                     intercom_bulk::ledger::End::Completed => "completed",
                     intercom_bulk::ledger::End::CompletedWithErrors => "completed with errors",
+                    intercom_bulk::ledger::End::Unknown if job.failed_unnamed => "failed without naming the users",
                     intercom_bulk::ledger::End::Unknown => "unknown",
                 });
-                let users = show::count(job.users, "user");
+                let users = count(job.users, "user");
                 show::line(&format!("{}  {}  {users}, {} failed  {end}", job.bucket, job.job, job.failed));
             }
         }

@@ -112,7 +112,9 @@ impl RunPlan {
             }
             Session::Over { run, cursor, .. } => {
                 let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
-                summary.show(self.json);
+                let state = self.access.state.as_deref();
+                let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+                summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.run)));
                 Ok(summary.exit_code())
             }
         }
@@ -167,7 +169,9 @@ impl RunPlan {
         let reason =
             "it had not ended when another plan, another version of it, other options or other users were started";
         ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
-        show::note(self.json, &format!("Run {} had not ended; it is cancelled, and this one begins anew.", run.run));
+        let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
+        let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.run);
+        show::note(self.json, &words);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::run::{Rails, Source, Start};
@@ -30,6 +31,63 @@ fn a_preview_tells_errors_by_code_and_attributes_that_nobody_has() {
         words.contains("has user.custom_attributes.plann, which") && words.contains(&format!("100 users {code}")),
         "{words}"
     );
+}
+
+/// Only the lock of its folder tells a run that was killed from one that is at work.
+#[test]
+fn a_run_without_a_process_is_shown_as_stopped() {
+    let world = World::started(&["--users", "3000", "--latency-ms", "100", "--job-delay-s", "1"], "2");
+    let plan = plan("has-avatar.toml");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while world.state().jobs.len() < 3 {
+        assert!(running.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for _ in 0..5 {
+        let status = world.object(&["status", "--json"], 0);
+        assert_eq!(
+            (&status["at_work"], &status["totals"]["jobs_possibly_lost"]),
+            (&true.into(), &0.into()),
+            "{status}"
+        );
+        assert!(status["percent"].as_u64().unwrap() < 100, "{status}");
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let status = world.object(&["status", "--json"], 0);
+    assert_eq!((status["at_work"].as_bool(), &status["seconds_left"]), (Some(false), &Value::Null), "{status}");
+    let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(words.contains("was stopped: no process works on it") && !words.contains("a second"), "{words}");
+}
+
+#[test]
+fn an_end_says_what_to_do_next() {
+    let world = World::with(&["--users", "300", "--fault", "item-error=10%:invalid:not valid"]);
+    let plan = plan("has-avatar.toml");
+    let plan = plan.to_str().unwrap();
+    let ended = world.call(&["run", plan]);
+    let out = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{out}");
+    assert!(out.contains(" users invalid, for example ") && !out.contains('{'), "{out}");
+    assert!(out.lines().last().unwrap().contains("`intercom-bulk errors --run has-avatar."), "{out}");
+    let world = World::with(&["--users", "300", "--fault", "job-fails=1"]);
+    let ended = world.call(&["run", plan]);
+    let out = String::from_utf8(ended.stdout).unwrap();
+    assert!(out.contains("jobs that Intercom reported as failed") && !out.contains("did not tell"), "{out}");
+    assert!(out.lines().last().unwrap().contains("run the same command again"), "{out}");
+}
+
+#[test]
+fn a_preview_that_is_cut_short_says_that_the_scroll_is_open() {
+    let world = World::with(&["--users", "300"]);
+    let plan = plan("has-avatar.toml");
+    let held = |arguments: &[&str]| {
+        let output = world.call(&[&["preview", plan.to_str().unwrap()], arguments].concat());
+        String::from_utf8(output.stderr).unwrap().contains("keeps the scroll open for a minute")
+    };
+    assert!(!held(&[]), "read to its end");
+    assert!(held(&["--limit", "100"]));
 }
 
 /// Nothing listens on port 1. Another state would hide an unfinished run, and its lock would not hold.

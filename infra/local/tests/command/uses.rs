@@ -37,8 +37,32 @@ fn demo_ends_complete_and_checked() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && error.contains("Checked against the workspace itself"), "{error}");
     let out = String::from_utf8(output.stdout).unwrap();
-    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(out.contains("300 users read: ") && out.contains("users sent in") && !out.contains('{'), "{out}");
+    let output = Command::new(COMMAND).args(["demo", "--users", "300", "--json"]).output().unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((summary["state"].as_str(), summary["users"].as_u64()), (Some("complete"), Some(300)));
+    let [written, unchanged] = ["written", "unchanged"].map(|key| summary[key].as_u64().unwrap());
+    assert_eq!((written + unchanged, written), (300, summary["sent"].as_u64().unwrap()));
+}
+
+/// The first run of a new user: README's own command on README's own workspace, and one that is stopped by its limit.
+#[test]
+fn a_limit_that_stops_a_run_says_how_many_users_were_sent_before() {
+    let world = World::with(&["--users", "3000", "--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"]);
+    let plan = plan("has-avatar.toml");
+    let plan = plan.to_str().unwrap();
+    let stopped = world.call(&["run", plan, "--max-changes", "20%", "--max-errors", "100"]);
+    let out = String::from_utf8(stopped.stdout).unwrap();
+    assert_eq!(stopped.status.code(), Some(1), "{out}");
+    assert!(out.contains("--max-changes") && out.contains("`preview` counts the changes"), "{out}");
+    let status = world.object(&["status", "--json"], 0);
+    let sent = status["sent"].as_u64().unwrap();
+    assert!(sent == 0 || out.contains(&format!("{sent} users were sent to Intercom")), "{sent}: {out}");
+    let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(words.contains("ended failed") && !words.contains("under way") && !words.contains("parts"), "{words}");
+    let whole = world.object(&["run", plan, "--max-changes", "90%", "--max-errors", "100", "--json"], 0);
+    let numbers = ["written", "unchanged", "skipped", "failed", "pending"].map(|key| whole[key].as_u64().unwrap());
+    assert_eq!((numbers.iter().sum::<u64>(), numbers[4]), (3_000, 0), "{whole}");
 }
 
 #[test]

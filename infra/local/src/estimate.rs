@@ -1,0 +1,177 @@
+//! The time that a run still needs and the share of it that is done, from what was read and when what was sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use intercom_bulk::ledger::WINDOW_MS;
+
+/// Users read before their share that changes says something, unless the workspace has fewer.
+const READ_LEAST: u64 = 300;
+/// Whole rate windows behind an estimate: one alone may have been shared with pages or another program.
+const WINDOWS_LEAST: i64 = 2;
+/// Whole rate windows behind an estimate at most: five minutes, so that an outage is forgotten.
+const WINDOWS_MOST: i64 = 30;
+
+/// The work of a run's present generation at one moment.
+#[derive(Clone, Debug)]
+pub struct Work<'a> {
+    /// Users read.
+    pub read: u64,
+    /// Users to read; none where Intercom gives no count.
+    pub count: Option<u64>,
+    /// Whether nothing is left to read.
+    pub all_read: bool,
+    /// Users to change among those read.
+    pub patches: u64,
+    /// Time since the first page was requested.
+    pub reading: Duration,
+    /// Users sent, by rate window (Unix time in units of 10 s).
+    pub sends: &'a BTreeMap<i64, u64>,
+    /// The present moment, in Unix milliseconds.
+    pub now_ms: i64,
+    /// Time from the last bulk request to the end of its job as the ledger learns it.
+    pub tail: Duration,
+}
+
+impl Work<'_> {
+    /// Users in jobs.
+    pub fn sent(&self) -> u64 {
+        self.sends.values().sum()
+    }
+
+    /// The share of the users that is read, from 0 to 1.
+    fn read_share(&self) -> Option<f64> {
+        if self.all_read {
+            return Some(1.0);
+        }
+        self.count.map(|count| (self.read as f64 / count.max(1) as f64).min(1.0))
+    }
+
+    /// The users that the whole generation changes; while pages are read, as many of the rest as of those read.
+    fn patches_in_all(&self, read_share: f64) -> f64 {
+        self.patches as f64 / read_share
+    }
+
+    /// The share of the job that is done, from 0 to 1: the lesser of reading and sending. None without a count.
+    pub fn done(&self) -> Option<f64> {
+        let read = self.read_share()?;
+        if self.patches == 0 || read == 0.0 {
+            return Some(read);
+        }
+        Some(read.min(self.sent() as f64 / self.patches_in_all(read)))
+    }
+
+    /// The time left; none before it can be known.
+    pub fn left(&self) -> Option<Duration> {
+        let read = self.read_share()?;
+        let least = self.count.map_or(READ_LEAST, |count| READ_LEAST.min(count)).max(1);
+        if !self.all_read && self.read < least {
+            return None;
+        }
+        let read_left_ms = if self.all_read { 0.0 } else { self.reading.as_millis() as f64 * (1.0 - read) / read };
+        let left_ms = if self.patches == 0 {
+            read_left_ms
+        } else {
+            let pace = self.pace()?;
+            let backlog = self.patches.saturating_sub(self.sent()) as f64;
+            let window_ms = WINDOW_MS as f64;
+            if pace.users == 0.0 {
+                // Nothing waits to be sent, and what is sent is rare: reading sets the pace.
+                (backlog == 0.0).then_some(read_left_ms)?
+            } else if !self.all_read && backlog <= pace.users {
+                read_left_ms + backlog / pace.users * window_ms
+            } else {
+                let to_send = (self.patches_in_all(read) - self.sent() as f64).max(0.0) + pace.since as f64;
+                // The users of a window are sent at its beginning or evenly: half a window is the middle of both.
+                let send_ms = to_send / pace.users * window_ms - pace.since_ms - window_ms / 2.0;
+                send_ms.max(read_left_ms)
+            }
+        };
+        let left = Duration::from_millis(left_ms.max(0.0) as u64) + self.tail;
+        (left >= Duration::from_secs(1)).then_some(left)
+    }
+
+    /// The pace of sending over the last whole windows. The first window is left out, because the run began within it.
+    fn pace(&self) -> Option<Pace> {
+        let (&first, &newest) = (self.sends.keys().next()?, self.sends.keys().next_back()?);
+        let present = self.now_ms.div_euclid(WINDOW_MS).max(newest);
+        let from = (first + 1).max(present - WINDOWS_MOST);
+        if present - from < WINDOWS_LEAST {
+            return None;
+        }
+        let users: u64 = self.sends.range(from..present).map(|(_, users)| users).sum();
+        let since_ms = (self.now_ms - present * WINDOW_MS).max(0) as f64;
+        let since = self.sends.get(&present).copied().unwrap_or_default();
+        Some(Pace { users: users as f64 / (present - from) as f64, since, since_ms })
+    }
+}
+
+/// The pace of sending.
+struct Pace {
+    /// Users in a window, on average.
+    users: f64,
+    /// Users sent in the present window.
+    since: u64,
+    /// The time that the present window lasts, in milliseconds.
+    since_ms: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten windows of 60 users after a first one of 20; of 20,000 users 5,000 are read and 4,000 of them change.
+    fn work(sends: &BTreeMap<i64, u64>) -> Work<'_> {
+        Work {
+            read: 5_000,
+            count: Some(20_000),
+            all_read: false,
+            patches: 4_000,
+            reading: Duration::from_secs(100),
+            sends,
+            now_ms: 110_000,
+            tail: Duration::from_secs(5),
+        }
+    }
+
+    fn sends() -> BTreeMap<i64, u64> {
+        (0..=10).map(|window| (window, if window == 0 { 20 } else { 60 })).collect()
+    }
+
+    #[test]
+    fn the_slower_of_reading_and_sending_sets_the_time_left() {
+        let sends = sends();
+        let seconds = |work: Work<'_>| work.left().map(|left| left.as_secs());
+        // 16,000 in all, of which 620 are sent: 256 windows, less half of one.
+        assert_eq!(seconds(work(&sends)), Some(2_563));
+        let all_read = Work { read: 20_000, all_read: true, patches: 1_820, ..work(&sends) };
+        assert_eq!(seconds(all_read.clone()), Some(200));
+        assert_eq!(seconds(Work { count: None, ..all_read.clone() }), Some(200), "without a count");
+        assert_eq!(seconds(Work { now_ms: 114_000, ..all_read }), Some(196), "and none since the window began");
+        // What changes is sent at once: 300 s of reading.
+        assert_eq!(seconds(Work { patches: 620, ..work(&sends) }), Some(305));
+        assert_eq!(seconds(Work { patches: 0, ..work(&BTreeMap::new()) }), Some(305));
+    }
+
+    #[test]
+    fn nothing_is_estimated_before_it_can_be_known() {
+        let sends = sends();
+        assert_eq!(Work { count: None, ..work(&sends) }.left(), None);
+        assert_eq!(Work { read: 299, ..work(&sends) }.left(), None);
+        assert_eq!(work(&BTreeMap::new()).left(), None, "4,000 wait and none is sent");
+        let begun = BTreeMap::from([(9, 1_333), (10, 1_333)]);
+        assert_eq!(work(&begun).left(), None, "one whole window");
+        let stalled = BTreeMap::from([(0, 60)]);
+        assert_eq!(work(&stalled).left(), None, "nothing is sent for a long time");
+    }
+
+    #[test]
+    fn the_job_is_done_when_all_is_read_and_sent() {
+        let sends = sends();
+        let percent = |work: Work<'_>| work.done().map(|done| (done * 100.0) as u64);
+        assert_eq!(percent(work(&sends)), Some(3), "620 of 16,000");
+        assert_eq!(percent(Work { patches: 0, ..work(&sends) }), Some(25));
+        assert_eq!(percent(Work { all_read: true, patches: 1_240, ..work(&sends) }), Some(50));
+        assert_eq!(percent(Work { count: None, ..work(&sends) }), None);
+    }
+}

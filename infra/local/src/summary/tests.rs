@@ -1,0 +1,74 @@
+use intercom_bulk::ledger::ErrorRow;
+
+use super::*;
+
+fn summary(state: State) -> Summary {
+    Summary {
+        run: "p.1".to_owned(),
+        state,
+        users: 5,
+        counted: Outcomes { written: 4, unchanged: 1, ..Outcomes::default() },
+        sent: 4,
+        patches: 4,
+        jobs: 1,
+        jobs_open: 0,
+        errors: 0,
+        errors_by_code: BTreeMap::new(),
+        jobs_possibly_lost: 0,
+        generations: 1,
+        seconds: 1,
+        buckets: BTreeMap::new(),
+        reason: None,
+        tally: Tally::default(),
+        stopped_by: None,
+    }
+}
+
+#[test]
+fn a_complete_run_is_three_lines() {
+    let expected = [
+        "Run p.1 ended complete after 1 s.",
+        "  5 users read: 4 written, 1 unchanged, 0 skipped, 0 failed",
+        "  4 users sent in 1 bulk job",
+    ];
+    assert_eq!(summary(State::Complete).words(Some("errors")), expected);
+}
+
+#[test]
+fn jobs_that_may_be_lost_are_reported() {
+    let summary = Summary { jobs_possibly_lost: 2, ..summary(State::Complete) };
+    assert_eq!(serde_json::to_value(&summary).unwrap()["jobs_possibly_lost"], 2);
+    assert!(summary.words(None).iter().any(|line| line.contains("2 bulk jobs may exist")));
+}
+
+#[test]
+fn the_end_says_what_to_do_next() {
+    let last = |summary: &Summary| summary.words(Some("intercom-bulk errors --run p.1")).pop().unwrap();
+    let row = ErrorRow {
+        user: "1".to_owned(),
+        code: "type".to_owned(),
+        message: "must be a number".to_owned(),
+        at: "page 1".to_owned(),
+        generation: 1,
+    };
+    let errors_by_code = by_code(&[row.clone(), ErrorRow { user: "2".to_owned(), ..row }]);
+    let counted = Outcomes { written: 2, failed: 2, unchanged: 1, ..Outcomes::default() };
+    let failed = Summary { counted, errors: 2, errors_by_code, ..summary(State::CompleteWithErrors) };
+    let words = failed.words(None);
+    assert!(words.contains(&"    2 users type, for example 1: must be a number".to_owned()), "{words:?}");
+    assert!(last(&failed).contains("`intercom-bulk errors --run p.1`"));
+    let incomplete = Summary { reason: Some("83 users…".to_owned()), ..summary(State::Incomplete) };
+    assert!(last(&incomplete).contains("run the same command again"));
+    assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
+    let stopped = Summary { stopped_by: Some("--max-changes"), jobs_open: 1, ..summary(State::Failed) };
+    assert!(last(&stopped).contains("preview"));
+    let words = stopped.words(None).join("\n");
+    assert!(words.contains("4 users were sent to Intercom; 4 of them are written so far"), "{words}");
+    assert!(words.contains("1 job was open when the run ended"), "{words}");
+}
+
+#[test]
+fn a_run_that_was_cut_short_does_not_add_up_two_passes() {
+    let summary = Summary { generations: 2, users: 100, ..summary(State::Failed) };
+    assert_eq!(summary.outcomes(), "pass 2 read 100 users; in all 4 written, 0 failed");
+}
