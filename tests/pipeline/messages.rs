@@ -1,8 +1,10 @@
 //! What a standard queue may do to messages, and what others may put into one.
 
+use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::run::State;
+use intercom_bulk::{check, submit};
 use intercom_simulator::{Fault, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::accident::Accident;
 use crate::pipeline::{Pipeline, settings};
@@ -72,4 +74,70 @@ async fn messages_of_other_runs_are_dropped() {
     let second = pipeline.run(Value::Null).await;
     second.assert_complete();
     assert_eq!(second.world.items, first.world.items);
+    // Of a run that never was there is no row, and each row of one that is over goes by itself.
+    let items = pipeline.items().await;
+    let of =
+        |run: &str| items.iter().filter(|item| item["pk"].as_s().unwrap() == &format!("RUN#{run}")).collect::<Vec<_>>();
+    assert_eq!(of("nobody.20161101T110033Z").len(), 0);
+    let late = of(first.run.run.as_str()).into_iter().find(|item| item["sk"].as_s().unwrap().ends_with("#07"));
+    assert!(late.unwrap().contains_key("expires_at"), "{late:#?}");
+}
+
+fn batch(bodies: &[&str]) -> Value {
+    let record = |(index, body): (usize, &&str)| {
+        let id = format!("m{index}");
+        json!({"messageId": id, "receiptHandle": id, "body": body, "attributes": {}})
+    };
+    json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
+}
+
+/// An error would bring both back, and the one that is a dead letter already would become one more.
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_message_beside_a_part_that_fails_is_a_dead_letter_once() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
+    let run = pipeline.run(Value::Null).await.run.run;
+    let items = pipeline.items().await;
+    let row = items.into_iter().find(|item| item["sk"].as_s().unwrap() == "RUN").unwrap();
+    let broken = row.into_iter().filter(|(name, _)| name != "state").collect();
+    pipeline.put(broken).await;
+    let part = r#"{"v":1,"run":"RUN","generation":1,"origin":{"page":{"page":1,"part":7}},"patches":[{"u":"5714dd359a3fd47136000001","c":[{"t":{"attribute":"has avatar"},"n":true}]}]}"#;
+    let part = part.replace("RUN", run.as_str());
+    let answer = pipeline.engine.submit(batch(&["not json", &part])).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m1"}]}));
+    assert_eq!(pipeline.sqs.bodies("patches-dead-letters"), ["not json"]);
+    // Alone it is an error, so that the function's alarm sees it.
+    assert!(pipeline.engine.submit(batch(&[&part])).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_without_an_input_is_told_how_to_start_a_plan() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
+    let rule = json!({"version": "0", "detail-type": "Scheduled Event", "detail": {}});
+    let did = pipeline.engine.scroll(rule).await.unwrap();
+    assert!(did["hint"].as_str().unwrap().contains(r#"{"plan": NAME}"#), "{did}");
+    let did = pipeline.engine.scroll(json!({"tick": {}})).await.unwrap();
+    assert_eq!(did.get("hint"), None, "our own tick is no mistake");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_that_leaves_no_time_for_work_is_an_error() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
+    let at = |left_ms: i64| {
+        let now_ms = pipeline.engine.now_ms();
+        Invocation {
+            clock: Clock::starting_at(now_ms),
+            request_id: "r".to_owned(),
+            deadline_ms: now_ms + left_ms,
+            stop: None,
+        }
+    };
+    let clients = &pipeline.engine.clients;
+    let submitted = submit::handle(clients, &batch(&["not json"]), &at(25_000)).await.unwrap_err();
+    let checked = check::handle(clients, &json!({"tick": {}}), &at(25_000)).await.unwrap_err();
+    for error in [submitted, checked] {
+        assert_eq!(error.error_type(), "TimeOut");
+        assert!(error.to_string().contains("raise the function's time-out"), "{error}");
+    }
+    assert!(submit::handle(clients, &batch(&["not json"]), &at(300_000)).await.is_ok());
+    assert!(check::handle(clients, &json!({"tick": {}}), &at(120_000)).await.is_ok());
 }

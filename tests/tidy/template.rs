@@ -97,6 +97,25 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.split_once(word)?.1.lines().next()
 }
 
+#[test]
+fn each_queue_takes_the_largest_message_of_sqs() {
+    let template = read("template.yaml");
+    let queues = template.matches("Type: AWS::SQS::Queue\n").count();
+    assert_eq!(template.matches("MaximumMessageSize: 1048576").count(), queues);
+}
+
+/// Functions, roles and the output must mean the same parameter.
+#[test]
+fn the_token_s_parameter_is_the_stack_s_own_unless_it_is_named() {
+    let template = read("template.yaml");
+    let (_, parameter) = template.split_once("  IntercomTokenParameter:\n").unwrap();
+    assert_eq!(after(parameter, "Default: "), Some("\"\""), "two stacks of a region would share a name");
+    let chosen = "!If [NamesToken, !Ref IntercomTokenParameter, !Sub \"/${AWS::StackName}/token\"]";
+    let uses = template.matches("!Ref IntercomTokenParameter").count();
+    assert_eq!(template.matches(chosen).count(), 5, "the functions' setting, three roles, and the output");
+    assert_eq!(uses, 6, "and the condition");
+}
+
 /// Pages are turned by messages of a queue, which Lambda's count of invocations holds as well as ticks.
 #[test]
 fn a_missing_tick_is_seen_while_pages_turn() {

@@ -133,6 +133,22 @@ async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
     }
 }
 
+/// A part may be dropped weeks after its run ended, when nothing goes over the run's items any more.
+#[tokio::test]
+async fn a_part_s_row_has_a_time_to_live_from_its_first_write_on() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    let unclaimed = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
+    ledger.claim_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.end_part(&unclaimed, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
+    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let expires_s: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
+        assert!(expires_s > NOW_MS / 1000 + 80 * 24 * 3600, "{item:#?}");
+    }
+}
+
 #[tokio::test]
 async fn buckets_are_listed_by_queries_never_by_a_scan() {
     let (ledger, account) = ledger().await;
