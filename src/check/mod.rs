@@ -62,7 +62,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         if due.is_empty() {
             break;
         }
-        let (count, looks) = (due.len() as u32, clients.meter.quota(at).await?.looks());
+        let (count, looks) = (due.len() as u32, clients.meter.quota(at).await?.polls_kept());
         for (index, row) in (0..).zip(due) {
             if failures >= FAILURES_MAX || !pay(clients, (count - index).min(looks), at).await? {
                 break 'ticks;

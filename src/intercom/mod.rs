@@ -36,7 +36,7 @@ pub use self::base_url::{BaseUrl, BaseUrlError};
 pub use self::disposition::{Disposition, disposition, item_may_be_sent_again};
 pub use self::error::{Error, Invalid, Lost, route};
 pub use self::page::Page;
-pub use self::reply::{Rate, Reply};
+pub use self::reply::{RETRY_AFTER_MAX_S, Rate, Reply};
 pub use self::token::{Token, TokenError};
 pub use self::tokens::{Ask, TokenService, Tokens};
 pub use self::transport::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};

@@ -39,7 +39,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
-pub use budget::{Budget, EDGE_MS, Grant, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+pub use budget::{Budget, EDGE_MS, Grant, LimitItem, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::{Claimed, Commit};
 pub use error::LedgerError;

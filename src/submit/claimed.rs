@@ -110,12 +110,12 @@ impl Claimed {
         for last in [false, true] {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.clients.meter.learn(reply.rate, round.at).await;
+                    round.clients.meter.learn_of(reply.rate, patches.len() as u32, round.at).await;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.clients.meter.learn(error.rate(), round.at).await;
+            round.clients.meter.learn_of(error.rate(), patches.len() as u32, round.at).await;
             tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {

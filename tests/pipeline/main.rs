@@ -16,6 +16,7 @@ mod guard;
 mod intercom;
 mod items;
 mod jobs;
+mod limit;
 mod messages;
 mod metrics;
 mod pages;

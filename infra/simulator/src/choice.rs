@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::options::{NullAttribute, Options, Order, Slot};
+use crate::options::{NullAttribute, Options, Order, RateRemaining, RateReset, Slot};
 
 /// One choice. Each is read from `name=value`: [`Choice::NAMES_HELP`] lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub enum Choice {
     NullAttribute(NullAttribute),
     /// How long a job can be asked for, in seconds.
     JobLife(u64),
+    /// How long after its making a job cannot be asked for yet, in seconds.
+    JobVisibleAfter(u64),
+    /// When the rate headers say that the window is over.
+    RateReset(RateReset),
+    /// Which requests the rate headers count.
+    RateRemaining(RateRemaining),
 }
 
 /// What a bulk request is charged for.
@@ -69,7 +75,10 @@ scroll-order=oldest|newest|random users by age, or shuffled when the scroll is o
 scroll-overlap=0                  a page begins with so many users of the one before
 bulk-charge=after|before|request  items count once the request is in, before, or as one
 null-attribute=stored|removed     an attribute set to null is there and null, or gone
-job-life-s=SECONDS                a job is forgotten (404) so long after it was made";
+job-life-s=SECONDS                a job is forgotten (404) so long after it was made
+job-visible-after-s=0             a job cannot be asked for (404) until so long after it was made
+rate-reset=late|exact             X-RateLimit-Reset is 2 s after the window's end, or the end
+rate-remaining=before|after       X-RateLimit-Remaining leaves out its own request, or counts it";
 }
 
 impl FromStr for Choice {
@@ -111,6 +120,15 @@ impl FromStr for Choice {
                 Self::NullAttribute(if removed { NullAttribute::Removed } else { NullAttribute::Stored })
             }
             "job-life-s" => Self::JobLife(value.parse().map_err(|_| wrong("seconds"))?),
+            "job-visible-after-s" => Self::JobVisibleAfter(value.parse().map_err(|_| wrong("seconds"))?),
+            "rate-reset" => {
+                let exact = either("late", "exact", "late or exact")?;
+                Self::RateReset(if exact { RateReset::Exact } else { RateReset::Late })
+            }
+            "rate-remaining" => {
+                let after = either("before", "after", "before or after")?;
+                Self::RateRemaining(if after { RateRemaining::After } else { RateRemaining::Before })
+            }
             _ => return Err(ChoiceError::Unknown { name: name.to_owned() }),
         })
     }
@@ -130,6 +148,9 @@ impl Options {
             }
             Choice::NullAttribute(null_attribute) => Self { null_attribute, ..self },
             Choice::JobLife(life_s) => Self { job_life_s: Some(life_s), ..self },
+            Choice::JobVisibleAfter(job_visible_after_s) => Self { job_visible_after_s, ..self },
+            Choice::RateReset(rate_reset) => Self { rate_reset, ..self },
+            Choice::RateRemaining(rate_remaining) => Self { rate_remaining, ..self },
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Fault {
     },
     /// Users are changed, deleted and added with every page that is asked for.
     UsersChange,
+    /// Other programs spend so many operations of each window of the rate limit, in its first two seconds.
+    OthersSpend(u64),
 }
 
 /// Why a fault could not be read.
@@ -154,6 +156,7 @@ item-limited=5%        items of 5 % of the users end as \"Exceeded rate limit\" 
 bad-item=1%            a bulk request with one of 1 % of the users: 400 for the whole request
 feed-page-size=10      10 items in a page of a job's error feed
 token-revoked-after=9  401 from the tenth request on
+others-spend=20        other programs spend 20 operations of each window of the rate limit
 denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
 
     /// The line of the help that starts with a fault's name, up to its explanation.
@@ -277,6 +280,7 @@ impl FromStr for Fault {
             "bad-item" => Self::BadItem(words.percent(words.value)?),
             "feed-page-size" => Self::FeedPageSize(words.count()?),
             "token-revoked-after" => Self::TokenRevokedAfter(words.seconds().map_err(|_| words.wrong("a number"))?),
+            "others-spend" => Self::OthersSpend(words.count()?),
             "denied" => words.denied()?,
             _ => {
                 return Err(FaultError::Unknown { name: words.name.to_owned() });
