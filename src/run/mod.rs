@@ -150,6 +150,25 @@ impl MaxChanges {
     }
 }
 
+/// The workspace that a run belongs to: only tokens of it read and write for the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceBinding {
+    /// The host of Intercom's API.
+    pub host: String,
+    /// Intercom's id of the workspace, where Intercom told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<String>,
+}
+
+impl fmt::Display for WorkspaceBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.app_id {
+            Some(app_id) => write!(f, "workspace {app_id} at {}", self.host),
+            None => write!(f, "a workspace at {}", self.host),
+        }
+    }
+}
+
 /// A run as the ledger keeps it. The fast-moving part is the [`Cursor`], in an item of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -182,6 +201,9 @@ pub struct Run {
     /// How many users the source names, when it is a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<u64>,
+    /// The workspace that it belongs to; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceBinding>,
     /// What stops it.
     #[serde(default)]
     pub rails: Rails,

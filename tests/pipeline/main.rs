@@ -31,3 +31,4 @@ mod slow;
 #[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;
+mod tokens;

@@ -36,6 +36,7 @@ fn run(plan: &str) -> Run {
         deadline_ms: NOW_MS + 1,
         count: None,
         listed: None,
+        workspace: None,
         rails: Rails::default(),
         errors: 0,
         totals: None,
