@@ -1,6 +1,7 @@
 //! Promise 4: the rate limit is never knowingly exceeded, window by window, nor our share of it.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::Did;
 use super::steps::SUBMIT;
@@ -24,6 +25,14 @@ pub(super) struct Charged {
     at_ms: i64,
 }
 
+/// What a header told an invocation, and what the invocation was granted of that window since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LimitTold {
+    end_ms: i64,
+    used: u64,
+    since: u64,
+}
+
 /// A window, as it was granted and used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
@@ -41,7 +50,9 @@ impl Storm {
         let now_ms = self.now_ms();
         let mut memory = self.promises.memory();
         if call.sort_keys().any(|sk| sk == "LIMIT") {
-            memory.told_ms.get_or_insert(now_ms);
+            if call.number(":limit") > 0 {
+                memory.told_ms.get_or_insert(now_ms);
+            }
             return;
         }
         let (operations, window) =
@@ -51,8 +62,14 @@ impl Storm {
         let window = memory.windows.entry(end_ms).or_default();
         window.granted += operations;
         let (granted, cap) = (window.granted, self.cap(memory.told_ms, end_ms));
+        let mut told = None;
         if let Some(who) = who {
             let did = memory.by.entry(who).or_default();
+            if let Some(limit) = did.limit.as_mut().filter(|limit| limit.end_ms == end_ms) {
+                limit.since += operations;
+                // What the ledger was not told, no invocation can heed.
+                told = (!did.troubled).then_some(*limit);
+            }
             // At a window's edge the next one is charged first; a lost answer has a charge repeated.
             let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
             let other = if next { end_ms + WINDOW_MS } else { end_ms };
@@ -62,6 +79,28 @@ impl Storm {
         if granted > cap {
             self.weather.bug(format!("4: {granted} operations are granted in a window whose share is {cap}"));
         }
+        // A fiftieth of the limit, and one, are not looked into.
+        let slack = u64::from(self.story.options.rate_limit_per_10s / 50 + 1);
+        if let Some(LimitTold { used, since, .. }) = told
+            && used + since > cap + slack
+        {
+            self.weather.bug(format!(
+                "4: a header told that {used} operations were used, {since} more are granted, and the share is {cap}"
+            ));
+        }
+    }
+
+    /// An answer's headers reach an invocation.
+    pub(crate) fn limit_was_told(&self, who: Option<Who>, headers: &HeaderMap) {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
+        let (limit, remaining) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"));
+        let Some(((who, limit), (remaining, reset_s))) = who.zip(limit).zip(remaining.zip(number("x-ratelimit-reset")))
+        else {
+            return;
+        };
+        let end_ms = reset_s.div_euclid(10) * WINDOW_MS;
+        let used = (limit - remaining).max(0).unsigned_abs();
+        self.promises.memory().by.entry(who).or_default().limit = Some(LimitTold { end_ms, used, since: 0 });
     }
 
     /// The operations of a window that are ours, by all that may be known in it.
