@@ -198,11 +198,11 @@ async fn binding_of(
     let mut binding = binding::of_run(clients, &run, at).await?;
     while let Binding::Later(until_ms, why) = binding {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-        if wait_ms + FOR_A_LOOK_MS > at.left_ms() {
+        if wait_ms + FOR_A_LOOK_MS > at.left_ms() || at.is_stopping() {
             tracing::warn!(run = run.run.as_str(), why, "the run's jobs are polled with the next tick");
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(wait_ms.unsigned_abs())).await;
+        at.rest(wait_ms).await;
         binding = binding::of_run(clients, &run, at).await?;
     }
     if let Binding::Differs(reason) = &binding

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 
 /// The length of Intercom's rate windows, aligned to Unix time (documentation of the rate headers).
 pub const WINDOW_MS: i64 = 10_000;
-/// Operations in a window until a header says more: the limit of 2016 to 2018, 500 a minute.
-pub(super) const LIMIT_UNTIL_TOLD: u32 = 83;
 /// Windows that are marked as spent, one write each, after a 429. A longer wait stands in the limit's item, which each
 /// process reads in each window.
 const MARKED_MAX: i64 = 6;
@@ -100,41 +98,6 @@ pub struct Budget {
     /// Those of them that other programs spent.
     #[serde(default)]
     pub spent_by_others: u32,
-}
-
-/// What all functions know of the limit: one item, which each process reads once per window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitItem {
-    /// Operations that Intercom allows in a window.
-    #[serde(default = "until_told")]
-    pub limit: u32,
-    /// A 429 asked not to come before this time, in Unix milliseconds.
-    #[serde(default)]
-    pub closed_until_ms: i64,
-    /// Polls of jobs that are due.
-    #[serde(default)]
-    pub polls: u32,
-    /// Until when operations are kept for that many, in Unix milliseconds.
-    #[serde(default)]
-    pub polls_until_ms: i64,
-}
-
-fn until_told() -> u32 {
-    LIMIT_UNTIL_TOLD
-}
-
-impl Default for LimitItem {
-    fn default() -> Self {
-        Self { limit: LIMIT_UNTIL_TOLD, closed_until_ms: 0, polls: 0, polls_until_ms: 0 }
-    }
-}
-
-impl LimitItem {
-    /// The quota at a moment, of which `percent` of the limit is ours.
-    pub fn quota(self, percent: u32, now_ms: i64) -> Quota {
-        let polls = if now_ms < self.polls_until_ms { self.polls } else { 0 };
-        Quota { limit: self.limit.max(1), percent, polls }
-    }
 }
 
 /// Whether a moment is so near its window's end that a request may be counted in the next.
@@ -228,15 +191,7 @@ impl Ledger {
     pub async fn close_until(&self, now_ms: i64, until_ms: i64) -> Result<(), LedgerError> {
         let present_ms = window_end_ms(now_ms);
         if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
-            let request = self.client.update_item().table_name(&self.table);
-            let sent = request
-                .set_key(Some(key("BUDGET", "LIMIT").attributes()))
-                .update_expression("SET closed_until_ms = :until")
-                .condition_expression("attribute_not_exists(closed_until_ms) OR closed_until_ms < :until")
-                .expression_attribute_values(":until", n(until_ms))
-                .send()
-                .await;
-            conditional("UpdateItem", sent)?;
+            self.store_closed_until(until_ms).await?;
         }
         for window in 0..MARKED_MAX {
             let end_ms = present_ms + window * WINDOW_MS;
@@ -286,42 +241,6 @@ impl Ledger {
         let added = conditional("UpdateItem", sent)?.is_some();
         Ok(if added { window.spent.saturating_add(more) } else { window.spent })
     }
-
-    /// What is known of the limit.
-    pub async fn limit(&self) -> Result<LimitItem, LedgerError> {
-        Ok(self.get(&key("BUDGET", "LIMIT")).await?.unwrap_or_default())
-    }
-
-    /// The limit that Intercom last told, and the share of it that is ours.
-    pub async fn quota(&self, percent: u32) -> Result<Quota, LedgerError> {
-        Ok(self.limit().await?.quota(percent, i64::MAX))
-    }
-
-    /// Stores the limit that a header told.
-    pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key("BUDGET", "LIMIT").attributes()))
-            .update_expression("SET #limit = :limit")
-            .expression_attribute_names("#limit", "limit")
-            .expression_attribute_values(":limit", n(limit))
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
-    }
-
-    /// Has all functions keep operations for so many polls of jobs in each window until then.
-    pub async fn expect_polls(&self, polls: u32, until_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key("BUDGET", "LIMIT").attributes()))
-            .update_expression("SET polls = :polls, polls_until_ms = :until")
-            .expression_attribute_values(":polls", n(polls))
-            .expression_attribute_values(":until", n(until_ms))
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
-    }
 }
 
 #[cfg(test)]
@@ -346,12 +265,6 @@ mod tests {
         {
             assert_eq!(Quota { limit, percent: 80, polls }.polls_kept(), kept, "{limit} {polls}");
         }
-    }
-
-    #[test]
-    fn polls_are_kept_for_a_while() {
-        let item = LimitItem { polls: 45, polls_until_ms: 20_000, ..LimitItem::default() };
-        assert_eq!([19_999, 20_000].map(|now_ms| item.quota(80, now_ms).polls), [45, 0]);
     }
 
     #[test]

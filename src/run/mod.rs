@@ -6,6 +6,7 @@ mod cursor;
 mod state;
 mod tally;
 mod wait;
+mod workspace;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub use cursor::{
 };
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
+pub use workspace::WorkspaceBinding;
 
 /// The version that stored items and messages carry; a newer function reads what an older one wrote.
 pub const FORMAT: u32 = 1;
@@ -146,25 +148,6 @@ impl MaxChanges {
         match self {
             Self::Users(users) => Some(users),
             Self::Percent(percent) => count.map(|count| count.saturating_mul(u64::from(percent)) / 100),
-        }
-    }
-}
-
-/// The workspace that a run belongs to: only tokens of it read and write for the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkspaceBinding {
-    /// The host of Intercom's API.
-    pub host: String,
-    /// Intercom's id of the workspace, where Intercom told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub app_id: Option<String>,
-}
-
-impl fmt::Display for WorkspaceBinding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.app_id {
-            Some(app_id) => write!(f, "workspace {app_id} at {}", self.host),
-            None => write!(f, "a workspace at {}", self.host),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Two {
         let ledger = Ledger::new(account.dynamodb.clone(), "ledger");
         ledger.told_limit(LIMIT).await.unwrap();
         let clock = Clock::starting_at(WINDOW_MS + 1_000);
-        let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: WINDOW_MS + 1_000_000 };
+        let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: WINDOW_MS + 1_000_000, stop: None };
         let [first, second] = [0, 1].map(|_| Meter::new(ledger.clone(), 100));
         Self { at, ledger, first, second, _account: account }
     }

@@ -22,6 +22,7 @@ mod metrics;
 mod pages;
 mod pipeline;
 mod plans;
+mod polls;
 mod privacy;
 mod rails;
 mod report;

@@ -5,6 +5,7 @@ use http::HeaderMap;
 
 use super::Did;
 use super::steps::SUBMIT;
+use crate::await_point::Step;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
@@ -132,14 +133,17 @@ impl Storm {
         let cost = if name == SUBMIT { items().unwrap_or(1).max(1) as u64 } else { 1 };
         let now_ms = self.now_ms();
         let end_ms = end_of(now_ms);
-        let skew_ms = self.invoked(who).map_or(0, |invoked| invoked.skew_ms);
+        let invoked = self.invoked(who);
+        let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
+        // Check has several requests on their way: which grant is whose cannot be told.
+        let alone = invoked.is_none_or(|invoked| invoked.step != Step::Check);
         let mut memory = self.promises.memory();
         memory.asked += cost;
         let (asked, paid) = (memory.asked, memory.paid);
         let Did { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
-        window.used += if here { cost } else { 0 };
+        window.used += if here && alone { cost } else { 0 };
         let (Window { granted, used }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
         if asked > paid {
@@ -149,7 +153,7 @@ impl Storm {
             self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));
         }
         let near = now_ms - request.at_ms + skew_ms.abs() <= EDGE_MS && skew_ms <= LEAD_MS;
-        if near && !here {
+        if near && alone && !here {
             self.weather
                 .bug(format!("4: {name} reaches Intercom in the window to {end_ms}, and was paid for in {request:?}"));
         }
