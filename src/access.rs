@@ -85,7 +85,11 @@ impl StoredToken {
     async fn answer(&self, ask: Ask) -> Result<Token, ParameterError> {
         let mut kept = self.0.lock().await;
         let Some(token) = kept.token.clone() else { return kept.read().await };
-        let Ask::InsteadOf(refused) = ask else { return Ok(token) };
+        let refused = match ask {
+            Ask::Current => return Ok(token),
+            Ask::Newest => return kept.read().await,
+            Ask::InsteadOf(refused) => refused,
+        };
         let now_ms = kept.clock.now_ms();
         let rests = kept.refused_ms.is_some_and(|read_ms| now_ms.saturating_sub(read_ms) < REFUSED_REST_MS);
         // Another request may have brought a newer one already.

@@ -176,7 +176,7 @@ impl Intercom {
     /// Takes another token than the present one, if there is one by now. Returns whether there is.
     pub async fn replace_token(&self) -> Result<bool, TransportError> {
         let token = self.tokens.current().await?;
-        Ok(self.tokens.instead_of(&token).await?.is_some())
+        Ok(self.tokens.newest().await?.is_some_and(|newest| !newest.is(&token)))
     }
 
     /// Makes ready what the first call needs: name, certificates, keys, and a TLS session to resume. Without a token, so

@@ -15,6 +15,8 @@ pub enum Ask {
     Current,
     /// Another one, because this one was refused; the same where there is none.
     InsteadOf(Token),
+    /// The one that is stored now, because the present one is of another workspace.
+    Newest,
 }
 
 /// Answers with a token.
@@ -45,6 +47,13 @@ impl Tokens {
                 answer.map_err(|source| TransportError::NotSent { source })
             }
         }
+    }
+
+    /// The token that is stored now; none where there is only one.
+    pub(super) async fn newest(&self) -> Result<Option<Token>, TransportError> {
+        let Self::Service(service) = self else { return Ok(None) };
+        let answer = service.clone().oneshot(Ask::Newest).await;
+        answer.map(Some).map_err(|source| TransportError::NotSent { source })
     }
 
     /// Another token than the one that was refused, if there is one. If the service fails, it is unknown whether there is
