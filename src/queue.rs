@@ -33,6 +33,9 @@ pub enum QueueError {
         /// The chain of causes.
         detail: String,
     },
+    /// A message cannot be written as JSON.
+    #[error("a message cannot be written: {0}")]
+    Unwritable(String),
     /// SQS answered that it did not take some entries of a batch, again and again.
     #[error("SQS did not take {entries} of the parts after {TRIES} tries ({code})")]
     NotTaken {
@@ -173,13 +176,13 @@ impl Queues {
 
     /// Sends a turn, to be delivered after so many milliseconds (rounded up to seconds, at most 15 minutes).
     pub async fn send_turn(&self, turn: &Turn, delay_ms: i64) -> Result<(), QueueError> {
-        let body = json(&WireTurn { v: FORMAT, turn: turn.clone() });
+        let body = json(&WireTurn { v: FORMAT, turn: turn.clone() })?;
         self.send(&self.pages.url, body, delay_ms).await
     }
 
     /// Sends one part, delayed.
     pub async fn send_part(&self, part: &Part, delay_ms: i64) -> Result<(), QueueError> {
-        self.send(&self.patches.url, json(part), delay_ms).await
+        self.send(&self.patches.url, json(part)?, delay_ms).await
     }
 
     async fn send(&self, url: &str, body: String, delay_ms: i64) -> Result<(), QueueError> {
@@ -190,7 +193,7 @@ impl Queues {
 
     /// Sends all the parts of a page, or fails: entries that SQS did not take are sent again.
     pub async fn send_parts(&self, parts: &[Part]) -> Result<(), QueueError> {
-        let mut left: Vec<String> = parts.iter().map(json).collect();
+        let mut left = parts.iter().map(json).collect::<Result<Vec<String>, QueueError>>()?;
         let mut tries = 0;
         while !left.is_empty() {
             let count = batch_len(&left);
@@ -265,8 +268,8 @@ fn batch_len(bodies: &[String]) -> usize {
     fits.count().max(1)
 }
 
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn json<T: Serialize>(value: &T) -> Result<String, QueueError> {
+    serde_json::to_string(value).map_err(|error| QueueError::Unwritable(unread(&error)))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]

@@ -167,10 +167,11 @@ impl Ledger {
                 .expression_attribute_values(":expired", n(at)),
         };
         let done = conditional("UpdateItem", request.send().await)?;
-        Ok(done.map(|done| {
-            let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
-            attempt.unwrap_or(1)
-        }))
+        let Some(done) = done else { return Ok(None) };
+        // A default would be a first attempt, for ever.
+        let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
+        let missing = || LedgerError::Missing { what: "attempt", key: part.id.to_string() };
+        attempt.ok_or_else(missing).map(Some)
     }
 
     /// A part's row.
