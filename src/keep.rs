@@ -1,6 +1,8 @@
 //! Which parts of a JSON document are kept while it is read: the rest is checked and skipped, so that a wide user costs
 //! little more than a narrow one, and no more of a person is held than somebody asked for.
 
+mod repair;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,8 +26,12 @@ impl Keep {
         Self::Keys(keys.into_iter().map(|(key, keep)| (key.to_owned(), keep)).collect())
     }
 
-    /// Reads a document.
+    /// Reads a document. Texts that are no Unicode are read with U+FFFD in place of what cannot be decoded.
     pub fn read(&self, document: &[u8]) -> serde_json::Result<Value> {
+        self.read_exactly(document).or_else(|_| self.read_exactly(repair::repaired(document).as_bytes()))
+    }
+
+    fn read_exactly(&self, document: &[u8]) -> serde_json::Result<Value> {
         let mut deserializer = serde_json::Deserializer::from_slice(document);
         let value = self.deserialize(&mut deserializer)?;
         deserializer.end()?;
@@ -145,6 +151,20 @@ mod tests {
         let kept = json!({"users": [{"id": "a", "custom_attributes": {"plan": {"a": [1, null]}}}, "no user", 7, null]});
         assert_eq!(read(&page, &document), kept);
         assert_eq!(read(&Keep::Whole, &document), document);
+    }
+
+    #[test]
+    fn a_text_that_is_no_unicode_costs_nothing_else() {
+        let user = Keep::keys([("id", Keep::Whole), ("name", Keep::Whole)]);
+        let page = Keep::keys([("users", Keep::Each(Box::new(user)))]);
+        let document =
+            br#"{"users": [{"id": "a", "na\ud83dme": 1, "bio": "\udc00"}, {"id": "b", "name": "Zo\ud83d"}]}"#;
+        let kept = json!({"users": [{"id": "a"}, {"id": "b", "name": "Zo\u{fffd}"}]});
+        assert_eq!(page.read(document).unwrap(), kept);
+        assert_eq!(
+            page.read(b"{\"users\": [{\"id\": \"a\", \"name\": \"\xff\"}]}").unwrap()["users"][0]["name"],
+            "\u{fffd}"
+        );
     }
 
     #[test]

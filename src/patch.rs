@@ -17,6 +17,13 @@ pub enum Target {
     CompanyName(String),
 }
 
+impl Target {
+    /// Whether it is the name of a person or a company.
+    pub fn is_name(&self) -> bool {
+        matches!(self, Self::CompanyName(_)) || matches!(self, Self::Field(field) if field == "name")
+    }
+}
+
 /// One value to set. `replaced` is `None` where the user had no such key: absent, null and a value are three things.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {

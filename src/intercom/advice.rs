@@ -18,12 +18,25 @@ pub fn advice(error: &Error) -> &'static str {
         (Some(402), _) => {
             "The workspace's Intercom plan does not include this: ask whoever administers the subscription."
         }
+        (Some(403), _) if is_of_another_region(error) => {
+            "The workspace is hosted in another region: set INTERCOM_BASE_URL to https://api.eu.intercom.io (Europe) or https://api.au.intercom.io (Australia)."
+        }
         (Some(403), _) => {
             "The token may not do this: give its app the permissions to read and write users in Intercom's Developer Hub."
+        }
+        (Some(404 | 410), _) if error.route() == route::SUBMIT => {
+            "This workspace does not take it: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
         }
         (Some(300..=399), _) => "Intercom sent us elsewhere, which is never followed: check INTERCOM_BASE_URL.",
         _ => of_disposition(error),
     }
+}
+
+/// Whether Intercom says that the workspace's data is hosted elsewhere ("This app is hosted in Europe").
+fn is_of_another_region(error: &Error) -> bool {
+    let Error::Refused { message, code, .. } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    ["hosted in", "region"].iter().any(|word| message.contains(word) || code.contains(word))
 }
 
 fn of_disposition(error: &Error) -> &'static str {
@@ -38,7 +51,9 @@ fn of_disposition(error: &Error) -> &'static str {
         Disposition::Limited { .. } => {
             "The rate limit is spent: it fills again every 10 seconds; lower INTERCOM_QUOTA_PERCENT if other integrations need it too."
         }
-        Disposition::NotSent => "Check the network, DNS and INTERCOM_BASE_URL.",
+        Disposition::NotSent => {
+            "Check the network, DNS and INTERCOM_BASE_URL; proxies (HTTPS_PROXY) are not used, so that the machine needs a direct way out."
+        }
         Disposition::Ambiguous => {
             "Intercom did not answer usably and may have acted nevertheless: repeat it only where that does no harm, and see https://www.intercomstatus.com if it goes on."
         }
@@ -80,5 +95,16 @@ mod tests {
         ] {
             assert!(advice(&error).contains(word), "{error}: {}", advice(&error));
         }
+        for message in ["This app is hosted in Europe", "Workspace is in another region"] {
+            let error = refused(route::PAGE, 403, "forbidden");
+            let Error::Refused { route, status, code, request_id, rate, retry_after_s, .. } = error else { panic!() };
+            let error =
+                Error::Refused { route, status, code, message: message.into(), request_id, rate, retry_after_s };
+            assert!(advice(&error).contains("INTERCOM_BASE_URL"), "{message}");
+        }
+        let source = crate::intercom::TransportError::NotSent { source: "connection refused".into() };
+        let error = Error::NotSent { route: route::PAGE, at: "https://api.intercom.io".into(), source };
+        assert!(advice(&error).contains("HTTPS_PROXY"));
+        assert_eq!(error.to_string(), "page: https://api.intercom.io could not be reached: connection refused");
     }
 }

@@ -10,6 +10,7 @@ use super::error::{Error, Lost};
 use super::reply::{Rate, Reply, request_id, retry_after_s};
 use super::token::Token;
 use super::version::ApiVersion;
+use crate::keep::Keep;
 
 /// A request without the parts that all share.
 pub(super) struct Call {
@@ -63,7 +64,7 @@ fn is_cut(response: &Response<Bytes>) -> bool {
     matches!(response.status().as_u16(), 400 | 404 | 409 | 410 | 422)
         && is_json
         && !body.is_empty()
-        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err()
+        && Keep::keys([]).read(body).is_err()
 }
 
 /// A 2xx by `read`, anything else as a refusal.

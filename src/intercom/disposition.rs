@@ -4,12 +4,14 @@
 //! its body says: the scroll's cursor lives on Intercom's server and may have moved on.
 
 use super::error::{Error, route};
-use super::reply::{RETRY_AFTER_MAX_S, Rate};
+use super::reply::Rate;
 use crate::job::ItemError;
 
-/// The furthest believable end of a window of 10 seconds, in seconds before or after now; a further one shows that the
-/// clocks disagree.
-const WINDOW_END_APART_MAX_S: i64 = 60;
+/// A `Retry-After` above this is cut to it; the caller's own bounds end the waiting.
+const RETRY_AFTER_MAX_S: u64 = 3600;
+
+/// The furthest believable end of a window of 10 seconds; a later one tells of clocks that disagree.
+const RESET_AHEAD_MAX_S: i64 = 60;
 
 /// What may be done after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,8 @@ pub enum Disposition {
     NotSent,
     /// Intercom may have done it: 5xx, 408, time-out, reset, an answer that cannot be read.
     Ambiguous,
-    /// Something in the request's items is wrong: find which. Only for [`route::SUBMIT`] and [`route::USER`].
+    /// Intercom refuses something in the request's items, or the items' user: find which. Only for [`route::SUBMIT`] and
+    /// [`route::USER`]. Where every item is refused so, it is the run's fault.
     ItemRejected,
     /// Every such request will fail (token, plan, permission, version, address): the run cannot go on.
     RunFault,
@@ -37,22 +40,8 @@ pub enum Disposition {
     Later,
 }
 
-/// Codes that speak of what an item holds (Intercom's list of error codes, its clients' code, public threads).
-const ITEM_CODES: [&str; 13] = [
-    "bad_request",
-    "conflict",
-    "data_invalid",
-    "field_not_found",
-    "invalid",
-    "missing_parameter",
-    "not_restorable",
-    "parameter_invalid",
-    "parameter_missing",
-    "parameter_not_found",
-    "type_mismatch",
-    "unique_user_constraint",
-    "unprocessable_entity",
-];
+/// Codes of a 409 that speak of what an item holds; others speak of something that holds the user just now.
+const ITEM_CODES: [&str; 4] = ["conflict", "data_invalid", "not_restorable", "unique_user_constraint"];
 
 /// Codes of the rate limit; `retry_after` is on Intercom's list without a status.
 const LIMIT_CODES: [&str; 3] = ["rate_limit_exceeded", "too_many_requests", "retry_after"];
@@ -75,9 +64,13 @@ pub fn disposition(error: &Error, now_s: i64) -> Disposition {
         300..=399 => Disposition::RunFault,
         429 => Disposition::Limited { wait_s: wait_s(*retry_after_s, *rate, now_s) },
         _ if is_limit(&code, &message) => Disposition::Limited { wait_s: wait_s(*retry_after_s, *rate, now_s) },
-        401 | 402 | 403 | 405 | 406 | 415 => Disposition::RunFault,
         _ if code == VERSION_CODE => Disposition::RunFault,
+        // A permission may lack for one user: the caller finds out whether others are taken.
+        403 if *route == route::SUBMIT => Disposition::ItemRejected,
+        401 | 402 | 403 | 405 | 406 | 415 => Disposition::RunFault,
         _ if *route == route::PAGE => of_page(*status, &code, &message),
+        // Intercom names a code where it speaks of an item; a gateway's 404 has none.
+        404 | 410 if *route == route::SUBMIT && !code.is_empty() => Disposition::ItemRejected,
         404 | 410 => Disposition::NotFound,
         status => of_content(route, status, &code),
     }
@@ -101,9 +94,11 @@ fn of_page(status: u16, code: &str, message: &str) -> Disposition {
 fn of_content(route: &str, status: u16, code: &str) -> Disposition {
     let has_items = matches!(route, route::SUBMIT | route::USER);
     match status {
-        400 | 409 | 422 if has_items && ITEM_CODES.contains(&code) => Disposition::ItemRejected,
-        413 if has_items => Disposition::ItemRejected,
+        409 if has_items && ITEM_CODES.contains(&code) => Disposition::ItemRejected,
         409 | 423 | 425 => Disposition::Later,
+        // Whatever the code: one that is not known yet may speak of one user as well as of all.
+        400 | 422 if has_items && !code.is_empty() => Disposition::ItemRejected,
+        413 if has_items => Disposition::ItemRejected,
         _ => Disposition::RunFault,
     }
 }
@@ -119,14 +114,13 @@ fn is_limit(code: &str, message: &str) -> bool {
     LIMIT_CODES.contains(&code) || message.contains("exceeded rate limit")
 }
 
-/// `Retry-After`, else what is left of the window by our clock (a second where the window is over by it), else nothing.
+/// `Retry-After`, else what is left of the window by our clock, else nothing.
 fn wait_s(retry_after_s: Option<u64>, rate: Option<Rate>, now_s: i64) -> Option<u64> {
     if let Some(wait_s) = retry_after_s {
         return Some(wait_s.clamp(1, RETRY_AFTER_MAX_S));
     }
-    let ahead_s = rate?.window_end_s().checked_sub(now_s)?;
-    let believable = (-WINDOW_END_APART_MAX_S..=WINDOW_END_APART_MAX_S).contains(&ahead_s);
-    believable.then_some(ahead_s.max(1).unsigned_abs())
+    let ahead_s = rate?.reset_at_s.checked_sub(now_s)?;
+    (1..=RESET_AHEAD_MAX_S).contains(&ahead_s).then_some(ahead_s.unsigned_abs())
 }
 
 #[cfg(test)]

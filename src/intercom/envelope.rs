@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::reply::clean_request_id;
+use crate::keep::Keep;
 use crate::mask::{mask, mask_to};
 
 /// Characters of a code that are kept; the longest documented one has 27.
@@ -20,7 +21,7 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Reads any bytes at all.
     pub(super) fn read(body: &[u8]) -> Self {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        let Ok(body) = Keep::Whole.read(body) else {
             return Self::default();
         };
         let first = match body.get("errors") {

@@ -1,9 +1,11 @@
 //! How a call can fail. What to do about it is said by [`disposition`](super::disposition()).
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::reply::Rate;
 use super::transport::TransportError;
+use crate::mask::mask;
 
 /// What a call was about, in the words of this project; the same whichever door is open.
 pub mod route {
@@ -29,10 +31,12 @@ pub mod route {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request never left, so it may be sent again.
-    #[error("{route}: Intercom could not be reached")]
+    #[error("{route}: {at} could not be reached: {}", root_cause(.source))]
     NotSent {
         /// Which call.
         route: &'static str,
+        /// The address without its path.
+        at: Box<str>,
         /// What the transport said.
         source: TransportError,
     },
@@ -83,7 +87,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
     /// The connection ended first.
-    #[error("the connection failed")]
+    #[error("the connection failed: {}", root_cause(.0))]
     Connection(#[source] TransportError),
     /// It did not come in time.
     #[error("no answer within {after:?}")]
@@ -138,6 +142,15 @@ pub enum Invalid {
     Cursor,
 }
 
+/// The first cause of an error, which alone says what happened: "Connection refused".
+fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    mask(&cause.to_string())
+}
+
 impl Error {
     /// Which call failed; one of [`route`]'s words.
     pub fn route(&self) -> &'static str {
@@ -168,6 +181,12 @@ impl Error {
     /// Intercom's code; empty where there is none.
     pub fn code(&self) -> &str {
         if let Self::Refused { code, .. } = self { code } else { "" }
+    }
+
+    /// The error without the name of the call, for a user's row: status, code and message of a refusal.
+    pub fn said(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix(self.route()).and_then(|rest| rest.strip_prefix(": ")).map_or(text.clone(), ToOwned::to_owned)
     }
 
     /// Intercom's id of the request, where one came.

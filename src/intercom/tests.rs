@@ -51,7 +51,7 @@ async fn a_refusal_that_is_cut_off_does_not_tell_whose_fault_it_is() {
         assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{status}");
     }
     let denied = answering(403, &json, cut).0.submit(&[patch()]).await.unwrap_err();
-    assert_eq!(disposition(&denied, 0), Disposition::RunFault, "the status says it all");
+    assert_eq!(disposition(&denied, 0), Disposition::ItemRejected, "the status says it all");
     let html = answering(400, &[("content-type", "text/html")], "<html>").0.submit(&[patch()]).await.unwrap_err();
     assert_eq!(disposition(&html, 0), Disposition::RunFault);
 }
@@ -113,10 +113,21 @@ async fn the_rate_comes_with_success_and_with_failure() {
 }
 
 #[tokio::test]
-async fn a_missing_user_is_none_but_a_missing_api_is_an_error() {
+async fn a_refused_user_has_a_reason_and_a_missing_api_is_an_error() {
     let missing = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
     let (intercom, _) = answering(404, &[], missing);
-    assert_eq!(intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value, None);
+    let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
+    assert!(reason.is_unknown() && reason.said.contains("404 not_found \"User Not Found\""), "{reason:?}");
+    for (status, code) in [(410, "contact_merged"), (400, "parameter_invalid"), (422, "of_tomorrow")] {
+        let body = json!({"errors": [{"code": code, "message": "so"}]}).to_string();
+        let (intercom, _) = answering(status, &[], &body);
+        let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
+        assert_eq!((reason.code.as_str(), reason.is_unknown()), (code, false));
+    }
+    for status in [401, 403, 500] {
+        let (intercom, _) = answering(status, &[], missing);
+        assert!(intercom.user(&user_id(), CALL_TIMEOUT).await.is_err(), "{status} says nothing of the user");
+    }
     let (intercom, _) = answering(404, &[], "<html>Not Found</html>");
     assert_eq!(intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap_err().status(), Some(404));
 }

@@ -11,7 +11,8 @@ impl Ledger {
     /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all; what
     /// went wrong in an earlier generation counts only where the present one did not see everybody again.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
-        let mut counting = Counting { run, cursor, accounts: Accounts::default(), ended: Ended::default() };
+        let (accounts, ended) = (Accounts::default(), Ended::default());
+        let mut counting = Counting { run, cursor, accounts, ended, held_ms: None };
         counting.accounts.totals.users = cursor.tally.users;
         counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
@@ -40,6 +41,8 @@ struct Counting<'a> {
     cursor: &'a Cursor,
     accounts: Accounts,
     ended: Ended,
+    /// When the request failed that `held` is about.
+    held_ms: Option<i64>,
 }
 
 /// Parts of the present generation with an end, and those that jobs sent back.
@@ -71,6 +74,10 @@ impl Counting<'_> {
             // Whose queue was lost are dead, since the settling began at the latest.
             let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
+        }
+        if row.generation == cursor.generation && row.end.is_none() && row.tried_ms > self.held_ms {
+            self.held_ms = row.tried_ms;
+            accounts.held.clone_from(&row.why);
         }
         if row.generation != cursor.generation || row.end.is_none() {
             return Ok(());

@@ -50,6 +50,15 @@ pub struct PartRow {
     /// Until when that is believed, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_until_ms: Option<i64>,
+    /// Why the last request for it failed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When that was, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_ms: Option<i64>,
+    /// When the first one failed, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PartEnd>,
@@ -66,10 +75,8 @@ pub struct PartRow {
 pub enum Release {
     /// It was surely not carried out: the attempt does not count.
     NotSent,
-    /// It was refused: the attempt counts.
+    /// It was tried: the attempt counts.
     Tried,
-    /// It may have been carried out: the attempt counts, and so does a possibly lost job.
-    PossiblyDone,
 }
 
 /// What a claim of a part found.
@@ -82,6 +89,9 @@ pub enum PartClaim {
     /// It has its end.
     Ended(PartEnd),
 }
+
+/// Ends a claim without an end of the part.
+const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
 
 /// A request under a claim was made before the claim expires.
 const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
@@ -181,19 +191,27 @@ impl Ledger {
 
     /// Gives a claim back, for what became of the request.
     pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
-        const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
-        match release {
-            Release::NotSent => self.update_claimed(part, owner, GIVE_BACK, -1, 0).await,
-            Release::Tried => self.update_claimed(part, owner, GIVE_BACK, 0, 0).await,
-            Release::PossiblyDone => {
-                self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} {GIVE_BACK}"), 0, 1).await
-            }
-        }
+        let attempt = if release == Release::NotSent { -1 } else { 0 };
+        self.update_claimed(part, owner, GIVE_BACK, attempt, 0, &[]).await
+    }
+
+    /// Gives a claim back after a request that failed for this reason, and says whether the attempt counts.
+    pub async fn rest_part(
+        &self,
+        part: &Part,
+        owner: &str,
+        counts: bool,
+        why: &str,
+        now_ms: i64,
+    ) -> Result<(), LedgerError> {
+        let update = format!("SET why = :why, tried_ms = :now, since_ms = if_not_exists(since_ms, :now) {GIVE_BACK}");
+        let attempt = if counts { 0 } else { -1 };
+        self.update_claimed(part, owner, &update, attempt, 0, &[(":why", s(why)), (":now", n(now_ms))]).await
     }
 
     /// Records that a request for a claimed part may have made a job whose id is lost; the claim stays.
     pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
-        self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1).await
+        self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1, &[]).await
     }
 
     async fn update_claimed(
@@ -203,8 +221,12 @@ impl Ledger {
         update: &str,
         attempt: i32,
         lost: i32,
+        more: &[(&str, AttributeValue)],
     ) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
+        let request = more
+            .iter()
+            .fold(request, |request, (name, value)| request.expression_attribute_values(*name, value.clone()));
         let sent = request
             .set_key(Some(part_key(&part.run, &part.id).attributes()))
             .update_expression(update)

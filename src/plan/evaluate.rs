@@ -12,7 +12,7 @@ use super::failure::{Failure, FailureCode};
 use super::language::TODAY;
 use super::otherwise::Otherwise;
 use super::table::Scope;
-use super::value::is_same;
+use super::value::{is_same, is_same_name};
 use super::{Inner, Setting, Written};
 
 /// The outcome for one user.
@@ -197,7 +197,7 @@ impl Setting {
         let Some(new) = self.new_value(scope)? else { return Ok(Outcome::Left(Reason::ValueUndefined)) };
         let same = match replaced {
             None => new.is_null(),
-            Some(old) => is_same(&new, old),
+            Some(old) => is_same(&new, old) || target.is_name() && is_same_name(&new, old),
         };
         Ok(if same { Outcome::Same } else { Outcome::Set(Change { target, new, replaced: replaced.cloned() }) })
     }
@@ -227,6 +227,8 @@ fn company_ids(chosen: Option<Value>) -> Result<Vec<String>, Failure> {
     for item in items {
         match item.kind() {
             ValueKind::Undefined | ValueKind::None => {}
+            // No company has the empty id: Intercom refuses the whole request for it.
+            ValueKind::String if item.as_str().is_some_and(|id| id.trim().is_empty()) => {}
             ValueKind::String | ValueKind::Number => ids.push(item.to_string()),
             _ => return Err(FailureCode::WrongType.because("company_id is not a text, a number, or a list of them")),
         }

@@ -6,6 +6,7 @@ use serde_json::{Number, Value as Json};
 use super::comparison::truth;
 use super::dates::DATE_MAX_S;
 use super::failure::{Failure, FailureCode};
+use crate::html;
 
 /// Intercom keeps this much of a text attribute (its help article on custom attributes; clients cut there too).
 pub(super) const TEXT_CHARS_MAX: usize = 255;
@@ -115,6 +116,11 @@ pub(super) fn is_same(new: &Json, old: &Json) -> bool {
         },
         _ => new == old,
     }
+}
+
+/// Whether two names are equal, or one is the other as HTML: Intercom's API 1.x shows names so.
+pub(super) fn is_same_name(new: &Json, old: &Json) -> bool {
+    matches!((new, old), (Json::String(new), Json::String(old)) if html::is_same(new, old))
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct Accounts {
     pub sent_now: u64,
     /// When each claim of a part that is being submitted expires, in Unix milliseconds.
     pub claims_until_ms: Vec<i64>,
+    /// Why the latest request for an open part failed, in words.
+    pub held: Option<String>,
     /// The totals so far. Claims count as jobs whose ids were lost, because an end that is decided now is final:
     /// [`Accounts::totals_at`] leaves those out that are at work.
     pub totals: Totals,

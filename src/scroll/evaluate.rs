@@ -81,9 +81,13 @@ pub(super) async fn evaluate(
         let message = "an entry of the page has no usable id".to_owned();
         done.fail(&format!("unreadable-{index}"), "unreadable_user", message, &at);
     }
-    for user in &page.unknown {
-        let message = "Intercom knows no user of this id".to_owned();
-        done.fail(user.as_str(), "not_found", message, &at);
+    for (user, why) in &page.unknown {
+        if why.is_unknown() {
+            let message = "Intercom knows no user of this id".to_owned();
+            done.fail(user.as_str(), "not_found", message, &at);
+        } else {
+            done.fail(user.as_str(), &why.code, why.said.clone(), &at);
+        }
     }
     done.tally.errors = done.errors.len() as u64;
     done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clients::{Clients, StepError};
-use crate::intercom::{Disposition, Error, disposition};
+use crate::intercom::{Disposition, Error, NoUser, disposition};
 use crate::invocation::Invocation;
 use crate::ledger::{Grant, Share};
 use crate::meter::Ask;
@@ -22,8 +22,8 @@ pub(super) struct Page {
     pub(super) users: Vec<User>,
     /// Entries of the scroll without a usable id.
     pub(super) unreadable: u32,
-    /// Users of the list that Intercom does not know.
-    pub(super) unknown: Vec<UserId>,
+    /// Users of the list that Intercom does not show, and why.
+    pub(super) unknown: Vec<(UserId, NoUser)>,
     /// The cursor of the next page, where the scroll gave one.
     pub(super) cursor: Option<String>,
     /// Tells a page from the one before.
@@ -89,8 +89,8 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
     for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
         match one(clients, id, read == before, at).await? {
-            Ok(Some(user)) => users.push(user),
-            Ok(None) => unknown.push(id.clone()),
+            Ok(Ok(user)) => users.push(user),
+            Ok(Err(why)) => unknown.push((id.clone(), why)),
             Err(why) if read == before => return Ok(why),
             Err(Fetched::Failed(error)) => {
                 tracing::warn!(run = run.run.as_str(), %error, "a user of the list did not come; those before it are the page");
@@ -106,13 +106,13 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
 }
 
-/// Reads one user of the list, the first of an invocation being paid for; `None` for one that Intercom does not know.
+/// Reads one user of the list, the first of an invocation being paid for, or learns why Intercom does not show it.
 async fn one(
     clients: &Clients,
     id: &UserId,
     is_paid: bool,
     at: &Invocation,
-) -> Result<Result<Option<User>, Fetched>, StepError> {
+) -> Result<Result<Result<User, NoUser>, Fetched>, StepError> {
     if !is_paid && let Some(until_ms) = wait_for_one(clients, at).await? {
         return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
     }

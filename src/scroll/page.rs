@@ -4,7 +4,6 @@ use super::evaluate::{Evaluated, evaluate};
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::Decision;
 use super::{Did, Outcome, rails};
-use crate::binding::{self, Binding};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
@@ -59,11 +58,6 @@ pub(super) async fn turn(
     }
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
-    }
-    match binding::of_run(clients, run, at).await? {
-        Binding::Holds => {}
-        Binding::Differs(reason) => return Ok(Decision::state(next, State::Paused, reason)),
-        Binding::Later(until_ms, why) => return Ok(Decision::wait(next, until_ms, why)),
     }
     let quota = clients.meter.quota(at).await?;
     // Pages that a large window will surely see are paid for at once.
@@ -275,16 +269,17 @@ async fn failed(
                 let until_ms = now_ms + next.scroll_life_ms;
                 // The scroll that is met next may be this one: nobody else's waits go on.
                 next.exists_tries = 0;
-                return Ok(Decision::wait(
-                    next,
-                    until_ms,
-                    "the first page's answer was lost; its scroll must expire first",
-                ));
+                let why = format!("the first page's answer was lost ({}); its scroll must expire first", error.said());
+                return Ok(Decision::wait(next, until_ms, why));
             }
             next.hole();
             Decision::turn(next, Did::Hole)
         }
         Disposition::CursorExpired | Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => {
+            if next.scroll.is_none() {
+                // Refused, the first call opened no scroll that the next run would have to wait for.
+                next.called_ms = 0;
+            }
             let reason = format!("{error}. {}", advice(error));
             Decision::state(next, State::Failed, reason)
         }

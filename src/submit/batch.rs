@@ -1,21 +1,26 @@
 //! The parts of one run: packed into jobs, each within what the budget leaves.
 
 use super::claimed::Claimed;
+use super::failing::request_size;
+use super::refused::changes_many;
 use super::{Round, Work};
-use crate::binding::{self, Binding};
+use crate::bucket::Bucket;
 use crate::clients::StepError;
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{Grant, PartClaim, PartEnd, Share};
 use crate::meter::Ask;
 use crate::part::{Size, pack};
-use crate::run::{Run, State};
+use crate::run::{Run, RunId, State};
 
 /// Kept of the invocation's time for a request and its record.
 pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
 /// A claim is believed so long after its owner's end.
 pub(super) const CLAIM_MARGIN_MS: i64 = 10_000;
-/// The attempt with which a part is given up.
-const ATTEMPTS_MAX: u32 = 5;
+/// The attempt with which a part is given up. Those count that failed while Intercom took other requests of the run.
+const ATTEMPTS_MAX: u32 = 8;
+/// A run that changes few users gives a part up after this time, even where no other request tells an outage from a fault of
+/// these users: the few that Intercom cannot take must not hold each run until its deadline.
+const FEW_MAX_MS: i64 = 6 * 3600 * 1000;
 /// Items that are paid for at once: three jobs. More would be sent after a 429 that another invocation met.
 const AHEAD_MAX: usize = 3 * crate::job::ITEMS_MAX;
 /// A part is sent in pieces where a window leaves at least so many items of it: each piece is a job of its own.
@@ -24,6 +29,18 @@ const PIECE_MIN: usize = 50;
 const READ_STALE_MS: i64 = 1_000;
 /// A part that is returned for want of time comes back after this.
 const SOON_MS: i64 = 1_000;
+
+/// A request that failed, for the parts that it was for.
+pub(super) struct Rest<'a> {
+    /// Why, in words.
+    pub(super) why: &'a str,
+    /// Whether it left this machine.
+    pub(super) sent: bool,
+    /// Whether Intercom took another request for these parts in this invocation.
+    pub(super) taken: bool,
+    /// How long the parts rest, in milliseconds.
+    pub(super) ms: i64,
+}
 
 /// What the budget said.
 pub(super) enum Paid {
@@ -40,21 +57,6 @@ impl Round<'_> {
     pub(super) async fn submit(&mut self, mut left: Vec<Work>) -> Result<(), StepError> {
         loop {
             let Some(mut run) = self.wanted(&mut left).await? else { return Ok(()) };
-            match binding::of_run(self.clients, &run, self.at).await? {
-                Binding::Holds => {}
-                Binding::Differs(reason) => {
-                    self.pause(&run, &reason).await?;
-                    continue;
-                }
-                Binding::Later(at_ms, why) => {
-                    tracing::warn!(run = run.run.as_str(), why, parts = left.len(), "the parts come again later");
-                    let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
-                    for work in &left {
-                        self.return_after(work, wait_ms).await;
-                    }
-                    return Ok(());
-                }
-            }
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
@@ -83,18 +85,9 @@ impl Round<'_> {
             }
             let (now, later) = split(left, &chosen);
             left = later;
-            let claimed = self.claim(now).await?;
-            left.extend(Claimed::new(claimed, items).submit(self, run).await?);
+            let (claimed, size) = self.claim(now).await?;
+            left.extend(Claimed::new(claimed, items, size).submit(self, run).await?);
         }
-    }
-
-    /// Pauses a run that this invocation must not send for.
-    async fn pause(&mut self, run: &Run, reason: &str) -> Result<(), StepError> {
-        if self.clients.ledger.pause(run, reason).await? {
-            tracing::error!(run = run.run.as_str(), reason, "run is paused");
-            self.outcome.not_complete += 1;
-        }
-        Ok(())
     }
 
     /// Reads the parts' run, and drops those that it does not want (any more); none if that leaves none.
@@ -152,20 +145,57 @@ impl Round<'_> {
         }
     }
 
-    /// Claims parts; those that are somebody else's come back, those that have their end are done with.
-    async fn claim(&mut self, works: Vec<Work>) -> Result<Vec<Work>, StepError> {
+    /// Claims parts; those that another invocation holds come back, those that have their end are done with. Returns also
+    /// how many users a request for them may have.
+    async fn claim(&mut self, works: Vec<Work>) -> Result<(Vec<Work>, usize), StepError> {
         let until_ms = self.at.deadline_ms + CLAIM_MARGIN_MS;
-        let mut claimed = Vec::new();
+        let (mut claimed, mut size) = (Vec::new(), usize::MAX);
         for work in works {
             let now_ms = self.at.clock.now_ms();
             match self.clients.ledger.claim_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
-                PartClaim::Ours(attempt) if attempt > ATTEMPTS_MAX => self.give_up(&work, "tried too often").await?,
-                PartClaim::Ours(_) => claimed.push(work),
+                PartClaim::Ours(attempt) if attempt > ATTEMPTS_MAX => {
+                    let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
+                    let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was cut off".to_owned());
+                    self.give_up(&work, &why).await?;
+                }
+                PartClaim::Ours(attempt) => {
+                    if attempt > 1 {
+                        size = size.min(request_size(work.part.patches.len(), attempt));
+                    }
+                    claimed.push(work);
+                }
                 PartClaim::Ended(_) => {}
                 PartClaim::Busy => self.return_after(&work, until_ms - now_ms).await,
             }
         }
-        Ok(claimed)
+        Ok((claimed, size))
+    }
+
+    /// Gives a part back to the queue for a rest, after a request that failed for this reason. The attempt counts if Intercom
+    /// took others in the meantime: these, as `taken` says, or any of the run since the part's attempt before.
+    pub(super) async fn rest(&mut self, run: &Run, work: &Work, rest: &Rest<'_>) -> Result<(), StepError> {
+        let Rest { why, sent, taken, ms } = *rest;
+        let (part, now_ms) = (&work.part, self.at.clock.now_ms());
+        let row = self.clients.ledger.part(&part.run, &part.id).await?;
+        let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
+        let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
+        let long = sent && since_ms.is_some_and(|since_ms| now_ms - since_ms > FEW_MAX_MS);
+        let too_long = long && !changes_many(self, run).await?;
+        let attempt = row.map_or(0, |row| row.attempt);
+        self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
+        if counts && attempt >= ATTEMPTS_MAX || too_long {
+            return self.give_up(work, why).await;
+        }
+        self.outcome.held = Some(why.to_owned());
+        self.return_after(work, ms).await;
+        Ok(())
+    }
+
+    /// Whether a job of the run was made in a bucket after the one of this time.
+    async fn takes_since(&self, run: &RunId, at_ms: Option<i64>) -> Result<bool, StepError> {
+        let Some(at_ms) = at_ms else { return Ok(false) };
+        let then = Bucket::of(at_ms, self.clients.settings.bucket);
+        Ok(self.clients.ledger.buckets_of(run).await?.iter().any(|bucket| *bucket > then))
     }
 
     /// Drops parts, and records that: of an older generation, or of a run that does not submit any more.
@@ -184,7 +214,7 @@ impl Round<'_> {
         let row = |patch: &crate::patch::Patch| crate::ledger::ErrorRow {
             user: patch.user.to_string(),
             code: "gave_up".to_owned(),
-            message: format!("{why}; the {ATTEMPTS_MAX} attempts are in the function's log"),
+            message: format!("given up; the last attempt: {why}"),
             at: at.clone(),
             generation: work.part.id.generation,
         };
@@ -196,12 +226,6 @@ impl Round<'_> {
         self.outcome.given_up += 1;
         self.outcome.users_given_up += rows.len() as u64;
         Ok(())
-    }
-
-    /// Whether a part that failed now has failed for the last time.
-    pub(super) async fn is_last_attempt(&self, work: &Work) -> Result<bool, StepError> {
-        let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
-        Ok(row.is_some_and(|row| row.attempt >= ATTEMPTS_MAX))
     }
 }
 

@@ -1,45 +1,54 @@
 //! Claimed parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
 
-use std::time::Duration;
-
-use super::batch::{FOR_A_JOB_MS, Paid};
+use super::batch::{FOR_A_JOB_MS, Paid, Rest};
+use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::pieces::Piece;
 use super::{Round, Work};
-use crate::bucket::Bucket;
 use crate::clients::StepError;
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::job::Job;
-use crate::ledger::{ErrorRow, JobRow, Release};
+use crate::ledger::{ErrorRow, Release};
 use crate::part::PartId;
+use crate::patch::Patch;
 use crate::run::Run;
 
-/// How long a part rests after Intercom did not answer or could not be reached, the first time and at most: an outage of
-/// a quarter of an hour costs no user, and one that nothing is sent in costs no attempt.
-const REST_MS: i64 = 10_000;
-const REST_MOST_MS: i64 = 600_000;
-/// Each further rest is so many times as long.
-const REST_GROWS: i64 = 4;
-/// Kept of the invocation's time for one try at recording a job: a call of the ledger's, with the SDK's own retries.
-const RECORD_MS: i64 = 10_000;
-/// Between two of these.
-const RECORD_REST: Duration = Duration::from_secs(1);
-/// `created_at` further than this from our clock is not believed.
-const CLOCKS_APART_MAX_MS: i64 = 3600 * 1000;
-
 /// What became of a request.
-enum Sent {
+pub(super) enum Sent {
     /// A job was made.
     Made(Job),
-    /// Nothing was made; the same may be sent again.
-    Again(Release),
-    /// The whole request was refused for something in it.
+    /// Intercom refused the whole request for something in it.
     Refused(Error),
-    /// The parts go back to the queue, for a rest.
-    Return(Release),
+    /// Intercom gave no reason that names its users: 5xx, no answer, "later".
+    Failed {
+        /// What came.
+        error: Error,
+        /// Whether Intercom answered.
+        answered: bool,
+    },
+    /// Nothing further is sent.
+    Stop(Stop),
+}
+
+/// Why the rest of the parts is not sent now.
+pub(super) enum Stop {
+    /// The rate limit: the same within this invocation.
+    Again,
+    /// The budget or the invocation's time: the same at this time (Unix milliseconds).
+    Later(i64),
+    /// An outage: the same after a rest. The words are shown; `sent` is false where nothing left this machine.
+    Rest { why: String, sent: bool },
     /// Nothing of the run can be sent.
     Fault(String),
-    /// The run ended meanwhile.
+    /// The run ended in the meantime.
     Over,
+}
+
+/// One user whom Intercom may be unable to take.
+pub(super) struct Suspect {
+    pub(super) piece: Piece,
+    pub(super) error: Error,
+    /// The number of its first request.
+    pub(super) at: u32,
 }
 
 /// Parts that this invocation holds.
@@ -52,144 +61,169 @@ pub(super) struct Claimed {
     /// Items that are paid for already.
     paid: usize,
     pub(super) refused: Vec<ErrorRow>,
-    pub(super) taken: bool,
-    sent: u32,
+    /// Requests so far.
+    pub(super) sent: u32,
+    /// The number of the last request that was taken; 0 for none.
+    pub(super) taken_at: u32,
+    /// One user that was taken: what Intercom takes again, if it takes anything.
+    pub(super) control: Option<Patch>,
+    pub(super) suspects: Vec<Suspect>,
+    probes: u32,
+    pub(super) in_a_row: u32,
+    halved: bool,
 }
 
 impl Claimed {
-    pub(super) fn new(works: Vec<Work>, paid: usize) -> Self {
+    /// Parts to be sent in requests of at most `size` users, `paid` of which are paid for.
+    pub(super) fn new(works: Vec<Work>, paid: usize, size: usize) -> Self {
         let ids = works.iter().map(|work| work.part.id.clone()).collect();
         let open = works.iter().map(|work| work.part.patches.len()).collect();
-        let pieces = Piece::stack(works.iter().map(|work| &work.part), paid);
-        Self { works, ids, open, pieces, paid, refused: Vec::new(), taken: false, sent: 0 }
+        let pieces = Piece::stack(works.iter().map(|work| &work.part), paid.min(size));
+        Self {
+            works,
+            ids,
+            open,
+            pieces,
+            paid,
+            refused: Vec::new(),
+            sent: 0,
+            taken_at: 0,
+            control: None,
+            suspects: Vec::new(),
+            probes: 0,
+            in_a_row: 0,
+            halved: false,
+        }
+    }
+
+    /// Whether Intercom took a request for these parts in this invocation.
+    pub(super) fn taken(&self) -> bool {
+        self.taken_at > 0
     }
 
     /// Sends all pieces. Returns parts that can be tried again within this invocation.
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
-            if round.at.is_stopping() {
-                let now_ms = round.at.clock.now_ms();
-                return self.give_back(round, Release::NotSent, now_ms).await;
-            }
-            if self.paid < piece.0.len() {
-                match round.pay_for(&mut run, piece.0.len()).await? {
-                    Paid::Items(items) => self.paid = items,
-                    Paid::Later(at_ms) => return self.give_back(round, Release::NotSent, at_ms).await,
-                    Paid::Over => return self.drop_open(round).await,
+            let stop = match self.send(round, &mut run, &piece).await? {
+                Sent::Made(job) => {
+                    self.made(round, &run, &piece, job).await?;
+                    None
                 }
-            }
-            self.paid -= piece.0.len().min(self.paid);
-            match self.send(round, &mut run, &piece).await? {
-                Sent::Made(job) => self.record(round, &run, &piece, job).await?,
-                Sent::Refused(error) => {
-                    if let Some(fault) = self.refuse(round, &run, piece, &error).await? {
-                        return self.fail(round, &run, &fault).await;
-                    }
-                }
-                Sent::Again(release) => {
-                    self.release(round, release).await?;
-                    return Ok(self.into_open());
-                }
-                Sent::Return(release) => {
-                    let back_ms = round.at.clock.now_ms() + self.rest_ms();
-                    return self.give_back(round, release, back_ms).await;
-                }
-                Sent::Fault(reason) => return self.fail(round, &run, &reason).await,
-                Sent::Over => return self.drop_open(round).await,
+                Sent::Refused(error) => self.refuse(round, &run, piece, &error).await?.map(Stop::Fault),
+                Sent::Failed { error, answered } => self.failed(piece, error, answered),
+                Sent::Stop(stop) => Some(stop),
+            };
+            if let Some(stop) = stop {
+                return self.stop(round, &run, stop).await;
             }
         }
-        Ok(Vec::new())
+        match self.convict(round, &mut run).await? {
+            Some(stop) => self.stop(round, &run, stop).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// Sends a piece, after its changes are in the ledger. A 5xx is tried once more (Intercom's advice).
-    async fn send(&mut self, round: &mut Round<'_>, run: &mut Run, piece: &Piece) -> Result<Sent, StepError> {
+    /// A request failed without a reason that names its users.
+    fn failed(&mut self, piece: Piece, error: Error, answered: bool) -> Option<Stop> {
+        self.in_a_row += 1;
+        let others = !self.pieces.is_empty();
+        let (users, taken, probes, in_a_row) = (piece.0.len(), self.taken(), self.probes, self.in_a_row);
+        match next(Failing { users, answered, taken, probes, others, in_a_row }) {
+            Next::Rest => return Some(Stop::Rest { why: error.said(), sent: true }),
+            Next::Probe => {
+                self.probes += 1;
+                let from = match piece.0.len() {
+                    1 => {
+                        self.suspects.push(Suspect { piece, error, at: self.sent });
+                        self.pieces.pop().unwrap_or(Piece(Vec::new()))
+                    }
+                    _ => piece,
+                };
+                // Another user each time: the first may be the one at fault.
+                let number = self.receives().saturating_mul(PROBES_MAX).saturating_add(self.probes);
+                let (alone, rest) = from.one_alone(number as usize);
+                self.pieces.extend([rest, alone].into_iter().filter(|piece| !piece.0.is_empty()));
+            }
+            Next::Halve => {
+                self.halved = true;
+                if let Ok((first, second)) = piece.halves() {
+                    self.pieces.extend([second, first]);
+                }
+            }
+            Next::Suspect => self.suspects.push(Suspect { piece, error, at: self.sent }),
+        }
+        None
+    }
+
+    /// Pays for a piece and sends it, after its changes are in the ledger. A 5xx is tried once more (Intercom's advice),
+    /// unless others were taken and it can be split.
+    pub(super) async fn send(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &mut Run,
+        piece: &Piece,
+    ) -> Result<Sent, StepError> {
+        if round.at.is_stopping() {
+            return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
+        }
+        if self.paid < piece.0.len() {
+            match round.pay_for(run, piece.0.len()).await? {
+                Paid::Items(items) => self.paid = items,
+                Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
+                Paid::Over => return Ok(Sent::Stop(Stop::Over)),
+            }
+        }
+        self.paid -= piece.0.len().min(self.paid);
         self.sent += 1;
         let changes = piece.changes(&self.ids);
         round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
         let patches = piece.patches();
-        for last in [false, true] {
+        let mut repeated = false;
+        loop {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.clients.meter.learn_of(reply.rate, patches.len() as u32, round.at).await;
+                    round.clients.meter.learn(reply.rate, round.at).await;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.clients.meter.learn_of(error.rate(), patches.len() as u32, round.at).await;
+            round.clients.meter.learn(error.rate(), round.at).await;
             tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {
                     round.clients.meter.limited(wait_s, round.at).await;
-                    // The request that this one repeats was an attempt.
-                    return Ok(Sent::Again(if last { Release::Tried } else { Release::NotSent }));
+                    return Ok(Sent::Stop(Stop::Again));
                 }
-                Disposition::NotSent => return Ok(Sent::Return(if last { Release::Tried } else { Release::NotSent })),
-                Disposition::Later => return Ok(Sent::Return(Release::Tried)),
+                Disposition::NotSent => {
+                    return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
+                }
+                Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),
                 Disposition::Ambiguous => {
-                    let answered = error.status().is_some_and(|status| status >= 500);
-                    let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
-                    if last || !answered || !time {
-                        return Ok(Sent::Return(Release::PossiblyDone));
-                    }
                     for work in &self.works {
                         round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
                     }
+                    let answered = error.status().is_some_and(|status| status >= 500);
+                    let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
+                    let splits = self.taken() && patches.len() > 1;
+                    if repeated || !answered || splits || !time {
+                        return Ok(Sent::Failed { error, answered });
+                    }
                     match round.pay_for(run, patches.len()).await? {
                         Paid::Items(_) => {}
-                        Paid::Later(_) => return Ok(Sent::Return(Release::Tried)),
-                        Paid::Over => return Ok(Sent::Over),
+                        Paid::Later(_) => return Ok(Sent::Failed { error, answered }),
+                        Paid::Over => return Ok(Sent::Stop(Stop::Over)),
                     }
+                    repeated = true;
                 }
-                _ => return Ok(Sent::Fault(format!("{error}. {}", advice(&error)))),
+                Disposition::RunFault
+                | Disposition::NotFound
+                | Disposition::ScrollExists
+                | Disposition::CursorExpired => {
+                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(&error)))));
+                }
             }
         }
-        Ok(Sent::Return(Release::Tried))
-    }
-
-    /// Distinct for each request that may make a job: a resubmission keeps what the first one sent.
-    fn changes_key(&self, round: &Round<'_>) -> String {
-        format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, self.sent)
-    }
-
-    /// Records a job and the done marks of the parts that it completes. Its id is worth more than the time that is left:
-    /// while there is some, what the ledger did not take is written again.
-    async fn record(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece, job: Job) -> Result<(), StepError> {
-        self.taken = true;
-        let now_ms = round.at.clock.now_ms();
-        let created_ms = job.created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
-        let made_ms = if (created_ms - now_ms).abs() <= CLOCKS_APART_MAX_MS { created_ms } else { now_ms };
-        let bucket = Bucket::of(made_ms, round.clients.settings.bucket);
-        let users = piece.0.len();
-        tracing::info!(run = run.run.as_str(), job.id = job.id.as_str(), job.users = users, %bucket, "bulk job");
-        let due_ms = now_ms + round.clients.settings.pace.look_first_ms;
-        let row = JobRow::open(job.id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
-        let done: Vec<PartId> = self.end(piece).iter().map(|&index| self.ids[index].clone()).collect();
-        while let Err(error) = self.keep(round, run, &row, &done).await {
-            if round.at.left_ms() < RECORD_MS {
-                return Err(error);
-            }
-            tracing::warn!(job.id = row.job.as_str(), %error, "a job is not in the ledger yet; once more");
-            tokio::time::sleep(RECORD_REST).await;
-        }
-        round.outcome.jobs += 1;
-        round.outcome.users += users as u64;
-        Ok(())
-    }
-
-    /// What is written of a job; may be repeated as a whole.
-    async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
-        let noted = (run.run.clone(), row.bucket.clone());
-        if !round.noted.contains(&noted) {
-            round.clients.ledger.note_bucket(&run.run, &row.bucket).await?;
-            round.noted.insert(noted);
-        }
-        // Users of these parts that were refused alone are recorded before the part counts as done.
-        self.record_refused(round, run).await?;
-        if round.clients.ledger.record_job(row, done, &round.at.request_id).await? {
-            tracing::warn!(job.id = row.job.as_str(), "a resubmission: somebody else took a part of it, too");
-        }
-        Ok(())
     }
 
     /// Takes a piece's patches off what is open; returns the parts that are complete with it.
@@ -203,10 +237,42 @@ impl Claimed {
         touched
     }
 
-    /// How long the parts rest: longer with each delivery of the one that came most often.
-    fn rest_ms(&self) -> i64 {
-        let receives = self.works.iter().map(|work| work.message.receives).max().unwrap_or(1);
-        REST_MS.saturating_mul(REST_GROWS.saturating_pow(receives.saturating_sub(1))).min(REST_MOST_MS)
+    /// Ends the work on these parts, or has them delivered again.
+    async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
+        // They have their end, although their part comes again.
+        self.record_refused(round, run).await?;
+        match stop {
+            Stop::Again => {
+                for work in self.open() {
+                    round.clients.ledger.release_part(&work.part, &round.at.request_id, Release::NotSent).await?;
+                }
+                Ok(self.into_open())
+            }
+            Stop::Later(at_ms) => {
+                // What was learned of its users is lost: the next attempt begins with smaller requests.
+                let release = if self.halved { Release::Tried } else { Release::NotSent };
+                let wait_ms = at_ms - round.at.clock.now_ms();
+                for work in self.into_open() {
+                    round.clients.ledger.release_part(&work.part, &round.at.request_id, release).await?;
+                    round.return_after(&work, wait_ms).await;
+                }
+                Ok(Vec::new())
+            }
+            Stop::Rest { why, sent } => {
+                let (ms, taken) = (rest_ms(self.receives()), self.taken());
+                for work in self.into_open() {
+                    round.rest(run, &work, &Rest { why: &why, sent, taken, ms }).await?;
+                }
+                Ok(Vec::new())
+            }
+            Stop::Fault(reason) => self.fail(round, run, &reason).await,
+            Stop::Over => self.drop_open(round).await,
+        }
+    }
+
+    /// Deliveries of the part that came most often.
+    fn receives(&self) -> u32 {
+        self.works.iter().map(|work| work.message.receives).max().unwrap_or(1)
     }
 
     pub(super) async fn drop_open(self, round: &mut Round<'_>) -> Result<Vec<Work>, StepError> {
@@ -215,25 +281,8 @@ impl Claimed {
         Ok(Vec::new())
     }
 
-    async fn release(&self, round: &Round<'_>, release: Release) -> Result<(), StepError> {
-        for (work, _) in self.works.iter().zip(&self.open).filter(|(_, open)| **open > 0) {
-            round.clients.ledger.release_part(&work.part, &round.at.request_id, release).await?;
-        }
-        Ok(())
-    }
-
-    /// Gives the open parts back to the queue; those that were tried too often are given up.
-    async fn give_back(self, round: &mut Round<'_>, release: Release, at_ms: i64) -> Result<Vec<Work>, StepError> {
-        self.release(round, release).await?;
-        let wait_ms = at_ms - round.at.clock.now_ms();
-        for work in self.into_open() {
-            if round.is_last_attempt(&work).await? {
-                round.give_up(&work, "Intercom did not take it").await?;
-            } else {
-                round.return_after(&work, wait_ms).await;
-            }
-        }
-        Ok(Vec::new())
+    fn open(&self) -> impl Iterator<Item = &Work> {
+        self.works.iter().zip(&self.open).filter(|(_, open)| **open > 0).map(|(work, _)| work)
     }
 
     fn into_open(self) -> Vec<Work> {

@@ -3,8 +3,10 @@
 
 mod batch;
 mod claimed;
+mod failing;
 mod metrics;
 mod pieces;
+mod record;
 mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +42,7 @@ pub struct Outcome {
     pub given_up: u64,
     /// Users of them.
     pub users_given_up: u64,
-    /// Runs that failed or were paused here.
+    /// Runs that failed here.
     pub not_complete: u64,
     /// Answers that said 429.
     pub rate_limited: u64,
@@ -50,6 +52,9 @@ pub struct Outcome {
     pub buried: u64,
     /// Messages of a newer format or run, left to the newer version of the function.
     pub newer: u64,
+    /// Why parts rest after a request that failed, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// Messages to be delivered again, by id.
     #[serde(skip)]
     pub redeliver: BTreeSet<String>,

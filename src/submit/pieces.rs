@@ -28,6 +28,15 @@ impl Piece {
         Ok((self, Self(second)))
     }
 
+    /// One user, and the others: the one at this place, counted round.
+    pub(super) fn one_alone(mut self, place: usize) -> (Self, Self) {
+        if self.0.is_empty() {
+            return (Self(Vec::new()), self);
+        }
+        let alone = self.0.remove(place % self.0.len());
+        (Self(vec![alone]), self)
+    }
+
     /// The patches, to send.
     pub(super) fn patches(&self) -> Vec<Patch> {
         self.0.iter().map(|(_, patch)| patch.clone()).collect()
@@ -75,5 +84,15 @@ mod tests {
         let (first, second) = piece.halves().unwrap();
         assert_eq!((first.0.len(), second.0.len()), (1, 2));
         assert_eq!(first.halves().unwrap_err().user.as_str(), "u0");
+    }
+
+    #[test]
+    fn one_user_is_taken_out() {
+        let piece = || Piece::stack(parts(3, 3).iter(), 3).remove(0);
+        for (place, expected) in [(0, "u0"), (2, "u2"), (4, "u1")] {
+            let (alone, rest) = piece().one_alone(place);
+            assert_eq!((alone.0.len(), alone.0[0].1.user.as_str(), rest.0.len()), (1, expected, 2));
+        }
+        assert!(Piece(Vec::new()).one_alone(1).0.0.is_empty());
     }
 }

@@ -1,10 +1,11 @@
 //! Requests that Intercom refuses for something in them: whose fault it is, the user's or the run's.
 
-use super::claimed::Claimed;
+use super::claimed::{Claimed, Sent, Stop};
 use super::pieces::Piece;
 use super::{Round, Work};
 use crate::clients::StepError;
 use crate::intercom::{Error, advice};
+use crate::job::Job;
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::run::{Run, State};
 
@@ -24,33 +25,92 @@ impl Claimed {
         piece: Piece,
         error: &Error,
     ) -> Result<Option<String>, StepError> {
-        let alone = match piece.clone().halves() {
-            Ok((first, second)) => {
-                self.pieces.extend([second, first]);
-                return Ok(None);
-            }
-            Err(patch) => patch,
-        };
-        let message = match error {
-            Error::Refused { message, .. } => message.to_string(),
-            _ => error.to_string(),
-        };
-        let part = &self.ids[piece.0[0].0];
-        let (at, generation) = (format!("part {part}"), part.generation);
-        let (user, code) = (alone.user.to_string(), error.code().to_owned());
-        self.refused.push(ErrorRow { user, code, message, at, generation });
+        if piece.0.len() > 1
+            && let Ok((first, second)) = piece.clone().halves()
+        {
+            self.pieces.extend([second, first]);
+            return Ok(None);
+        }
+        self.refused.push(self.row(&piece, error));
         round.outcome.refused += 1;
-        let alike = self.refused.iter().all(|row| row.code == error.code());
-        if !self.taken && alike && self.refused.len() >= REFUSED_ALIKE && changes_many(round, run).await? {
+        let alike = self.refused.iter().all(|row| row.code == code_of(error));
+        // Nothing says that it is about a user, and no user of these was taken.
+        let all = may_be_of_all(error) && self.pieces.is_empty();
+        if !self.taken()
+            && alike
+            && (all
+                || self.refused.len() >= REFUSED_ALIKE && (may_be_of_all(error) || changes_many(round, run).await?))
+        {
             self.record_refused(round, run).await?;
             return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(error))));
         }
-        for index in self.end(&piece) {
+        self.ends_alone(round, run, &piece).await?;
+        Ok(None)
+    }
+
+    /// The row of a piece's one user.
+    fn row(&self, piece: &Piece, error: &Error) -> ErrorRow {
+        let (index, patch) = &piece.0[0];
+        let part = &self.ids[*index];
+        let (at, generation) = (format!("part {part}"), part.generation);
+        ErrorRow { user: patch.user.to_string(), code: code_of(error), message: error.said(), at, generation }
+    }
+
+    /// A user's end is an error: the part that has no other open user ends with it.
+    async fn ends_alone(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece) -> Result<(), StepError> {
+        for index in self.end(piece) {
             self.record_refused(round, run).await?;
             let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
             ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id, now_ms).await?;
         }
+        Ok(())
+    }
+
+    /// Tries the users once more whose requests failed alone. A user that fails again is an error of its own if a request
+    /// was taken since its first one; where none was, a user that was taken before is sent again to find out. If that is
+    /// taken, Intercom takes requests, and these users are at fault; if not, it is an outage.
+    pub(super) async fn convict(&mut self, round: &mut Round<'_>, run: &mut Run) -> Result<Option<Stop>, StepError> {
+        let mut failed = Vec::new();
+        for mut suspect in std::mem::take(&mut self.suspects) {
+            match self.send(round, run, &suspect.piece).await? {
+                Sent::Made(job) => self.made(round, run, &suspect.piece, job).await?,
+                Sent::Refused(error) => {
+                    if let Some(fault) = self.refuse(round, run, suspect.piece, &error).await? {
+                        return Ok(Some(Stop::Fault(fault)));
+                    }
+                }
+                Sent::Failed { error, .. } => {
+                    suspect.error = error;
+                    failed.push(suspect);
+                }
+                Sent::Stop(stop) => return Ok(Some(stop)),
+            }
+        }
+        let Some(last) = failed.last() else { return Ok(None) };
+        if failed.iter().any(|suspect| suspect.at > self.taken_at) {
+            let Some(control) = self.control.clone() else {
+                return Ok(Some(Stop::Rest { why: last.error.said(), sent: true }));
+            };
+            // Under the name of a part that is open: its claim accounts for a job whose id is lost.
+            let piece = Piece(vec![(last.piece.0[0].0, control)]);
+            match self.send(round, run, &piece).await? {
+                Sent::Made(job) => self.record_control(round, run, job).await?,
+                Sent::Refused(error) | Sent::Failed { error, .. } => {
+                    return Ok(Some(Stop::Rest { why: error.said(), sent: true }));
+                }
+                Sent::Stop(stop) => return Ok(Some(stop)),
+            }
+        }
+        for suspect in failed {
+            self.refused.push(self.row(&suspect.piece, &suspect.error));
+            round.outcome.refused += 1;
+            self.ends_alone(round, run, &suspect.piece).await?;
+        }
         Ok(None)
+    }
+
+    async fn record_control(&mut self, round: &mut Round<'_>, run: &Run, job: Job) -> Result<(), StepError> {
+        self.record(round, run, 1, job, Vec::new()).await
     }
 
     pub(super) async fn record_refused(&mut self, round: &mut Round<'_>, run: &Run) -> Result<(), StepError> {
@@ -77,13 +137,13 @@ impl Claimed {
         loop {
             if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
                 round.outcome.not_complete += 1;
+                tracing::error!(run = run.run.as_str(), reason, "run failed");
                 break;
             }
             let now = ledger.run(&run.run).await?.filter(|now| now.state.may_become(State::Failed));
             let Some(now) = now.filter(|now| (now.state, now.generation) != (run.state, run.generation)) else { break };
             run = now;
         }
-        tracing::error!(run = run.run.as_str(), reason, "run failed");
         Ok(())
     }
 
@@ -94,9 +154,28 @@ impl Claimed {
     }
 }
 
+/// Intercom's code, or the status of an answer without one.
+fn code_of(error: &Error) -> String {
+    match (error.code(), error.status()) {
+        ("", Some(status)) => format!("http_{status}"),
+        ("", None) => "no_answer".to_owned(),
+        (code, _) => code.to_owned(),
+    }
+}
+
+/// Whether a refusal may be about all users: a permission, or an address, of which Intercom names no user.
+fn may_be_of_all(error: &Error) -> bool {
+    let Error::Refused { status, code, message, .. } = error else { return false };
+    let names_a_user = ["user", "contact"].iter().any(|word| {
+        let of = |text: &str| text.to_ascii_lowercase().contains(word);
+        of(code) || of(message)
+    });
+    matches!(status, 403 | 404 | 410) && !names_a_user
+}
+
 /// Whether a run changes many users. Where few are left that Intercom refuses for good (a plan's second run, a list of
 /// users in error), each is a fault of its own, and the run goes on.
-async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
+pub(super) async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
     let Some(cursor) = round.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
     let (patches, users) = (cursor.tally.patches, cursor.tally.users);
     Ok(run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= users)

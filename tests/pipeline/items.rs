@@ -1,7 +1,7 @@
 //! Users that Intercom refuses: one by one in a job's feed, or the whole request for one of them.
 
 use intercom_bulk::run::State;
-use intercom_simulator::{Fault, Options};
+use intercom_simulator::{Fault, Options, Quirks};
 use serde_json::{Value, json};
 
 use crate::pipeline::Pipeline;
@@ -82,6 +82,70 @@ async fn a_request_that_is_refused_for_one_item_is_halved_until_it_stands_alone(
     report.assert_nobody_lost();
     assert_eq!(report.users_in_error(), report.lacking);
     assert!((1..=15).contains(&report.errors.len()), "{:?}", report.errors);
+}
+
+/// Whatever Intercom answers to a request with one of them, the others are done and each bad user has a row.
+#[tokio::test(start_paused = true)]
+async fn users_whom_intercom_cannot_take_fail_alone() {
+    for status in [404, 409, 410, 422, 423, 500, 503] {
+        for percent in [0.5, 4.0] {
+            let report = with_faults(vec![Fault::PoisonItem { status, percent }]).await;
+            assert_eq!(report.state(), State::CompleteWithErrors, "{status}: {}", report.reason());
+            report.assert_nobody_lost();
+            assert_eq!(report.users_in_error(), report.lacking, "{status}");
+            assert_eq!(report.users_in_error(), report.world.poisoned.iter().cloned().collect(), "{status}");
+            assert!(report.errors.iter().all(|row| row.message.contains(&status.to_string())), "{:?}", report.errors);
+            let (bad, parts) = (report.errors.len() as u64, report.cursor.parts);
+            let posts = report.world.requests["POST /bulk/users"];
+            assert!(posts <= parts + 28 * bad, "{status}: {posts} requests for {parts} parts and {bad} bad users");
+            assert!(report.seconds < 600, "{status}: {} s", report.seconds);
+        }
+    }
+}
+
+/// No other user can tell an outage from a fault of this one, which ends after hours, and not at the deadline.
+#[tokio::test(start_paused = true)]
+async fn the_last_user_of_a_run_does_not_hold_it_for_ever() {
+    let poison = Fault::PoisonItem { status: 500, percent: 100.0 };
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![poison], ..users(30) }).await;
+    let plan = &pipeline.plan;
+    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::user::User::new);
+    let user = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).next();
+    let report = pipeline.run(json!({ "users": [user.unwrap()] })).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    assert!(report.errors[0].message.contains("500 server_error"), "{:?}", report.errors);
+    assert!((6 * 3600..7 * 3600).contains(&report.seconds), "{}", report.seconds);
+}
+
+/// A plan whose values are read in another form.
+const SAME_NAMES: &str = r#"
+    name = "same-names"
+    [set.name]
+    type = "string"
+    value = "\"O'Neil & Sons <3\""
+    [set.company.name]
+    type = "string"
+    company_id = "user.companies.companies | map(attribute='company_id')"
+    value = "'Smith & Sons'"
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_read_as_html_are_sent_once() {
+    let quirks = Quirks { escape_names: true, ..Quirks::default() };
+    let pipeline = Pipeline::new(SAME_NAMES, Options { quirks, ..users(400) }).await;
+    let first = pipeline.run(Value::Null).await;
+    first.assert_complete();
+    assert!(first.world.items >= 400, "{}", first.world.items);
+    let second = pipeline.run(Value::Null).await;
+    second.assert_complete();
+    assert_eq!(second.world.items, first.world.items, "equal names were sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_are_no_unicode_cost_no_page() {
+    let report = with_faults(vec![Fault::CutName(30.0)]).await;
+    report.assert_complete();
+    assert_eq!((report.cursor.generation, report.cursor.holes.len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,13 +16,11 @@ mod guard;
 mod intercom;
 mod items;
 mod jobs;
-mod limit;
 mod messages;
 mod metrics;
 mod pages;
 mod pipeline;
 mod plans;
-mod polls;
 mod privacy;
 mod rails;
 mod report;
@@ -32,4 +30,3 @@ mod slow;
 #[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;
-mod tokens;

@@ -1,8 +1,8 @@
 //! The faults of the workspace that a story is given, by page, request and job.
 
 use intercom_simulator::{Fault, Options, World};
-use rand::Rng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use crate::story::Shape;
 
@@ -26,7 +26,7 @@ pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<F
     (faults, endless)
 }
 
-/// Faults that few stories have: somebody is refused, or everybody for good.
+/// Faults that few stories have: one user is refused or has a name that is no text, or everybody is denied for good.
 pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
     match rng.random_range(0..60) {
         0 => {
@@ -43,6 +43,21 @@ pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
         }
         _ => {}
     }
+    bad_users(&mut SmallRng::seed_from_u64(options.seed ^ 0x00BA_D05E), options)
+}
+
+/// Users of whom a request is refused whatever else is in it, and names that are no plain text.
+fn bad_users(rng: &mut SmallRng, mut options: Options) -> Options {
+    match rng.random_range(0..20) {
+        0 => {
+            let status = [404, 409, 410, 422, 423, 500, 503][rng.random_range(0..7)];
+            let percent = f64::from(rng.random_range(1..20));
+            options.faults.push(Fault::PoisonItem { status, percent });
+        }
+        1 => options.faults.push(Fault::CutName(f64::from(rng.random_range(1..60)))),
+        _ => {}
+    }
+    options.quirks.escape_names = rng.random_ratio(1, 2);
     options
 }
 

@@ -15,7 +15,6 @@ mod await_point;
 mod conformance;
 mod faults;
 mod functions;
-mod limits;
 mod mutations;
 mod operator;
 mod plans;

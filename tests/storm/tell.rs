@@ -35,6 +35,8 @@ use crate::{operator, process, schedules};
 pub(crate) const TABLE: &str = "ledger";
 /// Deliveries before a message is dead, as in the template.
 const RECEIVES_MAX: u32 = 100;
+/// Parts come again for as long as an outage lasts.
+const PARTS_RECEIVES_MAX: u32 = 1_000;
 /// A run's deadline is a day after its start at least; then it is ended by the next tick.
 const A_RUN: Duration = Duration::from_hours(25);
 /// A run whose jobs' ends Intercom does not tell: they are unknown after six hours.
@@ -84,7 +86,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let pollers_sqs = pollers(&storm);
     let ledger = Ledger::new(dynamodb, TABLE);
     let clients = Clients {
-        intercom: intercom::client(&storm, &intercom::token(&storm)),
+        intercom: intercom::client(&storm),
         meter: Meter::new(ledger.clone(), settings.quota_percent),
         ledger,
         queues: Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead)),
@@ -174,7 +176,15 @@ fn pollers(storm: &Arc<Storm>) -> aws_sdk_sqs::Client {
 
 async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> (Queue, Queue) {
     let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await.expect("a new queue");
-    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await.expect("a new queue");
+    let queue = create_queue(
+        sqs,
+        name,
+        visibility_s,
+        Some(&dead.arn),
+        if name == "patches" { PARTS_RECEIVES_MAX } else { RECEIVES_MAX },
+    )
+    .await
+    .expect("a new queue");
     (queue, dead)
 }
 
@@ -187,7 +197,8 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
     let each = match () {
         () if endless || calm_after.is_none() => A_RUN,
-        () if storm.story.is_denied() => AN_UNTOLD_RUN,
+        // Where all that is left are users whom Intercom cannot take, they are given up after six hours.
+        () if storm.story.is_denied() || storm.story.has_poison() => AN_UNTOLD_RUN,
         () => A_COMMON_RUN,
     };
     let runs = storm.story.starts.len() as u32 + 1;

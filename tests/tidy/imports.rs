@@ -3,7 +3,7 @@
 use crate::source::{code, files, none};
 
 /// No I/O, no clock, no environment.
-const PURE: [&str; 9] = ["bucket", "job", "keep", "mask", "part", "patch", "plan", "run", "user"];
+const PURE: [&str; 10] = ["bucket", "html", "job", "keep", "mask", "part", "patch", "plan", "run", "user"];
 /// The doors to Intercom, SQS, DynamoDB, and what else of AWS is called.
 const DOORS: [&str; 4] = ["aws", "intercom", "ledger", "queue"];
 /// What doors are made of.
@@ -11,7 +11,7 @@ const BELOW: [&str; 1] = ["https"];
 /// The one clock: connections and all above are told the time by it.
 const CLOCK: [&str; 1] = ["invocation"];
 /// What stands between the doors and the steps.
-const BETWEEN: [&str; 7] = ["access", "binding", "clients", "config", "event", "meter", "telemetry"];
+const BETWEEN: [&str; 6] = ["access", "clients", "config", "event", "meter", "telemetry"];
 /// The steps.
 const STEPS: [&str; 3] = ["check", "scroll", "submit"];
 

@@ -2,8 +2,8 @@
 //! event source mappings and schedules.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use intercom_bulk::clients::{AccountsDue, Clients, Compiled, StepError};
@@ -52,12 +52,27 @@ pub struct Done {
     pub failures: AtomicU64,
     /// Invocations that are under way, by step.
     under_way: [AtomicU64; Step::ALL.len()],
+    /// Why parts rest after a request that failed, until a job is made.
+    held: Mutex<Option<String>>,
     /// When the last page was turned, in Unix milliseconds.
     pub last_page_ms: AtomicI64,
     /// When the last bulk job was made, in Unix milliseconds.
     pub last_job_ms: AtomicI64,
     /// Milliseconds of all invocations times the function's memory in MB: what Lambda would bill.
     pub busy_mb_ms: AtomicU64,
+}
+
+impl Done {
+    /// Why nothing is submitted at present, if a request failed and none was taken since.
+    pub fn held(&self) -> Option<String> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn_held(&self, outcome: &submit::Outcome) {
+        if outcome.held.is_some() || outcome.jobs > 0 {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&outcome.held);
+        }
+    }
 }
 
 /// The wall clock, in Unix milliseconds: the machine's, or one that a test holds.
@@ -175,6 +190,7 @@ impl Engine {
                 self.done.last_job_ms.store(self.now_ms(), Ordering::Relaxed);
             }
             self.done.jobs.fetch_add(outcome.jobs, Ordering::Relaxed);
+            self.done.learn_held(&outcome);
             let redeliver: Vec<String> = outcome.redeliver.iter().cloned().collect();
             Ok(answer(&event, &outcome, &redeliver))
         };

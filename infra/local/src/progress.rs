@@ -33,6 +33,13 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// The same with the reason for which requests fail, if they do.
+    #[must_use]
+    pub fn held(self, why: Option<String>) -> Self {
+        let waits = why.map(|why| format!("cannot submit, and tries again: {why}")).or(self.waits);
+        Self { waits, ..self }
+    }
+
     /// Makes it of a run's rows. Its generation has been reading for the time `reading`; `tail` is the time from a bulk
     /// request to the end of its job.
     pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {

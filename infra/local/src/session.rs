@@ -193,7 +193,8 @@ impl<'a> Watched<'a> {
         }
         let settings = &self.engine.clients.settings;
         let tail = Duration::from_millis(settings.pace.look_first_ms as u64) + self.engine.ticks.1;
-        Ok(Sample::of(run, cursor, &self.jobs, self.engine.now_ms(), now - self.unread.1, tail))
+        let sample = Sample::of(run, cursor, &self.jobs, self.engine.now_ms(), now - self.unread.1, tail);
+        Ok(sample.held(self.engine.done.held().filter(|_| run.state.submits())))
     }
 }
 

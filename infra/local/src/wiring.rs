@@ -19,6 +19,8 @@ pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 const BATCH_SIZE: i32 = 10;
 /// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
 const RECEIVES_MAX: u32 = 100;
+/// The same of a part: it comes again for as long as an outage lasts.
+const PARTS_RECEIVES_MAX: u32 = 1_000;
 
 /// A function, by the name of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +115,14 @@ fn mapping(queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mappin
 
 async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> Result<(Queue, QueueUrls), QueueError> {
     let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await?;
-    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), RECEIVES_MAX).await?;
+    let queue = create_queue(
+        sqs,
+        name,
+        visibility_s,
+        Some(&dead.arn),
+        if name.ends_with("patches") { PARTS_RECEIVES_MAX } else { RECEIVES_MAX },
+    )
+    .await?;
     let urls = QueueUrls { url: queue.url.clone(), dead_letters: dead.url };
     Ok((queue, urls))
 }

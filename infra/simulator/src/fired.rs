@@ -61,11 +61,12 @@ impl Fault {
             Self::ItemError { .. } => "item-error",
             Self::ItemLimited(_) => "item-limited",
             Self::BadItem(_) => "bad-item",
+            Self::PoisonItem { .. } => "poison-item",
+            Self::CutName(_) => "cut-name",
             Self::FeedPageSize(_) => "feed-page-size",
             Self::TokenRevokedAfter(_) => "token-revoked-after",
             Self::Denied { .. } => "denied",
             Self::UsersChange => "users-change",
-            Self::OthersSpend(_) => "others-spend",
         }
     }
 }

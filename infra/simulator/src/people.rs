@@ -8,9 +8,13 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use crate::described::Users;
+use crate::fault::Fault;
 use crate::options::Options;
 use crate::user::{Company, Id, User};
-use crate::{born, edit, html};
+use crate::{born, chance, edit, html};
+
+/// Stands for half a surrogate pair until the answer is written: no person has it in a name.
+pub(crate) const HALF: char = '\u{10fffd}';
 
 /// Everybody, in the order of their ids, which is the order in which they were made.
 pub(crate) struct People {
@@ -22,6 +26,8 @@ pub(crate) struct People {
     pub(crate) attributes: HashSet<String>,
     app_id: String,
     escape_names: bool,
+    /// The seed, and how many users of a hundred have names that end with half a surrogate pair.
+    cut_names: (u64, f64),
     next_number: u32,
     rng: SmallRng,
 }
@@ -29,6 +35,8 @@ pub(crate) struct People {
 impl People {
     pub(crate) fn new(options: &Options, now_s: i64) -> Self {
         let mut rng = SmallRng::seed_from_u64(options.seed);
+        let cut_names =
+            options.setting(|fault| if let Fault::CutName(percent) = fault { Some(*percent) } else { None });
         let made = if options.given.is_some() { 0 } else { options.users };
         let companies = born::companies(&mut rng, made);
         let mut people = Self {
@@ -39,6 +47,7 @@ impl People {
             attributes: HashSet::new(),
             app_id: options.app_id.clone(),
             escape_names: options.quirks.escape_names,
+            cut_names: (options.seed, cut_names.unwrap_or_default()),
             next_number: 1,
             rng,
         };
@@ -81,6 +90,12 @@ impl People {
         let mut body = self.body(id)?;
         if self.escape_names {
             html::escape_names(&mut body);
+        }
+        let (seed, percent) = self.cut_names;
+        if chance::chosen(seed, "cut name", &id.to_string(), percent)
+            && let Some(Value::String(name)) = body.get_mut("name")
+        {
+            name.push(HALF);
         }
         Some(body)
     }

@@ -30,6 +30,9 @@ pub struct State {
     pub pages: u64,
     /// How many different users were in pages that were delivered.
     pub pages_distinct_users: usize,
+    /// Users for whom `poison-item` refused a request, by id.
+    #[serde(default)]
+    pub poisoned: Vec<String>,
     /// Users that `users-change` changed, by id.
     pub users_changed: Vec<String>,
     /// Users that `users-change` deleted, by id.

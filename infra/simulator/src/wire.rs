@@ -35,6 +35,7 @@ pub(crate) enum Refusal {
     ItemDataType,
     Unidentified,
     BadItem,
+    Poison { status: u16 },
     JobNotFound { id: String },
     JobClosed { id: String },
     EmailInvalid,
@@ -66,6 +67,17 @@ impl Refusal {
             }
             Self::FieldType { field } => {
                 return (400, "type_mismatch".into(), format!("{field} has the wrong type").into());
+            }
+            Self::Poison { status } => {
+                let (code, message) = match status {
+                    404 => ("not_found", "User Not Found"),
+                    409 => ("unique_user_constraint", "another user has this email or user_id"),
+                    410 => ("contact_merged", "Contact was merged"),
+                    422 => ("parameter_invalid", "an item of the request is invalid"),
+                    423 => ("locked", "the user is locked"),
+                    _ => ("server_error", "Server Error"),
+                };
+                return (*status, code.into(), message.into());
             }
             Self::Injected { code, message } => return (400, code.into(), message.into()),
             plain => plain.plain_parts(),

@@ -94,6 +94,9 @@ impl Workspace {
         if submission.items.iter().any(|item| self.is_bad(item, options)) {
             return Err(Refusal::BadItem);
         }
+        if let Some(status) = self.poison(&submission.items, options) {
+            return Err(Refusal::Poison { status });
+        }
         if let Some(answer) = self.odd_answer(&submission.items, options) {
             return Ok(answer);
         }
@@ -115,6 +118,24 @@ impl Workspace {
             return Ok(Answer::lost());
         }
         Ok(Answer::json(202, job_body::made(job, &site(call, options), now_ms)))
+    }
+
+    /// The status that one of the users causes; all who cause it are noted.
+    fn poison(&mut self, items: &[Item], options: &Options) -> Option<u16> {
+        let faults = options.faults.iter().filter_map(|fault| match fault {
+            Fault::PoisonItem { status, percent } => Some((fault, *status, *percent)),
+            _ => None,
+        });
+        for (fault, status, percent) in faults {
+            let ids = items.iter().map(|item| who(&self.people, &item.data));
+            let found: Vec<String> = ids.filter(|id| chosen(options.seed, "poison", id, percent)).collect();
+            if !found.is_empty() {
+                self.counts.fired.note(fault);
+                self.counts.poisoned.extend(found);
+                return Some(status);
+            }
+        }
+        None
     }
 
     /// The answer to a request that contains a user of `posts`.

@@ -1,6 +1,6 @@
 //! The workspace behind the routes: one request in, one answer out, at one moment.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::jobs::Jobs;
 use crate::limit::Limit;
 use crate::options::{Options, Slot};
 use crate::others::{Kind, Others};
-use crate::people::People;
+use crate::people::{HALF, People};
 use crate::route::Route;
 use crate::scroll::{Scene, Scroll};
 use crate::user::Id;
@@ -41,6 +41,8 @@ pub(crate) struct Counts {
     pub(crate) over_limit: u64,
     pub(crate) given_429: u64,
     pub(crate) fired: Fired,
+    /// Users for whom `poison-item` refused a request.
+    pub(crate) poisoned: BTreeSet<String>,
     /// Changed, deleted, added.
     pub(crate) lives: [Vec<Id>; 3],
 }
@@ -90,12 +92,6 @@ impl Workspace {
             .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
             .and_then(|()| self.not_denied(options))
             .map_err(|refusal| Answer::from(refusal).with_rate_headers(RateHeaders::Missing))?;
-        let others = |fault: &Fault| if let Fault::OthersSpend(operations) = fault { Some(*operations) } else { None };
-        if let Some(operations) = options.setting(others)
-            && self.limit.others_spend(now_ms, operations, options.rate_limit_per_10s)
-        {
-            self.counts.fired.note(&Fault::OthersSpend(operations));
-        }
         if !self.limit.admit(now_ms, options.rate_limit_per_10s) {
             self.counts.over_limit += 1;
             return Err(Refusal::RateLimited { limit: options.rate_limit_per_10s }.into());
@@ -164,12 +160,14 @@ impl Workspace {
 /// An answer with users, with the texts replaced that the options replace.
 fn replaced(mut answer: Answer, route: Route<'_>, options: &Options) -> Answer {
     let has_users = matches!(route, Route::Scroll | Route::User(_) | Route::Users);
+    let cuts = options.faults.iter().any(|fault| matches!(fault, Fault::CutName(_)));
     if has_users
-        && !options.quirks.replace.is_empty()
+        && (cuts || !options.quirks.replace.is_empty())
         && let Content::Json(body) = &answer.content
     {
         let replace = |text: String, (from, to): &(String, String)| text.replace(from, to);
-        answer.content = Content::Text(options.quirks.replace.iter().fold(body.to_string(), replace));
+        let text = body.to_string().replace(HALF, "\\ud83d");
+        answer.content = Content::Text(options.quirks.replace.iter().fold(text, replace));
     }
     answer
 }

@@ -1,12 +1,15 @@
 //! Bodies of 2xx answers, read with nothing taken for granted: a wrong type makes the answer unreadable, never a panic.
 //! The reasons are fixed texts, because a parser's own message may quote a user's data.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::super::call::Unreadable;
 use super::super::envelope::{code, message};
 use super::super::{ErrorFeed, Page, Workspace};
 use super::CURSOR_BYTES_MAX;
+use crate::html;
 use crate::job::{ItemError, Job, JobId, Progress};
 use crate::keep::Keep;
 use crate::mask::mask_to;
@@ -15,11 +18,11 @@ use crate::user::{User, UserId};
 /// Characters of a workspace's name that are kept.
 const NAME_CHARS_MAX: usize = 100;
 
-/// Why an answer about a workspace cannot be read although it is whole.
-pub(in crate::intercom) const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
-
 /// The code of a failed item that has none.
 const NO_CODE: &str = "unknown";
+
+/// The message of a failed item that has none.
+const NO_MESSAGE: &str = "Intercom gave no reason";
 
 /// `{"users":[…],"scroll_param":"…"}`, and of each user what is asked for, with its id.
 pub(in crate::intercom) fn page(body: &[u8], of_user: &Keep) -> Result<Page, Unreadable> {
@@ -34,12 +37,29 @@ pub(in crate::intercom) fn page(body: &[u8], of_user: &Keep) -> Result<Page, Unr
     let Some(Value::Array(users)) = body.get_mut("users").map(Value::take) else {
         return Err(Unreadable("it has no list of users"));
     };
-    Ok(Page::new(users.into_iter().map(User::new), cursor))
+    Ok(Page::new(users.into_iter().map(decoded).map(User::new), cursor))
+}
+
+/// A user with the texts that 1.x shows as HTML in plain text: its name and those of its companies. Everything else is
+/// shown as it was written.
+fn decoded(mut user: Value) -> Value {
+    user.get_mut("name").into_iter().for_each(decode);
+    let companies = user.pointer_mut("/companies/companies").and_then(Value::as_array_mut);
+    companies.into_iter().flatten().filter_map(|company| company.get_mut("name")).for_each(decode);
+    user
+}
+
+fn decode(name: &mut Value) {
+    if let Value::String(name) = name
+        && let Cow::Owned(plain) = html::decoded(name)
+    {
+        *name = plain;
+    }
 }
 
 /// A user object.
 pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, Unreadable> {
-    User::new(object(body)?).ok_or(Unreadable("the user has no usable id"))
+    User::new(decoded(object(body)?)).ok_or(Unreadable("the user has no usable id"))
 }
 
 /// `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
@@ -81,7 +101,8 @@ fn item(item: &Value) -> ItemError {
     let user = item.get("data").and_then(|data| data.get("id")).and_then(Value::as_str).and_then(UserId::new);
     let error = item.get("error").unwrap_or(&Value::Null);
     let code = Some(code(error)).filter(|code| !code.is_empty()).unwrap_or_else(|| NO_CODE.to_owned());
-    ItemError { user, code, message: message(error) }
+    let message = Some(message(error)).filter(|message| !message.is_empty()).unwrap_or_else(|| NO_MESSAGE.to_owned());
+    ItemError { user, code, message }
 }
 
 /// Whether a list says that another page follows: a link, or in lists without one, the page numbers.
@@ -109,7 +130,7 @@ pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadabl
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    let app_id = text("id_code").filter(plain).ok_or(Unreadable(NO_WORKSPACE_ID))?;
+    let app_id = text("id_code").filter(plain).ok_or(Unreadable("the workspace has no usable id"))?;
     let name = text("name").map(|name| mask_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
     Ok(Workspace { app_id: app_id.to_owned(), name })
 }

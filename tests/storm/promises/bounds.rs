@@ -8,12 +8,14 @@ use intercom_bulk::run::{GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, RunId, STAL
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
-/// Attempts at a part, each with one repetition after a 5xx.
-const SUBMISSIONS_MAX: u32 = 10;
+/// Submissions of the same in vain: so many at once, and one more in this time on average. After the first rests a part
+/// comes every five minutes, and its users are sent a few times to tell an outage from a user's fault.
+const SUBMISSIONS_MAX: i64 = 24;
+const SUBMISSION_MS: i64 = 25_000;
 
 impl Storm {
-    /// A submission came back from Intercom: while it goes wrong, the same of a generation is tried a few times, then
-    /// given up. What a job took and refused item by item begins anew.
+    /// A submission came back from Intercom: while it goes wrong, the same of a generation is tried rarely. Submissions that
+    /// a job took and refused item by item are counted from the start.
     pub(super) fn submits_a_few_times(&self, of: (&str, u32), asked: &Bytes, in_vain: bool) {
         let mut hasher = DefaultHasher::new();
         (of, asked).hash(&mut hasher);
@@ -22,9 +24,10 @@ impl Storm {
             memory.submissions.remove(&hasher.finish());
             return;
         }
-        let count = memory.submissions.entry(hasher.finish()).or_default();
+        let now_ms = self.now_ms();
+        let (count, since_ms) = memory.submissions.entry(hasher.finish()).or_insert((0, now_ms));
         *count += 1;
-        let many = *count > SUBMISSIONS_MAX;
+        let many = *count > SUBMISSIONS_MAX + (now_ms - *since_ms) / SUBMISSION_MS;
         drop(memory);
         if many {
             self.weather.bug(format!("6: the same was submitted in vain more than {SUBMISSIONS_MAX} times"));

@@ -78,6 +78,11 @@ impl Struck<'_> {
         self.accidents(&TROUBLES) + self.faults.values().sum::<u64>()
     }
 
+    /// Whether Intercom refuses this very user, whatever else is in the request.
+    fn is_poisoned(&self, row: &ErrorRow) -> bool {
+        self.storm.world.0.state().poisoned.contains(&row.user)
+    }
+
     /// Whether a failed run has its reason.
     fn fails(&self, run: &Run, reason: &str, errors: &[ErrorRow], changes: u64) -> bool {
         let has = |text: &str| reason.contains(text);
@@ -94,20 +99,15 @@ impl Struck<'_> {
                 // Those of the page that would break the rail are not recorded.
                 run.rails.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
             }
-            () if has("refuses every user alike") => self.faults(&["bad-item"]) >= 3,
+            () if has("refuses every user alike") => {
+                self.faults(&["bad-item", "poison-item"]) >= 3 || self.faults(&FOR_GOOD) > 0
+            }
             () if has("the scroll is empty") => self.faults(&["users-change"]) > 0,
             // A 404 on a first call is no expiry: the workspace may offer no scroll.
             () if has("scroll parameter not found") => self.faults(&["forget-scroll", "steal-scroll"]) > 0,
             () if has("far more than the workspace has users for") => self.storm.story.endless,
-            // A run that was begun with a foreign token can read nothing.
-            () if has("403") && self.storm.story.has_foreign_token() => true,
             () => self.faults(&FOR_GOOD) > 0 && ["401", "402", "403", "404", "400"].iter().any(|code| has(code)),
         }
-    }
-
-    /// Whether somebody, or a foreign token, stops a run of this story.
-    fn is_stopped(&self) -> bool {
-        !self.storm.story.acts.is_empty() || self.storm.story.has_foreign_token()
     }
 
     /// Whether somebody held the scroll for longer than all waits, or Intercom kept ours after answers that were lost.
@@ -126,7 +126,7 @@ impl Struck<'_> {
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
-            () if has("in parts that were dropped") => self.is_stopped(),
+            () if has("in parts that were dropped") => !self.storm.story.acts.is_empty(),
             () if has("whose end Intercom did not tell") || has("as failed without naming them") => {
                 self.faults(&OF_JOBS) > 0
             }
@@ -141,12 +141,14 @@ impl Struck<'_> {
     /// Whether a user's error has its cause.
     fn errs(&self, run: &Run, row: &ErrorRow) -> bool {
         match row.code.as_str() {
-            "gave_up" => self.anything() >= GIVEN_UP_MIN,
+            // One bad user fails alone: that others were given up has another cause.
+            "gave_up" => self.is_poisoned(row) || self.anything() - self.faults(&["poison-item"]) >= GIVEN_UP_MIN,
+            "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
-            "not_found" => self.faults(&["users-change", "denied"]) > 0,
+            "not_found" => self.is_poisoned(row) || self.faults(&["users-change", "denied"]) > 0,
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
-            "parameter_invalid" => self.faults(&["bad-item"]) > 0,
+            "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
             _ => false,
         }
     }
@@ -161,7 +163,7 @@ impl Storm {
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            State::Cancelled => struck.is_stopped(),
+            State::Cancelled => !self.story.acts.is_empty(),
             _ => true,
         };
         let row = errors.iter().find(|row| !struck.errs(run, row));
@@ -173,10 +175,7 @@ impl Storm {
             self.weather.bug(format!("6: {} is {} ({reason}) without a cause; {what:?} struck", run.run, run.state));
         }
         // Plans that may disagree with themselves have errors of their own.
-        let undisturbed = struck.anything() == 0
-            && !self.story.has_foreign_token()
-            && run.rails == Rails::default()
-            && plans::agrees(&run.plan);
+        let undisturbed = struck.anything() == 0 && run.rails == Rails::default() && plans::agrees(&run.plan);
         if undisturbed && self.story.resumes.is_empty() && self.story.acts.is_empty() && run.state != State::Complete {
             self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.run, run.state));
         }

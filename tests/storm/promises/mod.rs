@@ -1,7 +1,6 @@
 //! The promises (design, section 8), checked after every step of the world. What was seen at the seams is remembered, so that
 //! a step costs little; the ledger and the workspace are read where a promise is about them.
 
-mod binding;
 mod bounds;
 mod causes;
 mod ends;
@@ -60,7 +59,7 @@ struct Memory {
     pages_asked: BTreeSet<Who>,
     second_scrolls: u64,
     /// Submissions that went wrong, by a digest of what they asked for.
-    submissions: HashMap<u64, u32>,
+    submissions: HashMap<u64, (i64, i64)>,
     /// The last sign of life: a page or a job was asked for, or a run's state changed.
     active_ms: i64,
     /// Writes to the ledger that were carried out.
@@ -85,8 +84,6 @@ struct RunSeen {
     /// Pages that a commit counts, with their generation.
     pages: BTreeSet<(u64, u64)>,
     rails: Rails,
-    /// The workspace that it is bound to.
-    app_id: Option<String>,
     /// Users of its source when it began.
     count: Option<u64>,
 }
@@ -123,8 +120,6 @@ struct Did {
     /// What the budget granted since its last request, and what that request was paid from.
     charged: Option<limit::Charged>,
     request: limit::Charged,
-    /// What a header told it last of the rate limit.
-    limit: Option<limit::LimitTold>,
     /// Parts that it claimed, with their run.
     parts: Vec<(String, String)>,
     /// A call went wrong, or the process did.

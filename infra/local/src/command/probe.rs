@@ -35,12 +35,20 @@ impl Probe {
         let (intercom, _, _) = run::connect(&self.access)?;
         let job =
             JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
-        let findings = [
-            finding("workspace", intercom.workspace().await.map(|reply| reply.value.app_id)),
-            finding("count of users", intercom.count_users(CALL_TIMEOUT).await.map(|reply| reply.value.to_string())),
-            finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
-            bulk(intercom.job(&job).await.map(|_| ())),
-        ];
+        let workspace = intercom.workspace().await.map(|reply| reply.value.app_id);
+        // Without a network each further request fails alike.
+        let reached = !matches!(workspace, Err(Error::NotSent { .. }));
+        let mut findings = vec![finding(if reached { "workspace" } else { "network" }, workspace)];
+        if reached {
+            findings.extend([
+                finding(
+                    "count of users",
+                    intercom.count_users(CALL_TIMEOUT).await.map(|reply| reply.value.to_string()),
+                ),
+                finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
+                bulk(intercom.job(&job).await.map(|_| ())),
+            ]);
+        }
         for finding in &findings {
             if self.json {
                 show::json(finding);
@@ -56,7 +64,7 @@ impl Probe {
 fn finding(what: &'static str, result: Result<String, Error>) -> Finding {
     match result {
         Ok(says) => Finding { what, ok: true, says },
-        Err(error) => Finding { what, ok: false, says: format!("{error}. {}", advice(&error)) },
+        Err(error) => Finding { what, ok: false, says: format!("{}. {}", error.said(), advice(&error)) },
     }
 }
 

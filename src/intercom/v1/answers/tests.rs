@@ -21,6 +21,29 @@ fn a_page_has_users_a_cursor_and_a_count_of_what_is_unreadable() {
 }
 
 #[test]
+fn names_of_people_and_companies_are_read_as_text_and_nothing_else_is() {
+    let body = json!({"users": [{
+        "id": "a1", "name": "Siobh\u{e1}n O&#39;Brien &amp;amp;", "email": "a&amp;b@example.com",
+        "custom_attributes": {"name": "A &amp; B"},
+        "companies": {"companies": [{"company_id": "&amp;", "name": "A &amp; B"}, {"name": null}, 7]},
+    }, {"id": "b2", "name": 7, "companies": []}]});
+    let page = read_page(&body).unwrap();
+    let ann = page.users[0].body();
+    assert_eq!((&ann["name"], &ann["email"]), (&json!("Siobh\u{e1}n O'Brien &amp;"), &json!("a&amp;b@example.com")));
+    assert_eq!(ann["custom_attributes"]["name"], "A &amp; B");
+    assert_eq!(ann["companies"]["companies"], json!([{"company_id": "&amp;", "name": "A & B"}, {"name": null}, 7]));
+    assert_eq!(page.users[1].body(), &body["users"][1]);
+    assert_eq!(user(br#"{"id": "a1", "name": "&lt;3"}"#).unwrap().body()["name"], "<3");
+}
+
+#[test]
+fn a_name_that_is_no_unicode_costs_no_page() {
+    let page = page(br#"{"users": [{"id": "a1", "name": "Zo\ud83d"}, {"id": "b2"}]}"#, &Keep::Whole).unwrap();
+    assert_eq!((page.users.len(), page.unreadable), (2, 0));
+    assert_eq!(page.users[0].body()["name"], "Zo\u{fffd}");
+}
+
+#[test]
 fn the_last_page_is_empty_and_may_still_carry_the_cursor() {
     for cursor in [json!("25b649f7"), json!(null), json!("")] {
         let page = read_page(&json!({"users": [], "scroll_param": cursor})).unwrap();
@@ -88,9 +111,9 @@ fn an_error_feed_is_read_by_id_and_its_texts_are_masked() {
         code: code.into(),
         message: message.into(),
     };
-    let none = item(None, NO_CODE, "");
-    let expected =
-        [item(Some("a1"), "invalid", "email [e-mail] invalid"), item(None, "not_found", ""), none.clone(), none];
+    let none = item(None, NO_CODE, NO_MESSAGE);
+    let mail = item(Some("a1"), "invalid", "email [e-mail] invalid");
+    let expected = [mail, item(None, "not_found", NO_MESSAGE), none.clone(), none];
     assert_eq!((feed.items, feed.more), (expected.to_vec(), false));
 }
 

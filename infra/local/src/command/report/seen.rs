@@ -48,7 +48,7 @@ impl Seen<'_> {
             "count": run.listed.or(run.count), "percent": self.sample.percent(), "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.holes, "waits": cursor.waits,
-            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "totals": totals,
+            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "held": accounts.held, "totals": totals,
             "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
@@ -102,6 +102,8 @@ impl Seen<'_> {
             (users, true) => format!(", {users} not sent"),
             (users, false) => format!(", {users} to send"),
         };
-        format!("{sent} sent in {jobs}, {written} written{to_send}{open}")
+        let held = self.accounts.held.as_deref().filter(|_| !self.run.state.ended());
+        let held = held.map(|why| format!("; the last failed request, tried again later: {why}")).unwrap_or_default();
+        format!("{sent} sent in {jobs}, {written} written{to_send}{open}{held}")
     }
 }
