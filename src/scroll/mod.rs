@@ -8,6 +8,7 @@ mod fetch;
 mod metrics;
 mod page;
 mod rails;
+mod sample;
 mod settle;
 mod start;
 mod tick;

@@ -3,7 +3,7 @@
 use super::evaluate::{Evaluated, evaluate};
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::Decision;
-use super::{Did, Outcome, rails};
+use super::{Did, Outcome, rails, sample};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
@@ -23,8 +23,6 @@ const EMPTY_STARTS_MAX: u32 = 3;
 /// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
 const PAGES_AHEAD_OF: u32 = 100;
 const PAGES_AHEAD_MAX: u32 = 8;
-/// Users after which each path that the plan reads must have been seen.
-const UNSEEN_AFTER_USERS: u64 = 1_000;
 
 /// Turns a page.
 pub(super) async fn turn(
@@ -143,8 +141,9 @@ async fn good(
     }
     let Evaluated { tally, patches, errors, paths_seen, .. } = evaluated;
     next.attributes_seen |= paths_seen;
-    let seen_users = next.tally.users + tally.users;
-    if let Some(reason) = unseen(run, plan, next.attributes_seen, seen_users, false) {
+    if sample::is_complete(run, next.tally.users, next.tally.users + tally.users)
+        && let Some(reason) = sample::unseen(run, plan, next.attributes_seen, next.tally.users + tally.users)
+    {
         // Nothing of this page is sent: in a workspace of one page, nothing at all.
         next.tally.add(&tally);
         return Ok(Decision::state(next, State::Paused, reason));
@@ -172,23 +171,6 @@ async fn good(
     outcome.users += tally.users;
     outcome.patches += tally.patches;
     Ok(after(run, next, plan, at))
-}
-
-/// Why the run pauses because the plan reads a path that no user has: after the first 1,000 users, or after all users
-/// where there are fewer. Before that a path may still be seen; a run over a part of the users cannot tell.
-fn unseen(run: &Run, plan: &Plan, seen: u64, users: u64, is_end: bool) -> Option<String> {
-    let is_part = run.rails.limit.is_some() || run.listed.is_some();
-    let all = run.count.filter(|count| *count > 0 && !is_part).unwrap_or(UNSEEN_AFTER_USERS);
-    let enough = users >= all.min(UNSEEN_AFTER_USERS) || (is_end && !is_part && users > 0);
-    let paths = plan.unseen(seen);
-    if run.rails.accept_unseen || !enough || paths.is_empty() {
-        return None;
-    }
-    let paths = paths.join(", ");
-    Some(format!(
-        "none of the first {users} users has {paths}, which the plan reads: the name may be misspelt, or Intercom leaves \
-         the field out of its list of users. Correct the plan and start it, or start it with accept_unseen"
-    ))
 }
 
 /// What follows a page: the next one, or the end by `--limit`.
@@ -220,7 +202,9 @@ fn end(run: &Run, mut next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
     next.scroll = None;
     next.waits = None;
     if next.holes.is_empty() {
-        if let Some(reason) = unseen(run, plan, next.attributes_seen, next.tally.users, true) {
+        if sample::is_cut_short(run, next.tally.users)
+            && let Some(reason) = sample::unseen(run, plan, next.attributes_seen, next.tally.users)
+        {
             return Decision::state(next, State::Paused, reason);
         }
         next.phase = Phase::Ended;
