@@ -1,9 +1,11 @@
 //! The access token of a function: read from Parameter Store once per environment, again when it is old, and at once when
-//! Intercom refuses it, so that replacing it needs no deployment.
+//! Intercom refuses it. So a token can be replaced, and the old one revoked at once, while a run is at work.
 
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use crate::aws::{Parameter, ParameterError};
 use crate::intercom::{Ask, Token, TokenService, Tokens};
@@ -11,8 +13,13 @@ use crate::invocation::Clock;
 
 /// How long a token is used without asking whether it was replaced.
 const FRESH_MS: i64 = 5 * 60 * 1000;
-/// The shortest time between two readings: a token that is simply wrong must not ask for each request.
-const REST_MS: i64 = 60 * 1000;
+/// After a reading that brought a token which Intercom had refused before: the time until the next one. A wrong token must
+/// not cost a reading per request. A reading that came before the refusal proves nothing, because the token may have been
+/// replaced in between, and is never waited for.
+const REFUSED_REST_MS: i64 = 5_000;
+
+/// Reads the text that should be a token, at this time (Unix milliseconds).
+pub type Reading = BoxCloneSyncService<i64, String, ParameterError>;
 
 /// A token that lies in Parameter Store. Clones share it.
 #[derive(Clone, Debug)]
@@ -20,17 +27,32 @@ pub struct StoredToken(Arc<Mutex<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
-    parameter: Parameter,
+    /// The parameter's name.
+    name: String,
+    reading: Reading,
     clock: Clock,
     token: Option<Token>,
     /// When it was last read, or tried.
     read_ms: i64,
+    /// When it was read although Intercom had refused it, and had not changed.
+    refused_ms: Option<i64>,
 }
 
 impl StoredToken {
     /// The token of this parameter; not read yet.
     pub fn new(parameter: Parameter, clock: Clock) -> Self {
-        Self(Arc::new(Mutex::new(Kept { parameter, clock, token: None, read_ms: i64::MIN })))
+        let name = parameter.name().to_owned();
+        let reading = tower::service_fn(move |now_ms| {
+            let parameter = parameter.clone();
+            async move { parameter.read(now_ms).await }
+        });
+        Self::read_by(name, Reading::new(reading), clock)
+    }
+
+    /// The token of the parameter of this name, read by other means than a call of Parameter Store.
+    pub fn read_by(name: String, reading: Reading, clock: Clock) -> Self {
+        let kept = Kept { name, reading, clock, token: None, read_ms: i64::MIN, refused_ms: None };
+        Self(Arc::new(Mutex::new(kept)))
     }
 
     /// Makes sure, at the beginning of an invocation with this clock, that there is a token and that it is fresh. One
@@ -62,12 +84,21 @@ impl StoredToken {
 
     async fn answer(&self, ask: Ask) -> Result<Token, ParameterError> {
         let mut kept = self.0.lock().await;
-        let rested = kept.clock.now_ms().saturating_sub(kept.read_ms) >= REST_MS;
-        match (ask, kept.token.clone()) {
-            (Ask::InsteadOf(refused), Some(token)) if rested && token.is(&refused) => kept.read().await,
-            (_, Some(token)) => Ok(token),
-            (_, None) => kept.read().await,
+        let Some(token) = kept.token.clone() else { return kept.read().await };
+        let refused = match ask {
+            Ask::Current => return Ok(token),
+            Ask::Newest => return kept.read().await,
+            Ask::InsteadOf(refused) => refused,
+        };
+        let now_ms = kept.clock.now_ms();
+        let rests = kept.refused_ms.is_some_and(|read_ms| now_ms.saturating_sub(read_ms) < REFUSED_REST_MS);
+        // Another request may have brought a newer one already.
+        if rests || !token.is(&refused) {
+            return Ok(token);
         }
+        let newer = kept.read().await?;
+        kept.refused_ms = newer.is(&refused).then_some(now_ms);
+        Ok(newer)
     }
 }
 
@@ -78,9 +109,9 @@ impl Kept {
         if self.token.is_some() {
             self.read_ms = now_ms;
         }
-        let token = Token::new(self.parameter.read(now_ms).await?);
-        let token = token.map_err(|error| self.parameter.unusable(&error))?;
-        tracing::info!(parameter = self.parameter.name(), "the access token was read");
+        let token = Token::new(self.reading.clone().oneshot(now_ms).await?);
+        let token = token.map_err(|error| ParameterError::unusable(&self.name, &error))?;
+        tracing::info!(parameter = self.name, "the access token was read");
         self.token = Some(token.clone());
         self.read_ms = now_ms;
         Ok(token)

@@ -116,10 +116,14 @@ impl Pace {
     pub const LOCAL: Self = Self { settle_ms: 1_000, look_first_ms: 2_500, look_most_ms: 10_000, stuck_ms: 90_000 };
 }
 
+/// What an invocation of scroll has beside the page that it waits for.
+const SCROLL_ROOM: Duration = Duration::from_secs(10);
+const _: () = assert!(crate::aws::CALL.as_millis() < SCROLL_ROOM.as_millis(), "a call of AWS fits beside a page");
+
 impl Settings {
     /// How long an invocation of scroll may last: a page, and room around it.
     pub fn scroll_timeout(&self) -> Duration {
-        self.page_timeout + Duration::from_secs(10)
+        self.page_timeout + SCROLL_ROOM
     }
 
     /// How long a claim of a turn is believed: 10 s longer than its owner can live.

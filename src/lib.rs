@@ -13,11 +13,12 @@
 //! * I/O that speaks those words: [`intercom`], [`queue`], [`ledger`]; none knows another. Beside them [`aws`], and below
 //!   all [`https`], which know nothing of users.
 //! * Between them and the steps: [`event`] (what an invocation is given), [`invocation`] (its time and name), [`clients`],
-//!   [`access`] (a token that may be replaced), [`meter`] (the budget before each call, the headers after), [`config`], [`telemetry`] (an invocation's metrics).
+//!   [`access`] (a token that may be replaced), [`binding`] (the workspace that a run belongs to), [`meter`] (the budget before each call, the headers after), [`config`], [`telemetry`] (an invocation's metrics).
 //! * The steps, one function each; none knows another: [`scroll`], [`submit`], [`check`].
 
 pub mod access;
 pub mod aws;
+pub mod binding;
 pub mod bucket;
 pub mod check;
 pub mod clients;

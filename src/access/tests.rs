@@ -61,21 +61,51 @@ async fn a_refused_token_is_read_anew_at_once_and_the_request_goes_through() {
     cloud.answers(&[secure("old"), secure("new")]);
     let (stored, clock) = stored(&cloud).await;
     stored.ready(clock).await.unwrap();
-    pass(2).await;
     let intercom = intercom(&stored, "new");
     assert!(intercom.workspace().await.is_ok(), "the replaced token is no error of the run");
     assert!(intercom.workspace().await.is_ok());
     assert_eq!(cloud.calls(), 2);
 }
 
+/// Two replacements one after the other, each revoked at once.
 #[tokio::test]
-async fn a_wrong_token_asks_once_a_minute_and_is_an_error() {
+async fn a_token_that_was_replaced_while_it_was_read_is_read_again() {
+    let cloud = Cloud::default();
+    cloud.answers(&[secure("first"), secure("second"), secure("third")]);
+    let (stored, clock) = stored(&cloud).await;
+    stored.ready(clock).await.unwrap();
+    assert!(intercom(&stored, "third").workspace().await.is_ok());
+    assert_eq!(cloud.calls(), 3);
+}
+
+/// It is unknown whether the token was replaced, and Intercom did nothing.
+#[tokio::test]
+async fn a_refused_token_that_cannot_be_read_again_is_a_request_not_sent() {
+    for answer in [
+        (400, json!({"__type": "ThrottlingException"})),
+        (400, json!({"__type": "AccessDeniedException"})),
+        secure("\"in quotes\""),
+    ] {
+        let cloud = Cloud::default();
+        cloud.answers(&[secure("old"), answer]);
+        let (stored, clock) = stored(&cloud).await;
+        stored.ready(clock).await.unwrap();
+        let intercom = intercom(&stored, "new");
+        let error = intercom.workspace().await.unwrap_err();
+        assert!(matches!(error, crate::intercom::Error::NotSent { .. }), "{error:?}");
+        cloud.answers(&[secure("new")]);
+        assert!(intercom.workspace().await.is_ok(), "it is read again at once");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_read_again_after_a_rest_and_is_an_error() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("wrong")]);
     let (stored, clock) = stored(&cloud).await;
     stored.ready(clock).await.unwrap();
     let intercom = intercom(&stored, "right");
-    for calls in [1, 2, 3] {
+    for calls in [2, 3, 4] {
         for _ in 0..5 {
             assert_eq!(intercom.workspace().await.unwrap_err().status(), Some(401));
         }
@@ -113,11 +143,15 @@ async fn without_any_token_nothing_begins_and_nothing_is_sent() {
 #[tokio::test]
 async fn a_parameter_that_holds_no_token_is_refused_and_never_shown() {
     let cloud = Cloud::default();
-    cloud.answers(&[secure("s3cret\n")]);
     let (stored, clock) = stored(&cloud).await;
-    let error = stored.ready(clock).await.unwrap_err().to_string();
-    assert!(error.contains("line break") && !error.contains("s3cret"), "{error}");
-    cloud.answers(&[secure("s3cret")]);
+    for (value, word) in [("s3cret s3cret", "line break"), ("'s3cret'", "quotation marks"), ("app1:s3cret", "API key")]
+    {
+        cloud.answers(&[secure(value)]);
+        let error = stored.ready(clock).await.unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains("/bulk/token") && !error.contains("s3cret"), "{error}");
+    }
+    cloud.answers(&[secure("s3cret\n")]);
     stored.ready(clock).await.unwrap();
+    assert!(intercom(&stored, "s3cret").workspace().await.is_ok());
     assert!(!format!("{stored:?} {:?}", stored.tokens()).contains("s3cret"));
 }

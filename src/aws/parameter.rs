@@ -70,6 +70,13 @@ pub enum ParameterError {
     },
 }
 
+impl ParameterError {
+    /// An error about what the parameter holds.
+    pub fn unusable(name: &str, why: &impl ToString) -> Self {
+        Self::Unusable { name: name.to_owned(), why: why.to_string() }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Found {
@@ -110,17 +117,15 @@ impl Parameter {
             return Err(self.refused(answer.status, &answer.body));
         }
         // The parser's own error could repeat a piece of the value.
-        let found: Found =
-            serde_json::from_slice(&answer.body).map_err(|_| self.unusable(&"the answer has no value"))?;
+        let found: Found = serde_json::from_slice(&answer.body)
+            .map_err(|_| ParameterError::unusable(&self.name, &"the answer has no value"))?;
         if found.parameter.r#type != "SecureString" {
-            return Err(self.unusable(&"it is stored in the clear: store it with --type SecureString"));
+            return Err(ParameterError::unusable(
+                &self.name,
+                &"it is stored in the clear: store it with --type SecureString",
+            ));
         }
         Ok(found.parameter.value)
-    }
-
-    /// An error about what the parameter holds.
-    pub fn unusable(&self, why: &impl ToString) -> ParameterError {
-        ParameterError::Unusable { name: self.name.clone(), why: why.to_string() }
     }
 
     fn refused(&self, status: u16, body: &[u8]) -> ParameterError {

@@ -75,7 +75,14 @@ async fn untold(
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
-        Disposition::NotFound | Disposition::CursorExpired => {
+        // A job that was just made may not be visible yet, and a single 404 may be of a server on the way: while the job
+        // may be at work, it is polled again.
+        Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
+            tracing::info!(job.id = row.job.as_str(), "Intercom does not know this job yet; it is polled again");
+            clients.ledger.look_again(row, due_ms).await?;
+            return Ok(true);
+        }
+        Disposition::NotFound => {
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }

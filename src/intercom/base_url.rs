@@ -73,6 +73,13 @@ impl BaseUrl {
         self.loopback
     }
 
+    /// The host, without scheme and port.
+    pub fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority);
+        // Of the hosts that are taken only loopback ones have a port, and one of those colons of its own.
+        authority.rsplit_once(':').filter(|_| self.loopback).map_or(authority, |(host, _)| host)
+    }
+
     /// Scheme, host and port.
     pub fn as_str(&self) -> &str {
         &self.origin
@@ -135,6 +142,13 @@ mod tests {
             assert_eq!((url.as_str(), url.is_loopback()), (kept, loopback), "{text}");
         }
         assert_eq!(BaseUrl::default(), BaseUrl::parse("https://api.intercom.io").unwrap());
+        for (text, host) in [
+            ("https://api.eu.intercom.io", "api.eu.intercom.io"),
+            ("http://127.0.0.1:8080", "127.0.0.1"),
+            ("https://[::1]:443", "[::1]"),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().host(), host);
+        }
     }
 
     #[test]

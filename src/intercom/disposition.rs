@@ -4,14 +4,12 @@
 //! its body says: the scroll's cursor lives on Intercom's server and may have moved on.
 
 use super::error::{Error, route};
-use super::reply::Rate;
+use super::reply::{RETRY_AFTER_MAX_S, Rate};
 use crate::job::ItemError;
 
-/// A `Retry-After` above this is cut to it; the caller's own bounds end the waiting.
-const RETRY_AFTER_MAX_S: u64 = 3600;
-
-/// The furthest believable end of a window of 10 seconds; a later one tells of clocks that disagree.
-const RESET_AHEAD_MAX_S: i64 = 60;
+/// The furthest believable end of a window of 10 seconds, in seconds before or after now; a further one shows that the
+/// clocks disagree.
+const WINDOW_END_APART_MAX_S: i64 = 60;
 
 /// What may be done after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,13 +112,14 @@ fn is_limit(code: &str, message: &str) -> bool {
     LIMIT_CODES.contains(&code) || message.contains("exceeded rate limit")
 }
 
-/// `Retry-After`, else what is left of the window by our clock, else nothing.
+/// `Retry-After`, else what is left of the window by our clock (a second where the window is over by it), else nothing.
 fn wait_s(retry_after_s: Option<u64>, rate: Option<Rate>, now_s: i64) -> Option<u64> {
     if let Some(wait_s) = retry_after_s {
         return Some(wait_s.clamp(1, RETRY_AFTER_MAX_S));
     }
-    let ahead_s = rate?.reset_at_s.checked_sub(now_s)?;
-    (1..=RESET_AHEAD_MAX_S).contains(&ahead_s).then_some(ahead_s.unsigned_abs())
+    let ahead_s = rate?.window_end_s().checked_sub(now_s)?;
+    let believable = (-WINDOW_END_APART_MAX_S..=WINDOW_END_APART_MAX_S).contains(&ahead_s);
+    believable.then_some(ahead_s.max(1).unsigned_abs())
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //!
 //! # Layout
 //!
-//! * `transport` the seam to the network; `base_url`, `token`, `tokens`, `version` what a request needs.
+//! * `transport` the seam to the network; `base_url`, `token`, `tokens`, `version` what a request needs; `whose` the
+//!   workspace of each token.
 //! * `call` what every request and answer share; `reply` headers; `envelope` the body of a refusal.
 //! * `v1` paths and bodies of the API 1.x, where users, scroll and bulk jobs are. Another generation is a module beside it
 //!   and a variant of [`ApiVersion`].
@@ -24,6 +25,7 @@ mod tokens;
 mod transport;
 mod v1;
 mod version;
+mod whose;
 
 use std::time::Duration;
 
@@ -36,13 +38,15 @@ pub use self::base_url::{BaseUrl, BaseUrlError};
 pub use self::disposition::{Disposition, disposition, item_may_be_sent_again};
 pub use self::error::{Error, Invalid, Lost, route};
 pub use self::page::Page;
-pub use self::reply::{Rate, Reply};
+pub use self::reply::{RETRY_AFTER_MAX_S, Rate, Reply};
 pub use self::token::{Token, TokenError};
 pub use self::tokens::{Ask, TokenService, Tokens};
 pub use self::transport::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
 pub use self::version::{ApiVersion, ApiVersionError};
+pub use self::whose::Whose;
 
 use self::call::{Call, Unreadable};
+use self::whose::Asked;
 use crate::job::{ItemError, Job, JobId};
 use crate::keep::Keep;
 use crate::patch::Patch;
@@ -51,6 +55,9 @@ use crate::user::{User, UserId};
 /// How long an answer is waited for, connecting included; a page and a user of a list have time-outs of their own, which
 /// end with the turn's claim.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// Replacements of the token that one request follows.
+const REPLACED_MAX: u32 = 3;
 
 /// One page of a job's error feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +100,18 @@ pub struct Intercom {
     base_url: BaseUrl,
     tokens: Tokens,
     version: ApiVersion,
+    asked: Asked,
 }
 
 impl Intercom {
     /// A client; nothing is sent yet.
     pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
-        Self { transport, base_url, tokens: tokens.into(), version }
+        Self { transport, base_url, tokens: tokens.into(), version, asked: Asked::default() }
+    }
+
+    /// The host that requests go to, without a port.
+    pub fn host(&self) -> &str {
+        self.base_url.host()
     }
 
     /// The next page of the scroll, or with no cursor a new scroll's first, and `of_user` of each user, its `id` among it.
@@ -151,7 +164,37 @@ impl Intercom {
 
     /// Which workspace the token belongs to.
     pub async fn workspace(&self) -> Result<Reply<Workspace>, Error> {
-        self.request(v1::get_workspace(), CALL_TIMEOUT, v1::workspace).await
+        self.workspace_within(CALL_TIMEOUT).await
+    }
+
+    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<Workspace>, Error> {
+        let mut used = None;
+        let answer = self.request_by(v1::get_workspace(), timeout, v1::workspace, &mut used).await;
+        if let Some(token) = used {
+            self.asked.keep(token, &answer);
+        }
+        answer
+    }
+
+    /// Which workspace the token of the next request is of, as far as this client has asked.
+    pub async fn whose(&self) -> Result<Option<Whose>, TransportError> {
+        let token = self.tokens.current().await?;
+        Ok(self.asked.of(&token))
+    }
+
+    /// Asks which workspace the token is of. An error says that it is not known now; a refusal is an answer.
+    pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
+        match self.workspace_within(timeout).await {
+            Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
+            Err(error) if whose::is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes another token than the present one, if there is one by now. Returns whether there is.
+    pub async fn replace_token(&self) -> Result<bool, TransportError> {
+        let token = self.tokens.current().await?;
+        Ok(self.tokens.newest().await?.is_some_and(|newest| !newest.is(&token)))
     }
 
     /// Makes ready what the first call needs: name, certificates, keys, and a TLS session to resume. Without a token, so
@@ -169,8 +212,19 @@ impl Intercom {
         timeout: Duration,
         read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
     ) -> Result<Reply<T>, Error> {
+        self.request_by(call, timeout, read, &mut None).await
+    }
+
+    /// The same; `used` is the token that the answer came for.
+    async fn request_by<T>(
+        &self,
+        call: Call,
+        timeout: Duration,
+        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+        used: &mut Option<Token>,
+    ) -> Result<Reply<T>, Error> {
         let route = call.route;
-        let lost = match tokio::time::timeout(timeout, self.send(call)).await {
+        let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
             Ok(Ok(response)) => return call::answer(route, &response, read),
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
@@ -181,17 +235,25 @@ impl Intercom {
         Err(Error::Unknown { route, lost, rate: None })
     }
 
-    /// Sends a request; with another token once more, where Intercom refuses the token and there is another by now.
-    /// Nothing was done for the refused one.
-    async fn send(&self, call: Call) -> Result<Response<Bytes>, TransportError> {
-        let token = self.tokens.current().await?;
-        let request = call.request(&self.base_url, &token, self.version);
-        let response = self.transport.clone().oneshot(request).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+    /// Sends a request; again with another token, where Intercom refuses the token and there is another by now. Nothing
+    /// was done for the refused one. A token can be replaced while it is read, so a second replacement is followed, too.
+    /// A token that may not be used is a request not sent.
+    async fn send(&self, call: Call, used: &mut Option<Token>) -> Result<Response<Bytes>, TransportError> {
+        let mut token = self.tokens.current().await?;
+        self.asked.allows(call.route, None, &token)?;
+        let mut replaced = 0;
+        loop {
+            *used = Some(token.clone());
+            let request = call.request(&self.base_url, &token, self.version);
+            let response = self.transport.clone().oneshot(request).await?;
+            if response.status() != StatusCode::UNAUTHORIZED || replaced == REPLACED_MAX {
+                return Ok(response);
+            }
+            let Some(newer) = self.tokens.instead_of(&token).await? else { return Ok(response) };
+            self.asked.allows(call.route, Some(&token), &newer)?;
+            token = newer;
+            replaced += 1;
         }
-        let Some(newer) = self.tokens.instead_of(&token).await else { return Ok(response) };
-        self.transport.clone().oneshot(call.request(&self.base_url, &newer, self.version)).await
     }
 }
 

@@ -14,15 +14,24 @@ pub struct Reply<T> {
 }
 
 /// The rate window of an answer: 10 seconds long, aligned to the clock (Intercom's documentation on rate limiting).
+///
+/// Answers recorded in 2021 and fixtures of 2017 and 2018 differ in two points. `X-RateLimit-Reset` is the window's end or
+/// 2 s later. `X-RateLimit-Remaining` leaves out the request that it answers: the first of a window shows the whole limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Operations per window, at least 1.
     pub limit: u32,
     /// Operations left of it, at most `limit`.
     pub remaining: u32,
-    /// When the window ends, in Unix seconds by Intercom's clock.
+    /// `X-RateLimit-Reset`, in Unix seconds by Intercom's clock; see [`Self::window_end_s`].
     pub reset_at_s: i64,
 }
+
+/// The length of a window, in seconds.
+const WINDOW_S: i64 = 10;
+
+/// The longest `Retry-After` that is waited for, in seconds; a longer one is cut to it. The bounds of a run end the waiting.
+pub const RETRY_AFTER_MAX_S: u64 = 3600;
 
 /// The longest request id that is kept; Intercom's have 20 or 36 characters.
 const REQUEST_ID_CHARS_MAX: usize = 64;
@@ -35,6 +44,17 @@ impl Rate {
         let reset_at_s: i64 = number(headers, "x-ratelimit-reset")?;
         let plausible = limit > 0 && reset_at_s > 0;
         plausible.then_some(Self { limit, remaining: remaining.min(limit), reset_at_s })
+    }
+
+    /// When the window ends, in Unix seconds by Intercom's clock: windows end at multiples of 10 s, and the header names
+    /// that time or 2 s later.
+    pub fn window_end_s(self) -> i64 {
+        self.reset_at_s.div_euclid(WINDOW_S) * WINDOW_S
+    }
+
+    /// Operations of the window that Intercom has counted.
+    pub fn used(self) -> u32 {
+        self.limit.saturating_sub(self.remaining)
     }
 }
 
@@ -93,6 +113,13 @@ mod tests {
             assert_eq!(rate(limit, remaining, reset), None, "{limit} {remaining} {reset}");
         }
         assert_eq!(Rate::read(&headers(&[("x-ratelimit-limit", "83")])), None);
+    }
+
+    #[test]
+    fn both_forms_of_the_reset_name_one_window() {
+        for (reset_at_s, end_s) in [(1_522_849_880, 1_522_849_880), (1_522_849_882, 1_522_849_880), (9, 0)] {
+            assert_eq!(Rate { limit: 83, remaining: 0, reset_at_s }.window_end_s(), end_s);
+        }
     }
 
     #[test]

@@ -15,23 +15,38 @@ pub enum TokenError {
     /// Nothing in it.
     #[error("the access token is empty")]
     Empty,
-    /// Something that cannot stand in the header, most often a blank or a line break that was copied along.
+    /// Something that cannot stand in the header.
     #[error("the access token holds a blank, a line break or a character that is not plain ASCII")]
     NotVisibleAscii,
+    /// Quotation marks around it.
+    #[error("the access token stands in quotation marks: leave them out")]
+    Quoted,
+    /// The app's id and its API key, which Intercom took until 2018.
+    #[error(
+        "this is no access token but a pair of values with a colon, as an app id and an API key: Intercom does not take \
+         these any more; take the access token (Developer Hub → your app → Authentication)"
+    )]
+    Pair,
 }
 
 impl Token {
-    /// Takes visible ASCII.
+    /// Takes visible ASCII. Blanks and line breaks at either end are left out: files and consoles add them.
     pub fn new(token: String) -> Result<Self, TokenError> {
-        let secret = SecretString::from(token);
-        let text = secret.expose_secret();
+        let whole = SecretString::from(token);
+        let text = whole.expose_secret().trim_ascii();
         if text.is_empty() {
             return Err(TokenError::Empty);
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::NotVisibleAscii);
         }
-        Ok(Self(secret))
+        if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+            return Err(TokenError::Quoted);
+        }
+        if text.contains(':') {
+            return Err(TokenError::Pair);
+        }
+        Ok(Self(SecretString::from(text)))
     }
 
     /// Whether it is the same token.
@@ -60,10 +75,22 @@ mod tests {
 
     #[test]
     fn a_token_is_visible_ascii() {
-        assert!(Token::new("dG9rOmFi_-=".into()).is_ok());
-        assert_eq!(Token::new(String::new()).err(), Some(TokenError::Empty));
-        for bad in ["abc\n", " abc", "Bearer abc", "abc\u{e9}", "a\0b", "a\r\nHost: x"] {
-            assert_eq!(Token::new(bad.into()).err(), Some(TokenError::NotVisibleAscii), "{bad:?}");
+        let plain = Token::new("dG9rOmFi_-=".into()).unwrap();
+        for padded in ["dG9rOmFi_-=\n", " dG9rOmFi_-=", "dG9rOmFi_-=\r\n\t"] {
+            assert!(Token::new(padded.into()).unwrap().is(&plain), "{padded:?}");
+        }
+        for (bad, error) in [
+            ("", TokenError::Empty),
+            ("\n", TokenError::Empty),
+            ("Bearer abc", TokenError::NotVisibleAscii),
+            ("abc\u{e9}", TokenError::NotVisibleAscii),
+            ("a\0b", TokenError::NotVisibleAscii),
+            ("a\r\nHost: x", TokenError::NotVisibleAscii),
+            ("\"dG9rOmFi\"", TokenError::Quoted),
+            ("'dG9rOmFi'\n", TokenError::Quoted),
+            ("abc123:ro-0a1b2c", TokenError::Pair),
+        ] {
+            assert_eq!(Token::new(bad.into()).err(), Some(error), "{bad:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the token of a request comes from: one for the process's life, or whoever knows the newest.
+//! Where the token of a request comes from: one for the process's life, or a service that knows the newest.
 
 use std::error::Error as StdError;
 
@@ -15,6 +15,8 @@ pub enum Ask {
     Current,
     /// Another one, because this one was refused; the same where there is none.
     InsteadOf(Token),
+    /// The one that is stored now, because the present one is of another workspace.
+    Newest,
 }
 
 /// Answers with a token.
@@ -47,15 +49,19 @@ impl Tokens {
         }
     }
 
-    /// Another token than the one that was refused, if there is one.
-    pub(super) async fn instead_of(&self, refused: &Token) -> Option<Token> {
-        let Self::Service(service) = self else { return None };
-        match service.clone().oneshot(Ask::InsteadOf(refused.clone())).await {
-            Ok(token) => Some(token).filter(|token| !token.is(refused)),
-            Err(error) => {
-                tracing::warn!(%error, "Intercom refused the token, and it could not be read anew");
-                None
-            }
-        }
+    /// The token that is stored now; none where there is only one.
+    pub(super) async fn newest(&self) -> Result<Option<Token>, TransportError> {
+        let Self::Service(service) = self else { return Ok(None) };
+        let answer = service.clone().oneshot(Ask::Newest).await;
+        answer.map(Some).map_err(|source| TransportError::NotSent { source })
+    }
+
+    /// Another token than the one that was refused, if there is one. If the service fails, it is unknown whether there is
+    /// one. Intercom did nothing for the refused request, so the request counts as not sent.
+    pub(super) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, TransportError> {
+        let Self::Service(service) = self else { return Ok(None) };
+        let answer = service.clone().oneshot(Ask::InsteadOf(refused.clone())).await;
+        let token = answer.map_err(|source| TransportError::NotSent { source })?;
+        Ok(Some(token).filter(|token| !token.is(refused)))
     }
 }

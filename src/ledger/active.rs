@@ -124,6 +124,12 @@ impl Ledger {
         Ok(false)
     }
 
+    /// Pauses a run that was read as `run`, for this reason. Returns whether this call did it.
+    pub async fn pause(&self, run: &Run, reason: &str) -> Result<bool, LedgerError> {
+        let paused = Run { state: State::Paused, reason: Some(reason.to_owned()), ..run.clone() };
+        self.change_run(run, &paused, Vec::new(), None).await
+    }
+
     /// Writes a run over what it was, with other writes, in one transaction; `false` where what it was may not become
     /// that, or its state or generation had changed meanwhile. `release` gives `ACTIVE` back, with the time from which a
     /// scroll may be opened.

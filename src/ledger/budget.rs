@@ -2,14 +2,19 @@
 //! functions share.
 
 use super::error::conditional;
-use super::items::{self, key, n};
+use super::items::{key, n};
 use super::{Ledger, LedgerError};
 use serde::{Deserialize, Serialize};
 
 /// The length of Intercom's rate windows, aligned to Unix time (documentation of the rate headers).
 pub const WINDOW_MS: i64 = 10_000;
-/// Operations in a window until a header says more: the limit of 2016 to 2018, 500 a minute.
-pub(super) const LIMIT_UNTIL_TOLD: u32 = 83;
+/// Windows that are marked as spent, one write each, after a 429. A longer wait stands in the limit's item, which each
+/// process reads in each window.
+const MARKED_MAX: i64 = 6;
+/// At most a quarter of a window is kept for polls of jobs, however many are due: submissions must go on.
+const POLLS_MAX_OF: u32 = 4;
+/// A window's counter is of no use an hour later; DynamoDB removes it some time after.
+const KEPT_S: i64 = 3600;
 /// So long before a window's end a request may be counted in either.
 pub const EDGE_MS: i64 = 250;
 /// So long after a window's start, by a clock that runs ahead of Intercom's, a request may be counted in the one before.
@@ -39,6 +44,8 @@ pub struct Quota {
     pub limit: u32,
     /// `INTERCOM_QUOTA_PERCENT`.
     pub percent: u32,
+    /// Polls of jobs that are due, as check last counted them.
+    pub polls: u32,
 }
 
 impl Quota {
@@ -47,19 +54,21 @@ impl Quota {
         (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
     }
 
-    /// Operations of a window that are kept for looks at jobs: as many as the window can have jobs, and some.
-    pub fn looks(self) -> u32 {
-        (self.cap() / 80).max(2)
+    /// Operations of a window that are kept for polls of jobs: as many as the window can have jobs, and some; more where
+    /// more polls are due, up to a quarter of the window.
+    pub fn polls_kept(self) -> u32 {
+        let cap = self.cap();
+        self.polls.min(cap / POLLS_MAX_OF).max(cap / 80).max(2)
     }
 
     /// Operations of a window that this share may reach.
     pub fn reach(self, share: Share) -> u32 {
         let cap = self.cap();
-        // Small windows keep two operations for pages and two for jobs; large ones a part that both never fill.
-        let (pages, looks) = ((cap / 66).max(2), self.looks());
+        // Small windows keep two operations for pages, large ones a part that pages never fill.
+        let (pages, polls) = ((cap / 66).max(2), self.polls_kept());
         let kept = match share {
-            Share::Submit { scroll_open: true } => pages + looks,
-            Share::Page | Share::Submit { scroll_open: false } => looks,
+            Share::Submit { scroll_open: true } => pages + polls,
+            Share::Page | Share::Submit { scroll_open: false } => polls,
             Share::Check => 0,
         };
         cap.saturating_sub(kept).max(1)
@@ -83,9 +92,12 @@ pub enum Grant {
 /// What a window's counter says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Operations spent, by us or, as far as headers told, by others.
+    /// Operations spent, by us or, as far as headers told, by other programs.
     #[serde(default)]
     pub spent: u32,
+    /// Those of them that other programs spent.
+    #[serde(default)]
+    pub spent_by_others: u32,
 }
 
 /// Whether a moment is so near its window's end that a request may be counted in the next.
@@ -151,8 +163,6 @@ impl Ledger {
     }
 
     async fn spend(&self, end_ms: i64, operations: u32, spent_max: u32) -> Result<Option<u32>, LedgerError> {
-        /// A window's counter is of no use an hour later; DynamoDB removes it some time after.
-        const KEPT_S: i64 = 3600;
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(window_key(end_ms).attributes()))
@@ -177,51 +187,61 @@ impl Ledger {
         Ok(self.get(&window_key(end_ms)).await?.unwrap_or_default())
     }
 
-    /// Marks the windows up to `until_ms` as spent: Intercom answered 429.
-    pub async fn spent(&self, now_ms: i64, until_ms: i64) -> Result<(), LedgerError> {
-        let mut end_ms = window_end_ms(now_ms);
-        // A hostile header may name a far time; a minute of windows bounds the writes.
-        for _ in 0..6 {
-            self.raise(end_ms, SPENT).await?;
-            if end_ms >= until_ms {
+    /// Closes the budget until then: Intercom answered 429. The window that `until_ms` lies in stays open, unless it is the
+    /// present one.
+    pub async fn close_until(&self, now_ms: i64, until_ms: i64) -> Result<(), LedgerError> {
+        let present_ms = window_end_ms(now_ms);
+        if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
+            self.store_closed_until(until_ms).await?;
+        }
+        for window in 0..MARKED_MAX {
+            let end_ms = present_ms + window * WINDOW_MS;
+            if window > 0 && end_ms > until_ms {
                 break;
             }
-            end_ms += WINDOW_MS;
+            self.mark_spent(end_ms).await?;
         }
         Ok(())
     }
 
-    /// Raises what a window has spent to what a header tells; it never lowers it.
-    pub async fn raise(&self, end_ms: i64, told: u32) -> Result<(), LedgerError> {
+    async fn mark_spent(&self, end_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(window_key(end_ms).attributes()))
             .update_expression("SET spent = :spent, expires_at = :expires")
             .condition_expression("attribute_not_exists(spent) OR spent < :spent")
-            .expression_attribute_values(":spent", n(told))
-            .expression_attribute_values(":expires", n(end_ms / 1000 + 3600))
+            .expression_attribute_values(":spent", n(SPENT))
+            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
             .send()
             .await;
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// The limit that Intercom last told, and the share of it that is ours.
-    pub async fn quota(&self, percent: u32) -> Result<Quota, LedgerError> {
-        let told: Option<Told> = self.get(&key("BUDGET", "LIMIT")).await?;
-        Ok(Quota { limit: told.map_or(LIMIT_UNTIL_TOLD, |told| told.limit.max(1)), percent })
+    /// A header shows that a window's counter must be at least `counted`: what we did not take of it, other programs
+    /// spent. Adds what is not known of that yet. Returns the counter.
+    pub async fn counted(&self, end_ms: i64, counted: u32) -> Result<u32, LedgerError> {
+        let window = self.window(end_ms).await?;
+        let ours = window.spent.saturating_sub(window.spent_by_others);
+        let by_others = counted.saturating_sub(ours);
+        if by_others <= window.spent_by_others {
+            return Ok(window.spent);
+        }
+        let more = by_others - window.spent_by_others;
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(window_key(end_ms).attributes()))
+            .update_expression("SET spent_by_others = :others, expires_at = :expires ADD spent :more")
+            // Another process may have added the same meanwhile; the next answer tells what is still missing.
+            .condition_expression("attribute_not_exists(spent_by_others) OR spent_by_others = :before")
+            .expression_attribute_values(":others", n(by_others))
+            .expression_attribute_values(":more", n(more))
+            .expression_attribute_values(":before", n(window.spent_by_others))
+            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
+            .send()
+            .await;
+        let added = conditional("UpdateItem", sent)?.is_some();
+        Ok(if added { window.spent.saturating_add(more) } else { window.spent })
     }
-
-    /// Stores the limit that a header told.
-    pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
-        let item = items::write(&key("BUDGET", "LIMIT"), &Told { limit })?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Told {
-    limit: u32,
 }
 
 #[cfg(test)]
@@ -230,13 +250,22 @@ mod tests {
 
     #[test]
     fn shares_leave_room_for_the_others() {
-        let small = Quota { limit: 83, percent: 100 };
+        let small = Quota { limit: 83, percent: 100, polls: 0 };
         assert_eq!((small.cap(), small.reach(Share::Submit { scroll_open: true })), (83, 79));
-        let large = Quota { limit: 1667, percent: 100 };
+        let large = Quota { limit: 1667, percent: 100, polls: 0 };
         let used = large.reach(Share::Submit { scroll_open: true });
         assert!(f64::from(used) >= 0.95 * 1667.0, "{used}");
-        let tiny = Quota { limit: 1, percent: 1 };
+        let tiny = Quota { limit: 1, percent: 1, polls: 9 };
         assert_eq!(tiny.reach(Share::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
+    }
+
+    #[test]
+    fn the_polls_share_grows_with_those_that_are_due() {
+        for (limit, polls, kept) in
+            [(1667, 0, 16), (1667, 45, 45), (1667, 900, 333), (83, 1, 2), (83, 9, 9), (83, 60, 16)]
+        {
+            assert_eq!(Quota { limit, percent: 80, polls }.polls_kept(), kept, "{limit} {polls}");
+        }
     }
 
     #[test]

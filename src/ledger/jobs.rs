@@ -1,6 +1,7 @@
 //! Bulk jobs by bucket: recorded with their parts' done marks, looked at when due, closed once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::active::built;
@@ -103,6 +104,8 @@ impl Closing {
 }
 
 const OPEN: &str = "OPEN";
+/// Rows of due jobs that are read at once.
+const READ_AT_ONCE: usize = 8;
 
 fn job_key(bucket: &Bucket, job: &JobId) -> Key {
     key(format!("BUCKET#{bucket}"), format!("JOB#{job}"))
@@ -181,11 +184,15 @@ impl Ledger {
                 .send()
                 .await
                 .map_err(|e| LedgerError::call("Query", e))?;
-            let mut newer = 0;
-            for item in found.items.unwrap_or_default() {
+            let keys = found.items.unwrap_or_default().into_iter().filter_map(|item| {
                 let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-                let (Some(pk), Some(sk)) = (text("pk"), text("sk")) else { continue };
-                match self.get::<JobRow>(&key(pk, sk)).await {
+                Some(key(text("pk")?, text("sk")?))
+            });
+            let mut reads =
+                stream::iter(keys).map(|key| async move { self.get::<JobRow>(&key).await }).buffered(READ_AT_ONCE);
+            let mut newer = 0;
+            while let Some(read) = reads.next().await {
+                match read {
                     Ok(row) => {
                         rows.extend(row.filter(|row| row.end.is_none() && row.due_ms.is_some_and(|due| due <= now_ms)));
                     }

@@ -6,6 +6,7 @@ mod cursor;
 mod state;
 mod tally;
 mod wait;
+mod workspace;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub use cursor::{
 };
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
+pub use workspace::WorkspaceBinding;
 
 /// The version that stored items and messages carry; a newer function reads what an older one wrote.
 pub const FORMAT: u32 = 1;
@@ -182,6 +184,9 @@ pub struct Run {
     /// How many users the source names, when it is a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<u64>,
+    /// The workspace that it belongs to; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceBinding>,
     /// What stops it.
     #[serde(default)]
     pub rails: Rails,

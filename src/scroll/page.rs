@@ -4,6 +4,7 @@ use super::evaluate::{Evaluated, evaluate};
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::Decision;
 use super::{Did, Outcome, rails, sample};
+use crate::binding::{self, Binding};
 use crate::clients::{Clients, StepError};
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
@@ -56,6 +57,11 @@ pub(super) async fn turn(
     }
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
+    }
+    match binding::of_run(clients, run, at).await? {
+        Binding::Holds => {}
+        Binding::Differs(reason) => return Ok(Decision::state(next, State::Paused, reason)),
+        Binding::Later(until_ms, why) => return Ok(Decision::wait(next, until_ms, why)),
     }
     let quota = clients.meter.quota(at).await?;
     // Pages that a large window will surely see are paid for at once.

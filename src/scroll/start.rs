@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Did, Outcome, bury};
+use crate::binding;
 use crate::clients::{Clients, StepError};
 use crate::event::StartEvent;
 use crate::intercom::{Disposition, disposition};
@@ -179,7 +180,7 @@ enum Began {
     Started,
     /// Its run is there already.
     Known,
-    /// Another run is active.
+    /// Another run is active, or it is not known yet which workspace the token is of.
     Waits,
 }
 
@@ -199,6 +200,14 @@ async fn begin(
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }
+    let workspace = match binding::of_start(clients, at).await? {
+        Ok(workspace) => workspace,
+        Err((_, reason)) => {
+            tracing::warn!(run = start.run().as_str(), reason, "the start waits");
+            queue(clients, start, at, outcome).await?;
+            return Ok(Began::Waits);
+        }
+    };
     let count = count_users(clients, start, at).await?;
     let quota = clients.meter.quota(at).await?;
     let now_ms = at.clock.now_ms();
@@ -215,6 +224,7 @@ async fn begin(
         deadline_ms: deadline_ms(now_ms, count, quota.cap()),
         count,
         listed: start.source.listed(),
+        workspace: Some(workspace),
         rails: start.rails.clone(),
         errors: 0,
         totals: None,

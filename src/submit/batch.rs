@@ -4,6 +4,7 @@ use super::claimed::Claimed;
 use super::failing::request_size;
 use super::refused::changes_many;
 use super::{Round, Work};
+use crate::binding::{self, Binding};
 use crate::bucket::Bucket;
 use crate::clients::StepError;
 use crate::intercom::CALL_TIMEOUT;
@@ -57,6 +58,21 @@ impl Round<'_> {
     pub(super) async fn submit(&mut self, mut left: Vec<Work>) -> Result<(), StepError> {
         loop {
             let Some(mut run) = self.wanted(&mut left).await? else { return Ok(()) };
+            match binding::of_run(self.clients, &run, self.at).await? {
+                Binding::Holds => {}
+                Binding::Differs(reason) => {
+                    self.pause(&run, &reason).await?;
+                    continue;
+                }
+                Binding::Later(at_ms, why) => {
+                    tracing::warn!(run = run.run.as_str(), why, parts = left.len(), "the parts come again later");
+                    let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
+                    for work in &left {
+                        self.return_after(work, wait_ms).await;
+                    }
+                    return Ok(());
+                }
+            }
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
@@ -88,6 +104,15 @@ impl Round<'_> {
             let (claimed, size) = self.claim(now).await?;
             left.extend(Claimed::new(claimed, items, size).submit(self, run).await?);
         }
+    }
+
+    /// Pauses a run that this invocation must not send for.
+    async fn pause(&mut self, run: &Run, reason: &str) -> Result<(), StepError> {
+        if self.clients.ledger.pause(run, reason).await? {
+            tracing::error!(run = run.run.as_str(), reason, "run is paused");
+            self.outcome.not_complete += 1;
+        }
+        Ok(())
     }
 
     /// Reads the parts' run, and drops those that it does not want (any more); none if that leaves none.

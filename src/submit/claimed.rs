@@ -182,12 +182,12 @@ impl Claimed {
         loop {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.clients.meter.learn(reply.rate, round.at).await;
+                    round.clients.meter.learn_of(reply.rate, patches.len() as u32, round.at).await;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.clients.meter.learn(error.rate(), round.at).await;
+            round.clients.meter.learn_of(error.rate(), patches.len() as u32, round.at).await;
             tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {

@@ -42,7 +42,7 @@ pub struct Outcome {
     pub given_up: u64,
     /// Users of them.
     pub users_given_up: u64,
-    /// Runs that failed here.
+    /// Runs that failed or were paused here.
     pub not_complete: u64,
     /// Answers that said 429.
     pub rate_limited: u64,

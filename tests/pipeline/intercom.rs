@@ -1,15 +1,19 @@
-//! The simulated workspace behind the client's transport, without a socket.
+//! The simulated workspace behind the client's transport, without a socket, and the token's place in Parameter Store.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Token, Transport, TransportError};
+use intercom_bulk::access::{Reading, StoredToken};
+use intercom_bulk::aws::ParameterError;
+use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
+use intercom_bulk::invocation::Clock;
 use intercom_simulator::World;
 use tower::ServiceExt;
 
-/// The only token of these tests.
+/// The token of these tests, unless one is replaced.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
 
 /// What becomes of requests on a way that is closed to them.
@@ -23,29 +27,8 @@ pub(crate) enum Closed {
     Answers(u16),
 }
 
-/// The way to Intercom, which can be closed for some requests; clones are the same way.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Way(Arc<Mutex<Option<(&'static str, Closed)>>>);
-
-impl Way {
-    /// From now on requests whose method and path begin so cannot be sent; none, for all can.
-    pub(crate) fn close(&self, to: Option<&'static str>) {
-        *self.0.lock().unwrap() = to.map(|to| (to, Closed::Unsent));
-    }
-
-    /// From now on this becomes of requests whose method and path begin so.
-    pub(crate) fn disturb(&self, to: &'static str, how: Closed) {
-        *self.0.lock().unwrap() = Some((to, how));
-    }
-
-    fn is_closed_to(&self, request: &Request<Bytes>) -> Option<Closed> {
-        let line = format!("{} {}", request.method(), request.uri().path());
-        self.0.lock().unwrap().filter(|(to, _)| line.starts_with(to)).map(|(_, how)| how)
-    }
-}
-
 impl Closed {
-    fn answer(self) -> Result<Response<Bytes>, TransportError> {
+    fn answer(self) -> Answer {
         match self {
             Self::Unsent => Err(TransportError::NotSent { source: "connection refused".into() }),
             Self::NoAnswer => Err(TransportError::Unknown { source: "connection reset".into() }),
@@ -59,15 +42,96 @@ impl Closed {
     }
 }
 
+/// The way to Intercom, and to the token; clones are the same way.
+#[derive(Clone, Default)]
+pub(crate) struct Way(Arc<Mutex<State>>);
+
+struct State {
+    /// What becomes of requests whose method and path begin so.
+    closed: Option<(&'static str, Closed)>,
+    /// What Parameter Store holds; nothing, where it does not answer.
+    stored: Option<String>,
+    /// Tokens that Intercom does not take any more.
+    revoked: BTreeSet<String>,
+    /// A token of another workspace, and that workspace.
+    other: Option<(String, World)>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let stored = Some(TOKEN.to_owned());
+        Self { closed: None, stored, revoked: BTreeSet::new(), other: None }
+    }
+}
+
+impl Way {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// From now on requests whose method and path begin so cannot be sent; none, for all can.
+    pub(crate) fn close(&self, to: Option<&'static str>) {
+        self.state().closed = to.map(|to| (to, Closed::Unsent));
+    }
+
+    /// From now on this becomes of requests whose method and path begin so.
+    pub(crate) fn disturb(&self, to: &'static str, how: Closed) {
+        self.state().closed = Some((to, how));
+    }
+
+    /// Puts a token into Parameter Store; none, for it does not answer.
+    pub(crate) fn store(&self, token: Option<&str>) {
+        self.state().stored = token.map(ToOwned::to_owned);
+    }
+
+    /// Intercom does not take this token any more.
+    pub(crate) fn revoke(&self, token: &str) {
+        self.state().revoked.insert(token.to_owned());
+    }
+
+    /// This token is of that workspace.
+    pub(crate) fn lead(&self, token: &str, to: World) {
+        self.state().other = Some((token.to_owned(), to));
+    }
+
+    fn tokens(&self) -> StoredToken {
+        let way = self.clone();
+        let reading = tower::service_fn(move |_now_ms: i64| {
+            let stored = way.state().stored.clone();
+            let error = || ParameterError::Refused { name: "t".into(), status: 500, code: "Throttling".into() };
+            std::future::ready(stored.ok_or_else(error))
+        });
+        StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(0))
+    }
+
+    /// What the way itself answers, or the workspace that the request goes to.
+    fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
+        let state = self.state();
+        let line = format!("{} {}", request.method(), request.uri().path());
+        let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
+        if let Some((_, how)) = state.closed.filter(|(to, _)| line.starts_with(to)) {
+            return Err(Box::new(how.answer()));
+        }
+        if state.revoked.contains(token) {
+            return Err(Box::new(Closed::Answers(401).answer()));
+        }
+        let other = state.other.as_ref().filter(|(of, _)| of == token);
+        Ok(other.map_or(world, |(_, other)| other).router())
+    }
+}
+
+type Answer = Result<Response<Bytes>, TransportError>;
+
 /// A client of this workspace. A body that breaks off is an answer that was lost, as on a socket.
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
-    let (router, way) = (world.router(), way.clone());
+    let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
-        let (router, closed) = (router.clone(), way.is_closed_to(&request));
+        let led = way.lead_to(&request, &world);
         async move {
-            if let Some(closed) = closed {
-                return closed.answer();
-            }
+            let router = match led {
+                Ok(router) => router,
+                Err(answer) => return *answer,
+            };
             let response = router.oneshot(request.map(axum::body::Body::from)).await;
             let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
             match body.collect().await {
@@ -77,6 +141,5 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
         }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    let token = Token::new(TOKEN.to_owned()).expect("it has the form of a token");
-    Intercom::new(transport, base_url, token, ApiVersion::parse("1.4").expect("the version is known"))
+    Intercom::new(transport, base_url, tokens, ApiVersion::parse("1.4").expect("the version is known"))
 }

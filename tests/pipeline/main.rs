@@ -16,11 +16,13 @@ mod guard;
 mod intercom;
 mod items;
 mod jobs;
+mod limit;
 mod messages;
 mod metrics;
 mod pages;
 mod pipeline;
 mod plans;
+mod polls;
 mod privacy;
 mod rails;
 mod report;
@@ -30,3 +32,4 @@ mod slow;
 #[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;
+mod tokens;

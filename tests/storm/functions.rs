@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use intercom_bulk::access::StoredToken;
 use intercom_bulk::clients::{AccountsDue, Clients, Compiled, StepError};
 use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::meter::Meter;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::await_point::Step;
+use crate::seams::intercom;
 use crate::storm::{Storm, Who};
 
 /// Time-outs of submit and check, as in the template.
@@ -22,6 +24,7 @@ pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 /// A warm process of one function, with a clock of its own.
 struct Environment {
     clients: Clients,
+    token: StoredToken,
     skew_ms: i64,
 }
 
@@ -60,7 +63,9 @@ impl Functions {
             let (shared, percent) = (self.clients.clone(), self.storm.story.quota_percent);
             let meter = Meter::new(shared.ledger.clone(), percent);
             let (compiled, accounts_due) = (Compiled::default(), AccountsDue::default());
-            Environment { clients: Clients { meter, compiled, accounts_due, ..shared }, skew_ms }
+            let token = intercom::token(&self.storm);
+            let intercom = intercom::client(&self.storm, &token);
+            Environment { clients: Clients { intercom, meter, compiled, accounts_due, ..shared }, token, skew_ms }
         })
     }
 
@@ -81,13 +86,22 @@ impl Functions {
             stop: None,
         };
         self.storm.weather.note(|| format!("#{who} {step:?} begins: {}", short(&event)));
-        let handled = self.storm.watched(who, handle(step, &environment.clients, &event, &at));
+        let handled = async {
+            // As in `infra/function`: scroll does what needs no token, the others do nothing without one.
+            if let Err(error) = environment.token.ready(clock).await
+                && step != Step::Scroll
+            {
+                return Err(error.to_string());
+            }
+            handle(step, &environment.clients, &event, &at).await.map_err(|error| error.to_string())
+        };
+        let handled = self.storm.watched(who, handled);
         let ended = timeout(most, handled).await;
         let answer = match ended {
             Ok(Some(done)) => {
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
                 idle.entry(step).or_default().push(environment);
-                done.map_err(|error| error.to_string())
+                done
             }
             Ok(None) => Err("the process died".to_owned()),
             Err(_) => Err("the function timed out".to_owned()),

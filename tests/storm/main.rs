@@ -15,6 +15,7 @@ mod await_point;
 mod conformance;
 mod faults;
 mod functions;
+mod limits;
 mod mutations;
 mod operator;
 mod plans;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::accident::Rates;
 use crate::faults;
+use crate::limits::{self, Replacement};
 use crate::plans;
 
 /// One story, drawn from its seed.
@@ -40,6 +41,10 @@ pub(crate) struct Story {
     pub(crate) acts: Vec<Act>,
     /// Bodies that others put into both queues.
     pub(crate) nonsense: Vec<Nonsense>,
+    /// Tokens that take the place of the first one, in the order of time.
+    pub(crate) tokens: Vec<Replacement>,
+    /// From when on, and for how long, Parameter Store does not answer.
+    pub(crate) store_down: Option<(Duration, Duration)>,
 }
 
 /// A body that others put into both queues, and when: at once, or as soon as parts are in the queue after that time.
@@ -112,6 +117,11 @@ impl Story {
             ..Options::default()
         };
         let options = faults::more(later, options);
+        // The third source, for the same reason.
+        let third = &mut SmallRng::seed_from_u64(seed ^ 0x0071_1417);
+        let options = limits::of_workspace(third, options);
+        let (tokens, store_down) = limits::tokens(third);
+        let back = tokens.windows(2).find(|pair| pair[0].is_foreign).map(|pair| pair[1].after);
         let strength = [0, 1, 1, 1, 2][rng.random_range(0..5)];
         let rates = if strength == 0 { Rates::calm() } else { Rates::draw(rng, strength) };
         let minutes = rng.random_range(1..15);
@@ -136,19 +146,31 @@ impl Story {
             quota_percent: [80, 80, 100, 50][rng.random_range(0..4)],
             pollers: rng.random_range(2..5),
             starts,
-            resumes: if rng.random_ratio(1, 12) { vec![resume] } else { vec![] },
+            resumes: {
+                let asked = rng.random_ratio(1, 12).then_some(resume);
+                // Somebody goes on once the token is right again.
+                let righted = back.map(|after| after + Duration::from_secs(third.random_range(5..60)));
+                asked.into_iter().chain(righted).collect()
+            },
             acts: acts(later),
             nonsense: nonsense
                 .into_iter()
                 .map(|body| Nonsense { after: Duration::ZERO, body })
                 .chain(amid(later))
                 .collect(),
+            tokens,
+            store_down,
         }
     }
 
     /// Whether Intercom denies everything from some request on.
     pub(crate) fn is_denied(&self) -> bool {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::Denied { .. } | Fault::TokenRevokedAfter(_)))
+    }
+
+    /// Whether a token of another workspace is put into Parameter Store.
+    pub(crate) fn has_foreign_token(&self) -> bool {
+        self.tokens.iter().any(|token| token.is_foreign)
     }
 
     /// Whether Intercom can take no request with some user.

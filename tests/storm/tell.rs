@@ -86,7 +86,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let pollers_sqs = pollers(&storm);
     let ledger = Ledger::new(dynamodb, TABLE);
     let clients = Clients {
-        intercom: intercom::client(&storm),
+        intercom: intercom::client(&storm, &intercom::token(&storm)),
         meter: Meter::new(ledger.clone(), settings.quota_percent),
         ledger,
         queues: Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead)),

@@ -11,7 +11,7 @@ const BELOW: [&str; 1] = ["https"];
 /// The one clock: connections and all above are told the time by it.
 const CLOCK: [&str; 1] = ["invocation"];
 /// What stands between the doors and the steps.
-const BETWEEN: [&str; 6] = ["access", "clients", "config", "event", "meter", "telemetry"];
+const BETWEEN: [&str; 7] = ["access", "binding", "clients", "config", "event", "meter", "telemetry"];
 /// The steps.
 const STEPS: [&str; 3] = ["check", "scroll", "submit"];
 

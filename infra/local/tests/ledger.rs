@@ -36,6 +36,7 @@ fn run(plan: &str) -> Run {
         deadline_ms: NOW_MS + 1,
         count: None,
         listed: None,
+        workspace: None,
         rails: Rails::default(),
         errors: 0,
         totals: None,
@@ -170,7 +171,7 @@ async fn buckets_are_listed_by_queries_never_by_a_scan() {
 #[tokio::test]
 async fn the_budget_never_grants_more_than_the_window_has() {
     let (ledger, _account) = ledger().await;
-    let quota = Quota { limit: 100, percent: 100 };
+    let quota = Quota { limit: 100, percent: 100, polls: 0 };
     let share = Share::Submit { scroll_open: true };
     let mut granted = 0;
     while let intercom_bulk::ledger::Grant::Granted { operations, .. } =
@@ -181,7 +182,7 @@ async fn the_budget_never_grants_more_than_the_window_has() {
     assert_eq!(granted, quota.reach(share));
     let page = ledger.take(quota, Share::Page, 1, 1, NOW_MS).await.unwrap();
     assert!(matches!(page, intercom_bulk::ledger::Grant::Granted { .. }), "pages have their share: {page:?}");
-    ledger.spent(NOW_MS, NOW_MS + 1).await.unwrap();
+    ledger.close_until(NOW_MS, NOW_MS + 1).await.unwrap();
     assert_eq!(
         ledger.take(quota, Share::Check, 1, 1, NOW_MS).await.unwrap(),
         intercom_bulk::ledger::Grant::Wait(NOW_MS + 10_000)

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::described::Quirks;
-use crate::options::{NullAttribute, Options, Order, Slot};
+use crate::options::{NullAttribute, Options, Order, RateRemaining, RateReset, Slot};
 
 /// One choice. Each is read from `name=value`: [`Choice::NAMES_HELP`] lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,12 @@ pub enum Choice {
     NullAttribute(NullAttribute),
     /// How long a job can be asked for, in seconds.
     JobLife(u64),
+    /// How long after its making a job cannot be asked for yet, in seconds.
+    JobVisibleAfter(u64),
+    /// When the rate headers say that the window is over.
+    RateReset(RateReset),
+    /// Which requests the rate headers count.
+    RateRemaining(RateRemaining),
     /// Whether names of users and companies are shown as HTML.
     Names {
         /// Or as text.
@@ -76,6 +82,9 @@ scroll-overlap=0                  a page begins with so many users of the one be
 bulk-charge=after|before|request  items count once the request is in, before, or as one
 null-attribute=stored|removed     an attribute set to null is there and null, or gone
 job-life-s=SECONDS                a job is forgotten (404) so long after it was made
+job-visible-after-s=0             a job cannot be asked for (404) until so long after it was made
+rate-reset=late|exact             X-RateLimit-Reset is 2 s after the window's end, or the end
+rate-remaining=before|after       X-RateLimit-Remaining leaves out its own request, or counts it
 names=plain|escaped               names of users and companies are shown as text, or as HTML (O&#39;Neil)";
 }
 
@@ -119,6 +128,15 @@ impl FromStr for Choice {
             }
             "names" => Self::Names { escaped: either("plain", "escaped", "plain or escaped")? },
             "job-life-s" => Self::JobLife(value.parse().map_err(|_| wrong("seconds"))?),
+            "job-visible-after-s" => Self::JobVisibleAfter(value.parse().map_err(|_| wrong("seconds"))?),
+            "rate-reset" => {
+                let exact = either("late", "exact", "late or exact")?;
+                Self::RateReset(if exact { RateReset::Exact } else { RateReset::Late })
+            }
+            "rate-remaining" => {
+                let after = either("before", "after", "before or after")?;
+                Self::RateRemaining(if after { RateRemaining::After } else { RateRemaining::Before })
+            }
             _ => return Err(ChoiceError::Unknown { name: name.to_owned() }),
         })
     }
@@ -139,6 +157,9 @@ impl Options {
             Choice::NullAttribute(null_attribute) => Self { null_attribute, ..self },
             Choice::Names { escaped } => Self { quirks: Quirks { escape_names: escaped, ..self.quirks }, ..self },
             Choice::JobLife(life_s) => Self { job_life_s: Some(life_s), ..self },
+            Choice::JobVisibleAfter(job_visible_after_s) => Self { job_visible_after_s, ..self },
+            Choice::RateReset(rate_reset) => Self { rate_reset, ..self },
+            Choice::RateRemaining(rate_remaining) => Self { rate_remaining, ..self },
         }
     }
 }

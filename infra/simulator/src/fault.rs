@@ -102,6 +102,8 @@ pub enum Fault {
     },
     /// Users are changed, deleted and added with every page that is asked for.
     UsersChange,
+    /// Other programs spend so many operations of each window of the rate limit, in its first two seconds.
+    OthersSpend(u64),
 }
 
 /// Why a fault could not be read.
@@ -160,6 +162,7 @@ poison-item=500:1%     a bulk request with one of 1 % of the users: 500, no job 
 cut-name=2%            the names of 2 % of the users end with half a surrogate pair: \"Zo\\ud83d\"
 feed-page-size=10      10 items in a page of a job's error feed
 token-revoked-after=9  401 from the tenth request on
+others-spend=20        other programs spend 20 operations of each window of the rate limit
 denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
 
     /// The line of the help that starts with a fault's name, up to its explanation.

@@ -67,6 +67,7 @@ impl Fault {
             Self::TokenRevokedAfter(_) => "token-revoked-after",
             Self::Denied { .. } => "denied",
             Self::UsersChange => "users-change",
+            Self::OthersSpend(_) => "others-spend",
         }
     }
 }

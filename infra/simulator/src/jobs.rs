@@ -41,6 +41,8 @@ pub(crate) struct Job {
     /// Whether the answer that tells its id was sent.
     pub(crate) answered: bool,
     object_delay_ms: i64,
+    /// Until then asking for it gives 404.
+    visible_at_ms: i64,
     /// From when on nobody can ask for it any more.
     forgotten_at_ms: Option<i64>,
 }
@@ -149,6 +151,7 @@ impl Jobs {
             lost: options.has(&Fault::LoseJob(number)),
             answered: true,
             forgotten_at_ms: options.job_life_s.map(|life_s| now_ms + life_s as i64 * 1000),
+            visible_at_ms: now_ms + options.job_visible_after_s as i64 * 1000,
             object_delay_ms: late_s.unwrap_or(options.job_object_delay_s) as i64 * 1000,
         });
         self.list.len() - 1
@@ -214,7 +217,7 @@ impl Task {
 
 impl Job {
     fn is_kept(&self, now_ms: i64) -> bool {
-        !self.lost && self.forgotten_at_ms.is_none_or(|at_ms| now_ms < at_ms)
+        !self.lost && now_ms >= self.visible_at_ms && self.forgotten_at_ms.is_none_or(|at_ms| now_ms < at_ms)
     }
 
     /// When the job itself is over; never for some.

@@ -49,7 +49,8 @@ pub use described::{Described, DescribedError, OddPost, Quirks, Users};
 pub use fault::{Fault, FaultError};
 pub use host::local_hosts_only;
 pub use options::{
-    JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, Order, PAGE_SIZE, RATE_LIMIT_PER_10S, SCROLL_TTL_S, Slot,
+    JOB_OBJECT_DELAY_S, Now, NullAttribute, Options, Order, PAGE_SIZE, RATE_LIMIT_PER_10S, RateRemaining, RateReset,
+    SCROLL_TTL_S, Slot,
 };
 pub use state::{JobState, State};
 pub use world::World;

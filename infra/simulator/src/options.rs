@@ -50,6 +50,27 @@ pub enum Order {
     Random,
 }
 
+/// When `X-RateLimit-Reset` says that the window is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateReset {
+    /// Two seconds after the window's end, as in each of 525 answers recorded in 2021.
+    #[default]
+    Late,
+    /// At the window's end, as in fixtures of 2017 and 2018.
+    Exact,
+}
+
+/// What `X-RateLimit-Remaining` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateRemaining {
+    /// The requests before the one that is answered, as in answers recorded in 2021: the first of a window shows the whole
+    /// limit.
+    #[default]
+    Before,
+    /// The request that is answered, too.
+    After,
+}
+
 /// How a world is made. Every field has a default, so name only what a test is about.
 #[derive(Clone)]
 pub struct Options {
@@ -79,12 +100,18 @@ pub struct Options {
     pub items_counted: bool,
     /// Whether the items are charged before the request is let in: then all of them must fit the window.
     pub items_first: bool,
+    /// When the rate headers say that the window is over.
+    pub rate_reset: RateReset,
+    /// Which requests the rate headers count.
+    pub rate_remaining: RateRemaining,
     /// How long after its POST a task ends.
     pub job_delay_s: u64,
     /// How long after its last task the job itself ends.
     pub job_object_delay_s: u64,
     /// How long after its making a job can be asked for; `None`: always.
     pub job_life_s: Option<u64>,
+    /// How long after its making a job cannot be asked for yet (404).
+    pub job_visible_after_s: u64,
     /// What a null does to a custom attribute.
     pub null_attribute: NullAttribute,
     /// The clock.
@@ -117,9 +144,12 @@ impl Default for Options {
             scroll_overlap: 0,
             items_counted: true,
             items_first: false,
+            rate_reset: RateReset::default(),
+            rate_remaining: RateRemaining::default(),
             job_delay_s: 2,
             job_object_delay_s: JOB_OBJECT_DELAY_S,
             job_life_s: None,
+            job_visible_after_s: 0,
             null_attribute: NullAttribute::default(),
             now: tokio_clock(),
             started_at_s: None,

@@ -25,6 +25,8 @@ use crate::{chance, gate};
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 /// Users in an answer of the world's own list, unless asked otherwise.
 const USERS_LIMIT: usize = 1000;
+/// `X-Intercom-Version` names the build of Intercom's servers, and not the version of the interface.
+const BUILD: &str = "b0c1ae5f9d7c43f9a6f2e51c0d8f4c7a9be0d312";
 
 /// All routes. Those under `/_simulator` are the world's own: without credentials, limits and latency.
 pub(crate) fn router(world: World) -> Router {
@@ -83,7 +85,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared)
     let shared = Shared {
         request_id: chance::request_id(&mut workspace.rng),
         version: gate::version(&parts.headers).unwrap_or("1.4"),
-        rate: workspace.limit.rate(options.rate_limit_per_10s),
+        rate: workspace.limit.rate(options),
     };
     (answer, shared)
 }
@@ -108,7 +110,8 @@ fn respond(answer: Answer, shared: &Shared) -> Response {
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    headers.insert("x-intercom-version", HeaderValue::from_static(shared.version));
+    headers.insert(gate::VERSION_HEADER, HeaderValue::from_static(shared.version));
+    headers.insert("x-intercom-version", HeaderValue::from_static(BUILD));
     headers.insert("x-runtime", HeaderValue::from_static("0.042000"));
     if let Ok(request_id) = HeaderValue::from_str(&shared.request_id) {
         headers.insert("x-request-id", request_id);

@@ -124,6 +124,7 @@ impl FromStr for Fault {
             "item-error" => words.item_error()?,
             "item-limited" => Self::ItemLimited(words.percent(words.value)?),
             "bad-item" => Self::BadItem(words.percent(words.value)?),
+            "others-spend" => Self::OthersSpend(words.count()?),
             "poison-item" => words.poison()?,
             "cut-name" => Self::CutName(words.percent(words.value)?),
             "feed-page-size" => Self::FeedPageSize(words.count()?),

@@ -92,6 +92,12 @@ impl Workspace {
             .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
             .and_then(|()| self.not_denied(options))
             .map_err(|refusal| Answer::from(refusal).with_rate_headers(RateHeaders::Missing))?;
+        let others = |fault: &Fault| if let Fault::OthersSpend(operations) = fault { Some(*operations) } else { None };
+        if let Some(operations) = options.setting(others)
+            && self.limit.others_spend(now_ms, operations, options.rate_limit_per_10s)
+        {
+            self.counts.fired.note(&Fault::OthersSpend(operations));
+        }
         if !self.limit.admit(now_ms, options.rate_limit_per_10s) {
             self.counts.over_limit += 1;
             return Err(Refusal::RateLimited { limit: options.rate_limit_per_10s }.into());

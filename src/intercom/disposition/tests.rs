@@ -123,10 +123,14 @@ fn the_rate_limit_is_told_by_status_code_or_text() {
 fn the_wait_is_retry_after_else_the_rest_of_the_window_else_unsaid() {
     for (reset_at_s, retry_after_s, wait_s) in [
         (Some(NOW_S + 7), Some(3), Some(3)),
+        (Some(NOW_S + 7), Some(300), Some(300)),
         (Some(NOW_S + 7), None, Some(7)),
+        // Two seconds after the window's end.
+        (Some(NOW_S + 9), None, Some(7)),
         (None, Some(0), Some(1)),
         (None, Some(u64::MAX), Some(RETRY_AFTER_MAX_S)),
-        (Some(NOW_S), None, None),
+        // The window is over by our clock.
+        (Some(NOW_S - 1), None, Some(1)),
         (Some(NOW_S - 300), None, None),
         (Some(NOW_S + 300), None, None),
         (Some(i64::MAX), None, None),

@@ -18,6 +18,9 @@ use crate::user::{User, UserId};
 /// Characters of a workspace's name that are kept.
 const NAME_CHARS_MAX: usize = 100;
 
+/// Why an answer about a workspace cannot be read although it is whole.
+pub(in crate::intercom) const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
+
 /// The code of a failed item that has none.
 const NO_CODE: &str = "unknown";
 
@@ -130,7 +133,7 @@ pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadabl
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    let app_id = text("id_code").filter(plain).ok_or(Unreadable("the workspace has no usable id"))?;
+    let app_id = text("id_code").filter(plain).ok_or(Unreadable(NO_WORKSPACE_ID))?;
     let name = text("name").map(|name| mask_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
     Ok(Workspace { app_id: app_id.to_owned(), name })
 }

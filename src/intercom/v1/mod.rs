@@ -6,7 +6,7 @@ mod submission;
 use bytes::Bytes;
 use http::Method;
 
-pub(super) use answers::{count_users, job, job_errors, page, user, workspace};
+pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, user, workspace};
 
 use super::call::Call;
 use super::error::{Error, Invalid, route};

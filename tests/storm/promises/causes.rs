@@ -106,8 +106,15 @@ impl Struck<'_> {
             // A 404 on a first call is no expiry: the workspace may offer no scroll.
             () if has("scroll parameter not found") => self.faults(&["forget-scroll", "steal-scroll"]) > 0,
             () if has("far more than the workspace has users for") => self.storm.story.endless,
+            // A run that was begun with a foreign token can read nothing.
+            () if has("403") && self.storm.story.has_foreign_token() => true,
             () => self.faults(&FOR_GOOD) > 0 && ["401", "402", "403", "404", "400"].iter().any(|code| has(code)),
         }
+    }
+
+    /// Whether somebody, or a foreign token, stops a run of this story.
+    fn is_stopped(&self) -> bool {
+        !self.storm.story.acts.is_empty() || self.storm.story.has_foreign_token()
     }
 
     /// Whether somebody held the scroll for longer than all waits, or Intercom kept ours after answers that were lost.
@@ -126,7 +133,7 @@ impl Struck<'_> {
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
-            () if has("in parts that were dropped") => !self.storm.story.acts.is_empty(),
+            () if has("in parts that were dropped") => self.is_stopped(),
             () if has("whose end Intercom did not tell") || has("as failed without naming them") => {
                 self.faults(&OF_JOBS) > 0
             }
@@ -163,7 +170,7 @@ impl Storm {
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            State::Cancelled => !self.story.acts.is_empty(),
+            State::Cancelled => struck.is_stopped(),
             _ => true,
         };
         let row = errors.iter().find(|row| !struck.errs(run, row));
@@ -175,7 +182,10 @@ impl Storm {
             self.weather.bug(format!("6: {} is {} ({reason}) without a cause; {what:?} struck", run.run, run.state));
         }
         // Plans that may disagree with themselves have errors of their own.
-        let undisturbed = struck.anything() == 0 && run.rails == Rails::default() && plans::agrees(&run.plan);
+        let undisturbed = struck.anything() == 0
+            && !self.story.has_foreign_token()
+            && run.rails == Rails::default()
+            && plans::agrees(&run.plan);
         if undisturbed && self.story.resumes.is_empty() && self.story.acts.is_empty() && run.state != State::Complete {
             self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.run, run.state));
         }

@@ -1,9 +1,11 @@
 //! Promise 4: the rate limit is never knowingly exceeded, window by window, nor our share of it.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::Did;
 use super::steps::SUBMIT;
+use crate::await_point::Step;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
@@ -24,6 +26,14 @@ pub(super) struct Charged {
     at_ms: i64,
 }
 
+/// What a header told an invocation, and what the invocation was granted of that window since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LimitTold {
+    end_ms: i64,
+    used: u64,
+    since: u64,
+}
+
 /// A window, as it was granted and used.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
@@ -41,7 +51,9 @@ impl Storm {
         let now_ms = self.now_ms();
         let mut memory = self.promises.memory();
         if call.sort_keys().any(|sk| sk == "LIMIT") {
-            memory.told_ms.get_or_insert(now_ms);
+            if call.number(":limit") > 0 {
+                memory.told_ms.get_or_insert(now_ms);
+            }
             return;
         }
         let (operations, window) =
@@ -51,8 +63,14 @@ impl Storm {
         let window = memory.windows.entry(end_ms).or_default();
         window.granted += operations;
         let (granted, cap) = (window.granted, self.cap(memory.told_ms, end_ms));
+        let mut told = None;
         if let Some(who) = who {
             let did = memory.by.entry(who).or_default();
+            if let Some(limit) = did.limit.as_mut().filter(|limit| limit.end_ms == end_ms) {
+                limit.since += operations;
+                // What the ledger was not told, no invocation can heed.
+                told = (!did.troubled).then_some(*limit);
+            }
             // At a window's edge the next one is charged first; a lost answer has a charge repeated.
             let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
             let other = if next { end_ms + WINDOW_MS } else { end_ms };
@@ -62,6 +80,28 @@ impl Storm {
         if granted > cap {
             self.weather.bug(format!("4: {granted} operations are granted in a window whose share is {cap}"));
         }
+        // A fiftieth of the limit, and one, are not looked into.
+        let slack = u64::from(self.story.options.rate_limit_per_10s / 50 + 1);
+        if let Some(LimitTold { used, since, .. }) = told
+            && used + since > cap + slack
+        {
+            self.weather.bug(format!(
+                "4: a header told that {used} operations were used, {since} more are granted, and the share is {cap}"
+            ));
+        }
+    }
+
+    /// An answer's headers reach an invocation.
+    pub(crate) fn limit_was_told(&self, who: Option<Who>, headers: &HeaderMap) {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
+        let (limit, remaining) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"));
+        let Some(((who, limit), (remaining, reset_s))) = who.zip(limit).zip(remaining.zip(number("x-ratelimit-reset")))
+        else {
+            return;
+        };
+        let end_ms = reset_s.div_euclid(10) * WINDOW_MS;
+        let used = (limit - remaining).max(0).unsigned_abs();
+        self.promises.memory().by.entry(who).or_default().limit = Some(LimitTold { end_ms, used, since: 0 });
     }
 
     /// The operations of a window that are ours, by all that may be known in it.
@@ -93,14 +133,17 @@ impl Storm {
         let cost = if name == SUBMIT { items().unwrap_or(1).max(1) as u64 } else { 1 };
         let now_ms = self.now_ms();
         let end_ms = end_of(now_ms);
-        let skew_ms = self.invoked(who).map_or(0, |invoked| invoked.skew_ms);
+        let invoked = self.invoked(who);
+        let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
+        // Check has several requests on their way: which grant is whose cannot be told.
+        let alone = invoked.is_none_or(|invoked| invoked.step != Step::Check);
         let mut memory = self.promises.memory();
         memory.asked += cost;
         let (asked, paid) = (memory.asked, memory.paid);
         let Did { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
-        window.used += if here { cost } else { 0 };
+        window.used += if here && alone { cost } else { 0 };
         let (Window { granted, used }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
         if asked > paid {
@@ -110,7 +153,7 @@ impl Storm {
             self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));
         }
         let near = now_ms - request.at_ms + skew_ms.abs() <= EDGE_MS && skew_ms <= LEAD_MS;
-        if near && !here {
+        if near && alone && !here {
             self.weather
                 .bug(format!("4: {name} reaches Intercom in the window to {end_ms}, and was paid for in {request:?}"));
         }

@@ -1,6 +1,7 @@
 //! The promises (design, section 8), checked after every step of the world. What was seen at the seams is remembered, so that
 //! a step costs little; the ledger and the workspace are read where a promise is about them.
 
+mod binding;
 mod bounds;
 mod causes;
 mod ends;
@@ -84,6 +85,8 @@ struct RunSeen {
     /// Pages that a commit counts, with their generation.
     pages: BTreeSet<(u64, u64)>,
     rails: Rails,
+    /// The workspace that it is bound to.
+    app_id: Option<String>,
     /// Users of its source when it began.
     count: Option<u64>,
 }
@@ -120,6 +123,8 @@ struct Did {
     /// What the budget granted since its last request, and what that request was paid from.
     charged: Option<limit::Charged>,
     request: limit::Charged,
+    /// What a header told it last of the rate limit.
+    limit: Option<limit::LimitTold>,
     /// Parts that it claimed, with their run.
     parts: Vec<(String, String)>,
     /// A call went wrong, or the process did.

@@ -97,6 +97,7 @@ impl Promises {
         let (state, generation) = (State::Queued, 1);
         let rails = row.rails.clone();
         let count = row.count.or(row.listed);
+        let app_id = row.workspace.as_ref().and_then(|workspace| workspace.app_id.clone());
         let new = RunSeen {
             order,
             state,
@@ -107,6 +108,7 @@ impl Promises {
             parts: (0, 0),
             pages: BTreeSet::new(),
             rails,
+            app_id,
             count,
         };
         let seen = memory.runs.entry(row.run.to_string()).or_insert(new);

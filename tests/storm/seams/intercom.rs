@@ -6,28 +6,80 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Token, Transport, TransportError};
+use intercom_bulk::access::{Reading, StoredToken};
+use intercom_bulk::aws::ParameterError;
+use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
+use intercom_bulk::invocation::Clock;
+use intercom_simulator::RateReset;
 use tower::ServiceExt;
 
 use crate::accident::Accident;
 use crate::await_point::Side;
 use crate::storm::Storm;
 
-/// The token of every story. It appears nowhere but in requests to Intercom.
+/// How each token of every story begins: a number follows. They appear nowhere but in requests to Intercom.
 pub(crate) const TOKEN: &str = "c3Rvcm06c2VjcmV0LXRva2Vu";
 /// A slow answer, some of them slower than a page or a call may be.
 const SLOW_MS: RangeInclusive<u64> = 3_000..=30_000;
 
+/// The id of the workspace that a foreign token is of.
+pub(crate) const FOREIGN: &str = "foreign0";
+/// Whose a token is.
+pub(crate) const WHOSE: &str = "GET /me";
+
+/// The token of one process, in the story's Parameter Store.
+pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
+    let reading = {
+        let storm = storm.clone();
+        tower::service_fn(move |_now_ms: i64| {
+            let storm = storm.clone();
+            async move {
+                storm.travel(&storm.story.aws_ms).await;
+                let down =
+                    || ParameterError::Refused { name: "t".into(), status: 500, code: "InternalServerError".into() };
+                let token = storm.stored_token().ok_or_else(down);
+                storm.weather.note(|| format!("the token is read: {}", token.is_ok()));
+                token
+            }
+        })
+    };
+    StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(storm.now_ms()))
+}
+
+impl Storm {
+    /// How many replacements were made by now.
+    fn replaced(&self) -> usize {
+        let now = self.weather.elapsed();
+        self.story.tokens.iter().filter(|token| token.after <= now).count()
+    }
+
+    /// What Parameter Store answers: the token that was put there last.
+    fn stored_token(&self) -> Option<String> {
+        let now = self.weather.elapsed();
+        let down = self.story.store_down.is_some_and(|(from, lasts)| (from..from + lasts).contains(&now));
+        (!down).then(|| format!("{TOKEN}{}", self.replaced()))
+    }
+
+    /// Whether Intercom takes this token, and whether it is of another workspace.
+    fn stands(&self, request: &Request<Bytes>) -> (bool, bool) {
+        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let number: usize = header.rsplit(TOKEN).next().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
+        let tokens = &self.story.tokens;
+        let revoked = tokens.get(number).is_some_and(|by| by.after + by.revoked_after <= self.weather.elapsed());
+        let is_foreign = number.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|token| token.is_foreign);
+        (!revoked, is_foreign)
+    }
+}
+
 /// A client of the story's workspace, with the weather in between.
-pub(crate) fn client(storm: &Arc<Storm>) -> Intercom {
+pub(crate) fn client(storm: &Arc<Storm>, token: &StoredToken) -> Intercom {
     let (storm, router) = (storm.clone(), storm.world.0.router());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
         let (storm, router) = (storm.clone(), router.clone());
         async move { carry(&storm, router, request).await }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    let token = Token::new(TOKEN.to_owned()).expect("it has the form of a token");
-    Intercom::new(transport, base_url, token, ApiVersion::parse("1.4").expect("the version is known"))
+    Intercom::new(transport, base_url, token.tokens(), ApiVersion::parse("1.4").expect("the version is known"))
 }
 
 /// Method and path without ids, as in `GET /jobs/{id}`.
@@ -66,6 +118,13 @@ async fn carry(
         storm.travel(&storm.story.transit_ms).await;
         return Ok(answer);
     }
+    let (is_taken, is_foreign) = storm.stands(&request);
+    if !is_taken || is_foreign {
+        let answer = storm.another_answer(who, &name, is_taken);
+        storm.travel(&storm.story.transit_ms).await;
+        storm.promises.told(who, &name);
+        return Ok(answer);
+    }
     let before = storm.reaches_intercom(who, &name, &request).await;
     let body = request.body().clone();
     let response = router.oneshot(request.map(axum::body::Body::from)).await;
@@ -92,6 +151,7 @@ async fn carry(
     if !garbled {
         storm.gave(who, given);
     }
+    storm.limit_was_told(who, &parts.headers);
     storm.pass(who, &name, Side::After).await;
     if !garbled && !parts.status.is_server_error() {
         storm.promises.told(who, &name);
@@ -115,7 +175,8 @@ fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
         () => return None,
     };
     let limit = storm.story.options.rate_limit_per_10s;
-    let reset_s = (storm.now_ms().div_euclid(10_000) + 1) * 10;
+    let late_s = if storm.story.options.rate_reset == RateReset::Late { 2 } else { 0 };
+    let reset_s = (storm.now_ms().div_euclid(10_000) + 1) * 10 + late_s;
     let mut answer = Response::new(Bytes::from_static(b"{}"));
     *answer.status_mut() = status;
     if headers {
@@ -125,4 +186,22 @@ fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
         }
     }
     Some(answer)
+}
+
+impl Storm {
+    /// What is answered to a token that was revoked, or that is of another workspace: that one only says whose it is.
+    fn another_answer(&self, who: Option<crate::storm::Who>, name: &str, is_taken: bool) -> Response<Bytes> {
+        if is_taken {
+            self.goes_to_another_workspace(who, name);
+        }
+        let (status, body) = match name {
+            _ if !is_taken => (StatusCode::UNAUTHORIZED, "{}".to_owned()),
+            WHOSE => (StatusCode::OK, format!(r#"{{"type":"admin","app":{{"id_code":"{FOREIGN}"}}}}"#)),
+            _ => (StatusCode::FORBIDDEN, "{}".to_owned()),
+        };
+        self.weather.note(|| format!("{name} → {status}, by its token"));
+        let mut answer = Response::new(Bytes::from(body));
+        *answer.status_mut() = status;
+        answer
+    }
 }

@@ -122,6 +122,7 @@ mod tests {
             deadline_ms: 0,
             count: Some(1),
             listed: None,
+            workspace: None,
             rails: Rails::default(),
             errors: 0,
             totals: None,

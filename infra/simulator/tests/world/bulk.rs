@@ -1,7 +1,7 @@
 //! `POST /bulk/users`: what is taken, what is refused as a whole, and what it costs.
 
 use axum::body::Body;
-use intercom_simulator::{Options, World};
+use intercom_simulator::{Options, RateRemaining, World};
 use serde_json::{Value, json};
 
 use crate::call::{get, id, items, options, pass, post, request, send, world};
@@ -60,7 +60,8 @@ async fn a_request_makes_a_job_as_intercom_shows_it() {
 
 #[tokio::test(start_paused = true)]
 async fn items_are_charged_one_by_one_after_the_request_was_let_in() {
-    let world = World::new(Options { rate_limit_per_10s: 83, ..options(&[]) });
+    let rate_remaining = RateRemaining::After;
+    let world = World::new(Options { rate_limit_per_10s: 83, rate_remaining, ..options(&[]) });
     let hundred: Vec<Value> = (0..100).map(|number| json!({"id": id(&world, number)})).collect();
     let first = post(&world, "/bulk/users", &items(&hundred)).await;
     assert_eq!((first.status, first.header("x-ratelimit-remaining")), (202, Some("0")));
@@ -68,7 +69,7 @@ async fn items_are_charged_one_by_one_after_the_request_was_let_in() {
     assert_eq!(second.body["errors"][0]["message"], "Exceeded rate limit of 83 in 10_seconds");
     assert_eq!(
         (second.header("x-ratelimit-limit"), second.header("x-ratelimit-reset")),
-        (Some("83"), Some("1480550410"))
+        (Some("83"), Some("1480550412"))
     );
     assert_eq!((world.state().over_limit, world.state().given_429, world.state().items), (1, 1, 100));
     pass(10).await;
@@ -77,7 +78,8 @@ async fn items_are_charged_one_by_one_after_the_request_was_let_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_can_be_charged_as_one() {
-    let world = World::new(Options { items_counted: false, rate_limit_per_10s: 2, ..options(&[]) });
+    let rate_remaining = RateRemaining::After;
+    let world = World::new(Options { items_counted: false, rate_limit_per_10s: 2, rate_remaining, ..options(&[]) });
     let two = items(&[json!({"id": id(&world, 0)}), json!({"id": id(&world, 1)})]);
     let answer = post(&world, "/bulk/users", &two).await;
     assert_eq!(answer.header("x-ratelimit-remaining"), Some("1"));

@@ -49,6 +49,32 @@ async fn users_come_in_the_order_that_was_chosen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_rate_headers_have_two_forms() {
+    for (choices, remaining, reset) in [
+        (&[][..], ["1667", "1666", "1665"], "1480550412"),
+        (&["rate-reset=exact", "rate-remaining=after"], ["1666", "1665", "1655"], "1480550410"),
+    ] {
+        let world = chosen(choices);
+        let data: Vec<_> = (0..10).map(|number| json!({"id": id(&world, number)})).collect();
+        let answers =
+            [get(&world, "/counts").await, get(&world, "/me").await, post(&world, "/bulk/users", &items(&data)).await];
+        let of = |name: &str| answers.iter().map(|answer| answer.header(name).unwrap()).collect::<Vec<_>>();
+        assert_eq!((of("x-ratelimit-remaining"), of("x-ratelimit-reset")), (remaining.to_vec(), vec![reset; 3]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_can_be_asked_for_some_time_after_it_was_made() {
+    let world = chosen(&["job-visible-after-s=40"]);
+    let made = post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0)})])).await;
+    let job = format!("/jobs/{}", made.body["id"].as_str().unwrap());
+    pass(39).await;
+    assert_eq!(get(&world, &job).await.error(), (404, "job_not_found"));
+    pass(1).await;
+    assert_eq!(get(&world, &job).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_user_can_be_on_two_pages() {
     let pages = pages(&chosen(&["scroll-overlap=3"])).await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 56]);
@@ -87,7 +113,7 @@ async fn items_are_charged_as_was_chosen() {
     for (charge, status, left) in
         [("bulk-charge=after", 202, "0"), ("bulk-charge=before", 429, "5"), ("bulk-charge=request", 202, "88")]
     {
-        let world = chosen_of(&[charge], Options { rate_limit_per_10s: 90, ..options(&[]) });
+        let world = chosen_of(&[charge, "rate-remaining=after"], Options { rate_limit_per_10s: 90, ..options(&[]) });
         let bodies =
             |count: usize| -> Vec<Value> { (0..count).map(|number| json!({"id": id(&world, number)})).collect() };
         assert_eq!(post(&world, "/bulk/users", &items(&bodies(85))).await.status, 202, "{charge}");

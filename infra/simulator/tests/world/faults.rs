@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use intercom_simulator::{Fault, World};
+use intercom_simulator::{Fault, Options, World};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::call::{Answer, get, id, ids, items, outcome, pass, post, try_get, try_post, world};
+use crate::call::{Answer, get, id, ids, items, options, outcome, pass, post, try_get, try_post, world};
 
 /// Asks for pages until there is one that went wrong; `None` when its connection closed.
 async fn second_page(world: &World) -> (String, Option<Answer>) {
@@ -200,7 +200,7 @@ fn every_fault_in_the_help_can_be_read() {
         example.parse::<Fault>().unwrap();
         count += 1;
     }
-    assert_eq!(count, 32, "a fault is missing from the help or from this test");
+    assert_eq!(count, 33, "a fault is missing from the help or from this test");
 }
 
 #[test]
@@ -241,4 +241,22 @@ async fn a_plan_a_permission_a_version_or_a_route_may_be_missing() {
         assert_eq!(world.state().fired, [("denied".to_owned(), 1)].into());
     }
     assert!("denied=500:1".parse::<Fault>().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_programs_spend_of_each_window_as_it_goes_by() {
+    let world = World::new(Options { rate_limit_per_10s: 30, ..options(&["others-spend=20"]) });
+    let mut remaining = Vec::new();
+    for _ in 0..5 {
+        remaining.push(get(&world, "/counts").await.header("x-ratelimit-remaining").unwrap().to_owned());
+        tokio::time::advance(Duration::from_millis(600)).await;
+    }
+    assert_eq!(remaining, ["30", "23", "16", "9", "6"]);
+    pass(8).await;
+    assert_eq!(
+        get(&world, "/counts").await.header("x-ratelimit-remaining"),
+        Some("20"),
+        "the next window, after a second"
+    );
+    assert_eq!(world.state().fired["others-spend"], 5);
 }

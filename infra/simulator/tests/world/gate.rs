@@ -56,7 +56,13 @@ async fn only_versions_with_users_are_served() {
         assert_eq!(answer.status, status, "{version}");
         assert!(status == 200 || answer.error().1 == "intercom_version_invalid");
     }
-    assert_eq!(with(&world, &[token]).await.header("x-intercom-version"), Some("1.4"));
+    for (asked, answered) in [(None, "1.4"), (Some("1.1"), "1.1")] {
+        let headers: Vec<_> = std::iter::once(token).chain(asked.map(|asked| ("intercom-version", asked))).collect();
+        let answer = with(&world, &headers).await;
+        assert_eq!(answer.header("intercom-version"), Some(answered), "the version is echoed");
+        let build = answer.header("x-intercom-version").unwrap();
+        assert!(build.len() == 40 && build.bytes().all(|byte| byte.is_ascii_hexdigit()), "{build}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,8 +73,10 @@ async fn answers_carry_the_rate_and_an_id() {
     assert_eq!(second.error(), (404, "not_found"));
     assert_eq!(
         (first.header("x-ratelimit-remaining"), second.header("x-ratelimit-remaining")),
-        (Some("1666"), Some("1665"))
+        (Some("1667"), Some("1666"))
     );
+    let [reset, date] = [first.header("x-ratelimit-reset").unwrap().parse::<i64>().unwrap(), 1_480_550_400];
+    assert_eq!(reset, date + 12, "two seconds after the end of the window");
     assert_eq!(second.body["request_id"].as_str(), second.header("x-request-id"));
     assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
 }

@@ -1,0 +1,164 @@
+//! The rate limit, as answers recorded of Intercom show it: what the headers say, and other programs that spend too.
+
+use std::time::Duration;
+
+use intercom_bulk::intercom::Rate;
+use intercom_bulk::invocation::{Clock, Invocation};
+use intercom_bulk::ledger::{self, Grant, Ledger, Share};
+use intercom_bulk::meter::{Ask, Meter};
+use intercom_bulk::run::State;
+use intercom_bulk_local::aws::Account;
+use intercom_simulator::{Choice, Fault, Options};
+use serde_json::json;
+use tokio::time::advance;
+
+use crate::pipeline::Pipeline;
+use crate::plans::{PLAN_PRICE, users};
+
+/// The start of a window, in Unix milliseconds.
+const WINDOW_MS: i64 = 1_478_000_000_000;
+const LIMIT: u32 = 100;
+
+/// Two processes with one budget, a second into a window.
+struct Two {
+    at: Invocation,
+    ledger: Ledger,
+    first: Meter,
+    second: Meter,
+    _account: Account,
+}
+
+impl Two {
+    async fn new() -> Self {
+        let account = Account::open(None).unwrap();
+        ledger::create(&account.dynamodb, "ledger").await.unwrap();
+        let ledger = Ledger::new(account.dynamodb.clone(), "ledger");
+        ledger.told_limit(LIMIT).await.unwrap();
+        let clock = Clock::starting_at(WINDOW_MS + 1_000);
+        let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: WINDOW_MS + 1_000_000, stop: None };
+        let [first, second] = [0, 1].map(|_| Meter::new(ledger.clone(), 100));
+        Self { at, ledger, first, second, _account: account }
+    }
+
+    /// Takes between one and `most` operations; as many as were granted.
+    async fn take(&self, meter: &Meter, most: u32) -> u32 {
+        let ask = Ask { most, ahead: most, ..Ask::one(Share::Check) };
+        match meter.take(ask, &self.at).await.unwrap() {
+            Grant::Granted { operations, .. } => operations,
+            Grant::Wait(_) => 0,
+        }
+    }
+
+    /// The second process learns from an answer to a request of `operations`.
+    async fn learns(&self, operations: u32, remaining: u32, reset_at_s: i64) {
+        let rate = Rate { limit: LIMIT, remaining, reset_at_s };
+        self.second.learn_of(Some(rate), operations, &self.at).await;
+    }
+
+    async fn spent(&self) -> (u32, u32) {
+        let window = self.ledger.window(WINDOW_MS + 10_000).await.unwrap();
+        (window.spent, window.spent_by_others)
+    }
+}
+
+const END_S: i64 = WINDOW_MS / 1000 + 10;
+
+#[tokio::test(start_paused = true)]
+async fn a_header_tells_what_other_programs_spent() {
+    for late_s in [0, 2] {
+        let two = Two::new().await;
+        assert_eq!((two.take(&two.first, 30).await, two.take(&two.second, 1).await), (30, 1));
+        // All of ours, and 20 of another program.
+        two.learns(1, LIMIT - 51, END_S + late_s).await;
+        assert_eq!(two.spent().await, (51, 20), "reset {late_s} s late");
+        assert_eq!(two.take(&two.first, 100).await, 49, "what is left for all");
+        // The same again is no news.
+        two.learns(1, LIMIT - 51, END_S + late_s).await;
+        assert_eq!(two.spent().await, (100, 20));
+    }
+}
+
+/// Once an answer shows the whole limit, it is known that no answer counts its own request.
+#[tokio::test(start_paused = true)]
+async fn the_request_that_a_header_answers_is_added_where_it_is_left_out() {
+    let two = Two::new().await;
+    assert_eq!(two.take(&two.second, 1).await, 1);
+    two.learns(1, LIMIT, END_S).await;
+    assert_eq!(two.spent().await, (1, 0));
+    assert_eq!(two.take(&two.second, 40).await, 40);
+    // 15 of another program before the request of 40, which the header leaves out.
+    two.learns(40, LIMIT - 16, END_S).await;
+    assert_eq!(two.spent().await, (56, 15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_form_of_the_headers_invents_another_program() {
+    for (first, second, third) in [(LIMIT, LIMIT - 1, LIMIT - 71), (LIMIT - 1, LIMIT - 41, LIMIT - 72)] {
+        let two = Two::new().await;
+        assert_eq!(two.take(&two.second, 1).await, 1);
+        two.learns(1, first, END_S).await;
+        assert_eq!(two.take(&two.second, 40).await, 40);
+        two.learns(40, second, END_S).await;
+        assert_eq!(two.spent().await, (41, 0), "{first} {second}");
+        // The second process does not know of the first one's requests but by the header.
+        assert_eq!((two.take(&two.first, 30).await, two.take(&two.second, 1).await), (30, 1));
+        two.learns(1, third, END_S).await;
+        assert_eq!(two.spent().await, (72, 0));
+    }
+}
+
+/// Intercom has not seen what is paid for and not used yet.
+#[tokio::test(start_paused = true)]
+async fn what_is_paid_ahead_is_added_to_what_a_header_tells() {
+    let two = Two::new().await;
+    let ahead = Ask { ahead: 30, ..Ask::one(Share::Check) };
+    assert!(matches!(two.second.take(ahead, &two.at).await.unwrap(), Grant::Granted { operations: 1, .. }));
+    // One of ours and 20 of another program; 29 are paid for and come later.
+    two.learns(1, LIMIT - 21, END_S).await;
+    assert_eq!(two.spent().await, (50, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_of_another_window_lowers_nothing() {
+    let two = Two::new().await;
+    assert_eq!(two.take(&two.second, 1).await, 1);
+    for reset_at_s in [END_S - 10, END_S - 8, END_S + 20, END_S + 3_600] {
+        two.learns(1, 0, reset_at_s).await;
+    }
+    assert_eq!(two.spent().await, (1, 0));
+    assert_eq!(two.take(&two.first, 100).await, 99);
+}
+
+/// Every process waits for as long as Intercom said, and not for a minute.
+#[tokio::test(start_paused = true)]
+async fn a_long_retry_after_is_waited_for_by_all() {
+    let two = Two::new().await;
+    let go_on_ms = two.first.limited(Some(300), &two.at).await;
+    assert_eq!(go_on_ms, WINDOW_MS + 301_000);
+    let ask = Ask::one(Share::Check);
+    for _ in 0..29 {
+        for meter in [&two.first, &two.second] {
+            assert!(matches!(meter.take(ask, &two.at).await.unwrap(), Grant::Wait(_)), "{}", two.at.clock.now_ms());
+        }
+        advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(two.second.take(ask, &two.at).await.unwrap(), Grant::Wait(go_on_ms));
+    advance(Duration::from_secs(10)).await;
+    assert_eq!((two.take(&two.first, 1).await, two.take(&two.second, 1).await), (1, 1));
+}
+
+/// The pages of a dry run would spend 64 of a window of 83, and the other program 40.
+#[tokio::test(start_paused = true)]
+async fn another_program_is_noticed_before_a_429() {
+    for choices in [&[][..], &["rate-reset=exact", "rate-remaining=after"], &["rate-reset=exact"]] {
+        let choices = choices.iter().map(|text| text.parse::<Choice>().unwrap());
+        let faults = vec![Fault::OthersSpend(40)];
+        let options = Options { rate_limit_per_10s: 83, latency_ms: 100, faults, ..users(12_000) };
+        let pipeline = Pipeline::new(PLAN_PRICE, choices.fold(options, Options::with)).await;
+        let report = pipeline.run(json!({"rails": {"dry_run": true}})).await;
+        assert_eq!(report.state(), State::Complete, "{}", report.reason());
+        assert!(report.world.fired["others-spend"] > 60, "{:?}", report.world.fired);
+        assert_eq!(report.world.given_429, 0);
+        report.assert_intercom_respected();
+    }
+}

@@ -1,0 +1,134 @@
+//! A token that is replaced, revoked, unreadable, or of another workspace while a run is at work.
+
+use std::time::Duration;
+
+use intercom_bulk::run::{RunId, State};
+use intercom_simulator::{Options, World};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::intercom::{Closed, TOKEN};
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+
+const NEWER: &str = "dG9rOm5ld2Vy";
+const OTHERS: &str = "dG9rOm90aGVy";
+
+/// A run of some minutes, in which the first pages are turned and the first jobs made.
+async fn under_way() -> (Pipeline, RunId) {
+    let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(1_500) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() > 2).await;
+    (pipeline, run)
+}
+
+/// Lets a token lead to a workspace with another id, and returns that workspace.
+fn another_workspace(pipeline: &Pipeline) -> World {
+    let other = World::new(Options { app_id: "other123".to_owned(), ..users(50) });
+    pipeline.way.lead(OTHERS, other.clone());
+    other
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_revoked_as_it_is_replaced_costs_no_run() {
+    for delay_s in [0, 1, 30, 400] {
+        let (pipeline, run) = under_way().await;
+        pipeline.way.store(Some(NEWER));
+        sleep(Duration::from_secs(delay_s)).await;
+        pipeline.way.revoke(TOKEN);
+        pipeline.until_ended(&run).await.assert_complete();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_store_that_fails_at_a_replacement_costs_no_run() {
+    let (pipeline, run) = under_way().await;
+    pipeline.way.store(None);
+    pipeline.way.revoke(TOKEN);
+    sleep(Duration::from_mins(2)).await;
+    let state = pipeline.state(&run).await.unwrap();
+    assert!(state.submits(), "{state}");
+    pipeline.way.store(Some(NEWER));
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_another_workspace_pauses_the_run_and_sends_nothing() {
+    let (pipeline, run) = under_way().await;
+    let other = another_workspace(&pipeline);
+    pipeline.way.store(Some(OTHERS));
+    pipeline.way.revoke(TOKEN);
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Paused);
+    let reason = report.reason();
+    assert!(reason.contains("sim1app0") && reason.contains("other123"), "{reason}");
+    let requests = other.state().requests;
+    assert_eq!(requests.keys().collect::<Vec<_>>(), ["GET /me"], "{requests:?}");
+    assert!(requests["GET /me"] <= 2, "once per token and process: {requests:?}");
+
+    pipeline.way.store(Some(NEWER));
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    pipeline.until_ended(&run).await.assert_complete();
+    assert_eq!(other.state().requests.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_not_asked_for_with_a_token_of_another_workspace() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 300, ..users(300) }).await;
+    let run = pipeline.start(Value::Null).await;
+    while pipeline.state(&run).await != Some(State::Draining) {
+        sleep(Duration::from_secs(1)).await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    let other = another_workspace(&pipeline);
+    pipeline.way.store(Some(OTHERS));
+    pipeline.way.revoke(TOKEN);
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(pipeline.state(&run).await, Some(State::Paused));
+    assert_eq!(other.state().requests.keys().collect::<Vec<_>>(), ["GET /me"]);
+    pipeline.way.store(Some(NEWER));
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(report.accounts.totals.unknown, 0, "no job was taken for lost");
+}
+
+/// A token that may not ask whose it is can still do the run.
+#[tokio::test(start_paused = true)]
+async fn a_workspace_that_is_not_told_stops_no_run() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    pipeline.way.disturb("GET /me", Closed::Answers(403));
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete();
+    let workspace = report.run.workspace.as_ref().unwrap();
+    assert_eq!((workspace.host.as_str(), workspace.app_id.as_deref()), ("127.0.0.1", None));
+}
+
+/// Before it is known whose the token is, nothing but that is asked; the start waits, and the run's parts do.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_the_workspace_cannot_be_had() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    pipeline.way.close(Some("GET /me"));
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_mins(3)).await;
+    assert_eq!(pipeline.state(&run).await, None);
+    assert_eq!(pipeline.world.state().requests.len(), 0, "{:?}", pipeline.world.state().requests);
+    pipeline.way.close(None);
+    sleep(Duration::from_mins(1)).await;
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(report.world.requests["GET /me"], 1, "once per token and process");
+    assert_eq!(report.run.workspace.as_ref().unwrap().app_id.as_deref(), Some("sim1app0"));
+
+    let (pipeline, run) = under_way().await;
+    pipeline.way.close(Some("GET /me"));
+    pipeline.way.store(Some(NEWER));
+    pipeline.way.revoke(TOKEN);
+    sleep(Duration::from_secs(30)).await;
+    let before = pipeline.world.state().items;
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(pipeline.world.state().items, before);
+    pipeline.way.close(None);
+    pipeline.until_ended(&run).await.assert_complete();
+}
