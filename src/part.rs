@@ -59,6 +59,15 @@ impl PartId {
     }
 }
 
+impl PartId {
+    /// The page in an identity as it is written; none in that of one that a job sent back.
+    pub fn page_of(written: &str) -> Option<u32> {
+        let mut fields = written.split('#');
+        let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
+        (page.len() == 7 && part.len() == 2).then(|| page.parse().ok())?
+    }
+}
+
 /// Sorts as generation, page and part do.
 impl fmt::Display for PartId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,6 +177,15 @@ mod tests {
     fn identities_sort_as_pages_do() {
         let name = |page, part| PartId { generation: 2, origin: Origin::Page { page, part } }.to_string();
         assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
+    }
+
+    #[test]
+    fn the_page_of_an_identity_is_read_as_it_is_written() {
+        let written = |origin| PartId { generation: 12, origin }.to_string();
+        let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3 }));
+        assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
+        let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 12 };
+        assert_eq!(PartId::page_of(&written(job)), None);
     }
 
     #[test]

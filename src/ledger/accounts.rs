@@ -14,6 +14,7 @@ impl Ledger {
         let (accounts, ended) = (Accounts::default(), Ended::default());
         let mut counting = Counting { run, cursor, accounts, ended, held_ms: None };
         counting.accounts.totals.users = cursor.tally.users;
+        counting.accounts.totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
         counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
         // that is recorded between the two would be missed, and its part's end seen.
@@ -88,7 +89,7 @@ impl Counting<'_> {
         let page = match &row.origin {
             Some(Origin::Page { page, .. }) => Some(*page),
             Some(Origin::Job { .. }) => None,
-            None => page_of(&name),
+            None => PartId::page_of(&name),
         };
         match page {
             // A part of a page that was never committed was not counted as sent: its page is a hole.
@@ -168,12 +169,4 @@ impl Counting<'_> {
 
 fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
-}
-
-/// The page of a part whose row, of an earlier version, names no origin: from its name, `0001#0000012#00`. None in the name
-/// of one that a job sent back.
-fn page_of(name: &str) -> Option<u32> {
-    let mut fields = name.split('#');
-    let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
-    (page.len() == 7 && part.len() == 2).then(|| page.parse().ok())?
 }

@@ -80,6 +80,32 @@ impl Ledger {
         }
     }
 
+    /// Gives a claim back whose owner did nothing that could cost a page: the cursor is as it was `before`, with the claim of
+    /// an invocation that died, if that is what was claimed over.
+    pub async fn unclaim(&self, before: &Cursor, owner: &str) -> Result<(), LedgerError> {
+        let (condition, names, mut values) = as_read(before.turn, Some(owner));
+        values.insert(":claims".to_owned(), n(before.claims));
+        let update = match &before.claim {
+            None => "SET claims = :claims REMOVE claim, died",
+            Some(died) => {
+                let died: AttributeValue = serde_dynamo::to_attribute_value(died)
+                    .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
+                values.insert(":died".to_owned(), died);
+                "SET claims = :claims, claim = :died REMOVE died"
+            }
+        };
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(key(run_pk(&before.run), "CURSOR").attributes()))
+            .update_expression(update)
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values))
+            .send()
+            .await;
+        conditional("UpdateItem", sent).map(|_| ())
+    }
+
     /// The cursor of a run.
     pub async fn cursor(&self, run: &RunId) -> Result<Option<Cursor>, LedgerError> {
         self.get(&key(run_pk(run), "CURSOR")).await
@@ -102,6 +128,7 @@ impl Ledger {
         next.died = None;
         next.claims = 0;
         next.nudges = 0;
+        next.resent_ms = 0;
         next.committed_by = Some(owner.to_owned());
         next.committed_ms = now_ms;
         let put = Put::builder()
@@ -158,14 +185,16 @@ impl Ledger {
         Ok(conditional("PutItem", sent)?.is_some())
     }
 
-    /// Counts that the tick sent the present turn's message again.
-    pub async fn nudge(&self, cursor: &Cursor) -> Result<(), LedgerError> {
+    /// Counts that the tick sends the present turn's message again, and says why the run waits.
+    pub async fn nudge(&self, cursor: &Cursor, waits: &str, now_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
-            .update_expression("SET nudges = :nudges")
+            .update_expression("SET nudges = :nudges, resent_ms = :now, waits = :waits")
             .condition_expression("turn = :turn")
             .expression_attribute_values(":nudges", n(cursor.nudges + 1))
+            .expression_attribute_values(":now", n(now_ms))
+            .expression_attribute_values(":waits", s(waits))
             .expression_attribute_values(":turn", n(cursor.turn))
             .send()
             .await;
@@ -206,6 +235,7 @@ impl Ledger {
         next.died = None;
         next.claims = 0;
         next.nudges = 0;
+        next.resent_ms = 0;
         let (condition, names, values) = as_read(cursor.turn, cursor.owner());
         let put = Put::builder()
             .table_name(&self.table)

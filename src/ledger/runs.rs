@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
+use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::run::{Run, RunId, State};
@@ -86,6 +87,20 @@ impl Ledger {
             self.put(&key(run_pk(run), format!("ERROR#{}#{}", row.user, row.at)), &row).await?;
         }
         Ok(())
+    }
+
+    /// Sets the run's deadline, unless it was changed since the run was read.
+    pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
+        let request = self.client.update_item().table_name(&self.table);
+        let sent = request
+            .set_key(Some(key(run_pk(&run.run), "RUN").attributes()))
+            .update_expression("SET deadline_ms = :next")
+            .condition_expression("deadline_ms = :was")
+            .expression_attribute_values(":next", n(deadline_ms))
+            .expression_attribute_values(":was", n(run.deadline_ms))
+            .send()
+            .await;
+        conditional("UpdateItem", sent).map(|_| ())
     }
 
     /// Adds to the run's running count of errors, for the rail that bounds them. Returns the count.

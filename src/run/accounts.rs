@@ -30,8 +30,11 @@ pub struct Accounts {
 /// The totals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Users seen in the last generation.
+    /// Users seen in the last generation. One whom Intercom lists on two pages is counted twice.
     pub users: u64,
+    /// Intercom's own count of users, where the run reads all of them: at the end of the pages, or at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// Items of all jobs, over all generations: users that were sent again are counted again.
     pub patches: u64,
     /// Users that jobs took, over all generations: an item that is tried again and a resubmission count once.

@@ -4,16 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunId, Tally};
 
+mod generations;
+mod rests;
+
+pub use generations::{GENERATIONS_MAX, STALLED_MAX};
+pub use rests::REST_MOST_MS;
+
 /// Holes that one generation may have before it is given up.
 pub const HOLES_MAX: usize = 10;
 /// Pages in a row that may equal the one before.
 pub const REPEATS_MAX: u32 = 3;
 /// Turns in a row that may pass without a page.
 pub const IDLE_TURNS_MAX: u32 = 50;
-/// Generations in a row that may get no further than the one before.
-pub const STALLED_MAX: i32 = 3;
-/// Generations in all, not counting those an operator or a restart began.
-pub const GENERATIONS_MAX: u32 = 20;
 /// How long Intercom keeps an unused scroll (60 s), and a margin for the clocks.
 pub const SCROLL_LIFE_MS: i64 = 65_000;
 
@@ -101,12 +103,25 @@ pub struct Cursor {
     /// `scroll_exists` answers in a row.
     #[serde(default)]
     pub exists_tries: u32,
-    /// Turns in a row without a page.
+    /// Turns in a row without a page, not counting those whose request brought no answer.
     #[serde(default)]
     pub idle_turns: u32,
+    /// Requests in a row that brought no answer and cost no page: an outage, or another program that uses up the limit. They
+    /// are bounded by the run's deadline alone.
+    #[serde(default)]
+    pub unanswered: u32,
+    /// Since when, in Unix milliseconds.
+    #[serde(default)]
+    pub unanswered_since_ms: i64,
     /// Times the tick sent the present turn's message again.
     #[serde(default)]
     pub nudges: u32,
+    /// When it did so last, in Unix milliseconds.
+    #[serde(default)]
+    pub resent_ms: i64,
+    /// The generation ended because nothing could be sent: it counts neither as stalled nor against the bound.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excused: bool,
     /// Generations in a row that got no further.
     #[serde(default)]
     pub stalled: i32,
@@ -119,6 +134,12 @@ pub struct Cursor {
     /// Since when the generation's parts and jobs are waited for.
     #[serde(default)]
     pub settling_since_ms: i64,
+    /// Parts that had no end when they were last counted while the generation settled.
+    #[serde(default)]
+    pub parts_left: u64,
+    /// When that number last fell, in Unix milliseconds.
+    #[serde(default)]
+    pub parts_left_ms: i64,
     /// Users that earlier generations changed, at most.
     #[serde(default)]
     pub changed_before: u64,
@@ -128,6 +149,9 @@ pub struct Cursor {
     /// Pages of the list of users that were read whole, and users that were read of the next.
     #[serde(default)]
     pub list_read: (u32, u32),
+    /// Intercom's count of users when the pages ended, where it was asked for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count_at_end: Option<u64>,
     /// Why the last generation did not reach the end of its pages, if it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
@@ -196,14 +220,21 @@ impl Cursor {
             called_ms: 0,
             exists_tries: 0,
             idle_turns: 0,
+            unanswered: 0,
+            unanswered_since_ms: 0,
             nudges: 0,
+            resent_ms: 0,
+            excused: false,
             stalled: 0,
             furthest: 0,
             counted: 1,
             settling_since_ms: 0,
+            parts_left: 0,
+            parts_left_ms: 0,
             changed_before: 0,
             after: None,
             list_read: (0, 0),
+            count_at_end: None,
             cut: None,
             queue_lost: false,
             attributes_seen: 0,
@@ -255,40 +286,6 @@ impl Cursor {
         self.pages_in_all += 1;
         self.idle_turns += 1;
         self.holes.push(self.page);
-    }
-
-    /// Ends the generation: another may follow once its parts and jobs are accounted for.
-    pub fn settle(&mut self, now_ms: i64) {
-        self.phase = Phase::Settling;
-        self.settling_since_ms = now_ms;
-        self.waits_until_ms = None;
-    }
-
-    /// Why no further generation may begin, if so.
-    pub fn exhausted(&self) -> Option<&'static str> {
-        let stalled = if self.page > self.furthest { 0 } else { self.stalled + 1 };
-        if stalled >= STALLED_MAX {
-            return Some("three generations in a row got no further");
-        }
-        (self.counted >= GENERATIONS_MAX).then_some("20 generations were begun")
-    }
-
-    /// The next generation, from the first page.
-    #[must_use]
-    pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
-        Self {
-            generation: self.generation + 1,
-            turn: self.turn,
-            pages_in_all: self.pages_in_all,
-            changed_before: self.changed_before,
-            called_ms: self.called_ms,
-            stalled: if !counted || self.page > self.furthest { 0 } else { self.stalled + 1 },
-            furthest: self.furthest.max(self.page),
-            counted: self.counted + u32::from(counted),
-            // The commit of the generation heals like any other.
-            committed_message: self.committed_message.clone(),
-            ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
-        }
     }
 }
 

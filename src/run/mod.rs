@@ -3,23 +3,20 @@
 
 mod accounts;
 mod cursor;
+mod start;
 mod state;
 mod tally;
 mod wait;
 mod workspace;
 
-use std::fmt;
-
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use crate::user::UserId;
 
 pub use accounts::{Accounts, Counted, Totals, Verdict};
 pub use cursor::{
-    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, SCROLL_LIFE_MS, STALLED_MAX,
-    Standing, Turn,
+    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, REST_MOST_MS, SCROLL_LIFE_MS,
+    STALLED_MAX, Standing, Turn,
 };
+pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
 pub use workspace::WorkspaceBinding;
@@ -28,88 +25,12 @@ pub use workspace::WorkspaceBinding;
 pub const FORMAT: u32 = 1;
 /// Users of a list that one turn reads: each is a request, and all must fit one invocation.
 pub const LIST_PAGE: usize = 20;
-/// Users of a list that one item of the ledger holds: 13 KB of ids as Intercom writes them. A list at the bound is then
-/// written by 40 calls, which an invocation has the time for.
-pub const LIST_ITEM: usize = 500;
-/// The most users that a start may name. Their ids are half of what a message of SQS or an event of Lambda may hold.
-pub const LIST_MAX: usize = 20_000;
+/// Users of a page of the scroll, fixed by Intercom.
+const USERS_OF_PAGE: u64 = 100;
 /// A run's least deadline.
 pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
 /// A run's last deadline: rows of a run expire long after it.
 pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
-
-/// A run's name: the plan's and the scheduled time, so that a schedule that fires twice starts one run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct RunId(String);
-
-impl RunId {
-    /// The run of `plan` for the time it was scheduled at (Unix seconds).
-    pub fn of(plan: &str, scheduled_at_s: i64) -> Self {
-        let at = Timestamp::from_second(scheduled_at_s).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self(format!("{plan}.{}", at.strftime("%Y%m%dT%H%M%SZ")))
-    }
-
-    /// The run of a start with this source and these rails. Two starts of one plan in one second differ in them: where
-    /// they are not the default, the name ends with a digest of them. A schedule that fires twice has the same ones.
-    pub fn of_start(plan: &str, scheduled_at_s: i64, source: &Source, rails: &Rails) -> Self {
-        let default = Self::of(plan, scheduled_at_s);
-        if (source, rails) == (&Source::Scroll, &Rails::default()) {
-            return default;
-        }
-        let text = serde_json::to_string(&(source, rails)).unwrap_or_default();
-        Self(format!("{default}-{:08x}", digest(&text)))
-    }
-
-    /// Takes a name as it was stored or typed; `None` if it cannot be one.
-    pub fn parse(name: &str) -> Option<Self> {
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-        (plain && (1..=100).contains(&name.len())).then(|| Self(name.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for RunId {
-    type Error = &'static str;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::parse(&name).ok_or("no name of a run")
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Where a run's pages come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// All users, by the workspace's scroll.
-    #[default]
-    Scroll,
-    /// These users, each read by id.
-    Users(Vec<UserId>),
-    /// So many users, whose ids are in the ledger under the run's name: how the source of a start that waits is kept.
-    Stored(u64),
-}
-
-impl Source {
-    /// How many users it names; none, for the whole workspace.
-    pub fn listed(&self) -> Option<u64> {
-        match self {
-            Self::Scroll => None,
-            Self::Users(users) => Some(users.len() as u64),
-            Self::Stored(users) => Some(*users),
-        }
-    }
-}
 
 /// What stops a run that does more than was meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,128 +133,50 @@ impl Run {
         self.scheduled_at_s.unwrap_or(self.started_ms.div_euclid(1000))
     }
 
-    /// The number of pages after which the run is stopped: twice what the count of users asks for, and 100.
+    /// The number of pages after which the run is stopped: a scroll that never ends must not be read for ever. Intercom's
+    /// count may lag, and users may be imported during the run: ten times what it asks for is allowed, and a million users.
     pub fn pages_max(&self) -> u64 {
         const PAGES_WITHOUT_COUNT: u64 = 1_000_000;
+        const PAGES_MORE: u64 = 10_000;
         match (self.listed, self.count) {
             // A page of a list has one user at least.
             (Some(listed), _) => 2 * listed + 100,
-            (None, Some(count)) => (2 * count).div_ceil(100) + 100,
+            (None, Some(count)) => count.saturating_mul(10).div_ceil(USERS_OF_PAGE) + PAGES_MORE,
             (None, None) => PAGES_WITHOUT_COUNT,
         }
     }
+
+    /// The deadline of a run without a count, once so many users were read: it grows with them. None where it stays.
+    pub fn extended_deadline_ms(&self, users: u64, operations_per_10s: u32) -> Option<i64> {
+        const EXTENDED_BY_MS: i64 = 3600 * 1000;
+        let until_ms = deadline_ms(self.started_ms, users, operations_per_10s);
+        let grows = self.count.is_none() && self.listed.is_none() && until_ms > self.deadline_ms + EXTENDED_BY_MS;
+        grows.then_some(until_ms)
+    }
+
+    /// Whether the run reads all users of the workspace: its end is then compared with Intercom's count.
+    pub fn reads_everybody(&self) -> bool {
+        self.listed.is_none() && self.rails.limit.is_none()
+    }
 }
 
-/// When a run that begins now must have ended: 24 hours, or twice the time that its users' patches need at this many
-/// operations in 10 seconds.
-pub fn deadline_ms(now_ms: i64, count: Option<u64>, operations_per_10s: u32) -> i64 {
-    let windows = count.unwrap_or(0) / u64::from(operations_per_10s.max(1)) + 1;
+/// Whether a list of users that ended after so many was cut short: Intercom counts more by a page and by a hundredth. Less
+/// than that is users who come and go while it is read.
+pub fn is_cut_short(read: u64, count: u64) -> bool {
+    count.saturating_sub(read) > USERS_OF_PAGE.max(count / 100)
+}
+
+/// When a run that began at `started_ms` must have ended: 24 hours later, or twice the time that patches of so many users
+/// need at this many operations in 10 seconds.
+pub fn deadline_ms(started_ms: i64, users: u64, operations_per_10s: u32) -> i64 {
+    let windows = users / u64::from(operations_per_10s.max(1)) + 1;
     let estimate_ms = i64::try_from(windows.saturating_mul(10_000)).unwrap_or(i64::MAX / 4);
-    now_ms.saturating_add(estimate_ms.saturating_mul(2).clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
-}
-
-/// A request to start a run, as it comes by event and as it waits in the queue of starts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Start {
-    /// The plan's name.
-    pub plan: String,
-    /// The plan itself, where the start brings it; otherwise it is stored under its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inline: Option<serde_json::Value>,
-    /// The time it was scheduled at, in Unix seconds.
-    pub scheduled_at_s: i64,
-    /// Where the pages come from.
-    #[serde(default)]
-    pub source: Source,
-    /// What stops it.
-    #[serde(default)]
-    pub rails: Rails,
-    /// The run's name. Starts that an earlier version stored have none here; theirs is plan and time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run: Option<RunId>,
-}
-
-impl Start {
-    /// A start of the plan of this name, which the start itself may bring (`inline`).
-    pub fn new(
-        plan: &str,
-        inline: Option<serde_json::Value>,
-        scheduled_at_s: i64,
-        source: Source,
-        rails: Rails,
-    ) -> Self {
-        let run = Some(RunId::of_start(plan, scheduled_at_s, &source, &rails));
-        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, rails, run }
-    }
-
-    /// The run that this start makes.
-    pub fn run(&self) -> RunId {
-        self.run.clone().unwrap_or_else(|| RunId::of(&self.plan, self.scheduled_at_s))
-    }
-
-    /// The start with the users of its list.
-    #[must_use]
-    pub fn with_ids(&self, users: Vec<UserId>) -> Self {
-        Self { source: Source::Users(users), ..self.clone() }
-    }
-
-    /// The start as it waits: the ids of a list are not in it.
-    #[must_use]
-    pub fn without_ids(&self) -> Self {
-        let source = match &self.source {
-            Source::Users(users) => Source::Stored(users.len() as u64),
-            other => other.clone(),
-        };
-        Self { source, ..self.clone() }
-    }
-}
-
-/// FNV-1a with 32 bits: the same in every build, because names are made of it.
-fn digest(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    started_ms.saturating_add(estimate_ms.saturating_mul(2).clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_schedule_that_fires_twice_names_one_run() {
-        let id = RunId::of("has-avatar", 1_479_981_900);
-        assert_eq!(id.as_str(), "has-avatar.20161124T100500Z");
-        assert_eq!(RunId::parse(id.as_str()), Some(id));
-        assert_eq!(RunId::parse("../x"), None);
-    }
-
-    #[test]
-    fn starts_of_one_second_that_differ_have_names_of_their_own() {
-        let users = |ids: &[&str]| Source::Users(ids.iter().map(|id| UserId::new(*id).unwrap()).collect());
-        let limit = |limit| Rails { limit, ..Rails::default() };
-        let named = |source: &Source, rails: &Rails| {
-            let run = RunId::of_start("price", 1_479_981_900, source, rails);
-            assert_eq!(RunId::parse(run.as_str()), Some(run.clone()));
-            run.to_string()
-        };
-        let all = [
-            named(&Source::Scroll, &limit(None)),
-            named(&Source::Scroll, &limit(Some(10))),
-            named(&Source::Scroll, &limit(Some(11))),
-            named(&users(&["a"]), &limit(None)),
-            named(&users(&["b"]), &limit(None)),
-            named(&users(&["a", "b"]), &limit(Some(10))),
-        ];
-        assert_eq!(all[0], "price.20161124T100500Z", "the schedule's");
-        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len(), "{all:?}");
-        assert_eq!(all[1], "price.20161124T100500Z-684f53e6", "the same in every build: the ledger keeps it");
-    }
-
-    #[test]
-    fn a_start_that_an_earlier_version_stored_keeps_its_name() {
-        let text = r#"{"plan":"p","scheduled_at_s":0,"source":{"users":["a"]},"rails":{}}"#;
-        let start: Start = serde_json::from_str(text).unwrap();
-        assert_eq!(start.run(), RunId::of("p", 0));
-        assert_eq!(serde_json::to_string(&start).unwrap(), text, "it is found again by its text");
-    }
 
     #[test]
     fn a_run_of_an_older_version_has_the_day_it_began_on() {
@@ -347,9 +190,53 @@ mod tests {
     #[test]
     fn the_deadline_grows_with_the_work() {
         let day = 24 * 3600 * 1000;
-        assert_eq!(deadline_ms(5, Some(10_000), 83), 5 + day);
+        assert_eq!(deadline_ms(5, 10_000, 83), 5 + day);
         // A million users at 66 in 10 s are 42 hours of submissions: the deadline is twice that.
-        assert!(deadline_ms(0, Some(1_000_000), 66) > 3 * day);
-        assert_eq!(deadline_ms(0, None, 0), day);
+        assert!(deadline_ms(0, 1_000_000, 66) > 3 * day);
+        assert_eq!(deadline_ms(0, 0, 0), day);
+    }
+
+    fn run(count: Option<u64>) -> Run {
+        let mut run = serde_json::json!({
+            "v": 1, "run": "p.1", "plan": "p", "state": "running", "generation": 1, "started_ms": 0,
+            "deadline_ms": DEADLINE_LEAST_MS,
+        });
+        run["count"] = serde_json::json!(count);
+        serde_json::from_value(run).unwrap()
+    }
+
+    #[test]
+    fn a_run_without_a_count_has_a_deadline_that_grows_with_what_it_read() {
+        assert_eq!(run(None).extended_deadline_ms(290_000, 66), None, "a day is enough for them");
+        let day = DEADLINE_LEAST_MS;
+        let grown = run(None).extended_deadline_ms(570_000, 66).unwrap();
+        assert!((day + 1..3 * day).contains(&grown), "{grown}");
+        assert_eq!(run(Some(570_000)).extended_deadline_ms(570_000, 66), None, "its deadline rests on the count");
+        let extended = Run { deadline_ms: grown, ..run(None) };
+        assert_eq!(extended.extended_deadline_ms(570_100, 66), None, "not with each page");
+    }
+
+    #[test]
+    fn a_count_that_lags_and_an_import_end_no_run() {
+        // A workspace of a thousand that grows by half a million meanwhile, and one of which a tenth is counted.
+        assert!(run(Some(1_000)).pages_max() > 501_000 / 100);
+        assert!(run(Some(1_000_000)).pages_max() > 10_000_000 / 100);
+        assert!(run(Some(1_000_000)).pages_max() < 200_000, "a scroll that never ends is not read for ever");
+    }
+
+    #[test]
+    fn a_list_is_cut_short_from_a_page_and_a_hundredth_on() {
+        let cases = [
+            (5_000, 5_000),
+            (3, 5_000),
+            (4_900, 5_000),
+            (4_899, 5_000),
+            (0, 100),
+            (990_000, 1_000_000),
+            (989_999, 1_000_000),
+            (7, 5),
+        ];
+        let cut = cases.map(|(read, count)| is_cut_short(read, count));
+        assert_eq!(cut, [false, true, false, true, false, false, true, false]);
     }
 }

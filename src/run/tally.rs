@@ -18,8 +18,12 @@ const MISSED_KEYS_MAX: usize = 5;
 /// Users counted by what became of them, over the present generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Users seen.
+    /// Users seen. One whom a page lists several times is counted once; one whom two pages list, twice: who was on a page
+    /// before is not kept.
     pub users: u64,
+    /// Entries of pages that name a user of the same page again.
+    #[serde(default)]
+    pub doubles: u64,
     /// Users to change.
     pub patches: u64,
     /// Users whose values are right already.
@@ -59,6 +63,7 @@ impl Tally {
     /// Adds another tally to this one.
     pub fn add(&mut self, other: &Self) {
         self.users += other.users;
+        self.doubles += other.doubles;
         self.patches += other.patches;
         self.same += other.same;
         self.skipped += other.skipped;

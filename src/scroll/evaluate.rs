@@ -1,6 +1,6 @@
 //! What the plan decides for the users of a page, counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::fetch::Page;
 use crate::clients::{Clients, StepError};
@@ -9,6 +9,9 @@ use crate::patch::{Patch, Target};
 use crate::plan::{Note, Plan};
 use crate::run::{Cursor, NAMED_ALREADY, Run, Tally};
 use crate::user::{User, UserId};
+
+/// Hexadecimal digits of an id of Intercom's.
+const INTERCOM_ID_LENGTH: usize = 24;
 
 /// A page, evaluated.
 #[derive(Debug, Default)]
@@ -61,12 +64,21 @@ pub(super) async fn evaluate(
     run: &Run,
     cursor: &Cursor,
     plan: &Plan,
-    page: Page,
+    page: &Page,
 ) -> Result<Evaluated, StepError> {
     let at = (format!("page {}", cursor.page + 1), cursor.generation);
     let mut done = Evaluated::default();
     let room = run.rails.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
-    for user in page.users.iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
+    let mut met = HashSet::new();
+    for user in &page.users {
+        // Two entries of one user are one user: evaluated, bounded and counted once.
+        if !met.insert(user.id()) {
+            done.tally.doubles += 1;
+            continue;
+        }
+        if done.tally.users >= room {
+            break;
+        }
         done.tally.users += 1;
         done.paths_seen |= plan.seen(user);
         let same_before = done.tally.same;
@@ -83,8 +95,7 @@ pub(super) async fn evaluate(
     }
     for (user, why) in &page.unknown {
         if why.is_unknown() {
-            let message = "Intercom knows no user of this id".to_owned();
-            done.fail(user.as_str(), "not_found", message, &at);
+            done.fail(user.as_str(), "not_found", unknown(user), &at);
         } else {
             done.fail(user.as_str(), &why.code, why.said.clone(), &at);
         }
@@ -92,6 +103,15 @@ pub(super) async fn evaluate(
     done.tally.errors = done.errors.len() as u64;
     done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
     Ok(done)
+}
+
+/// Why a user of a list was not found. Intercom's ids have one form; the app's own are no use here.
+fn unknown(user: &UserId) -> String {
+    let id = user.as_str();
+    let is_intercom_s = id.len() == INTERCOM_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hint = "; Intercom's id is meant, 24 hexadecimal digits such as 5714dd359a3fd47136000001, and this looks like your \
+                app's own (user_id)";
+    format!("Intercom knows no user of this id{}", if is_intercom_s { "" } else { hint })
 }
 
 /// Counts what the plan says of a user, and returns the patch that it makes.

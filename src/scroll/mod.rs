@@ -3,7 +3,10 @@
 //! The schedule's tick starts and watches; the pages queue carries a run: each message turns one page and the last thing
 //! an invocation does is to send the message of the next turn. Every outcome of a turn is one conditional commit.
 
+mod count;
+mod end;
 mod evaluate;
+mod failed;
 mod fetch;
 mod metrics;
 mod page;
@@ -13,6 +16,7 @@ mod settle;
 mod start;
 mod tick;
 mod turn;
+mod waiting;
 
 use serde::Serialize;
 use serde_json::Value;

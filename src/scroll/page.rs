@@ -1,26 +1,20 @@
 //! A turn that asks for a page: the bounds first, then the page, then what its answer means for the cursor.
 
+use super::end::{compared, end, give_up};
 use super::evaluate::{Evaluated, evaluate};
+use super::failed::failed;
 use super::fetch::{Fetched, Page, fetch};
-use super::turn::Decision;
+use super::turn::{Decision, insist};
 use super::{Did, Outcome, rails, sample};
 use crate::binding::{self, Binding};
 use crate::clients::{Clients, StepError};
-use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::invocation::Invocation;
-use crate::ledger::{Changes, ChangesOfPart, Commit, Grant, Quota, SAMPLE, Share};
+use crate::ledger::{Changes, ChangesOfPart, Grant, Quota, SAMPLE, Share};
 use crate::meter::Ask;
 use crate::part::{Origin, PartId, cut, size_for};
 use crate::patch::Patch;
 use crate::plan::Plan;
-use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, Run, State};
-
-/// Waits after `scroll_exists`, in milliseconds: the life of a scroll, then longer. After the last the run fails.
-const EXISTS_WAITS_MS: [i64; 3] = [65_000, 130_000, 300_000];
-/// Wait after a request that was not sent, and after an answer that asks for later.
-const LATER_MS: i64 = 5_000;
-/// First pages that may be empty although the workspace has users.
-const EMPTY_STARTS_MAX: u32 = 3;
+use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, REPEATS_MAX, Run, State};
 /// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
 const PAGES_AHEAD_OF: u32 = 100;
 const PAGES_AHEAD_MAX: u32 = 8;
@@ -31,7 +25,7 @@ pub(super) async fn turn(
     run: &Run,
     cursor: Cursor,
     at: &Invocation,
-    outcome: &mut Outcome,
+    (outcome, asked): (&mut Outcome, &mut bool),
 ) -> Result<Decision, StepError> {
     let mut next = cursor;
     let listed = run.listed.is_some();
@@ -61,7 +55,7 @@ pub(super) async fn turn(
     match binding::of_run(clients, run, at).await? {
         Binding::Holds => {}
         Binding::Differs(reason) => return Ok(Decision::state(next, State::Paused, reason)),
-        Binding::Later(until_ms, why) => return Ok(Decision::wait(next, until_ms, why)),
+        Binding::Later(until_ms, why) => return Ok(Decision::rest(next, at.clock.now_ms(), until_ms, why)),
     }
     let quota = clients.meter.quota(at).await?;
     // Pages that a large window will surely see are paid for at once.
@@ -75,9 +69,13 @@ pub(super) async fn turn(
     let plan = clients.plan_of(run).await?;
     if !listed {
         next.called_ms = at.clock.now_ms();
+        *asked = true;
     }
     match fetch(clients, run, &next, &plan, at).await? {
-        Fetched::Page(page) => good(clients, run, next, (page, &plan), quota, at, outcome).await,
+        Fetched::Page(page) => {
+            let decision = good(clients, run, next, (&page, &plan), quota, at, (outcome, asked)).await?;
+            Ok(compared(clients, run, decision, at).await)
+        }
         Fetched::Failed(error) => failed(clients, run, next, &error, at).await,
         Fetched::Wait(until_ms, why) => Ok(Decision::wait(next, until_ms, why)),
     }
@@ -88,7 +86,8 @@ fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> 
     let stop = |state, reason: String| Some(Decision::state(next.clone(), state, reason));
     let read = run.read_so_far(&next.tally);
     if at.clock.now_ms() > run.deadline_ms {
-        return stop(State::Incomplete, format!("past its deadline, with pages left to turn; {read}"));
+        let last = next.last_wait();
+        return stop(State::Incomplete, format!("past its deadline, with pages left to turn; {read}{last}"));
     }
     if next.pages_in_all > run.pages_max().saturating_mul(u64::from(next.generation)) {
         return stop(
@@ -97,11 +96,8 @@ fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> 
         );
     }
     if next.idle_turns >= IDLE_TURNS_MAX {
-        let last = next.waits.as_deref().unwrap_or("no answer that could be used");
-        return stop(
-            State::Incomplete,
-            format!("{IDLE_TURNS_MAX} turns in a row brought no page; the last: {last}; {read}"),
-        );
+        let last = next.last_wait();
+        return Some(give_up(next.clone(), format!("{IDLE_TURNS_MAX} turns in a row brought no page{last}; {read}")));
     }
     (next.holes.len() >= HOLES_MAX).then(|| {
         let mut given_up = next.clone();
@@ -116,15 +112,16 @@ async fn good(
     clients: &Clients,
     run: &Run,
     mut next: Cursor,
-    (page, plan): (Page, &Plan),
+    (page, plan): (&Page, &Plan),
     quota: Quota,
     at: &Invocation,
-    outcome: &mut Outcome,
+    (outcome, asked): (&mut Outcome, &mut bool),
 ) -> Result<Decision, StepError> {
     if page.cursor.is_some() {
         next.scroll.clone_from(&page.cursor);
     }
     next.exists_tries = 0;
+    next.answered();
     if page.is_end {
         return Ok(end(run, next, plan, at));
     }
@@ -139,10 +136,10 @@ async fn good(
         return Ok(Decision::turn(next, Did::Hole));
     }
     let (digest, list_read) = (page.digest, page.list_read);
-    let evaluated = evaluate(clients, run, &next, plan, page).await?;
-    if let Some(reason) = rails::broken(clients, run, &next, &evaluated).await? {
+    let evaluated = insist!(at, evaluate(clients, run, &next, plan, page));
+    if let Some(reason) = insist!(at, rails::broken(clients, run, &next, &evaluated)) {
         // The end points to them.
-        clients.ledger.record_errors(&run.run, &evaluated.errors).await?;
+        insist!(at, clients.ledger.record_errors(&run.run, &evaluated.errors));
         return Ok(Decision::state(next, State::Failed, reason));
     }
     let Evaluated { tally, patches, errors, paths_seen, .. } = evaluated;
@@ -158,13 +155,15 @@ async fn good(
     next.pages_in_all += 1;
     let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
     let parts = if run.rails.dry_run {
-        keep_sample(clients, run, &next, patches, at).await?;
+        insist!(at, keep_sample(clients, run, &next, &patches, at));
         Vec::new()
     } else {
         cut(&run.run, next.generation, next.page, patches, size)
     };
-    clients.queues.send_parts(&parts).await?;
-    clients.ledger.record_errors(&run.run, &errors).await?;
+    // From now on parts of this page may be in the queue.
+    *asked = true;
+    insist!(at, clients.queues.send_parts(&parts));
+    insist!(at, clients.ledger.record_errors(&run.run, &errors));
     next.parts += parts.len() as u64;
     next.digest = Some(digest);
     next.list_read = list_read;
@@ -173,10 +172,22 @@ async fn good(
     next.idle_turns = 0;
     next.waits = None;
     next.not_before_ms = 0;
+    if let Err(error) = extend_deadline(clients, run, next.tally.users, quota).await {
+        tracing::warn!(%error, "the run's deadline is extended with a later page");
+    }
     outcome.pages += 1;
     outcome.users += tally.users;
     outcome.patches += tally.patches;
     Ok(after(run, next, plan, at))
+}
+
+/// Without a count from Intercom the deadline cannot rest on it: it grows with what was read. An operator who set it
+/// meanwhile is not overruled.
+async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota) -> Result<(), StepError> {
+    if let Some(until_ms) = run.extended_deadline_ms(users, quota.cap()) {
+        clients.ledger.extend_deadline(run, until_ms).await?;
+    }
+    Ok(())
 }
 
 /// What follows a page: the next one, or the end by `--limit`.
@@ -187,118 +198,18 @@ fn after(run: &Run, next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
     Decision::turn(next, Did::Turned)
 }
 
-/// The end of the pages. With holes another generation follows, if the bounds allow.
-fn end(run: &Run, mut next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
-    let now_ms = at.clock.now_ms();
-    let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
-    if next.page == 0 && has_users {
-        next.exists_tries = 0;
-        next.scroll = None;
-        if next.idle_turns >= EMPTY_STARTS_MAX {
-            let reason = "the scroll is empty although the workspace has users: ask Intercom's support";
-            return Decision::state(next, State::Failed, reason);
-        }
-        let until_ms = now_ms + next.scroll_life_ms;
-        return Decision::wait(next, until_ms, "the first page was empty; it is asked for again");
-    }
-    if run.rails.limit.is_none() {
-        // The empty page closed the scroll: the slot is free.
-        next.called_ms = 0;
-    }
-    next.scroll = None;
-    next.waits = None;
-    if next.holes.is_empty() {
-        if sample::is_cut_short(run, next.tally.users)
-            && let Some(reason) = sample::unseen(run, plan, next.attributes_seen, next.tally.users)
-        {
-            return Decision::state(next, State::Paused, reason);
-        }
-        next.phase = Phase::Ended;
-        return Decision { next, commit: Commit::State(State::Draining, None), did: Did::Ended };
-    }
-    let holes = next.holes.len();
-    next.settle(now_ms);
-    next.waits = Some(format!("{holes} pages may be lost: the scroll is begun again"));
-    Decision::turn(next, Did::Regenerated)
-}
-
-/// What a failed request means for the cursor.
-async fn failed(
-    clients: &Clients,
-    run: &Run,
-    mut next: Cursor,
-    error: &Error,
-    at: &Invocation,
-) -> Result<Decision, StepError> {
-    let now_ms = at.clock.now_ms();
-    let listed = run.listed.is_some();
-    tracing::warn!(run = run.run.as_str(), page = next.page + 1, %error, "a page did not come");
-    Ok(match disposition(error, at.clock.now_s()) {
-        Disposition::Limited { wait_s } => {
-            let until_ms = clients.meter.limited(wait_s, at).await;
-            Decision::wait(next, until_ms, "Intercom's rate limit")
-        }
-        Disposition::NotSent => Decision::wait(next, now_ms + LATER_MS, "Intercom could not be reached"),
-        Disposition::Later => Decision::wait(next, now_ms + LATER_MS, "Intercom asked to come back later"),
-        Disposition::ScrollExists if next.scroll.is_none() => exists(next, now_ms),
-        Disposition::CursorExpired if next.scroll.is_some() => {
-            // After a lost page a newer cursor may be open that nobody told us.
-            next.called_ms = if next.holes.is_empty() { 0 } else { next.called_ms };
-            next.scroll = None;
-            next.cut = Some("the scroll expired before its end".to_owned());
-            next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
-            next.settle(now_ms);
-            Decision::turn(next, Did::Regenerated)
-        }
-        // Reading a user by id changes nothing at Intercom: it is simply asked again.
-        Disposition::Ambiguous | Disposition::ScrollExists if listed => {
-            Decision::wait(next, now_ms + LATER_MS, "Intercom did not answer")
-        }
-        Disposition::Ambiguous | Disposition::ScrollExists => {
-            if next.scroll.is_none() {
-                let until_ms = now_ms + next.scroll_life_ms;
-                // The scroll that is met next may be this one: nobody else's waits go on.
-                next.exists_tries = 0;
-                let why = format!("the first page's answer was lost ({}); its scroll must expire first", error.said());
-                return Ok(Decision::wait(next, until_ms, why));
-            }
-            next.hole();
-            Decision::turn(next, Did::Hole)
-        }
-        Disposition::CursorExpired | Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => {
-            if next.scroll.is_none() {
-                // Refused, the first call opened no scroll that the next run would have to wait for.
-                next.called_ms = 0;
-            }
-            let reason = format!("{error}. {}", advice(error));
-            Decision::state(next, State::Failed, reason)
-        }
-    })
-}
-
-/// Somebody holds the workspace's only scroll.
-fn exists(mut next: Cursor, now_ms: i64) -> Decision {
-    let Some(wait_ms) = EXISTS_WAITS_MS.get(next.exists_tries as usize) else {
-        let reason = "another program holds the workspace's only scroll: look for integrations, scripts or a second copy \
-                      of this stack that read all users; a scroll ends 60 s after its last page. Then start again";
-        return Decision::state(next, State::Failed, reason);
-    };
-    next.exists_tries += 1;
-    Decision::wait(next, now_ms + wait_ms, "another scroll is open in the workspace (possibly our own of before)")
-}
-
 /// A dry run keeps the first page's changes, to be shown.
 async fn keep_sample(
     clients: &Clients,
     run: &Run,
     next: &Cursor,
-    patches: Vec<Patch>,
+    patches: &[Patch],
     at: &Invocation,
 ) -> Result<(), StepError> {
     if next.tally.patches > 0 || patches.is_empty() {
         return Ok(());
     }
     let part = PartId { generation: next.generation, origin: Origin::Page { page: next.page, part: 0 } };
-    let changes = Changes { parts: vec![ChangesOfPart { part, patches }] };
+    let changes = Changes { parts: vec![ChangesOfPart { part, patches: patches.to_vec() }] };
     Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes, at.clock.now_ms()).await?)
 }

@@ -8,6 +8,10 @@ use crate::invocation::Invocation;
 use crate::ledger::Commit;
 use crate::run::{Cursor, Phase, Run, RunId, State};
 
+/// How long no part of a generation may end before the next one begins without them: longer than an outage of hours. Their
+/// messages are then lost, or dead letters.
+const PARTS_LIFE_MS: i64 = 4 * 3600 * 1000;
+
 /// Looks whether the generation is accounted for, and begins the next one or waits.
 pub(super) async fn settle(
     clients: &Clients,
@@ -19,6 +23,7 @@ pub(super) async fn settle(
     cursor.claim = None;
     if now_ms > run.deadline_ms {
         let reason = format!("past its deadline, before its last generation; {}", run.read_so_far(&cursor.tally));
+        let reason = format!("{reason}{}", cursor.last_wait());
         return Ok(Decision::state(cursor, State::Incomplete, reason));
     }
     if let Some(before) = cursor.after.take() {
@@ -26,10 +31,12 @@ pub(super) async fn settle(
     }
     let accounts = clients.ledger.accounts(run, &cursor).await?;
     let life_ms = clients.settings.job_life_ms;
+    if accounts.parts_open < cursor.parts_left || cursor.parts_left == 0 {
+        (cursor.parts_left, cursor.parts_left_ms) = (accounts.parts_open, now_ms);
+    }
     // After a restart of the local engine the queue is empty: parts that were in it have no end to wait for.
     let parts = if cursor.queue_lost { 0 } else { accounts.parts_open };
-    let parts_over_ms = cursor.settling_since_ms + life_ms;
-    let parts_are_over = parts == 0 || now_ms >= parts_over_ms;
+    let parts_are_over = parts == 0 || now_ms - cursor.parts_left_ms >= PARTS_LIFE_MS;
     let over_ms = accounts.made_last_ms + life_ms;
     let jobs_are_over = now_ms >= over_ms;
     if !parts_are_over || !jobs_are_over {
@@ -43,8 +50,8 @@ pub(super) async fn settle(
             // Nobody will tell how they ended, so that time alone is waited for.
             (true, 0) => over_ms,
         };
-        let parts_over_ms = if parts_are_over { 0 } else { parts_over_ms };
-        next.waits_until_ms = Some(over_ms.max(parts_over_ms).max(next.scroll_free_at_ms()));
+        // How long parts take is not known: the rate limit says.
+        next.waits_until_ms = parts_are_over.then(|| over_ms.max(next.scroll_free_at_ms()));
         next.waits = Some(waits_for(&Waited { parts, jobs, maybe_lost: !jobs_are_over, died: next.queue_lost }));
         return Ok(Decision::turn(next, Did::Waited));
     }
@@ -57,7 +64,7 @@ pub(super) async fn settle(
     // Two bounds: what was decided, and what jobs took.
     cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(accounts.totals.patches);
     let free_at_ms = cursor.scroll_free_at_ms();
-    let mut next = cursor.next_generation(free_at_ms.max(now_ms), true);
+    let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }

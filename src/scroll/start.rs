@@ -1,30 +1,14 @@
 //! Starts: by event or message; begun at once, or queued behind the active run.
 
-use std::time::Duration;
-
-use serde_json::json;
-
-use super::{Did, Outcome, bury};
+use super::count::count_users;
+use super::{Did, Outcome};
 use crate::binding;
 use crate::clients::{Clients, StepError};
 use crate::event::StartEvent;
-use crate::intercom::{Disposition, disposition};
 use crate::invocation::Invocation;
-use crate::ledger::{Active, Begin, Grant, Queued, Share};
-use crate::meter::Ask;
+use crate::ledger::{Active, Begin, Queued};
 use crate::plan::Plan;
-use crate::queue::Message;
-use crate::run::{Cursor, FORMAT, MaxChanges, Phase, Run, Source, Start, State, deadline_ms};
-use crate::user::UserId;
-
-/// The count must leave the invocation time for the start itself.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
-const COUNT_MS: i64 = COUNT_TIMEOUT.as_millis() as i64 + 5_000;
-/// How long a start that could not be begun rests, the first time and at most.
-const TRY_AGAIN_MS: i64 = 60_000;
-const TRY_AGAIN_MOST_MS: i64 = 300_000;
-/// Tries, after which it goes to the dead-letter queue: a day of them.
-const TRIES_MAX: u32 = 300;
+use crate::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, deadline_ms};
 
 /// Takes a start as an event brings it. A plan that cannot be used is refused here: nothing is started.
 pub(super) async fn start(
@@ -64,7 +48,7 @@ async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<
     Ok((start, plan))
 }
 
-async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
+pub(super) async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
     let found = clients.ledger.stored_plan(name).await?;
     let plan = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
     Ok(Plan::from_json(&plan)?)
@@ -81,102 +65,8 @@ pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) 
     Ok(())
 }
 
-/// Begins the oldest start that waits and can be begun, if no run is active. One that never can goes to the dead-letter
-/// queue, and the next one is begun in its place.
-pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
-    let mut failure = None;
-    for waiting in clients.ledger.waiting().await? {
-        let now_ms = at.clock.now_ms();
-        if waiting.not_before_ms > now_ms {
-            continue;
-        }
-        if at.left_ms() < COUNT_MS {
-            break;
-        }
-        let error = match begin_one(clients, &waiting.start, at, outcome).await {
-            // The schedule fired twice; this start decides nothing about the ones behind it.
-            Ok(Began::Known) => continue,
-            Ok(Began::Started | Began::Waits) => return Ok(()),
-            Err(error) => error,
-        };
-        if error.is_final() || waiting.tries >= TRIES_MAX && !error.is_newer() {
-            bury_start(clients, &waiting.start, &error, outcome).await?;
-            continue;
-        }
-        tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is put off");
-        clients.ledger.put_off_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
-        if matches!(error, StepError::NotCounted { .. }) {
-            outcome.did.push(Did::PutOff);
-        } else {
-            failure = Some(error);
-        }
-    }
-    if outcome.did.is_empty() {
-        outcome.did.push(Did::Nothing);
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-/// How long a start rests after so many tries.
-fn try_again_ms(tries: u32) -> i64 {
-    TRY_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
-}
-
-/// Begins a start that waits.
-async fn begin_one(
-    clients: &Clients,
-    start: &Start,
-    at: &Invocation,
-    outcome: &mut Outcome,
-) -> Result<Began, StepError> {
-    let plan = match &start.inline {
-        Some(plan) => Plan::from_json(plan)?,
-        None => stored(clients, &start.plan).await?,
-    };
-    let start = with_ids(clients, start).await?;
-    begin(clients, &start, &plan, at, outcome).await
-}
-
-/// A start that waited, with the users of its list.
-async fn with_ids(clients: &Clients, start: &Start) -> Result<Start, StepError> {
-    let Source::Stored(listed) = start.source else { return Ok(start.clone()) };
-    let users = clients.ledger.list(&start.run()).await?;
-    let found = users.len() as u64;
-    if found != listed {
-        return Err(StepError::ListGone { listed, found });
-    }
-    Ok(start.with_ids(users))
-}
-
-/// Puts a start that cannot be begun into the dead-letter queue, as a message that asks for it again.
-async fn bury_start(
-    clients: &Clients,
-    start: &Start,
-    error: &StepError,
-    outcome: &mut Outcome,
-) -> Result<(), StepError> {
-    let users = clients.ledger.list(&start.run()).await?;
-    let (id, receipt) = (start.run().to_string(), String::new());
-    let message = Message { id, receipt, body: again(start, &users), receives: 1 };
-    bury(clients, &message, &error.to_string(), outcome).await?;
-    Ok(clients.ledger.dequeue(start).await?)
-}
-
-/// A start as a message that asks for it again.
-fn again(start: &Start, users: &[UserId]) -> String {
-    let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
-    let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
-    let mut event = json!({"plan": plan, "time": time, "rails": start.rails});
-    match &start.source {
-        Source::Scroll => {}
-        Source::Users(users) => event["users"] = json!(users),
-        Source::Stored(_) => event["users"] = json!(users),
-    }
-    event.to_string()
-}
-
 /// What became of a start that can be begun.
-enum Began {
+pub(super) enum Began {
     Started,
     /// Its run is there already.
     Known,
@@ -184,7 +74,7 @@ enum Began {
     Waits,
 }
 
-async fn begin(
+pub(super) async fn begin(
     clients: &Clients,
     start: &Start,
     plan: &Plan,
@@ -221,7 +111,7 @@ async fn begin(
         started_ms: now_ms,
         scheduled_at_s: Some(start.scheduled_at_s),
         ended_ms: None,
-        deadline_ms: deadline_ms(now_ms, count, quota.cap()),
+        deadline_ms: deadline_ms(now_ms, count.or(start.source.listed()).unwrap_or(0), quota.cap()),
         count,
         listed: start.source.listed(),
         workspace: Some(workspace),
@@ -306,81 +196,4 @@ async fn queue(clients: &Clients, start: &Start, at: &Invocation, outcome: &mut 
         Queued::Taken => return Err(StepError::Taken { run }),
     });
     Ok(())
-}
-
-/// How many users there are, to bound the run and to show its progress. A token that may not read the count can still
-/// do the run, so that an error here is none of the run's: what is wrong with a token shows on the first page. Where a
-/// percentage bounds the changes, a run without the count would have no bound, and is not begun.
-async fn count_users(clients: &Clients, start: &Start, at: &Invocation) -> Result<Option<u64>, StepError> {
-    if start.source != Source::Scroll {
-        return Ok(None);
-    }
-    match (count(clients, at).await?, start.rails.max_changes) {
-        (Ok(count), _) => Ok(Some(count)),
-        (Err(Uncounted { reason, for_good }), Some(MaxChanges::Percent(_))) => {
-            Err(StepError::NotCounted { reason, for_good })
-        }
-        (Err(Uncounted { reason, .. }), _) => {
-            tracing::warn!(reason, "the users could not be counted; the run goes on without an estimate");
-            Ok(None)
-        }
-    }
-}
-
-/// Why there is no count.
-pub(super) struct Uncounted {
-    pub(super) reason: String,
-    /// Intercom refuses it, and will again.
-    for_good: bool,
-}
-
-impl Uncounted {
-    fn for_now(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), for_good: false }
-    }
-}
-
-/// Intercom's count of users, or why there is none.
-pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u64, Uncounted>, StepError> {
-    if at.left_ms() < COUNT_MS {
-        return Ok(Err(Uncounted::for_now("this invocation has no time left for it")));
-    }
-    if let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Check), at).await? {
-        let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-        if wait_ms + COUNT_MS > at.left_ms() {
-            return Ok(Err(Uncounted::for_now("the rate limit's window is spent")));
-        }
-        tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
-        if let Grant::Wait(_) = clients.meter.take(Ask::one(Share::Check), at).await? {
-            return Ok(Err(Uncounted::for_now("the rate limit's windows are spent")));
-        }
-    }
-    match clients.intercom.count_users(COUNT_TIMEOUT).await {
-        Ok(reply) => {
-            clients.meter.learn(reply.rate, at).await;
-            Ok(Ok(reply.value))
-        }
-        Err(error) => {
-            clients.meter.learn(error.rate(), at).await;
-            let disposition = disposition(&error, at.clock.now_s());
-            if let Disposition::Limited { wait_s } = disposition {
-                clients.meter.limited(wait_s, at).await;
-            }
-            let for_good = matches!(disposition, Disposition::RunFault | Disposition::NotFound);
-            Ok(Err(Uncounted { reason: error.to_string(), for_good }))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_start_is_tried_for_a_day() {
-        let waits: Vec<i64> = (0..5).map(|tries| try_again_ms(tries) / 60_000).collect();
-        assert_eq!(waits, [1, 2, 4, 5, 5]);
-        let all: i64 = (0..TRIES_MAX).map(try_again_ms).sum();
-        assert!((24..26).contains(&(all / 3_600_000)), "{} hours", all / 3_600_000);
-    }
 }

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use super::start::{begin_waiting, make_way};
+use super::start::make_way;
+use super::waiting::begin_waiting;
 use super::{Did, Outcome};
 use crate::clients::{Clients, StepError};
 use crate::event::Resume;
 use crate::invocation::Invocation;
-use crate::run::{Cursor, Phase, Run, State};
+use crate::run::{Cursor, Phase, REST_MOST_MS, Run, State};
 
 /// How long the rows of a run that ends are read for what is missing.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Looks at a run that goes on while it is asked to begin anew.
 const RESUME_TRIES: u32 = 5;
-/// Times that a stuck turn's message is sent again before the run is ended.
-const NUDGES_MAX: u32 = 5;
 
 /// Begins what waits, ends what is past its deadline, and sends a stuck turn's message again.
 pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
@@ -23,7 +22,8 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
-        let reason = format!("past its deadline; {}; {missing}", run.read_so_far(&cursor.tally));
+        let last = cursor.last_wait();
+        let reason = format!("past its deadline; {}{last}; {missing}", run.read_so_far(&cursor.tally));
         return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
     }
     if run.state == State::Paused
@@ -34,26 +34,28 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
         return begin_waiting(clients, at, outcome).await;
     }
     let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);
-    let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms);
-    let stuck = now_ms - busy_until_ms > clients.settings.pace.stuck_ms;
+    let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
+    let stuck = now_ms - busy_until_ms > stuck_ms(clients.settings.pace.stuck_ms, cursor.nudges);
     if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
         outcome.did.push(Did::Nothing);
         return Ok(());
     }
-    if cursor.nudges >= NUDGES_MAX {
-        let missing = missing(clients, &run, &cursor).await;
-        let reason = format!(
-            "its messages were sent again five times and nobody turned the page: look at the scroll function's errors \
-             and at the pages queue; {}; {missing}",
-            run.read_so_far(&cursor.tally)
-        );
-        return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
-    }
-    clients.ledger.nudge(&cursor).await?;
+    let times = cursor.nudges + 1;
+    let waits = format!(
+        "no invocation turned the page, and its message was sent again ({times}): look at the scroll function's errors and \
+         at the pages queue"
+    );
+    clients.ledger.nudge(&cursor, &waits, now_ms).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
-    tracing::warn!(run = run.run.as_str(), cursor.turn, "a stuck turn's message was sent again");
+    tracing::warn!(run = run.run.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
     outcome.did.push(Did::Healed);
     Ok(())
+}
+
+/// How long a turn may stand still before its message is sent again, after so many times: an outage of the queue costs
+/// time, and the run's deadline bounds it.
+fn stuck_ms(first_ms: i64, times: u32) -> i64 {
+    first_ms.saturating_mul(1 << times.min(10)).min(REST_MOST_MS.max(first_ms))
 }
 
 /// What a run that is ended before its time leaves under way, in words. The end must not depend on how long the rows of a
@@ -119,4 +121,15 @@ async fn stop(
         outcome.not_complete += 1;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stuck_turn_is_sent_again_at_growing_intervals() {
+        let waits: Vec<i64> = (0..4).map(|times| stuck_ms(90_000, times) / 1000).collect();
+        assert_eq!(waits, [90, 180, 300, 300]);
+    }
 }

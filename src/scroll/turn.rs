@@ -1,11 +1,17 @@
 //! One turn: claimed, carried out by its phase, committed, and passed on.
 
+use std::time::Duration;
+
 use super::{Did, Outcome, page, settle, tick};
 use crate::clients::{Clients, StepError};
 use crate::invocation::Invocation;
 use crate::ledger::{Claimed, Commit};
 use crate::queue::{Message, Which};
 use crate::run::{Claim, Cursor, Phase, Run, Standing, State, Turn};
+
+/// Time left from which on a failed write is tried again, and the rest before it.
+const AGAIN_MS: i64 = 2_000;
+const AGAIN_REST: Duration = Duration::from_millis(500);
 
 /// What a turn decided: the next cursor, what else the commit changes, and the word for it.
 pub(super) struct Decision {
@@ -25,6 +31,17 @@ impl Decision {
         Self { next, commit: Commit::State(state, Some(reason.into())), did: Did::Stopped }
     }
 
+    /// The request brought no answer and cost no page. The turn waits, each time longer, until `least_ms` at the least. The
+    /// run's deadline bounds it.
+    pub(super) fn rest(mut next: Cursor, now_ms: i64, least_ms: i64, why: &str) -> Self {
+        next.not_before_ms = next.rest(now_ms).max(least_ms);
+        next.waits = Some(match next.unanswered {
+            1 => why.to_owned(),
+            times => format!("{why} ({times} tries since {})", time(next.unanswered_since_ms)),
+        });
+        Self::turn(next, Did::Waited)
+    }
+
     /// The turn waits, and says why.
     pub(super) fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
         next.not_before_ms = until_ms;
@@ -32,6 +49,12 @@ impl Decision {
         next.idle_turns += 1;
         Self::turn(next, Did::Waited)
     }
+}
+
+/// A time in words, in UTC.
+fn time(ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
 /// Handles a message that names a turn.
@@ -57,18 +80,76 @@ pub(super) async fn turn(
             return Ok(());
         }
     };
-    let run = run?.filter(|run| run.state == State::Running);
-    let Some(run) = run.filter(|_| cursor.phase != Phase::Ended) else {
-        outcome.did.push(Did::Dropped);
-        return Ok(());
+    let before = cursor.clone();
+    let mut asked = false;
+    let decided = match run.map(|run| run.filter(|run| run.state == State::Running && cursor.phase != Phase::Ended)) {
+        Ok(Some(run)) => {
+            let decided = decide(clients, &run, cursor, at, (outcome, &mut asked)).await;
+            decided.map(|decision| (run, decision))
+        }
+        Ok(None) => {
+            outcome.did.push(Did::Dropped);
+            return Ok(());
+        }
+        Err(error) => Err(error.into()),
     };
-    let holes = cursor.holes.len();
-    let decision = match cursor.phase {
-        Phase::Settling => settle::settle(clients, &run, cursor, at).await?,
-        Phase::Turning | Phase::Ended => page::turn(clients, &run, cursor, at, outcome).await?,
+    let (run, decision) = match decided {
+        Ok(decided) => decided,
+        Err(error) => {
+            // No page was asked for, so the next invocation need not take it for lost.
+            if !asked && let Err(error) = clients.ledger.unclaim(&before, &at.request_id).await {
+                tracing::warn!(run = turn.run.as_str(), %error, "a claim is not given back");
+            }
+            return Err(error);
+        }
     };
+    let holes = before.holes.len();
     outcome.holes += decision.next.holes.len().saturating_sub(holes) as u64;
     commit(clients, &run, decision, at, outcome).await
+}
+
+/// Carries a turn out by its phase. `asked` tells whether a page may be lost with this invocation.
+async fn decide(
+    clients: &Clients,
+    run: &Run,
+    cursor: Cursor,
+    at: &Invocation,
+    (outcome, asked): (&mut Outcome, &mut bool),
+) -> Result<Decision, StepError> {
+    match cursor.phase {
+        Phase::Settling => settle::settle(clients, run, cursor, at).await,
+        Phase::Turning | Phase::Ended => page::turn(clients, run, cursor, at, (outcome, asked)).await,
+    }
+}
+
+/// Waits for a call that follows a page, and repeats it while this invocation has time: without it the page would be lost,
+/// and with it a whole generation. Returns the last error from the function around it. (A macro, because the future of an
+/// `AsyncFnMut` is not known to be `Send`.)
+macro_rules! insist {
+    ($at:expr, $call:expr) => {
+        loop {
+            match $call.await {
+                Ok(done) => break done,
+                Err(error) => {
+                    let error = $crate::clients::StepError::from(error);
+                    if !$crate::scroll::turn::again($at, &error).await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    };
+}
+pub(super) use insist;
+
+/// Whether there is time for another try, after a rest.
+pub(super) async fn again(at: &Invocation, error: &StepError) -> bool {
+    if at.left_ms() < AGAIN_MS {
+        return false;
+    }
+    tracing::warn!(%error, "what follows a page is tried once more");
+    tokio::time::sleep(AGAIN_REST).await;
+    true
 }
 
 /// Commits the decision and sends the next turn's message: the last thing that an invocation does.
@@ -96,7 +177,8 @@ async fn commit(
         tracing::warn!(run = run.run.as_str(), state = state.as_str(), reason, "run changes its state");
     }
     let now_ms = at.clock.now_ms();
-    let Some(committed) = clients.ledger.commit(run, next, &at.request_id, &commit, now_ms).await? else {
+    let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, &commit, now_ms));
+    let Some(committed) = committed else {
         // Somebody changed the run's state meanwhile (a pause, an end), or took the turn over after our lease.
         outcome.did.push(Did::Dropped);
         return Ok(());
@@ -105,7 +187,8 @@ async fn commit(
     outcome.turns += 1;
     outcome.not_complete += u64::from(did == Did::Stopped);
     if goes_on {
-        clients.queues.send_turn(&committed.present(), committed.not_before_ms - now_ms).await?;
+        let (turn, delay_ms) = (committed.present(), committed.not_before_ms - now_ms);
+        insist!(at, clients.queues.send_turn(&turn, delay_ms));
     }
     Ok(())
 }

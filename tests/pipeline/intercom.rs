@@ -23,22 +23,37 @@ pub(crate) enum Closed {
     Unsent,
     /// They may have been sent, and there is no answer.
     NoAnswer,
+    /// Another program uses up the limit.
+    Limited,
+    /// Intercom counts so many users.
+    Counts(u64),
+    /// They go through, and each user of the answer is in it twice.
+    Doubles,
     /// Something on the way answers with this status.
     Answers(u16),
 }
 
 impl Closed {
+    fn is_doubling(self) -> bool {
+        matches!(self, Self::Doubles)
+    }
+
     fn answer(self) -> Answer {
-        match self {
-            Self::Unsent => Err(TransportError::NotSent { source: "connection refused".into() }),
-            Self::NoAnswer => Err(TransportError::Unknown { source: "connection reset".into() }),
-            Self::Answers(status) => {
-                let error = r#"{"type":"error.list","errors":[{"code":"by_the_test","message":"closed by the test"}]}"#;
-                let mut answer = Response::new(Bytes::from_static(error.as_bytes()));
-                *answer.status_mut() = status.try_into().unwrap();
-                Ok(answer)
+        let error = r#"{"type":"error.list","errors":[{"code":"by_the_test","message":"closed by the test"}]}"#;
+        let (status, body) = match self {
+            Self::Unsent => return Err(TransportError::NotSent { source: "connection refused".into() }),
+            Self::NoAnswer | Self::Doubles => {
+                return Err(TransportError::Unknown { source: "connection reset".into() });
             }
-        }
+            Self::Limited => (429, error.to_owned()),
+            Self::Counts(users) => {
+                (200, serde_json::json!({"type": "count.hash", "user": {"count": users}}).to_string())
+            }
+            Self::Answers(status) => (status, error.to_owned()),
+        };
+        let mut answer = Response::new(Bytes::from(body));
+        *answer.status_mut() = status.try_into().unwrap();
+        Ok(answer)
     }
 }
 
@@ -104,12 +119,18 @@ impl Way {
         StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(0))
     }
 
+    /// Whether each user of the answer is to be in it twice.
+    fn doubles(&self, request: &Request<Bytes>) -> bool {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        self.state().closed.is_some_and(|(to, how)| line.starts_with(to) && how.is_doubling())
+    }
+
     /// What the way itself answers, or the workspace that the request goes to.
     fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
         let state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
-        if let Some((_, how)) = state.closed.filter(|(to, _)| line.starts_with(to)) {
+        if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.is_doubling()) {
             return Err(Box::new(how.answer()));
         }
         if state.revoked.contains(token) {
@@ -126,7 +147,7 @@ type Answer = Result<Response<Bytes>, TransportError>;
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
-        let led = way.lead_to(&request, &world);
+        let (led, doubles) = (way.lead_to(&request, &world), way.doubles(&request));
         async move {
             let router = match led {
                 Ok(router) => router,
@@ -135,6 +156,7 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
             let response = router.oneshot(request.map(axum::body::Body::from)).await;
             let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
             match body.collect().await {
+                Ok(body) if doubles => Ok(Response::from_parts(parts, doubled(&body.to_bytes()))),
                 Ok(body) => Ok(Response::from_parts(parts, body.to_bytes())),
                 Err(error) => Err(TransportError::Unknown { source: error.into() }),
             }
@@ -142,4 +164,13 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
     Intercom::new(transport, base_url, tokens, ApiVersion::parse("1.4").expect("the version is known"))
+}
+
+/// A page with each of its users twice.
+fn doubled(page: &Bytes) -> Bytes {
+    let mut page: serde_json::Value = serde_json::from_slice(page).unwrap();
+    if let Some(users) = page["users"].as_array_mut() {
+        *users = users.iter().flat_map(|user| [user.clone(), user.clone()]).collect();
+    }
+    page.to_string().into()
 }

@@ -19,6 +19,7 @@ mod jobs;
 mod limit;
 mod messages;
 mod metrics;
+mod outages;
 mod pages;
 mod pipeline;
 mod plans;

@@ -2,8 +2,9 @@
 
 use intercom_bulk::run::State;
 use intercom_simulator::{Fault, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
@@ -134,4 +135,74 @@ async fn users_that_come_and_go_meanwhile_harm_nothing() {
         report.lacking.difference(&report.users_in_error()).filter(|id| !moved.contains(id)).cloned().collect();
     assert_eq!(silent, Vec::<String>::new());
     assert!(report.errors.iter().all(|row| row.code == "not_found"), "{:?}", report.errors);
+}
+
+/// A list that ends early is not the whole workspace.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_ends_far_before_intercom_s_count_is_incomplete() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(3)).await;
+    pipeline.way.disturb("GET /counts", Closed::Counts(5_000));
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
+    assert!(
+        report.reason().contains("counts 5000 users") && report.reason().contains("after 3"),
+        "{}",
+        report.reason()
+    );
+    report.assert_nobody_lost();
+    assert_eq!(report.run.totals.unwrap().count, Some(5_000));
+    // A limit and a list of users are no whole workspace.
+    let limited = pipeline.run(json!({"rails": {"limit": 2}})).await;
+    assert_eq!((limited.state(), limited.run.totals.unwrap().count), (State::Complete, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_ends_a_little_before_intercom_s_count_states_both() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(450)).await;
+    pipeline.way.disturb("GET /counts", Closed::Counts(540));
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete();
+    let totals = report.run.totals.unwrap();
+    assert_eq!((totals.users, totals.count), (450, Some(540)));
+}
+
+/// Users may have been deleted since the run began.
+#[tokio::test(start_paused = true)]
+async fn an_old_count_is_asked_for_again_before_it_is_believed() {
+    for (then, state) in [(None, State::Complete), (Some(Closed::Answers(503)), State::Incomplete)] {
+        let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 700, ..users(450) }).await;
+        pipeline.way.disturb("GET /counts", Closed::Counts(5_000));
+        let run = pipeline.start(Value::Null).await;
+        match then {
+            None => pipeline.way.close(None),
+            Some(how) => pipeline.way.disturb("GET /counts", how),
+        }
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), state, "{}", report.reason());
+        let count = report.run.totals.as_ref().unwrap().count;
+        assert_eq!(count, Some(if then.is_none() { 450 } else { 5_000 }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_without_a_count_asks_for_one_at_its_end() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 700, ..users(250) }).await;
+    pipeline.way.close(Some("GET /counts"));
+    let run = pipeline.start(Value::Null).await;
+    pipeline.way.disturb("GET /counts", Closed::Counts(2_500));
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!((report.state(), report.run.count), (State::Incomplete, None), "{}", report.reason());
+    assert!(report.reason().contains("2500"), "{}", report.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_twice_in_a_page_is_one_user() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(250)).await;
+    pipeline.way.disturb("GET /users/scroll", Closed::Doubles);
+    let patches = Report::to_change(&pipeline) as u64;
+    let report = pipeline.run(json!({"rails": {"max_changes": {"users": patches}}})).await;
+    report.assert_complete();
+    let tally = &report.cursor.tally;
+    assert_eq!((tally.users, tally.doubles, tally.patches), (250, 250, patches));
+    assert_eq!(report.world.items, patches, "and nobody is sent twice");
 }

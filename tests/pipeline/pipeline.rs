@@ -97,6 +97,16 @@ impl Pipeline {
         pipeline
     }
 
+    /// The same engine with ticks as seldom as this: hours of ticks each second are most of a test's time.
+    pub(crate) async fn ticking(mut self, each: Duration) -> Self {
+        let working = self.working.take().unwrap();
+        working.stop.send(true).unwrap();
+        working.task.await.unwrap();
+        self.engine.ticks = (each, each);
+        self.work();
+        self
+    }
+
     /// Lets the engine work.
     pub(crate) fn work(&self) {
         let (stop, stopped) = watch::channel(false);

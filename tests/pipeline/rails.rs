@@ -221,10 +221,14 @@ async fn a_list_of_users_is_read_by_id_and_an_unknown_one_is_an_error() {
     let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).take(47).collect();
     let mut asked = ids.clone();
     asked.insert(5, json!("5714dd359a3fd47136ffffff"));
+    // The app's own id, which is not meant.
+    asked.insert(9, json!("25"));
     let report = pipeline.run(json!({ "users": asked })).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
-    assert_eq!(report.users_in_error().into_iter().collect::<Vec<_>>(), ["5714dd359a3fd47136ffffff"]);
-    assert_eq!(report.errors[0].code, "not_found");
+    let unknown = ["25", "5714dd359a3fd47136ffffff"];
+    assert_eq!(report.users_in_error().into_iter().collect::<Vec<_>>(), unknown);
+    let hints = report.errors.iter().map(|row| (row.code.as_str(), row.message.contains("24 hexadecimal digits")));
+    assert_eq!(hints.collect::<Vec<_>>(), [("not_found", true), ("not_found", false)]);
     assert!(ids.iter().all(|id| !report.lacking.contains(id.as_str().unwrap())), "those named have the value");
     assert!(report.lacking.len() > 50, "the others were left alone");
     assert_eq!(report.world.requests.get("GET /users/scroll"), None);

@@ -64,6 +64,12 @@ impl Report {
         }
     }
 
+    /// How many users the plan would change, before any run.
+    pub(crate) fn to_change(pipeline: &Pipeline) -> usize {
+        let users = pipeline.world.users().into_iter().map(|body| User::new(body).unwrap());
+        users.filter(|user| pipeline.plan.evaluate(user).patch.is_some()).count()
+    }
+
     pub(crate) fn state(&self) -> State {
         self.run.state
     }

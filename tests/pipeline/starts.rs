@@ -219,7 +219,7 @@ async fn a_start_that_can_never_begin_is_a_dead_letter_and_the_next_begins() {
 /// An outage of Intercom's passes: the start waits for it, and those behind it do not.
 #[tokio::test(start_paused = true)]
 async fn a_start_that_cannot_begin_for_two_hours_begins_then() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await.ticking(Duration::from_secs(20)).await;
     pipeline.way.close(Some("GET /counts"));
     let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
     pipeline.send("pages", &percent.to_string()).await;

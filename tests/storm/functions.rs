@@ -99,6 +99,9 @@ impl Functions {
         let ended = timeout(most, handled).await;
         let answer = match ended {
             Ok(Some(done)) => {
+                if done.is_err() && step == Step::Scroll {
+                    self.storm.turn_failed(who, at.left_ms()).await;
+                }
                 let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
                 idle.entry(step).or_default().push(environment);
                 done

@@ -18,6 +18,7 @@ mod functions;
 mod limits;
 mod mutations;
 mod operator;
+mod outage;
 mod plans;
 mod play;
 mod process;
@@ -28,6 +29,7 @@ mod schedules;
 mod seams;
 #[path = "../sqs/mod.rs"]
 mod sqs;
+mod starts;
 mod storm;
 mod story;
 mod tally;

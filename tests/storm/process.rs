@@ -97,6 +97,7 @@ impl Storm {
             self.weather.note(|| format!("#{who} {fate:?} at: {point}"));
             self.weather.passes(point, Some(accident));
             self.promises.troubled(Some(who));
+            self.promises.troubled_at_cursor(Some(who));
             self.set_fate(who, fate);
             // It is not polled before its time; one that died or hangs, never.
             tokio::task::yield_now().await;

@@ -72,6 +72,9 @@ pub(crate) async fn start(functions: Arc<Functions>, sqs: aws_sdk_sqs::Client, s
     }
     for _ in 0..start.times {
         if start.by_message {
+            if let Some(bug) = functions.storm.promises.started(&event) {
+                functions.storm.weather.bug(bug);
+            }
             send(&sqs, "pages", &event.to_string()).await;
         } else {
             // Lambda tries an asynchronous event three times.

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::accident::Rates;
 use crate::faults;
 use crate::limits::{self, Replacement};
+use crate::outage::Outage;
 use crate::plans;
+use crate::starts::{again_in_the_same_second, starts, uncount};
 
 /// One story, drawn from its seed.
 #[derive(Clone, Debug)]
@@ -45,6 +47,10 @@ pub(crate) struct Story {
     pub(crate) tokens: Vec<Replacement>,
     /// From when on, and for how long, Parameter Store does not answer.
     pub(crate) store_down: Option<(Duration, Duration)>,
+    /// What does not work for hours.
+    pub(crate) outage: Option<Outage>,
+    /// Intercom does not let the token count users.
+    pub(crate) uncounted: bool,
 }
 
 /// A body that others put into both queues, and when: at once, or as soon as parts are in the queue after that time.
@@ -122,6 +128,12 @@ impl Story {
         let options = limits::of_workspace(third, options);
         let (tokens, store_down) = limits::tokens(third);
         let back = tokens.windows(2).find(|pair| pair[0].is_foreign).map(|pair| pair[1].after);
+        // And what came after that.
+        let last = &mut SmallRng::seed_from_u64(seed ^ 0x0007_4A6E);
+        let uncounted = last.random_ratio(1, 12) && uncount(&mut starts, last);
+        if last.random_ratio(1, 10) {
+            again_in_the_same_second(&mut starts, last);
+        }
         let strength = [0, 1, 1, 1, 2][rng.random_range(0..5)];
         let rates = if strength == 0 { Rates::calm() } else { Rates::draw(rng, strength) };
         let minutes = rng.random_range(1..15);
@@ -134,6 +146,7 @@ impl Story {
         // Every other one in the first minute, when most runs are at work.
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
+        let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
         Self {
             seed,
             options,
@@ -160,7 +173,15 @@ impl Story {
                 .collect(),
             tokens,
             store_down,
+            outage,
+            uncounted,
         }
+    }
+
+    /// From when on nothing strikes any more and no outage lasts.
+    pub(crate) fn quiet_after(&self) -> Option<Duration> {
+        let outage = self.outage.map(|outage| outage.until).unwrap_or_default();
+        self.calm_after.map(|calm| calm.max(outage))
     }
 
     /// Whether Intercom denies everything from some request on.
@@ -243,26 +264,6 @@ impl Shape {
             Self::Wide => rng.random_range(30..=100),
         }
     }
-}
-
-fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
-    let count = if shape == Shape::Short { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] } else { rng.random_range(1..3) };
-    let mut after_s = rng.random_range(0..60);
-    (0..count)
-        .map(|index| {
-            let event = plans::start(rng, index);
-            let start = StartAt {
-                after: Duration::from_secs(after_s),
-                event,
-                listed: if rng.random_ratio(1, 14) { rng.random_range(1..45) } else { 0 },
-                by_message: rng.random_ratio(1, 4),
-                times: if rng.random_ratio(1, 6) { 2 } else { 1 },
-                stored: false,
-            };
-            after_s += rng.random_range(0..400);
-            start
-        })
-        .collect()
 }
 
 /// What an operator does: to every eighth story's first run or so, something.

@@ -75,7 +75,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let past_the_weather = dynamodb().http_client(account.dynamodb_network()).build();
     let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
     ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
-    let sqs = Sqs::with(OfQueues(weather.clone()));
+    let sqs = Sqs::with(OfQueues(weather.clone(), told.outage));
     let storm = Arc::new(Storm::new(told, weather, world, past_the_weather, sqs));
     let settings = Settings::read(|_| None).expect("every setting has a default");
     let settings = Settings { quota_percent: storm.story.quota_percent, ..settings };
@@ -202,7 +202,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
         () => A_COMMON_RUN,
     };
     let runs = storm.story.starts.len() as u32 + 1;
-    let bound = calm_after.unwrap_or_default() + each * runs;
+    let bound = storm.story.quiet_after().unwrap_or_default() + each * runs;
     let late = |since_ms: i64| {
         let since_ms = since_ms.max(storm.calm_ms().unwrap_or_default());
         storm.now_ms() - since_ms > each.as_millis() as i64
@@ -262,8 +262,12 @@ async fn end(storm: &Storm) {
         }
     }
     let dead = ["pages", "patches"].map(|queue| storm.sqs.bodies(&format!("{queue}-dead-letters"))).concat();
+    for text in storm.promises.starts_without_a_run(&dead) {
+        storm.weather.bug(format!("6: a start has neither a run nor a reason: {text}"));
+    }
     for body in &dead {
-        if !storm.story.is_nonsense(body) || Story::is_newer(body) {
+        let uncounted = storm.story.uncounted && body.contains("percent");
+        if !uncounted && !storm.story.is_nonsense(body) || Story::is_newer(body) {
             storm.weather.bug(format!("8: a message of ours, or of a newer version, is a dead letter: {body}"));
         }
     }

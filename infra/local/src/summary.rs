@@ -22,6 +22,9 @@ pub struct Summary {
     pub state: State,
     /// Users read by the last generation.
     pub users: u64,
+    /// How many Intercom counts, where the run reads all of them and Intercom said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     /// Users by outcome.
     #[serde(flatten)]
     pub counted: Outcomes,
@@ -97,6 +100,7 @@ impl Summary {
             run: run.run.to_string(),
             state: run.state,
             users: read,
+            count: totals.count,
             counted: Outcomes { written, unchanged, skipped, failed, pending },
             sent: totals.sent,
             patches: totals.patches,
@@ -138,6 +142,15 @@ impl Summary {
         matches!(self.state, State::Complete | State::CompleteWithErrors)
     }
 
+    /// Both numbers, where Intercom counts other than what it listed.
+    fn differs(&self) -> Option<String> {
+        let count = self.count.filter(|count| *count != self.users)?;
+        Some(format!(
+            "  Intercom counts {count} users and listed {}: users may have come or gone meanwhile",
+            self.users
+        ))
+    }
+
     fn words(&self, lists_errors: Option<&str>) -> Vec<String> {
         let took = show::duration(Duration::from_secs(self.seconds));
         let ended = if self.state.ended() { "ended" } else { "is" };
@@ -148,6 +161,7 @@ impl Summary {
             lines.push(format!("  {}", self.sending()));
         }
         lines.extend(kinds(&self.errors_by_code));
+        lines.extend(self.differs());
         lines.extend(possibly_lost(self.jobs_possibly_lost));
         lines.extend(left_alone(&self.tally));
         lines.extend(self.jobs_by_bucket());

@@ -229,3 +229,42 @@ async fn a_long_partition_is_read_in_pieces() {
     let queries = account.counts.snapshot()["Query"] - before;
     assert!(queries >= 3, "{queries} queries");
 }
+
+/// The next invocation finds the cursor as if the one that gave its claim back had not been there.
+#[tokio::test]
+async fn a_claim_that_is_given_back_leaves_no_trace() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    let claim = |owner: &str, until_ms| Claim { owner: owner.into(), message: "m".into(), until_ms };
+    let claimed = async |owner: &str, now_ms, until_ms| match ledger
+        .claim(&run.run, 0, &claim(owner, until_ms), now_ms)
+        .await
+        .unwrap()
+    {
+        Claimed::Ours(cursor) => *cursor,
+        other => panic!("{other:?}"),
+    };
+    let first = claimed("first", NOW_MS, NOW_MS + 5).await;
+    ledger.unclaim(&first, "somebody else").await.unwrap();
+    assert_eq!(ledger.cursor(&run.run).await.unwrap().unwrap().owner(), Some("first"));
+    ledger.unclaim(&first, "first").await.unwrap();
+    let second = claimed("second", NOW_MS, NOW_MS + 5).await;
+    assert_eq!((second.claim, second.claims), (None, 0));
+    // The second dies, and the third gives back what it took over: the fourth still learns of the death.
+    let third = claimed("third", NOW_MS + 10, NOW_MS + 15).await;
+    ledger.unclaim(&third, "third").await.unwrap();
+    let fourth = claimed("fourth", NOW_MS + 10, NOW_MS + 15).await;
+    assert_eq!((fourth.claim.unwrap().owner.as_str(), fourth.claims), ("second", 1));
+}
+
+#[tokio::test]
+async fn a_deadline_that_an_operator_set_is_not_extended() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    ledger.extend_deadline(&run, NOW_MS + 7).await.unwrap();
+    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7);
+    ledger.extend_deadline(&run, NOW_MS + 9).await.unwrap();
+    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7, "it was read before the change");
+}

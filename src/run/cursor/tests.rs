@@ -50,5 +50,36 @@ fn a_full_cursor_stays_under_a_kilobyte() {
     full.claim = Some(Claim { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
     full.committed_by = Some("x".repeat(36));
     full.committed_message = Some("y".repeat(36));
+    (full.unanswered, full.unanswered_since_ms, full.resent_ms, full.parts_left_ms) =
+        (999, i64::MAX, i64::MAX, i64::MAX);
     assert!(serde_json::to_vec(&full).unwrap().len() < 1024);
+}
+
+#[test]
+fn a_generation_that_could_not_send_counts_for_nothing() {
+    let mut cursor = cursor();
+    for _ in 0..100 {
+        cursor.page = 7;
+        cursor.excused = true;
+        assert_eq!(cursor.exhausted(), None);
+        cursor = cursor.next_generation(0, !cursor.excused);
+    }
+    assert_eq!((cursor.generation, cursor.counted, cursor.stalled, cursor.excused), (101, 1, 0, false));
+    // It does not wipe out what stalled before it, either.
+    let stalled = Cursor { stalled: 2, furthest: 9, page: 7, excused: true, ..cursor };
+    assert_eq!(stalled.next_generation(0, false).stalled, 2);
+}
+
+#[test]
+fn an_expired_scroll_is_excused_where_nothing_could_be_sent() {
+    let kept = |change: fn(&mut Cursor)| {
+        let mut cursor = cursor();
+        change(&mut cursor);
+        cursor.was_kept_from_reading(100_000)
+    };
+    assert!(!kept(|_| {}));
+    assert!(kept(|c| (c.unanswered, c.unanswered_since_ms) = (9, 60_000)));
+    assert!(!kept(|c| (c.unanswered, c.unanswered_since_ms) = (1, 95_000)), "five seconds expire no scroll");
+    assert!(kept(|c| c.nudges = 1), "its message did not come");
+    assert!(!kept(|c| (c.nudges, c.claims) = (1, 1)), "it came, and its invocation died");
 }

@@ -33,9 +33,6 @@ const TROUBLES: [Accident; 21] = [
     LimitedBare,
     SlowAnswer,
 ];
-/// Accidents that may keep a message from being handled.
-const OF_MESSAGES: [Accident; 13] =
-    [Death, Hang, Freeze, Throttled, AwsError, AwsUnsent, AwsLost, AwsSlow, Outage, AwsDenied, Conflict, Late, Overdue];
 /// Faults that may spoil a page.
 const OF_PAGES: [&str; 10] = [
     "lose-page",
@@ -128,8 +125,6 @@ impl Struck<'_> {
         let has = |text: &str| word.contains(text);
         match () {
             () if has("past its deadline") => self.storm.story.endless || self.storm.story.calm_after.is_none(),
-            () if has("messages were sent again five times") => self.accidents(&OF_MESSAGES) >= GIVEN_UP_MIN,
-            () if has("turns in a row brought no page") => self.storm.story.endless,
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }

@@ -19,6 +19,7 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use intercom_bulk::event::StartEvent;
 use intercom_bulk::part::PartId;
 use intercom_bulk::run::{Rails, RunId, State};
 
@@ -65,6 +66,8 @@ struct Memory {
     active_ms: i64,
     /// Writes to the ledger that were carried out.
     writes: u64,
+    /// Starts that were sent as messages, by their run's name.
+    started: BTreeMap<String, serde_json::Value>,
 }
 
 /// A run, as its row was last seen.
@@ -129,6 +132,10 @@ struct Did {
     parts: Vec<(String, String)>,
     /// A call went wrong, or the process did.
     troubled: bool,
+    /// A write of a cursor went wrong.
+    troubled_at_cursor: bool,
+    /// It asked for a page.
+    asked_for_page: bool,
     /// Requests for a run that had stopped or gone on meanwhile.
     late_requests: u32,
 }
@@ -149,6 +156,36 @@ impl Promises {
         if let Some(who) = who {
             self.memory().by.entry(who).or_default().troubled = true;
         }
+    }
+
+    /// A write of a cursor went wrong.
+    pub(crate) fn troubled_at_cursor(&self, who: Option<Who>) {
+        if let Some(who) = who {
+            self.memory().by.entry(who).or_default().troubled_at_cursor = true;
+        }
+    }
+
+    /// A start was sent as a message. Another one with its run's name, which asks for something else, would be lost.
+    pub(crate) fn started(&self, event: &serde_json::Value) -> Option<String> {
+        let run = StartEvent::read(event).ok()?.run()?.to_string();
+        let there = self.memory().started.entry(run.clone()).or_insert_with(|| event.clone()).clone();
+        (there != *event).then(|| format!("12: {there} and {event} are both {run}"))
+    }
+
+    /// Starts for some users, or within bounds, of which no run came and that are no dead letters. Those for all users may be
+    /// needless, because another one waits.
+    pub(crate) fn starts_without_a_run(&self, dead: &[String]) -> Vec<String> {
+        let dead: BTreeSet<String> = dead
+            .iter()
+            .filter_map(|body| Some(StartEvent::read(&serde_json::from_str(body).ok()?).ok()?.run()?.to_string()))
+            .collect();
+        let memory = self.memory();
+        let bound = |event: &serde_json::Value| !event["rails"].is_null() || !event["users"].is_null();
+        let lost = memory
+            .started
+            .iter()
+            .filter(|(run, event)| bound(event) && !memory.runs.contains_key(*run) && !dead.contains(*run));
+        lost.map(|(run, _)| run.clone()).collect()
     }
 
     /// A submission is on its way: until its answer is there, nobody knows what became of it.

@@ -6,6 +6,9 @@ use intercom_bulk::run::RunId;
 use super::Promises;
 use crate::storm::{Storm, Who};
 
+/// With so much time left an invocation tries on.
+const TIME_LEFT_MS: i64 = 2_500;
+
 /// A request that somebody waits for.
 pub(crate) struct InFlight<'a> {
     pub(super) promises: &'a Promises,
@@ -39,6 +42,22 @@ impl Storm {
             self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {claim:?}", invoked.owner));
         }
         self.run_turns(who, &run).await;
+    }
+
+    /// An invocation failed by an error with time left: it gave its claim back, if it asked for no page; if it did, it would
+    /// have tried on.
+    pub(crate) async fn turn_failed(&self, who: Who, left_ms: i64) {
+        let (Some(invoked), true) = (self.invoked(Some(who)), left_ms >= TIME_LEFT_MS) else { return };
+        let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else { return };
+        let did = self.promises.memory().by.get(&who).cloned().unwrap_or_default();
+        if did.asked_for_page {
+            let text = format!("2: {} gives a page of {run} up with {left_ms} ms left", invoked.owner);
+            return self.weather.bug(text);
+        }
+        let claim = self.ledger.cursor(&run).await.ok().flatten().and_then(|cursor| cursor.claim);
+        if !did.troubled_at_cursor && claim.is_some_and(|claim| claim.owner == invoked.owner) {
+            self.weather.bug(format!("2: {} asked for no page of {run} and keeps its claim", invoked.owner));
+        }
     }
 
     /// Nobody of ours tries to open a scroll while ours is open.

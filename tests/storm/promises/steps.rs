@@ -105,6 +105,9 @@ impl Storm {
             self.promises.memory().active_ms = self.now_ms();
         }
         let page = if name == PAGE { who } else { None };
+        if let Some(who) = page {
+            self.promises.memory().by.entry(who).or_default().asked_for_page = true;
+        }
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
         }

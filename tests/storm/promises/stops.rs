@@ -85,7 +85,7 @@ impl Storm {
 
     /// From when on nothing strikes any more, in Unix milliseconds.
     pub(crate) fn calm_ms(&self) -> Option<i64> {
-        Some(BEGIN_MS + (self.story.calm_after? + CHECK_AFTER_CALM).as_millis() as i64)
+        Some(BEGIN_MS + (self.story.quiet_after()? + CHECK_AFTER_CALM).as_millis() as i64)
     }
 }
 

@@ -71,6 +71,9 @@ impl Line {
         if let Some(failure) = self.not_done(&call) {
             weather.note(|| format!("#{} {}: {failure:?}", who.unwrap_or_default(), call.name));
             storm.promises.troubled(who);
+            if call.names("CURSOR") {
+                storm.promises.troubled_at_cursor(who);
+            }
             return failure.answer();
         }
         let answer = self.inner.call(request).await?;
@@ -79,6 +82,9 @@ impl Line {
         if weather.strikes(Accident::AwsLost) {
             weather.note(|| format!("#{} {}: done, and the answer is lost", who.unwrap_or_default(), call.name));
             storm.promises.troubled(who);
+            if call.names("CURSOR") {
+                storm.promises.troubled_at_cursor(who);
+            }
             return Err(ConnectorError::io("the connection was reset".into()));
         }
         storm.travel(&storm.story.aws_ms).await;

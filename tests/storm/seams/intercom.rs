@@ -15,6 +15,7 @@ use tower::ServiceExt;
 
 use crate::accident::Accident;
 use crate::await_point::Side;
+use crate::outage::Way;
 use crate::storm::Storm;
 
 /// How each token of every story begins: a number follows. They appear nowhere but in requests to Intercom.
@@ -104,16 +105,23 @@ async fn carry(
     // Before the process may freeze: what pays for a request it has decided by now.
     storm.charges(who, &name);
     storm.pass(who, &name, Side::Before).await;
-    if weather.strikes(Accident::Unsent) {
+    let fails = storm.story.outage.and_then(|outage| outage.fails(&name, weather.elapsed()));
+    if fails == Some(Way::Unsent) || weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
     storm.promises.untold(who, &name);
     let _in_flight = storm.asks_intercom(who, &name, &request);
     storm.travel(&storm.story.transit_ms).await;
-    if weather.strikes(Accident::LostBefore) {
+    if fails == Some(Way::Lost) || weather.strikes(Accident::LostBefore) {
         return Err(lost(storm, &name, "the request is lost"));
     }
-    if let Some(answer) = refusal(storm) {
+    let uncounted = storm.story.uncounted && name == "GET /counts";
+    let refused = match fails {
+        Some(Way::Answered(status)) => Some(refused(storm, status, status == 429)),
+        _ if uncounted => Some(refused(storm, 403, false)),
+        _ => refusal(storm),
+    };
+    if let Some(answer) = refused {
         weather.note(|| format!("{name} → {} by accident", answer.status()));
         storm.travel(&storm.story.transit_ms).await;
         return Ok(answer);
@@ -169,23 +177,28 @@ fn lost(storm: &Storm, name: &str, why: &'static str) -> TransportError {
 fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
     let weather = &storm.weather;
     let (status, headers) = match () {
-        () if weather.strikes(Accident::ServerError) => (StatusCode::BAD_GATEWAY, false),
-        () if weather.strikes(Accident::LimitedBare) => (StatusCode::TOO_MANY_REQUESTS, false),
-        () if weather.strikes(Accident::Limited) => (StatusCode::TOO_MANY_REQUESTS, true),
+        () if weather.strikes(Accident::ServerError) => (502, false),
+        () if weather.strikes(Accident::LimitedBare) => (429, false),
+        () if weather.strikes(Accident::Limited) => (429, true),
         () => return None,
     };
+    Some(refused(storm, status, headers))
+}
+
+/// An answer of this status, with the headers of the limit, or without them.
+fn refused(storm: &Storm, status: u16, headers: bool) -> Response<Bytes> {
     let limit = storm.story.options.rate_limit_per_10s;
     let late_s = if storm.story.options.rate_reset == RateReset::Late { 2 } else { 0 };
     let reset_s = (storm.now_ms().div_euclid(10_000) + 1) * 10 + late_s;
     let mut answer = Response::new(Bytes::from_static(b"{}"));
-    *answer.status_mut() = status;
+    *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
     if headers {
         for (name, value) in [("limit", i64::from(limit)), ("remaining", 0), ("reset", reset_s)] {
             let name = http::HeaderName::try_from(format!("x-ratelimit-{name}")).expect("a name in lower case");
             answer.headers_mut().insert(name, http::HeaderValue::from(value));
         }
     }
-    Some(answer)
+    answer
 }
 
 impl Storm {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accident::Accident;
+use crate::outage::Outage;
 use crate::sqs::{Accidents, Copy};
 use crate::weather::Weather;
 
@@ -16,22 +17,26 @@ const LONG_POLL: Duration = Duration::from_hours(1);
 
 /// The weather, as the model of SQS asks for it.
 #[derive(Debug)]
-pub(crate) struct OfQueues(pub(crate) Arc<Weather>);
+pub(crate) struct OfQueues(pub(crate) Arc<Weather>, pub(crate) Option<Outage>);
 
 impl Accidents for OfQueues {
     fn copies(&self, queue: &str, _number: u64) -> Vec<Copy> {
         let weather = &self.0;
+        let held = self.1.and_then(|outage| outage.holds_back(queue, weather.elapsed()));
         let late = || {
+            if let Some(held) = held {
+                return held;
+            }
             if !weather.strikes(Accident::Late) {
                 return Duration::ZERO;
             }
             // Most are some seconds late.
             Duration::from_secs(weather.draw(LATE_S) / weather.draw(1..=60))
         };
-        let mut copies = vec![Copy { own_id: false, late: late() }];
         if queue.ends_with("-dead-letters") {
-            return copies;
+            return vec![Copy::default()];
         }
+        let mut copies = vec![Copy { own_id: false, late: late() }];
         if weather.strikes(Accident::SentTwice) {
             copies.push(Copy { own_id: true, late: late() });
         }

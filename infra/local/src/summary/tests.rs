@@ -7,6 +7,7 @@ fn summary(state: State) -> Summary {
         run: "p.1".to_owned(),
         state,
         users: 5,
+        count: None,
         counted: Outcomes { written: 4, unchanged: 1, ..Outcomes::default() },
         sent: 4,
         patches: 4,

@@ -132,6 +132,15 @@ fn a_name_that_is_read_as_html_is_copied_as_text() {
     assert_eq!(case.posts(), posts, "equal names were sent again");
 }
 
+#[test]
+fn a_list_far_shorter_than_the_count_is_incomplete() {
+    let case = Case::new("counts-more");
+    let ended = case.run(&[]);
+    assert_eq!(ended.summary["state"], "incomplete", "{}", ended.said);
+    let reason = ended.summary["reason"].as_str().unwrap().replace(',', "");
+    assert!(reason.contains('3') && reason.contains("5000"), "{reason}");
+}
+
 /// A field of the user model of 1.1; the first user alone has it.
 fn reads(case: &str, value: &str) {
     let case = Case::new(case);

@@ -1,0 +1,51 @@
+//! From one generation to the next, and how many there may be.
+
+use super::{Cursor, Phase};
+
+/// Generations in a row that may get no further than the one before.
+pub const STALLED_MAX: i32 = 3;
+/// Generations in all, not counting those an operator or a restart began.
+pub const GENERATIONS_MAX: u32 = 20;
+
+impl Cursor {
+    /// Ends the generation: another may follow once its parts and jobs are accounted for.
+    pub fn settle(&mut self, now_ms: i64) {
+        self.phase = Phase::Settling;
+        self.settling_since_ms = now_ms;
+        self.waits_until_ms = None;
+        self.parts_left = 0;
+    }
+
+    /// Why no further generation may begin, if so.
+    pub fn exhausted(&self) -> Option<&'static str> {
+        if self.excused {
+            return None;
+        }
+        let stalled = if self.page > self.furthest { 0 } else { self.stalled + 1 };
+        if stalled >= STALLED_MAX {
+            return Some("three generations in a row got no further");
+        }
+        (self.counted >= GENERATIONS_MAX).then_some("20 generations were begun")
+    }
+
+    /// The next generation, from the first page.
+    #[must_use]
+    pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
+        Self {
+            generation: self.generation + 1,
+            turn: self.turn,
+            pages_in_all: self.pages_in_all,
+            changed_before: self.changed_before,
+            called_ms: self.called_ms,
+            stalled: match () {
+                () if self.page > self.furthest => 0,
+                () => self.stalled + i32::from(counted),
+            },
+            furthest: self.furthest.max(self.page),
+            counted: self.counted + u32::from(counted),
+            // The commit of the generation heals like any other.
+            committed_message: self.committed_message.clone(),
+            ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Outages of hours, which end no run.
+
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+/// Something that does not work for hours. It ends no run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+    pub(crate) what: Down,
+}
+
+/// What an outage is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Down {
+    /// Pages, in this way.
+    Pages(Way),
+    /// Bulk requests cannot be sent.
+    Bulk,
+    /// Nothing can be sent to Intercom.
+    Names,
+    /// A queue does not deliver what is sent to it.
+    Delivery(&'static str),
+}
+
+/// How a request fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It cannot be sent.
+    Unsent,
+    /// It is lost.
+    Lost,
+    /// It is answered with this status, and not carried out.
+    Answered(u16),
+}
+
+impl Outage {
+    fn is_now(&self, elapsed: Duration) -> bool {
+        (self.from..self.until).contains(&elapsed)
+    }
+
+    /// An outage of hours, in every twelfth story.
+    pub(crate) fn draw(rng: &mut SmallRng) -> Option<Self> {
+        let from = Duration::from_secs(rng.random_range(1..240));
+        let lasts = Duration::from_mins(rng.random_range(30..200));
+        let ways = [Way::Unsent, Way::Lost, Way::Answered(429), Way::Answered(503)];
+        let what = match rng.random_range(0..8) {
+            0..4 => Down::Pages(ways[rng.random_range(0..4)]),
+            4 => Down::Bulk,
+            5 => Down::Names,
+            6 => Down::Delivery("pages"),
+            _ => Down::Delivery("patches"),
+        };
+        rng.random_ratio(1, 12).then_some(Self { from, until: from + lasts, what })
+    }
+
+    /// How a request fails at this moment by an outage, if it does.
+    pub(crate) fn fails(&self, name: &str, elapsed: Duration) -> Option<Way> {
+        let of_users = name.starts_with("GET /users");
+        match self.is_now(elapsed).then_some(self.what)? {
+            Down::Pages(way) if of_users => Some(way),
+            Down::Bulk if name == "POST /bulk/users" => Some(Way::Unsent),
+            Down::Names => Some(Way::Unsent),
+            _ => None,
+        }
+    }
+
+    /// How long a queue holds back what it is sent at this moment.
+    pub(crate) fn holds_back(&self, queue: &str, elapsed: Duration) -> Option<Duration> {
+        let holds = self.is_now(elapsed) && self.what == Down::Delivery(of(queue));
+        holds.then(|| self.until.saturating_sub(elapsed))
+    }
+}
+
+/// A queue by the name that outages have for it.
+fn of(queue: &str) -> &'static str {
+    if queue == "pages" { "pages" } else { "patches" }
+}
