@@ -92,8 +92,11 @@ const NEWER_NAMES: &[(&str, &str)] = &[
     ("social_profiles.data", "social_profiles.social_profiles"),
 ];
 
-/// Fields that identify a person: a table key that was read from them is counted and never shown.
+/// Fields that identify a person: a table key that was read from them is counted and counted, and shown only where the plan asks.
+///
+/// End users can write custom attributes, through the Messenger for instance.
 const PERSONAL: &[&str] = &[
+    "custom_attributes",
     "id",
     "user_id",
     "email",

@@ -32,10 +32,17 @@ const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\
 const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
 
 pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
-    let [name, condition, tables, set] = root.known_entries(["name", "where", "tables", "set"], "a table")?;
+    let [name, condition, show_missed, tables, set] =
+        root.known_entries(["name", "where", "show_missed", "tables", "set"], "a table")?;
     let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
     let name = root.keep(name).unwrap_or_default();
-    let tables = tables.map(|tables| read_tables(&tables)).transpose()?.unwrap_or_default();
+    let mut tables = tables.map(|tables| read_tables(&tables)).transpose()?.unwrap_or_default();
+    if let Some(asked) = show_missed {
+        let Data::Bool(asked) = asked.node.data else { return Err(asked.wrong_type("true or false")) };
+        for table in tables.values_mut() {
+            table.shows_missed = asked;
+        }
+    }
     let condition = condition.and_then(|condition| root.keep(expression(&condition, &tables)));
     let set = set.ok_or_else(|| root.missing("set", "[set.custom_attributes.\"has avatar\"]"))?;
     let mut settings = read_settings(&set, &tables)?;

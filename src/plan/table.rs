@@ -16,6 +16,8 @@ pub(super) type Tables = BTreeMap<String, Table>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: HashMap<String, Value>,
+    /// Whether the plan asks to see missed keys that were read from what a person may have written.
+    pub(super) shows_missed: bool,
 }
 
 /// A key that a table does not have.
@@ -46,10 +48,12 @@ impl Scope {
     /// The row, or undefined: without a key nothing is looked up, with an unknown one it is a miss.
     pub(super) fn look_up(&self, name: &str, key: &Value, personal: bool) -> Result<Value, Failure> {
         let Some(key) = key_text(key)? else { return Ok(Value::UNDEFINED) };
-        if let Some(row) = self.tables.get(name).and_then(|table| table.rows.get(&key)) {
+        let table = self.tables.get(name);
+        if let Some(row) = table.and_then(|table| table.rows.get(&key)) {
             return Ok(row.clone());
         }
-        let key = (!personal && !looks_personal(&key)).then_some(key);
+        let shown = !personal || table.is_some_and(|table| table.shows_missed);
+        let key = (shown && !looks_personal(&key)).then_some(key);
         let miss = Miss { table: name.to_owned(), key };
         let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
         if !misses.contains(&miss) {

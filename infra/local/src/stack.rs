@@ -101,6 +101,9 @@ async fn cli(arguments: &[&str]) -> Result<String, String> {
     match output.status.success() && !printed.is_empty() {
         true => Ok(printed),
         false if said.is_empty() => Err(format!("`aws {}` prints nothing", arguments.join(" "))),
+        false if said.starts_with("usage:") => {
+            Err(format!("it does not know `aws {}`: version 2 does", arguments.join(" ")))
+        }
         false => Err(said),
     }
 }

@@ -158,7 +158,9 @@ fn a_missed_key_is_told_unless_it_is_personal() {
     let body =
         json!({"email": "ann@acme.com", "name": "Ann", "custom_attributes": {"plan": "gold", "owner": "bob@acme.com"}});
     for (value, key) in [
-        ("price[user.custom_attributes.plan]", Some("gold")),
+        ("price[user.custom_attributes.plan]", None),
+        ("price[user.custom_attributes.plan | lower]", None),
+        ("price[user.custom_attributes.owner | domain]", Some("acme.com")),
         ("price[user.email | domain]", Some("acme.com")),
         ("price[user.name]", None),
         ("price[user.name | lower]", None),
@@ -179,4 +181,24 @@ fn a_missed_key_is_told_unless_it_is_personal() {
             .evaluate(&user(json!({"name": "starter", "custom_attributes": {"plan": "starter", "owner": "starter"}})));
         assert!(!other.notes.contains(&missed), "a miss of one user is told of another: {value}");
     }
+}
+
+/// End users can write custom attributes: a plan must say that their values may be kept and shown.
+#[test]
+fn a_plan_may_ask_to_see_the_keys_that_missed() {
+    let key = |value: &str, asked: &str| {
+        let plan = plan("int", value, &format!("{asked}tables.price = {{ starter = 49 }}")).unwrap();
+        let body = json!({"custom_attributes": {"plan": "gold", "owner": "bob@acme.com"}});
+        plan.evaluate(&user(body)).notes.into_iter().find_map(|note| match note {
+            Note::MissedKey { key, .. } => Some(key),
+            _ => None,
+        })
+    };
+    let attribute = "price[user.custom_attributes.plan]";
+    assert_eq!(key(attribute, "show_missed = true\n"), Some(Some("gold".to_owned())));
+    assert_eq!(key(attribute, "show_missed = false\n"), Some(None));
+    assert_eq!(key(attribute, ""), Some(None));
+    let address = "price[user.custom_attributes.owner]";
+    assert_eq!(key(address, "show_missed = true\n"), Some(None), "an address is never shown");
+    assert!(plan("int", attribute, "show_missed = 1\ntables.price = { starter = 49 }").is_err());
 }
