@@ -92,7 +92,7 @@ const NEWER_NAMES: &[(&str, &str)] = &[
     ("social_profiles.data", "social_profiles.social_profiles"),
 ];
 
-/// Fields that identify a person: a table key that was read from them is counted and counted, and shown only where the plan asks.
+/// Fields that identify a person: a table key that was read from them is counted, and shown only where the plan asks.
 ///
 /// End users can write custom attributes, through the Messenger for instance.
 const PERSONAL: &[&str] = &[
