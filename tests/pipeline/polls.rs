@@ -31,7 +31,7 @@ const JOB_DELAY_S: u64 = 8;
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the series says more than that it is flat")]
 async fn jobs_that_need_three_polls_do_not_pile_up() {
-    let options = Options { rate_limit_per_10s: 1_667, latency_ms: 150, job_delay_s: JOB_DELAY_S, ..users(95_000) };
+    let options = Options { rate_limit_per_10s: 1_667, latency_ms: 600, job_delay_s: JOB_DELAY_S, ..users(95_000) };
     let settings = Settings { pace: Pace::LOCAL, quota_percent: 80, ..settings() };
     let pipeline = Pipeline::with(ALL_CHANGE, options, settings, Vec::new()).await;
     pipeline.start(Value::Null).await;
@@ -52,5 +52,8 @@ async fn jobs_that_need_three_polls_do_not_pile_up() {
     let (early, last) = (&late[3..13], &late[late.len() - 10..]);
     let mean = |counts: &[usize]| counts.iter().sum::<usize>() as f64 / counts.len() as f64;
     assert!(made[3..].iter().all(|made| *made >= 11), "submit is at work in each window: {made:?}");
+    // One poll after the other, at 0.6 s an answer, were 17 in a window: late polls, 1.2 of each job.
+    let (polls, made) = (polls[3..].iter().sum::<u64>() as f64, made[3..].iter().sum::<usize>() as f64);
+    assert!(polls / made >= 2.7, "{polls} polls of {made} jobs: they are not polled when they are due");
     assert!(mean(last) <= mean(early) + 3.0, "{} at first, {} at last: {late:?}", mean(early), mean(last));
 }
