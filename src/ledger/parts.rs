@@ -104,10 +104,9 @@ struct Ending<'a> {
     now_ms: i64,
 }
 
-/// Where a part comes from, as an attribute.
-fn origin(part: &Part) -> Result<AttributeValue, LedgerError> {
-    serde_dynamo::to_attribute_value(&part.id.origin)
-        .map_err(|source| LedgerError::Encode { key: part.id.to_string(), source })
+/// A value of a part's item, as an attribute.
+fn attribute(part: &Part, value: impl Serialize) -> Result<AttributeValue, LedgerError> {
+    serde_dynamo::to_attribute_value(value).map_err(|source| LedgerError::Encode { key: part.id.to_string(), source })
 }
 
 fn part_key(run: &RunId, id: &PartId) -> Key {
@@ -158,7 +157,7 @@ impl Ledger {
             .expression_attribute_names("#end", "end")
             .expression_attribute_values(":generation", n(part.id.generation))
             .expression_attribute_values(":users", n(part.patches.len()))
-            .expression_attribute_values(":origin", origin(part)?)
+            .expression_attribute_values(":origin", attribute(part, &part.id.origin)?)
             .expression_attribute_values(":expires", n(expires_at_s(until_ms)))
             .expression_attribute_values(":format", n(FORMAT))
             .expression_attribute_values(":owner", s(owner))
@@ -255,11 +254,6 @@ impl Ledger {
 
     async fn try_end(&self, part: &Part, ending: Ending<'_>, whose: &str, lost: u32) -> Result<bool, LedgerError> {
         let Ending { end, owner, now_ms } = ending;
-        let word = match end {
-            PartEnd::Done => "done",
-            PartEnd::Dropped => "dropped",
-            PartEnd::GivenUp => "given_up",
-        };
         let remembers = if lost > 0 { format!(", {LOST_UNTIL}") } else { String::new() };
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -271,10 +265,10 @@ impl Ledger {
             .condition_expression(format!("attribute_not_exists(#end) AND {whose} AND {NOT_NEWER}"))
             .expression_attribute_names("#end", "end")
             .expression_attribute_names("#users", "users")
-            .expression_attribute_values(":end", s(word))
+            .expression_attribute_values(":end", attribute(part, end)?)
             .expression_attribute_values(":generation", n(part.id.generation))
             .expression_attribute_values(":users", n(part.patches.len()))
-            .expression_attribute_values(":origin", origin(part)?)
+            .expression_attribute_values(":origin", attribute(part, &part.id.origin)?)
             .expression_attribute_values(":expires", n(expires_at_s(now_ms)))
             .expression_attribute_values(":format", n(FORMAT))
             .expression_attribute_values(":owner", s(owner))
