@@ -194,6 +194,15 @@ fn an_avatar_has_an_address_of_its_own() {
     assert_eq!(values.get(&6), Some(&json!(true)), "{}", ended.said);
 }
 
+#[test]
+fn a_list_far_shorter_than_the_count_is_incomplete() {
+    let case = Case::new("counts-more");
+    let ended = case.run(&[]);
+    assert_eq!((ended.code, &ended.summary["state"]), (Some(3), &json!("incomplete")), "{}", ended.said);
+    let reason = ended.summary["reason"].as_str().unwrap();
+    assert!(reason.contains('3') && reason.contains("5000"), "{reason}");
+}
+
 /// The case with another expression in place of its plan's value.
 fn with_value(case: &str, from: &str, to: &str) -> Case {
     let case = Case::new(case);
