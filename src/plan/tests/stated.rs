@@ -156,13 +156,22 @@ fn any_plan() -> impl Strategy<Value = Json> {
     )
 }
 
+/// A drawn plan. Only one refusal is expected of them: `in` with an object of fixed fields.
+fn read(plan: &Json) -> Result<Plan, TestCaseError> {
+    let plan = Plan::from_json(plan).map_err(|error| match error.to_string() {
+        text if text.contains("`in` with an object") => TestCaseError::reject(text),
+        text => TestCaseError::fail(text),
+    })?;
+    Ok(plan.on_day_of(TODAY_S))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The promise that lets a run be repeated: what was written is not written again, whatever the plan.
     #[test]
     fn a_second_run_sends_nothing(plan in any_plan(), bodies in prop::collection::vec(body(), 1..8)) {
-        let plan = Plan::from_json(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?.on_day_of(TODAY_S);
+        let plan = read(&plan)?;
         for body in bodies {
             let user = user(body);
             let Some(patch) = plan.evaluate(&user).patch else { continue };
@@ -179,7 +188,7 @@ proptest! {
 
     #[test]
     fn the_stored_copy_is_the_same_plan(plan in any_plan(), body in body()) {
-        let plan = Plan::from_json(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?.on_day_of(TODAY_S);
+        let plan = read(&plan)?;
         let stored = Plan::from_json(&plan.to_json()).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let stored = stored.on_day_of(TODAY_S);
         let user = user(body);
@@ -190,7 +199,7 @@ proptest! {
     /// What a plan does not keep of a user changes nothing that it says.
     #[test]
     fn a_plan_looks_at_nothing_but_what_it_keeps(plan in any_plan(), body in body()) {
-        let plan = Plan::from_json(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?.on_day_of(TODAY_S);
+        let plan = read(&plan)?;
         let whole = user(body);
         let kept = User::new(plan.keeps().read(whole.body().to_string().as_bytes()).unwrap()).unwrap();
         prop_assert_eq!(plan.evaluate(&kept), plan.evaluate(&whole));
