@@ -13,8 +13,8 @@ use crate::ledger::{Grant, Share};
 use crate::meter::Ask;
 use crate::run::{Run, WorkspaceBinding};
 
-/// How long the answer is waited for: a turn of scroll needs the rest of its time for a page.
-const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Kept of the invocation's time while the answer is waited for: the step records what it came to.
+const AFTER_ANSWER_MS: i64 = 5_000;
 /// After an answer that did not come: the wait until the next request, in milliseconds.
 const LATER_MS: i64 = 5_000;
 
@@ -104,7 +104,7 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
     if let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Check), at).await? {
         return Ok(Err((until_ms, "the rate limit's window is spent")));
     }
-    match clients.intercom.ask_whose(ASK_TIMEOUT).await {
+    match clients.intercom.ask_whose(timeout(clients, at)).await {
         Ok(reply) => {
             clients.meter.learn(reply.rate, at).await;
             if reply.value == Whose::Refused {
@@ -123,6 +123,12 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
             later("Intercom did not answer which workspace the access token is of")
         }
     }
+}
+
+/// How long the answer is waited for: as long as for a page, as far as the invocation lasts.
+fn timeout(clients: &Clients, at: &Invocation) -> Duration {
+    let left_ms = (at.left_ms() - AFTER_ANSWER_MS).max(1);
+    clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::part::{Origin, PartId, cut, size_for};
 use crate::patch::Patch;
 use crate::plan::Plan;
 use crate::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, REPEATS_MAX, Run, State};
+/// After an answer about the token's workspace that took longer than this, in milliseconds, the next invocation reads the
+/// page.
+const SLOW_ANSWER_MS: i64 = 4_000;
 /// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
 const PAGES_AHEAD_OF: u32 = 100;
 const PAGES_AHEAD_MAX: u32 = 8;
@@ -52,7 +55,13 @@ pub(super) async fn turn(
     if let Some(decision) = out_of_bounds(run, &next, at) {
         return Ok(decision);
     }
+    let begun_ms = at.clock.now_ms();
     match binding::of_run(clients, run, at).await? {
+        // The page would have less than its time-out, and a page that is given up is gone.
+        Binding::Holds if at.clock.now_ms() - begun_ms > SLOW_ANSWER_MS => {
+            let why = "Intercom was slow to say whose the access token is; the page is read by the next invocation";
+            return Ok(Decision::wait(next, at.clock.now_ms(), why));
+        }
         Binding::Holds => {}
         Binding::Differs(reason) => return Ok(Decision::state(next, State::Paused, reason)),
         Binding::Later(until_ms, why) => return Ok(Decision::rest(next, at.clock.now_ms(), until_ms, why)),
