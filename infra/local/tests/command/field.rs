@@ -136,8 +136,8 @@ fn a_name_that_is_read_as_html_is_copied_as_text() {
 fn a_list_far_shorter_than_the_count_is_incomplete() {
     let case = Case::new("counts-more");
     let ended = case.run(&[]);
-    assert_eq!(ended.summary["state"], "incomplete", "{}", ended.said);
-    let reason = ended.summary["reason"].as_str().unwrap().replace(',', "");
+    assert_eq!((ended.code, &ended.summary["state"]), (Some(3), &json!("incomplete")), "{}", ended.said);
+    let reason = ended.summary["reason"].as_str().unwrap();
     assert!(reason.contains('3') && reason.contains("5000"), "{reason}");
 }
 
@@ -192,15 +192,6 @@ fn an_avatar_has_an_address_of_its_own() {
         assert_eq!(values.get(&user), Some(&json!(false)), "user {user}: {}", ended.said);
     }
     assert_eq!(values.get(&6), Some(&json!(true)), "{}", ended.said);
-}
-
-#[test]
-fn a_list_far_shorter_than_the_count_is_incomplete() {
-    let case = Case::new("counts-more");
-    let ended = case.run(&[]);
-    assert_eq!((ended.code, &ended.summary["state"]), (Some(3), &json!("incomplete")), "{}", ended.said);
-    let reason = ended.summary["reason"].as_str().unwrap();
-    assert!(reason.contains('3') && reason.contains("5000"), "{reason}");
 }
 
 /// The case with another expression in place of its plan's value.
