@@ -81,16 +81,24 @@ fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
     (left_ms >= PAGE_LEAST_MS).then(|| clients.settings.page_timeout.min(left))
 }
 
+/// Requests without an answer after which the first user of a list's page is compared with another one: Intercom may fail
+/// for this user alone, who then must not hold up the users behind.
+const SUSPECT_AFTER: u32 = 8;
+
 /// Reads the users of a page of the list one by one. Those before one that cannot be read now are a page, so that a list
 /// gets on whatever part of its requests fails.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let (pages, before) = cursor.list_read;
     let ids = clients.ledger.listed(&run.run, pages + 1).await?;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
+    let mut suspect = None;
     for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
         match one(clients, id, read == before, at).await? {
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
+            Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error, at) => {
+                suspect = Some((id, error))
+            }
             Err(why) if read == before => return Ok(why),
             Err(Fetched::Failed(error)) => {
                 tracing::warn!(run = run.run.as_str(), %error, "a user of the list did not come; those before it are the page");
@@ -100,10 +108,39 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         }
         read += 1;
     }
+    if let Some((id, error)) = suspect {
+        // With nobody behind, the user before is read once more.
+        let before = before.checked_sub(1).and_then(|index| ids.get(index as usize));
+        let others_come = !users.is_empty()
+            || !unknown.is_empty()
+            || match before {
+                Some(before) if read as usize >= ids.len() => one(clients, before, false, at).await?.is_ok(),
+                _ => false,
+            };
+        if !others_come {
+            return Ok(Fetched::Failed(error));
+        }
+        unknown.push((id.clone(), refused(&error)));
+    }
     let is_end = ids.is_empty();
     let digest = u64::from(pages) << 32 | u64::from(before);
     let list_read = if read as usize >= ids.len() { (pages + 1, 0) } else { (pages, read) };
     Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
+}
+
+/// Whether Intercom may fail for this user alone: an answer was missing often enough, and this is no matter of the limit.
+fn is_suspect(cursor: &Cursor, error: &Error, at: &Invocation) -> bool {
+    cursor.unanswered >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
+}
+
+/// Why a user whose answers fail is not read.
+fn refused(error: &Error) -> NoUser {
+    let code = match (error.code(), error.status()) {
+        ("", Some(status)) => format!("http_{status}"),
+        ("", None) => "no_answer".to_owned(),
+        (code, _) => code.to_owned(),
+    };
+    NoUser { code, said: error.said() }
 }
 
 /// Reads one user of the list, the first of an invocation being paid for, or learns why Intercom does not show it.

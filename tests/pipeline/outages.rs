@@ -166,3 +166,20 @@ async fn an_outage_that_outlasts_the_deadline_is_named_in_the_end() {
     assert!(named.iter().all(|text| report.reason().contains(text)), "{}", report.reason());
     report.assert_nobody_lost();
 }
+
+/// In the middle of the list, and as its last user.
+#[tokio::test(start_paused = true)]
+async fn a_listed_user_whose_answers_fail_holds_up_no_other() {
+    for at in [3, 9] {
+        let pipeline = slow(slowly(), vec![]).await;
+        let ids: Vec<Value> = pipeline.world.users().iter().take(10).map(|user| user["id"].clone()).collect();
+        let failing = ids[at].as_str().unwrap().to_owned();
+        pipeline.way.disturb(format!("GET /users/{failing}").leak(), Closed::Answers(500));
+        let run = pipeline.start(json!({ "users": ids })).await;
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), State::CompleteWithErrors, "{at}: {}", report.reason());
+        assert_eq!(report.cursor.tally.users, 9);
+        let errors: Vec<_> = report.errors.iter().map(|error| (error.user.as_str(), error.message.as_str())).collect();
+        assert!(matches!(errors[..], [(user, said)] if user == failing && said.contains("500")), "{errors:?}");
+    }
+}
