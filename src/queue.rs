@@ -145,7 +145,7 @@ impl Message {
     }
 
     /// How long a message rests that a newer version of the function is to read, in milliseconds: longer with each receive,
-    /// so that the hundred receives that a queue allows last for most of a day.
+    /// so that the 200 receives that the pages queue allows last for two days.
     pub fn rest_for_newer_ms(&self) -> i64 {
         i64::from(self.receives).clamp(1, NEWER_RESTS_MAX) * NEWER_REST_MS
     }

@@ -97,7 +97,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
             Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error, at) => {
-                suspect = Some((id, error))
+                suspect = Some((id, error));
             }
             Err(why) if read == before => return Ok(why),
             Err(Fetched::Failed(error)) => {

@@ -8,9 +8,10 @@ use crate::binding::{self, Binding};
 use crate::bucket::Bucket;
 use crate::clients::StepError;
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{Grant, PartClaim, PartEnd, Share};
+use crate::ledger::{ErrorRow, Grant, PartClaim, PartEnd, Share};
 use crate::meter::Ask;
 use crate::part::{Size, pack};
+use crate::patch::Patch;
 use crate::run::{Run, RunId, State};
 
 /// Kept of the invocation's time for a request and its record.
@@ -19,9 +20,14 @@ pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
 pub(super) const CLAIM_MARGIN_MS: i64 = 10_000;
 /// The attempt with which a part is given up. Those count that failed while Intercom took other requests of the run.
 const ATTEMPTS_MAX: u32 = 8;
-/// A run that changes few users gives a part up after this time, even where no other request tells an outage from a fault of
-/// these users: the few that Intercom cannot take must not hold each run until its deadline.
+/// Parts that are few: the last of a run.
+const FEW_PARTS: u64 = 3;
+/// A run that changes few users, or of which few parts are left, gives a part up after this time, even where no other request
+/// tells an outage from a fault of these users: the few that Intercom cannot take must not hold a run until its deadline.
 const FEW_MAX_MS: i64 = 6 * 3600 * 1000;
+/// The same where each user of the part failed in an earlier generation of the run: it was waited for then, or proved to be at
+/// fault. Long enough for eight attempts, so that no moment of trouble decides.
+const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
 /// Items that are paid for at once: three jobs. More would be sent after a 429 that another invocation met.
 const AHEAD_MAX: usize = 3 * crate::job::ITEMS_MAX;
 /// A part is sent in pieces where a window leaves at least so many items of it: each piece is a job of its own.
@@ -88,6 +94,7 @@ impl Round<'_> {
                 }
                 Paid::Over => return self.drop_all(&left).await,
             };
+            let paid_ms = self.at.clock.now_ms();
             // A window was waited for, and the run may have been stopped meanwhile.
             if self.at.clock.now_ms() - read_ms > READ_STALE_MS {
                 let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
@@ -102,7 +109,7 @@ impl Round<'_> {
             let (now, later) = split(left, &chosen);
             left = later;
             let (claimed, size) = self.claim(now).await?;
-            left.extend(Claimed::new(claimed, items, size).submit(self, run).await?);
+            left.extend(Claimed::new(claimed, (items, paid_ms), size).submit(self, run).await?);
         }
     }
 
@@ -204,8 +211,10 @@ impl Round<'_> {
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
-        let long = sent && since_ms.is_some_and(|since_ms| now_ms - since_ms > FEW_MAX_MS);
-        let too_long = long && !changes_many(self, run).await?;
+        let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
+        let too_long = failing_ms > FEW_AGAIN_MAX_MS
+            && (!changes_many(self, run).await? || self.few_are_left(run).await?)
+            && (failing_ms > FEW_MAX_MS || self.failed_before(run, work).await?);
         let attempt = row.map_or(0, |row| row.attempt);
         self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
         if counts && attempt >= ATTEMPTS_MAX || too_long {
@@ -214,6 +223,27 @@ impl Round<'_> {
         self.outcome.held = Some(why.to_owned());
         self.return_after(work, ms).await;
         Ok(())
+    }
+
+    /// Whether so little of the run is left that no other request of it may come.
+    async fn few_are_left(&self, run: &Run) -> Result<bool, StepError> {
+        if run.state != State::Draining {
+            return Ok(false);
+        }
+        let Some(cursor) = self.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
+        Ok(self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
+    }
+
+    /// Whether each user of the part failed in a request of an earlier generation of the run.
+    async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
+        // Generation 0 stands for items of an earlier version; errors of pages and jobs are of another kind.
+        let earlier = 1..work.part.id.generation;
+        let rows = self.clients.ledger.errors(run).await?;
+        let failed = |patch: &Patch| {
+            let of_user = |row: &ErrorRow| row.user == patch.user.as_str() && row.at.starts_with("part ");
+            rows.iter().any(|row| of_user(row) && earlier.contains(&row.generation))
+        };
+        Ok(work.part.patches.iter().all(failed))
     }
 
     /// Whether a job of the run was made in a bucket after the one of this time.

@@ -7,7 +7,7 @@ use super::{Round, Work};
 use crate::clients::StepError;
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::job::Job;
-use crate::ledger::{ErrorRow, Release};
+use crate::ledger::{EDGE_MS, ErrorRow, Release, window_end_ms};
 use crate::part::PartId;
 use crate::patch::Patch;
 use crate::run::Run;
@@ -58,8 +58,9 @@ pub(super) struct Claimed {
     /// Patches of each part that have no end yet.
     open: Vec<usize>,
     pub(super) pieces: Vec<Piece>,
-    /// Items that are paid for already.
+    /// Items that are paid for already, and the end of the window that they were paid in (Unix milliseconds).
     paid: usize,
+    paid_to_ms: i64,
     pub(super) refused: Vec<ErrorRow>,
     /// Requests so far.
     pub(super) sent: u32,
@@ -73,9 +74,14 @@ pub(super) struct Claimed {
     halved: bool,
 }
 
+/// Until when permits of this moment can be used for a further request.
+fn paid_to_ms(now_ms: i64) -> i64 {
+    window_end_ms(now_ms) - EDGE_MS
+}
+
 impl Claimed {
-    /// Parts to be sent in requests of at most `size` users, `paid` of which are paid for.
-    pub(super) fn new(works: Vec<Work>, paid: usize, size: usize) -> Self {
+    /// Parts to be sent in requests of at most `size` users, `paid` of which were paid for at `paid_ms`.
+    pub(super) fn new(works: Vec<Work>, (paid, paid_ms): (usize, i64), size: usize) -> Self {
         let ids = works.iter().map(|work| work.part.id.clone()).collect();
         let open = works.iter().map(|work| work.part.patches.len()).collect();
         let pieces = Piece::stack(works.iter().map(|work| &work.part), paid.min(size));
@@ -85,6 +91,7 @@ impl Claimed {
             open,
             pieces,
             paid,
+            paid_to_ms: paid_to_ms(paid_ms),
             refused: Vec::new(),
             sent: 0,
             taken_at: 0,
@@ -166,9 +173,11 @@ impl Claimed {
         if round.at.is_stopping() {
             return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
-        if self.paid < piece.0.len() {
+        // Requests before this one may have taken their time: what is left of an older window is lost.
+        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.paid_to_ms;
+        if expired || self.paid < piece.0.len() {
             match round.pay_for(run, piece.0.len()).await? {
-                Paid::Items(items) => self.paid = items,
+                Paid::Items(items) => (self.paid, self.paid_to_ms) = (items, paid_to_ms(round.at.clock.now_ms())),
                 Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
                 Paid::Over => return Ok(Sent::Stop(Stop::Over)),
             }

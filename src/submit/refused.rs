@@ -79,8 +79,11 @@ impl Claimed {
                         return Ok(Some(Stop::Fault(fault)));
                     }
                 }
-                Sent::Failed { error, .. } => {
-                    suspect.error = error;
+                Sent::Failed { error, answered } => {
+                    // An answer says more of the user than one that was lost.
+                    if answered || suspect.error.status().is_none() {
+                        suspect.error = error;
+                    }
                     failed.push(suspect);
                 }
                 Sent::Stop(stop) => return Ok(Some(stop)),

@@ -89,7 +89,7 @@ def schedule_and_message(bench):
 def poison(bench):
     """Messages that nobody can use, or that kill their function, amid a run: each is buried, and the run does not notice."""
     bench.world(600)
-    # A hundred receives would take most of an hour.
+    # 200 receives would take two hours.
     bench.stack.receives("Pages", 3)
     run = start(bench, "has-avatar")
     turned(bench, run, 2)

@@ -34,7 +34,7 @@ use crate::{operator, process, schedules};
 
 pub(crate) const TABLE: &str = "ledger";
 /// Deliveries before a message is dead, as in the template.
-const RECEIVES_MAX: u32 = 100;
+const RECEIVES_MAX: u32 = 200;
 /// Parts come again for as long as an outage lasts.
 const PARTS_RECEIVES_MAX: u32 = 1_000;
 /// A run's deadline is a day after its start at least; then it is ended by the next tick.
@@ -245,7 +245,9 @@ async fn is_quiet(storm: &Storm) -> bool {
         if state != Some(State::Paused) {
             return false;
         }
-    } else if !ledger.waiting().await.is_ok_and(|waiting| waiting.is_empty()) {
+    }
+    // A run that pauses makes way for a start that waits, at the next tick.
+    if !ledger.waiting().await.is_ok_and(|waiting| waiting.is_empty()) {
         return false;
     }
     ledger.due(i64::MAX / 2, 1).await.is_ok_and(|due| due.is_empty())

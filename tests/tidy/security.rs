@@ -33,7 +33,7 @@ fn the_threat_model_names_tests_and_files_that_exist() {
 #[test]
 fn settings_that_the_threat_model_names_are_in_the_template() {
     let (text, template) = (read("SECURITY.md"), read("template.yaml"));
-    let settings = ["RecursiveLoop: Allow", "maxReceiveCount: 100", "MaximumConcurrency: 2", "SqsManagedSseEnabled"];
+    let settings = ["RecursiveLoop: Allow", "maxReceiveCount: 200", "MaximumConcurrency: 2", "SqsManagedSseEnabled"];
     let token = ["INTERCOM_TOKEN_PARAMETER", "ssm:GetParameter"];
     for setting in settings.into_iter().chain(token).chain(["DeletionPolicy: Retain", "LogDays"]) {
         assert!(text.contains(setting) && template.contains(setting), "{setting}");

@@ -151,7 +151,10 @@ impl Struck<'_> {
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
-            _ => false,
+            // Every user is denied for good; the code is missing where the answer was cut off.
+            "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
+            // The last answer for a user that Intercom never takes was lost, cut off, or given by a server on the way.
+            code => (code == "no_answer" || code.starts_with("http_")) && self.is_poisoned(row),
         }
     }
 }
@@ -165,7 +168,8 @@ impl Storm {
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            State::Cancelled => struck.is_stopped(),
+            // A run that pauses because no user has what its plan reads makes way for a later start.
+            State::Cancelled => struck.is_stopped() || reason.contains("took its place while it was paused"),
             _ => true,
         };
         let row = errors.iter().find(|row| !struck.errs(run, row));

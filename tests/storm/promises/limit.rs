@@ -24,6 +24,8 @@ const LEARNT_MS: i64 = 4_000;
 pub(super) struct Charged {
     ends_ms: [i64; 2],
     at_ms: i64,
+    /// Intercom refused the token of the request that this paid for.
+    refused: bool,
 }
 
 /// What a header told an invocation, and what the invocation was granted of that window since.
@@ -74,7 +76,7 @@ impl Storm {
             // At a window's edge the next one is charged first; a lost answer has a charge repeated.
             let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
             let other = if next { end_ms + WINDOW_MS } else { end_ms };
-            did.charged = Some(Charged { ends_ms: [end_ms, other], at_ms: now_ms });
+            did.charged = Some(Charged { ends_ms: [end_ms, other], at_ms: now_ms, refused: false });
         }
         drop(memory);
         if granted > cap {
@@ -120,10 +122,18 @@ impl Storm {
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
-        // A submission is paid for soon after its run is read, and other calls follow.
-        let at_ms = if name == SUBMIT { did.read_run_ms } else { now_ms };
-        let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms };
+        // A submission is paid for soon after its run is read, or with the one before it.
+        let at_ms = if name == SUBMIT { did.read_run_ms.max(did.request.at_ms) } else { now_ms };
+        let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms, refused: false };
+        // The repetition with a newer token has the permit of the request that Intercom refused and did not charge.
+        let ahead = if did.request.refused { Charged { refused: false, ..did.request } } else { ahead };
         did.request = did.charged.take().unwrap_or(ahead);
+    }
+
+    /// Intercom refused the token of an invocation's request.
+    pub(crate) fn token_was_refused(&self, who: Option<Who>) {
+        let Some(who) = who else { return };
+        self.promises.memory().by.entry(who).or_default().request.refused = true;
     }
 
     /// Counts a request in the window that it reaches Intercom in, if it was paid for there. One that was paid for in

@@ -129,6 +129,9 @@ async fn carry(
     let (is_taken, is_foreign) = storm.stands(&request);
     if !is_taken || is_foreign {
         let answer = storm.another_answer(who, &name, is_taken);
+        if !is_taken {
+            storm.token_was_refused(who);
+        }
         storm.travel(&storm.story.transit_ms).await;
         storm.promises.told(who, &name);
         return Ok(answer);
@@ -160,6 +163,9 @@ async fn carry(
         storm.gave(who, given);
     }
     storm.limit_was_told(who, &parts.headers);
+    if parts.status == StatusCode::UNAUTHORIZED {
+        storm.token_was_refused(who);
+    }
     storm.pass(who, &name, Side::After).await;
     if !garbled && !parts.status.is_server_error() {
         storm.promises.told(who, &name);
