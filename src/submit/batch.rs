@@ -24,7 +24,8 @@ const ATTEMPTS_MAX: u32 = 8;
 const FEW_PARTS: u64 = 3;
 /// A run that changes few users, or of which few parts are left, gives a part up after this time, even where no other request
 /// tells an outage from a fault of these users: the few that Intercom cannot take must not hold a run until its deadline.
-const FEW_MAX_MS: i64 = 6 * 3600 * 1000;
+/// Shorter than the time that a new generation waits for parts: each of these ends as an error of its users.
+const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
 /// The same where each user of the part failed in an earlier generation of the run: it was waited for then, or proved to be at
 /// fault. Long enough for eight attempts, so that no moment of trouble decides.
 const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;

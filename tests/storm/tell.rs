@@ -197,7 +197,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
     let each = match () {
         () if endless || calm_after.is_none() => A_RUN,
-        // Where all that is left are users whom Intercom cannot take, they are given up after six hours.
+        // Where all that is left are users whom Intercom cannot take, they are given up after three hours.
         () if storm.story.is_denied() || storm.story.has_poison() => AN_UNTOLD_RUN,
         () => A_COMMON_RUN,
     };
