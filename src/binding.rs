@@ -25,8 +25,11 @@ pub enum Binding {
     Holds,
     /// It is of another workspace; the reason names both.
     Differs(String),
-    /// It is not known yet: the work waits until this time (Unix milliseconds), for this reason.
+    /// It is not known yet, because Intercom or Parameter Store does not answer: the work waits until this time (Unix
+    /// milliseconds) at least, for this reason.
     Later(i64, &'static str),
+    /// It is not known yet, because the rate limit's window is spent until this time.
+    Spent(i64),
 }
 
 /// The workspace of the present token, for a run that begins; or until when the start waits, and why.
@@ -44,6 +47,7 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
     for _ in 0..2 {
         let whose = match whose(clients, at).await? {
             Ok(whose) => whose,
+            Err((until_ms, SPENT)) => return Ok(Binding::Spent(until_ms)),
             Err((until_ms, why)) => return Ok(Binding::Later(until_ms, why)),
         };
         differs = difference(run.workspace.as_ref(), &seen(clients, &whose));
@@ -67,6 +71,7 @@ fn unread(at: &Invocation) -> Binding {
 }
 
 const UNREAD: &str = "the access token cannot be read";
+const SPENT: &str = "the rate limit's window is spent";
 
 fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     let app_id = match whose {
@@ -102,7 +107,7 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
         }
     }
     if let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Check), at).await? {
-        return Ok(Err((until_ms, "the rate limit's window is spent")));
+        return Ok(Err((until_ms, SPENT)));
     }
     match clients.intercom.ask_whose(timeout(clients, at)).await {
         Ok(reply) => {

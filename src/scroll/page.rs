@@ -64,15 +64,14 @@ pub(super) async fn turn(
         }
         Binding::Holds => {}
         Binding::Differs(reason) => return Ok(Decision::state(next, State::Paused, reason)),
+        Binding::Spent(until_ms) => return Ok(spent(next, until_ms)),
         Binding::Later(until_ms, why) => return Ok(Decision::rest(next, at.clock.now_ms(), until_ms, why)),
     }
     let quota = clients.meter.quota(at).await?;
     // Pages that a large window will surely see are paid for at once.
     let ahead = if listed { 1 } else { (quota.reach(Share::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
     if let Grant::Wait(until_ms) = clients.meter.take(Ask { ahead, ..Ask::one(Share::Page) }, at).await? {
-        let mut decision = Decision::wait(next, until_ms, "the rate limit's window is spent");
-        decision.next.idle_turns -= 1; // Other steps use the window: that is progress, and ends by itself.
-        return Ok(decision);
+        return Ok(spent(next, until_ms));
     }
     // Read before the page is asked for: without it the page would be lost.
     let plan = clients.plan_of(run).await?;
@@ -88,6 +87,13 @@ pub(super) async fn turn(
         Fetched::Failed(error) => failed(clients, run, next, &error, at).await,
         Fetched::Wait(until_ms, why) => Ok(Decision::wait(next, until_ms, why)),
     }
+}
+
+/// The turn waits for a window of the rate limit. Other steps use this one: that is progress, and ends by itself.
+fn spent(next: Cursor, until_ms: i64) -> Decision {
+    let mut decision = Decision::wait(next, until_ms, "the rate limit's window is spent");
+    decision.next.idle_turns -= 1;
+    decision
 }
 
 /// The bounds that replace recursive-loop detection, and the deadline.

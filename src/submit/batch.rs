@@ -1,7 +1,7 @@
 //! The parts of one run: packed into jobs, each within what the budget leaves.
 
 use super::claimed::Claimed;
-use super::failing::request_size;
+use super::failing::{request_size, rest_ms};
 use super::refused::changes_many;
 use super::{Round, Work};
 use crate::binding::{self, Binding};
@@ -73,12 +73,13 @@ impl Round<'_> {
                 }
                 Binding::Later(at_ms, why) => {
                     tracing::warn!(run = run.run.as_str(), why, parts = left.len(), "the parts come again later");
-                    let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
+                    let wait_ms = at_ms - self.at.clock.now_ms();
                     for work in &left {
-                        self.return_after(work, wait_ms).await;
+                        self.return_after(work, wait_ms.max(rest_ms(work.message.receives))).await;
                     }
                     return Ok(());
                 }
+                Binding::Spent(at_ms) => return self.return_all(&left, at_ms).await,
             }
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
@@ -86,13 +87,7 @@ impl Round<'_> {
             let most: usize = pack(&sizes, crate::job::ITEMS_MAX).iter().map(|&index| sizes[index].items).sum();
             let items = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
                 Paid::Items(items) => items,
-                Paid::Later(at_ms) => {
-                    let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
-                    for work in &left {
-                        self.return_after(work, wait_ms).await;
-                    }
-                    return Ok(());
-                }
+                Paid::Later(at_ms) => return self.return_all(&left, at_ms).await,
                 Paid::Over => return self.drop_all(&left).await,
             };
             let paid_ms = self.at.clock.now_ms();
@@ -119,6 +114,15 @@ impl Round<'_> {
         if self.clients.ledger.pause(run, reason).await? {
             tracing::error!(run = run.run.as_str(), reason, "run is paused");
             self.outcome.not_complete += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives parts back to the queue until a window of the rate limit that has permits for them.
+    async fn return_all(&mut self, works: &[Work], at_ms: i64) -> Result<(), StepError> {
+        let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
+        for work in works {
+            self.return_after(work, wait_ms).await;
         }
         Ok(())
     }
