@@ -33,7 +33,7 @@ FUNCTIONS = ["scroll", "submit", "check"]
 HELLO = "hello"
 
 # What must hold on any machine.
-ZIP_BYTES_MAX = 3_200_000
+ZIP_BYTES_MAX = 3_300_000
 RSS_BYTES_MAX = 12_000_000
 # The quickest start, which waited for nobody; more where hello world takes longer than it does on the machine of OPERATIONS.md's table.
 INIT_MS_MAX = 6.0
