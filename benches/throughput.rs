@@ -1,6 +1,6 @@
 //! What the local engine reaches, against a simulated workspace in a process of its own.
 //!
-//! `cargo bench -p intercom-bulk-local` prints, for several latencies of a page, users per second and the ratio to the
+//! `cargo bench -p intercom-bulk-cli` prints, for several latencies of a page, users per second and the ratio to the
 //! physical limit of a serial scroll (100 users per latency), the CPU time per user, the memory, the AWS calls and units
 //! per page and per job; then the share of the rate limit in use at 1,667 and at 83 operations in 10 seconds, with the
 //! cost of a million users on AWS at list prices. Figures are ratios measured in one run; absolute ones depend on the
@@ -13,15 +13,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use intercom_bulk::config::{Pace, Settings, Workspace};
+use intercom_bulk::domain::run::{Cursor, Run, RunId};
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::ledger::{WINDOW_MS, window_end_ms};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::run::{Cursor, Run, RunId};
-use intercom_bulk_local::aws::Account;
-use intercom_bulk_local::cost::Used;
-use intercom_bulk_local::engine::{Engine, machine_wall};
-use intercom_bulk_local::session::{Session, drive};
+use intercom_bulk::runtime::config::{Pace, Settings, Workspace};
+use intercom_bulk_cli::session::{Session, drive};
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::cost::Used;
+use intercom_bulk_emulator::engine::{Engine, machine_wall};
 use serde_json::json;
 
 /// The command's own.

@@ -5,9 +5,9 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
-use crate::mask::unread;
-use crate::part::Part;
-use crate::run::{FORMAT, Turn};
+use crate::domain::part::Part;
+use crate::domain::redact::unread;
+use crate::domain::run::{FORMAT, Turn};
 
 /// The longest delay of a message (SQS).
 pub const DELAY_MAX_S: i64 = 900;
@@ -136,8 +136,10 @@ impl Message {
             return Err(Unreadable::Newer(part.v.into()));
         }
         let users = part.patches.len();
-        if !(1..=crate::job::ITEMS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
-            let most = crate::job::ITEMS_MAX;
+        if !(1..=crate::domain::job::ITEMS_MAX).contains(&users)
+            || part.patches.iter().any(|patch| patch.changes.is_empty())
+        {
+            let most = crate::domain::job::ITEMS_MAX;
             let text = format!("a part has 1 to {most} patches with changes, this one {users}");
             return Err(Unreadable::Malformed(text));
         }

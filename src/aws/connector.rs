@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
-use crate::https::{BodyError, Client, body};
+use crate::http::{BodyError, Client, body};
 
 /// The largest body that is read. DynamoDB's are 1 MB, and 4 MB for a transaction; a batch of messages has 1 MiB.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;

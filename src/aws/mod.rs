@@ -23,7 +23,7 @@ pub use signed::{Answer, Api, CallError};
 
 use connector::Connector;
 
-use crate::https::{Client, Https};
+use crate::http::{Client, Https};
 
 /// How long a connection is waited for: a small function needs most of a second for a TLS handshake.
 const CONNECT: Duration = Duration::from_secs(3);

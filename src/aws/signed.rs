@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
 use super::{ATTEMPT, Aws};
-use crate::https::body;
+use crate::http::body;
 
 /// Attempts at a call: all that is called so is read-only.
 const ATTEMPTS: u32 = 3;

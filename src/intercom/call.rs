@@ -10,7 +10,7 @@ use super::error::{Error, Lost};
 use super::reply::{Rate, Reply, request_id, retry_after_s};
 use super::token::Token;
 use super::version::ApiVersion;
-use crate::keep::Keep;
+use crate::domain::projection::Keep;
 
 /// A request without the parts that all share.
 pub(super) struct Call {

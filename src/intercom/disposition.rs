@@ -5,7 +5,7 @@
 
 use super::error::{Error, route};
 use super::reply::{RETRY_AFTER_MAX_S, Rate};
-use crate::job::ItemError;
+use crate::domain::job::ItemError;
 
 /// The furthest believable end of a window of 10 seconds, in seconds before or after now; a further one shows that the
 /// clocks disagree.

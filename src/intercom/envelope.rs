@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::reply::clean_request_id;
-use crate::keep::Keep;
-use crate::mask::{mask, mask_to};
+use crate::domain::projection::Keep;
+use crate::domain::redact::{mask, mask_to};
 
 /// Characters of a code that are kept; the longest documented one has 27.
 const CODE_CHARS_MAX: usize = 64;

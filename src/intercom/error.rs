@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reply::Rate;
 use super::transport::TransportError;
-use crate::mask::mask;
+use crate::domain::redact::mask;
 
 /// What a call was about, in the words of this project; the same whichever door is open.
 pub mod route {

@@ -47,10 +47,10 @@ pub use self::whose::Whose;
 
 use self::call::{Call, Unreadable};
 use self::whose::Asked;
-use crate::job::{ItemError, Job, JobId};
-use crate::keep::Keep;
-use crate::patch::Patch;
-use crate::user::{User, UserId};
+use crate::domain::job::{ItemError, Job, JobId};
+use crate::domain::patch::Patch;
+use crate::domain::projection::Keep;
+use crate::domain::user::{User, UserId};
 
 /// How long an answer is waited for, connecting included; a page and a user of a list have time-outs of their own, which
 /// end with the turn's claim.

@@ -1,6 +1,6 @@
 //! One page of users.
 
-use crate::user::User;
+use crate::domain::user::User;
 
 /// At most 100 users of one read, in Intercom's order.
 #[derive(Clone, Debug, PartialEq)]

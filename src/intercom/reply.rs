@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::mask::mask_to;
+use crate::domain::redact::mask_to;
 
 /// An answer's value and what its headers said of the rate limit.
 #[derive(Clone, Debug, PartialEq)]

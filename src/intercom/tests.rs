@@ -7,7 +7,7 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::patch::{Change, Target};
+use crate::domain::patch::{Change, Target};
 
 mod disclosure;
 
@@ -82,7 +82,7 @@ async fn a_submission_posts_json_and_gives_the_job() {
     let (intercom, requests) =
         answering(202, &[], r#"{"id":"job_v2_c5e0b20a_895d","created_at":1475494652,"state":"running"}"#);
     let job = intercom.submit(&[patch()]).await.unwrap().value;
-    assert_eq!((job.id.as_str(), job.progress), ("job_v2_c5e0b20a_895d", crate::job::Progress::Open));
+    assert_eq!((job.id.as_str(), job.progress), ("job_v2_c5e0b20a_895d", crate::domain::job::Progress::Open));
     let requests = requests.lock().unwrap();
     assert_eq!((requests[0].method().as_str(), requests[0].uri().path()), ("POST", "/bulk/users"));
     assert_eq!(requests[0].headers()["content-type"], "application/json");

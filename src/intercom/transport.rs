@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 
 use super::base_url::may_be_called;
-use crate::https::{Client, Https, SetupError, body};
+use crate::http::{Client, Https, SetupError, body};
 
 /// What the client sends requests through.
 pub type Transport = BoxCloneSyncService<Request<Bytes>, Response<Bytes>, TransportError>;

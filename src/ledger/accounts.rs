@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::items::{self, Item, run_pk};
 use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
-use crate::part::{Origin, PartId};
-use crate::run::{Accounts, Cursor, NAMED_ALREADY, Run};
+use crate::domain::part::{Origin, PartId};
+use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 impl Ledger {
     /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all; what

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::condition_failed;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
-use crate::run::{Cursor, Run, RunId, Source, State, Totals};
+use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals};
 
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

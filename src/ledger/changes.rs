@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::expiry::expires_at_s;
 use super::items::{key, n, readable, run_pk};
 use super::{Ledger, LedgerError};
-use crate::part::PartId;
-use crate::patch::Patch;
-use crate::run::RunId;
+use crate::domain::part::PartId;
+use crate::domain::patch::Patch;
+use crate::domain::run::RunId;
 
 /// A DynamoDB item holds 400 KB; what is written is far below, and what is read is bounded by this.
 const INFLATED_MAX: u64 = 16 << 20;

@@ -48,13 +48,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::aws::tests::Cloud;
-    use crate::bucket::{Bucket, Width};
-    use crate::job::JobId;
+    use crate::domain::bucket::{Bucket, Width};
+    use crate::domain::job::JobId;
+    use crate::domain::part::cut;
+    use crate::domain::patch::Patch;
+    use crate::domain::run::RunId;
+    use crate::domain::user::UserId;
     use crate::ledger::{JobRow, Ledger, LedgerError};
-    use crate::part::cut;
-    use crate::patch::Patch;
-    use crate::run::RunId;
-    use crate::user::UserId;
 
     fn cancelled(reasons: &[&str]) -> (u16, Value) {
         let reasons: Vec<Value> = reasons.iter().map(|code| json!({"Code": code})).collect();

@@ -8,7 +8,7 @@ use super::active::built;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
-use crate::run::{Claim, Cursor, FORMAT, Phase, Run, RunId, State};
+use crate::domain::run::{Claim, Cursor, FORMAT, Phase, Run, RunId, State};
 
 /// What a claim found.
 #[derive(Clone, Debug, PartialEq)]

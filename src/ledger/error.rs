@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::run::FORMAT;
+use crate::domain::run::FORMAT;
 
 /// A failed call, or an item that cannot be read. None of the variants carries an item's content.
 #[derive(Debug, thiserror::Error)]

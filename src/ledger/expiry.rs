@@ -10,11 +10,11 @@ use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::runs::place_among_the_runs;
 use super::{Key, Ledger, LedgerError};
-use crate::run::{Run, RunId};
+use crate::domain::run::{Run, RunId};
 
 /// How long a run is told of: longer than any run's deadline by far.
 const KEPT_S: i64 = 90 * 24 * 3600;
-const _: () = assert!(KEPT_S * 1000 > 2 * crate::run::DEADLINE_MOST_MS);
+const _: () = assert!(KEPT_S * 1000 > 2 * crate::domain::run::DEADLINE_MOST_MS);
 
 /// When an item that is written now may go, in Unix seconds.
 pub(super) fn expires_at_s(now_ms: i64) -> i64 {

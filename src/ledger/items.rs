@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::LedgerError;
-use crate::run::{FORMAT, RunId};
+use crate::domain::run::{FORMAT, RunId};
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;

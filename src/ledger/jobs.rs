@@ -10,10 +10,10 @@ use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
 use super::table::DUE_INDEX;
 use super::{Key, Ledger, LedgerError};
-use crate::bucket::Bucket;
-use crate::job::JobId;
-use crate::part::{Part, PartId};
-use crate::run::RunId;
+use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
+use crate::domain::part::{Part, PartId};
+use crate::domain::run::RunId;
 
 /// How a job ended, as far as Intercom tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl JobRow {
         changes: String,
     ) -> Self {
         Self {
-            v: crate::run::FORMAT,
+            v: crate::domain::run::FORMAT,
             job,
             bucket,
             run: part.run.clone(),

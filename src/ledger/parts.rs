@@ -8,10 +8,10 @@ use super::error::conditional;
 use super::expiry::expires_at_s;
 use super::items::{NOT_NEWER, key, n, run_pk, s};
 use super::{JobRow, Key, Ledger, LedgerError};
-use crate::bucket::Bucket;
-use crate::job::JobId;
-use crate::part::{Origin, Part, PartId};
-use crate::run::{FORMAT, RunId};
+use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
+use crate::domain::part::{Origin, Part, PartId};
+use crate::domain::run::{FORMAT, RunId};
 
 /// How a part ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

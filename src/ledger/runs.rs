@@ -8,8 +8,8 @@ use super::active::StoredPlan;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
-use crate::run::{Run, RunId, State};
-use crate::user::UserId;
+use crate::domain::run::{Run, RunId, State};
+use crate::domain::user::UserId;
 
 /// Code and message of an error row are cut to so many characters.
 const TEXT_MAX: usize = 300;

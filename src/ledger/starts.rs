@@ -6,9 +6,9 @@ use super::error::conditional;
 use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
-use crate::mask::unread;
-use crate::run::{FORMAT, LIST_ITEM, Rails, RunId, Source, Start};
-use crate::user::UserId;
+use crate::domain::redact::unread;
+use crate::domain::run::{FORMAT, LIST_ITEM, Rails, RunId, Source, Start};
+use crate::domain::user::UserId;
 
 /// The partition of the starts that wait.
 const PARTITION: &str = "STARTS";

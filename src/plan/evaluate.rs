@@ -5,8 +5,8 @@ use std::sync::Arc;
 use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
 
-use crate::patch::{Change, Patch, Target};
-use crate::user::User;
+use crate::domain::patch::{Change, Patch, Target};
+use crate::domain::user::User;
 
 use super::failure::{Failure, FailureCode};
 use super::language::TODAY;

@@ -48,8 +48,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::keep::Keep;
-use crate::user::User;
+use crate::domain::projection::Keep;
+use crate::domain::user::User;
 
 pub use error::{Fault, Instead, Place, PlanError};
 pub use evaluate::{Evaluation, Note, Reason};

@@ -18,7 +18,7 @@ use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, Setting, Written};
-use crate::keep::Keep;
+use crate::domain::projection::Keep;
 
 /// More targets than this are two plans.
 const TARGETS_MAX: usize = 64;

@@ -6,7 +6,7 @@ use serde_json::{Number, Value as Json};
 use super::comparison::truth;
 use super::dates::DATE_MAX_S;
 use super::failure::{Failure, FailureCode};
-use crate::html;
+use crate::domain::html;
 
 /// Intercom keeps this much of a text attribute (its help article on custom attributes; clients cut there too).
 pub(super) const TEXT_CHARS_MAX: usize = 255;

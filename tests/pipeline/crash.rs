@@ -1,6 +1,6 @@
 //! D7: the program dies in the middle, and its queues with it. The ledger alone tells where to go on.
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 

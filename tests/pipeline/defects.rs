@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::config::Settings;
+use intercom_bulk::runtime::config::Settings;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

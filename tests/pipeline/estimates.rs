@@ -1,10 +1,10 @@
-//! The time left as it is shown during whole runs, compared with the time that they took.
+//! The time left that progress shows during whole runs, compared with the time that the runs take.
 
 use std::time::Duration;
 
-use intercom_bulk::run::RunId;
-use intercom_bulk_local::jobs_seen::JobsSeen;
-use intercom_bulk_local::progress::Sample;
+use intercom_bulk::domain::run::RunId;
+use intercom_bulk_cli::jobs_seen::JobsSeen;
+use intercom_bulk_cli::progress::Sample;
 use intercom_simulator::Options;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -48,7 +48,7 @@ async fn look(
     id: &RunId,
     seen: &mut JobsSeen,
     unread: &mut Instant,
-) -> Option<(intercom_bulk::run::Run, Sample)> {
+) -> Option<(intercom_bulk::domain::run::Run, Sample)> {
     let (engine, ledger) = (&pipeline.engine, &pipeline.engine.clients.ledger);
     let (run, cursor) = ledger.run(id).await.unwrap().zip(ledger.cursor(id).await.unwrap())?;
     if cursor.tally.users == 0 {

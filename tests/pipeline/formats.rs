@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::run::FORMAT;
+use intercom_bulk::domain::run::FORMAT;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -122,7 +122,7 @@ async fn messages_of_a_newer_format_wait_and_harm_nothing() {
             pipeline.send(queue, &body.to_string()).await;
         }
     }
-    while !pipeline.state(&run).await.is_some_and(intercom_bulk::run::State::ended) {
+    while !pipeline.state(&run).await.is_some_and(intercom_bulk::domain::run::State::ended) {
         sleep(Duration::from_secs(5)).await;
     }
     // In an hour each comes up again and again.

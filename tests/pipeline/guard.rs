@@ -11,8 +11,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use intercom_bulk_local::engine::step_at_work;
-use intercom_bulk_local::wiring::Step;
+use intercom_bulk_emulator::engine::step_at_work;
+use intercom_bulk_emulator::topology::Step;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

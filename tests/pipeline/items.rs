@@ -1,6 +1,6 @@
 //! Users that Intercom refuses: one by one in a job's feed, or the whole request for one of them.
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options, Quirks};
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ async fn the_last_user_of_a_run_does_not_hold_it_for_ever() {
     let poison = Fault::PoisonItem { status: 500, percent: 100.0 };
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![poison], ..users(30) }).await;
     let plan = &pipeline.plan;
-    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::user::User::new);
+    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::domain::user::User::new);
     let user = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).next();
     let report = pipeline.run(json!({ "users": [user.unwrap()] })).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());

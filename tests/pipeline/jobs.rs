@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use intercom_bulk::domain::run::State;
 use intercom_bulk::ledger::End;
-use intercom_bulk::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -156,9 +156,9 @@ async fn a_run_waits_for_the_jobs_of_one_that_was_stopped() {
     let plan = intercom_bulk::plan::Plan::from_toml("plan.toml", other).unwrap();
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap();
     pipeline.engine.scroll(serde_json::json!({"plan": plan.to_json(), "time": time.to_string()})).await.unwrap();
-    let second = intercom_bulk::run::RunId::of("other", time.as_second());
+    let second = intercom_bulk::domain::run::RunId::of("other", time.as_second());
     let second = pipeline.until_ended(&second).await;
     assert_eq!(second.state(), State::Complete, "{}", second.reason());
-    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::user::User::new);
+    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::domain::user::User::new);
     assert_eq!(users.filter(|user| plan.evaluate(user).patch.is_some()).count(), 0, "the older job came later");
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::domain::run::State;
 use intercom_bulk::intercom::Rate;
-use intercom_bulk::invocation::{Clock, Invocation};
 use intercom_bulk::ledger::{self, Grant, Ledger, Share};
-use intercom_bulk::meter::{Ask, Meter};
-use intercom_bulk::run::State;
-use intercom_bulk_local::aws::Account;
+use intercom_bulk::rate_limit::{Ask, Meter};
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk_emulator::aws::Account;
 use intercom_simulator::{Choice, Fault, Options};
 use serde_json::json;
 use tokio::time::advance;
@@ -43,7 +44,7 @@ impl Two {
     /// Takes between one and `most` operations; as many as were granted.
     async fn take(&self, meter: &Meter, most: u32) -> u32 {
         let ask = Ask { most, ahead: most, ..Ask::one(Share::Check) };
-        match meter.take(ask, &self.at).await.unwrap() {
+        match meter.take(ask, self.at.clock).await.unwrap() {
             Grant::Granted { operations, .. } => operations,
             Grant::Wait(_) => 0,
         }
@@ -52,7 +53,7 @@ impl Two {
     /// The second process learns from an answer to a request of `operations`.
     async fn learns(&self, operations: u32, remaining: u32, reset_at_s: i64) {
         let rate = Rate { limit: LIMIT, remaining, reset_at_s };
-        self.second.learn_of(Some(rate), operations, &self.at).await;
+        self.second.learn_of(Some(rate), operations, self.at.clock).await;
     }
 
     async fn spent(&self) -> (u32, u32) {
@@ -112,7 +113,7 @@ async fn no_form_of_the_headers_invents_another_program() {
 async fn what_is_paid_ahead_is_added_to_what_a_header_tells() {
     let two = Two::new().await;
     let ahead = Ask { ahead: 30, ..Ask::one(Share::Check) };
-    assert!(matches!(two.second.take(ahead, &two.at).await.unwrap(), Grant::Granted { operations: 1, .. }));
+    assert!(matches!(two.second.take(ahead, two.at.clock).await.unwrap(), Grant::Granted { operations: 1, .. }));
     // One of ours and 20 of another program; 29 are paid for and come later.
     two.learns(1, LIMIT - 21, END_S).await;
     assert_eq!(two.spent().await, (50, 20));
@@ -133,16 +134,20 @@ async fn a_header_of_another_window_lowers_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_long_retry_after_is_waited_for_by_all() {
     let two = Two::new().await;
-    let go_on_ms = two.first.limited(Some(300), &two.at).await;
+    let go_on_ms = two.first.limited(Some(300), two.at.clock).await;
     assert_eq!(go_on_ms, WINDOW_MS + 301_000);
     let ask = Ask::one(Share::Check);
     for _ in 0..29 {
         for meter in [&two.first, &two.second] {
-            assert!(matches!(meter.take(ask, &two.at).await.unwrap(), Grant::Wait(_)), "{}", two.at.clock.now_ms());
+            assert!(
+                matches!(meter.take(ask, two.at.clock).await.unwrap(), Grant::Wait(_)),
+                "{}",
+                two.at.clock.now_ms()
+            );
         }
         advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(two.second.take(ask, &two.at).await.unwrap(), Grant::Wait(go_on_ms));
+    assert_eq!(two.second.take(ask, two.at.clock).await.unwrap(), Grant::Wait(go_on_ms));
     advance(Duration::from_secs(10)).await;
     assert_eq!((two.take(&two.first, 1).await, two.take(&two.second, 1).await), (1, 1));
 }

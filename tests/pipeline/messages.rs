@@ -1,8 +1,9 @@
 //! What a standard queue may do to messages, and what others may put into one.
 
-use intercom_bulk::invocation::{Clock, Invocation};
-use intercom_bulk::run::State;
-use intercom_bulk::{check, submit};
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::domain::run::State;
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::{steps::check, steps::submit};
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

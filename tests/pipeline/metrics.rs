@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use intercom_bulk::clients::Clients;
-use intercom_bulk::invocation::{Clock, Invocation};
-use intercom_bulk::telemetry::{Metric, line};
-use intercom_bulk::{check, scroll, submit};
-use intercom_bulk_local::aws::Account;
-use intercom_bulk_local::engine::Engine;
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::runtime::clients::Clients;
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::runtime::telemetry::{Metric, line};
+use intercom_bulk::{steps::check, steps::scroll, steps::submit};
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::engine::Engine;
 use intercom_simulator::{Fault, Options, World};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -50,7 +51,8 @@ struct Hand {
 impl Hand {
     async fn new(options: Options) -> Self {
         let (begin_ms, began) = (BEGIN.parse::<jiff::Timestamp>().unwrap().as_millisecond(), Instant::now());
-        let wall: intercom_bulk_local::engine::Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
+        let wall: intercom_bulk_emulator::engine::Wall =
+            Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(Vec::<Accident>::new()));
         let queues = sqs.client();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};

@@ -1,6 +1,6 @@
 //! What can happen to a page's answer.
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

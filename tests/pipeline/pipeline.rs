@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use intercom_bulk::config::{Pace, Settings};
-use intercom_bulk::event::StartEvent;
+use intercom_bulk::domain::run::RunId;
+use intercom_bulk::domain::run::State::{Draining, Paused};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::run::RunId;
-use intercom_bulk::run::State::{Draining, Paused};
-use intercom_bulk_local::aws::Account;
-use intercom_bulk_local::engine::{Engine, Wall};
+use intercom_bulk::runtime::config::{Pace, Settings};
+use intercom_bulk::runtime::event::StartEvent;
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::engine::{Engine, Wall};
 use intercom_simulator::{Options, World};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -211,7 +211,7 @@ impl Pipeline {
     }
 
     /// Where a run stands; none if there is no such run (yet).
-    pub(crate) async fn state(&self, run: &RunId) -> Option<intercom_bulk::run::State> {
+    pub(crate) async fn state(&self, run: &RunId) -> Option<intercom_bulk::domain::run::State> {
         self.engine.clients.ledger.run(run).await.unwrap().map(|run| run.state)
     }
 

@@ -1,6 +1,6 @@
 //! The shipped plans on a workspace where nothing goes wrong.
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use intercom_bulk::config::{Pace, Settings};
 use intercom_bulk::ledger::WINDOW_MS;
+use intercom_bulk::runtime::config::{Pace, Settings};
 use intercom_simulator::Options;
 use serde_json::Value;
 use tokio::time::sleep;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use flate2::read::ZlibDecoder;
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tracing::Level;

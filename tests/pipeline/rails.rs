@@ -1,6 +1,6 @@
 //! What stops a run that does more, or less, than was meant.
 
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::bucket::{Bucket, Width};
+use intercom_bulk::domain::bucket::{Bucket, Width};
+use intercom_bulk::domain::run::{Accounts, Counted, Cursor, Run, RunId, State};
+use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::{ErrorRow, JobRow};
-use intercom_bulk::run::{Accounts, Counted, Cursor, Run, RunId, State};
-use intercom_bulk::user::User;
 
 use crate::pipeline::Pipeline;
 

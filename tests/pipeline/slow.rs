@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use intercom_bulk::config::Settings;
-use intercom_bulk::run::State;
+use intercom_bulk::domain::run::State;
+use intercom_bulk::runtime::config::Settings;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 

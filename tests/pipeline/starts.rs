@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use intercom_bulk::event::StartEvent;
-use intercom_bulk::run::{LIST_MAX, RunId, State};
+use intercom_bulk::domain::run::{LIST_MAX, RunId, State};
+use intercom_bulk::runtime::event::StartEvent;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::run::{RunId, State};
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_simulator::{Options, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;

@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
     SendMessageBatchRequestEntry,
 };
-use intercom_bulk_local::aws::{Account, create_queue};
+use intercom_bulk_emulator::aws::{Account, create_queue};
 
 use crate::sqs::{Accidents, Sqs};
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use intercom_bulk::access::StoredToken;
-use intercom_bulk::clients::{AccountsDue, Clients, Compiled, StepError};
-use intercom_bulk::invocation::{Clock, Invocation};
-use intercom_bulk::meter::Meter;
-use intercom_bulk::{check, event, scroll, submit};
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::rate_limit::Meter;
+use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled, StepError};
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::runtime::token::StoredToken;
+use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;

@@ -136,7 +136,7 @@ fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
     }
     let (mut cargo, profile) = (Command::new(env!("CARGO")), profile());
     if profile == "dev" {
-        for member in ["intercom-bulk", "intercom-bulk-local", "intercom-simulator"] {
+        for member in ["intercom-bulk", "intercom-bulk-cli", "intercom-bulk-emulator", "intercom-simulator"] {
             cargo.args(["--config", &format!("profile.dev.package.{member}.opt-level=0")]);
         }
     }

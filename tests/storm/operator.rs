@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::run::{Run, State};
+use intercom_bulk::domain::run::{Run, State};
 use serde_json::json;
 use tokio::time::sleep;
 

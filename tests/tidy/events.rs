@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::event::{self, Resume, ScrollEvent, StartEvent};
+use intercom_bulk::domain::run::Source;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, OfPages};
-use intercom_bulk::run::Source;
+use intercom_bulk::runtime::event::{self, Resume, ScrollEvent, StartEvent};
 use serde_json::Value;
 
 use crate::source::{files, read};

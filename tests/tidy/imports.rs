@@ -1,24 +1,30 @@
-//! Imports run one way: functions and the local engine, then steps, then the three doors to the outside, then pure code.
+//! Layers: the folders of the library, in an order. A file imports only from its own folder and from those above it.
 
 use crate::source::{code, files, none};
 
-/// No I/O, no clock, no environment.
-const PURE: [&str; 10] = ["bucket", "html", "job", "keep", "mask", "part", "patch", "plan", "run", "user"];
-/// The doors to Intercom, SQS, DynamoDB, and what else of AWS is called.
-const DOORS: [&str; 4] = ["aws", "intercom", "ledger", "queue"];
-/// What doors are made of.
-const BELOW: [&str; 1] = ["https"];
-/// The one clock: connections and all above are told the time by it.
-const CLOCK: [&str; 1] = ["invocation"];
-/// What stands between the doors and the steps.
-const BETWEEN: [&str; 7] = ["access", "binding", "clients", "config", "event", "meter", "telemetry"];
-/// The steps.
+/// The layers, top first. Names that share a line do not import each other.
+const LAYERS: [&[&str]; 8] = [
+    &["domain"],
+    &["plan"],
+    &["http"],
+    &["aws"],
+    &["intercom", "ledger", "queue"],
+    &["rate_limit"],
+    &["runtime"],
+    &["steps"],
+];
+/// The steps, which do not import each other either.
 const STEPS: [&str; 3] = ["check", "scroll", "submit"];
+/// The layers without I/O and environment.
+const PURE: [&str; 2] = ["domain", "plan"];
+/// The one file that reads the time.
+const CLOCK: &str = "src/domain/clock.rs";
 
-/// What only the doors and above may use.
-const NOT_PURE: [&str; 8] = ["tokio", "reqwest", "aws_sdk", "aws_lambda", "tower", "std::env", "std::fs", "std::net"];
-/// Other ways to the time than an invocation's clock, and work that outlives its step.
-const NOT_OURS: [&str; 6] = ["Instant", "SystemTime", "Timestamp::now", "spawn(", "spawn_blocking", "spawn_local"];
+/// I/O and environment.
+const IO: [&str; 8] = ["tokio", "reqwest", "aws_sdk", "aws_lambda", "tower", "std::env", "std::fs", "std::net"];
+/// Ways to the time other than an invocation's clock, and work that outlives its step.
+const TIME_AND_TASKS: [&str; 6] =
+    ["Instant", "SystemTime", "Timestamp::now", "spawn(", "spawn_blocking", "spawn_local"];
 
 /// The library's top-level module that a file belongs to; none for lib.rs.
 fn module(path: &str) -> Option<&str> {
@@ -27,20 +33,22 @@ fn module(path: &str) -> Option<&str> {
     (name != "lib").then_some(name)
 }
 
-/// What a module of the library may import.
-fn may_import(module: &str, other: &str) -> bool {
-    let lower: &[&[&str]] = match module {
-        name if PURE.contains(&name) => &[&PURE],
-        name if BELOW.contains(&name) => &[&CLOCK],
-        name if DOORS.contains(&name) => &[&PURE, &BELOW],
-        name if BETWEEN.contains(&name) => &[&PURE, &CLOCK, &BELOW, &DOORS, &BETWEEN],
-        name if STEPS.contains(&name) => &[&PURE, &CLOCK, &DOORS, &BETWEEN],
-        _ => &[],
-    };
-    module == other || lower.iter().any(|layer| layer.contains(&other))
+/// The step that a file belongs to.
+fn step(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("src/steps/")?.split('/').next()?;
+    let name = name.strip_suffix(".rs").unwrap_or(name);
+    (name != "mod").then_some(name)
 }
 
-/// The names that follow `prefix` in a line: `crate::` in `use crate::run::Run` is followed by `run`.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|names| names.contains(&module))
+}
+
+fn may_import(module: &str, other: &str) -> bool {
+    module == other || layer(module).zip(layer(other)).is_some_and(|(own, other)| other < own)
+}
+
+/// The names that follow `prefix` in a line: `crate::` in `use crate::domain::run::Run` is followed by `domain`.
 fn following<'a>(line: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     line.match_indices(prefix).map(move |(at, _)| {
         let rest = &line[at + prefix.len()..];
@@ -49,23 +57,26 @@ fn following<'a>(line: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str
 }
 
 #[test]
-fn every_module_of_the_library_has_a_layer() {
+fn each_folder_of_the_library_has_a_layer() {
     for path in files("src", "rs") {
         let Some(name) = module(&path) else { continue };
-        let layers: [&[&str]; 6] = [&PURE, &CLOCK, &BELOW, &DOORS, &BETWEEN, &STEPS];
-        assert!(layers.iter().any(|layer| layer.contains(&name)), "{path}: add `{name}` to a layer in {}", file!());
+        assert!(layer(name).is_some(), "{path}: add `{name}` to LAYERS in {}", file!());
     }
 }
 
 #[test]
-fn modules_of_the_library_import_downwards() {
+fn files_import_only_from_layers_above() {
     let mut offences = Vec::new();
     for path in files("src", "rs") {
         let Some(importer) = module(&path) else { continue };
         for (number, line) in code(&path) {
+            // An empty name is `crate::{…}`, which hides the module that is imported.
             for name in following(&line, "crate::").filter(|name| !may_import(importer, name)) {
-                // An empty name is `crate::{…}`, which hides who is imported: one line per module instead.
                 offences.push(format!("{path}:{number}: {importer} imports `{name}`"));
+            }
+            if let Some(own) = step(&path) {
+                let others = following(&line, "crate::steps::").filter(|name| STEPS.contains(name) && *name != own);
+                offences.extend(others.map(|name| format!("{path}:{number}: the step {own} imports `{name}`")));
             }
             let at_the_top = path.split('/').count() == 2 || path.ends_with("/mod.rs") && path.split('/').count() == 3;
             if at_the_top && line.contains("super::") {
@@ -73,11 +84,11 @@ fn modules_of_the_library_import_downwards() {
             }
         }
     }
-    none("imports run one way (ARCHITECTURE.md)", &offences);
+    none("a folder imports only those above it (ARCHITECTURE.md)", &offences);
 }
 
 #[test]
-fn functions_use_their_own_step() {
+fn a_function_uses_its_own_step() {
     let mut offences = Vec::new();
     for path in files("functions", "rs") {
         let own = path.split('/').nth(1).unwrap_or_default();
@@ -87,33 +98,33 @@ fn functions_use_their_own_step() {
             offences.extend(used.map(|step| format!("{path}:{number}: the function {own} uses `{step}`")));
         }
     }
-    none("a function is made of one step", &offences);
+    none("a function consists of one step", &offences);
 }
 
 #[test]
-fn pure_modules_are_pure() {
+fn domain_and_plan_have_no_io() {
     let mut offences = Vec::new();
-    for path in files("src", "rs") {
+    for path in files("src", "rs").into_iter().filter(|path| path != CLOCK) {
         if !module(&path).is_some_and(|name| PURE.contains(&name)) {
             continue;
         }
         for (number, line) in code(&path) {
-            let found = NOT_PURE.into_iter().chain(NOT_OURS).filter(|word| line.contains(word));
+            let found = IO.into_iter().filter(|word| line.contains(word));
             offences.extend(found.map(|word| format!("{path}:{number}: {word}")));
         }
     }
-    none("pure modules have no I/O, clock or environment", &offences);
+    none("domain and plan have no I/O and read no environment", &offences);
 }
 
 #[test]
-fn time_comes_from_the_invocation_and_nothing_is_spawned() {
+fn only_the_clock_reads_the_time_and_nothing_is_spawned() {
     let mut offences = Vec::new();
-    for path in files("src", "rs").into_iter().filter(|path| path != "src/invocation.rs") {
+    for path in files("src", "rs").into_iter().filter(|path| path != CLOCK) {
         for (number, line) in code(&path) {
-            let found = NOT_OURS.into_iter().filter(|word| line.contains(word));
+            let found = TIME_AND_TASKS.into_iter().filter(|word| line.contains(word));
             offences.extend(found.map(|word| format!("{path}:{number}: {word}")));
-            if line.contains("std::env") && path != "src/config.rs" {
-                offences.push(format!("{path}:{number}: the environment is read in src/config.rs"));
+            if line.contains("std::env") && path != "src/runtime/config.rs" {
+                offences.push(format!("{path}:{number}: the environment is read in src/runtime/config.rs"));
             }
         }
     }

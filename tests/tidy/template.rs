@@ -1,7 +1,7 @@
 //! What the template and the library both say.
 
-use intercom_bulk::config::{Places, Settings, Workspace};
-use intercom_bulk::{check, scroll, submit};
+use intercom_bulk::runtime::config::{Places, Settings, Workspace};
+use intercom_bulk::{steps::check, steps::scroll, steps::submit};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 

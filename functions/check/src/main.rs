@@ -1,6 +1,6 @@
 //! The Lambda function around the check step: awake once per process, one call per invocation, the answer.
 
-use intercom_bulk::check;
+use intercom_bulk::steps::check;
 use intercom_bulk_function::{Function, failed};
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

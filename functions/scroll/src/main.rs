@@ -1,7 +1,7 @@
 //! The Lambda function around the scroll step: awake once per process, one call per invocation, the answer.
 
-use intercom_bulk::event::{batch_response, is_tick};
-use intercom_bulk::scroll;
+use intercom_bulk::runtime::event::{batch_response, is_tick};
+use intercom_bulk::steps::scroll;
 use intercom_bulk_function::{Function, failed};
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

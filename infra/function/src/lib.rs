@@ -4,13 +4,14 @@
 mod log;
 mod wake;
 
-use intercom_bulk::access::StoredToken;
 use intercom_bulk::aws::{Aws, ParameterError};
-use intercom_bulk::clients::{Clients, StepError};
-use intercom_bulk::config::environment;
-use intercom_bulk::https::Https;
-use intercom_bulk::invocation::{Clock, Invocation};
-use intercom_bulk::telemetry::{self, Metric};
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::http::Https;
+use intercom_bulk::runtime::clients::{Clients, StepError};
+use intercom_bulk::runtime::config::environment;
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::runtime::telemetry::{self, Metric};
+use intercom_bulk::runtime::token::StoredToken;
 use lambda_runtime::{Context, Diagnostic, Error};
 use serde::Serialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use intercom_bulk::invocation::Clock;
+use intercom_bulk::domain::clock::Clock;
 use jiff::Timestamp;
 use lambda_runtime::Error;
 use tracing::level_filters::LevelFilter;

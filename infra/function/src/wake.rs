@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::invocation::Clock;
+use intercom_bulk::domain::clock::Clock;
 
 use crate::Function;
 

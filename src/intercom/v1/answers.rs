@@ -9,11 +9,11 @@ use super::super::call::Unreadable;
 use super::super::envelope::{code, message};
 use super::super::{ErrorFeed, Page, Workspace};
 use super::CURSOR_BYTES_MAX;
-use crate::html;
-use crate::job::{ItemError, Job, JobId, Progress};
-use crate::keep::Keep;
-use crate::mask::mask_to;
-use crate::user::{User, UserId};
+use crate::domain::html;
+use crate::domain::job::{ItemError, Job, JobId, Progress};
+use crate::domain::projection::Keep;
+use crate::domain::redact::mask_to;
+use crate::domain::user::{User, UserId};
 
 /// Characters of a workspace's name that are kept.
 const NAME_CHARS_MAX: usize = 100;

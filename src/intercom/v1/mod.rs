@@ -10,9 +10,9 @@ pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, us
 
 use super::call::Call;
 use super::error::{Error, Invalid, route};
-use crate::job::JobId;
-use crate::patch::Patch;
-use crate::user::UserId;
+use crate::domain::job::JobId;
+use crate::domain::patch::Patch;
+use crate::domain::user::UserId;
 
 /// The longest cursor that is believed; Intercom's are UUIDs of 36 characters.
 pub(super) const CURSOR_BYTES_MAX: usize = 512;

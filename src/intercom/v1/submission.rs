@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::error::Invalid;
-use crate::job::ITEMS_MAX;
-use crate::patch::{Change, Patch, Target};
+use crate::domain::job::ITEMS_MAX;
+use crate::domain::patch::{Change, Patch, Target};
 
 /// What identifies a user, or holds other targets: no plain field. Writing one could create or merge people.
 const RESERVED: [&str; 6] = ["id", "user_id", "type", "custom_attributes", "companies", "new_session"];
@@ -54,7 +54,7 @@ fn item((index, patch): (usize, &Patch)) -> Result<Value, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::user::UserId;
+    use crate::domain::user::UserId;
 
     fn patch(user: &str, changes: Vec<(Target, Value)>) -> Patch {
         let changes = changes.into_iter().map(|(target, new)| Change { target, new, replaced: None }).collect();

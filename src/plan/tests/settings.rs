@@ -1,7 +1,7 @@
 //! Targets, types and `otherwise`: what is patched and what is left alone.
 
 use super::*;
-use crate::patch::{Change, Target};
+use crate::domain::patch::{Change, Target};
 
 fn evaluate(text: &str, body: Json) -> Evaluation {
     Plan::from_toml("p.toml", text).unwrap_or_else(|e| panic!("{e}")).evaluate(&user(body))

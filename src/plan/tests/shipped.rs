@@ -1,7 +1,7 @@
 //! The plans in `plans/`, on users as Intercom sends them.
 
 use super::*;
-use crate::patch::Target;
+use crate::domain::patch::Target;
 
 fn shipped(name: &str) -> Plan {
     let text = match name {

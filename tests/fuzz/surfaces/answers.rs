@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use intercom_bulk::domain::job::{ItemError, JobId};
+use intercom_bulk::domain::patch::{Change, Patch, Target};
+use intercom_bulk::domain::projection::Keep;
+use intercom_bulk::domain::redact::{MESSAGE_CHARS_MAX, mask};
+use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{
     ApiVersion, BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport,
     TransportError, advice, disposition, item_may_be_sent_again,
 };
-use intercom_bulk::job::{ItemError, JobId};
-use intercom_bulk::keep::Keep;
-use intercom_bulk::mask::{MESSAGE_CHARS_MAX, mask};
-use intercom_bulk::patch::{Change, Patch, Target};
-use intercom_bulk::user::UserId;
 use tokio::runtime::Runtime;
 
 use crate::memory::within;

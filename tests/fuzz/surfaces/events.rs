@@ -1,10 +1,10 @@
 //! Events of the three functions, and bodies of both queues' messages: the input is taken as each of them.
 
-use intercom_bulk::event::{self, EventError, ScrollEvent, StartEvent};
-use intercom_bulk::job::ITEMS_MAX;
+use intercom_bulk::domain::job::ITEMS_MAX;
+use intercom_bulk::domain::user::UserId;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, OfPages};
-use intercom_bulk::user::UserId;
+use intercom_bulk::runtime::event::{self, EventError, ScrollEvent, StartEvent};
 use serde_json::Value;
 
 use crate::memory::within;

@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
-use intercom_bulk::patch::{Change, Patch, Target};
+use intercom_bulk::domain::patch::{Change, Patch, Target};
+use intercom_bulk::domain::user::User;
 use intercom_bulk::plan::{Evaluation, Note, Plan, PlanError};
-use intercom_bulk::user::User;
 use serde_json::{Value, json};
 
 use crate::memory::within;

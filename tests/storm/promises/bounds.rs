@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use intercom_bulk::run::{GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
+use intercom_bulk::domain::run::{GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
 
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use intercom_bulk::domain::run::{Rails, Run, State};
 use intercom_bulk::ledger::ErrorRow;
-use intercom_bulk::run::{Rails, Run, State};
 
 use crate::accident::Accident::{self, *};
 use crate::plans;

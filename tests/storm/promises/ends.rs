@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::run::{Cursor, NAMED_ALREADY, Run, State};
-use intercom_bulk::user::User;
+use intercom_bulk::domain::run::{Cursor, NAMED_ALREADY, Run, State};
+use intercom_bulk::domain::user::User;
 
 use crate::plans;
 use crate::storm::Storm;

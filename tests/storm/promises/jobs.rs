@@ -1,7 +1,7 @@
 //! Promise 3: every job id that Intercom gave us is in the ledger, or its possible absence is recorded.
 
-use intercom_bulk::bucket::{Bucket, Width};
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::bucket::{Bucket, Width};
+use intercom_bulk::domain::run::RunId;
 
 use super::{Promises, Submission};
 use crate::storm::{Storm, Who};
@@ -91,8 +91,8 @@ impl Promises {
 }
 
 /// A part's identity from its name.
-pub(super) fn part_id(name: &str) -> Option<intercom_bulk::part::PartId> {
-    use intercom_bulk::part::{Origin, PartId};
+pub(super) fn part_id(name: &str) -> Option<intercom_bulk::domain::part::PartId> {
+    use intercom_bulk::domain::part::{Origin, PartId};
     let mut fields = name.split('#');
     let generation = fields.next()?.parse().ok()?;
     let (second, third) = (fields.next()?, fields.next()?);

@@ -19,9 +19,9 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use intercom_bulk::event::StartEvent;
-use intercom_bulk::part::PartId;
-use intercom_bulk::run::{Rails, RunId, State};
+use intercom_bulk::domain::part::PartId;
+use intercom_bulk::domain::run::{Rails, RunId, State};
+use intercom_bulk::runtime::event::StartEvent;
 
 use crate::storm::{Invoked, Who};
 

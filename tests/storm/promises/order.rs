@@ -1,7 +1,7 @@
 //! Promise 9: an older value never overwrites a newer one of ours.
 
 use bytes::Bytes;
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::run::RunId;
 use intercom_simulator::Fault;
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::part::PartId;
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::part::PartId;
+use intercom_bulk::domain::run::RunId;
 
 use super::jobs::part_id;
 use crate::seams::names::AwsCall;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::part::Part;
-use intercom_bulk::run::{Phase, RunId, State};
+use intercom_bulk::domain::part::Part;
+use intercom_bulk::domain::run::{Phase, RunId, State};
 
 use super::{Promises, Submission};
 use crate::seams::names::AwsCall;

@@ -1,7 +1,7 @@
 //! Promise 2: no page is asked for under a stale claim, and never a second scroll.
 
 use http::StatusCode;
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::run::RunId;
 
 use super::Promises;
 use crate::storm::{Storm, Who};

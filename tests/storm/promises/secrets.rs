@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::run::RunId;
 use serde_json::Value;
 
 use crate::seams::intercom::TOKEN;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::part::{Origin, Part, PartId};
-use intercom_bulk::run::{Run, RunId};
+use intercom_bulk::domain::part::{Origin, Part, PartId};
+use intercom_bulk::domain::run::{Run, RunId};
 
 use super::{Memory, Promises};
 use crate::seams::names::AwsCall;

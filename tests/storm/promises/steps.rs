@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use intercom_bulk::run::RunId;
+use intercom_bulk::domain::run::RunId;
 
 use super::Submission;
 use super::scroll::InFlight;

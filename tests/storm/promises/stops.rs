@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use intercom_bulk::run::{Run, RunId, State};
+use intercom_bulk::domain::run::{Run, RunId, State};
 
 use super::{Promises, RunSeen};
 use crate::process::CHECK_AFTER_CALM;

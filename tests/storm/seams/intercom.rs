@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use intercom_bulk::access::{Reading, StoredToken};
 use intercom_bulk::aws::ParameterError;
+use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
-use intercom_bulk::invocation::Clock;
+use intercom_bulk::runtime::token::{Reading, StoredToken};
 use intercom_simulator::RateReset;
 use tower::ServiceExt;
 

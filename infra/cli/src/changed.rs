@@ -1,0 +1,93 @@
+//! What a plan changes of a user, for people and as JSON.
+
+use intercom_bulk::domain::patch::{Patch, Target};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The changes of one user.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Changed {
+    /// Intercom's id of the user.
+    pub user: String,
+    /// What changes.
+    pub changes: Vec<Replaced>,
+}
+
+/// One value that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Replaced {
+    /// What is set: `attribute`, `field` or `company_name`, with its name or the company's id.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The value before: left out where there is none, null where it is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The value after.
+    pub after: Value,
+}
+
+impl From<&Patch> for Changed {
+    fn from(patch: &Patch) -> Self {
+        let changes = patch.changes.iter().map(|change| Replaced {
+            target: change.target.clone(),
+            before: change.replaced.clone(),
+            after: change.new.clone(),
+        });
+        Self { user: patch.user.to_string(), changes: changes.collect() }
+    }
+}
+
+impl Changed {
+    /// A line for each value: before → after.
+    pub fn words(&self) -> Vec<String> {
+        let words = |change: &Replaced| {
+            let target = match &change.target {
+                Target::Attribute(name) => format!("{name:?}"),
+                Target::Field(name) => name.clone(),
+                Target::CompanyName(company) => format!("name of company {company}"),
+            };
+            let before = change.before.as_ref().map_or_else(|| "(absent)".to_owned(), Value::to_string);
+            format!("    {}  {target}: {before} → {}", self.user, change.after)
+        };
+        self.changes.iter().map(words).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use intercom_bulk::domain::patch::Change;
+    use intercom_bulk::domain::user::UserId;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn changes_have_readable_keys() {
+        let change = |target, replaced| Change { target, new: json!(49), replaced };
+        let patch = Patch {
+            user: UserId::new("5714").unwrap(),
+            changes: vec![
+                change(Target::Attribute("plan price".to_owned()), None),
+                change(Target::Field("phone".to_owned()), Some(Value::Null)),
+                change(Target::CompanyName("c1".to_owned()), Some(json!("Acme"))),
+            ],
+        };
+        let changed = Changed::from(&patch);
+        assert_eq!(
+            serde_json::to_value(&changed).unwrap(),
+            json!({"user": "5714", "changes": [
+                {"attribute": "plan price", "after": 49},
+                {"field": "phone", "before": null, "after": 49},
+                {"company_name": "c1", "before": "Acme", "after": 49},
+            ]})
+        );
+        assert_eq!(
+            changed.words(),
+            [
+                "    5714  \"plan price\": (absent) → 49",
+                "    5714  phone: null → 49",
+                "    5714  name of company c1: \"Acme\" → 49"
+            ]
+        );
+    }
+}

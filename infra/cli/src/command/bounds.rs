@@ -1,0 +1,125 @@
+//! The options that say whom a run is for and what stops it, and the start that they make.
+
+use clap::Args;
+use intercom_bulk::domain::run::{MaxChanges, Rails, RunId};
+use intercom_bulk::domain::user::UserId;
+use intercom_bulk::runtime::event::StartEvent;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::CommandError;
+
+/// Whom a run or a preview is for.
+#[derive(Debug, Args)]
+pub(super) struct Scope {
+    /// Only the first N users of the workspace
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "users")]
+    pub(super) limit: Option<u64>,
+    /// Only this user (Intercom's id); may be given again
+    #[arg(long = "user", id = "users", value_name = "ID", value_parser = user_id)]
+    pub(super) users: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bounds {
+    #[command(flatten)]
+    pub(super) scope: Scope,
+    /// Fail at the page that would bring the changed users above this; users of the pages before are changed by then
+    #[arg(long, value_name = "N|P%", value_parser = max_changes)]
+    max_changes: Option<MaxChanges>,
+    /// Fail once more users than this have failed; other users are changed by then
+    #[arg(long, value_name = "N", value_parser = max_errors)]
+    max_errors: Option<u64>,
+    /// Go on although none of the first 1,000 users has an attribute that the plan reads
+    #[arg(long)]
+    accept_unseen: bool,
+}
+
+impl Bounds {
+    pub(super) fn rails(&self) -> Rails {
+        Rails {
+            limit: self.scope.limit,
+            max_changes: self.max_changes,
+            max_errors: self.max_errors,
+            dry_run: false,
+            accept_unseen: self.accept_unseen,
+        }
+    }
+
+    /// Whom it is for, in words.
+    pub(super) fn whom(&self) -> String {
+        match (self.scope.users.as_slice(), self.scope.limit) {
+            ([], None) => "the whole workspace".to_owned(),
+            ([], Some(1)) => "the first user of the workspace".to_owned(),
+            ([], Some(limit)) => format!("the first {limit} users of the workspace"),
+            ([user], _) => format!("the user {user}"),
+            (users, _) => format!("these {} users", users.len()),
+        }
+    }
+
+    /// The start of a plan (by name, or the plan itself) within these bounds.
+    pub(super) fn start(&self, plan: &Value, at: Timestamp) -> Value {
+        start(plan, at, &self.scope.users, &self.rails())
+    }
+}
+
+/// The start of a plan, by name or the plan itself; without users it is for all of the workspace.
+pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], rails: &Rails) -> Value {
+    let mut start = json!({ "plan": plan, "time": at.to_string(), "rails": rails });
+    if !users.is_empty() {
+        start["users"] = json!(users);
+    }
+    start
+}
+
+/// The run that a start makes. A start that scroll would refuse is refused here, in the same words.
+pub(super) fn run_of(start: &Value) -> Result<RunId, CommandError> {
+    let unnamed = || CommandError::Usage("a start names a plan and a time".to_owned());
+    let start = StartEvent::read(start).map_err(|error| CommandError::Usage(error.to_string()))?;
+    start.run().ok_or_else(unnamed)
+}
+
+/// Reads `--user`.
+pub(super) fn user_id(text: &str) -> Result<String, String> {
+    let id = UserId::new(text).map(|id| id.to_string());
+    id.ok_or_else(|| {
+        "it takes Intercom's id of a user, such as 5714dd359a3fd47136000001, and no e-mail address or user_id; `preview` and \
+         `errors` show ids"
+            .to_owned()
+    })
+}
+
+/// Reads `--max-changes`: `500` users, or `10%` of the workspace.
+fn max_changes(text: &str) -> Result<MaxChanges, String> {
+    let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
+    match text.strip_suffix('%') {
+        Some(percent) => match percent.parse().map_err(wrong)? {
+            percent @ 0..=100 => Ok(MaxChanges::Percent(percent)),
+            _ => Err(format!("\"{text}\" is more than all users: a percentage is 0% to 100%")),
+        },
+        None => text.parse().map(MaxChanges::Users).map_err(wrong),
+    }
+}
+
+/// Reads `--max-errors`: a number of users.
+fn max_errors(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        let only = if text.ends_with('%') { "; only --max-changes takes a percentage" } else { "" };
+        format!("\"{text}\" is no number of users, such as 100{only}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_read_or_refused_with_what_they_take() {
+        assert_eq!(max_changes("500"), Ok(MaxChanges::Users(500)));
+        assert_eq!(max_changes("100%"), Ok(MaxChanges::Percent(100)));
+        assert!(max_changes("120%").unwrap_err().contains("0% to 100%"));
+        assert!(max_changes("many").unwrap_err().contains("10%"));
+        assert_eq!(max_errors("5"), Ok(5));
+        assert!(max_errors("5%").unwrap_err().contains("only --max-changes takes a percentage"));
+    }
+}

@@ -1,0 +1,135 @@
+//! `history`: the runs that a ledger knows.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use intercom_bulk::domain::run::Run;
+use intercom_bulk::ledger::Ledger;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::CommandError;
+use super::deployed::Deployed;
+use super::report::Which;
+use crate::output;
+use intercom_bulk_emulator::engine::machine_wall;
+
+/// Runs that are listed unless another number is asked for; each is a read of the ledger.
+const SHOWN: u16 = 20;
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk history [OPTIONS]")]
+#[command(
+    after_help = "Exit codes: 0 done, also without a run · 1 there is no state yet, or the ledger cannot be read · \
+    64 wrong usage"
+)]
+pub(super) struct History {
+    /// At most so many runs
+    #[arg(long, value_name = "N", default_value_t = SHOWN, value_parser = clap::value_parser!(u16).range(1..))]
+    most: u16,
+    /// Where runs are remembered [default: what `run` used last]
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
+    state: Option<PathBuf>,
+    /// One JSON object for each run, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    deployed: Deployed,
+}
+
+/// A run of the list.
+#[derive(Serialize)]
+struct Listed<'a> {
+    run: &'a str,
+    plan: &'a str,
+    state: &'static str,
+    started: String,
+    seconds: u64,
+    users: u64,
+    errors: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl History {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let which = Which::all(self.state, self.deployed);
+        let ledger = which.ledger().await?;
+        let now_ms = machine_wall()();
+        for id in ledger.runs(usize::from(self.most)).await? {
+            // A run whose items have expired stays in the list for a while.
+            let Some(run) = ledger.run(&id).await? else { continue };
+            let users = users(&ledger, &run).await?;
+            let listed = listed(&run, users, now_ms);
+            if self.json {
+                output::json(&listed);
+            } else {
+                output::line(&words(&listed));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The users that a run has seen: its totals once it ended, its cursor before.
+async fn users(ledger: &Ledger, run: &Run) -> Result<u64, CommandError> {
+    if let Some(totals) = &run.totals {
+        return Ok(totals.users);
+    }
+    Ok(ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.tally.users))
+}
+
+fn listed(run: &Run, users: u64, now_ms: i64) -> Listed<'_> {
+    let started = Timestamp::from_millisecond(run.started_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
+    Listed {
+        run: run.run.as_str(),
+        plan: &run.plan,
+        state: run.state.as_str(),
+        started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        seconds: Duration::from_millis(took_ms.max(0).unsigned_abs()).as_secs(),
+        users,
+        errors: run.totals.as_ref().map_or(run.errors, |totals| totals.errors),
+        reason: run.reason.as_deref().map(output::flags),
+    }
+}
+
+fn words(listed: &Listed<'_>) -> String {
+    let took = output::duration(Duration::from_secs(listed.seconds));
+    let (users, errors) = (output::count(listed.users, "user"), listed.errors);
+    format!("{}  {}  {}  {took}  {users}, {errors} failed", listed.started, listed.run, listed.state)
+}
+
+#[cfg(test)]
+mod tests {
+    use intercom_bulk::domain::run::{FORMAT, Rails, RunId, State};
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_listed_on_one_line() {
+        let run = Run {
+            v: FORMAT,
+            run: RunId::of("seats", 0),
+            plan: "seats".to_owned(),
+            state: State::Incomplete,
+            reason: Some("past its deadline".to_owned()),
+            generation: 1,
+            started_ms: 1_000,
+            scheduled_at_s: None,
+            ended_ms: Some(76_000),
+            deadline_ms: 0,
+            count: Some(1),
+            listed: None,
+            workspace: None,
+            rails: Rails::default(),
+            errors: 0,
+            totals: None,
+        };
+        let listed = listed(&run, 1, 0);
+        let line = words(&listed);
+        assert_eq!(line, format!("1970-01-01T00:00:01Z  {}  incomplete  1 min 15 s  1 user, 0 failed", run.run));
+        assert_eq!(serde_json::to_value(&listed).unwrap()["reason"], "past its deadline");
+    }
+}

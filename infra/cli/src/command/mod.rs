@@ -1,0 +1,270 @@
+//! The command line: one module per command.
+
+mod bounds;
+mod demo;
+mod deployed;
+mod emulate;
+mod history;
+mod preview;
+mod probe;
+mod report;
+mod run;
+mod simulate;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use intercom_bulk::plan::PlanError;
+use intercom_bulk::runtime::config::{ConfigError, environment};
+
+use crate::output;
+use crate::stack::StackError;
+use crate::state_dir::PlaceError;
+use intercom_bulk_emulator::engine::EngineError;
+
+/// The exit code of wrong usage (sysexits' `EX_USAGE`).
+pub const WRONG_USAGE: u8 = 64;
+
+/// The exit code after Ctrl-C, SIGTERM or SIGHUP (a shell's own for the first).
+const INTERRUPTED: u8 = 130;
+
+/// The exit codes of `run` and `demo`, for their help.
+const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users failed, and `errors` \
+    lists them · 3 incomplete: users may be missing · 4 paused: the run waits for a decision · 64 wrong usage, nothing was \
+    started · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP";
+
+/// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
+const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
+
+/// Bulk-update the users of an Intercom workspace safely.
+#[derive(Debug, Parser)]
+#[command(name = "intercom-bulk", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done · 1 failed · 2 complete_with_errors, or a preview would change something · 3 incomplete · \
+    4 paused · 64 wrong usage (an argument, a setting or a plan that is missing or refused; nothing was started) · \
+    130 interrupted (Ctrl-C, SIGTERM, SIGHUP)\n\
+    Start with `cargo bulk demo`: it needs no account and no token."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole job on a simulated workspace; nothing to configure
+    Demo(demo::Demo),
+    /// Dry run: the users that a plan would change, skip or fail on, and how long it takes
+    Preview(preview::Preview),
+    /// Run a plan on a workspace; after Ctrl-C or a crash the same command finishes it
+    Run(run::RunPlan),
+    /// A run's progress, rate, and the reason of a wait
+    Status(report::Status),
+    /// A run's bulk jobs, by bucket
+    Jobs(report::Jobs),
+    /// The failed users of a run, and why
+    Errors(report::Errors),
+    /// The runs that the ledger knows, newest first
+    History(history::History),
+    /// What this token can reach, by reads alone
+    Probe(probe::Probe),
+    /// Serve a simulated Intercom workspace on this machine
+    Simulate(simulate::Simulate),
+    /// Serve DynamoDB and SQS for functions that run elsewhere, and invoke them as AWS would
+    Emulate(emulate::Emulate),
+    /// Upload a plan to a deployed stack
+    Put(deployed::Put),
+    /// Start a stored plan on a deployed stack
+    Start(deployed::Start),
+}
+
+/// How to reach the workspace. The names are the environment's, too.
+#[derive(Clone, Debug, Args)]
+struct Access {
+    /// Access token of your Intercom app; better in the environment than on the command line
+    #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
+    intercom_token: Option<String>,
+    /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback; `HTTPS_PROXY` is not used
+    #[arg(long, env = "INTERCOM_BASE_URL")]
+    intercom_base_url: Option<String>,
+    /// Generation of the API
+    #[arg(long, env = "INTERCOM_API", default_value = "1.4")]
+    intercom_api: String,
+    /// How much of the workspace's rate limit to use, in percent: other integrations share it
+    #[arg(long, env = "INTERCOM_QUOTA_PERCENT", default_value = "80")]
+    intercom_quota_percent: String,
+    /// Seconds to wait for a page, 5 to 50
+    #[arg(long, env = "INTERCOM_PAGE_TIMEOUT_S", default_value = "15")]
+    intercom_page_timeout_s: String,
+    /// Seconds after which an unused scroll has expired
+    #[arg(long, env = "INTERCOM_SCROLL_LIFE_S", default_value = "65")]
+    intercom_scroll_life_s: String,
+    /// Seconds after which a job sets no more values
+    #[arg(long, env = "INTERCOM_JOB_LIFE_S", default_value = "900")]
+    intercom_job_life_s: String,
+    /// Width of the buckets that group job ids, in minutes
+    #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
+    bucket_minutes: String,
+    /// Where runs are remembered [default: .bulk/<workspace> here, or in the nearest folder above that has a .bulk]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Access {
+    /// The settings under their common names, as the functions read them.
+    fn setting(&self, name: &str) -> Option<String> {
+        match name {
+            "INTERCOM_TOKEN" => self.intercom_token.clone(),
+            "INTERCOM_BASE_URL" => self.intercom_base_url.clone(),
+            "INTERCOM_API" => Some(self.intercom_api.clone()),
+            "INTERCOM_QUOTA_PERCENT" => Some(self.intercom_quota_percent.clone()),
+            "INTERCOM_PAGE_TIMEOUT_S" => Some(self.intercom_page_timeout_s.clone()),
+            "INTERCOM_SCROLL_LIFE_S" => Some(self.intercom_scroll_life_s.clone()),
+            "INTERCOM_JOB_LIFE_S" => Some(self.intercom_job_life_s.clone()),
+            "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Why a command could not do its work; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A setting.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The plan.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    /// A plan that cannot be read.
+    #[error("cannot read the plan {path}: {source}")]
+    PlanFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The state directory.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The engine.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// A step refused its event.
+    #[error("{0}")]
+    Step(String),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] intercom_bulk::ledger::LedgerError),
+    /// The network client.
+    #[error(transparent)]
+    Setup(#[from] intercom_bulk::http::SetupError),
+    /// Intercom.
+    #[error("{error}. {advice}")]
+    Intercom {
+        /// What it said.
+        error: Box<intercom_bulk::intercom::Error>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Which workspace it is cannot be told.
+    #[error(
+        "{error}. {advice} Without its answer it is not known which workspace this is, and where its runs are remembered: \
+         nothing was started. Start it again, or name that folder with --state DIR"
+    )]
+    Whose {
+        /// What Intercom said.
+        error: Box<intercom_bulk::intercom::Error>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Wrong usage that the argument parser cannot see.
+    #[error("{0}")]
+    Usage(String),
+    /// A deployed stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// A local socket.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address and the port.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl From<intercom_bulk::intercom::Error> for CommandError {
+    fn from(error: intercom_bulk::intercom::Error) -> Self {
+        let advice = intercom_bulk::intercom::advice(&error);
+        Self::Intercom { error: Box::new(error), advice }
+    }
+}
+
+impl CommandError {
+    /// Wrong usage is what another command line, environment or plan would put right: nothing was started.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. }
+            // Credentials and a region are settings, too.
+            | Self::Stack(StackError::Access { .. }) => WRONG_USAGE,
+            _ => 1,
+        }
+    }
+}
+
+/// The log's filter. One that cannot be read is named, and the usual one taken.
+fn filter(asked: Option<String>) -> tracing_subscriber::EnvFilter {
+    let usual = || tracing_subscriber::EnvFilter::new(DEFAULT_FILTER);
+    let Some(asked) = asked.filter(|text| !text.trim().is_empty()) else { return usual() };
+    tracing_subscriber::EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+        output::note(false, &format!("RUST_LOG={asked} is no filter ({error}); one is RUST_LOG=intercom_bulk=info"));
+        usual()
+    })
+}
+
+/// Runs a command to its exit code.
+pub fn main(arguments: Arguments) -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(filter(environment("RUST_LOG"))).with_writer(output::log).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Preview(preview) => preview.run().await,
+            Command::Run(run) => run.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Jobs(jobs) => jobs.run().await,
+            Command::Errors(errors) => errors.run().await,
+            Command::History(history) => history.run().await,
+            Command::Probe(probe) => probe.run().await,
+            Command::Simulate(simulate) => simulate.run().await,
+            Command::Emulate(emulate) => emulate.run().await,
+            Command::Put(put) => put.run().await,
+            Command::Start(start) => start.run().await,
+        }
+    });
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output::error(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

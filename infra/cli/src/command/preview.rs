@@ -1,0 +1,73 @@
+//! `preview`: the dry run of a plan.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use intercom_bulk::domain::run::Rails;
+
+use super::bounds::{self, Scope};
+use super::run::{connect, now, read_plan, stopped};
+use super::{Access, CommandError, INTERRUPTED, workspace};
+use crate::output;
+use crate::preview::Found;
+use crate::session::{Session, drive};
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
+
+/// Said of a dry run that did not read the scroll to its end.
+const HELD: &str = "Intercom keeps the scroll open for a minute: a `run` that follows waits for that.";
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
+#[command(
+    after_help = "Exit codes: 0 nothing would change · 1 failed · 2 something would change · 3 it did not see all users · \
+    64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP"
+)]
+pub(super) struct Preview {
+    /// The plan, a TOML or JSON file
+    plan: PathBuf,
+    #[command(flatten)]
+    scope: Scope,
+    /// Only one JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl Preview {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let plan = read_plan(&self.plan)?;
+        let (intercom, _, settings) = connect(&self.access)?;
+        // A run waits for minutes where Intercom is out of reach; whoever asks what would happen is told at once.
+        if let Err(error) = workspace::of_token(&intercom).await
+            && workspace::passing(&error).is_some()
+        {
+            return Err(error.into());
+        }
+        let quota_percent = settings.quota_percent;
+        // A ledger of its own, in memory: a dry run leaves nothing behind.
+        let account = Account::open(None).map_err(EngineError::from)?;
+        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
+        let at = now(&engine);
+        // It is to come to its end: attributes that nobody has are told there.
+        let rails = Rails { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Rails::default() };
+        let event = bounds::start(&plan.to_json(), at, &self.scope.users, &rails);
+        let id = bounds::run_of(&event)?;
+        match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
+            Session::Interrupted => {
+                output::note(false, &format!("Stopped. A dry run changes nothing. {HELD}"));
+                Ok(INTERRUPTED)
+            }
+            Session::Over { run, cursor, .. } => {
+                let quota = engine.clients.ledger.quota(quota_percent).await?;
+                let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
+                found.show(self.json);
+                if !self.json && cursor.scroll_free_at_ms() > engine.now_ms() {
+                    output::note(false, HELD);
+                }
+                Ok(found.exit_code())
+            }
+        }
+    }
+}

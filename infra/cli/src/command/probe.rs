@@ -1,0 +1,82 @@
+//! `probe`: what a token can reach, by reads alone.
+
+use clap::Args;
+use intercom_bulk::domain::job::JobId;
+use intercom_bulk::intercom::{CALL_TIMEOUT, Disposition, Error, advice, disposition};
+use serde::Serialize;
+
+use super::{Access, CommandError, run};
+use crate::output;
+use intercom_bulk_emulator::engine::machine_wall;
+
+/// A job id that no workspace has.
+const NO_JOB: &str = "job_intercom_bulk_probe";
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk probe [OPTIONS]")]
+#[command(after_help = "Exit codes: 0 all of it can be reached · 1 something cannot · 64 wrong usage")]
+pub(super) struct Probe {
+    /// JSON on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    says: String,
+}
+
+impl Probe {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let (intercom, _, _) = run::connect(&self.access)?;
+        let job =
+            JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
+        let workspace = intercom.workspace().await.map(|reply| reply.value.app_id);
+        // Without a network each further request fails alike.
+        let reached = !matches!(workspace, Err(Error::NotSent { .. }));
+        let mut findings = vec![finding(if reached { "workspace" } else { "network" }, workspace)];
+        if reached {
+            findings.extend([
+                finding(
+                    "count of users",
+                    intercom.count_users(CALL_TIMEOUT).await.map(|reply| reply.value.to_string()),
+                ),
+                finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
+                bulk(intercom.job(&job).await.map(|_| ())),
+            ]);
+        }
+        for finding in &findings {
+            if self.json {
+                output::json(finding);
+            } else {
+                output::line(&format!("{:4} {}: {}", if finding.ok { "ok" } else { "NO" }, finding.what, finding.says));
+            }
+        }
+        output::note(self.json, "The scroll was not opened (it would be held for a minute), and nothing was written.");
+        Ok(u8::from(findings.iter().any(|finding| !finding.ok)))
+    }
+}
+
+fn finding(what: &'static str, result: Result<String, Error>) -> Finding {
+    match result {
+        Ok(says) => Finding { what, ok: true, says },
+        Err(error) => Finding { what, ok: false, says: format!("{}. {}", error.said(), advice(&error)) },
+    }
+}
+
+/// Asking for a job that does not exist tells whether bulk jobs do: Intercom has not documented them since 2017.
+fn bulk(result: Result<(), Error>) -> Finding {
+    let what = "bulk jobs";
+    match result {
+        Ok(()) => Finding { what, ok: true, says: "answer".to_owned() },
+        Err(error) if disposition(&error, machine_wall()() / 1000) == Disposition::NotFound => {
+            let says = "the address answers; whether submissions do shows on the first one".to_owned();
+            Finding { what, ok: true, says }
+        }
+        Err(error) => finding(what, Err(error)),
+    }
+}

@@ -1,0 +1,109 @@
+//! A run as `status` shows it.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{Accounts, Counted, Cursor, Run, Totals};
+use serde_json::{Value, json};
+
+use crate::output::{self, count};
+use crate::progress::Sample;
+use crate::summary::{left_alone, possibly_lost, still_open};
+
+/// A run as `status` shows it.
+pub(super) struct Seen<'a> {
+    pub(super) run: &'a Run,
+    pub(super) cursor: &'a Cursor,
+    pub(super) accounts: &'a Accounts,
+    pub(super) totals: Totals,
+    pub(super) sample: Sample,
+    /// Whether a process of this machine works on it, where that is known and it has not ended.
+    pub(super) at_work: Option<bool>,
+    pub(super) took: Duration,
+}
+
+impl Seen<'_> {
+    /// Whether it has not ended and no process works on it.
+    fn stopped(&self) -> bool {
+        self.at_work == Some(false)
+    }
+
+    /// The time left. When a later generation began is not recorded, and a stopped run has none.
+    fn left(&self) -> Option<Duration> {
+        self.sample.left().filter(|_| self.run.generation == 1 && !self.stopped())
+    }
+
+    /// Users to change that are in no job.
+    fn to_send(&self) -> u64 {
+        let to_change = if self.run.rails.dry_run { 0 } else { self.cursor.tally.patches };
+        to_change.saturating_sub(self.accounts.sent_now)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Self { run, cursor, accounts, totals, .. } = self;
+        let Counted { written, unchanged, skipped, failed, pending, .. } = Counted::of(&cursor.tally, totals);
+        json!({
+            "run": run.run, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
+            "at_work": self.at_work,
+            "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
+            "count": run.listed.or(run.count), "percent": self.sample.percent(), "patches": cursor.tally.patches,
+            "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
+            "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.holes, "waits": cursor.waits,
+            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "held": accounts.held, "totals": totals,
+            "seconds_left": self.left().map(|left| left.as_secs()),
+        })
+    }
+
+    pub(super) fn words(&self) -> Vec<String> {
+        let Self { run, cursor, totals, .. } = self;
+        let mut lines = Vec::new();
+        let took = output::duration(self.took);
+        if run.state.ended() {
+            lines.push(format!("Run {} ended {} after {took}.", run.run, run.state));
+        } else if self.stopped() {
+            lines.push(format!("Run {} was stopped: no process works on it.", run.run));
+            lines.push(
+                "  The same `run` command finishes it. It reads all users again and sends what is missing.".into(),
+            );
+        } else {
+            let percent = self.sample.percent().map(|percent| format!(", {percent} % done")).unwrap_or_default();
+            let left = self.left().map(|left| format!(", about {} left", output::about(left))).unwrap_or_default();
+            lines.push(format!("Run {} is {}, {took} after its start{percent}{left}.", run.run, run.state));
+        }
+        let waits = self.sample.waits().filter(|_| !self.stopped());
+        let reason = run.reason.as_deref().map(output::flags);
+        lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
+        lines.push(format!("  {}", self.read()));
+        lines.push(format!("  {}", self.sent()));
+        lines.extend(possibly_lost(totals.jobs_possibly_lost));
+        lines.extend(left_alone(&cursor.tally));
+        lines
+    }
+
+    fn read(&self) -> String {
+        let Counted { read, unchanged, skipped, failed, .. } = Counted::of(&self.cursor.tally, &self.totals);
+        let of = self.run.listed.or(self.run.count).map(|count| format!(" of {count}")).unwrap_or_default();
+        let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
+        let rate = self.sample.rate().filter(|_| !self.stopped());
+        let rate = rate.map(|rate| format!(" at {rate:.0} a second")).unwrap_or_default();
+        let to_change = self.cursor.tally.patches;
+        format!(
+            "{pass}{read}{of} users read{rate}: {to_change} to change, {unchanged} unchanged, {skipped} skipped, {failed} \
+             failed"
+        )
+    }
+
+    fn sent(&self) -> String {
+        let jobs = count(self.totals.jobs, "bulk job");
+        let open = still_open(self.accounts.jobs_open, self.run.state.ended());
+        let Counted { written, .. } = Counted::of(&self.cursor.tally, &self.totals);
+        let sent = count(self.totals.sent, "user");
+        let to_send = match (self.to_send(), self.run.state.ended()) {
+            (0, _) => String::new(),
+            (users, true) => format!(", {users} not sent"),
+            (users, false) => format!(", {users} to send"),
+        };
+        let held = self.accounts.held.as_deref().filter(|_| !self.run.state.ended());
+        let held = held.map(|why| format!("; the last failed request, tried again later: {why}")).unwrap_or_default();
+        format!("{sent} sent in {jobs}, {written} written{to_send}{open}{held}")
+    }
+}

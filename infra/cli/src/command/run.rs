@@ -1,0 +1,203 @@
+//! `run`: the job on a workspace.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use intercom_bulk::domain::run::{Run, RunId, State};
+use intercom_bulk::domain::user::UserId;
+use intercom_bulk::intercom::{Intercom, advice, over_https};
+use intercom_bulk::ledger::{Ledger, LedgerError};
+use intercom_bulk::plan::Plan;
+use intercom_bulk::runtime::config::{Settings, Workspace};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::bounds::{Bounds, run_of};
+use super::{Access, CommandError, INTERRUPTED, RUN_CODES, workspace};
+use crate::output;
+use crate::preview;
+use crate::session::{Session, SessionError, drive};
+use crate::state_dir::{Place, whose, workspace_name};
+use crate::summary::Summary;
+use intercom_bulk_emulator::aws::{Account, forget_bodies};
+use intercom_bulk_emulator::engine::{Engine, machine_wall};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk run [OPTIONS] <PLAN>", after_help = RUN_CODES)]
+pub(super) struct RunPlan {
+    /// The plan, a TOML or JSON file
+    plan: PathBuf,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Do not ask before changing a real workspace
+    #[arg(long)]
+    yes: bool,
+    /// Show the first changes and ask on a simulated workspace, too, as on a real one
+    #[arg(long, conflicts_with = "yes")]
+    ask: bool,
+    /// Only one JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Reads a plan file; `.json` is JSON, everything else TOML.
+pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
+    let failed = |source| CommandError::PlanFile { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let file = path.display().to_string();
+    let is_json = path.extension().is_some_and(|extension| extension == "json");
+    Ok(if is_json { Plan::from_json_text(&file, &text) } else { Plan::from_toml(&file, &text) }?)
+}
+
+/// A client of the workspace that the settings name.
+pub(super) fn connect(access: &Access) -> Result<(Intercom, Workspace, Settings), CommandError> {
+    let workspace = Workspace::read(|name| access.setting(name))?;
+    let mut settings = Settings::read(|name| access.setting(name))?;
+    settings.pace = intercom_bulk::runtime::config::Pace::LOCAL;
+    let transport = over_https(CONNECT_TIMEOUT)?;
+    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token()?, workspace.api);
+    Ok((intercom, workspace, settings))
+}
+
+pub(super) fn stopped(error: SessionError) -> CommandError {
+    match error {
+        SessionError::Ledger(error) => CommandError::Ledger(error),
+        other => CommandError::Step(other.to_string()),
+    }
+}
+
+impl RunPlan {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let plan = read_plan(&self.plan)?;
+        let (intercom, reached, settings) = connect(&self.access)?;
+        let told = match workspace::of_token(&intercom).await {
+            Ok(told) => Some(told),
+            Err(_) if self.access.state.is_some() => None,
+            Err(error) => return Err(CommandError::Whose { advice: advice(&error), error: Box::new(error) }),
+        };
+        let app_id = told.as_ref().map(|told| told.app_id.clone());
+        if (self.ask || !reached.base_url.is_loopback()) && !self.yes {
+            let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
+            let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
+            if !self.confirmed(&intercom, &plan, &workspace).await? {
+                output::note(false, "Nothing was changed.");
+                return Ok(1);
+            }
+        }
+        let name = workspace_name(reached.base_url.as_str(), &app_id.unwrap_or_default());
+        let place = Place::take(self.access.state.as_deref(), &name)?;
+        if let Some(words) = whose(&place.path, self.access.state.as_deref()) {
+            output::note(false, &words);
+        }
+        let account = Account::open_alone(&place.path).map_err(intercom_bulk_emulator::engine::EngineError::from)?;
+        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
+        let (event, id) = self.event(&engine, &plan).await?;
+        let driven = drive(&engine, event, &id, self.json).await;
+        // The queue ends with this process, and what lies in it is no use to the next.
+        let _ = forget_bodies(&place.path);
+        match driven.map_err(stopped)? {
+            Session::Interrupted => {
+                output::note(
+                    false,
+                    "Stopped. The same command finishes the run: it reads all users again and sends what is missing.",
+                );
+                Ok(INTERRUPTED)
+            }
+            Session::Over { run, cursor, .. } => {
+                let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
+                let state = self.access.state.as_deref();
+                let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+                summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.run)));
+                Ok(summary.exit_code())
+            }
+        }
+    }
+
+    /// What to begin with: a run of this plan that did not end goes on; one of another plan or version gives way.
+    async fn event(&self, engine: &Engine, plan: &Plan) -> Result<(Value, RunId), CommandError> {
+        let ledger = &engine.clients.ledger;
+        if let Some(active) = ledger.active().await?.run
+            && let Some(run) = ledger.run(&active).await?
+        {
+            let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
+            let same = same && run.rails == self.bounds.rails() && self.for_users_of(ledger, &run).await?;
+            if same && run.state != State::Paused {
+                output::note(self.json, &format!("Run {active} did not end; it goes on."));
+                // One process works on a ledger: what the one before claimed, nobody holds any more.
+                return Ok((json!({"resume": "restarted"}), active));
+            }
+            self.give_way(engine, &run).await?;
+        }
+        let mut at = now(engine);
+        // A run is named by its second: one that was begun in this second already would be taken for this one.
+        loop {
+            let event = self.bounds.start(&plan.to_json(), at);
+            let id = run_of(&event)?;
+            if ledger.run(&id).await?.is_none() {
+                return Ok((event, id));
+            }
+            at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        }
+    }
+
+    /// Whether a run is for the users that are asked for now: all of the workspace, or the same list.
+    async fn for_users_of(&self, ledger: &Ledger, run: &Run) -> Result<bool, LedgerError> {
+        let asked: BTreeSet<&str> = self.bounds.scope.users.iter().map(String::as_str).collect();
+        if run.listed.is_none() || asked.is_empty() {
+            return Ok(run.listed.is_none() && asked.is_empty());
+        }
+        let mut listed = BTreeSet::new();
+        for page in 1.. {
+            let users = ledger.listed(&run.run, page).await?;
+            if users.is_empty() {
+                break;
+            }
+            listed.extend(users);
+        }
+        Ok(listed.iter().map(UserId::as_str).eq(asked))
+    }
+
+    async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
+        let ledger = &engine.clients.ledger;
+        let reason =
+            "it had not ended when another plan, another version of it, other options or other users were started";
+        ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
+        let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
+        let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.run);
+        output::note(self.json, &words);
+        Ok(())
+    }
+
+    /// Shows the workspace, the plan and what would become of the first users, and asks.
+    async fn confirmed(&self, intercom: &Intercom, plan: &Plan, workspace: &str) -> Result<bool, CommandError> {
+        let users = intercom.first_users().await?.value.users;
+        output::note(false, &format!("Workspace: {workspace}"));
+        output::note(false, &format!("Plan: {}, which sets {}", plan.name(), plan.targets().join(", ")));
+        for warning in plan.warnings() {
+            output::note(false, &format!("Warning: {warning}"));
+        }
+        let plan = plan.on_day_of(machine_wall()().div_euclid(1000));
+        let patches: Vec<_> = users.iter().filter_map(|user| plan.evaluate(user).patch).collect();
+        output::note(false, &format!("Of the first {} users {} would change:", users.len(), patches.len()));
+        for line in preview::changes(&patches) {
+            output::note(false, &line);
+        }
+        output::note(false, "Changing an attribute can send messages, start series and call webhooks.");
+        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+            let words = "this would change a real workspace: answer at a terminal, or add --yes";
+            return Err(CommandError::Usage(words.to_owned()));
+        }
+        Ok(output::confirm(&format!("Run it on {}?", self.bounds.whom())))
+    }
+}
+
+pub(super) fn now(engine: &Engine) -> Timestamp {
+    Timestamp::from_millisecond(engine.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
+}

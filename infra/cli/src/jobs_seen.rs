@@ -1,0 +1,76 @@
+//! The bulk jobs of a run, counted from the ledger. What was made and what has ended come from one reading, so that never
+//! more jobs have ended than were made.
+
+use std::collections::BTreeMap;
+
+use intercom_bulk::domain::bucket::Bucket;
+use intercom_bulk::domain::run::Run;
+use intercom_bulk::ledger::{JobRow, Ledger, LedgerError, WINDOW_MS};
+
+/// The youngest buckets, which are read again: jobs may come into them.
+const YOUNGEST: usize = 2;
+
+/// Bulk jobs, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jobs {
+    /// Jobs that were made.
+    pub made: u64,
+    /// Those of them whose end is known.
+    pub ended: u64,
+    /// Users of the run's present generation in them, by rate window (Unix time in units of 10 s). A user that is sent
+    /// again is counted once.
+    pub sends: BTreeMap<i64, u64>,
+}
+
+impl Jobs {
+    /// Counts a job of a run that is in `generation`.
+    pub fn count(&mut self, row: &JobRow, generation: u32) {
+        self.made += 1;
+        self.ended += u64::from(row.end.is_some());
+        if row.generation == generation && !row.resubmission {
+            let window = row.made_ms.div_euclid(WINDOW_MS);
+            *self.sends.entry(window).or_default() += row.users.saturating_sub(row.again_users);
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.made += other.made;
+        self.ended += other.ended;
+        for (window, users) in &other.sends {
+            *self.sends.entry(*window).or_default() += users;
+        }
+    }
+}
+
+/// Counts the jobs of one run again and again, and reads no bucket twice that cannot change any more.
+#[derive(Debug, Default)]
+pub struct JobsSeen {
+    generation: u32,
+    over: BTreeMap<Bucket, Jobs>,
+}
+
+impl JobsSeen {
+    /// Counts all jobs of the run.
+    pub async fn read(&mut self, ledger: &Ledger, run: &Run) -> Result<Jobs, LedgerError> {
+        if self.generation != run.generation {
+            *self = Self { generation: run.generation, over: BTreeMap::new() };
+        }
+        let buckets = ledger.buckets_of(&run.run).await?;
+        let mut all = Jobs::default();
+        for (index, bucket) in buckets.iter().enumerate() {
+            if let Some(jobs) = self.over.get(bucket) {
+                all.add(jobs);
+                continue;
+            }
+            let mut jobs = Jobs::default();
+            for row in ledger.jobs(bucket).await?.iter().filter(|row| row.run == run.run) {
+                jobs.count(row, run.generation);
+            }
+            all.add(&jobs);
+            if jobs.made == jobs.ended && index + YOUNGEST < buckets.len() {
+                self.over.insert(bucket.clone(), jobs);
+            }
+        }
+        Ok(all)
+    }
+}

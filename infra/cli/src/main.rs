@@ -1,0 +1,21 @@
+//! The `intercom-bulk` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use intercom_bulk_cli::command::{Arguments, WRONG_USAGE};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // `--help` and `--version` come as errors, too, and are none.
+            let code = if error.use_stderr() { WRONG_USAGE } else { 0 };
+            return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
+        }
+    };
+    intercom_bulk_cli::command::main(arguments)
+}

@@ -1,0 +1,159 @@
+//! What a person reads: results on standard output, everything else on standard error.
+//!
+//! The reader may go away (`jobs | head`): what cannot be written any more is dropped, and the command continues to its
+//! own end. `println!` would panic.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use intercom_bulk::domain::redact::is_invisible;
+
+use serde::Serialize;
+
+/// Whether the cursor stands behind a line that the next one is drawn over.
+static DRAWN: AtomicBool = AtomicBool::new(false);
+
+/// Spells out the characters that would move a terminal's cursor or hide and reorder text: names, keys and messages come from
+/// end users. In JSON, where they stand in strings alone, this is their usual spelling, too.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_invisible(c) { shown.push_str(&format!("\\u{:04x}", u32::from(c))) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// A line of a result.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", plain(text));
+}
+
+/// A result as one JSON object on a line of its own.
+pub fn json<T: Serialize>(value: &T) {
+    line(&serde_json::to_string(value).unwrap_or_default());
+}
+
+/// A line beside the result.
+pub fn note(quiet: bool, text: &str) {
+    if !quiet {
+        DRAWN.store(false, Ordering::Relaxed);
+        let _ = writeln!(std::io::stderr().lock(), "{}", plain(text));
+    }
+}
+
+/// A line that the next one is drawn over, cut to the terminal's width: one that wraps could not be drawn over.
+pub fn draw(text: &str) {
+    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+    DRAWN.store(true, Ordering::Relaxed);
+    part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", fit(&plain(text), width)));
+}
+
+/// Text cut to this many columns, with `…` at its end where something is missing.
+pub fn fit(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Where the log goes: standard error, over a line that is drawn there.
+pub fn log() -> impl Write {
+    let mut stream = std::io::stderr().lock();
+    if DRAWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(stream, "\r\x1b[2K");
+    }
+    stream
+}
+
+/// Text without the end of its line, shown at once.
+fn part(text: &str) {
+    let mut stream = std::io::stderr().lock();
+    let _ = write!(stream, "{text}").and_then(|()| stream.flush());
+}
+
+/// An error, and what to do.
+pub fn error(text: &str) {
+    note(false, &format!("error: {text}"));
+}
+
+/// Asks a question; anything but yes is no.
+pub fn confirm(question: &str) -> bool {
+    part(&format!("{} [y/N] ", plain(question)));
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// A run's reason, with the rails named as the command's flags: the steps name them as an event does.
+pub fn flags(reason: &str) -> String {
+    const RAILS: [(&str, &str); 3] =
+        [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
+    RAILS.iter().fold(reason.to_owned(), |words, (rail, flag)| words.replace(rail, flag))
+}
+
+/// A number of things: `1 user`, `2 users`.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A duration in the two largest units.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// A duration that is an estimate: seconds below ten minutes, minutes below ten hours.
+pub fn about(estimate: Duration) -> String {
+    let minutes = (estimate.as_secs() + 30) / 60;
+    match (minutes / 60, minutes % 60) {
+        (0, ..10) => duration(estimate),
+        (0, minutes) => format!("{minutes} min"),
+        (hours @ ..10, minutes) => format!("{hours} h {minutes} min"),
+        (hours, _) => format!("{hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_moves_the_cursor() {
+        assert_eq!(plain("seats[\u{1b}[2Jx\u{9b}31m\r\n]"), "seats[\\u001b[2Jx\\u009b31m\\u000d\\u000a]");
+        assert_eq!(plain("Zoë → 5 %…"), "Zoë → 5 %…");
+        let json = serde_json::to_string("a\u{9b}b\u{202e}c").unwrap();
+        assert_eq!(serde_json::from_str::<String>(&plain(&json)).unwrap(), "a\u{9b}b\u{202e}c", "JSON means the same");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!((count(1, "user").as_str(), count(0, "job").as_str()), ("1 user", "0 jobs"));
+    }
+
+    #[test]
+    fn a_text_is_cut_with_a_mark() {
+        assert_eq!(fit("63 % | waits", 12), "63 % | waits");
+        assert_eq!(fit("63 % | waits", 11), "63 % | wai…");
+        assert_eq!(fit("", 0), "");
+    }
+
+    #[test]
+    fn an_estimate_has_no_false_precision() {
+        let about = |seconds| about(Duration::from_secs(seconds));
+        assert_eq!((about(45), about(238)), ("45 s".to_owned(), "3 min 58 s".to_owned()));
+        assert_eq!((about(2_467), about(7_805)), ("41 min".to_owned(), "2 h 10 min".to_owned()));
+        assert_eq!(about(129_600), "36 h");
+    }
+
+    #[test]
+    fn a_reason_names_the_flags() {
+        assert_eq!(flags("or start it with accept_unseen"), "or start it with --accept-unseen");
+        assert_eq!(flags("more than 5 users (max_changes)"), "more than 5 users (--max-changes)");
+    }
+}

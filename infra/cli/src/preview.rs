@@ -1,0 +1,205 @@
+//! What a dry run found.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use intercom_bulk::domain::job::ITEMS_MAX;
+use intercom_bulk::domain::patch::Patch;
+use intercom_bulk::domain::run::{Cursor, Run, State};
+use intercom_bulk::ledger::{Changes, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
+use intercom_bulk::plan::Plan;
+use serde::Serialize;
+
+use crate::changed::Changed;
+use crate::error_kinds::{Kind, by_code, kinds};
+use crate::output::{self, count};
+use crate::summary::left_alone;
+use intercom_bulk_emulator::cost::Used;
+
+/// Changes shown.
+const SHOWN: usize = 10;
+
+/// What would happen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// The plan.
+    pub plan: String,
+    /// How the dry run ended.
+    pub state: State,
+    /// Users seen.
+    pub users: u64,
+    /// Users that would change.
+    pub to_change: u64,
+    /// Users whose values are right.
+    pub same: u64,
+    /// Users whom the plan's rules leave alone.
+    pub skipped: u64,
+    /// Values and users left alone, by reason.
+    pub left_alone: BTreeMap<String, u64>,
+    /// Users in error.
+    pub errors: u64,
+    /// The errors by code.
+    pub errors_by_code: BTreeMap<String, Kind>,
+    /// What the plan reads and none of these users has, as `user.custom_attributes.plan`.
+    pub unseen: Vec<String>,
+    /// What is allowed in the plan and seldom meant.
+    pub warnings: Vec<String>,
+    /// Table keys that missed most.
+    pub missed: BTreeMap<String, u64>,
+    /// Bulk jobs that the changes make, at best.
+    pub jobs: u64,
+    /// Seconds that submitting takes at the quota.
+    pub seconds_at_quota: u64,
+    /// What that costs on AWS, in US dollars at list prices.
+    pub aws_dollars: f64,
+    /// Some of the changes.
+    pub sample: Vec<Changed>,
+    /// Why the dry run ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Found {
+    /// Makes it from a dry run's rows.
+    pub async fn read(
+        ledger: &Ledger,
+        plan: &Plan,
+        run: &Run,
+        cursor: &Cursor,
+        quota: Quota,
+    ) -> Result<Self, LedgerError> {
+        let tally = &cursor.tally;
+        let kept = match ledger.changes(&run.run, SAMPLE).await {
+            Ok(kept) => kept,
+            Err(LedgerError::Missing { .. }) => Changes::default(),
+            Err(error) => return Err(error),
+        };
+        let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
+        let reach = u64::from(quota.reach(Share::Submit { scroll_open: false }));
+        let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
+        let jobs = tally.patches.div_ceil(ITEMS_MAX as u64);
+        let used = Used::estimate(f64::from(cursor.page), jobs as f64, seconds as f64);
+        Ok(Self {
+            plan: run.plan.clone(),
+            state: run.state,
+            users: tally.users,
+            to_change: tally.patches,
+            same: tally.same,
+            skipped: tally.skipped,
+            left_alone: tally.left_alone.clone(),
+            errors: tally.errors,
+            errors_by_code: by_code(&ledger.errors(run).await?),
+            unseen: unseen(plan, cursor),
+            warnings: plan.warnings().to_vec(),
+            missed: tally.missed.clone(),
+            jobs,
+            seconds_at_quota: seconds,
+            aws_dollars: used.dollars(),
+            sample,
+            reason: run.reason.as_deref().map(output::flags),
+        })
+    }
+
+    /// 2 where something would change, 3 where the dry run did not see all users.
+    pub fn exit_code(&self) -> u8 {
+        match self.state {
+            State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
+            State::Complete | State::CompleteWithErrors => 2,
+            State::Incomplete => 3,
+            State::Paused => 4,
+            _ => 1,
+        }
+    }
+
+    /// Writes it for a person, or as one object.
+    pub fn show(&self, json_only: bool) {
+        if json_only {
+            return output::json(self);
+        }
+        self.words().iter().for_each(|line| output::line(line));
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let ended = matches!(self.state, State::Complete | State::CompleteWithErrors);
+        if !ended {
+            let reason = self.reason.as_deref().unwrap_or("no reason is recorded");
+            lines.push(format!("The dry run did not come to its end ({}): {reason}", self.state));
+        }
+        let so_far = if ended { "" } else { " so far" };
+        lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
+        lines.push(format!("  {} unchanged, {} skipped, {} failed", self.same, self.skipped, self.errors));
+        lines.extend(kinds(&self.errors_by_code));
+        if !self.unseen.is_empty() {
+            lines.push(format!(
+                "  Warning: none of these {} users has {}, which the plan reads: is it spelled so? `run` pauses when none \
+                 of the first 1,000 users has it, unless --accept-unseen",
+                self.users,
+                self.unseen.join(", ")
+            ));
+        }
+        lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
+        let tally = intercom_bulk::domain::run::Tally {
+            left_alone: self.left_alone.clone(),
+            missed: self.missed.clone(),
+            ..Default::default()
+        };
+        lines.extend(left_alone(&tally));
+        if self.to_change > 0 {
+            let took = output::duration(Duration::from_secs(self.seconds_at_quota));
+            lines.push(format!("  {}, {took} at the quota", count(self.jobs, "bulk job")));
+            lines.push("  Some of the changes:".to_owned());
+            lines.extend(self.sample.iter().flat_map(Changed::words));
+        }
+        lines
+    }
+}
+
+/// What the plan reads and none of the users has that were read.
+fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
+    if cursor.tally.users == 0 {
+        return Vec::new();
+    }
+    plan.unseen(cursor.attributes_seen).into_iter().map(str::to_owned).collect()
+}
+
+/// Changes as lines, before → after, at most ten users.
+pub fn changes(patches: &[Patch]) -> Vec<String> {
+    patches.iter().take(SHOWN).flat_map(|patch| Changed::from(patch).words()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(state: State) -> Found {
+        Found {
+            plan: "p".to_owned(),
+            state,
+            users: 200,
+            to_change: 0,
+            same: 0,
+            skipped: 0,
+            left_alone: BTreeMap::new(),
+            errors: 0,
+            errors_by_code: BTreeMap::new(),
+            unseen: Vec::new(),
+            warnings: Vec::new(),
+            missed: BTreeMap::new(),
+            jobs: 0,
+            seconds_at_quota: 0,
+            aws_dollars: 0.0,
+            sample: Vec::new(),
+            reason: Some("it could not be reached".to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_a_dry_run_that_came_to_its_end_tells_what_would_change() {
+        let code = |state, to_change| Found { to_change, ..found(state) }.exit_code();
+        assert_eq!((code(State::Complete, 0), code(State::Complete, 5)), (0, 2));
+        assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
+        let words = found(State::Incomplete).words();
+        assert_eq!(words[0], "The dry run did not come to its end (incomplete): it could not be reached");
+    }
+}

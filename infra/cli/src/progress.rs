@@ -1,0 +1,225 @@
+//! The progress line: how much is done, how long it still takes, how many users, and why it waits.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{Cursor, Phase, Run, State};
+
+use crate::estimate::Work;
+use crate::jobs_seen::Jobs;
+use crate::output::{self, count};
+
+/// No rate before this time has passed.
+const RATE_FROM: Duration = Duration::from_secs(1);
+/// The most that is shown of a run that has not ended.
+const PERCENT_MOST: u64 = 99;
+
+/// A run at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    generation: u32,
+    /// The share of the whole job that is done.
+    percent: Option<u64>,
+    left: Option<Duration>,
+    users: u64,
+    count: Option<u64>,
+    patches: u64,
+    sent: u64,
+    jobs_open: u64,
+    /// Users read in a second, while pages are read.
+    rate: Option<f64>,
+    /// A dry run sends nothing.
+    dry_run: bool,
+    waits: Option<String>,
+}
+
+impl Sample {
+    /// The same with the reason for which requests fail, if they do.
+    #[must_use]
+    pub fn held(self, why: Option<String>) -> Self {
+        let waits = why.map(|why| format!("cannot submit, and tries again: {why}")).or(self.waits);
+        Self { waits, ..self }
+    }
+
+    /// Makes it of a run's rows. Its generation has been reading for the time `reading`; `tail` is the time from a bulk
+    /// request to the end of its job.
+    pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {
+        let turning = run.state == State::Running && cursor.phase == Phase::Turning;
+        let all_read = run.state == State::Draining;
+        let patches = if run.rails.dry_run { 0 } else { cursor.tally.patches };
+        let users = run.listed.or(run.count).map(|count| run.rails.limit.map_or(count, |limit| limit.min(count)));
+        let sends = &jobs.sends;
+        let work = Work { read: cursor.tally.users, count: users, all_read, patches, reading, sends, now_ms, tail };
+        let sent = work.sent();
+        let moves = turning || all_read && sent < patches;
+        let rate = cursor.tally.users as f64 / reading.as_secs_f64().max(f64::EPSILON);
+        Self {
+            generation: run.generation,
+            percent: if matches!(run.state, State::Complete | State::CompleteWithErrors) {
+                Some(100)
+            } else {
+                work.done().map(|done| ((done * 100.0) as u64).min(PERCENT_MOST))
+            },
+            left: work.left().filter(|_| moves),
+            users: cursor.tally.users,
+            count: users.filter(|count| *count > 0),
+            patches: cursor.tally.patches,
+            sent,
+            jobs_open: jobs.made - jobs.ended,
+            rate: (turning && reading >= RATE_FROM).then_some(rate),
+            dry_run: run.rails.dry_run,
+            waits: waits(run, cursor, sent < patches, now_ms),
+        }
+    }
+
+    /// The line. The numbers come first and the reason of a wait last, because a terminal cuts the end.
+    pub fn line(&self) -> String {
+        let mut parts = Vec::new();
+        let pass = (self.generation > 1).then(|| format!("pass {}", self.generation));
+        let percent = self.percent.map(|percent| format!("{percent}%"));
+        let first: Vec<String> = percent.into_iter().chain(pass).collect();
+        parts.extend((!first.is_empty()).then(|| first.join(", ")));
+        parts.extend(self.left.map(|left| format!("{} left", output::about(left))));
+        let of = self.count.map(|count| format!("/{count}")).unwrap_or_default();
+        parts.push(format!("{}{of} read", self.users));
+        parts.push(if self.dry_run {
+            format!("{} to change", self.patches)
+        } else {
+            format!("{}/{} sent", self.sent, self.patches)
+        });
+        parts.extend((self.jobs_open > 0).then(|| format!("{} open", count(self.jobs_open, "job"))));
+        parts.extend(self.rate.map(|rate| format!("{rate:.0} users/s")));
+        parts.extend(self.waits.clone());
+        parts.join(" | ")
+    }
+
+    /// Why nothing moves at this moment, if there is a reason.
+    pub fn waits(&self) -> Option<&str> {
+        self.waits.as_deref()
+    }
+
+    /// The time left; none before it can be known.
+    pub fn left(&self) -> Option<Duration> {
+        self.left
+    }
+
+    /// The share of the whole job that is done, in percent.
+    pub fn percent(&self) -> Option<u64> {
+        self.percent
+    }
+
+    /// Users of the present generation in jobs.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Users read in a second, while pages are read.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+}
+
+/// Why a run waits, in words.
+fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<String> {
+    match run.state {
+        State::Running if cursor.phase != Phase::Ended => cursor.waits.as_ref().map(|why| {
+            let left = Duration::from_millis((cursor.waits_until_ms() - now_ms).max(0) as u64);
+            if left < Duration::from_secs(2) {
+                return format!("waits: {why}");
+            }
+            format!("waits {}: {why}", output::duration(left))
+        }),
+        State::Draining if to_send => Some("all is read; sends the rest as fast as the rate limit allows".to_owned()),
+        State::Draining => Some("all is sent; waits until Intercom has ended the jobs".to_owned()),
+        _ => None,
+    }
+}
+
+/// The line's place: drawn over on a terminal, one after the other elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    quiet: bool,
+    live: bool,
+    drawn: bool,
+}
+
+impl Progress {
+    /// Progress for a terminal (`live`), a log, or neither (`quiet`).
+    pub fn new(quiet: bool, live: bool) -> Self {
+        Self { quiet, live: live && !quiet, drawn: false }
+    }
+
+    /// Whether the line is drawn over.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Shows a sample.
+    pub fn show(&mut self, sample: &Sample) {
+        if self.live {
+            output::draw(&sample.line());
+            self.drawn = true;
+        } else {
+            output::note(self.quiet, &sample.line());
+        }
+    }
+
+    /// Leaves the last line standing.
+    pub fn stop(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            output::note(self.quiet, "");
+        }
+    }
+
+    /// Removes the last line: a summary follows.
+    pub fn end(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            output::draw("");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Sample {
+        Sample {
+            generation: 1,
+            percent: Some(6),
+            left: Some(Duration::from_secs(150)),
+            users: 5_000,
+            count: Some(20_000),
+            patches: 4_000,
+            sent: 1_000,
+            jobs_open: 6,
+            rate: Some(500.0),
+            dry_run: false,
+            waits: None,
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_numbers_first_and_the_reason_last() {
+        let line = "6% | 2 min 30 s left | 5000/20000 read | 1000/4000 sent | 6 jobs open | 500 users/s";
+        assert_eq!(sample().line(), line);
+        let waits = Some("waits 64 s: another scroll is open".to_owned());
+        let waiting = Sample { generation: 2, left: None, rate: None, jobs_open: 1, waits, ..sample() };
+        let line = "6%, pass 2 | 5000/20000 read | 1000/4000 sent | 1 job open | waits 64 s: another scroll is open";
+        assert_eq!(waiting.line(), line);
+        let dry_run = Sample { dry_run: true, sent: 0, jobs_open: 0, ..sample() };
+        assert_eq!(dry_run.line(), "6% | 2 min 30 s left | 5000/20000 read | 4000 to change | 500 users/s");
+        let uncounted = Sample { percent: None, left: None, count: None, rate: None, ..sample() };
+        assert_eq!(uncounted.line(), "5000 read | 1000/4000 sent | 6 jobs open");
+    }
+
+    #[test]
+    fn the_numbers_of_a_large_workspace_fit_sixty_columns() {
+        let left = Some(Duration::from_secs(41 * 60 + 7));
+        let large = Sample { percent: Some(63), left, users: 400_000, count: Some(400_000), ..sample() };
+        let large = Sample { patches: 333_000, sent: 152_157, ..large };
+        assert!(
+            output::fit(&large.line(), 60).starts_with("63% | 41 min left | 400000/400000 read | 152157/333000 sent")
+        );
+        assert_eq!(output::fit(&large.line(), 60).chars().count(), 60);
+    }
+}

@@ -1,0 +1,188 @@
+//! A deployed stack, as the commands reach it: credentials of the environment or of the AWS CLI, the names of its table
+//! and queue from its outputs.
+
+use std::process::Stdio;
+
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use bytes::Bytes;
+use intercom_bulk::aws::{Api, Aws, AwsError, CallError};
+use intercom_bulk::http::Https;
+use intercom_bulk::runtime::config::environment;
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// `DescribeStacks`, in CloudFormation's query protocol.
+const DESCRIBE: Api =
+    Api { service: "cloudformation", content_type: "application/x-www-form-urlencoded; charset=utf-8", target: None };
+/// The version of CloudFormation's API, its only one.
+const VERSION: &str = "2010-05-15";
+
+/// Why a stack cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// Neither the environment nor the AWS CLI gives credentials or a region.
+    #[error("{source}. The AWS CLI was asked, too: {detail}")]
+    Access {
+        /// What the environment lacks.
+        source: AwsError,
+        /// What the CLI said.
+        detail: String,
+    },
+    /// CloudFormation did not answer.
+    #[error("the outputs of the stack {stack} cannot be read: {source}")]
+    Call {
+        /// The stack.
+        stack: String,
+        /// Why.
+        source: CallError,
+    },
+    /// CloudFormation refused.
+    #[error("the outputs of the stack {stack} cannot be read: {detail} ({status}, region {region})")]
+    Refused {
+        /// The stack.
+        stack: String,
+        /// Its words.
+        detail: String,
+        /// The HTTP status.
+        status: u16,
+        /// The region that was asked.
+        region: String,
+    },
+    /// The stack is not one of ours, or not complete.
+    #[error("the stack {stack} has no output {output}: is it one of this project's template, and is it complete?")]
+    Output {
+        /// The stack.
+        stack: String,
+        /// The output.
+        output: &'static str,
+    },
+}
+
+/// What `aws configure export-credentials --format process` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exported {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+/// The account that the environment describes. Profiles and single sign-on are the AWS CLI's: where the environment
+/// has no keys, it is asked for them.
+pub async fn account() -> Result<Aws, StackError> {
+    let https = Https::default();
+    let source = match Aws::read(&https, environment) {
+        Ok(aws) => return Ok(aws),
+        Err(source) => source,
+    };
+    of_the_cli(&https).await.map_err(|detail| StackError::Access { source, detail })
+}
+
+async fn of_the_cli(https: &Https) -> Result<Aws, String> {
+    let region = match environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")) {
+        Some(region) => region,
+        None => cli(&["configure", "get", "region"]).await?,
+    };
+    let printed = cli(&["configure", "export-credentials", "--format", "process"]).await?;
+    let keys: Exported = serde_json::from_str(&printed).map_err(|_| "it printed no credentials".to_owned())?;
+    let mut credentials = Credentials::builder().access_key_id(keys.access_key_id);
+    credentials = credentials.secret_access_key(keys.secret_access_key);
+    credentials.set_session_token(keys.session_token);
+    let provider = SharedCredentialsProvider::new(credentials.provider_name("aws cli").build());
+    Ok(Aws::with(https, region, provider, environment))
+}
+
+/// Runs the AWS CLI, and returns what it prints.
+async fn cli(arguments: &[&str]) -> Result<String, String> {
+    let run = Command::new("aws").args(arguments).stdin(Stdio::null()).output().await;
+    let output = run.map_err(|error| format!("it cannot be run ({error})"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    match output.status.success() && !printed.is_empty() {
+        true => Ok(printed),
+        false if said.is_empty() => Err(format!("`aws {}` prints nothing", arguments.join(" "))),
+        false if said.starts_with("usage:") => {
+            Err(format!("it does not know `aws {}`: version 2 does", arguments.join(" ")))
+        }
+        false => Err(said),
+    }
+}
+
+/// An output of a stack.
+pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -> Result<String, StackError> {
+    let body = format!("Action=DescribeStacks&Version={VERSION}&StackName={}", encoded(stack));
+    let called = aws.call(DESCRIBE, &Bytes::from(body), now_ms).await;
+    let answer = called.map_err(|source| StackError::Call { stack: stack.to_owned(), source })?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status != 200 {
+        let detail = element(&text, "Message").unwrap_or_else(|| "no message".to_owned());
+        let (stack, region) = (stack.to_owned(), aws.region().to_owned());
+        return Err(StackError::Refused { stack, detail, status: answer.status, region });
+    }
+    named(&text, output).ok_or_else(|| StackError::Output { stack: stack.to_owned(), output })
+}
+
+/// A stack's name or ARN in a form: what is not plain is written in hexadecimal.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+/// The text of the first element of this name.
+fn element(text: &str, name: &str) -> Option<String> {
+    let document = roxmltree::Document::parse(text).ok()?;
+    let found = document.descendants().find(|node| node.has_tag_name_of(name))?;
+    found.text().map(ToOwned::to_owned)
+}
+
+/// The value of the output of this name.
+fn named(text: &str, output: &str) -> Option<String> {
+    let document = roxmltree::Document::parse(text).ok()?;
+    let key = document.descendants().find(|node| node.has_tag_name_of("OutputKey") && node.text() == Some(output))?;
+    let value = key.parent()?.children().find(|node| node.has_tag_name_of("OutputValue"))?;
+    value.text().map(ToOwned::to_owned)
+}
+
+/// Elements by name, whatever the namespace: emulators leave it out.
+trait Named {
+    fn has_tag_name_of(&self, name: &str) -> bool;
+}
+
+impl Named for roxmltree::Node<'_, '_> {
+    fn has_tag_name_of(&self, name: &str) -> bool {
+        self.is_element() && self.tag_name().name() == name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+        <DescribeStacksResult><Stacks><member><StackName>bulk</StackName><Outputs>
+          <member><OutputValue>a&amp;b</OutputValue><OutputKey>PagesQueueUrl</OutputKey></member>
+          <member><OutputKey>LedgerTable</OutputKey><Description>d</Description><OutputValue>t</OutputValue></member>
+        </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"#;
+
+    #[test]
+    fn outputs_are_found_by_name_in_any_order() {
+        assert_eq!(named(ANSWER, "LedgerTable").as_deref(), Some("t"));
+        assert_eq!(named(ANSWER, "PagesQueueUrl").as_deref(), Some("a&b"));
+        assert_eq!(named(ANSWER, "StackName"), None);
+        assert_eq!(named("<x", "LedgerTable"), None);
+    }
+
+    #[test]
+    fn a_refusal_s_words_are_shown() {
+        let refusal = "<ErrorResponse xmlns='x'><Error><Code>ValidationError</Code><Message>Stack with id b does not \
+                       exist</Message></Error></ErrorResponse>";
+        assert_eq!(element(refusal, "Message").as_deref(), Some("Stack with id b does not exist"));
+    }
+
+    #[test]
+    fn a_name_in_a_form_stays_one_value() {
+        assert_eq!(encoded("bulk-eu"), "bulk-eu");
+        assert_eq!(encoded("a&b=c d/é"), "a%26b%3Dc%20d%2F%C3%A9");
+    }
+}

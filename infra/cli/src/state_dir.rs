@@ -1,0 +1,198 @@
+//! Where a workspace's state lies on this machine: `.bulk/<workspace>/` of the working folder, or of the nearest folder
+//! above that has a `.bulk`; one engine at a time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use intercom_bulk_emulator::private;
+
+/// The folder of all states.
+const FOLDER: &str = ".bulk";
+/// Names the state that was used last, for commands of a second terminal.
+const LAST: &str = "last";
+/// Locked while an engine works on the state.
+const LOCK: &str = "lock";
+/// Attempts at the lock, and the pause between two.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The file system refused.
+    #[error("cannot use the state directory {path}: {source}")]
+    Files {
+        /// What was touched.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another engine works on it.
+    #[error("another `run` works on {path}: watch it with `status`, or stop it first")]
+    Taken {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// Nothing ran here yet.
+    #[error("there is no run to tell of yet: start one with `run`, or name its state with --state DIR")]
+    Nothing,
+}
+
+/// A state directory, held by this process.
+#[derive(Debug)]
+pub struct Place {
+    /// The directory.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Place {
+    /// Takes the state directory of a workspace, or the one that was named, for this process alone.
+    pub fn take(named: Option<&Path>, workspace: &str) -> Result<Self, PlaceError> {
+        let folder = folder();
+        let path = named.map_or_else(|| folder.join(workspace), Path::to_owned);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PlaceError::Files { path, source }
+        };
+        private::folder(&path).map_err(failed(&path))?;
+        if named.is_none() {
+            // Earlier versions made them readable for everybody.
+            private::narrow(&folder);
+            private::narrow(&path);
+        }
+        let lock = path.join(LOCK);
+        let file = private::file(&lock).map_err(failed(&lock))?;
+        // `status` may look at the lock at this moment.
+        let is_ours = (0..LOCK_TRIES).any(|attempt| {
+            std::thread::sleep(if attempt == 0 { Duration::ZERO } else { LOCK_PAUSE });
+            file.try_lock().is_ok()
+        });
+        if !is_ours {
+            return Err(PlaceError::Taken { path });
+        }
+        if named.is_none() {
+            let last = folder.join(LAST);
+            std::fs::write(&last, workspace).map_err(failed(&last))?;
+        }
+        Ok(Self { path, _lock: file })
+    }
+
+    /// Whether a process works on a state directory at this moment; none if `run` never used it.
+    pub fn is_held(path: &Path) -> Option<bool> {
+        let lock = File::options().write(true).open(path.join(LOCK)).ok()?;
+        Some(lock.try_lock_shared().is_err())
+    }
+
+    /// The state directory to tell of: the one that was named, or the one that was used last.
+    pub fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
+        let path = if let Some(path) = named {
+            path.to_owned()
+        } else {
+            let folder = folder();
+            let workspace = std::fs::read_to_string(folder.join(LAST)).map_err(|_| PlaceError::Nothing)?;
+            folder.join(workspace.trim())
+        };
+        if path.is_dir() { Ok(path) } else { Err(PlaceError::Nothing) }
+    }
+}
+
+/// What to know of a state directory before it is used: another user's, or one that was found in a folder above. Such a
+/// folder may have come with a clone of somebody's repository.
+pub fn whose(path: &Path, named: Option<&Path>) -> Option<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    words(path, named.is_none() && !path.starts_with(&here), private::foreign_owner(path))
+}
+
+fn words(path: &Path, above: bool, foreign: Option<u32>) -> Option<String> {
+    let path = path.display();
+    match (foreign, above) {
+        (Some(user), _) => Some(format!("Uses the state in {path}, which belongs to another user (uid {user}).")),
+        (None, true) => Some(format!("Uses the state in {path}, found in a folder above this one.")),
+        (None, false) => None,
+    }
+}
+
+/// The folder of all states. A command in a subfolder means the same runs as one in the folder above.
+fn folder() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    root(&here).unwrap_or(&here).join(FOLDER)
+}
+
+/// The nearest folder, this one or above, that has states already.
+fn root(here: &Path) -> Option<&Path> {
+    here.ancestors().find(|path| path.join(FOLDER).is_dir())
+}
+
+/// A workspace's name for its folder: the host, and the app's id.
+pub fn workspace_name(base_url: &str, app_id: &str) -> String {
+    let host = base_url.split_once("://").map_or(base_url, |(_, host)| host);
+    let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-");
+    format!("{}-{}", plain(host), plain(app_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_engine_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Place::is_held(dir.path()), None);
+        let first = Place::take(Some(dir.path()), "w").unwrap();
+        assert!(matches!(Place::take(Some(dir.path()), "w"), Err(PlaceError::Taken { .. })));
+        assert_eq!(Place::is_held(dir.path()), Some(true));
+        drop(first);
+        assert_eq!(Place::is_held(dir.path()), Some(false));
+        assert!(Place::take(Some(dir.path()), "w").is_ok());
+    }
+
+    #[test]
+    fn a_workspace_s_name_is_a_folder_s() {
+        assert_eq!(workspace_name("http://127.0.0.1:4000", "../x"), "127.0.0.1-4000-..-x");
+        assert_eq!(workspace_name("https://api.intercom.io", "ab12"), "api.intercom.io-ab12");
+    }
+
+    #[test]
+    fn a_subfolder_uses_the_nearest_states_above() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("plans/mine");
+        std::fs::create_dir_all(&below).unwrap();
+        assert_eq!(root(&below), None);
+        std::fs::write(dir.path().join("Cargo.toml"), "[workspace]\nmembers = [\"infra/cli\"]\n").unwrap();
+        assert_eq!(root(&below), None, "no manifest is looked at");
+        std::fs::create_dir(dir.path().join(FOLDER)).unwrap();
+        assert_eq!(root(&below), Some(dir.path()));
+        std::fs::create_dir(dir.path().join("plans").join(FOLDER)).unwrap();
+        assert_eq!(root(&below), Some(dir.path().join("plans").as_path()), "the nearest");
+    }
+
+    #[test]
+    fn a_state_of_another_user_or_folder_is_named() {
+        let path = Path::new("/a/.bulk/w");
+        assert_eq!(words(path, false, None), None);
+        assert_eq!(words(path, true, None).unwrap(), "Uses the state in /a/.bulk/w, found in a folder above this one.");
+        assert!(words(path, true, Some(7)).unwrap().contains("another user (uid 7)"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_state_is_its_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let place = Place::take(Some(&path), "w").unwrap();
+        let account = intercom_bulk_emulator::aws::Account::open(Some(&path)).unwrap();
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            names.push(entry.file_name().into_string().unwrap());
+            assert_eq!(mode, 0o600, "{names:?}");
+        }
+        assert!(names.contains(&"ledger.sqlite-wal".to_owned()), "{names:?}");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        drop((place, account));
+    }
+}

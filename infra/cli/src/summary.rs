@@ -1,0 +1,298 @@
+//! The end of a run, for a person or as one JSON object.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{Counted, Cursor, Run, State, Tally};
+use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
+use serde::Serialize;
+
+use crate::error_kinds::{Kind, by_code, kinds};
+use crate::output::{self, count};
+
+/// Buckets that are shown in full; of more, the first and the last.
+const BUCKETS_SHOWN: usize = 12;
+
+/// What `demo` and `run` end with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The run.
+    pub run: String,
+    /// Its state.
+    pub state: State,
+    /// Users read by the last generation.
+    pub users: u64,
+    /// How many Intercom counts, where the run reads all of them and Intercom said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Users by outcome.
+    #[serde(flatten)]
+    pub counted: Outcomes,
+    /// Users whom the jobs took, each once.
+    pub sent: u64,
+    /// Items of the jobs: a user that was sent again is counted again.
+    pub patches: u64,
+    /// Bulk jobs.
+    pub jobs: u64,
+    /// Those of them whose end is not known.
+    pub jobs_open: u64,
+    /// Users with an error.
+    pub errors: u64,
+    /// The errors by code.
+    pub errors_by_code: BTreeMap<String, Kind>,
+    /// Jobs that may exist and whose ids were lost.
+    pub jobs_possibly_lost: u64,
+    /// Attempts at the scroll.
+    pub generations: u32,
+    /// Seconds from the run's start to its end.
+    pub seconds: u64,
+    /// Job ids by bucket.
+    pub buckets: BTreeMap<String, Vec<String>>,
+    /// Why it ended so, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip)]
+    tally: Tally,
+    #[serde(skip)]
+    stopped_by: Option<&'static str>,
+}
+
+/// Users by outcome, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcomes {
+    /// Changed by this run, as Intercom reported.
+    pub written: u64,
+    /// Had the plan's values before.
+    pub unchanged: u64,
+    /// Left alone by the plan's rules.
+    pub skipped: u64,
+    /// Have an error.
+    pub failed: u64,
+    /// Read, and none of these: not sent, or no end is known.
+    pub pending: u64,
+}
+
+/// The jobs of a run by bucket, from the ledger.
+pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<JobRow>>, LedgerError> {
+    let mut by_bucket = BTreeMap::new();
+    for bucket in ledger.buckets_of(&run.run).await? {
+        let jobs: Vec<JobRow> = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run).collect();
+        by_bucket.insert(bucket.to_string(), jobs);
+    }
+    Ok(by_bucket)
+}
+
+impl Summary {
+    /// Makes it from the ledger.
+    pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
+        // Bucket by bucket: a large run's rows are never all in memory.
+        let mut buckets = BTreeMap::new();
+        for bucket in ledger.buckets_of(&run.run).await? {
+            let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run);
+            buckets.insert(bucket.to_string(), jobs.map(|job| job.job.to_string()).collect());
+        }
+        let accounts = ledger.accounts(run, cursor).await?;
+        let totals = if run.state.ended() { accounts.totals.clone() } else { accounts.totals_at(now_ms) };
+        let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
+        let Counted { read, written, unchanged, skipped, failed, pending } = Counted::of(&cursor.tally, &totals);
+        let reason = run.reason.as_deref().map(output::flags);
+        Ok(Self {
+            run: run.run.to_string(),
+            state: run.state,
+            users: read,
+            count: totals.count,
+            counted: Outcomes { written, unchanged, skipped, failed, pending },
+            sent: totals.sent,
+            patches: totals.patches,
+            jobs: totals.jobs,
+            jobs_open: accounts.jobs_open,
+            errors: totals.errors,
+            errors_by_code: by_code(&ledger.errors(run).await?),
+            jobs_possibly_lost: totals.jobs_possibly_lost,
+            generations: run.generation,
+            seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),
+            buckets,
+            stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
+            reason,
+            tally: cursor.tally.clone(),
+        })
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.state {
+            State::Complete => 0,
+            State::CompleteWithErrors => 2,
+            State::Incomplete => 3,
+            State::Paused => 4,
+            _ => 1,
+        }
+    }
+
+    /// Writes it for a person, or as one object. `lists_errors` is the command that lists the failed users.
+    pub fn show(&self, json_only: bool, lists_errors: Option<&str>) {
+        if json_only {
+            return output::json(self);
+        }
+        self.words(lists_errors).iter().for_each(|line| output::line(line));
+    }
+
+    /// Whether the last generation read all users, so that each is counted by its outcome.
+    fn all_read(&self) -> bool {
+        matches!(self.state, State::Complete | State::CompleteWithErrors)
+    }
+
+    /// Both numbers, where Intercom counts other than what it listed.
+    fn differs(&self) -> Option<String> {
+        let count = self.count.filter(|count| *count != self.users)?;
+        Some(format!(
+            "  Intercom counts {count} users and listed {}: users may have come or gone meanwhile",
+            self.users
+        ))
+    }
+
+    fn words(&self, lists_errors: Option<&str>) -> Vec<String> {
+        let took = output::duration(Duration::from_secs(self.seconds));
+        let ended = if self.state.ended() { "ended" } else { "is" };
+        let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
+        lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
+        lines.push(format!("  {}", self.outcomes()));
+        if self.jobs > 0 {
+            lines.push(format!("  {}", self.sending()));
+        }
+        lines.extend(kinds(&self.errors_by_code));
+        lines.extend(self.differs());
+        lines.extend(possibly_lost(self.jobs_possibly_lost));
+        lines.extend(left_alone(&self.tally));
+        lines.extend(self.jobs_by_bucket());
+        lines.extend(self.next(lists_errors));
+        lines
+    }
+
+    /// `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
+    fn outcomes(&self) -> String {
+        let Outcomes { written, unchanged, skipped, failed, pending } = self.counted;
+        let read = count(self.users, "user");
+        if self.generations > 1 && !self.all_read() {
+            // The outcomes are of all passes, and the last one did not read all users.
+            return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
+        }
+        let pending = if pending > 0 { format!(", {pending} without a known outcome") } else { String::new() };
+        format!("{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{pending}")
+    }
+
+    fn sending(&self) -> String {
+        let jobs = count(self.jobs, "bulk job");
+        let open = still_open(self.jobs_open, self.state.ended());
+        let again = match self.patches.saturating_sub(self.sent) {
+            0 => String::new(),
+            again => format!(" and {} sent again", count(again, "item")),
+        };
+        let passes = if self.generations > 1 { format!(", {} passes", self.generations) } else { String::new() };
+        format!("{} sent{again} in {jobs}{passes}{open}", count(self.sent, "user"))
+    }
+
+    fn jobs_by_bucket(&self) -> Vec<String> {
+        if self.buckets.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec!["  Jobs by bucket, the minute in which they were made:".to_owned()];
+        let hidden = self.buckets.len().saturating_sub(BUCKETS_SHOWN);
+        for (index, (bucket, jobs)) in self.buckets.iter().enumerate() {
+            if hidden > 0 && index == BUCKETS_SHOWN / 2 {
+                lines.push(format!("    … {}; `jobs` lists them", count(hidden as u64, "more bucket")));
+            }
+            if hidden > 0 && (BUCKETS_SHOWN / 2..BUCKETS_SHOWN / 2 + hidden).contains(&index) {
+                continue;
+            }
+            let some = jobs.first().map_or("", String::as_str);
+            let more = if jobs.len() > 1 { " …" } else { "" };
+            lines.push(format!("    {bucket}  {}: {some}{more}", count(jobs.len() as u64, "job")));
+        }
+        lines
+    }
+
+    /// What to do next.
+    fn next(&self, lists_errors: Option<&str>) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.state == State::Failed && self.sent > 0 {
+            let written = self.counted.written;
+            lines.push(format!(
+                "  Before the run failed, {} sent to Intercom; {written} of them {} written so far. Nothing is undone.",
+                were(self.sent, "user"),
+                if written == 1 { "is" } else { "are" }
+            ));
+        }
+        if let Some(command) = lists_errors.filter(|_| !self.errors_by_code.is_empty()) {
+            lines.push(format!("  Next: `{command}` lists the failed users and why."));
+        }
+        let next = match (self.state, self.stopped_by) {
+            (State::Incomplete, _) => {
+                "  Next: run the same command again. Users that are done cost a read and no write."
+            }
+            (State::Paused, _) => {
+                "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either cancels this \
+                 run and reads from the first user."
+            }
+            (State::Failed, Some("--max-changes")) => {
+                "  Next: `preview` counts the changes without writing. Raise --max-changes, or correct the plan, and run it \
+                 again: users that are done cost a read and no write."
+            }
+            (State::Failed, _) => {
+                "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
+            }
+            _ => return lines,
+        };
+        lines.push(next.to_owned());
+        lines
+    }
+}
+
+/// The limits that end a run, as flags.
+const LIMITS: [&str; 2] = ["--max-changes", "--max-errors"];
+
+/// `1 user was`, `2 users were`.
+fn were(number: u64, thing: &str) -> String {
+    format!("{} {}", count(number, thing), if number == 1 { "was" } else { "were" })
+}
+
+/// Why users or values were left alone, and the table keys that were missing most often.
+pub fn left_alone(tally: &Tally) -> Vec<String> {
+    let times = |(word, users): (&String, &u64)| format!("{} ×{users}", word.replace('_', " "));
+    let mut lines = Vec::new();
+    if !tally.left_alone.is_empty() {
+        let reasons: Vec<String> = tally.left_alone.iter().map(times).collect();
+        lines.push(format!("  Skipped because: {}", reasons.join(", ")));
+    }
+    if !tally.missed.is_empty() {
+        let mut missed: Vec<_> = tally.missed.iter().collect();
+        missed.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
+        let words: Vec<String> = missed.iter().map(|(key, users)| format!("{key} ×{users}")).collect();
+        lines.push(format!("  Not in the table: {}", words.join(", ")));
+    }
+    lines
+}
+
+/// Jobs whose end is not known, if there are any.
+pub fn still_open(jobs: u64, ended: bool) -> String {
+    match (jobs, ended) {
+        (0, _) => String::new(),
+        (jobs, false) => format!("; {} open", count(jobs, "job")),
+        (jobs, true) => {
+            format!("; {} open when the run ended, which Intercom may still carry out", were(jobs, "job"))
+        }
+    }
+}
+
+/// What to know of jobs whose ids were lost, if there may be any.
+pub fn possibly_lost(jobs: u64) -> Option<String> {
+    (jobs > 0).then(|| {
+        format!(
+            "  {} may exist in Intercom beside these: the answer with the id was lost. The users were submitted again.",
+            count(jobs, "bulk job")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

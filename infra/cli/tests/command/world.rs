@@ -1,0 +1,148 @@
+//! A simulated workspace in a process of its own, and commands that work on it.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use intercom_bulk::domain::user::User;
+use intercom_bulk::plan::Plan;
+use intercom_simulator::State;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+pub(crate) const COMMAND: &str = env!("CARGO_BIN_EXE_intercom-bulk");
+
+/// A simulated workspace, ended with this value, and a folder for the command's state.
+pub(crate) struct World {
+    process: Child,
+    address: String,
+    pub(crate) folder: tempfile::TempDir,
+    /// Seconds after which the command takes an unused scroll for expired.
+    scroll_life_s: &'static str,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The path of a shipped plan.
+pub(crate) fn plan(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plans").join(name)
+}
+
+impl World {
+    /// A quick workspace made with these arguments of `simulate`.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::started(&[&["--latency-ms", "1", "--job-delay-s", "1"], arguments].concat(), "2")
+    }
+
+    /// A workspace made with these arguments, and how long the command waits for a scroll to expire.
+    pub(crate) fn started(arguments: &[&str], scroll_life_s: &'static str) -> Self {
+        let mut process = Command::new(COMMAND)
+            .args(["simulate", "--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        // A state of a folder above would be gone on with.
+        std::fs::create_dir(folder.path().join(".bulk")).unwrap();
+        Self { process, address, folder, scroll_life_s }
+    }
+
+    /// The command on this workspace, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(COMMAND);
+        command
+            .args(arguments)
+            .env("INTERCOM_BASE_URL", &self.address)
+            .env("INTERCOM_TOKEN", "test-token-that-is-never-printed")
+            .env("INTERCOM_SCROLL_LIFE_S", self.scroll_life_s)
+            // Its jobs take a second.
+            .env("INTERCOM_JOB_LIFE_S", "2")
+            .env_remove("RUST_LOG")
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the command to its end.
+    pub(crate) fn call(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(!shown.contains("never-printed"), "the token was printed");
+        output
+    }
+
+    /// The object on the last line that the command writes, which must end with this code.
+    pub(crate) fn object(&self, arguments: &[&str], code: i32) -> Value {
+        let output = self.call(arguments);
+        let out = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{error}");
+        serde_json::from_str(out.lines().last().unwrap()).unwrap()
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let url = format!("{}/_simulator/{path}", self.address);
+        let body = wait_for(async { reqwest::get(url).await.unwrap().bytes().await.unwrap() });
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// What happened in the workspace, by its own account.
+    pub(crate) fn state(&self) -> State {
+        self.get("state")
+    }
+
+    /// Where the workspace answers.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Requests of this route so far.
+    pub(crate) fn requests(&self, route: &str) -> u64 {
+        self.state().requests.get(route).copied().unwrap_or_default()
+    }
+
+    /// All users of the workspace.
+    pub(crate) fn users(&self) -> Vec<Value> {
+        self.get("users?limit=1000000")
+    }
+
+    /// Ids of the users that the plan would still change.
+    pub(crate) fn lacking(&self, plan: &Path) -> BTreeSet<String> {
+        let text = std::fs::read_to_string(plan).unwrap();
+        let plan = Plan::from_toml("plan", &text).unwrap();
+        let users = self.users().into_iter().map(|body| User::new(body).unwrap());
+        users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).collect()
+    }
+
+    /// Clears a custom attribute of these users, as another integration would: by a request each.
+    pub(crate) fn clear(&self, users: &[&str], attribute: &str) {
+        wait_for(async {
+            let client = reqwest::Client::new();
+            let mut requests = JoinSet::new();
+            for user in users {
+                let body = json!({"id": user, "custom_attributes": {attribute: null}}).to_string();
+                let request = client.post(format!("{}/users", self.address)).body(body);
+                let request = request.header("content-type", "application/json").header("accept", "application/json");
+                requests.spawn(request.header("authorization", "Bearer another").send());
+            }
+            for answer in requests.join_all().await {
+                assert!(answer.unwrap().status().is_success());
+            }
+        });
+    }
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

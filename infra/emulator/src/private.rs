@@ -1,0 +1,110 @@
+//! Files that only their owner may read: a ledger keeps ids, old and new values of customers, and a variables file a token.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+
+/// What a folder's owner may do: read, write and enter. Everybody else: nothing.
+#[cfg(unix)]
+const FOLDER_MODE: u32 = 0o700;
+/// What a file's owner may do: read and write.
+#[cfg(unix)]
+const FILE_MODE: u32 = 0o600;
+
+/// Makes a folder and those above it that are missing. A folder that is there keeps its mode.
+pub fn folder(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(FOLDER_MODE);
+    builder.create(path)
+}
+
+/// Takes a folder from everybody but its owner. One that belongs to another user stays as it is.
+pub fn narrow(path: &Path) {
+    #[cfg(unix)]
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(FOLDER_MODE));
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+/// Opens a file for writing, made if it is missing and not emptied; it is its owner's alone from then on.
+pub fn file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    options.mode(FILE_MODE);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    if file.metadata()?.mode() & 0o077 != 0 {
+        // It belongs to another user, or to an earlier version of this program.
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(FILE_MODE));
+    }
+    Ok(file)
+}
+
+/// Writes a file that is its owner's alone.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    let mut file = file(path)?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
+}
+
+/// The user that owns a path, where it is not the one that runs this process.
+#[cfg(unix)]
+pub fn foreign_owner(path: &Path) -> Option<u32> {
+    let owner = std::fs::metadata(path).ok()?.uid();
+    (owner != me()?).then_some(owner)
+}
+
+/// Windows keeps access lists instead.
+#[cfg(not(unix))]
+pub fn foreign_owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// The user that runs this process: the owner of what it makes.
+#[cfg(unix)]
+fn me() -> Option<u32> {
+    if let Ok(own) = std::fs::metadata("/proc/self") {
+        return Some(own.uid());
+    }
+    let probe = std::env::temp_dir().join(format!("intercom-bulk-{}", std::process::id()));
+    let made = File::options().create_new(true).write(true).open(&probe).and_then(|file| file.metadata());
+    let _ = std::fs::remove_file(&probe);
+    made.ok().map(|made| made.uid())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).map_or(0, |found| found.mode() & 0o777)
+    }
+
+    #[test]
+    fn new_files_are_their_owner_s_and_wider_ones_become_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inner, outer) = (dir.path().join("a/b"), dir.path().join("a"));
+        folder(&inner).unwrap();
+        assert_eq!((mode(&inner), mode(&outer)), (0o700, 0o700));
+        let path = inner.join("token.env");
+        std::fs::write(&path, "INTERCOM_TOKEN=long and secret\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        write(&path, "short").unwrap();
+        assert_eq!((mode(&path), std::fs::read_to_string(&path).unwrap().as_str()), (0o600, "short"));
+        write(&inner.join("new"), "x").unwrap();
+        assert_eq!(mode(&inner.join("new")), 0o600);
+    }
+
+    #[test]
+    fn our_own_files_have_no_foreign_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(foreign_owner(dir.path()), None);
+    }
+}

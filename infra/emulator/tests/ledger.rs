@@ -1,0 +1,270 @@
+//! The ledger's own promises, on the emulated DynamoDB behind the real client.
+#![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
+
+use intercom_bulk::domain::bucket::{Bucket, Width};
+use intercom_bulk::domain::job::JobId;
+use intercom_bulk::domain::part::{Part, cut};
+use intercom_bulk::domain::patch::{Change, Patch, Target};
+use intercom_bulk::domain::run::{Claim, Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
+use intercom_bulk::domain::user::UserId;
+use intercom_bulk::ledger::{
+    Active, Begin, Claimed, ErrorRow, JobRow, Ledger, PartClaim, PartEnd, Quota, Reserved, Share, create,
+};
+use intercom_bulk_emulator::aws::Account;
+use serde_json::json;
+
+const TABLE: &str = "ledger";
+const NOW_MS: i64 = 1_479_981_900_000;
+
+async fn ledger() -> (Ledger, Account) {
+    let account = Account::open(None).unwrap();
+    create(&account.dynamodb, TABLE).await.unwrap();
+    (Ledger::new(account.dynamodb.clone(), TABLE), account)
+}
+
+fn run(plan: &str) -> Run {
+    Run {
+        v: FORMAT,
+        run: RunId::of(plan, NOW_MS / 1000),
+        plan: plan.to_owned(),
+        state: State::Running,
+        reason: None,
+        generation: 1,
+        started_ms: NOW_MS,
+        scheduled_at_s: None,
+        ended_ms: None,
+        deadline_ms: NOW_MS + 1,
+        count: None,
+        listed: None,
+        workspace: None,
+        rails: Rails::default(),
+        errors: 0,
+        totals: None,
+    }
+}
+
+async fn begin(ledger: &Ledger, run: &Run) -> Begin {
+    begin_after(ledger, run, &ledger.active().await.unwrap()).await
+}
+
+async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
+    let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
+    ledger.begin(run, &json!({}), &Source::Scroll, &cursor, seen).await.unwrap()
+}
+
+fn part(run: &Run) -> Part {
+    let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
+    let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
+    cut(&run.run, 1, 1, vec![patch], 50).remove(0)
+}
+
+fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
+    let bucket = Bucket::of(made_ms, Width::MINUTE);
+    JobRow::open(JobId::new(id).unwrap(), bucket, part, 1, made_ms, made_ms, "CHANGES#x".to_owned())
+}
+
+#[tokio::test]
+async fn one_run_is_active_and_its_end_makes_room() {
+    let (ledger, _account) = ledger().await;
+    let (first, second) = (run("a"), run("b"));
+    assert_eq!(begin(&ledger, &first).await, Begin::Begun);
+    assert_eq!(begin(&ledger, &first).await, Begin::Known);
+    assert_eq!(begin(&ledger, &second).await, Begin::Busy);
+    let before = ledger.active().await.unwrap();
+    let claim = Claim { owner: "one".into(), message: "m".into(), until_ms: NOW_MS + 5 };
+    assert!(matches!(ledger.claim(&first.run, 0, &claim, NOW_MS).await.unwrap(), Claimed::Ours(_)));
+    assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS).await.unwrap());
+    assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS).await.unwrap(), "an end is final");
+    let free_at_ms = ledger.active().await.unwrap().free_at_ms;
+    assert_eq!(free_at_ms, claim.until_ms + SCROLL_LIFE_MS, "whoever holds the claim may call the scroll until then");
+    let late = Claim { until_ms: NOW_MS + 10, ..claim };
+    let late = ledger.claim(&first.run, 0, &late, NOW_MS + 6).await.unwrap();
+    assert!(matches!(late, Claimed::Not(_)), "nobody claims a turn of a run that ended: {late:?}");
+    assert_eq!(ledger.run(&first.run).await.unwrap().unwrap().reason.as_deref(), Some("why"));
+    let free = Active { run: None, ..before };
+    assert_eq!(begin_after(&ledger, &second, &free).await, Begin::Busy, "the first's scroll is unknown to it");
+    assert_eq!(begin(&ledger, &second).await, Begin::Begun);
+}
+
+/// The answer to a reservation may be lost: tried again, it must not take its own row for another user's.
+#[tokio::test]
+async fn a_company_s_name_is_sent_for_the_one_user_that_reserved_it() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a").run;
+    let [ann, bob] = ["ann", "bob"].map(|id| UserId::new(id).unwrap());
+    let mut answers = Vec::new();
+    for (generation, name, user) in
+        [(1, "Acme", &ann), (1, "Acme", &ann), (1, "Acme", &bob), (1, "Acme Inc", &ann), (2, "Acme", &bob)]
+    {
+        answers.push(ledger.reserve_company(&run, generation, ("c1", name), user).await.unwrap());
+    }
+    assert_eq!(answers, [Reserved::New, Reserved::New, Reserved::Same, Reserved::Other, Reserved::New]);
+}
+
+#[tokio::test]
+async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
+    assert_eq!(ledger.claim_part(&part, "two", 50, 200).await.unwrap(), PartClaim::Busy);
+    assert_eq!(ledger.claim_part(&part, "two", 101, 300).await.unwrap(), PartClaim::Ours(2));
+    assert_eq!(ledger.part(&run.run, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
+    let done = [part.id.clone()];
+    assert!(!ledger.record_job(&job(&part, "job_2", NOW_MS), &done, "two").await.unwrap());
+    assert!(ledger.record_job(&job(&part, "job_1", NOW_MS), &done, "one").await.unwrap(), "recorded as a resubmission");
+    let jobs = ledger.jobs(&Bucket::of(NOW_MS, Width::MINUTE)).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.resubmission).collect::<Vec<_>>(), [true, false]);
+    let row = ledger.part(&run.run, &part.id).await.unwrap().unwrap();
+    assert_eq!((row.end, row.job.unwrap().as_str()), (Some(PartEnd::Done), "job_2"));
+    assert_eq!(ledger.claim_part(&part, "three", 400, 500).await.unwrap(), PartClaim::Ended(PartEnd::Done));
+}
+
+#[tokio::test]
+async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    for (owner, lost) in [("one", 0), ("two", 1)] {
+        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.run)).unwrap(), ..part(&run) };
+        assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
+        ledger.end_part(&part, PartEnd::Dropped, owner, NOW_MS).await.unwrap();
+        ledger.end_part(&part, PartEnd::Dropped, "three", NOW_MS).await.unwrap();
+        let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
+        assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
+    }
+}
+
+/// A part may be dropped weeks after its run ended, when nothing goes over the run's items any more.
+#[tokio::test]
+async fn a_part_s_row_has_a_time_to_live_from_its_first_write_on() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    let unclaimed = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
+    ledger.claim_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.end_part(&unclaimed, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
+    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let expires_s: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
+        assert!(expires_s > NOW_MS / 1000 + 80 * 24 * 3600, "{item:#?}");
+    }
+}
+
+#[tokio::test]
+async fn buckets_are_listed_by_queries_never_by_a_scan() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    for minute in 0..3 {
+        let row = job(&part(&run), &format!("job_{minute}"), NOW_MS + minute * 60_000);
+        ledger.record_job(&row, &[], "x").await.unwrap();
+    }
+    let first = Bucket::of(NOW_MS, Width::MINUTE);
+    let mut found = Vec::new();
+    for bucket in first.to(&Bucket::of(NOW_MS + 60_000, Width::MINUTE), Width::MINUTE, 10) {
+        found.extend(ledger.jobs(&bucket).await.unwrap().into_iter().map(|job| job.job.to_string()));
+    }
+    assert_eq!(found, ["job_0", "job_1"]);
+    assert_eq!(account.counts.snapshot().get("Scan"), None);
+    assert_eq!(ledger.due(NOW_MS + 60_000, 10).await.unwrap().len(), 2, "due jobs, of all buckets");
+}
+
+#[tokio::test]
+async fn the_budget_never_grants_more_than_the_window_has() {
+    let (ledger, _account) = ledger().await;
+    let quota = Quota { limit: 100, percent: 100, polls: 0 };
+    let share = Share::Submit { scroll_open: true };
+    let mut granted = 0;
+    while let intercom_bulk::ledger::Grant::Granted { operations, .. } =
+        ledger.take(quota, share, 1, 30, NOW_MS).await.unwrap()
+    {
+        granted += operations;
+    }
+    assert_eq!(granted, quota.reach(share));
+    let page = ledger.take(quota, Share::Page, 1, 1, NOW_MS).await.unwrap();
+    assert!(matches!(page, intercom_bulk::ledger::Grant::Granted { .. }), "pages have their share: {page:?}");
+    ledger.close_until(NOW_MS, NOW_MS + 1).await.unwrap();
+    assert_eq!(
+        ledger.take(quota, Share::Check, 1, 1, NOW_MS).await.unwrap(),
+        intercom_bulk::ledger::Grant::Wait(NOW_MS + 10_000)
+    );
+}
+
+#[tokio::test]
+async fn a_run_s_items_expire_after_its_end_and_not_before() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    begin(&ledger, &run).await;
+    let part = part(&run);
+    ledger.claim_part(&part, "one", 0, 100).await.unwrap();
+    let row = job(&part, "job_1", NOW_MS);
+    ledger.note_bucket(&run.run, &row.bucket).await.unwrap();
+    ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
+    assert!(!ledger.expire(2).await.unwrap(), "the run goes on");
+    ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
+    while ledger.expire(2).await.unwrap() {}
+    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
+    let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();
+    let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
+    assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
+    assert_eq!(items.len() - 1, 7, "RUN, PLAN, CURSOR, BUCKETS, PART, its place among the runs and the job");
+}
+
+/// A partition that is read as a whole costs the memory of the whole: at a million users that is 10,000 parts.
+#[tokio::test]
+async fn a_long_partition_is_read_in_pieces() {
+    let (ledger, account) = ledger().await;
+    let run = run("p");
+    let row = |user: u32| ErrorRow {
+        user: format!("{user:06}"),
+        code: "x".to_owned(),
+        message: "m".to_owned(),
+        at: "page 1".to_owned(),
+        generation: 1,
+    };
+    let rows: Vec<ErrorRow> = (0..1_200).map(row).collect();
+    ledger.record_errors(&run.run, &rows).await.unwrap();
+    let before = account.counts.snapshot().get("Query").copied().unwrap_or_default();
+    let found = ledger.errors(&run).await.unwrap();
+    assert_eq!((found.len(), found[1_199].user.as_str()), (1_200, "001199"));
+    let queries = account.counts.snapshot()["Query"] - before;
+    assert!(queries >= 3, "{queries} queries");
+}
+
+/// The next invocation finds the cursor as if the one that gave its claim back had not been there.
+#[tokio::test]
+async fn a_claim_that_is_given_back_leaves_no_trace() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    let claim = |owner: &str, until_ms| Claim { owner: owner.into(), message: "m".into(), until_ms };
+    let claimed = async |owner: &str, now_ms, until_ms| match ledger
+        .claim(&run.run, 0, &claim(owner, until_ms), now_ms)
+        .await
+        .unwrap()
+    {
+        Claimed::Ours(cursor) => *cursor,
+        other => panic!("{other:?}"),
+    };
+    let first = claimed("first", NOW_MS, NOW_MS + 5).await;
+    ledger.unclaim(&first, "somebody else").await.unwrap();
+    assert_eq!(ledger.cursor(&run.run).await.unwrap().unwrap().owner(), Some("first"));
+    ledger.unclaim(&first, "first").await.unwrap();
+    let second = claimed("second", NOW_MS, NOW_MS + 5).await;
+    assert_eq!((second.claim, second.claims), (None, 0));
+    // The second dies, and the third gives back what it took over: the fourth still learns of the death.
+    let third = claimed("third", NOW_MS + 10, NOW_MS + 15).await;
+    ledger.unclaim(&third, "third").await.unwrap();
+    let fourth = claimed("fourth", NOW_MS + 10, NOW_MS + 15).await;
+    assert_eq!((fourth.claim.unwrap().owner.as_str(), fourth.claims), ("second", 1));
+}
+
+#[tokio::test]
+async fn a_deadline_that_an_operator_set_is_not_extended() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    ledger.extend_deadline(&run, NOW_MS + 7).await.unwrap();
+    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7);
+    ledger.extend_deadline(&run, NOW_MS + 9).await.unwrap();
+    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7, "it was read before the change");
+}

@@ -1,0 +1,12 @@
+//! Values without I/O: users, patches, parts, jobs, buckets and runs. Only [`clock`] reads the time.
+
+pub mod bucket;
+pub mod clock;
+pub mod html;
+pub mod job;
+pub mod part;
+pub mod patch;
+pub mod projection;
+pub mod redact;
+pub mod run;
+pub mod user;

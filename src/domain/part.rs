@@ -1,0 +1,231 @@
+//! A part: the patches of one message of the patches queue, and how parts are cut and packed into bulk jobs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::job::{ITEMS_MAX, JobId};
+use crate::domain::patch::Patch;
+use crate::domain::run::RunId;
+
+/// The most patches of a part: a page's, which is a bulk job's. Each part costs a claim and a done mark.
+pub const PATCHES_MAX: usize = ITEMS_MAX;
+/// Bytes of a part's patches, as JSON: well within the 1 MiB that SQS takes of a message.
+const BYTES_MAX: usize = 128 * 1024;
+/// Bytes of the patches that a bulk job is made of, as they came in messages: compressed they must fit an item of DynamoDB's,
+/// 400 KB, and text of which nothing repeats is packed to three quarters.
+const JOB_BYTES_MAX: usize = 384 * 1024;
+/// Rate windows above this many operations are large beside a bulk job, and parts need not fit them.
+const LARGE_WINDOW: u32 = 400;
+/// The size of a part that packs well into a small window: a quarter of a bulk job.
+const SMALL_PART: u32 = 26;
+
+/// Where a part comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The `part`-th part of a page.
+    Page {
+        /// The page of the generation, from 1.
+        page: u32,
+        /// The part of the page, from 0.
+        part: u32,
+    },
+    /// Items of a job that Intercom refused for now.
+    Job {
+        /// The job.
+        job: JobId,
+        /// Which attempt at these items this is, from 2.
+        attempt: u32,
+    },
+}
+
+/// A part's identity within its run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartId {
+    /// The generation that made it.
+    pub generation: u32,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl PartId {
+    /// Which attempt at its items the part is, from 1.
+    pub fn attempt(&self) -> u32 {
+        match &self.origin {
+            Origin::Page { .. } => 1,
+            Origin::Job { attempt, .. } => *attempt,
+        }
+    }
+}
+
+impl PartId {
+    /// The page in an identity as it is written; none in that of one that a job sent back.
+    pub fn page_of(written: &str) -> Option<u32> {
+        let mut fields = written.split('#');
+        let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
+        (page.len() == 7 && part.len() == 2).then(|| page.parse().ok())?
+    }
+}
+
+/// Sorts as generation, page and part do.
+impl fmt::Display for PartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, origin } = self;
+        match origin {
+            Origin::Page { page, part } => write!(f, "{generation:04}#{page:07}#{part:02}"),
+            Origin::Job { job, attempt } => write!(f, "{generation:04}#{job}#{attempt}"),
+        }
+    }
+}
+
+/// A part as it travels through the patches queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Format version.
+    pub v: u32,
+    /// The run.
+    pub run: RunId,
+    /// Its identity.
+    #[serde(flatten)]
+    pub id: PartId,
+    /// What to submit: 1 to [`PATCHES_MAX`], or up to a whole job's where the job sent them back.
+    pub patches: Vec<Patch>,
+}
+
+/// The size of parts for a window that leaves `usable` operations to submit: whole parts should fill it.
+pub fn size_for(usable: u32) -> usize {
+    if usable >= LARGE_WINDOW {
+        return PATCHES_MAX;
+    }
+    let parts = ((usable + SMALL_PART / 2) / SMALL_PART).max(1);
+    ((usable / parts) as usize).clamp(1, PATCHES_MAX)
+}
+
+/// Cuts the patches of a page into parts of at most `size`, and of a bounded number of bytes.
+pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: usize) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut bytes = 0;
+    for patch in patches {
+        let more = serde_json::to_vec(&patch).map_or(0, |json| json.len());
+        bytes += more;
+        match parts.last_mut() {
+            Some(part) if part.patches.len() < size.clamp(1, PATCHES_MAX) && bytes <= BYTES_MAX => {
+                part.patches.push(patch);
+            }
+            _ => {
+                let id = PartId { generation, origin: Origin::Page { page, part: parts.len() as u32 } };
+                parts.push(Part { v: crate::domain::run::FORMAT, run: run.clone(), id, patches: vec![patch] });
+                bytes = more;
+            }
+        }
+    }
+    parts
+}
+
+/// How large a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Its patches.
+    pub items: usize,
+    /// Bytes of its message.
+    pub bytes: usize,
+}
+
+/// Chooses parts (by their sizes) for the next bulk job: whole ones, at most `room` items and never more than a job
+/// takes; the largest that fit first, so that what the limit leaves is used. Returns indices in the order of `sizes`.
+pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
+    by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index].items));
+    let (mut items, mut bytes) = (room.min(ITEMS_MAX), JOB_BYTES_MAX);
+    let mut chosen = Vec::new();
+    for index in by_size {
+        let size = sizes[index];
+        // One alone is sent whatever its bytes: what is larger than all of these was not made by us.
+        if size.items <= items && (size.bytes <= bytes || chosen.is_empty()) {
+            items -= size.items;
+            bytes = bytes.saturating_sub(size.bytes);
+            chosen.push(index);
+        }
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::patch::{Change, Target};
+    use crate::domain::user::UserId;
+    use proptest::prelude::*;
+
+    fn patches(count: usize) -> Vec<Patch> {
+        (0..count).map(|n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() }).collect()
+    }
+
+    #[test]
+    fn parts_fill_small_windows() {
+        for usable in [62, 79, 127, 160, 399] {
+            let size = size_for(usable) as u32;
+            assert!(usable % size < usable / 10, "{usable} is cut in {size}");
+        }
+        assert_eq!(size_for(1300), PATCHES_MAX);
+        assert_eq!(size_for(0), 1);
+    }
+
+    #[test]
+    fn identities_sort_as_pages_do() {
+        let name = |page, part| PartId { generation: 2, origin: Origin::Page { page, part } }.to_string();
+        assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
+    }
+
+    #[test]
+    fn the_page_of_an_identity_is_read_as_it_is_written() {
+        let written = |origin| PartId { generation: 12, origin }.to_string();
+        let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3 }));
+        assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
+        let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 12 };
+        assert_eq!(PartId::page_of(&written(job)), None);
+    }
+
+    #[test]
+    fn a_page_of_large_patches_is_cut_by_its_bytes() {
+        let change = |n: usize| Change {
+            target: Target::Attribute(format!("attribute {n}")),
+            replaced: None,
+            new: "x".repeat(255).into(),
+        };
+        let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: (0..64).map(change).collect() };
+        let parts = cut(&RunId::of("p", 0), 1, 1, (0..100).map(patch).collect(), PATCHES_MAX);
+        assert!(parts.len() > 10, "{}", parts.len());
+        assert!(parts.iter().all(|part| serde_json::to_vec(part).unwrap().len() < BYTES_MAX + 1_000));
+        assert_eq!(parts.iter().map(|part| part.patches.len()).sum::<usize>(), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
+            let whole = patches(count);
+            let parts = cut(&RunId::of("p", 0), 1, 1, whole.clone(), size);
+            prop_assert!(parts.iter().all(|part| (1..=PATCHES_MAX.min(size)).contains(&part.patches.len())));
+            let back: Vec<_> = parts.into_iter().flat_map(|part| part.patches).collect();
+            prop_assert_eq!(back, whole);
+        }
+
+        #[test]
+        fn packing_never_exceeds_a_job_nor_the_room(
+            sizes in prop::collection::vec((1usize..=PATCHES_MAX, 1usize..200_000), 0..12),
+            room in 0usize..200,
+        ) {
+            let sizes: Vec<Size> = sizes.into_iter().map(|(items, bytes)| Size { items, bytes }).collect();
+            let chosen = pack(&sizes, room);
+            let items: usize = chosen.iter().map(|&index| sizes[index].items).sum();
+            let bytes: usize = chosen.iter().map(|&index| sizes[index].bytes).sum();
+            prop_assert!(items <= room.min(ITEMS_MAX) && bytes <= JOB_BYTES_MAX);
+            // Nothing that still fits is left behind.
+            let left = (room.min(ITEMS_MAX) - items, JOB_BYTES_MAX - bytes);
+            let fits = |index: &usize| sizes[*index].items <= left.0 && sizes[*index].bytes <= left.1;
+            prop_assert!(!(0..sizes.len()).filter(|index| !chosen.contains(index)).any(|index| fits(&index)));
+        }
+    }
+}

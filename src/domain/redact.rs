@@ -1,0 +1,159 @@
+//! Texts from outside, made fit for a log and a ledger row: no e-mail address, no telephone number, no length to fear.
+
+use serde_json::error::Category;
+
+/// Characters of a message that are kept.
+pub const MESSAGE_CHARS_MAX: usize = 300;
+
+/// Digits in a row, blanks and the punctuation of telephone numbers not counted, that are taken for personal. Intercom's
+/// own numbers in messages ("rate limit of 83 in `10_seconds`") are shorter.
+const DIGITS_MIN: usize = 7;
+
+const MASKED_EMAIL: &str = "[e-mail]";
+const MASKED_DIGITS: &str = "[digits]";
+
+/// Masks a message and cuts it to [`MESSAGE_CHARS_MAX`] characters.
+pub fn mask(text: &str) -> String {
+    mask_to(text, MESSAGE_CHARS_MAX)
+}
+
+/// Masks a text and cuts it to `chars_max` characters; masking comes first, so that no half of an address remains.
+pub fn mask_to(text: &str, chars_max: usize) -> String {
+    let text = mask_digits(&mask_emails(text, chars_max * 2));
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Why a JSON text or value from outside cannot be read, without the values in it, which the reader's own message quotes.
+pub fn unread(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let told = match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => text,
+        Category::Data => match text.split_once([' ', ':']).map(|(first, _)| first) {
+            // These name a field: ours, or a key that came and that the reader of the message must see to find it.
+            Some("missing" | "duplicate" | "unknown") if text.contains(" field `") => text,
+            Some("invalid") => {
+                let expected = text.rsplit_once(", expected ").map_or("another value", |(_, expected)| expected);
+                format!("a value that does not fit, expected {expected}")
+            }
+            _ => "a value that does not fit".to_owned(),
+        },
+    };
+    mask(&told)
+}
+
+/// Joins the words with single blanks, a word with an at sign replaced as a whole; stops after `chars_enough`.
+fn mask_emails(text: &str, chars_enough: usize) -> String {
+    let mut out = String::new();
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        if word.contains(['@', '\u{ff20}']) || word.contains("%40") {
+            out.push_str(MASKED_EMAIL);
+        } else {
+            out.extend(word.chars().filter(|c| !is_invisible(*c)));
+        }
+        if out.len() > chars_enough * 4 {
+            break; // a character has at most four bytes
+        }
+    }
+    out
+}
+
+/// Replaces runs of many digits, however they are grouped.
+fn mask_digits(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(char::is_numeric) {
+        let run = &rest[start..];
+        let length = run.find(|c: char| !c.is_numeric() && !" +-.()/".contains(c)).unwrap_or(run.len());
+        let run = run[..length].trim_end_matches(|c: char| !c.is_numeric());
+        let digits = run.chars().filter(|c| c.is_numeric()).count();
+        out.push_str(&rest[..start]);
+        out.push_str(if digits >= DIGITS_MIN { MASKED_DIGITS } else { run });
+        rest = &rest[start + run.len()..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Whether a character moves a terminal's cursor (control characters), or hides or reorders text.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn personal_looking_text_goes_and_the_rest_stays() {
+        for (text, masked) in [
+            ("Exceeded rate limit of 83 in 10_seconds", "Exceeded rate limit of 83 in 10_seconds"),
+            ("scroll already exists for this workspace", "scroll already exists for this workspace"),
+            ("email ann@example.com is taken", "email [e-mail] is taken"),
+            ("<a href=\"mailto:a%40b.c\">", "<a [e-mail]"),
+            ("{\"email\":\"a@b\"} twice a@b", "[e-mail] twice [e-mail]"),
+            ("phone +1 (555) 671-2431, please", "phone +[digits], please"),
+            ("5556712431", "[digits]"),
+            ("555671", "555671"),
+            ("at 12:30 of 5 users", "at 12:30 of 5 users"),
+            ("\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}\u{667}", "[digits]"),
+            ("red\u{1b}[31m  two\r\nlines\0", "red[31m two lines"),
+            ("", ""),
+        ] {
+            assert_eq!(mask(text), masked, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_its_values() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "it is only read")]
+        struct Wanted {
+            turn: u32,
+            state: Option<crate::domain::run::State>,
+        }
+        for (text, told) in [
+            (r#"{"turn": "Ann Smith, expected"}"#, "a value that does not fit, expected u32 at line 1 column 30"),
+            (r#"{"turn": 1, "state": "Ann Smith"}"#, "a value that does not fit"),
+            (r#"{"turn": -5}"#, "a value that does not fit, expected u32 at line 1 column 11"),
+            ("{}", "missing field `turn` at line 1 column 2"),
+            (r#"{"tunr": 1}"#, "unknown field `tunr`, expected `turn` or `state` at line 1 column 7"),
+            (r#"{"ann@example.com": 1}"#, "unknown field [e-mail] expected `turn` or `state` at line 1 column 18"),
+            ("{", "EOF while parsing an object at line 1 column 1"),
+        ] {
+            assert_eq!(unread(&serde_json::from_str::<Wanted>(text).unwrap_err()), told);
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_cut_would_halve_is_masked_first() {
+        let text = format!("{} ann.long@example.com", "x".repeat(MESSAGE_CHARS_MAX - 5));
+        assert!(!mask(&text).contains("ann"), "{}", mask(&text));
+    }
+
+    proptest! {
+        #[test]
+        fn the_result_is_bounded_and_clean(text in any::<String>(), chars_max in 0_usize..400) {
+            let masked = mask_to(&text, chars_max);
+            prop_assert!(masked.chars().count() <= chars_max);
+            prop_assert!(!masked.contains('@') && !masked.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn no_address_and_no_long_number_survives(
+            before in "[a-z <,\"]{0,400}", email in "[a-z]{3,9}@[a-z]{3,9}\\.com", digits in "[0-9]{7,20}", after in "[a-z >]{0,30}",
+        ) {
+            let masked = mask(&format!("{before} {email} {after} {digits}{after}"));
+            prop_assert!(!masked.contains(&email));
+            prop_assert!(!masked.contains(&digits));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Users of a run, counted by what became of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::redact::mask_to;
+
+/// Why a user was left alone: another user's patch of the generation names the company.
+pub const NAMED_ALREADY: &str = "company_named_already";
+
+/// Characters of a missed table key that are kept.
+const MISSED_KEY_CHARS_MAX: usize = 40;
+
+/// Missed table keys kept with their counts.
+const MISSED_KEYS_MAX: usize = 5;
+
+/// Users counted by what became of them, over the present generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Users seen. One whom a page lists several times is counted once; one whom two pages list, twice: who was on a page
+    /// before is not kept.
+    pub users: u64,
+    /// Entries of pages that name a user of the same page again.
+    #[serde(default)]
+    pub doubles: u64,
+    /// Users to change.
+    pub patches: u64,
+    /// Users whose values are right already.
+    pub same: u64,
+    /// Users left alone, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<String, u64>,
+    /// Users without a patch and without an error of whom a rule left at least one value alone.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Users in error by the plan or unreadable, each with a row in the ledger.
+    #[serde(default)]
+    pub errors: u64,
+    /// Those of them who are among `patches` too: one value is sent, another cannot be computed.
+    #[serde(default)]
+    pub partly: u64,
+    /// Those of them who are not among `users`: entries without a usable id, and listed ids that Intercom does not know.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Table keys that missed most: `table[key]`, or the table alone where the key may be personal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missed: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
+    pub fn miss(&mut self, table: &str, key: Option<&str>) {
+        let short = mask_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);
+        let name = format!("{table}[{short}]");
+        if !self.missed.contains_key(&name) && self.missed.len() >= MISSED_KEYS_MAX {
+            let rarest = self.missed.iter().min_by_key(|(_, count)| **count).map(|(name, _)| name.clone());
+            rarest.and_then(|name| self.missed.remove(&name));
+        }
+        *self.missed.entry(name).or_default() += 1;
+    }
+
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.users += other.users;
+        self.doubles += other.doubles;
+        self.patches += other.patches;
+        self.same += other.same;
+        self.skipped += other.skipped;
+        self.errors += other.errors;
+        self.partly += other.partly;
+        self.unreadable += other.unreadable;
+        for (reason, count) in &other.left_alone {
+            *self.left_alone.entry(reason.clone()).or_default() += count;
+        }
+        for (name, count) in &other.missed {
+            if self.missed.contains_key(name) || self.missed.len() < MISSED_KEYS_MAX {
+                *self.missed.entry(name.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misses_keep_the_commonest_keys() {
+        let mut tally = Tally::default();
+        for n in 0..20 {
+            tally.miss("price", Some("legacy"));
+            tally.miss("price", Some(&format!("rare {n}")));
+        }
+        tally.miss("account", None);
+        assert_eq!(tally.missed["price[legacy]"], 20);
+        assert_eq!(tally.missed["account[…]"], 1);
+        assert_eq!(tally.missed.len(), MISSED_KEYS_MAX);
+        tally.miss("esc", Some("red\u{1b}[31m\nline"));
+        assert_eq!(tally.missed["esc[red[31m line]"], 1, "end users write keys: no control character is kept");
+    }
+}

@@ -1,0 +1,71 @@
+//! One invocation of a step: its clock, its request id, and its deadline.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::domain::clock::Clock;
+
+/// The invocation that a step runs in.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The invocation's time.
+    pub clock: Clock,
+    /// Lambda's request id: the owner's name in every claim of this invocation.
+    pub request_id: String,
+    /// When Lambda ends the invocation, in Unix milliseconds.
+    pub deadline_ms: i64,
+    /// Turns true when the invocation is to begin no further request: the local command's Ctrl-C. None on Lambda.
+    pub stop: Option<watch::Receiver<bool>>,
+}
+
+impl Invocation {
+    /// Whether no further request is to be begun; the one under way is finished and recorded.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
+    }
+
+    /// Waits so many milliseconds, or until the invocation is to stop.
+    pub async fn rest(&self, ms: i64) {
+        let time = tokio::time::sleep(Duration::from_millis(ms.max(0).unsigned_abs()));
+        let Some(mut stop) = self.stop.clone() else { return time.await };
+        let stopped = async move {
+            if stop.wait_for(|stopping| *stopping).await.is_err() {
+                // The sender is gone and asks for nothing any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = time => {}
+            () = stopped => {}
+        }
+    }
+
+    /// Milliseconds left before the deadline, none if it is past.
+    pub fn left_ms(&self) -> i64 {
+        (self.deadline_ms - self.clock.now_ms()).max(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_a_rest() {
+        let (sender, receiver) = watch::channel(false);
+        let clock = Clock::starting_at(0);
+        let at = Invocation { clock, request_id: String::new(), deadline_ms: 60_000, stop: Some(receiver) };
+        let asked = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            sender.send(true).unwrap();
+        };
+        tokio::join!(at.rest(10_000), asked);
+        assert_eq!((clock.now_ms(), at.is_stopping()), (300, true));
+        let (sender, receiver) = watch::channel(false);
+        drop(sender);
+        Invocation { stop: Some(receiver), ..at.clone() }.rest(200).await;
+        Invocation { stop: None, ..at }.rest(500).await;
+        assert_eq!(clock.now_ms(), 1_000);
+    }
+}

@@ -1,0 +1,9 @@
+//! The frame around a step: its settings, clients, event, token and metrics.
+
+pub mod binding;
+pub mod clients;
+pub mod config;
+pub mod event;
+pub mod invocation;
+pub mod telemetry;
+pub mod token;

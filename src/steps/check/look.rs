@@ -1,0 +1,230 @@
+//! One look at one job.
+
+use std::collections::BTreeMap;
+
+use super::{Outcome, pay};
+use crate::domain::job::{ItemError, Progress};
+use crate::domain::part::{Origin, Part, PartId};
+use crate::domain::patch::Patch;
+use crate::domain::run::FORMAT;
+use crate::domain::user::UserId;
+use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
+use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
+use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::invocation::Invocation;
+
+/// A job without an ended task this long after its making has no end that Intercom will tell.
+const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
+/// Attempts at an item, the first included.
+const ATTEMPTS_MAX: u32 = 3;
+/// Pages of an error feed: a job's items are 100, so that more pages than items are nonsense.
+const FEED_PAGES_MAX: u32 = 200;
+/// Before refused items are sent again: a rate window, and some.
+const AGAIN_AFTER_MS: i64 = 15_000;
+
+/// Looks at a job; `false` where Intercom did not tell.
+pub(super) async fn look(
+    clients: &Clients,
+    row: &JobRow,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<bool, StepError> {
+    let now_ms = at.clock.now_ms();
+    let job = match clients.intercom.job(&row.job).await {
+        Ok(reply) => {
+            clients.meter.learn(reply.rate, at.clock).await;
+            reply.value
+        }
+        Err(error) => return untold(clients, row, &error, at, outcome).await,
+    };
+    match job.progress {
+        Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
+        Progress::Open => clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?,
+        Progress::Ended { errors: false } => {
+            close(clients, row, Closing::with(End::Completed), outcome).await?;
+        }
+        Progress::Ended { errors: true } => match feed(clients, row, at).await? {
+            // The job says that items failed and its feed does not say which: who has the value is not known.
+            Feed::Items(items) if items.is_empty() => {
+                tracing::error!(
+                    job.id = row.job.as_str(),
+                    job.users = row.users,
+                    "a job failed without naming its users"
+                );
+                let closing = Closing { failed_unnamed: true, ..Closing::with(End::Unknown) };
+                close(clients, row, closing, outcome).await?;
+            }
+            Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
+            Feed::Untold(error) => return untold(clients, row, &error, at, outcome).await,
+            // It stays due, and the next tick looks at it anew.
+            Feed::OutOfTime => return Ok(false),
+        },
+    }
+    Ok(true)
+}
+
+/// Intercom did not tell: a job that it lost is closed as such, everything else is asked again later.
+async fn untold(
+    clients: &Clients,
+    row: &JobRow,
+    error: &Error,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<bool, StepError> {
+    clients.meter.learn(error.rate(), at.clock).await;
+    let now_ms = at.clock.now_ms();
+    let mut due_ms = now_ms + rest_ms(clients, row);
+    match disposition(error, at.clock.now_s()) {
+        // A job that was just made may not be visible yet, and a single 404 may be of a server on the way: while the job
+        // may be at work, it is polled again.
+        Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
+            tracing::info!(job.id = row.job.as_str(), "Intercom does not know this job yet; it is polled again");
+            clients.ledger.look_again(row, due_ms).await?;
+            return Ok(true);
+        }
+        Disposition::NotFound => {
+            unknown(clients, row, outcome).await?;
+            return Ok(true);
+        }
+        Disposition::Limited { wait_s } => due_ms = clients.meter.limited(wait_s, at.clock).await,
+        _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
+            unknown(clients, row, outcome).await?;
+            return Ok(false);
+        }
+        _ => {}
+    }
+    tracing::warn!(job.id = row.job.as_str(), %error, "a job's state is not told; asked again later");
+    clients.ledger.look_again(row, due_ms).await?;
+    Ok(false)
+}
+
+/// A look failed for what the ledger holds or does: the job is looked at again later, or nobody will tell its end.
+pub(super) async fn put_off(
+    clients: &Clients,
+    row: &JobRow,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let now_ms = at.clock.now_ms();
+    if now_ms - row.made_ms >= UNKNOWN_AFTER_MS {
+        return unknown(clients, row, outcome).await;
+    }
+    Ok(clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?)
+}
+
+async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut Outcome) -> Result<(), StepError> {
+    tracing::error!(job.id = row.job.as_str(), job.users = row.users, "Intercom does not tell how this job ended");
+    close(clients, row, Closing::with(End::Unknown), outcome).await
+}
+
+/// The time to the next look: longer with each.
+fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
+    let pace = clients.settings.pace;
+    pace.look_first_ms.saturating_mul(i64::from(row.looks) + 1).min(pace.look_most_ms)
+}
+
+/// What became of reading an error feed.
+enum Feed {
+    Items(Vec<ItemError>),
+    Untold(Error),
+    OutOfTime,
+}
+
+/// All pages of a job's error feed, asked for by number: no link is followed.
+async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, StepError> {
+    let mut items = Vec::new();
+    for page in 1..=FEED_PAGES_MAX {
+        if !pay(clients, 1, at).await? {
+            return Ok(Feed::OutOfTime);
+        }
+        match clients.intercom.job_errors(&row.job, page).await {
+            Ok(reply) => {
+                clients.meter.learn(reply.rate, at.clock).await;
+                items.extend(reply.value.items);
+                if !reply.value.more || items.len() as u64 > row.users {
+                    break;
+                }
+            }
+            Err(error) => return Ok(Feed::Untold(error)),
+        }
+    }
+    Ok(Feed::Items(items))
+}
+
+/// Refused items: those that may be tried again go back as a part before the job is closed; the rest are error rows.
+async fn close_with_errors(
+    clients: &Clients,
+    row: &JobRow,
+    items: Vec<ItemError>,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let changes = clients.ledger.changes(&row.run, &row.changes).await?;
+    let Sorted { again, failed, unattributed } = sort(row, &changes, items);
+    let part = again_part(row, again);
+    if let Some(part) = &part {
+        outcome.again += part.patches.len() as u64;
+        clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
+    }
+    clients.ledger.record_errors(&row.run, &failed).await?;
+    let closing = Closing {
+        end: End::CompletedWithErrors,
+        failed: failed.len() as u64,
+        unattributed,
+        again: part.map(|part| (part.id, part.patches.len() as u64)),
+        failed_unnamed: false,
+    };
+    close(clients, row, closing, outcome).await
+}
+
+/// The part that items go back in: one for the whole job, whatever the size of the parts that it was made of.
+fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
+    let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
+    let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
+    let patches = again.into_iter().map(|(patch, _)| patch).collect();
+    Some(Part { v: FORMAT, run: row.run.clone(), id, patches })
+}
+
+struct Sorted {
+    again: Vec<(Patch, u32)>,
+    failed: Vec<ErrorRow>,
+    unattributed: u64,
+}
+
+/// Tells the items apart by what may be done about them.
+fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
+    let mut open: BTreeMap<&UserId, (&Patch, u32)> = BTreeMap::new();
+    for of_part in &changes.parts {
+        open.extend(of_part.patches.iter().map(|patch| (&patch.user, (patch, of_part.part.attempt()))));
+    }
+    let mut sorted = Sorted { again: Vec::new(), failed: Vec::new(), unattributed: 0 };
+    for item in items {
+        let Some((patch, attempt)) = item.user.as_ref().and_then(|user| open.remove(user)) else {
+            sorted.unattributed += 1;
+            continue;
+        };
+        if item_may_be_sent_again(&item) && attempt < ATTEMPTS_MAX {
+            sorted.again.push((patch.clone(), attempt));
+        } else {
+            let (code, message) = (item.code, item.message);
+            let (at, generation) = (format!("job {}", row.job), row.generation);
+            sorted.failed.push(ErrorRow { user: patch.user.to_string(), code, message, at, generation });
+        }
+    }
+    sorted
+}
+
+async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut Outcome) -> Result<(), StepError> {
+    let failed = closing.failed;
+    let unattributed = closing.unattributed;
+    if clients.ledger.close_job(row, &closing).await? {
+        outcome.closed += 1;
+        outcome.failed += failed;
+        outcome.unattributed += unattributed;
+        outcome.with_errors += u64::from(closing.end == End::CompletedWithErrors);
+        outcome.unknown += u64::from(closing.end == End::Unknown);
+        if failed > 0 {
+            clients.ledger.count_errors(&row.run, failed).await?;
+        }
+    }
+    Ok(())
+}

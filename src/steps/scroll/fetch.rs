@@ -1,0 +1,185 @@
+//! The two sources of a page: the workspace's scroll, and a list of ids.
+
+use std::time::Duration;
+
+use crate::domain::run::{Cursor, LIST_PAGE, Run};
+use crate::domain::user::{User, UserId};
+use crate::intercom::{Disposition, Error, NoUser, disposition};
+use crate::ledger::{Grant, Share};
+use crate::plan::Plan;
+use crate::rate_limit::Ask;
+use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::invocation::Invocation;
+
+/// Kept of the invocation's time for what follows a page.
+const AFTER_PAGE_MS: i64 = 4_000;
+
+/// A page is not asked for with less time than this.
+const PAGE_LEAST_MS: i64 = 3_000;
+
+/// A page of either source.
+pub(super) struct Page {
+    pub(super) users: Vec<User>,
+    /// Entries of the scroll without a usable id.
+    pub(super) unreadable: u32,
+    /// Users of the list that Intercom does not show, and why.
+    pub(super) unknown: Vec<(UserId, NoUser)>,
+    /// The cursor of the next page, where the scroll gave one.
+    pub(super) cursor: Option<String>,
+    /// Tells a page from the one before.
+    pub(super) digest: u64,
+    /// Nothing follows.
+    pub(super) is_end: bool,
+    /// How far the list is read with it.
+    pub(super) list_read: (u32, u32),
+}
+
+/// A page, or why there is none.
+pub(super) enum Fetched {
+    Page(Page),
+    Failed(Error),
+    /// Not asked for: again at this time, and why.
+    Wait(i64, &'static str),
+}
+
+/// Asks for the cursor's next page; its first request is paid for.
+pub(super) async fn fetch(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    plan: &Plan,
+    at: &Invocation,
+) -> Result<Fetched, StepError> {
+    if run.listed.is_some() {
+        return listed(clients, run, cursor, at).await;
+    }
+    let Some(timeout) = timeout(clients, at) else {
+        // A page that is given up is gone; the next invocation has all of its time.
+        return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
+    };
+    match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
+        Ok(reply) => {
+            clients.meter.learn(reply.rate, at.clock).await;
+            let page = reply.value;
+            let is_end = page.is_end();
+            let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
+            let (digest, list_read) = (page.digest, (0, 0));
+            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest, is_end, list_read }))
+        }
+        Err(error) => {
+            clients.meter.learn(error.rate(), at.clock).await;
+            Ok(Fetched::Failed(error))
+        }
+    }
+}
+
+/// How long an answer is waited for, if this invocation has time for one. It is given up in time for the claim: nobody else
+/// asks while the request may be under way.
+fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
+    let left_ms = at.left_ms() - AFTER_PAGE_MS;
+    let left = Duration::from_millis(left_ms.unsigned_abs());
+    (left_ms >= PAGE_LEAST_MS).then(|| clients.settings.page_timeout.min(left))
+}
+
+/// Requests without an answer after which the first user of a list's page is compared with another one: Intercom may fail
+/// for this user alone, who then must not hold up the users behind.
+const SUSPECT_AFTER: u32 = 8;
+
+/// Reads the users of a page of the list one by one. Those before one that cannot be read now are a page, so that a list
+/// gets on whatever part of its requests fails.
+async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
+    let (pages, before) = cursor.list_read;
+    let ids = clients.ledger.listed(&run.run, pages + 1).await?;
+    let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
+    let mut suspect = None;
+    for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
+        match one(clients, id, read == before, at).await? {
+            Ok(Ok(user)) => users.push(user),
+            Ok(Err(why)) => unknown.push((id.clone(), why)),
+            Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error, at) => {
+                suspect = Some((id, error));
+            }
+            Err(why) if read == before => return Ok(why),
+            Err(Fetched::Failed(error)) => {
+                tracing::warn!(run = run.run.as_str(), %error, "a user of the list did not come; those before it are the page");
+                break;
+            }
+            Err(_) => break,
+        }
+        read += 1;
+    }
+    if let Some((id, error)) = suspect {
+        // With nobody behind, the user before is read once more.
+        let before = before.checked_sub(1).and_then(|index| ids.get(index as usize));
+        let others_come = !users.is_empty()
+            || !unknown.is_empty()
+            || match before {
+                Some(before) if read as usize >= ids.len() => one(clients, before, false, at).await?.is_ok(),
+                _ => false,
+            };
+        if !others_come {
+            return Ok(Fetched::Failed(error));
+        }
+        unknown.push((id.clone(), refused(&error)));
+    }
+    let is_end = ids.is_empty();
+    let digest = u64::from(pages) << 32 | u64::from(before);
+    let list_read = if read as usize >= ids.len() { (pages + 1, 0) } else { (pages, read) };
+    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
+}
+
+/// Whether Intercom may fail for this user alone: an answer was missing often enough, and this is no matter of the limit.
+fn is_suspect(cursor: &Cursor, error: &Error, at: &Invocation) -> bool {
+    cursor.unanswered >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
+}
+
+/// Why a user whose answers fail is not read.
+fn refused(error: &Error) -> NoUser {
+    let code = match (error.code(), error.status()) {
+        ("", Some(status)) => format!("http_{status}"),
+        ("", None) => "no_answer".to_owned(),
+        (code, _) => code.to_owned(),
+    };
+    NoUser { code, said: error.said() }
+}
+
+/// Reads one user of the list, the first of an invocation being paid for, or learns why Intercom does not show it.
+async fn one(
+    clients: &Clients,
+    id: &UserId,
+    is_paid: bool,
+    at: &Invocation,
+) -> Result<Result<Result<User, NoUser>, Fetched>, StepError> {
+    if !is_paid && let Some(until_ms) = wait_for_one(clients, at).await? {
+        return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
+    }
+    let Some(timeout) = timeout(clients, at) else {
+        return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
+    };
+    match clients.intercom.user(id, timeout).await {
+        Ok(reply) => {
+            clients.meter.learn(reply.rate, at.clock).await;
+            Ok(Ok(reply.value))
+        }
+        Err(error) => {
+            clients.meter.learn(error.rate(), at.clock).await;
+            // That of the first user is told by the turn.
+            if !is_paid && let Disposition::Limited { wait_s } = disposition(&error, at.clock.now_s()) {
+                clients.meter.limited(wait_s, at.clock).await;
+            }
+            Ok(Err(Fetched::Failed(error)))
+        }
+    }
+}
+
+/// Waits within the invocation until the budget gives one request; returns when to come back if that is too late.
+async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
+    while let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Page), at.clock).await? {
+        let wait_ms = (until_ms - at.clock.now_ms()).max(1);
+        if wait_ms + AFTER_PAGE_MS > at.left_ms() || at.is_stopping() {
+            return Ok(Some(until_ms));
+        }
+        at.rest(wait_ms).await;
+    }
+    Ok(None)
+}

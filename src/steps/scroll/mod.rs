@@ -1,0 +1,177 @@
+//! The scroll step: starts runs, turns their pages one per invocation, and watches over the active run.
+//!
+//! The schedule's tick starts and watches; the pages queue carries a run: each message turns one page and the last thing
+//! an invocation does is to send the message of the next turn. Every outcome of a turn is one conditional commit.
+
+mod count;
+mod end;
+mod evaluate;
+mod failed;
+mod fetch;
+mod metrics;
+mod page;
+mod rails;
+mod sample;
+mod settle;
+mod start;
+mod tick;
+mod turn;
+mod waiting;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::queue::{Message, OfPages, Unreadable, Which};
+use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::event::{self, ScrollEvent, StartEvent};
+use crate::runtime::invocation::Invocation;
+
+/// What an invocation did, for the log line and the caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// What happened, one word each.
+    pub did: Vec<Did>,
+    /// The run it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Users of the page.
+    pub users: u64,
+    /// Patches sent.
+    pub patches: u64,
+    /// Pages turned.
+    pub pages: u64,
+    /// Pages that may be lost.
+    pub holes: u64,
+    /// Turns committed.
+    pub turns: u64,
+    /// Runs that were ended incomplete or failed, or that pause for a decision.
+    pub not_complete: u64,
+    /// Answers that said 429.
+    pub rate_limited: u64,
+    /// How much of our quota the fullest window had spent, in percent.
+    pub quota_used_percent: u64,
+    /// Messages and runs of a newer format, left to the newer version of the function.
+    pub newer: u64,
+    /// Advice to the person who sent the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
+    /// Messages to be delivered again, by id.
+    #[serde(skip)]
+    pub redeliver: Vec<String>,
+}
+
+/// What happened to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Did {
+    /// A run began.
+    Started,
+    /// A start waits for the active run.
+    Queued,
+    /// A start that is there already.
+    Known,
+    /// A start that another one of its plan, which waits, makes needless; `run` is the one that it makes.
+    Covered,
+    /// A start that waits could not be begun, and is tried later.
+    PutOff,
+    /// A page was turned.
+    Turned,
+    /// A page may be lost, and was written down.
+    Hole,
+    /// The turn waits.
+    Waited,
+    /// The scroll came to its end.
+    Ended,
+    /// A new generation began, or is prepared.
+    Regenerated,
+    /// The run failed or was stopped by a rail.
+    Stopped,
+    /// The present turn's message was sent again.
+    Healed,
+    /// A message that is not needed any more.
+    Dropped,
+    /// A message that somebody else works on.
+    Left,
+    /// A message or a start that cannot be used went to the dead-letter queue.
+    Buried,
+    /// Nothing was to be done.
+    Nothing,
+}
+
+/// What an EventBridge rule without an input is told.
+const NO_INPUT: &str = "this event has no input: it was taken as a tick, which starts no plan. Give the rule the input \
+                        {\"plan\": NAME} to start one";
+
+/// Handles one event.
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+    let mut outcome = Outcome::default();
+    match ScrollEvent::read(event)? {
+        ScrollEvent::Tick => {
+            if event::has_no_input(event) {
+                tracing::warn!("{NO_INPUT}");
+                outcome.hint = Some(NO_INPUT);
+            }
+            match tick::tick(clients, at, &mut outcome).await {
+                // The next tick may be the newer version's.
+                Err(error) if error.is_newer() => {
+                    tracing::error!(%error, "the active run is left to a newer version of the function");
+                    outcome.did.push(Did::Left);
+                    outcome.newer += 1;
+                }
+                done => done?,
+            }
+        }
+        ScrollEvent::Resume(why) => tick::resume(clients, why, at, &mut outcome).await?,
+        ScrollEvent::Start(event) => start::start(clients, &event, at, &mut outcome).await?,
+        ScrollEvent::Messages(messages) => {
+            for message in &messages {
+                one(clients, message, at, &mut outcome).await?;
+            }
+        }
+    }
+    (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
+    Ok(outcome)
+}
+
+async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let used = match message.of_pages() {
+        Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
+        Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
+            Ok(event) => match start::start(clients, &event, at, outcome).await {
+                Err(error) if error.is_final() => bury(clients, message, &error.to_string(), outcome).await,
+                // An outage of Intercom may last longer than a message is delivered again.
+                Err(StepError::NotCounted { .. }) => start::wait(clients, &event, at, outcome).await,
+                done => done,
+            },
+            Err(error) => bury(clients, message, &error.to_string(), outcome).await,
+        },
+        Err(Unreadable::Malformed(reason)) => bury(clients, message, &reason, outcome).await,
+        Err(error @ Unreadable::Newer(_)) => {
+            leave(clients, message, &error.to_string(), outcome).await;
+            return Ok(());
+        }
+    };
+    match used {
+        Err(error) if error.is_newer() => {
+            leave(clients, message, &error.to_string(), outcome).await;
+            Ok(())
+        }
+        used => used,
+    }
+}
+
+/// Leaves a message to a newer version of the function: it comes back until that is deployed.
+async fn leave(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) {
+    tracing::error!(message.id, reason, "a message is left to a newer version of the function");
+    turn::hide(clients, message, message.rest_for_newer_ms()).await;
+    outcome.redeliver.push(message.id.clone());
+    outcome.did.push(Did::Left);
+    outcome.newer += 1;
+}
+
+async fn bury(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) -> Result<(), StepError> {
+    tracing::error!(message.id, reason, "a message or a start cannot be used; it is in the dead-letter queue");
+    clients.queues.bury(Which::Pages, message, reason).await?;
+    outcome.did.push(Did::Buried);
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Starts: by event or message; begun at once, or queued behind the active run.
+
+use super::count::count_users;
+use super::{Did, Outcome};
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, deadline_ms};
+use crate::ledger::{Active, Begin, Queued};
+use crate::plan::Plan;
+use crate::runtime::binding;
+use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::event::StartEvent;
+use crate::runtime::invocation::Invocation;
+
+/// Takes a start as an event brings it. A plan that cannot be used is refused here: nothing is started.
+pub(super) async fn start(
+    clients: &Clients,
+    event: &StartEvent,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let (start, plan) = read(clients, event, at).await?;
+    // A start that is there already decides nothing about a run that pauses.
+    if clients.ledger.run(&start.run()).await?.is_none() {
+        make_way(clients, &start, at).await?;
+    }
+    begin(clients, &start, &plan, at, outcome).await.map(drop)
+}
+
+/// Lets a start wait that an event brings and that cannot be begun now: the ticks try it.
+pub(super) async fn wait(
+    clients: &Clients,
+    event: &StartEvent,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    let (start, _) = read(clients, event, at).await?;
+    queue(clients, &start, at, outcome).await
+}
+
+/// The start that an event brings, and its plan.
+async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
+    let inline = event.plan.is_object().then(|| event.plan.clone());
+    let plan = match (&inline, event.plan.as_str()) {
+        (Some(plan), _) => Plan::from_json(plan)?,
+        (None, name) => stored(clients, name.unwrap_or_default()).await?,
+    };
+    let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
+    let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.rails.clone());
+    Ok((start, plan))
+}
+
+pub(super) async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
+    let found = clients.ledger.stored_plan(name).await?;
+    let plan = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
+    Ok(Plan::from_json(&plan)?)
+}
+
+/// A paused run gives way to a later start: it waits for a decision, and the start is one.
+pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) -> Result<(), StepError> {
+    let Some(active) = clients.ledger.active().await?.run else { return Ok(()) };
+    let Some(run) = clients.ledger.run(&active).await? else { return Ok(()) };
+    if run.state == State::Paused && active != start.run() {
+        let reason = format!("a later start, {}, took its place while it was paused", start.run());
+        clients.ledger.end(&run, State::Cancelled, Some(&reason), None, at.clock.now_ms()).await?;
+    }
+    Ok(())
+}
+
+/// What became of a start that can be begun.
+pub(super) enum Began {
+    Started,
+    /// Its run is there already.
+    Known,
+    /// Another run is active, or it is not known yet which workspace the token is of.
+    Waits,
+}
+
+pub(super) async fn begin(
+    clients: &Clients,
+    start: &Start,
+    plan: &Plan,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<Began, StepError> {
+    outcome.run = Some(start.run().to_string());
+    let active = clients.ledger.active().await?;
+    if clients.ledger.run(&start.run()).await?.is_some() {
+        return known(clients, start, plan, outcome).await;
+    }
+    if active.run.is_some() {
+        queue(clients, start, at, outcome).await?;
+        return Ok(Began::Waits);
+    }
+    let workspace = match binding::of_start(clients, at).await? {
+        Ok(workspace) => workspace,
+        Err((_, reason)) => {
+            tracing::warn!(run = start.run().as_str(), reason, "the start waits");
+            queue(clients, start, at, outcome).await?;
+            return Ok(Began::Waits);
+        }
+    };
+    let count = count_users(clients, start, at).await?;
+    let quota = clients.meter.quota(at.clock).await?;
+    let now_ms = at.clock.now_ms();
+    let run = Run {
+        v: FORMAT,
+        run: start.run(),
+        plan: start.plan.clone(),
+        state: State::Running,
+        reason: None,
+        generation: 1,
+        started_ms: now_ms,
+        scheduled_at_s: Some(start.scheduled_at_s),
+        ended_ms: None,
+        deadline_ms: deadline_ms(now_ms, count.or(start.source.listed()).unwrap_or(0), quota.cap()),
+        count,
+        listed: start.source.listed(),
+        workspace: Some(workspace),
+        rails: start.rails.clone(),
+        errors: 0,
+        totals: None,
+    };
+    let cursor = first_cursor(clients, start, &active, now_ms).await?;
+    match clients.ledger.begin(&run, &plan.to_json(), &start.source, &cursor, &active).await? {
+        Begin::Busy => {
+            queue(clients, start, at, outcome).await?;
+            return Ok(Began::Waits);
+        }
+        Begin::Known => return known(clients, start, plan, outcome).await,
+        Begin::Begun => {
+            clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
+            tracing::info!(run = run.run.as_str(), plan = run.plan, run.users = count, "run started");
+            outcome.did.push(Did::Started);
+        }
+    }
+    clients.ledger.dequeue(start).await?;
+    Ok(Began::Started)
+}
+
+/// A run of the start's name is there. With the same plan it is this start's: a schedule fired twice.
+async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Outcome) -> Result<Began, StepError> {
+    // A plan that is stored may have been changed since.
+    if start.inline.is_some() && clients.ledger.plan_of(&start.run()).await? != plan.to_json() {
+        return Err(StepError::Taken { run: start.run() });
+    }
+    clients.ledger.dequeue(start).await?;
+    tracing::info!(run = start.run().as_str(), "a start is not needed: its run is there already");
+    outcome.did.push(Did::Known);
+    Ok(Began::Known)
+}
+
+/// The first cursor of a run: its scroll waits for that of the run before to expire, and its first page for the jobs of
+/// one that was stopped.
+async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms: i64) -> Result<Cursor, StepError> {
+    let scroll_life_ms = clients.settings.scroll_life_ms;
+    let opens_scroll = start.source == Source::Scroll;
+    let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
+    let mut cursor = Cursor::first(start.run(), not_before_ms, scroll_life_ms);
+    if active.free_at_ms > now_ms {
+        // That scroll is ours as long as it may be open, whether this run opens one or not.
+        cursor.called_ms = active.free_at_ms - scroll_life_ms;
+    }
+    if not_before_ms > now_ms {
+        cursor.waits = Some("the scroll of the run before must expire first".to_owned());
+    }
+    let Some(last) = &active.last else { return Ok(cursor) };
+    // A run that ended well has closed all of its jobs.
+    let ended_well = |run: Run| matches!(run.state, State::Complete | State::CompleteWithErrors);
+    if !clients.ledger.run(last).await?.is_none_or(ended_well) {
+        cursor.phase = Phase::Settling;
+        cursor.after = Some(last.clone());
+    }
+    Ok(cursor)
+}
+
+/// Lets a start wait for the end of the active run, and says what that means for it.
+async fn queue(clients: &Clients, start: &Start, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let run = start.run();
+    outcome.did.push(match clients.ledger.enqueue(start, at.clock.now_ms()).await? {
+        Queued::Waits => {
+            tracing::info!(run = run.as_str(), "a start waits");
+            Did::Queued
+        }
+        Queued::Known => {
+            tracing::info!(run = run.as_str(), "a start is not needed: it waits already");
+            Did::Known
+        }
+        Queued::Covered(by) => {
+            tracing::info!(
+                run = run.as_str(),
+                by = by.as_str(),
+                "a start is not needed: one of the same plan for all users waits"
+            );
+            outcome.run = Some(by.to_string());
+            Did::Covered
+        }
+        Queued::Taken => return Err(StepError::Taken { run }),
+    });
+    Ok(())
+}

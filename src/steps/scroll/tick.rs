@@ -1,0 +1,135 @@
+//! The schedule's watch over the active run, and going on after a pause or a restart.
+
+use std::time::Duration;
+
+use super::start::make_way;
+use super::waiting::begin_waiting;
+use super::{Did, Outcome};
+use crate::domain::run::{Cursor, Phase, REST_MOST_MS, Run, State};
+use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::event::Resume;
+use crate::runtime::invocation::Invocation;
+
+/// How long the rows of a run that ends are read for what is missing.
+const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Looks at a run that goes on while it is asked to begin anew.
+const RESUME_TRIES: u32 = 5;
+
+/// Begins what waits, ends what is past its deadline, and sends a stuck turn's message again.
+pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+    let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
+    outcome.run = Some(run.run.to_string());
+    let now_ms = at.clock.now_ms();
+    if now_ms > run.deadline_ms {
+        let missing = missing(clients, &run, &cursor).await;
+        let last = cursor.last_wait();
+        let reason = format!("past its deadline; {}{last}; {missing}", run.read_so_far(&cursor.tally));
+        return stop(clients, &run, State::Incomplete, &reason, at, outcome).await;
+    }
+    if run.state == State::Paused
+        && let Some(waiting) = clients.ledger.waiting().await?.first()
+    {
+        // It waited before the pause, and is no less a decision than one that comes after.
+        make_way(clients, &waiting.start, at).await?;
+        return begin_waiting(clients, at, outcome).await;
+    }
+    let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);
+    let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
+    let stuck = now_ms - busy_until_ms > stuck_ms(clients.settings.pace.stuck_ms, cursor.nudges);
+    if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
+        outcome.did.push(Did::Nothing);
+        return Ok(());
+    }
+    let times = cursor.nudges + 1;
+    let waits = format!(
+        "no invocation turned the page, and its message was sent again ({times}): look at the scroll function's errors and \
+         at the pages queue"
+    );
+    clients.ledger.nudge(&cursor, &waits, now_ms).await?;
+    clients.queues.send_turn(&cursor.present(), 0).await?;
+    tracing::warn!(run = run.run.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
+    outcome.did.push(Did::Healed);
+    Ok(())
+}
+
+/// How long a turn may stand still before its message is sent again, after so many times: an outage of the queue costs
+/// time, and the run's deadline bounds it.
+fn stuck_ms(first_ms: i64, times: u32) -> i64 {
+    first_ms.saturating_mul(1 << times.min(10)).min(REST_MOST_MS.max(first_ms))
+}
+
+/// What a run that is ended before its time leaves under way, in words. The end must not depend on how long the rows of a
+/// large run take to read.
+pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
+    match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(run, cursor)).await {
+        Ok(Ok(accounts)) => accounts.missing(),
+        Ok(Err(_)) | Err(_) => "what has no known end could not be counted".to_owned(),
+    }
+}
+
+/// Goes on with the active run by a new generation, which does not count against the bound on generations.
+pub(super) async fn resume(
+    clients: &Clients,
+    why: Resume,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    for _ in 0..RESUME_TRIES {
+        let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
+        outcome.run = Some(run.run.to_string());
+        if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
+            // Only jobs are under way; check finds their ends.
+            break;
+        }
+        // Who holds a claim may call as late as it allows; a dead one has called before now.
+        let now_ms = at.clock.now_ms();
+        let called_ms = match (&cursor.claim, why) {
+            (Some(claim), Resume::Restarted) => claim.until_ms.min(now_ms),
+            (Some(claim), Resume::Asked) => claim.until_ms,
+            (None, _) => 0,
+        };
+        let queue_lost = why == Resume::Restarted;
+        let done = clients.ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await?;
+        if let Some(next) = done {
+            clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
+            outcome.did.push(Did::Regenerated);
+            return Ok(());
+        }
+        // A turn was claimed or committed meanwhile.
+    }
+    outcome.did.push(Did::Nothing);
+    Ok(())
+}
+
+async fn active(clients: &Clients) -> Result<Option<(Run, Cursor)>, StepError> {
+    let Some(run) = clients.ledger.active().await?.run else { return Ok(None) };
+    let (found, cursor) = (clients.ledger.run(&run).await?, clients.ledger.cursor(&run).await?);
+    Ok(found.zip(cursor))
+}
+
+async fn stop(
+    clients: &Clients,
+    run: &Run,
+    state: State,
+    reason: &str,
+    at: &Invocation,
+    outcome: &mut Outcome,
+) -> Result<(), StepError> {
+    if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms()).await? {
+        tracing::error!(run = run.run.as_str(), state = state.as_str(), reason, "run ended before its time");
+        outcome.did.push(Did::Stopped);
+        outcome.not_complete += 1;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stuck_turn_is_sent_again_at_growing_intervals() {
+        let waits: Vec<i64> = (0..4).map(|times| stuck_ms(90_000, times) / 1000).collect();
+        assert_eq!(waits, [90, 180, 300, 300]);
+    }
+}

@@ -1,0 +1,300 @@
+//! Claimed parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
+
+use super::batch::{FOR_A_JOB_MS, Paid, Rest};
+use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
+use super::pieces::Piece;
+use super::{Round, Work};
+use crate::domain::job::Job;
+use crate::domain::part::PartId;
+use crate::domain::patch::Patch;
+use crate::domain::run::Run;
+use crate::intercom::{Disposition, Error, advice, disposition};
+use crate::ledger::{EDGE_MS, ErrorRow, Release, window_end_ms};
+use crate::runtime::clients::StepError;
+
+/// What became of a request.
+pub(super) enum Sent {
+    /// A job was made.
+    Made(Job),
+    /// Intercom refused the whole request for something in it.
+    Refused(Error),
+    /// Intercom gave no reason that names its users: 5xx, no answer, "later".
+    Failed {
+        /// What came.
+        error: Error,
+        /// Whether Intercom answered.
+        answered: bool,
+    },
+    /// Nothing further is sent.
+    Stop(Stop),
+}
+
+/// Why the rest of the parts is not sent now.
+pub(super) enum Stop {
+    /// The rate limit: the same within this invocation.
+    Again,
+    /// The budget or the invocation's time: the same at this time (Unix milliseconds).
+    Later(i64),
+    /// An outage: the same after a rest. The words are shown; `sent` is false where nothing left this machine.
+    Rest { why: String, sent: bool },
+    /// Nothing of the run can be sent.
+    Fault(String),
+    /// The run ended in the meantime.
+    Over,
+}
+
+/// One user whom Intercom may be unable to take.
+pub(super) struct Suspect {
+    pub(super) piece: Piece,
+    pub(super) error: Error,
+    /// The number of its first request.
+    pub(super) at: u32,
+}
+
+/// Parts that this invocation holds.
+pub(super) struct Claimed {
+    pub(super) works: Vec<Work>,
+    pub(super) ids: Vec<PartId>,
+    /// Patches of each part that have no end yet.
+    open: Vec<usize>,
+    pub(super) pieces: Vec<Piece>,
+    /// Items that are paid for already, and the end of the window that they were paid in (Unix milliseconds).
+    paid: usize,
+    paid_to_ms: i64,
+    pub(super) refused: Vec<ErrorRow>,
+    /// Requests so far.
+    pub(super) sent: u32,
+    /// The number of the last request that was taken; 0 for none.
+    pub(super) taken_at: u32,
+    /// One user that was taken: what Intercom takes again, if it takes anything.
+    pub(super) control: Option<Patch>,
+    pub(super) suspects: Vec<Suspect>,
+    probes: u32,
+    pub(super) in_a_row: u32,
+    halved: bool,
+}
+
+/// Until when permits of this moment can be used for a further request.
+fn paid_to_ms(now_ms: i64) -> i64 {
+    window_end_ms(now_ms) - EDGE_MS
+}
+
+impl Claimed {
+    /// Parts to be sent in requests of at most `size` users, `paid` of which were paid for at `paid_ms`.
+    pub(super) fn new(works: Vec<Work>, (paid, paid_ms): (usize, i64), size: usize) -> Self {
+        let ids = works.iter().map(|work| work.part.id.clone()).collect();
+        let open = works.iter().map(|work| work.part.patches.len()).collect();
+        let pieces = Piece::stack(works.iter().map(|work| &work.part), paid.min(size));
+        Self {
+            works,
+            ids,
+            open,
+            pieces,
+            paid,
+            paid_to_ms: paid_to_ms(paid_ms),
+            refused: Vec::new(),
+            sent: 0,
+            taken_at: 0,
+            control: None,
+            suspects: Vec::new(),
+            probes: 0,
+            in_a_row: 0,
+            halved: false,
+        }
+    }
+
+    /// Whether Intercom took a request for these parts in this invocation.
+    pub(super) fn taken(&self) -> bool {
+        self.taken_at > 0
+    }
+
+    /// Sends all pieces. Returns parts that can be tried again within this invocation.
+    pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
+        while let Some(piece) = self.pieces.pop() {
+            let stop = match self.send(round, &mut run, &piece).await? {
+                Sent::Made(job) => {
+                    self.made(round, &run, &piece, job).await?;
+                    None
+                }
+                Sent::Refused(error) => self.refuse(round, &run, piece, &error).await?.map(Stop::Fault),
+                Sent::Failed { error, answered } => self.failed(piece, error, answered),
+                Sent::Stop(stop) => Some(stop),
+            };
+            if let Some(stop) = stop {
+                return self.stop(round, &run, stop).await;
+            }
+        }
+        match self.convict(round, &mut run).await? {
+            Some(stop) => self.stop(round, &run, stop).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A request failed without a reason that names its users.
+    fn failed(&mut self, piece: Piece, error: Error, answered: bool) -> Option<Stop> {
+        self.in_a_row += 1;
+        let others = !self.pieces.is_empty();
+        let (users, taken, probes, in_a_row) = (piece.0.len(), self.taken(), self.probes, self.in_a_row);
+        match next(Failing { users, answered, taken, probes, others, in_a_row }) {
+            Next::Rest => return Some(Stop::Rest { why: error.said(), sent: true }),
+            Next::Probe => {
+                self.probes += 1;
+                let from = match piece.0.len() {
+                    1 => {
+                        self.suspects.push(Suspect { piece, error, at: self.sent });
+                        self.pieces.pop().unwrap_or(Piece(Vec::new()))
+                    }
+                    _ => piece,
+                };
+                // Another user each time: the first may be the one at fault.
+                let number = self.receives().saturating_mul(PROBES_MAX).saturating_add(self.probes);
+                let (alone, rest) = from.one_alone(number as usize);
+                self.pieces.extend([rest, alone].into_iter().filter(|piece| !piece.0.is_empty()));
+            }
+            Next::Halve => {
+                self.halved = true;
+                if let Ok((first, second)) = piece.halves() {
+                    self.pieces.extend([second, first]);
+                }
+            }
+            Next::Suspect => self.suspects.push(Suspect { piece, error, at: self.sent }),
+        }
+        None
+    }
+
+    /// Pays for a piece and sends it, after its changes are in the ledger. A 5xx is tried once more (Intercom's advice),
+    /// unless others were taken and it can be split.
+    pub(super) async fn send(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &mut Run,
+        piece: &Piece,
+    ) -> Result<Sent, StepError> {
+        if round.at.is_stopping() {
+            return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
+        }
+        // Requests before this one may have taken their time: what is left of an older window is lost.
+        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.paid_to_ms;
+        if expired || self.paid < piece.0.len() {
+            match round.pay_for(run, piece.0.len()).await? {
+                Paid::Items(items) => (self.paid, self.paid_to_ms) = (items, paid_to_ms(round.at.clock.now_ms())),
+                Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
+                Paid::Over => return Ok(Sent::Stop(Stop::Over)),
+            }
+        }
+        self.paid -= piece.0.len().min(self.paid);
+        self.sent += 1;
+        let changes = piece.changes(&self.ids);
+        round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
+        let patches = piece.patches();
+        let mut repeated = false;
+        loop {
+            let error = match round.clients.intercom.submit(&patches).await {
+                Ok(reply) => {
+                    round.clients.meter.learn_of(reply.rate, patches.len() as u32, round.at.clock).await;
+                    return Ok(Sent::Made(reply.value));
+                }
+                Err(error) => error,
+            };
+            round.clients.meter.learn_of(error.rate(), patches.len() as u32, round.at.clock).await;
+            tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
+            match disposition(&error, round.at.clock.now_s()) {
+                Disposition::Limited { wait_s } => {
+                    round.clients.meter.limited(wait_s, round.at.clock).await;
+                    return Ok(Sent::Stop(Stop::Again));
+                }
+                Disposition::NotSent => {
+                    return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
+                }
+                Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
+                Disposition::ItemRejected => return Ok(Sent::Refused(error)),
+                Disposition::Ambiguous => {
+                    for work in &self.works {
+                        round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
+                    }
+                    let answered = error.status().is_some_and(|status| status >= 500);
+                    let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
+                    let splits = self.taken() && patches.len() > 1;
+                    if repeated || !answered || splits || !time {
+                        return Ok(Sent::Failed { error, answered });
+                    }
+                    match round.pay_for(run, patches.len()).await? {
+                        Paid::Items(_) => {}
+                        Paid::Later(_) => return Ok(Sent::Failed { error, answered }),
+                        Paid::Over => return Ok(Sent::Stop(Stop::Over)),
+                    }
+                    repeated = true;
+                }
+                Disposition::RunFault
+                | Disposition::NotFound
+                | Disposition::ScrollExists
+                | Disposition::CursorExpired => {
+                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(&error)))));
+                }
+            }
+        }
+    }
+
+    /// Takes a piece's patches off what is open; returns the parts that are complete with it.
+    pub(super) fn end(&mut self, piece: &Piece) -> Vec<usize> {
+        for (index, _) in &piece.0 {
+            self.open[*index] -= 1;
+        }
+        let mut touched: Vec<usize> = piece.0.iter().map(|(index, _)| *index).collect();
+        touched.dedup();
+        touched.retain(|&index| self.open[index] == 0);
+        touched
+    }
+
+    /// Ends the work on these parts, or has them delivered again.
+    async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
+        // They have their end, although their part comes again.
+        self.record_refused(round, run).await?;
+        match stop {
+            Stop::Again => {
+                for work in self.open() {
+                    round.clients.ledger.release_part(&work.part, &round.at.request_id, Release::NotSent).await?;
+                }
+                Ok(self.into_open())
+            }
+            Stop::Later(at_ms) => {
+                // What was learned of its users is lost: the next attempt begins with smaller requests.
+                let release = if self.halved { Release::Tried } else { Release::NotSent };
+                let wait_ms = at_ms - round.at.clock.now_ms();
+                for work in self.into_open() {
+                    round.clients.ledger.release_part(&work.part, &round.at.request_id, release).await?;
+                    round.return_after(&work, wait_ms).await;
+                }
+                Ok(Vec::new())
+            }
+            Stop::Rest { why, sent } => {
+                let (ms, taken) = (rest_ms(self.receives()), self.taken());
+                for work in self.into_open() {
+                    round.rest(run, &work, &Rest { why: &why, sent, taken, ms }).await?;
+                }
+                Ok(Vec::new())
+            }
+            Stop::Fault(reason) => self.fail(round, run, &reason).await,
+            Stop::Over => self.drop_open(round).await,
+        }
+    }
+
+    /// Deliveries of the part that came most often.
+    fn receives(&self) -> u32 {
+        self.works.iter().map(|work| work.message.receives).max().unwrap_or(1)
+    }
+
+    pub(super) async fn drop_open(self, round: &mut Round<'_>) -> Result<Vec<Work>, StepError> {
+        let open = self.into_open();
+        round.drop_all(&open).await?;
+        Ok(Vec::new())
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Work> {
+        self.works.iter().zip(&self.open).filter(|(_, open)| **open > 0).map(|(work, _)| work)
+    }
+
+    fn into_open(self) -> Vec<Work> {
+        self.works.into_iter().zip(self.open).filter(|(_, open)| *open > 0).map(|(work, _)| work).collect()
+    }
+}

@@ -1,0 +1,22 @@
+//! What an invocation of submit tells CloudWatch.
+
+use super::Outcome;
+use crate::runtime::telemetry::Metric;
+
+impl Outcome {
+    /// The figures of this invocation.
+    pub fn metrics(&self) -> Vec<Metric> {
+        vec![
+            Metric::count("Jobs", self.jobs),
+            Metric::count("JobItems", self.users),
+            Metric::count("PartsGivenUp", self.given_up),
+            Metric::count("PartsDropped", self.dropped),
+            Metric::count("UserErrors", self.refused + self.users_given_up),
+            Metric::count("RunsNotComplete", self.not_complete),
+            Metric::count("Buried", self.buried),
+            Metric::count("LeftForNewer", self.newer),
+            Metric::count("RateLimited", self.rate_limited),
+            Metric::percent("QuotaUsedPercent", self.quota_used_percent),
+        ]
+    }
+}

@@ -1,0 +1,98 @@
+//! The pieces that the patches of claimed parts are sent in: at first as many as the budget paid for, and halves where
+//! Intercom refuses a whole request for one of its items.
+
+use crate::domain::part::{Part, PartId};
+use crate::domain::patch::Patch;
+use crate::ledger::{Changes, ChangesOfPart};
+
+/// Patches to send in one request, each with the index of its part.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Piece(pub(super) Vec<(usize, Patch)>);
+
+impl Piece {
+    /// The patches of these parts, in pieces of at most `size`, the first last: the pieces are a stack.
+    pub(super) fn stack<'a>(parts: impl Iterator<Item = &'a Part>, size: usize) -> Vec<Self> {
+        let each = |(index, part): (usize, &'a Part)| part.patches.iter().map(move |patch| (index, patch.clone()));
+        let all: Vec<_> = parts.enumerate().flat_map(each).collect();
+        let mut pieces: Vec<Self> = all.chunks(size.max(1)).map(|patches| Self(patches.to_vec())).collect();
+        pieces.reverse();
+        pieces
+    }
+
+    /// Its two halves; one user cannot be halved.
+    pub(super) fn halves(mut self) -> Result<(Self, Self), Patch> {
+        if self.0.len() < 2 {
+            return Err(self.0.remove(0).1);
+        }
+        let second = self.0.split_off(self.0.len() / 2);
+        Ok((self, Self(second)))
+    }
+
+    /// One user, and the others: the one at this place, counted round.
+    pub(super) fn one_alone(mut self, place: usize) -> (Self, Self) {
+        if self.0.is_empty() {
+            return (Self(Vec::new()), self);
+        }
+        let alone = self.0.remove(place % self.0.len());
+        (Self(vec![alone]), self)
+    }
+
+    /// The patches, to send.
+    pub(super) fn patches(&self) -> Vec<Patch> {
+        self.0.iter().map(|(_, patch)| patch.clone()).collect()
+    }
+
+    /// What the ledger keeps of them.
+    pub(super) fn changes(&self, parts: &[PartId]) -> Changes {
+        let mut kept: Vec<ChangesOfPart> = Vec::new();
+        for (index, patch) in &self.0 {
+            let part = &parts[*index];
+            match kept.last_mut().filter(|last| last.part == *part) {
+                Some(last) => last.patches.push(patch.clone()),
+                None => kept.push(ChangesOfPart { part: part.clone(), patches: vec![patch.clone()] }),
+            }
+        }
+        Changes { parts: kept }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::part::cut;
+    use crate::domain::run::RunId;
+    use crate::domain::user::UserId;
+
+    fn parts(users: usize, size: usize) -> Vec<Part> {
+        let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
+        cut(&RunId::of("p", 0), 1, 1, (0..users).map(patch).collect(), size)
+    }
+
+    #[test]
+    fn pieces_keep_every_patch_and_its_part() {
+        let parts = parts(90, 40);
+        let pieces = Piece::stack(parts.iter(), 35);
+        assert_eq!(pieces.iter().map(|piece| piece.0.len()).collect::<Vec<_>>(), [20, 35, 35]);
+        let ids: Vec<PartId> = parts.iter().map(|part| part.id.clone()).collect();
+        let changes = pieces[1].changes(&ids);
+        assert_eq!(changes.parts.iter().map(|of| of.patches.len()).collect::<Vec<_>>(), [5, 30]);
+    }
+
+    #[test]
+    fn halving_ends_at_one_user() {
+        let piece = Piece::stack(parts(3, 3).iter(), 3).remove(0);
+        let (first, second) = piece.halves().unwrap();
+        assert_eq!((first.0.len(), second.0.len()), (1, 2));
+        assert_eq!(first.halves().unwrap_err().user.as_str(), "u0");
+    }
+
+    #[test]
+    fn one_user_is_taken_out() {
+        let piece = || Piece::stack(parts(3, 3).iter(), 3).remove(0);
+        for (place, expected) in [(0, "u0"), (2, "u2"), (4, "u1")] {
+            let (alone, rest) = piece().one_alone(place);
+            assert_eq!((alone.0.len(), alone.0[0].1.user.as_str(), rest.0.len()), (1, expected, 2));
+        }
+        assert!(Piece(Vec::new()).one_alone(1).0.0.is_empty());
+    }
+}
