@@ -27,7 +27,8 @@ fn what_runs_on_lambda_brings_no_emulator() {
     let functions = ["check", "scroll", "submit"].map(|name| format!("functions/{name}/Cargo.toml"));
     for path in functions.iter().map(String::as_str).chain(["Cargo.toml"]) {
         for name in dependencies(path, &["dependencies", "build-dependencies"]) {
-            let emulates = ["awsim", "dynoxide", "axum", "intercom-simulator", "intercom-bulk-emulator", "intercom-bulk-cli"];
+            let emulates =
+                ["awsim", "dynoxide", "axum", "intercom-simulator", "intercom-bulk-emulator", "intercom-bulk-cli"];
             assert!(!emulates.iter().any(|prefix| name.starts_with(prefix)), "{path}: {name}");
         }
     }
