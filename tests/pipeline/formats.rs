@@ -137,3 +137,95 @@ async fn messages_of_a_newer_format_wait_and_harm_nothing() {
     assert_eq!(pipeline.engine.done.failures.load(Ordering::Relaxed), 0, "the alarms of errors stay quiet");
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), [run]);
 }
+
+/// The ledgers and queues of [`in_the_midst`] and of [`while_a_page_is_read`], as the version before the layers wrote them.
+const FORMAT_1: &str = include_str!("../samples/format-1.json");
+
+/// A run that died while it read a page, after another page was lost: its cursor has a lease and a gap.
+async fn while_a_page_is_read() -> Pipeline {
+    let faults = vec![Fault::LosePage(2)];
+    let options = Options { faults, latency_ms: 700, rate_limit_per_10s: 300, ..users(500) };
+    let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 4)).await;
+    pipeline.crash().await;
+    pipeline.stop().await;
+    pipeline
+}
+
+/// A value of `DynamoDB`'s own JSON. Bytes are numbers in a list.
+fn from_json(value: &Value) -> AttributeValue {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    let text = || value.as_str().unwrap().to_owned();
+    match kind.as_str() {
+        "S" => AttributeValue::S(text()),
+        "N" => AttributeValue::N(text()),
+        "BOOL" => AttributeValue::Bool(value.as_bool().unwrap()),
+        "NULL" => AttributeValue::Null(true),
+        "B" => AttributeValue::B(serde_json::from_value::<Vec<u8>>(value.clone()).unwrap().into()),
+        "L" => AttributeValue::L(value.as_array().unwrap().iter().map(from_json).collect()),
+        "M" => AttributeValue::M(item_from_json(value)),
+        other => panic!("no kind of value: {other}"),
+    }
+}
+
+fn item_from_json(item: &Value) -> Item {
+    item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), from_json(value))).collect()
+}
+
+/// The names of an item's attributes, and of the fields within them, behind its kind.
+fn names(item: &Item) -> BTreeSet<String> {
+    fn collect(prefix: &str, fields: &Item, into: &mut BTreeSet<String>) {
+        for (name, value) in fields {
+            let path = format!("{prefix} {name}");
+            if let AttributeValue::M(inner) = value {
+                collect(&path, inner, into);
+            }
+            into.insert(path);
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(&kind(item), item, &mut found);
+    found
+}
+
+/// A deploy in the middle of a run: this version reads what the version before stored, and the runs end.
+#[tokio::test(start_paused = true)]
+async fn runs_of_the_version_before_go_on_to_their_end() {
+    let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
+    for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1)] {
+        let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 200, ..users(500) }).await;
+        pipeline.stop().await;
+        for item in kept[moment]["items"].as_array().unwrap() {
+            pipeline.put(item_from_json(item)).await;
+        }
+        for queue in ["pages", "patches"] {
+            for body in kept[moment][queue].as_array().unwrap() {
+                pipeline.send(queue, body.as_str().unwrap()).await;
+            }
+        }
+        pipeline.work();
+        let runs = pipeline.engine.clients.ledger.runs(10).await.unwrap();
+        assert_eq!(runs.len(), runs_there, "{runs:?}");
+        for run in &runs {
+            let report = pipeline.until_ended(run).await;
+            assert!(report.run.state.ended(), "{moment}: {} {}", report.state(), report.reason());
+        }
+        assert_eq!(pipeline.engine.done.failures.load(Ordering::Relaxed), 0, "{moment}");
+    }
+}
+
+/// The version before reads what this one stores: no attribute has another name.
+#[tokio::test(start_paused = true)]
+async fn stored_names_are_those_of_the_version_before() {
+    let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
+    for (moment, pipeline) in
+        [("in_the_midst", in_the_midst().await), ("while_a_page_is_read", while_a_page_is_read().await)]
+    {
+        let items = kept[moment]["items"].as_array().unwrap();
+        let before: BTreeSet<String> = items.iter().flat_map(|item| names(&item_from_json(item))).collect();
+        let now: BTreeSet<String> = pipeline.items().await.iter().flat_map(names).collect();
+        let missing: Vec<&String> = before.difference(&now).collect();
+        assert!(missing.is_empty(), "{moment}: {missing:?}");
+    }
+}
