@@ -1,4 +1,4 @@
-"""The way that the README describes, by the real SAM CLI on the emulated AWS: validate, build, deploy, use, delete.
+"""The way that docs/aws.md describes, by the real SAM CLI on the emulated AWS: validate, build, deploy, use, delete.
 
 `run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Called by tests/deploy/by-sam.
 """

@@ -1,4 +1,4 @@
-"""`sam local` on the emulated AWS of `cargo bulk emulate`, by the README's commands, in containers: each function once by
+"""`sam local` on the emulated AWS of `cargo bulk emulate`, by the commands of docs/local-functions.md, in containers: each function once by
 `sam local invoke`, and all of them by `sam local start-lambda`, driven by the schedules and mappings.
 
 Intercom is out of the containers' reach: the simulator's address is a loopback, which in a container is another. So a run begins,
