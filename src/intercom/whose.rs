@@ -30,7 +30,7 @@ pub(super) struct Asked(Arc<Mutex<Vec<(Token, Whose)>>>);
 enum NotUsed {
     #[error("the access token was replaced, and Intercom was not asked yet which workspace the new one is of")]
     NotAsked,
-    #[error("the access token was replaced by one of another workspace")]
+    #[error("the access token was replaced by one that is not known to be of the same workspace")]
     AnotherWorkspace,
 }
 
@@ -58,15 +58,16 @@ impl Asked {
         asked.drain(..forgotten);
     }
 
-    /// Whether a request may be sent with this token, in place of the one `before` where that was refused. A client that
-    /// asked of one token asks of each before it is used, and does not go over to another workspace within a request.
+    /// Whether a request may be sent with this token, which replaces the refused token `before`. If this client has asked
+    /// for the workspace of one token, it asks for that of each token before use. Within one request it accepts no token
+    /// of another workspace, and none of a known workspace after one of an unknown workspace.
     pub(super) fn allows(&self, route: &str, before: Option<&Token>, token: &Token) -> Result<(), TransportError> {
         if route == route::WORKSPACE || self.asked().is_empty() {
             return Ok(());
         }
         let reason = match (before.and_then(|before| self.of(before)), self.of(token)) {
             (_, None) => NotUsed::NotAsked,
-            (Some(Whose::Workspace(before)), Some(Whose::Workspace(now))) if before != now => NotUsed::AnotherWorkspace,
+            (Some(before), Some(now @ Whose::Workspace(_))) if before != now => NotUsed::AnotherWorkspace,
             (_, Some(_)) => return Ok(()),
         };
         Err(TransportError::NotSent { source: reason.into() })
@@ -129,7 +130,7 @@ mod tests {
             (Some("a"), "b", true),
             (Some("a"), "c", false),
             (Some("a"), "d", true),
-            (Some("d"), "c", true),
+            (Some("d"), "c", false),
         ] {
             let before = before.map(token);
             assert_eq!(asked.allows(route::SUBMIT, before.as_ref(), &token(now)).is_ok(), allowed, "{before:?} {now}");

@@ -37,7 +37,20 @@ pub async fn of_start(
     clients: &Clients,
     at: &Invocation,
 ) -> Result<Result<WorkspaceBinding, (i64, &'static str)>, StepError> {
-    Ok(whose(clients, at).await?.map(|whose| seen(clients, &whose)))
+    let mut whose_token = whose(clients, at).await?;
+    // A refused token may have been replaced since this process read it. A run that begins without a workspace cannot
+    // continue with the token that replaces it.
+    if whose_token == Ok(Whose::Refused) {
+        match clients.intercom.replace_token().await {
+            Ok(true) => whose_token = whose(clients, at).await?,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the access token cannot be read");
+                whose_token = Err((at.clock.now_ms() + LATER_MS, UNREAD));
+            }
+        }
+    }
+    Ok(whose_token.map(|whose| seen(clients, &whose)))
 }
 
 /// Compares the present token with a run's workspace, before Intercom is called for the run.
@@ -81,18 +94,20 @@ fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     WorkspaceBinding { host: clients.intercom.host().to_owned(), app_id }
 }
 
-/// Why the workspace that a token reaches is not the run's, if it is not. Nothing is known of runs of earlier versions, and
-/// of an id that Intercom did not tell.
+/// Returns why the workspace of a token is not the run's, if it is not. A run of an earlier version has no workspace and
+/// accepts each token. A run accepts a token whose workspace Intercom does not say. A run that began with such a token does
+/// not accept one whose workspace is known, because that can be any workspace.
 fn difference(of_run: Option<&WorkspaceBinding>, of_token: &WorkspaceBinding) -> Option<String> {
     let of_run = of_run?;
-    let apps = of_run.app_id.as_ref().zip(of_token.app_id.as_ref());
-    let same = of_run.host == of_token.host && apps.is_none_or(|(run, token)| run == token);
-    (!same).then(|| {
-        format!(
-            "the access token is of {of_token}, and this run is of {of_run}: nothing was sent with it. Store a token of \
-             the run's workspace and resume the run, or start the plan again for the other one"
-        )
-    })
+    let same_app = of_token.app_id.is_none() || of_run.app_id == of_token.app_id;
+    if of_run.host == of_token.host && same_app {
+        return None;
+    }
+    let advice = match of_run.app_id {
+        Some(_) => "Store a token of the run's workspace and resume the run, or start the plan again for the other one",
+        None => "Intercom did not say which workspace the run's token was of: start the plan again",
+    };
+    Some(format!("the access token is of {of_token}, and this run is of {of_run}: nothing was sent with it. {advice}"))
 }
 
 /// What Intercom says of the present token; asked, where this process has not.
@@ -152,7 +167,8 @@ mod tests {
             (at(us, Some("a")), at(us, Some("b")), false),
             (at(us, Some("a")), at("api.eu.intercom.io", Some("a")), false),
             (at(us, Some("a")), at(us, None), true),
-            (at(us, None), at(us, Some("b")), true),
+            (at(us, None), at(us, Some("b")), false),
+            (at(us, None), at(us, None), true),
             (at(us, None), at("api.eu.intercom.io", None), false),
         ] {
             assert_eq!(difference(Some(&of_run), &of_token).is_none(), same, "{of_run} {of_token}");

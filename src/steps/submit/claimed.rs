@@ -139,17 +139,14 @@ impl Claimed {
             Next::Rest => return Some(Stop::Rest { why: error.said(), sent: true }),
             Next::Probe => {
                 self.probes += 1;
-                let from = match piece.0.len() {
-                    1 => {
-                        self.suspects.push(Suspect { piece, error, at: self.sent });
-                        self.pieces.pop().unwrap_or(Piece(Vec::new()))
-                    }
-                    _ => piece,
-                };
-                // Another user each time: the first may be the one at fault.
+                match piece.0.len() {
+                    1 => self.suspects.push(Suspect { piece, error, at: self.sent }),
+                    _ => self.pieces.push(piece),
+                }
+                // Another user each time, of all that are left: those of the first piece may all be at fault.
                 let number = self.receives().saturating_mul(PROBES_MAX).saturating_add(self.probes);
-                let (alone, rest) = from.one_alone(number as usize);
-                self.pieces.extend([rest, alone].into_iter().filter(|piece| !piece.0.is_empty()));
+                let alone = Piece::one_alone(&mut self.pieces, number as usize);
+                self.pieces.extend(alone);
             }
             Next::Halve => {
                 self.halved = true;

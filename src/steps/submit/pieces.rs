@@ -28,13 +28,17 @@ impl Piece {
         Ok((self, Self(second)))
     }
 
-    /// One user, and the others: the one at this place, counted round.
-    pub(super) fn one_alone(mut self, place: usize) -> (Self, Self) {
-        if self.0.is_empty() {
-            return (Self(Vec::new()), self);
-        }
-        let alone = self.0.remove(place % self.0.len());
-        (Self(vec![alone]), self)
+    /// Takes one user out of a stack of pieces, alone: the one at this place, counted round over all of them from the top.
+    pub(super) fn one_alone(stack: &mut Vec<Self>, place: usize) -> Option<Self> {
+        let users: usize = stack.iter().map(|piece| piece.0.len()).sum();
+        let mut place = place.checked_rem(users)?;
+        let alone = stack.iter_mut().rev().find_map(|piece| {
+            let is_here = place < piece.0.len();
+            place -= if is_here { 0 } else { piece.0.len() };
+            is_here.then(|| piece.0.remove(place))
+        })?;
+        stack.retain(|piece| !piece.0.is_empty());
+        Some(Self(vec![alone]))
     }
 
     /// The patches, to send.
@@ -58,6 +62,8 @@ impl Piece {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domain::part::cut;
     use crate::domain::run::RunId;
@@ -87,12 +93,33 @@ mod tests {
     }
 
     #[test]
-    fn one_user_is_taken_out() {
-        let piece = || Piece::stack(parts(3, 3).iter(), 3).remove(0);
-        for (place, expected) in [(0, "u0"), (2, "u2"), (4, "u1")] {
-            let (alone, rest) = piece().one_alone(place);
-            assert_eq!((alone.0.len(), alone.0[0].1.user.as_str(), rest.0.len()), (1, expected, 2));
+    fn one_user_is_taken_out_of_all_pieces() {
+        let stack = || Piece::stack(parts(5, 5).iter(), 2);
+        for (place, expected, left) in [(0, "u0", 3), (1, "u1", 3), (3, "u3", 3), (4, "u4", 2), (7, "u2", 3)] {
+            let mut pieces = stack();
+            let alone = Piece::one_alone(&mut pieces, place).unwrap();
+            assert_eq!((alone.0.len(), alone.0[0].1.user.as_str(), pieces.len()), (1, expected, left));
+            assert_eq!(pieces.iter().map(|piece| piece.0.len()).sum::<usize>(), 4);
         }
-        assert!(Piece(Vec::new()).one_alone(1).0.0.is_empty());
+        assert_eq!(Piece::one_alone(&mut Vec::new(), 1), None);
+    }
+
+    #[test]
+    fn two_probes_of_each_delivery_reach_every_user_in_pieces_of_any_size() {
+        let name = |piece: Piece| piece.0[0].1.user.to_string();
+        for (users, size) in (2..=30).flat_map(|users| (1..=users).map(move |size| (users, size))) {
+            let mut reached = BTreeSet::new();
+            for receives in 1..=users {
+                let mut pieces = Piece::stack(parts(users, users).iter(), size);
+                // What is sent first, and fails, is a suspect where it is one user.
+                if size == 1 {
+                    reached.extend(pieces.pop().map(name));
+                }
+                for probe in 1..=2 {
+                    reached.extend(Piece::one_alone(&mut pieces, receives * 2 + probe).map(name));
+                }
+            }
+            assert_eq!(reached.len(), users, "{users} users in pieces of {size}");
+        }
     }
 }
