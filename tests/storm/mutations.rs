@@ -148,18 +148,27 @@ fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
 }
 
 /// Plays a mutation with fresh seeds: after how many a promise was broken, by which seed, and which. A seed that breaks one
-/// without the mutation, too, finds nothing.
+/// without the mutation, too, finds nothing: the rest is played with others.
 fn found(storm: &Path, name: &str) -> Option<String> {
     let most = std::env::var("STORM_MUTATE_SEEDS").ok().and_then(|most| most.parse().ok()).unwrap_or(SEEDS_MAX);
-    let mut play = command(storm);
-    play.env("MUTANT", name).env("STORM_SEEDS", most.to_string()).env("STORM_FIRST", "1").env("STORM_FRESH_ONLY", "1");
-    let output = play.env_remove("STORM_SEED").output().expect("it was built");
-    let text = String::from_utf8_lossy(&output.stderr);
-    let line = text.lines().find_map(|line| line.strip_prefix("seed "))?;
-    let (seed, rest) = line.split_once(", of ")?;
-    let (stories, promise) = rest.split_once(", breaks a promise: ")?;
-    let sound = command(storm).env_remove("MUTANT").env("STORM_SEED", seed).output().expect("it was built");
-    sound.status.success().then(|| format!("after {stories} seeds, by {seed}: {promise}"))
+    let mut played = 0;
+    while played < most {
+        let mut play = command(storm);
+        play.env("MUTANT", name).env("STORM_SEEDS", (most - played).to_string());
+        play.env("STORM_FIRST", "1").env("STORM_FRESH_ONLY", "1").env_remove("STORM_SEED");
+        let output = play.output().expect("it was built");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let line = text.lines().find_map(|line| line.strip_prefix("seed "))?;
+        let (seed, rest) = line.split_once(", of ")?;
+        let (stories, promise) = rest.split_once(", breaks a promise: ")?;
+        played += stories.parse::<u64>().ok()?.max(1);
+        let sound = command(storm).env_remove("MUTANT").env("STORM_SEED", seed).output().expect("it was built");
+        if sound.status.success() {
+            return Some(format!("after {played} seeds, by {seed}: {promise}"));
+        }
+        say(&format!("{name}: seed {seed} breaks a promise without it, too: {promise}"));
+    }
+    None
 }
 
 fn command(storm: &Path) -> Command {
