@@ -17,7 +17,7 @@ use intercom_bulk::domain::run::{Cursor, Run, RunId};
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::ledger::{WINDOW_MS, window_end_ms};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::runtime::config::{Pace, Settings, Workspace};
+use intercom_bulk::runtime::config::{Pace, Settings, WorkspaceSettings};
 use intercom_bulk_cli::session::{Session, drive};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::cost::Used;
@@ -87,7 +87,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
         "INTERCOM_QUOTA_PERCENT" => Some(percent.to_string()),
         _ => None,
     };
-    let workspace = Workspace::read(setting).expect("the bench's settings are right");
+    let workspace = WorkspaceSettings::read(setting).expect("the bench's settings are right");
     let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting).expect("the bench's settings are right") };
     let transport = over_https(Duration::from_secs(5)).expect("the machine has root certificates");
     let token = workspace.token().expect("the token is set above");

@@ -65,7 +65,7 @@ pub struct Queues {
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum QueueName {
     /// Turns and starts.
     Pages,
     /// Parts.
@@ -96,7 +96,7 @@ pub enum OfPages {
 
 /// Why a message cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableMessage {
     /// A newer version of the functions sent it, and reads it: it is left in the queue.
     #[error("format {0} is newer than this function's {FORMAT}: deploy it")]
     Newer(u64),
@@ -114,8 +114,8 @@ struct WireTurn {
 
 impl Message {
     /// Reads a message of the pages queue.
-    pub fn of_pages(&self) -> Result<OfPages, Unreadable> {
-        let malformed = |what: &str, error| Unreadable::Malformed(format!("{what}: {}", unread(&error)));
+    pub fn of_pages(&self) -> Result<OfPages, UnreadableMessage> {
+        let malformed = |what: &str, error| UnreadableMessage::Malformed(format!("{what}: {}", unread(&error)));
         let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("no JSON", e))?;
         version(&value)?;
         if value.get("plan").is_some() {
@@ -126,14 +126,14 @@ impl Message {
     }
 
     /// Reads the part that a message of the patches queue carries.
-    pub fn part(&self) -> Result<Part, Unreadable> {
+    pub fn part(&self) -> Result<Part, UnreadableMessage> {
         let part: Part = serde_json::from_str(&self.body).map_err(|error| {
             // A newer part may have another shape: its version is looked for before the shape is called wrong.
             let newer = serde_json::from_str(&self.body).ok().and_then(|value| version(&value).err());
-            newer.unwrap_or_else(|| Unreadable::Malformed(format!("no part: {}", unread(&error))))
+            newer.unwrap_or_else(|| UnreadableMessage::Malformed(format!("no part: {}", unread(&error))))
         })?;
         if part.v > FORMAT {
-            return Err(Unreadable::Newer(part.v.into()));
+            return Err(UnreadableMessage::Newer(part.v.into()));
         }
         let users = part.patches.len();
         if !(1..=crate::domain::job::ITEMS_MAX).contains(&users)
@@ -141,7 +141,7 @@ impl Message {
         {
             let most = crate::domain::job::ITEMS_MAX;
             let text = format!("a part has 1 to {most} patches with changes, this one {users}");
-            return Err(Unreadable::Malformed(text));
+            return Err(UnreadableMessage::Malformed(text));
         }
         Ok(part)
     }
@@ -158,9 +158,9 @@ const NEWER_REST_MS: i64 = 60_000;
 const NEWER_RESTS_MAX: i64 = 15;
 
 /// Refuses a message of a newer format, whatever its shape.
-fn version(value: &serde_json::Value) -> Result<(), Unreadable> {
+fn version(value: &serde_json::Value) -> Result<(), UnreadableMessage> {
     let v = value.get("v").and_then(serde_json::Value::as_u64);
-    v.filter(|v| *v > u64::from(FORMAT)).map_or(Ok(()), |v| Err(Unreadable::Newer(v)))
+    v.filter(|v| *v > u64::from(FORMAT)).map_or(Ok(()), |v| Err(UnreadableMessage::Newer(v)))
 }
 
 impl Queues {
@@ -169,10 +169,10 @@ impl Queues {
         Self { client, pages, patches }
     }
 
-    fn urls(&self, which: Which) -> &QueueUrls {
+    fn urls(&self, which: QueueName) -> &QueueUrls {
         match which {
-            Which::Pages => &self.pages,
-            Which::Patches => &self.patches,
+            QueueName::Pages => &self.pages,
+            QueueName::Patches => &self.patches,
         }
     }
 
@@ -233,7 +233,7 @@ impl Queues {
     }
 
     /// Puts a message that cannot be read into the dead-letter queue, with the reason as an attribute.
-    pub async fn bury(&self, which: Which, message: &Message, reason: &str) -> Result<(), QueueError> {
+    pub async fn dead_letter(&self, which: QueueName, message: &Message, reason: &str) -> Result<(), QueueError> {
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(250).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
         let request = self.client.send_message().queue_url(&self.urls(which).dead_letters);
@@ -247,7 +247,7 @@ impl Queues {
 
     /// Has a message delivered again after so many milliseconds, rather than after the queue's visibility time-out.
     /// Best effort: a handle that has expired means that it is on its way already.
-    pub async fn hide(&self, which: Which, message: &Message, for_ms: i64) -> Result<(), QueueError> {
+    pub async fn hide(&self, which: QueueName, message: &Message, for_ms: i64) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.urls(which).url);
         let seconds = seconds(for_ms).min(HIDDEN_MAX_S) as i32;
         let sent = request.receipt_handle(&message.receipt).visibility_timeout(seconds).send().await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::domain::clock::Clock;
 use crate::intercom::{RETRY_AFTER_MAX_S, Rate};
 use crate::ledger::{
-    EDGE_MS, Grant, Ledger, LedgerError, LimitItem, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms,
+    EDGE_MS, Lane, Ledger, LedgerError, LimitItem, Permit, Quota, WINDOW_MS, at_edge, lead_ms, window_end_ms,
 };
 
 /// The longest wait after a 429, in milliseconds.
@@ -22,9 +22,9 @@ const TRIES: u32 = 3;
 
 /// What a caller wants of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct PermitRequest {
     /// For what.
-    pub share: Share,
+    pub share: Lane,
     /// Operations without which nothing can be done.
     pub least: u32,
     /// Operations that can be done now.
@@ -33,16 +33,16 @@ pub struct Ask {
     pub ahead: u32,
 }
 
-impl Ask {
+impl PermitRequest {
     /// One operation.
-    pub fn one(share: Share) -> Self {
+    pub fn one(share: Lane) -> Self {
         Self { share, least: 1, most: 1, ahead: 1 }
     }
 }
 
 /// One process's view of the budget; clones share it.
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub struct RateLimiter {
     ledger: Ledger,
     percent: u32,
     known: Arc<Mutex<Known>>,
@@ -59,30 +59,30 @@ struct Known {
     /// Answers that said 429, and how much of our quota the fullest window had spent, in percent.
     told: (u64, u64),
     /// What is paid for and not used, of pages, submissions and looks.
-    purses: [Purse; 3],
+    prepaid: [Prepaid; 3],
     /// Until then a 429 said to wait.
     spent_until_ms: i64,
 }
 
 /// Operations that are paid for, and the window that they are of.
 #[derive(Clone, Copy, Debug, Default)]
-struct Purse {
+struct Prepaid {
     end_ms: i64,
     left: u32,
 }
 
 impl Known {
-    fn purse(&mut self, share: Share) -> &mut Purse {
+    fn prepaid(&mut self, share: Lane) -> &mut Prepaid {
         match share {
-            Share::Page => &mut self.purses[0],
-            Share::Submit { .. } => &mut self.purses[1],
-            Share::Check => &mut self.purses[2],
+            Lane::Page => &mut self.prepaid[0],
+            Lane::Submit { .. } => &mut self.prepaid[1],
+            Lane::Check => &mut self.prepaid[2],
         }
     }
 
-    /// What the purses hold of a window.
+    /// What the prepaid permits hold of a window.
     fn unused(&self, end_ms: i64) -> u32 {
-        self.purses.iter().filter(|purse| purse.end_ms == end_ms).map(|purse| purse.left).sum()
+        self.prepaid.iter().filter(|prepaid| prepaid.end_ms == end_ms).map(|prepaid| prepaid.left).sum()
     }
 
     /// What a header says that a window's counter must be at least, where that is news.
@@ -106,8 +106,8 @@ fn slack(limit: u32) -> u32 {
     limit / 50 + 1
 }
 
-impl Meter {
-    /// A meter of which `percent` of Intercom's limit may be used.
+impl RateLimiter {
+    /// A rate limiter of which `percent` of Intercom's limit may be used.
     pub fn new(ledger: Ledger, percent: u32) -> Self {
         Self { ledger, percent, known: Arc::default() }
     }
@@ -141,8 +141,8 @@ impl Meter {
     }
 
     /// Takes between `least` and `most` operations, or says when to ask again. What was granted of a window that ended
-    /// while `DynamoDB` answered is no use in the next, and is asked for anew.
-    pub async fn take(&self, ask: Ask, clock: Clock) -> Result<Grant, LedgerError> {
+    /// while `DynamoDB` answered is no use in the next, and is asked for again.
+    pub async fn take(&self, ask: PermitRequest, clock: Clock) -> Result<Permit, LedgerError> {
         for _ in 0..TRIES {
             // A window's first moments are waited out: all that waited for it come at once.
             let lead_ms = lead_ms(clock.now_ms());
@@ -152,21 +152,21 @@ impl Meter {
             let now_ms = clock.now_ms();
             let spent_until_ms = self.known().spent_until_ms;
             if now_ms < spent_until_ms {
-                return Ok(Grant::Wait(spent_until_ms));
+                return Ok(Permit::Wait(spent_until_ms));
             }
             let end_ms = window_end_ms(now_ms);
             let edge = at_edge(now_ms);
             if !edge && let Some(operations) = self.paid(ask, end_ms) {
-                return Ok(Grant::Granted { operations, spent: 0 });
+                return Ok(Permit::Granted { operations, spent: 0 });
             }
             let item = self.limit(clock).await?;
             if now_ms < item.closed_until_ms {
-                return Ok(Grant::Wait(item.closed_until_ms));
+                return Ok(Permit::Wait(item.closed_until_ms));
             }
             let quota = item.quota(self.percent, now_ms);
             let most = if edge { ask.most } else { ask.most.max(ask.ahead) };
             let grant = self.ledger.take(quota, ask.share, ask.least, most, now_ms).await?;
-            let Grant::Granted { operations, spent } = grant else { return Ok(grant) };
+            let Permit::Granted { operations, spent } = grant else { return Ok(grant) };
             // At the edge the next window is charged, too. If the edge of the last window that is charged began while
             // DynamoDB answered, the window behind it must be charged.
             let charged_to_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
@@ -174,30 +174,30 @@ impl Meter {
                 return Ok(self.keep(ask, end_ms, (operations, spent), quota));
             }
         }
-        Ok(Grant::Wait(window_end_ms(clock.now_ms())))
+        Ok(Permit::Wait(window_end_ms(clock.now_ms())))
     }
 
     /// Keeps what was granted beyond what was asked for now.
-    fn keep(&self, ask: Ask, end_ms: i64, (operations, spent): (u32, u32), quota: Quota) -> Grant {
+    fn keep(&self, ask: PermitRequest, end_ms: i64, (operations, spent): (u32, u32), quota: Quota) -> Permit {
         let mut known = self.known();
         known.seen = Some((end_ms, spent));
         known.told.1 = known.told.1.max(u64::from(spent) * 100 / u64::from(quota.cap()));
         let rest = operations.saturating_sub(ask.most);
-        let purse = known.purse(ask.share);
-        let left = if purse.end_ms == end_ms { purse.left } else { 0 };
-        *purse = Purse { end_ms, left: left + rest };
-        Grant::Granted { operations: operations - rest, spent }
+        let prepaid = known.prepaid(ask.share);
+        let left = if prepaid.end_ms == end_ms { prepaid.left } else { 0 };
+        *prepaid = Prepaid { end_ms, left: left + rest };
+        Permit::Granted { operations: operations - rest, spent }
     }
 
-    /// What the purse pays for, if that is enough.
-    fn paid(&self, ask: Ask, end_ms: i64) -> Option<u32> {
+    /// What the prepaid permits pays for, if that is enough.
+    fn paid(&self, ask: PermitRequest, end_ms: i64) -> Option<u32> {
         let mut known = self.known();
-        let purse = known.purse(ask.share);
-        let operations = purse.left.min(ask.most);
-        if purse.end_ms != end_ms || operations < ask.least.max(1) {
+        let prepaid = known.prepaid(ask.share);
+        let operations = prepaid.left.min(ask.most);
+        if prepaid.end_ms != end_ms || operations < ask.least.max(1) {
             return None;
         }
-        purse.left -= operations;
+        prepaid.left -= operations;
         Some(operations)
     }
 
@@ -244,7 +244,7 @@ impl Meter {
         let go_on_ms = window_end_ms(now_ms).max(now_ms.saturating_add(rest_ms.clamp(1, LIMITED_MAX_MS)));
         {
             let mut known = self.known();
-            known.purses = [Purse::default(); 3];
+            known.prepaid = [Prepaid::default(); 3];
             known.told.0 += 1;
             known.spent_until_ms = go_on_ms;
         }

@@ -8,7 +8,7 @@ use crate::domain::job::{ITEMS_MAX, JobId};
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
 
-/// The most patches of a part: a page's, which is a bulk job's. Each part costs a claim and a done mark.
+/// The most patches of a part: a page's, which is a bulk job's. Each part costs a lease and a done mark.
 pub const PATCHES_MAX: usize = ITEMS_MAX;
 /// Bytes of a part's patches, as JSON: well within the 1 MiB that SQS takes of a message.
 const BYTES_MAX: usize = 128 * 1024;

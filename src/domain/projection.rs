@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 
 /// What is kept of a value. A value of another shape than is meant is kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub enum Projection {
     /// All of it.
     Whole,
     /// Of an object these keys, and of their values so much.
-    Keys(BTreeMap<String, Keep>),
+    Keys(BTreeMap<String, Projection>),
     /// Of a list every item, and so much of each.
-    Each(Box<Keep>),
+    Each(Box<Projection>),
 }
 
-impl Keep {
+impl Projection {
     /// Of an object these keys.
     pub fn keys<const N: usize>(keys: [(&str, Self); N]) -> Self {
         Self::Keys(keys.into_iter().map(|(key, keep)| (key.to_owned(), keep)).collect())
@@ -39,18 +39,18 @@ impl Keep {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &Keep {
+impl<'de> DeserializeSeed<'de> for &Projection {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self {
-            Keep::Whole => serde::Deserialize::deserialize(deserializer),
-            Keep::Keys(_) | Keep::Each(_) => deserializer.deserialize_any(self),
+            Projection::Whole => serde::Deserialize::deserialize(deserializer),
+            Projection::Keys(_) | Projection::Each(_) => deserializer.deserialize_any(self),
         }
     }
 }
 
-impl<'de> Visitor<'de> for &Keep {
+impl<'de> Visitor<'de> for &Projection {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for &Keep {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut kept = Map::new();
-        while let Some(key) = entries.next_key_seed(Key(self))? {
+        while let Some(key) = entries.next_key_seed(FieldKey(self))? {
             match key {
                 Some((key, keep)) => {
                     kept.insert(key, entries.next_value_seed(keep)?);
@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for &Keep {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let keep = if let Keep::Each(keep) = self { keep } else { &Keep::Whole };
+        let keep = if let Projection::Each(keep) = self { keep } else { &Projection::Whole };
         let mut kept = Vec::new();
         while let Some(item) = items.next_element_seed(keep)? {
             kept.push(item);
@@ -107,18 +107,18 @@ impl<'de> Visitor<'de> for &Keep {
 }
 
 /// A key of an object, with what is kept of its value; `None` for nothing.
-struct Key<'k>(&'k Keep);
+struct FieldKey<'k>(&'k Projection);
 
-impl<'de, 'k> DeserializeSeed<'de> for Key<'k> {
-    type Value = Option<(String, &'k Keep)>;
+impl<'de, 'k> DeserializeSeed<'de> for FieldKey<'k> {
+    type Value = Option<(String, &'k Projection)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'k> Visitor<'_> for Key<'k> {
-    type Value = Option<(String, &'k Keep)>;
+impl<'k> Visitor<'_> for FieldKey<'k> {
+    type Value = Option<(String, &'k Projection)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
@@ -126,8 +126,8 @@ impl<'k> Visitor<'_> for Key<'k> {
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
         let keep = match self.0 {
-            Keep::Keys(keys) => keys.get(key),
-            Keep::Whole | Keep::Each(_) => Some(&Keep::Whole),
+            Projection::Keys(keys) => keys.get(key),
+            Projection::Whole | Projection::Each(_) => Some(&Projection::Whole),
         };
         Ok(keep.map(|keep| (key.to_owned(), keep)))
     }
@@ -138,25 +138,28 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(keep: &Keep, document: &Value) -> Value {
+    fn read(keep: &Projection, document: &Value) -> Value {
         keep.read(document.to_string().as_bytes()).unwrap()
     }
 
     #[test]
     fn only_what_is_asked_for_is_kept() {
-        let user = Keep::keys([("id", Keep::Whole), ("custom_attributes", Keep::keys([("plan", Keep::Whole)]))]);
-        let page = Keep::keys([("users", Keep::Each(Box::new(user)))]);
+        let user = Projection::keys([
+            ("id", Projection::Whole),
+            ("custom_attributes", Projection::keys([("plan", Projection::Whole)])),
+        ]);
+        let page = Projection::keys([("users", Projection::Each(Box::new(user)))]);
         let ann = json!({"id": "a", "name": "Ann", "custom_attributes": {"plan": {"a": [1, null]}, "x": 1}});
         let document = json!({"users": [ann, "no user", 7, null], "pages": {"next": 1.5}});
         let kept = json!({"users": [{"id": "a", "custom_attributes": {"plan": {"a": [1, null]}}}, "no user", 7, null]});
         assert_eq!(read(&page, &document), kept);
-        assert_eq!(read(&Keep::Whole, &document), document);
+        assert_eq!(read(&Projection::Whole, &document), document);
     }
 
     #[test]
     fn a_text_that_is_no_unicode_costs_nothing_else() {
-        let user = Keep::keys([("id", Keep::Whole), ("name", Keep::Whole)]);
-        let page = Keep::keys([("users", Keep::Each(Box::new(user)))]);
+        let user = Projection::keys([("id", Projection::Whole), ("name", Projection::Whole)]);
+        let page = Projection::keys([("users", Projection::Each(Box::new(user)))]);
         let document =
             br#"{"users": [{"id": "a", "na\ud83dme": 1, "bio": "\udc00"}, {"id": "b", "name": "Zo\ud83d"}]}"#;
         let kept = json!({"users": [{"id": "a"}, {"id": "b", "name": "Zo\u{fffd}"}]});
@@ -169,8 +172,8 @@ mod tests {
 
     #[test]
     fn another_shape_is_kept_whole() {
-        let keys = Keep::keys([("a", Keep::Whole)]);
-        let each = Keep::Each(Box::new(keys.clone()));
+        let keys = Projection::keys([("a", Projection::Whole)]);
+        let each = Projection::Each(Box::new(keys.clone()));
         for value in [json!([{"b": 1}]), json!("a"), json!(-1), json!(1.5), json!(u64::MAX), json!(true), Value::Null] {
             assert_eq!(read(&keys, &value), value);
         }
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_is_skipped_must_be_json_all_the_same() {
-        let keep = Keep::keys([("a", Keep::Whole)]);
+        let keep = Projection::keys([("a", Projection::Whole)]);
         for bad in ["", "{", r#"{"b":tru}"#, r#"{"b":"\x"}"#, r#"{"b":[1,]}"#, r#"{"a":1} {"#, r#"{"a":1,"b":"#] {
             assert!(keep.read(bad.as_bytes()).is_err(), "{bad}");
         }

@@ -9,17 +9,17 @@ pub const MESSAGE_CHARS_MAX: usize = 300;
 /// own numbers in messages ("rate limit of 83 in `10_seconds`") are shorter.
 const DIGITS_MIN: usize = 7;
 
-const MASKED_EMAIL: &str = "[e-mail]";
-const MASKED_DIGITS: &str = "[digits]";
+const REDACTED_EMAIL: &str = "[e-mail]";
+const REDACTED_DIGITS: &str = "[digits]";
 
 /// Masks a message and cuts it to [`MESSAGE_CHARS_MAX`] characters.
-pub fn mask(text: &str) -> String {
-    mask_to(text, MESSAGE_CHARS_MAX)
+pub fn redact(text: &str) -> String {
+    redact_to(text, MESSAGE_CHARS_MAX)
 }
 
 /// Masks a text and cuts it to `chars_max` characters; masking comes first, so that no half of an address remains.
-pub fn mask_to(text: &str, chars_max: usize) -> String {
-    let text = mask_digits(&mask_emails(text, chars_max * 2));
+pub fn redact_to(text: &str, chars_max: usize) -> String {
+    let text = redact_digits(&redact_emails(text, chars_max * 2));
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => text[..end].to_owned(),
         None => text,
@@ -41,18 +41,18 @@ pub fn unread(error: &serde_json::Error) -> String {
             _ => "a value that does not fit".to_owned(),
         },
     };
-    mask(&told)
+    redact(&told)
 }
 
 /// Joins the words with single blanks, a word with an at sign replaced as a whole; stops after `chars_enough`.
-fn mask_emails(text: &str, chars_enough: usize) -> String {
+fn redact_emails(text: &str, chars_enough: usize) -> String {
     let mut out = String::new();
     for word in text.split_whitespace() {
         if !out.is_empty() {
             out.push(' ');
         }
         if word.contains(['@', '\u{ff20}']) || word.contains("%40") {
-            out.push_str(MASKED_EMAIL);
+            out.push_str(REDACTED_EMAIL);
         } else {
             out.extend(word.chars().filter(|c| !is_invisible(*c)));
         }
@@ -64,7 +64,7 @@ fn mask_emails(text: &str, chars_enough: usize) -> String {
 }
 
 /// Replaces runs of many digits, however they are grouped.
-fn mask_digits(text: &str) -> String {
+fn redact_digits(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(char::is_numeric) {
@@ -73,7 +73,7 @@ fn mask_digits(text: &str) -> String {
         let run = run[..length].trim_end_matches(|c: char| !c.is_numeric());
         let digits = run.chars().filter(|c| c.is_numeric()).count();
         out.push_str(&rest[..start]);
-        out.push_str(if digits >= DIGITS_MIN { MASKED_DIGITS } else { run });
+        out.push_str(if digits >= DIGITS_MIN { REDACTED_DIGITS } else { run });
         rest = &rest[start + run.len()..];
     }
     out.push_str(rest);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn personal_looking_text_goes_and_the_rest_stays() {
-        for (text, masked) in [
+        for (text, redacted) in [
             ("Exceeded rate limit of 83 in 10_seconds", "Exceeded rate limit of 83 in 10_seconds"),
             ("scroll already exists for this workspace", "scroll already exists for this workspace"),
             ("email ann@example.com is taken", "email [e-mail] is taken"),
@@ -107,7 +107,7 @@ mod tests {
             ("red\u{1b}[31m  two\r\nlines\0", "red[31m two lines"),
             ("", ""),
         ] {
-            assert_eq!(mask(text), masked, "{text:?}");
+            assert_eq!(redact(text), redacted, "{text:?}");
         }
     }
 
@@ -134,26 +134,26 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_cut_would_halve_is_masked_first() {
+    fn an_address_that_the_cut_would_halve_is_redacted_first() {
         let text = format!("{} ann.long@example.com", "x".repeat(MESSAGE_CHARS_MAX - 5));
-        assert!(!mask(&text).contains("ann"), "{}", mask(&text));
+        assert!(!redact(&text).contains("ann"), "{}", redact(&text));
     }
 
     proptest! {
         #[test]
         fn the_result_is_bounded_and_clean(text in any::<String>(), chars_max in 0_usize..400) {
-            let masked = mask_to(&text, chars_max);
-            prop_assert!(masked.chars().count() <= chars_max);
-            prop_assert!(!masked.contains('@') && !masked.chars().any(char::is_control));
+            let redacted = redact_to(&text, chars_max);
+            prop_assert!(redacted.chars().count() <= chars_max);
+            prop_assert!(!redacted.contains('@') && !redacted.chars().any(char::is_control));
         }
 
         #[test]
         fn no_address_and_no_long_number_survives(
             before in "[a-z <,\"]{0,400}", email in "[a-z]{3,9}@[a-z]{3,9}\\.com", digits in "[0-9]{7,20}", after in "[a-z >]{0,30}",
         ) {
-            let masked = mask(&format!("{before} {email} {after} {digits}{after}"));
-            prop_assert!(!masked.contains(&email));
-            prop_assert!(!masked.contains(&digits));
+            let redacted = redact(&format!("{before} {email} {after} {digits}{after}"));
+            prop_assert!(!redacted.contains(&email));
+            prop_assert!(!redacted.contains(&digits));
         }
     }
 }

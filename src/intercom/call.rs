@@ -10,7 +10,7 @@ use super::error::{Error, Lost};
 use super::reply::{Rate, Reply, request_id, retry_after_s};
 use super::token::Token;
 use super::version::ApiVersion;
-use crate::domain::projection::Keep;
+use crate::domain::projection::Projection;
 
 /// A request without the parts that all share.
 pub(super) struct Call {
@@ -23,7 +23,7 @@ pub(super) struct Call {
 
 /// What is wrong with the body of a 2xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable(pub(super) &'static str);
+pub(super) struct UnreadableBody(pub(super) &'static str);
 
 impl Call {
     pub(super) fn get(route: &'static str, path: String) -> Self {
@@ -64,20 +64,20 @@ fn is_cut(response: &Response<Bytes>) -> bool {
     matches!(response.status().as_u16(), 400 | 404 | 409 | 410 | 422)
         && is_json
         && !body.is_empty()
-        && Keep::keys([]).read(body).is_err()
+        && Projection::keys([]).read(body).is_err()
 }
 
 /// A 2xx by `read`, anything else as a refusal.
 pub(super) fn answer<T>(
     route: &'static str,
     response: &Response<Bytes>,
-    read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+    read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
 ) -> Result<Reply<T>, Error> {
     let (status, headers) = (response.status(), response.headers());
     let rate = Rate::read(headers);
     if is_cut(response) {
         let reason = "the body of the refusal is cut off";
-        let lost = Lost::Unreadable { status: status.as_u16(), reason, request_id: request_id(headers) };
+        let lost = Lost::UnreadableBody { status: status.as_u16(), reason, request_id: request_id(headers) };
         return Err(Error::Unknown { route, lost, rate });
     }
     if !status.is_success() {
@@ -88,8 +88,8 @@ pub(super) fn answer<T>(
     }
     match read(response.body()) {
         Ok(value) => Ok(Reply { value, rate }),
-        Err(Unreadable(reason)) => {
-            let lost = Lost::Unreadable { status: status.as_u16(), reason, request_id: request_id(headers) };
+        Err(UnreadableBody(reason)) => {
+            let lost = Lost::UnreadableBody { status: status.as_u16(), reason, request_id: request_id(headers) };
             Err(Error::Unknown { route, lost, rate })
         }
     }

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::reply::clean_request_id;
-use crate::domain::projection::Keep;
-use crate::domain::redact::{mask, mask_to};
+use crate::domain::projection::Projection;
+use crate::domain::redact::{redact, redact_to};
 
 /// Characters of a code that are kept; the longest documented one has 27.
 const CODE_CHARS_MAX: usize = 64;
@@ -21,7 +21,7 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Reads any bytes at all.
     pub(super) fn read(body: &[u8]) -> Self {
-        let Ok(body) = Keep::Whole.read(body) else {
+        let Ok(body) = Projection::Whole.read(body) else {
             return Self::default();
         };
         let first = match body.get("errors") {
@@ -40,12 +40,12 @@ impl Envelope {
 /// The code of an error object; older errors call it `type`.
 pub(super) fn code(error: &Value) -> String {
     let code = ["code", "type"].iter().find_map(|key| error.get(key)?.as_str().filter(|code| !code.is_empty()));
-    mask_to(code.unwrap_or_default(), CODE_CHARS_MAX)
+    redact_to(code.unwrap_or_default(), CODE_CHARS_MAX)
 }
 
-/// The masked message of an error object.
+/// The redacted message of an error object.
 pub(super) fn message(error: &Value) -> String {
-    mask(error.get("message").and_then(Value::as_str).unwrap_or_default())
+    redact(error.get("message").and_then(Value::as_str).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reply::Rate;
 use super::transport::TransportError;
-use crate::domain::redact::mask;
+use crate::domain::redact::redact;
 
 /// What a call was about, in the words of this project; the same whichever door is open.
 pub mod route {
@@ -27,7 +27,7 @@ pub mod route {
     pub const WORKSPACE: &str = "workspace";
 }
 
-/// Why a call has no result. Nothing in it is personal: messages are masked, bodies are not kept, and no URL is.
+/// Why a call has no result. Nothing in it is personal: messages are redacted, bodies are not kept, and no URL is.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request never left, so it may be sent again.
@@ -63,7 +63,7 @@ pub enum Error {
         status: u16,
         /// Intercom's code (older errors: type); empty where the body has none.
         code: Box<str>,
-        /// Intercom's message, masked and bounded; empty where the body has none.
+        /// Intercom's message, redacted and bounded; empty where the body has none.
         message: Box<str>,
         /// What Intercom's support asks for.
         request_id: Option<Box<str>>,
@@ -97,7 +97,7 @@ pub enum Lost {
     },
     /// It came, and cannot be used.
     #[error("status {status}, but {reason}")]
-    Unreadable {
+    UnreadableBody {
         /// The HTTP status.
         status: u16,
         /// What is wrong with the body; never the body itself.
@@ -148,7 +148,7 @@ fn root_cause(error: &dyn StdError) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    mask(&cause.to_string())
+    redact(&cause.to_string())
 }
 
 impl Error {
@@ -173,7 +173,9 @@ impl Error {
     /// The HTTP status, where one came.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. } | Self::Unknown { lost: Lost::Unreadable { status, .. }, .. } => Some(*status),
+            Self::Refused { status, .. } | Self::Unknown { lost: Lost::UnreadableBody { status, .. }, .. } => {
+                Some(*status)
+            }
             _ => None,
         }
     }
@@ -192,7 +194,7 @@ impl Error {
     /// Intercom's id of the request, where one came.
     pub fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Refused { request_id, .. } | Self::Unknown { lost: Lost::Unreadable { request_id, .. }, .. } => {
+            Self::Refused { request_id, .. } | Self::Unknown { lost: Lost::UnreadableBody { request_id, .. }, .. } => {
                 request_id.as_deref()
             }
             _ => None,

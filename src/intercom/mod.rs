@@ -1,7 +1,7 @@
 //! The client of Intercom's API: one method per call that the steps make, one function that sends.
 //!
 //! Nothing is repeated in here but what a token that was replaced had refused. An [`Error`] says whether the request was sent and what came back, [`disposition()`] says
-//! what may be done about it, and the caller, which knows its claims and its budget, does it.
+//! what may be done about it, and the caller, which knows its leases and its budget, does it.
 //!
 //! # Layout
 //!
@@ -40,20 +40,20 @@ pub use self::error::{Error, Invalid, Lost, route};
 pub use self::page::Page;
 pub use self::reply::{RETRY_AFTER_MAX_S, Rate, Reply};
 pub use self::token::{Token, TokenError};
-pub use self::tokens::{Ask, TokenService, Tokens};
+pub use self::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::transport::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
 pub use self::version::{ApiVersion, ApiVersionError};
 pub use self::whose::Whose;
 
-use self::call::{Call, Unreadable};
+use self::call::{Call, UnreadableBody};
 use self::whose::Asked;
 use crate::domain::job::{ItemError, Job, JobId};
 use crate::domain::patch::Patch;
-use crate::domain::projection::Keep;
+use crate::domain::projection::Projection;
 use crate::domain::user::{User, UserId};
 
 /// How long an answer is waited for, connecting included; a page and a user of a list have time-outs of their own, which
-/// end with the turn's claim.
+/// end with the turn's lease.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Replacements of the token that one request follows.
@@ -86,7 +86,7 @@ impl NoUser {
 
 /// The workspace that a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workspace {
+pub struct WorkspaceInfo {
     /// Intercom's short code of it: letters, digits, `_` and `-`.
     pub app_id: String,
     /// Its name.
@@ -116,13 +116,18 @@ impl Intercom {
 
     /// The next page of the scroll, or with no cursor a new scroll's first, and `of_user` of each user, its `id` among it.
     /// A page once sent is never sent again.
-    pub async fn page(&self, cursor: Option<&str>, of_user: &Keep, timeout: Duration) -> Result<Reply<Page>, Error> {
+    pub async fn page(
+        &self,
+        cursor: Option<&str>,
+        of_user: &Projection,
+        timeout: Duration,
+    ) -> Result<Reply<Page>, Error> {
         self.request(v1::get_page(cursor)?, timeout, |body| v1::page(body, of_user)).await
     }
 
     /// A few users of the workspace without opening a scroll, to show what a run would do.
     pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
-        self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Keep::Whole)).await
+        self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
     }
 
     /// One user, or why Intercom does not show this one: there is none with this id, it was merged into another, or it is
@@ -146,7 +151,7 @@ impl Intercom {
     /// A bulk job's state.
     pub async fn job(&self, id: &JobId) -> Result<Reply<Job>, Error> {
         let read = |body: &[u8]| match v1::job(body) {
-            Ok(job) if job.id != *id => Err(Unreadable("it is another job's")),
+            Ok(job) if job.id != *id => Err(UnreadableBody("it is another job's")),
             job => job,
         };
         self.request(v1::get_job(id), CALL_TIMEOUT, read).await
@@ -163,11 +168,11 @@ impl Intercom {
     }
 
     /// Which workspace the token belongs to.
-    pub async fn workspace(&self) -> Result<Reply<Workspace>, Error> {
+    pub async fn workspace(&self) -> Result<Reply<WorkspaceInfo>, Error> {
         self.workspace_within(CALL_TIMEOUT).await
     }
 
-    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<Workspace>, Error> {
+    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<WorkspaceInfo>, Error> {
         let mut used = None;
         let answer = self.request_by(v1::get_workspace(), timeout, v1::workspace, &mut used).await;
         if let Some(token) = used {
@@ -210,7 +215,7 @@ impl Intercom {
         &self,
         call: Call,
         timeout: Duration,
-        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
     ) -> Result<Reply<T>, Error> {
         self.request_by(call, timeout, read, &mut None).await
     }
@@ -220,7 +225,7 @@ impl Intercom {
         &self,
         call: Call,
         timeout: Duration,
-        read: impl FnOnce(&[u8]) -> Result<T, Unreadable>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
         used: &mut Option<Token>,
     ) -> Result<Reply<T>, Error> {
         let route = call.route;

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::domain::redact::mask_to;
+use crate::domain::redact::redact_to;
 
 /// An answer's value and what its headers said of the rate limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
 
 /// A request id fit for a log line.
 pub(super) fn clean_request_id(id: &str) -> Option<Box<str>> {
-    let id = mask_to(id, REQUEST_ID_CHARS_MAX);
+    let id = redact_to(id, REQUEST_ID_CHARS_MAX);
     (!id.is_empty()).then(|| id.into())
 }
 

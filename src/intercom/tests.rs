@@ -60,7 +60,7 @@ async fn a_refusal_that_is_cut_off_does_not_tell_whose_fault_it_is() {
 async fn every_request_carries_the_same_headers() {
     let (intercom, requests) = answering(500, &[], "");
     let job = JobId::new("job_1").unwrap();
-    let _ = intercom.page(Some("25b649f7"), &Keep::Whole, CALL_TIMEOUT).await;
+    let _ = intercom.page(Some("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await;
     let _ =
         (intercom.user(&user_id(), CALL_TIMEOUT).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
     let _ = (intercom.job_errors(&job, 2).await, intercom.count_users(CALL_TIMEOUT).await, intercom.workspace().await);
@@ -103,11 +103,11 @@ async fn the_rate_comes_with_success_and_with_failure() {
     let headers = [("x-ratelimit-limit", "83"), ("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "1522849880")];
     let rate = Some(Rate { limit: 83, remaining: 5, reset_at_s: 1_522_849_880 });
     let (intercom, _) = answering(200, &headers, r#"{"users":[]}"#);
-    assert_eq!(intercom.page(None, &Keep::Whole, CALL_TIMEOUT).await.unwrap().rate, rate);
+    assert_eq!(intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap().rate, rate);
     let (intercom, _) = answering(429, &headers, "");
-    assert_eq!(intercom.page(None, &Keep::Whole, CALL_TIMEOUT).await.unwrap_err().rate(), rate);
+    assert_eq!(intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err().rate(), rate);
     let (intercom, _) = answering(200, &headers, "");
-    let error = intercom.page(None, &Keep::Whole, CALL_TIMEOUT).await.unwrap_err();
+    let error = intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err();
     assert!(matches!(error, Error::Unknown { .. }), "an empty 200 is no answer: {error}");
     assert_eq!(error.rate(), rate);
 }
@@ -151,7 +151,7 @@ async fn a_redirect_is_a_refusal() {
 async fn silence_is_unknown_after_the_time_out() {
     let transport = tower::service_fn(|_| std::future::pending());
     let error =
-        client(Transport::new(transport)).page(None, &Keep::Whole, Duration::from_millis(20)).await.unwrap_err();
+        client(Transport::new(transport)).page(None, &Projection::Whole, Duration::from_millis(20)).await.unwrap_err();
     assert!(matches!(error, Error::Unknown { lost: Lost::TimedOut { .. }, .. }), "{error}");
 }
 
@@ -161,6 +161,6 @@ async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
     let base_url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let transport = over_https(Duration::from_secs(5)).unwrap();
     let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4);
-    let error = intercom.page(None, &Keep::Whole, Duration::from_millis(150)).await.unwrap_err();
+    let error = intercom.page(None, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
     assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{error}");
 }

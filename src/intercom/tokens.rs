@@ -10,7 +10,7 @@ use super::transport::TransportError;
 
 /// What is asked before a request, and after one that Intercom refused with 401.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum TokenRequest {
     /// The token to use.
     Current,
     /// Another one, because this one was refused; the same where there is none.
@@ -20,7 +20,7 @@ pub enum Ask {
 }
 
 /// Answers with a token.
-pub type TokenService = BoxCloneSyncService<Ask, Token, Box<dyn StdError + Send + Sync>>;
+pub type TokenService = BoxCloneSyncService<TokenRequest, Token, Box<dyn StdError + Send + Sync>>;
 
 /// The token of each request.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Tokens {
         match self {
             Self::One(token) => Ok(token.clone()),
             Self::Service(service) => {
-                let answer = service.clone().oneshot(Ask::Current).await;
+                let answer = service.clone().oneshot(TokenRequest::Current).await;
                 answer.map_err(|source| TransportError::NotSent { source })
             }
         }
@@ -52,7 +52,7 @@ impl Tokens {
     /// The token that is stored now; none where there is only one.
     pub(super) async fn newest(&self) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
-        let answer = service.clone().oneshot(Ask::Newest).await;
+        let answer = service.clone().oneshot(TokenRequest::Newest).await;
         answer.map(Some).map_err(|source| TransportError::NotSent { source })
     }
 
@@ -60,7 +60,7 @@ impl Tokens {
     /// one. Intercom did nothing for the refused request, so the request counts as not sent.
     pub(super) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
-        let answer = service.clone().oneshot(Ask::InsteadOf(refused.clone())).await;
+        let answer = service.clone().oneshot(TokenRequest::InsteadOf(refused.clone())).await;
         let token = answer.map_err(|source| TransportError::NotSent { source })?;
         Ok(Some(token).filter(|token| !token.is(refused)))
     }

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::token::Token;
 use super::transport::TransportError;
 use super::v1::NO_WORKSPACE_ID;
-use super::{Disposition, Workspace, disposition};
+use super::{Disposition, WorkspaceInfo, disposition};
 
 /// Tokens that are remembered: the present one, and those that it replaced.
 const REMEMBERED_MAX: usize = 4;
@@ -45,7 +45,7 @@ impl Asked {
     }
 
     /// Keeps what an answer says of the token that it was asked with, if it says anything for good.
-    pub(super) fn keep(&self, token: Token, answer: &Result<Reply<Workspace>, Error>) {
+    pub(super) fn keep(&self, token: Token, answer: &Result<Reply<WorkspaceInfo>, Error>) {
         let whose = match answer {
             Ok(reply) => Whose::Workspace(reply.value.app_id.clone()),
             Err(error) if is_refusal(error) => Whose::Refused,
@@ -77,7 +77,7 @@ impl Asked {
 /// Whether Intercom refused to say, for good. An answer that cannot be read may be another one next time.
 pub(super) fn is_refusal(error: &Error) -> bool {
     match error {
-        Error::Unknown { lost: Lost::Unreadable { reason, .. }, .. } => *reason == NO_WORKSPACE_ID,
+        Error::Unknown { lost: Lost::UnreadableBody { reason, .. }, .. } => *reason == NO_WORKSPACE_ID,
         Error::Unknown { .. } => false,
         // The time matters only for how long to wait.
         error => !matches!(
@@ -96,11 +96,11 @@ mod tests {
     }
 
     fn keep(asked: &Asked, token_text: &str, app_id: &str) {
-        let value = Workspace { app_id: app_id.to_owned(), name: None };
+        let value = WorkspaceInfo { app_id: app_id.to_owned(), name: None };
         asked.keep(token(token_text), &Ok(Reply { value, rate: None }));
     }
 
-    fn refused(status: u16) -> Result<Reply<Workspace>, Error> {
+    fn refused(status: u16) -> Result<Reply<WorkspaceInfo>, Error> {
         let (code, message) = ("".into(), "".into());
         let route = route::WORKSPACE;
         Err(Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None })

@@ -18,10 +18,10 @@ impl Ledger {
         counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
         // that is recorded between the two would be missed, and its part's end seen.
-        let pk = run_pk(&run.run);
+        let pk = run_pk(&run.id);
         self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
             .await?;
-        for bucket in self.buckets_of(&run.run).await? {
+        for bucket in self.buckets_of(&run.id).await? {
             let pk = format!("BUCKET#{bucket}");
             self.pages(&pk, "JOB#", |items| items.into_iter().try_for_each(|item| counting.job(item)).map(|()| true))
                 .await?;
@@ -56,9 +56,9 @@ struct Ended {
 }
 
 impl Counting<'_> {
-    /// Whether what went wrong in a generation is the run's: a later one that saw everybody evaluated them anew.
+    /// Whether what went wrong in a generation is the run's: a later one that saw everybody evaluated them again.
     fn counts(&self, generation: u32) -> bool {
-        generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.holes.is_empty()
+        generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.gaps.is_empty()
     }
 
     /// A part, against those that the cursor says were sent. Parts of earlier generations matter only for what they may
@@ -67,11 +67,11 @@ impl Counting<'_> {
         let (accounts, cursor) = (&mut self.accounts, self.cursor);
         let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
         let row: PartRow = items::read(item, "PART")?;
-        // A claim hides a job where its owner died: an expired one, or any once the run is over.
-        let claimed = row.end.is_none() && row.claim_owner.is_some();
-        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(claimed);
-        accounts.claims_until_ms.extend(row.claim_until_ms.filter(|_| claimed));
-        if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
+        // A lease hides a job where its owner died: an expired one, or any once the run is over.
+        let leased = row.end.is_none() && row.lease_owner.is_some();
+        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(leased);
+        accounts.leases_until_ms.extend(row.lease_until_ms.filter(|_| leased));
+        if let Some(until_ms) = row.lost_until_ms.max(row.lease_until_ms) {
             // Whose queue was lost are dead, since the settling began at the latest.
             let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
@@ -92,15 +92,15 @@ impl Counting<'_> {
             None => PartId::page_of(&name),
         };
         match page {
-            // A part of a page that was never committed was not counted as sent: its page is a hole.
-            Some(page) => self.ended.of_pages += u64::from(!cursor.holes.contains(&page)),
+            // A part of a page that was never committed was not counted as sent: its page is a gap.
+            Some(page) => self.ended.of_pages += u64::from(!cursor.gaps.contains(&page)),
             None => drop(self.ended.again.insert(name)),
         }
         Ok(())
     }
 
     fn job(&mut self, item: Item) -> Result<(), LedgerError> {
-        if text(&item, "run") != self.run.run.as_str() {
+        if text(&item, "run") != self.run.id.as_str() {
             return Ok(());
         }
         let job: JobRow = items::read(item, "JOB")?;

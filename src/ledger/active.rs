@@ -57,8 +57,8 @@ impl Ledger {
         cursor: &Cursor,
         seen: &Active,
     ) -> Result<Begin, LedgerError> {
-        let pk = run_pk(&run.run);
-        self.put_list(&run.run, source, run.started_ms).await?;
+        let pk = run_pk(&run.id);
+        self.put_list(&run.id, source, run.started_ms).await?;
         let plan = items::write(&key(&pk, "PLAN"), &StoredPlan { plan: plan.to_string() })?;
         let new = Put::builder().table_name(&self.table).set_item(Some(items::write(&key(&pk, "RUN"), run)?));
         let free = Update::builder()
@@ -67,7 +67,7 @@ impl Ledger {
             .update_expression("SET #run = :run")
             .expression_attribute_names("#run", "run")
             .expression_attribute_names("#last", "last")
-            .expression_attribute_values(":run", s(&run.run));
+            .expression_attribute_values(":run", s(&run.id));
         let free = match &seen.last {
             None => free.condition_expression("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
             Some(last) => free
@@ -86,13 +86,13 @@ impl Ledger {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(Begin::Begun),
             Err(e) if e.as_service_error().is_some_and(condition_failed) => {
-                Ok(if self.run(&run.run).await?.is_some() { Begin::Known } else { Begin::Busy })
+                Ok(if self.run(&run.id).await?.is_some() { Begin::Known } else { Begin::Busy })
             }
             Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
         }
     }
 
-    /// Ends a run that was read as `run`, closes its cursor to claims, and releases `ACTIVE` until its scroll may be gone.
+    /// Ends a run that was read as `run`, closes its cursor to leases, and releases `ACTIVE` until its scroll may be gone.
     /// Returns whether this call did it: somebody else may have changed the state first, even ended it.
     pub async fn end(
         &self,
@@ -110,13 +110,13 @@ impl Ledger {
             ..run.clone()
         };
         for _ in 0..END_TRIES {
-            let Some(cursor) = self.cursor(&run.run).await? else { return Ok(false) };
+            let Some(cursor) = self.cursor(&run.id).await? else { return Ok(false) };
             let writes = vec![self.close(&cursor)?];
             if self.change_run(run, &ended, writes, Some(cursor.scroll_free_at_ms())).await? {
                 return Ok(true);
             }
-            // Either the run changed, or a turn was claimed or committed meanwhile.
-            let there = self.run(&run.run).await?;
+            // Either the run changed, or a turn was leased or committed meanwhile.
+            let there = self.run(&run.id).await?;
             if there.is_none_or(|there| (there.state, there.generation) != (run.state, run.generation)) {
                 break;
             }
@@ -149,7 +149,7 @@ impl Ledger {
         let mut set = "SET #state = :to, generation = :next".to_owned();
         let mut update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(key(run_pk(&was.run), "RUN").attributes()))
+            .set_key(Some(key(run_pk(&was.id), "RUN").attributes()))
             .condition_expression("#state = :state AND generation = :generation")
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#reason", "reason")
@@ -158,7 +158,7 @@ impl Ledger {
             .expression_attribute_values(":to", s(now.state))
             .expression_attribute_values(":next", n(now.generation));
         if now.generation > was.generation {
-            // Everybody is evaluated anew, those in error among them.
+            // Everybody is evaluated again, those in error among them.
             set.push_str(", #errors = :none");
             update = update.expression_attribute_names("#errors", "errors").expression_attribute_values(":none", n(0));
         }
@@ -189,7 +189,7 @@ impl Ledger {
                 .condition_expression("#run = :run")
                 .expression_attribute_names("#run", "run")
                 .expression_attribute_names("#last", "last")
-                .expression_attribute_values(":run", s(&was.run))
+                .expression_attribute_values(":run", s(&was.id))
                 .expression_attribute_values(":free", n(free_at_ms));
             writes.push(TransactWriteItem::builder().update(built(update.build())?).build());
         }

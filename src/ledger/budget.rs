@@ -25,7 +25,7 @@ const SPENT: u32 = 1_000_000_000;
 
 /// Who asks. A share of each window is kept for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Share {
+pub enum Lane {
     /// A page: it must come within the scroll's minute.
     Page,
     /// Bulk items; `scroll_open` keeps pages their share.
@@ -62,14 +62,14 @@ impl Quota {
     }
 
     /// Operations of a window that this share may reach.
-    pub fn reach(self, share: Share) -> u32 {
+    pub fn reach(self, share: Lane) -> u32 {
         let cap = self.cap();
         // Small windows keep two operations for pages, large ones a part that pages never fill.
         let (pages, polls) = ((cap / 66).max(2), self.polls_kept());
         let kept = match share {
-            Share::Submit { scroll_open: true } => pages + polls,
-            Share::Page | Share::Submit { scroll_open: false } => polls,
-            Share::Check => 0,
+            Lane::Submit { scroll_open: true } => pages + polls,
+            Lane::Page | Lane::Submit { scroll_open: false } => polls,
+            Lane::Check => 0,
         };
         cap.saturating_sub(kept).max(1)
     }
@@ -77,7 +77,7 @@ impl Quota {
 
 /// An answer of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum Permit {
     /// So many operations may be done now; the window's counter stands at `spent` with them.
     Granted {
         /// How many.
@@ -124,26 +124,26 @@ impl Ledger {
     pub async fn take(
         &self,
         quota: Quota,
-        share: Share,
+        share: Lane,
         least: u32,
         most: u32,
         now_ms: i64,
-    ) -> Result<Grant, LedgerError> {
+    ) -> Result<Permit, LedgerError> {
         let reach = quota.reach(share);
         let end_ms = window_end_ms(now_ms);
         if at_edge(now_ms) {
             // At the edge the request may be counted in the next window: a single one is charged there too, more wait.
             if most > 1 {
-                return Ok(Grant::Wait(end_ms));
+                return Ok(Permit::Wait(end_ms));
             }
             let next = self.take_of(end_ms + WINDOW_MS, reach, 1, 1).await?;
             if next.is_none() {
-                return Ok(Grant::Wait(end_ms + WINDOW_MS));
+                return Ok(Permit::Wait(end_ms + WINDOW_MS));
             }
         }
         let least = least.min(reach).max(1);
         let granted = self.take_of(end_ms, reach, least, most.max(least)).await?;
-        Ok(granted.map_or(Grant::Wait(end_ms), |(operations, spent)| Grant::Granted { operations, spent }))
+        Ok(granted.map_or(Permit::Wait(end_ms), |(operations, spent)| Permit::Granted { operations, spent }))
     }
 
     async fn take_of(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<(u32, u32)>, LedgerError> {
@@ -251,12 +251,12 @@ mod tests {
     #[test]
     fn shares_leave_room_for_the_others() {
         let small = Quota { limit: 83, percent: 100, polls: 0 };
-        assert_eq!((small.cap(), small.reach(Share::Submit { scroll_open: true })), (83, 79));
+        assert_eq!((small.cap(), small.reach(Lane::Submit { scroll_open: true })), (83, 79));
         let large = Quota { limit: 1667, percent: 100, polls: 0 };
-        let used = large.reach(Share::Submit { scroll_open: true });
+        let used = large.reach(Lane::Submit { scroll_open: true });
         assert!(f64::from(used) >= 0.95 * 1667.0, "{used}");
         let tiny = Quota { limit: 1, percent: 1, polls: 9 };
-        assert_eq!(tiny.reach(Share::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
+        assert_eq!(tiny.reach(Lane::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
     }
 
     #[test]

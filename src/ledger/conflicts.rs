@@ -91,14 +91,14 @@ mod tests {
 
     /// With a default instead, each attempt would be the first, and the bound on attempts would bound nothing.
     #[tokio::test]
-    async fn a_claim_without_its_count_of_attempts_is_an_error() {
+    async fn a_lease_without_its_count_of_attempts_is_an_error() {
         for answer in [json!({}), json!({"Attributes": {"attempt": {"S": "2"}}})] {
             let cloud = Cloud::default();
             cloud.answers(&[(200, answer)]);
             let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
             let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
             let part = cut(&RunId::of("p", 0), 1, 1, vec![patch], 1).remove(0);
-            let error = ledger.claim_part(&part, "me", 0, 1).await.unwrap_err();
+            let error = ledger.lease_part(&part, "me", 0, 1).await.unwrap_err();
             assert!(error.to_string().contains("attempt"), "{error}");
         }
     }

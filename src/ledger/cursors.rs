@@ -1,4 +1,4 @@
-//! The cursor's claim and commit: the two conditional writes of a turn.
+//! The cursor's lease and commit: the two conditional writes of a turn.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use super::active::built;
 use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
-use crate::domain::run::{Claim, Cursor, FORMAT, Phase, Run, RunId, State};
+use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
 
-/// What a claim found.
+/// What a lease found.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Claimed {
-    /// The turn is ours; the cursor as it was, with the expired claim of somebody who died, if so.
+pub enum Leased {
+    /// The turn is ours; the cursor as it was, with the expired lease of somebody who died, if so.
     Ours(Box<Cursor>),
     /// It is not ours to turn; the cursor as it is.
     Not(Box<Cursor>),
@@ -33,9 +33,9 @@ pub enum Commit {
 }
 
 impl Ledger {
-    /// Claims a turn: one conditional write that is the read as well.
-    pub async fn claim(&self, run: &RunId, turn: u64, claim: &Claim, now_ms: i64) -> Result<Claimed, LedgerError> {
-        let value: AttributeValue = serde_dynamo::to_attribute_value(claim)
+    /// Leases a turn: one conditional write that is the read as well.
+    pub async fn lease(&self, run: &RunId, turn: u64, lease: &Lease, now_ms: i64) -> Result<Leased, LedgerError> {
+        let value: AttributeValue = serde_dynamo::to_attribute_value(lease)
             .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
         let sent = self
             .client
@@ -62,30 +62,30 @@ impl Ledger {
         match sent {
             Ok(done) => {
                 let cursor: Cursor = items::read(done.attributes.unwrap_or_default(), "CURSOR")?;
-                Ok(Claimed::Ours(Box::new(Cursor { died: None, ..cursor })))
+                Ok(Leased::Ours(Box::new(Cursor { died: None, ..cursor })))
             }
             Err(e) => match e.as_service_error() {
                 Some(service) if service.is_conditional_check_failed_exception() => {
-                    let Some(mut there) = self.cursor(run).await? else { return Ok(Claimed::Unknown) };
-                    // Our own claim there: the answer to our first try was lost, and with it who died before us.
-                    if there.turn == turn && there.claim.as_ref().is_some_and(|now| now.owner == claim.owner) {
-                        there.claim = there.died.take();
-                        there.claims = there.claims.saturating_sub(1);
-                        return Ok(Claimed::Ours(Box::new(there)));
+                    let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
+                    // Our own lease there: the answer to our first try was lost, and with it who died before us.
+                    if there.turn == turn && there.lease.as_ref().is_some_and(|now| now.owner == lease.owner) {
+                        there.lease = there.died.take();
+                        there.leases = there.leases.saturating_sub(1);
+                        return Ok(Leased::Ours(Box::new(there)));
                     }
-                    Ok(Claimed::Not(Box::new(there)))
+                    Ok(Leased::Not(Box::new(there)))
                 }
                 _ => Err(LedgerError::call("UpdateItem", e)),
             },
         }
     }
 
-    /// Gives a claim back whose owner did nothing that could cost a page: the cursor is as it was `before`, with the claim of
-    /// an invocation that died, if that is what was claimed over.
-    pub async fn unclaim(&self, before: &Cursor, owner: &str) -> Result<(), LedgerError> {
+    /// Gives a lease back whose owner did nothing that could cost a page: the cursor is as it was `before`, with the lease of
+    /// an invocation that died, if that is what was leased over.
+    pub async fn release_lease(&self, before: &Cursor, owner: &str) -> Result<(), LedgerError> {
         let (condition, names, mut values) = as_read(before.turn, Some(owner));
-        values.insert(":claims".to_owned(), n(before.claims));
-        let update = match &before.claim {
+        values.insert(":claims".to_owned(), n(before.leases));
+        let update = match &before.lease {
             None => "SET claims = :claims REMOVE claim, died",
             Some(died) => {
                 let died: AttributeValue = serde_dynamo::to_attribute_value(died)
@@ -124,16 +124,16 @@ impl Ledger {
         let (condition, names, values) = as_read(next.turn, Some(owner));
         let free_at_ms = next.scroll_free_at_ms();
         next.turn += 1;
-        next.claim = None;
+        next.lease = None;
         next.died = None;
-        next.claims = 0;
-        next.nudges = 0;
+        next.leases = 0;
+        next.resends = 0;
         next.resent_ms = 0;
         next.committed_by = Some(owner.to_owned());
         next.committed_ms = now_ms;
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
+            .set_item(Some(items::write(&key(run_pk(&run.id), "CURSOR"), &next)?))
             .condition_expression(condition)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(Some(values));
@@ -155,11 +155,11 @@ impl Ledger {
             return Ok(Some(next));
         }
         // The answer to our own write may have been lost: then the cursor says that we made it.
-        let there = self.cursor(&run.run).await?;
+        let there = self.cursor(&run.id).await?;
         Ok(there.filter(|there| there.turn == next.turn && there.committed_by == next.committed_by))
     }
 
-    /// Takes the cursor a turn on, so that no message claims it any more. Whoever holds its claim can still call the scroll,
+    /// Takes the cursor a turn on, so that no message leases it any more. Whoever holds its lease can still call the scroll,
     /// and commits nothing.
     pub(super) fn close(&self, cursor: &Cursor) -> Result<TransactWriteItem, LedgerError> {
         let (condition, names, mut values) = as_read(cursor.turn, cursor.owner());
@@ -186,13 +186,13 @@ impl Ledger {
     }
 
     /// Counts that the tick sends the present turn's message again, and says why the run waits.
-    pub async fn nudge(&self, cursor: &Cursor, waits: &str, now_ms: i64) -> Result<(), LedgerError> {
+    pub async fn resend(&self, cursor: &Cursor, waits: &str, now_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
             .update_expression("SET nudges = :nudges, resent_ms = :now, waits = :waits")
             .condition_expression("turn = :turn")
-            .expression_attribute_values(":nudges", n(cursor.nudges + 1))
+            .expression_attribute_values(":nudges", n(cursor.resends + 1))
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":waits", s(waits))
             .expression_attribute_values(":turn", n(cursor.turn))
@@ -202,9 +202,9 @@ impl Ledger {
     }
 
     /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
-    /// operator or a restart asks for it. Under the claim that is there the scroll may have been called as late as
+    /// operator or a restart asks for it. Under the lease that is there the scroll may have been called as late as
     /// `called_ms`, which the cursor keeps: another restart must not forget it. With `queue_lost` the messages are gone, and whoever was at work is dead. None if the turn, its
-    /// claim or the run changed meanwhile.
+    /// lease or the run changed meanwhile.
     pub async fn resettle(
         &self,
         run: &Run,
@@ -214,12 +214,12 @@ impl Ledger {
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
         let mut next = cursor.clone();
-        next.claim = None;
+        next.lease = None;
         if run.listed.is_none() && cursor.phase == Phase::Turning {
             next.called_ms = cursor.called_ms.max(called_ms);
         }
         let free_at_ms = next.scroll_free_at_ms().max(now_ms);
-        // With `queue_lost` no claim's owner is alive. Its turn looks at once what is waited for, so that the whole wait is
+        // With `queue_lost` no lease's owner is alive. Its turn looks at once what is waited for, so that the whole wait is
         // known from the first moment on.
         next.not_before_ms = if queue_lost { now_ms } else { free_at_ms };
         next.settle(now_ms);
@@ -233,13 +233,13 @@ impl Ledger {
         next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
         next.turn += 1;
         next.died = None;
-        next.claims = 0;
-        next.nudges = 0;
+        next.leases = 0;
+        next.resends = 0;
         next.resent_ms = 0;
         let (condition, names, values) = as_read(cursor.turn, cursor.owner());
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(items::write(&key(run_pk(&run.run), "CURSOR"), &next)?))
+            .set_item(Some(items::write(&key(run_pk(&run.id), "CURSOR"), &next)?))
             .condition_expression(condition)
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(Some(values));
@@ -249,7 +249,7 @@ impl Ledger {
     }
 }
 
-/// The condition that turn and claim are still as they were read, with its names and values: who claims the turn meanwhile may
+/// The condition that turn and lease are still as they were read, with its names and values: who leases the turn meanwhile may
 /// call the scroll, and what rests on this read would not count with it.
 fn as_read(
     turn: u64,

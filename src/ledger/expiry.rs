@@ -38,8 +38,8 @@ impl Ledger {
     /// The writes that queue a run for expiry, and its place among the runs, for the transaction that ends it.
     pub(super) fn queue_expiry(&self, run: &Run, ended_ms: i64) -> Result<[TransactWriteItem; 2], LedgerError> {
         let expires_s = expires_at_s(ended_ms);
-        let expiring = Expiring { run: run.run.clone(), expires_s, after: " ".to_owned() };
-        let item = items::write(&key(PARTITION, run.run.as_str()), &expiring)?;
+        let expiring = Expiring { run: run.id.clone(), expires_s, after: " ".to_owned() };
+        let item = items::write(&key(PARTITION, run.id.as_str()), &expiring)?;
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let place = Update::builder()
             .table_name(&self.table)

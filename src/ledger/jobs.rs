@@ -209,7 +209,7 @@ impl Ledger {
     }
 
     /// Puts off the next look at a job. Nothing happens where somebody else looked meanwhile.
-    pub async fn look_again(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
+    pub async fn reschedule(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
         let update = "SET due_ms = :due, looks = :looks";
         let values = [(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
         self.update_job(row, update, "looks = :seen AND attribute_exists(#open)", &values).await.map(|_| ())

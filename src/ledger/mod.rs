@@ -8,7 +8,7 @@
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, where its pages stand |
 //! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a start that waits |
-//! | `RUN#<run> / PART#<generation>#…` | a part: claimed, then done, dropped or given up |
+//! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |
 //! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
@@ -40,14 +40,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
-pub use budget::{Budget, EDGE_MS, Grant, Quota, Share, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+pub use budget::{Budget, EDGE_MS, Lane, Permit, Quota, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
-pub use cursors::{Claimed, Commit};
+pub use cursors::{Commit, Leased};
 pub use error::LedgerError;
 pub use items::{Key, key};
 pub use jobs::{Closing, End, JobRow};
 pub use limit::LimitItem;
-pub use parts::{PartClaim, PartEnd, PartRow, Release};
+pub use parts::{PartEnd, PartLease, PartRow, Release};
 pub use runs::{ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};
 pub use table::create;

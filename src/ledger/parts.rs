@@ -1,4 +1,4 @@
-//! Parts: claimed before their patches are submitted, and marked with their end.
+//! Parts: leased before their patches are submitted, and marked with their end.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
@@ -35,21 +35,21 @@ pub struct PartRow {
     /// Where it comes from; none in rows of earlier versions, whose names alone tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Times it was claimed.
+    /// Times it was leased.
     #[serde(default)]
     pub attempt: u32,
-    /// Claims that expired without a record: each may have made a job whose id is lost.
+    /// Leases that expired without a record: each may have made a job whose id is lost.
     #[serde(default)]
     pub lost: u32,
     /// When the last of these jobs was made at the latest, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_until_ms: Option<i64>,
     /// Who submits it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim_owner: Option<String>,
+    #[serde(rename = "claim_owner", default, skip_serializing_if = "Option::is_none")]
+    pub lease_owner: Option<String>,
     /// Until when that is believed, in Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim_until_ms: Option<i64>,
+    #[serde(rename = "claim_until_ms", default, skip_serializing_if = "Option::is_none")]
+    pub lease_until_ms: Option<i64>,
     /// Why the last request for it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -70,7 +70,7 @@ pub struct PartRow {
     pub bucket: Option<Bucket>,
 }
 
-/// What became of the request that a part was claimed for.
+/// What became of the request that a part was leased for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// It was surely not carried out: the attempt does not count.
@@ -79,9 +79,9 @@ pub enum Release {
     Tried,
 }
 
-/// What a claim of a part found.
+/// What a lease of a part found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartClaim {
+pub enum PartLease {
     /// Ours; the attempt this is, from 1.
     Ours(u32),
     /// Somebody else submits it.
@@ -90,10 +90,10 @@ pub enum PartClaim {
     Ended(PartEnd),
 }
 
-/// Ends a claim without an end of the part.
+/// Ends a lease without an end of the part.
 const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
 
-/// A request under a claim was made before the claim expires.
+/// A request under a lease was made before the lease expires.
 const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
 
 /// What an end of a part is written with.
@@ -114,31 +114,31 @@ fn part_key(run: &RunId, id: &PartId) -> Key {
 }
 
 impl Ledger {
-    /// Claims a part. An expired claim without an end is taken over, and counted as a possibly lost job.
-    pub async fn claim_part(
+    /// Leases a part. An expired lease without an end is taken over, and counted as a possibly lost job.
+    pub async fn lease_part(
         &self,
         part: &Part,
         owner: &str,
         now_ms: i64,
         until_ms: i64,
-    ) -> Result<PartClaim, LedgerError> {
-        if let Some(attempt) = self.try_claim(part, owner, until_ms, None).await? {
-            return Ok(PartClaim::Ours(attempt));
+    ) -> Result<PartLease, LedgerError> {
+        if let Some(attempt) = self.try_lease(part, owner, until_ms, None).await? {
+            return Ok(PartLease::Ours(attempt));
         }
-        let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartClaim::Busy) };
-        match (row.end, row.claim_until_ms) {
-            (Some(end), _) => Ok(PartClaim::Ended(end)),
-            // Our own claim, whose answer was lost.
-            (None, _) if row.claim_owner.as_deref() == Some(owner) => Ok(PartClaim::Ours(row.attempt)),
+        let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartLease::Busy) };
+        match (row.end, row.lease_until_ms) {
+            (Some(end), _) => Ok(PartLease::Ended(end)),
+            // Our own lease, whose answer was lost.
+            (None, _) if row.lease_owner.as_deref() == Some(owner) => Ok(PartLease::Ours(row.attempt)),
             (None, Some(until)) if until < now_ms => {
-                let taken = self.try_claim(part, owner, until_ms, Some(until)).await?;
-                Ok(taken.map_or(PartClaim::Busy, PartClaim::Ours))
+                let taken = self.try_lease(part, owner, until_ms, Some(until)).await?;
+                Ok(taken.map_or(PartLease::Busy, PartLease::Ours))
             }
-            (None, _) => Ok(PartClaim::Busy),
+            (None, _) => Ok(PartLease::Busy),
         }
     }
 
-    async fn try_claim(
+    async fn try_lease(
         &self,
         part: &Part,
         owner: &str,
@@ -188,13 +188,13 @@ impl Ledger {
         self.get(&part_key(run, id)).await
     }
 
-    /// Gives a claim back, for what became of the request.
+    /// Gives a lease back, for what became of the request.
     pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
         let attempt = if release == Release::NotSent { -1 } else { 0 };
-        self.update_claimed(part, owner, GIVE_BACK, attempt, 0, &[]).await
+        self.update_leased(part, owner, GIVE_BACK, attempt, 0, &[]).await
     }
 
-    /// Gives a claim back after a request that failed for this reason, and says whether the attempt counts.
+    /// Gives a lease back after a request that failed for this reason, and says whether the attempt counts.
     pub async fn rest_part(
         &self,
         part: &Part,
@@ -205,15 +205,15 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let update = format!("SET why = :why, tried_ms = :now, since_ms = if_not_exists(since_ms, :now) {GIVE_BACK}");
         let attempt = if counts { 0 } else { -1 };
-        self.update_claimed(part, owner, &update, attempt, 0, &[(":why", s(why)), (":now", n(now_ms))]).await
+        self.update_leased(part, owner, &update, attempt, 0, &[(":why", s(why)), (":now", n(now_ms))]).await
     }
 
-    /// Records that a request for a claimed part may have made a job whose id is lost; the claim stays.
+    /// Records that a request for a leased part may have made a job whose id is lost; the lease stays.
     pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
-        self.update_claimed(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1, &[]).await
+        self.update_leased(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1, &[]).await
     }
 
-    async fn update_claimed(
+    async fn update_leased(
         &self,
         part: &Part,
         owner: &str,
@@ -240,10 +240,10 @@ impl Ledger {
     }
 
     /// Ends a part of which `owner` made no job: dropped, given up, or all of its users refused one by one. An end that is
-    /// there stays. Somebody else's claim may hide a job; the end keeps count of it.
+    /// there stays. Somebody else's lease may hide a job; the end keeps count of it.
     pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
         const OURS: &str = "(attribute_not_exists(claim_owner) OR claim_owner = :owner)";
-        // Where the other owner released its claim in between, there is no time to remember.
+        // Where the other owner released its lease in between, there is no time to remember.
         const THEIRS: &str = "claim_owner <> :owner AND attribute_exists(claim_until_ms)";
         let ending = Ending { end, owner, now_ms };
         if self.try_end(part, ending, OURS, 0).await? || self.try_end(part, ending, THEIRS, 1).await? {

@@ -93,7 +93,7 @@ impl Ledger {
     pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
-            .set_key(Some(key(run_pk(&run.run), "RUN").attributes()))
+            .set_key(Some(key(run_pk(&run.id), "RUN").attributes()))
             .update_expression("SET deadline_ms = :next")
             .condition_expression("deadline_ms = :was")
             .expression_attribute_values(":next", n(deadline_ms))
@@ -103,7 +103,7 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Adds to the run's running count of errors, for the rail that bounds them. Returns the count.
+    /// Adds to the run's running count of errors, for the limit that bounds them. Returns the count.
     pub async fn count_errors(&self, run: &RunId, errors: u64) -> Result<u64, LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -117,14 +117,14 @@ impl Ledger {
             .await
             .map_err(|e| LedgerError::call("UpdateItem", e))?;
         let count = sent.attributes.and_then(|found| found.get("errors")?.as_n().ok()?.parse().ok());
-        // Without it the rail would be open.
+        // Without it the limit would be open.
         count.ok_or_else(|| LedgerError::Missing { what: "count of errors", key: run.to_string() })
     }
 
     /// The users of a run that ended in an error, by id. Where the last generation saw everybody, what went wrong in the
     /// ones before it is over.
     pub async fn errors(&self, run: &Run) -> Result<Vec<ErrorRow>, LedgerError> {
-        let found = self.query(&run_pk(&run.run), "ERROR#", usize::MAX).await?;
+        let found = self.query(&run_pk(&run.id), "ERROR#", usize::MAX).await?;
         let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| items::read(item, "ERROR")).collect();
         let mut rows = rows?;
         if matches!(run.state, State::Complete | State::CompleteWithErrors) {
@@ -184,13 +184,13 @@ impl Ledger {
 
 /// A run's place in the list of runs.
 pub(super) fn place_among_the_runs(run: &Run) -> Key {
-    key("RUNS", format!("{:015}#{}", run.started_ms, run.run))
+    key("RUNS", format!("{:015}#{}", run.started_ms, run.id))
 }
 
 /// What lies there.
 pub(super) fn among_the_runs(run: &Run) -> items::Item {
     let mut item = place_among_the_runs(run).attributes();
-    item.insert("run".to_owned(), s(&run.run));
+    item.insert("run".to_owned(), s(&run.id));
     item
 }
 

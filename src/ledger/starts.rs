@@ -7,7 +7,7 @@ use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError};
 use crate::domain::redact::unread;
-use crate::domain::run::{FORMAT, LIST_ITEM, Rails, RunId, Source, Start};
+use crate::domain::run::{FORMAT, LIST_ITEM, Limits, RunId, Source, Start};
 use crate::domain::user::UserId;
 
 /// The partition of the starts that wait.
@@ -41,7 +41,7 @@ pub struct Waiting {
 
 /// The item of a start that waits.
 #[derive(Serialize, Deserialize)]
-struct Item {
+struct StartItem {
     /// Format version; none in items of earlier versions.
     #[serde(default)]
     v: u32,
@@ -84,7 +84,7 @@ impl Ledger {
 
     /// Stores a start where none is; returns the one that is there.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item = items::write(at, &Item { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item = items::write(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
             let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
             let sent = request.condition_expression("attribute_not_exists(pk)").send().await;
@@ -92,7 +92,7 @@ impl Ledger {
                 return Ok(None);
             }
             // One that was there and began in between leaves room.
-            if let Some(there) = self.get::<Item>(at).await? {
+            if let Some(there) = self.get::<StartItem>(at).await? {
                 return from_text(&there.start, &at.sk).map(Some);
             }
         }
@@ -103,7 +103,8 @@ impl Ledger {
         let mut starts = Vec::new();
         for found in self.query(PARTITION, "", usize::MAX).await? {
             let at = key(PARTITION, found.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str));
-            let read = items::read(found, PARTITION).and_then(|item: Item| Ok((from_text(&item.start, &at.sk)?, item)));
+            let read =
+                items::read(found, PARTITION).and_then(|item: StartItem| Ok((from_text(&item.start, &at.sk)?, item)));
             match read {
                 Ok((start, item)) => starts.push(Waiting {
                     start,
@@ -120,7 +121,7 @@ impl Ledger {
     }
 
     /// Counts a try at a start that waits, which is not tried again before `not_before_ms`.
-    pub async fn put_off_start(&self, waiting: &Waiting, not_before_ms: i64) -> Result<(), LedgerError> {
+    pub async fn defer_start(&self, waiting: &Waiting, not_before_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table).set_key(Some(waiting.at.attributes()));
         let sent = request
             .update_expression("SET tries = :tries, not_before_ms = :at")
@@ -188,7 +189,7 @@ fn list_key(run: &RunId, page: u32) -> Key {
 
 /// A start for all users waits under its plan, so that one of a plan waits; one for some of them is no substitute for it.
 fn key_by_plan(start: &Start) -> Option<Key> {
-    let for_all = start.source == Source::Scroll && start.rails == Rails::default();
+    let for_all = start.source == Source::Scroll && start.limits == Limits::default();
     for_all.then(|| key(PARTITION, &start.plan))
 }
 

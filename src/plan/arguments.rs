@@ -4,14 +4,14 @@ use minijinja::machinery::ast::{CallArg, Expr, Filter, Test};
 
 use super::engine::internal;
 use super::error::{Fault, Instead};
+use super::fragment::{Fragment, Level, call, constant, quote};
 use super::hints;
 use super::language::{FILTERS, FilterWord, Shape, TESTS};
 use super::paths::{Segment, is_personal};
-use super::piece::{Level, Piece, call, constant, quote};
 use super::translate::Translator;
 
 impl Translator<'_> {
-    pub(super) fn filter(&mut self, filter: &Filter<'_>) -> Result<Piece, Fault> {
+    pub(super) fn filter(&mut self, filter: &Filter<'_>) -> Result<Fragment, Fault> {
         let word = filter_word(filter.name)?;
         let input = filter.expr.as_ref().ok_or(Fault::TooDeep)?;
         let input = self.value(input)?;
@@ -56,11 +56,11 @@ impl Translator<'_> {
         // `first` of a text is a letter, which has no fields: only what can be continued keeps its path.
         let path = path.filter(|path| super::paths::is_known(path));
         let domain = filter.name == "domain" || (input.domain && filter.name == "default");
-        Ok(Piece { path, domain, ..call(&input, filter.name, &texts, personal) })
+        Ok(Fragment { path, domain, ..call(&input, filter.name, &texts, personal) })
     }
 
     /// `map(attribute="name")`, `map(table="price")`, or `map("lower")` with a filter's name.
-    fn map(&mut self, input: &Piece, argument: &CallArg<'_>) -> Result<Piece, Fault> {
+    fn map(&mut self, input: &Fragment, argument: &CallArg<'_>) -> Result<Fragment, Fault> {
         const WRITE: &str = "write map(attribute='name'), map(table='price') or map('lower')";
         let text = text_argument(argument).ok_or_else(|| wrong("map", WRITE))?;
         if let CallArg::Kwarg("table", _) = argument {
@@ -79,11 +79,11 @@ impl Translator<'_> {
             return Err(wrong("map", WRITE));
         }
         let personal = input.personal && word.shape != Shape::Plain;
-        Ok(Piece { domain: word.name == "domain", ..call(input, "map", &[quote(&text)], personal) })
+        Ok(Fragment { domain: word.name == "domain", ..call(input, "map", &[quote(&text)], personal) })
     }
 
     /// Checks that the items of a list have the field, and tells whether it is personal.
-    fn field_of_items(&mut self, input: &Piece, field: &str) -> Result<bool, Fault> {
+    fn field_of_items(&mut self, input: &Fragment, field: &str) -> Result<bool, Fault> {
         let Some(path) = &input.path else {
             return Err(Fault::NotInPlans {
                 what: "a field of a calculated list",
@@ -93,11 +93,11 @@ impl Translator<'_> {
         let steps = [Segment::Item, Segment::Field(field.to_owned())];
         let path: Vec<Segment> = path.iter().cloned().chain(steps).collect();
         let personal = is_personal(&path);
-        self.record(&Piece { path: Some(path), ..Piece::new(String::new(), Level::Operand, personal) })?;
+        self.record(&Fragment { path: Some(path), ..Fragment::new(String::new(), Level::Operand, personal) })?;
         Ok(personal)
     }
 
-    pub(super) fn test(&mut self, test: &Test<'_>) -> Result<Piece, Fault> {
+    pub(super) fn test(&mut self, test: &Test<'_>) -> Result<Fragment, Fault> {
         let count = test_word(test.name)?;
         if test.args.len() != count {
             return Err(miscounted(test.name, (count, count), test.args.len()));
@@ -111,7 +111,7 @@ impl Translator<'_> {
             texts.push(self.value(argument)?.text);
         }
         let arguments = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
-        Ok(Piece::answer(format!("{} is {}{arguments}", input.operand(), test.name), Level::Other))
+        Ok(Fragment::answer(format!("{} is {}{arguments}", input.operand(), test.name), Level::Other))
     }
 }
 

@@ -23,7 +23,7 @@ pub enum PlanError {
     #[error("{place}: this is not {format}: {message}")]
     NotRead {
         /// Where reading stopped.
-        place: Box<Place>,
+        place: Box<Location>,
         /// TOML or JSON.
         format: &'static str,
         /// What the parser expected.
@@ -33,7 +33,7 @@ pub enum PlanError {
     #[error("{place}: {fault}{}", reference(fault))]
     Refused {
         /// Where.
-        place: Box<Place>,
+        place: Box<Location>,
         /// What is wrong.
         fault: Fault,
     },
@@ -91,7 +91,7 @@ fn lines(errors: &[PlanError]) -> String {
 
 /// Where in a plan something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file, or what stands for it.
     pub file: String,
     /// The line, from 1; a plan that came as JSON has none.
@@ -100,7 +100,7 @@ pub struct Place {
     pub key: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {

@@ -31,7 +31,7 @@ pub enum Note {
     /// Every target has its value already.
     Same,
     /// A target was left as it is, by the plan's own rules.
-    LeftAlone(Reason),
+    LeftAlone(SkipReason),
     /// A table was read with a key that it does not have.
     MissedKey {
         /// The table.
@@ -53,7 +53,7 @@ pub enum Note {
 
 /// Why a target was left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum SkipReason {
     /// The plan's `where` does not hold.
     WhereIsFalse,
     /// The expression has no value, and `otherwise` says keep.
@@ -66,7 +66,7 @@ pub enum Reason {
     NotInCompany,
 }
 
-impl Reason {
+impl SkipReason {
     /// The reason as it is written in rows, summaries and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -80,10 +80,10 @@ impl Reason {
 }
 
 /// What becomes of one target.
-enum Outcome {
+enum TargetResult {
     Set(Change),
     Same,
-    Left(Reason),
+    Left(SkipReason),
 }
 
 impl Inner {
@@ -132,14 +132,14 @@ impl Inner {
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
         match self.condition.as_ref().map(|condition| condition.holds(&scope)) {
             Some(Err(failure)) => notes.push(failed("where", failure)),
-            Some(Ok(false)) => notes.push(Note::LeftAlone(Reason::WhereIsFalse)),
+            Some(Ok(false)) => notes.push(Note::LeftAlone(SkipReason::WhereIsFalse)),
             Some(Ok(true)) | None => {
                 for setting in &self.settings {
                     match setting.outcome(body, &scope) {
-                        Ok(Outcome::Set(change)) => changes.push(change),
-                        Ok(Outcome::Same) => {}
-                        Ok(Outcome::Left(reason)) if notes.contains(&Note::LeftAlone(reason)) => {}
-                        Ok(Outcome::Left(reason)) => notes.push(Note::LeftAlone(reason)),
+                        Ok(TargetResult::Set(change)) => changes.push(change),
+                        Ok(TargetResult::Same) => {}
+                        Ok(TargetResult::Left(reason)) if notes.contains(&Note::LeftAlone(reason)) => {}
+                        Ok(TargetResult::Left(reason)) => notes.push(Note::LeftAlone(reason)),
                         Err(failure) => notes.push(failed(&setting.shown, failure)),
                     }
                 }
@@ -175,14 +175,14 @@ fn failed(target: &str, failure: Failure) -> Note {
 
 fn shown(target: &Target) -> String {
     match target {
-        Target::Attribute(name) => format!("custom_attributes.{}", super::cursor::spell_key(name)),
+        Target::Attribute(name) => format!("custom_attributes.{}", super::scanner::spell_key(name)),
         Target::Field(name) => name.clone(),
         Target::CompanyName(_) => "company.name".to_owned(),
     }
 }
 
 impl Setting {
-    fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<Outcome, Failure> {
+    fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<TargetResult, Failure> {
         let (target, replaced) = match &self.target {
             Written::Attribute(name) => {
                 let present = body.get("custom_attributes").and_then(|all| all.get(name));
@@ -191,22 +191,26 @@ impl Setting {
             Written::Field(name) => (Target::Field(name.clone()), body.get(name)),
             Written::Company { id } => match company(body, &company_ids(id.value(scope)?)?) {
                 Ok((id, name)) => (Target::CompanyName(id), name),
-                Err(reason) => return Ok(Outcome::Left(reason)),
+                Err(reason) => return Ok(TargetResult::Left(reason)),
             },
         };
-        let Some(new) = self.new_value(scope)? else { return Ok(Outcome::Left(Reason::ValueUndefined)) };
+        let Some(new) = self.new_value(scope)? else { return Ok(TargetResult::Left(SkipReason::ValueUndefined)) };
         let same = match replaced {
             None => new.is_null(),
             Some(old) => is_same(&new, old) || target.is_name() && is_same_name(&new, old),
         };
-        Ok(if same { Outcome::Same } else { Outcome::Set(Change { target, new, replaced: replaced.cloned() }) })
+        Ok(if same {
+            TargetResult::Same
+        } else {
+            TargetResult::Set(Change { target, new, replaced: replaced.cloned() })
+        })
     }
 
     /// The value to send, null to clear; `None` to keep what is there.
     fn new_value(&self, scope: &Arc<Scope>) -> Result<Option<Json>, Failure> {
         match (self.value.value(scope)?, &self.otherwise) {
             (Some(value), _) => self.kind.accept(&value).map(Some),
-            (None, Otherwise::Keep) => Ok(None),
+            (None, Otherwise::Projection) => Ok(None),
             (None, Otherwise::Clear) => Ok(Some(Json::Null)),
             (None, Otherwise::Value(value)) => Ok(Some(value.clone())),
             (None, Otherwise::Error) => {
@@ -237,13 +241,13 @@ fn company_ids(chosen: Option<Value>) -> Result<Vec<String>, Failure> {
 }
 
 /// The one company, and its present name.
-fn company<'b>(body: &'b Json, ids: &[String]) -> Result<(String, Option<&'b Json>), Reason> {
+fn company<'b>(body: &'b Json, ids: &[String]) -> Result<(String, Option<&'b Json>), SkipReason> {
     let id = match ids {
-        [] => return Err(Reason::NoCompany),
+        [] => return Err(SkipReason::NoCompany),
         [id] => id,
-        _ => return Err(Reason::SeveralCompanies),
+        _ => return Err(SkipReason::SeveralCompanies),
     };
-    let company = companies(body).find(|company| has_id(company, id)).ok_or(Reason::NotInCompany)?;
+    let company = companies(body).find(|company| has_id(company, id)).ok_or(SkipReason::NotInCompany)?;
     Ok((id.clone(), company.get("name")))
 }
 

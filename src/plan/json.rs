@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Number, Value as Json};
 
-use super::error::{Fault, Place, PlanError};
+use super::error::{Fault, Location, PlanError};
 use super::node::{DEPTH_MAX, Data, Node};
 
 /// Reads a document. Its syntax is checked by `serde_json`; after that a plain walk finds the lines.
 pub(super) fn read(file: &str, text: &str) -> Result<Node, PlanError> {
-    let place = |line| Box::new(Place { file: file.to_owned(), line, key: String::new() });
+    let place = |line| Box::new(Location { file: file.to_owned(), line, key: String::new() });
     if let Err(error) = serde_json::from_str::<Json>(text) {
         let message = error.to_string();
         // The place stands in front; `serde_json` puts the line behind, and the column is of use.

@@ -15,7 +15,6 @@
 mod arguments;
 mod comparison;
 mod convert;
-mod cursor;
 mod dates;
 mod engine;
 mod error;
@@ -23,6 +22,7 @@ mod evaluate;
 mod expression;
 mod failure;
 mod filters;
+mod fragment;
 mod hints;
 mod json;
 mod language;
@@ -31,10 +31,10 @@ mod node;
 mod operators;
 mod otherwise;
 mod paths;
-mod piece;
 mod read;
 mod read_tables;
 mod reads;
+mod scanner;
 mod table;
 mod target;
 #[cfg(test)]
@@ -48,19 +48,19 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::domain::projection::Keep;
+use crate::domain::projection::Projection;
 use crate::domain::user::User;
 
-pub use error::{Fault, Instead, Place, PlanError};
-pub use evaluate::{Evaluation, Note, Reason};
+pub use error::{Fault, Instead, Location, PlanError};
+pub use evaluate::{Evaluation, Note, SkipReason};
 pub use failure::FailureCode;
 
-use cursor::Cursor;
 use expression::Expression;
 use node::Node;
 use otherwise::Otherwise;
 use paths::Segment;
 use reads::Reads;
+use scanner::Scanner;
 use table::Tables;
 use value::ValueType;
 
@@ -85,7 +85,7 @@ struct Inner {
     settings: Vec<Setting>,
     tables: Arc<Tables>,
     reads: Reads,
-    keeps: Keep,
+    keeps: Projection,
     /// What some user must have, as (path, for display): attributes first, then fields.
     required: Vec<(Vec<Segment>, String)>,
     /// Then a patch is tried on the user before it is believed.
@@ -145,7 +145,7 @@ impl Plan {
 
     fn from_value(value: &Json, of_run: bool) -> Result<Self, PlanError> {
         const FILE: &str = "the plan";
-        let place = Place { file: FILE.to_owned(), line: None, key: String::new() };
+        let place = Location { file: FILE.to_owned(), line: None, key: String::new() };
         let node = Node::from_json(value, 0).map_err(|fault| PlanError::Refused { place: Box::new(place), fault })?;
         check_size(FILE, value.to_string().len())?;
         Self::from_node(FILE, &node, of_run)
@@ -159,7 +159,7 @@ impl Plan {
 
     fn from_node(file: &str, node: &Node, of_run: bool) -> Result<Self, PlanError> {
         let mistakes = RefCell::default();
-        let read = read::read(&Cursor::new(file, node, &mistakes, of_run));
+        let read = read::read(&Scanner::new(file, node, &mistakes, of_run));
         let mut mistakes = mistakes.into_inner();
         let inner = read.map_err(|error| mistakes.push(error));
         match (inner, PlanError::of(mistakes)) {
@@ -197,7 +197,7 @@ impl Plan {
     }
 
     /// What of a user [`Self::evaluate`], [`Self::company_names`] and [`Self::seen`] look at, and its `id`.
-    pub fn keeps(&self) -> &Keep {
+    pub fn keeps(&self) -> &Projection {
         &self.inner.keeps
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, Place, PlanError};
+use super::error::{Fault, Location, PlanError};
 
 /// A plan is four tables deep; a deeper tree is a mistake, and walking it would cost stack.
 pub(super) const DEPTH_MAX: usize = 12;
@@ -34,7 +34,7 @@ impl Node {
     pub(super) fn from_toml(file: &str, text: &str) -> Result<Self, PlanError> {
         let lines = Lines::of(text);
         let table = DeTable::parse(text).map_err(|error| PlanError::NotRead {
-            place: Box::new(Place {
+            place: Box::new(Location {
                 file: file.into(),
                 line: error.span().map(|s| lines.at(s.start)),
                 key: String::new(),
@@ -43,7 +43,7 @@ impl Node {
             message: not_toml(text, error.message(), error.span()),
         })?;
         let data = lines.table(table.get_ref(), 0).map_err(|(line, fault)| PlanError::Refused {
-            place: Box::new(Place { file: file.into(), line, key: String::new() }),
+            place: Box::new(Location { file: file.into(), line, key: String::new() }),
             fault,
         })?;
         Ok(Self { line: None, data })

@@ -2,17 +2,17 @@
 
 use serde_json::Value as Json;
 
-use super::cursor::Cursor;
 use super::error::{Fault, PlanError};
 use super::nearest::distance;
 use super::node::Data;
 use super::read::scalar;
+use super::scanner::Scanner;
 use super::value::ValueType;
 
 /// Keep is the default: a rule that knows nothing about a user writes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Otherwise {
-    Keep,
+    Projection,
     Clear,
     Error,
     Value(Json),
@@ -22,10 +22,10 @@ pub(super) const WORDS: [&str; 3] = ["keep", "clear", "error"];
 
 impl Otherwise {
     /// The words keep, clear and error; any other scalar is the value, and `{ value = "keep" }` is the text of a word.
-    pub(super) fn read(cursor: &Cursor<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
+    pub(super) fn read(cursor: &Scanner<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
         match &cursor.node.data {
             Data::Text(text) => match text.as_str() {
-                "keep" => Ok(Self::Keep),
+                "keep" => Ok(Self::Projection),
                 "error" => Ok(Self::Error),
                 "clear" if clearable => Ok(Self::Clear),
                 "clear" => Err(cursor.refuse(Fault::NotClearable)),
@@ -43,7 +43,7 @@ impl Otherwise {
         }
     }
 
-    fn value(cursor: &Cursor<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
+    fn value(cursor: &Scanner<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
         let value =
             scalar(&cursor.node.data).ok_or_else(|| cursor.wrong_type("\"keep\", \"clear\", \"error\" or a value"))?;
         let words = if clearable { "keep, clear, error" } else { "keep, error" };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use minijinja::value::Value;
 
-use super::cursor::{Cursor, spell_key};
 use super::error::{Fault, Instead, PlanError};
 use super::expression::Expression;
 use super::hints;
@@ -14,11 +13,12 @@ use super::otherwise::Otherwise;
 use super::paths::{Segment, attribute, spell};
 use super::read_tables::read_tables;
 use super::reads::Reads;
+use super::scanner::{Scanner, spell_key};
 use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, Setting, Written};
-use crate::domain::projection::Keep;
+use crate::domain::projection::Projection;
 
 /// More targets than this are two plans.
 const TARGETS_MAX: usize = 64;
@@ -31,7 +31,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\"has avatar\"]";
 const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
 
-pub(super) fn read(root: &Cursor<'_>) -> Result<Inner, PlanError> {
+pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     let [name, condition, show_missed, tables, set] =
         root.known_entries(["name", "where", "show_missed", "tables", "set"], "a table")?;
     let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
@@ -100,13 +100,14 @@ fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> 
 }
 
 /// What is read, and what is compared with what it would be set to.
-fn keeps(reads: &Reads, settings: &[Setting]) -> Keep {
+fn keeps(reads: &Reads, settings: &[Setting]) -> Projection {
     let mut fields: BTreeSet<&str> = reads.fields.iter().map(String::as_str).chain(["id"]).collect();
-    let mut attributes: BTreeMap<_, _> = reads.attributes.iter().map(|name| (name.clone(), Keep::Whole)).collect();
+    let mut attributes: BTreeMap<_, _> =
+        reads.attributes.iter().map(|name| (name.clone(), Projection::Whole)).collect();
     for setting in settings {
         match &setting.target {
             Written::Attribute(name) => {
-                attributes.insert(name.clone(), Keep::Whole);
+                attributes.insert(name.clone(), Projection::Whole);
             }
             Written::Field(name) => {
                 fields.insert(name);
@@ -116,12 +117,12 @@ fn keeps(reads: &Reads, settings: &[Setting]) -> Keep {
             }
         }
     }
-    let attributes = if reads.all_attributes { Keep::Whole } else { Keep::Keys(attributes) };
-    let fields = fields.into_iter().map(|name| (name.to_owned(), Keep::Whole));
-    Keep::Keys(fields.chain([("custom_attributes".to_owned(), attributes)]).collect())
+    let attributes = if reads.all_attributes { Projection::Whole } else { Projection::Keys(attributes) };
+    let fields = fields.into_iter().map(|name| (name.to_owned(), Projection::Whole));
+    Projection::Keys(fields.chain([("custom_attributes".to_owned(), attributes)]).collect())
 }
 
-fn read_name(cursor: &Cursor<'_>) -> Result<String, PlanError> {
+fn read_name(cursor: &Scanner<'_>) -> Result<String, PlanError> {
     let name = cursor.text("a text")?;
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if plain && (1..=NAME_LENGTH_MAX).contains(&name.len()) {
@@ -130,11 +131,11 @@ fn read_name(cursor: &Cursor<'_>) -> Result<String, PlanError> {
     Err(cursor.refuse(Fault::Name { name: name.chars().take(NAME_LENGTH_MAX).collect() }))
 }
 
-fn expression(cursor: &Cursor<'_>, tables: &Tables) -> Result<Expression, PlanError> {
+fn expression(cursor: &Scanner<'_>, tables: &Tables) -> Result<Expression, PlanError> {
     Expression::new(cursor.text(AN_EXPRESSION)?, tables, cursor.of_run).map_err(|fault| cursor.refuse(fault))
 }
 
-fn read_settings(set: &Cursor<'_>, tables: &Tables) -> Result<Vec<Setting>, PlanError> {
+fn read_settings(set: &Scanner<'_>, tables: &Tables) -> Result<Vec<Setting>, PlanError> {
     let mut settings = Vec::new();
     for (name, target) in set.entries(A_TARGET)? {
         match name {
@@ -169,7 +170,7 @@ fn read_settings(set: &Cursor<'_>, tables: &Tables) -> Result<Vec<Setting>, Plan
 }
 
 fn read_setting(
-    cursor: &Cursor<'_>,
+    cursor: &Scanner<'_>,
     target: Written,
     kind: Option<ValueType>,
     tables: &Tables,
@@ -178,7 +179,7 @@ fn read_setting(
     Ok(finish(cursor, target, kind, [kind_name, value, otherwise], tables))
 }
 
-fn read_company(cursor: &Cursor<'_>, tables: &Tables) -> Result<Option<Setting>, PlanError> {
+fn read_company(cursor: &Scanner<'_>, tables: &Tables) -> Result<Option<Setting>, PlanError> {
     let [kind_name, value, otherwise, id] =
         cursor.known_entries(["type", "value", "otherwise", "company_id"], A_TARGET)?;
     let write = "company_id = \"user.companies.companies | map(attribute='company_id')\"";
@@ -188,10 +189,10 @@ fn read_company(cursor: &Cursor<'_>, tables: &Tables) -> Result<Option<Setting>,
 }
 
 fn finish(
-    cursor: &Cursor<'_>,
+    cursor: &Scanner<'_>,
     target: Written,
     needed: Option<ValueType>,
-    [kind, value, otherwise]: [Option<Cursor<'_>>; 3],
+    [kind, value, otherwise]: [Option<Scanner<'_>>; 3],
     tables: &Tables,
 ) -> Option<Setting> {
     let kind = kind.ok_or_else(|| cursor.missing("type", "type = \"bool\" (or int, float, string, date)"));
@@ -206,7 +207,7 @@ fn finish(
         Written::Company { .. } => false,
     };
     let otherwise = otherwise.and_then(|otherwise| cursor.keep(Otherwise::read(&otherwise, kind, clearable)));
-    let otherwise = otherwise.unwrap_or(Otherwise::Keep);
+    let otherwise = otherwise.unwrap_or(Otherwise::Projection);
     let shown = match &target {
         Written::Attribute(name) => format!("custom_attributes.{}", spell_key(name)),
         Written::Field(name) => name.clone(),
@@ -215,7 +216,7 @@ fn finish(
     Some(Setting { target, kind, value, otherwise, shown })
 }
 
-fn read_type(cursor: &Cursor<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
+fn read_type(cursor: &Scanner<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
     let name = cursor.text("\"bool\", \"int\", \"float\", \"string\" or \"date\"")?;
     let kind = ValueType::from_name(name).ok_or_else(|| {
         let known = hints::type_name(name).map(|known| Instead::Nearest(known.to_owned()));

@@ -1,10 +1,10 @@
 //! Reads a plan's tables: names, rows, and how much of them there may be.
 
-use super::cursor::Cursor;
 use super::error::{Fault, PlanError};
 use super::language::{RESERVED, TODAY};
 use super::node::{Data, Node};
 use super::read::scalar;
+use super::scanner::Scanner;
 use super::table::{Table, Tables};
 use super::value::INT_MAX;
 
@@ -13,7 +13,7 @@ pub(super) const TABLES_BYTES_MAX: usize = 256 * 1024;
 
 const ROWS: &str = "a table of rows, as { starter = 49, \"Pro Plus\" = 99 }";
 
-pub(super) fn read_tables(cursor: &Cursor<'_>) -> Result<Tables, PlanError> {
+pub(super) fn read_tables(cursor: &Scanner<'_>) -> Result<Tables, PlanError> {
     let mut tables = Tables::new();
     let mut bytes = 0;
     for (name, rows) in cursor.entries(ROWS)? {
@@ -46,7 +46,7 @@ fn row_bytes(node: &Node) -> usize {
     }
 }
 
-fn check_row(row: &Cursor<'_>, key: &str) -> Result<(), PlanError> {
+fn check_row(row: &Scanner<'_>, key: &str) -> Result<(), PlanError> {
     match &row.node.data {
         Data::Table(_) => Err(row.refuse(Fault::NestedKey { quoted: dotted(key, row.node) })),
         Data::Int(int) if !(-INT_MAX..=INT_MAX).contains(int) => Err(row.refuse(Fault::Number)),

@@ -6,11 +6,11 @@ use minijinja::value::Value;
 
 use super::engine::internal;
 use super::error::{Fault, Instead};
+use super::fragment::{Fragment, Level, call, constant, literal, quote};
 use super::hints;
 use super::language::{self, TODAY};
 use super::nearest::nearest;
 use super::paths::{self, Segment, is_changed_by_writes, is_known, is_personal, nearest_path, spell};
-use super::piece::{Level, Piece, call, constant, literal, quote};
 use super::reads::Reads;
 use super::table::Tables;
 
@@ -35,13 +35,13 @@ impl<'t> Translator<'t> {
     }
 
     /// A part whose value is used: if it is a path, it must be one that users have.
-    pub(super) fn value(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+    pub(super) fn value(&mut self, expr: &Expr<'_>) -> Result<Fragment, Fault> {
         let piece = self.piece(expr)?;
         self.record(&piece)?;
         Ok(piece)
     }
 
-    pub(super) fn record(&mut self, piece: &Piece) -> Result<(), Fault> {
+    pub(super) fn record(&mut self, piece: &Fragment) -> Result<(), Fault> {
         let Some(path) = &piece.path else { return Ok(()) };
         if path.is_empty() {
             return Err(Fault::NotInPlans {
@@ -60,7 +60,7 @@ impl<'t> Translator<'t> {
     }
 
     /// A part that may still be continued, as `user.avatar` by `.image_url`.
-    pub(super) fn piece(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+    pub(super) fn piece(&mut self, expr: &Expr<'_>) -> Result<Fragment, Fault> {
         if self.depth == DEPTH_MAX {
             return Err(Fault::TooDeep);
         }
@@ -70,21 +70,21 @@ impl<'t> Translator<'t> {
         piece
     }
 
-    fn by_kind(&mut self, expr: &Expr<'_>) -> Result<Piece, Fault> {
+    fn by_kind(&mut self, expr: &Expr<'_>) -> Result<Fragment, Fault> {
         match expr {
             Expr::Var(var) => self.variable(var.id),
             Expr::Const(constant) => literal(&constant.value),
-            Expr::GetAttr(get) => self.subscript(&get.expr, Key::Constant(Value::from(get.name))),
+            Expr::GetAttr(get) => self.subscript(&get.expr, PathKey::Constant(Value::from(get.name))),
             Expr::GetItem(get) => match constant(&get.subscript_expr) {
-                Some(key) => self.subscript(&get.expr, Key::Constant(key)),
-                None => self.subscript(&get.expr, Key::Calculated(&get.subscript_expr)),
+                Some(key) => self.subscript(&get.expr, PathKey::Constant(key)),
+                None => self.subscript(&get.expr, PathKey::Calculated(&get.subscript_expr)),
             },
             Expr::Filter(filter) => self.filter(filter),
             Expr::Test(test) => self.test(test),
             Expr::UnaryOp(unary) => {
                 let inner = self.value(&unary.expr)?;
                 Ok(match unary.op {
-                    UnaryOpKind::Not => Piece::answer(format!("not {}", inner.condition().operand()), Level::Other),
+                    UnaryOpKind::Not => Fragment::answer(format!("not {}", inner.condition().operand()), Level::Other),
                     UnaryOpKind::Neg => call(&inner, &internal("negate"), &[], inner.personal),
                 })
             }
@@ -101,7 +101,7 @@ impl<'t> Translator<'t> {
                 let no = choice.false_expr.as_ref().map(|no| self.value(no)).transpose()?;
                 let personal = yes.personal || no.as_ref().is_some_and(|no| no.personal);
                 let otherwise = no.map(|no| format!(" else {}", no.operand())).unwrap_or_default();
-                Ok(Piece::new(format!("{} if {}{otherwise}", yes.operand(), test.operand()), Level::Other, personal))
+                Ok(Fragment::new(format!("{} if {}{otherwise}", yes.operand(), test.operand()), Level::Other, personal))
             }
             Expr::List(list) => self.list(&list.items),
             Expr::Tuple(tuple) => self.list(&tuple.items),
@@ -116,9 +116,9 @@ impl<'t> Translator<'t> {
         }
     }
 
-    fn variable(&mut self, name: &str) -> Result<Piece, Fault> {
+    fn variable(&mut self, name: &str) -> Result<Fragment, Fault> {
         if name == "user" {
-            return Ok(Piece { path: Some(Vec::new()), ..Piece::new(name.to_owned(), Level::Operand, true) });
+            return Ok(Fragment { path: Some(Vec::new()), ..Fragment::new(name.to_owned(), Level::Operand, true) });
         }
         if self.tables.contains_key(name) {
             return Err(Fault::NotInPlans {
@@ -128,7 +128,7 @@ impl<'t> Translator<'t> {
         }
         if name == TODAY {
             self.reads.today = true;
-            return Ok(Piece::new(name.to_owned(), Level::Operand, false));
+            return Ok(Fragment::new(name.to_owned(), Level::Operand, false));
         }
         Err(self.unknown_name(name))
     }
@@ -145,20 +145,20 @@ impl<'t> Translator<'t> {
         Fault::UnknownName { name: name.to_owned(), instead }
     }
 
-    fn list(&mut self, items: &[Expr<'_>]) -> Result<Piece, Fault> {
+    fn list(&mut self, items: &[Expr<'_>]) -> Result<Fragment, Fault> {
         let items = items.iter().map(|item| self.value(item)).collect::<Result<Vec<_>, _>>()?;
         let personal = items.iter().any(|item| item.personal);
         let texts: Vec<String> = items.into_iter().map(|item| item.text).collect();
-        Ok(Piece::new(format!("[{}]", texts.join(", ")), Level::Operand, personal))
+        Ok(Fragment::new(format!("[{}]", texts.join(", ")), Level::Operand, personal))
     }
 
-    fn logic(&mut self, op: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
+    fn logic(&mut self, op: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Result<Fragment, Fault> {
         let (word, level) = if matches!(op, BinOpKind::ScAnd) { ("and", Level::And) } else { ("or", Level::Or) };
         let (left, right) = (self.value(left)?.condition(), self.value(right)?.condition());
-        Ok(Piece::answer(format!("{} {word} {}", left.within(level), right.operand()), level))
+        Ok(Fragment::answer(format!("{} {word} {}", left.within(level), right.operand()), level))
     }
 
-    fn operator(&mut self, name: &str, left: &Expr<'_>, right: &Expr<'_>) -> Result<Piece, Fault> {
+    fn operator(&mut self, name: &str, left: &Expr<'_>, right: &Expr<'_>) -> Result<Fragment, Fault> {
         let left = self.value(left)?;
         if let (Expr::Var(var), "contained" | "not_contained") = (right, name)
             && self.tables.contains_key(var.id)
@@ -166,8 +166,8 @@ impl<'t> Translator<'t> {
             self.note_domain(var.id, &left);
             let found = call(&left, &internal("has_key"), &[quote(var.id)], false);
             return Ok(match name {
-                "contained" => Piece { answers: true, ..found },
-                _ => Piece::answer(format!("not {}", found.operand()), Level::Other),
+                "contained" => Fragment { answers: true, ..found },
+                _ => Fragment::answer(format!("not {}", found.operand()), Level::Other),
             });
         }
         let right = self.value(right)?;
@@ -180,17 +180,17 @@ impl<'t> Translator<'t> {
         }
         let answers = super::comparison::COMPARISONS.contains(&name);
         let personal = !answers && (left.personal || right.personal);
-        Ok(Piece { answers, ..call(&left, &internal(name), &[right.text], personal) })
+        Ok(Fragment { answers, ..call(&left, &internal(name), &[right.text], personal) })
     }
 
-    fn subscript(&mut self, base: &Expr<'_>, key: Key<'_, '_>) -> Result<Piece, Fault> {
+    fn subscript(&mut self, base: &Expr<'_>, key: PathKey<'_, '_>) -> Result<Fragment, Fault> {
         if let Expr::Var(var) = base
             && self.tables.contains_key(var.id)
         {
             return self.look_up(var.id, key);
         }
         let base = self.piece(base)?;
-        let Key::Constant(key) = key else {
+        let PathKey::Constant(key) = key else {
             return Err(Fault::NotInPlans {
                 what: "a calculated subscript",
                 write: "name the field; to choose by a value, use a table",
@@ -209,14 +209,14 @@ impl<'t> Translator<'t> {
         let text = format!("{}[{}]", base.within(Level::Operand), literal(&key)?.text);
         let path = base.path.map(|path| path.into_iter().chain([segment]).collect::<Vec<_>>());
         let personal = path.as_deref().map_or(base.personal, is_personal);
-        Ok(Piece { path, ..Piece::new(text, Level::Operand, personal) })
+        Ok(Fragment { path, ..Fragment::new(text, Level::Operand, personal) })
     }
 
     /// A row of a table. A key that is written out must exist: it would miss for every user.
-    fn look_up(&mut self, table: &str, key: Key<'_, '_>) -> Result<Piece, Fault> {
+    fn look_up(&mut self, table: &str, key: PathKey<'_, '_>) -> Result<Fragment, Fault> {
         let key = match key {
-            Key::Calculated(expr) => self.value(expr)?,
-            Key::Constant(key) => {
+            PathKey::Calculated(expr) => self.value(expr)?,
+            PathKey::Constant(key) => {
                 let name = key.to_string();
                 let rows = &self.tables[table].rows;
                 if !rows.contains_key(&name) {
@@ -233,7 +233,7 @@ impl<'t> Translator<'t> {
     }
 
     /// Remembers a table that is read with a domain, so that keys which no domain equals can be pointed out.
-    pub(super) fn note_domain(&mut self, table: &str, key: &Piece) {
+    pub(super) fn note_domain(&mut self, table: &str, key: &Fragment) {
         if key.domain {
             self.reads.by_domain.insert(table.to_owned());
         }
@@ -241,7 +241,7 @@ impl<'t> Translator<'t> {
 }
 
 /// What stands in the brackets, or after the dot.
-enum Key<'e, 's> {
+enum PathKey<'e, 's> {
     Constant(Value),
     Calculated(&'e Expr<'s>),
 }

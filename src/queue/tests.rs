@@ -16,18 +16,18 @@ fn a_newer_message_is_told_from_a_malformed_one_whatever_its_shape() {
         json!({"v": newer, "run": "a.20161101T110033Z", "step": {"turn": 3}}),
         json!({"v": newer, "plan": "has-avatar"}),
     ] {
-        assert_eq!(message(&body, 1).of_pages(), Err(Unreadable::Newer(newer.into())), "{body}");
+        assert_eq!(message(&body, 1).of_pages(), Err(UnreadableMessage::Newer(newer.into())), "{body}");
     }
     let origin = json!({"page": {"page": 1, "part": 0}});
     for body in [
         json!({"v": newer, "run": "a.20161101T110033Z", "generation": 1, "origin": origin, "patches": []}),
         json!({"v": newer, "reference": "elsewhere"}),
     ] {
-        assert_eq!(message(&body, 1).part(), Err(Unreadable::Newer(newer.into())), "{body}");
+        assert_eq!(message(&body, 1).part(), Err(UnreadableMessage::Newer(newer.into())), "{body}");
     }
     for body in [json!({"v": FORMAT}), json!({"v": "2"}), json!({"v": -1}), json!([])] {
-        assert!(matches!(message(&body, 1).of_pages(), Err(Unreadable::Malformed(_))), "{body}");
-        assert!(matches!(message(&body, 1).part(), Err(Unreadable::Malformed(_))), "{body}");
+        assert!(matches!(message(&body, 1).of_pages(), Err(UnreadableMessage::Malformed(_))), "{body}");
+        assert!(matches!(message(&body, 1).part(), Err(UnreadableMessage::Malformed(_))), "{body}");
     }
 }
 

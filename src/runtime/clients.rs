@@ -11,8 +11,8 @@ use crate::intercom::{Intercom, Tokens, over};
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::Plan;
 use crate::queue::{QueueError, Queues};
-use crate::rate_limit::Meter;
-use crate::runtime::config::{ConfigError, Places, Settings, TokenFrom, Workspace};
+use crate::rate_limit::RateLimiter;
+use crate::runtime::config::{ConfigError, Places, Settings, TokenFrom, WorkspaceSettings};
 use crate::runtime::invocation::Invocation;
 use crate::runtime::token::StoredToken;
 
@@ -26,7 +26,7 @@ pub struct Clients {
     /// SQS.
     pub queues: Queues,
     /// What the rate limit leaves.
-    pub meter: Meter,
+    pub limiter: RateLimiter,
     /// How to go about it.
     pub settings: Settings,
     /// The plan of the run at work.
@@ -38,7 +38,7 @@ pub struct Clients {
 /// When the accounts of the draining run are worth reading again, kept by the process: they are all of its parts and jobs,
 /// and a tick each minute of a long run would read them a thousand times to find that it goes on.
 #[derive(Clone, Debug, Default)]
-pub struct AccountsDue(Arc<Mutex<Option<PutOff>>>);
+pub struct AccountsDue(Arc<Mutex<Option<Deferred>>>);
 
 impl AccountsDue {
     /// From when on, in Unix milliseconds, and whether parts are missing; at once where nothing is known.
@@ -49,21 +49,21 @@ impl AccountsDue {
     }
 
     /// Not before `until_ms`; `parts` are missing, or only ends of jobs.
-    pub fn put_off(&self, run: &RunId, generation: u32, until_ms: i64, parts: bool) {
-        let put_off = PutOff { run: run.clone(), generation, until_ms, parts };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(put_off);
+    pub fn defer(&self, run: &RunId, generation: u32, until_ms: i64, parts: bool) {
+        let defer = Deferred { run: run.clone(), generation, until_ms, parts };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(defer);
     }
 }
 
 #[derive(Debug)]
-struct PutOff {
+struct Deferred {
     run: RunId,
     generation: u32,
     until_ms: i64,
     parts: bool,
 }
 
-/// The plan that was last compiled, by its run: a run's copy never changes, and reading and compiling it anew for each
+/// The plan that was last compiled, by its run: a run's copy never changes, and reading and compiling it again for each
 /// page would be most of a page's cost.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled(Arc<Mutex<Option<(RunId, Plan)>>>);
@@ -92,7 +92,8 @@ impl Clients {
         clock: Clock,
         get: impl Fn(&str) -> Option<String>,
     ) -> Result<(Self, Option<StoredToken>), ConfigError> {
-        let (places, settings, workspace) = (Places::read(&get)?, Settings::read(&get)?, Workspace::read(&get)?);
+        let (places, settings, workspace) =
+            (Places::read(&get)?, Settings::read(&get)?, WorkspaceSettings::read(&get)?);
         let (tokens, stored) = match workspace.token {
             TokenFrom::Here(token) => (Tokens::from(token), None),
             TokenFrom::Parameter(name) => {
@@ -104,7 +105,7 @@ impl Clients {
         let ledger = Ledger::new(aws.dynamodb(), places.table);
         let clients = Self {
             intercom: Intercom::new(transport, workspace.base_url, tokens, workspace.api),
-            meter: Meter::new(ledger.clone(), settings.quota_percent),
+            limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
             ledger,
             queues: Queues::new(aws.sqs(), places.pages, places.patches),
             settings,
@@ -116,13 +117,13 @@ impl Clients {
 
     /// The run's own copy of its plan on the run's day, compiled once per process.
     pub async fn plan_of(&self, run: &Run) -> Result<Plan, StepError> {
-        if let Some(plan) = self.compiled.get(&run.run) {
+        if let Some(plan) = self.compiled.get(&run.id) {
             return Ok(plan);
         }
-        let stored = self.ledger.plan_of(&run.run).await?;
-        let newer = |source| StepError::RunsPlan { run: run.run.clone(), source };
+        let stored = self.ledger.plan_of(&run.id).await?;
+        let newer = |source| StepError::RunsPlan { run: run.id.clone(), source };
         let plan = Plan::of_run(&stored).map_err(newer)?.on_day_of(run.day_s());
-        self.compiled.keep(&run.run, &plan);
+        self.compiled.keep(&run.id, &plan);
         Ok(plan)
     }
 }

@@ -48,7 +48,7 @@ pub enum ConfigError {
 
 /// How to reach the workspace.
 #[derive(Clone, Debug)]
-pub struct Workspace {
+pub struct WorkspaceSettings {
     /// `INTERCOM_TOKEN` or `INTERCOM_TOKEN_PARAMETER`.
     pub token: TokenFrom,
     /// `INTERCOM_BASE_URL`, Intercom's first host by default.
@@ -126,7 +126,7 @@ impl Settings {
         self.page_timeout + SCROLL_ROOM
     }
 
-    /// How long a claim of a turn is believed: 10 s longer than its owner can live.
+    /// How long a lease of a turn is believed: 10 s longer than its owner can live.
     pub fn lease_ms(&self) -> i64 {
         (self.scroll_timeout() + Duration::from_secs(10)).as_millis() as i64
     }
@@ -183,7 +183,7 @@ impl Settings {
     }
 }
 
-impl Workspace {
+impl WorkspaceSettings {
     /// Reads how to reach the workspace.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let meaning = "the access token of your Intercom app (Developer Hub → your app → Authentication), or on AWS \
@@ -248,16 +248,16 @@ mod tests {
     fn a_missing_setting_is_named_with_its_meaning() {
         let error = Places::read(|_| None).unwrap_err().to_string();
         assert!(error.contains("LEDGER_TABLE") && error.contains("DynamoDB"), "{error}");
-        assert!(Workspace::read(|_| None).unwrap_err().to_string().contains("Developer Hub"));
+        assert!(WorkspaceSettings::read(|_| None).unwrap_err().to_string().contains("Developer Hub"));
     }
 
     #[test]
     fn the_token_has_one_place() {
         let only = |name: &'static str| move |asked: &str| (asked == name).then(|| "/bulk/token".to_owned());
-        let read = |name| Workspace::read(only(name)).unwrap().token;
+        let read = |name| WorkspaceSettings::read(only(name)).unwrap().token;
         assert!(matches!(read("INTERCOM_TOKEN"), TokenFrom::Here(_)));
         assert!(matches!(read("INTERCOM_TOKEN_PARAMETER"), TokenFrom::Parameter(name) if name == "/bulk/token"));
-        let both = Workspace::read(|asked| asked.starts_with("INTERCOM_TOKEN").then(|| "s3cret".to_owned()));
+        let both = WorkspaceSettings::read(|asked| asked.starts_with("INTERCOM_TOKEN").then(|| "s3cret".to_owned()));
         let error = both.unwrap_err().to_string();
         assert!(error.contains("both") && !error.contains("s3cret"), "{error}");
     }

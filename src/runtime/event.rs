@@ -6,8 +6,8 @@ use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::redact::{mask_to, unread};
-use crate::domain::run::{LIST_MAX, MaxChanges, Rails, RunId, Source};
+use crate::domain::redact::{redact_to, unread};
+use crate::domain::run::{LIST_MAX, Limits, MaxChanges, RunId, Source};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
@@ -45,7 +45,7 @@ const CHECK_TAKES: &str = r#"{"tick": {}}"#;
 pub enum Resume {
     /// An operator asks for it; an invocation may be at work.
     Asked,
-    /// The only process there is was started again: whoever holds a claim is dead.
+    /// The only process there is was started again: whoever holds a lease is dead.
     Restarted,
 }
 
@@ -75,15 +75,15 @@ pub struct StartEvent {
     #[serde(default)]
     pub users: Option<Vec<UserId>>,
     /// What stops the run.
-    #[serde(default, with = "StrictRails")]
-    pub rails: Rails,
+    #[serde(default, with = "StrictLimits", alias = "rails")]
+    pub limits: Limits,
 }
 
-/// Rails as an event names them: an unknown name is refused, because a misspelt bound would bound nothing. Stored rails are
+/// Limits in an event. An unknown name is refused, because a misspelt limit would limit nothing. Stored limits are
 /// read without this check.
 #[derive(Deserialize)]
-#[serde(remote = "Rails", deny_unknown_fields)]
-struct StrictRails {
+#[serde(remote = "Limits", deny_unknown_fields)]
+struct StrictLimits {
     #[serde(default)]
     limit: Option<u64>,
     #[serde(default)]
@@ -121,7 +121,7 @@ impl StartEvent {
     /// The run that the start makes, where it says for what time it is; none, where it does not, or names no plan.
     pub fn run(&self) -> Option<RunId> {
         let plan = self.plan.as_str().or_else(|| self.plan.get("name")?.as_str())?;
-        Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.rails))
+        Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.limits))
     }
 
     /// Where the pages come from; a user that is named twice is read once.
@@ -191,7 +191,7 @@ fn messages(event: &Value, takes: &'static str) -> Result<Vec<Message>, EventErr
 
 fn unknown(event: &Value, takes: &'static str) -> EventError {
     let keys = event.as_object().into_iter().flat_map(|object| object.keys().take(KEYS_SHOWN));
-    let keys = keys.map(|key| mask_to(key, KEY_CHARS_SHOWN)).collect();
+    let keys = keys.map(|key| redact_to(key, KEY_CHARS_SHOWN)).collect();
     EventError::Unknown { takes, keys }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::clock::Clock;
 pub struct Invocation {
     /// The invocation's time.
     pub clock: Clock,
-    /// Lambda's request id: the owner's name in every claim of this invocation.
+    /// Lambda's request id: the owner's name in every lease of this invocation.
     pub request_id: String,
     /// When Lambda ends the invocation, in Unix milliseconds.
     pub deadline_ms: i64,

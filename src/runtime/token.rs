@@ -9,7 +9,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::aws::{Parameter, ParameterError};
 use crate::domain::clock::Clock;
-use crate::intercom::{Ask, Token, TokenService, Tokens};
+use crate::intercom::{Token, TokenRequest, TokenService, Tokens};
 
 /// How long a token is used without asking whether it was replaced.
 const FRESH_MS: i64 = 5 * 60 * 1000;
@@ -82,13 +82,13 @@ impl StoredToken {
         })))
     }
 
-    async fn answer(&self, ask: Ask) -> Result<Token, ParameterError> {
+    async fn answer(&self, ask: TokenRequest) -> Result<Token, ParameterError> {
         let mut kept = self.0.lock().await;
         let Some(token) = kept.token.clone() else { return kept.read().await };
         let refused = match ask {
-            Ask::Current => return Ok(token),
-            Ask::Newest => return kept.read().await,
-            Ask::InsteadOf(refused) => refused,
+            TokenRequest::Current => return Ok(token),
+            TokenRequest::Newest => return kept.read().await,
+            TokenRequest::InsteadOf(refused) => refused,
         };
         let now_ms = kept.clock.now_ms();
         let rests = kept.refused_ms.is_some_and(|read_ms| now_ms.saturating_sub(read_ms) < REFUSED_REST_MS);

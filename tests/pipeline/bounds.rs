@@ -48,7 +48,7 @@ async fn a_part_that_is_lost_is_counted_at_the_deadline() {
     assert!((86_400..87_600).contains(&report.seconds), "{}", report.seconds);
 }
 
-/// Ten holes are enough for a generation, and three generations that get no further for a run.
+/// Ten gaps are enough for a generation, and three generations that get no further for a run.
 #[tokio::test(start_paused = true)]
 async fn a_scroll_that_loses_every_page_ends_truthfully() {
     let faults = (2..=2_000).map(Fault::LosePage).collect();

@@ -71,7 +71,7 @@ async fn a_crash_without_a_resume_heals_by_the_tick() {
 
 #[tokio::test(start_paused = true)]
 async fn a_page_that_is_cut_off_is_begun_again_under_other_names() {
-    // Parts of that page may be in the queue already: evaluated anew under their names they would be taken for done.
+    // Parts of that page may be in the queue already: evaluated again under their names they would be taken for done.
     let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(300) }).await;
     let ids: Vec<Value> = pipeline.world.users().iter().take(50).map(|user| user["id"].clone()).collect();
     let run = pipeline.start(json!({ "users": ids })).await;

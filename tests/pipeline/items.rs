@@ -145,7 +145,7 @@ async fn names_that_are_read_as_html_are_sent_once() {
 async fn names_that_are_no_unicode_cost_no_page() {
     let report = with_faults(vec![Fault::CutName(30.0)]).await;
     report.assert_complete();
-    assert_eq!((report.cursor.generation, report.cursor.holes.len()), (1, 0));
+    assert_eq!((report.cursor.generation, report.cursor.gaps.len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,7 +116,7 @@ async fn a_failed_job_is_no_success() {
     assert!(report.reason().contains(&said), "{}", report.reason());
 }
 
-/// A new generation waits 15 minutes for it at most, and evaluates its users anew: that nobody told its end is over then.
+/// A new generation waits 15 minutes for it at most, and evaluates its users again: that nobody told its end is over then.
 #[tokio::test(start_paused = true)]
 async fn a_job_that_never_ends_does_not_hold_up_the_next_generation_for_ever() {
     let report = with_faults(vec![Fault::LosePage(3), Fault::JobNeverEnds(1)]).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::intercom::Rate;
-use intercom_bulk::ledger::{self, Grant, Ledger, Share};
-use intercom_bulk::rate_limit::{Ask, Meter};
+use intercom_bulk::ledger::{self, Lane, Ledger, Permit};
+use intercom_bulk::rate_limit::{PermitRequest, RateLimiter};
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk_emulator::aws::Account;
 use intercom_simulator::{Choice, Fault, Options};
@@ -24,8 +24,8 @@ const LIMIT: u32 = 100;
 struct Two {
     at: Invocation,
     ledger: Ledger,
-    first: Meter,
-    second: Meter,
+    first: RateLimiter,
+    second: RateLimiter,
     _account: Account,
 }
 
@@ -37,16 +37,16 @@ impl Two {
         ledger.told_limit(LIMIT).await.unwrap();
         let clock = Clock::starting_at(WINDOW_MS + 1_000);
         let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: WINDOW_MS + 1_000_000, stop: None };
-        let [first, second] = [0, 1].map(|_| Meter::new(ledger.clone(), 100));
+        let [first, second] = [0, 1].map(|_| RateLimiter::new(ledger.clone(), 100));
         Self { at, ledger, first, second, _account: account }
     }
 
     /// Takes between one and `most` operations; as many as were granted.
-    async fn take(&self, meter: &Meter, most: u32) -> u32 {
-        let ask = Ask { most, ahead: most, ..Ask::one(Share::Check) };
-        match meter.take(ask, self.at.clock).await.unwrap() {
-            Grant::Granted { operations, .. } => operations,
-            Grant::Wait(_) => 0,
+    async fn take(&self, limiter: &RateLimiter, most: u32) -> u32 {
+        let ask = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Check) };
+        match limiter.take(ask, self.at.clock).await.unwrap() {
+            Permit::Granted { operations, .. } => operations,
+            Permit::Wait(_) => 0,
         }
     }
 
@@ -112,8 +112,8 @@ async fn no_form_of_the_headers_invents_another_program() {
 #[tokio::test(start_paused = true)]
 async fn what_is_paid_ahead_is_added_to_what_a_header_tells() {
     let two = Two::new().await;
-    let ahead = Ask { ahead: 30, ..Ask::one(Share::Check) };
-    assert!(matches!(two.second.take(ahead, two.at.clock).await.unwrap(), Grant::Granted { operations: 1, .. }));
+    let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
+    assert!(matches!(two.second.take(ahead, two.at.clock).await.unwrap(), Permit::Granted { operations: 1, .. }));
     // One of ours and 20 of another program; 29 are paid for and come later.
     two.learns(1, LIMIT - 21, END_S).await;
     assert_eq!(two.spent().await, (50, 20));
@@ -136,18 +136,18 @@ async fn a_long_retry_after_is_waited_for_by_all() {
     let two = Two::new().await;
     let go_on_ms = two.first.limited(Some(300), two.at.clock).await;
     assert_eq!(go_on_ms, WINDOW_MS + 301_000);
-    let ask = Ask::one(Share::Check);
+    let ask = PermitRequest::one(Lane::Check);
     for _ in 0..29 {
-        for meter in [&two.first, &two.second] {
+        for limiter in [&two.first, &two.second] {
             assert!(
-                matches!(meter.take(ask, two.at.clock).await.unwrap(), Grant::Wait(_)),
+                matches!(limiter.take(ask, two.at.clock).await.unwrap(), Permit::Wait(_)),
                 "{}",
                 two.at.clock.now_ms()
             );
         }
         advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(two.second.take(ask, two.at.clock).await.unwrap(), Grant::Wait(go_on_ms));
+    assert_eq!(two.second.take(ask, two.at.clock).await.unwrap(), Permit::Wait(go_on_ms));
     advance(Duration::from_secs(10)).await;
     assert_eq!((two.take(&two.first, 1).await, two.take(&two.second, 1).await), (1, 1));
 }

@@ -68,7 +68,7 @@ async fn messages_of_other_runs_are_dropped() {
     let first = pipeline.run(Value::Null).await;
     first.assert_complete();
     let part = r#"{"v":1,"run":"RUN","generation":1,"origin":{"page":{"page":1,"part":7}},"patches":[{"u":"5714dd359a3fd47136000001","c":[{"t":{"attribute":"has avatar"},"n":true}]}]}"#;
-    for run in ["nobody.20161101T110033Z", first.run.run.as_str()] {
+    for run in ["nobody.20161101T110033Z", first.run.id.as_str()] {
         pipeline.send("pages", &format!(r#"{{"v": 1, "run": "{run}", "turn": 3}}"#)).await;
         pipeline.send("patches", &part.replace("RUN", run)).await;
     }
@@ -80,7 +80,7 @@ async fn messages_of_other_runs_are_dropped() {
     let of =
         |run: &str| items.iter().filter(|item| item["pk"].as_s().unwrap() == &format!("RUN#{run}")).collect::<Vec<_>>();
     assert_eq!(of("nobody.20161101T110033Z").len(), 0);
-    let late = of(first.run.run.as_str()).into_iter().find(|item| item["sk"].as_s().unwrap().ends_with("#07"));
+    let late = of(first.run.id.as_str()).into_iter().find(|item| item["sk"].as_s().unwrap().ends_with("#07"));
     assert!(late.unwrap().contains_key("expires_at"), "{late:#?}");
 }
 
@@ -96,7 +96,7 @@ fn batch(bodies: &[&str]) -> Value {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_message_beside_a_part_that_fails_is_a_dead_letter_once() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
-    let run = pipeline.run(Value::Null).await.run.run;
+    let run = pipeline.run(Value::Null).await.run.id;
     let items = pipeline.items().await;
     let row = items.into_iter().find(|item| item["sk"].as_s().unwrap() == "RUN").unwrap();
     let broken = row.into_iter().filter(|(name, _)| name != "state").collect();

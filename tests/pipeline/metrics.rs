@@ -97,7 +97,7 @@ impl Hand {
         }
     }
 
-    async fn scroll(&mut self, event: &Value) -> scroll::Outcome {
+    async fn scroll(&mut self, event: &Value) -> scroll::ScrollOutcome {
         let outcome = scroll::handle(&self.clients, event, &self.invocation()).await.unwrap();
         self.add(&outcome.metrics());
         outcome
@@ -203,14 +203,14 @@ async fn a_queued_start_whose_plan_is_gone_is_kept_and_told() {
     hand.clients.ledger.put_plan("has-avatar", &start()["plan"]).await.unwrap();
     hand.scroll(&start()).await;
     let waits = hand.scroll(&json!({"plan": "has-avatar", "time": "2016-11-25T12:00:00Z"})).await;
-    assert_eq!(waits.did, [scroll::Did::Queued]);
+    assert_eq!(waits.did, [scroll::Action::Queued]);
     hand.until_ended().await;
     hand.clients.ledger.put_plan("has-avatar", &json!({"name": "has-avatar", "set": {}})).await.unwrap();
-    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Did::Buried]);
+    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Action::Buried]);
     assert_eq!(hand.sum("Buried"), 1);
-    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Did::Nothing], "it is not in the way");
+    assert_eq!(hand.scroll(&json!({"tick": {}})).await.did, [scroll::Action::Nothing], "it is not in the way");
     let kept: Value = serde_json::from_str(&hand.sqs.bodies("pages-dead-letters")[0]).unwrap();
     assert_eq!((&kept["plan"], &kept["time"]), (&json!("has-avatar"), &json!("2016-11-25T12:00:00Z")));
     hand.clients.ledger.put_plan("has-avatar", &start()["plan"]).await.unwrap();
-    assert_eq!(hand.scroll(&kept).await.did, [scroll::Did::Started], "it can be sent again as it is");
+    assert_eq!(hand.scroll(&kept).await.did, [scroll::Action::Started], "it can be sent again as it is");
 }

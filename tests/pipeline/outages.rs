@@ -125,7 +125,7 @@ async fn two_hours_without_delivery_end_no_run() {
         if queue == "pages" {
             let cursor = pipeline.engine.clients.ledger.cursor(&run).await.unwrap().unwrap();
             assert!(cursor.waits.unwrap_or_default().contains("sent again"));
-            assert!((8..20).contains(&cursor.nudges), "at growing intervals: {}", cursor.nudges);
+            assert!((8..20).contains(&cursor.resends), "at growing intervals: {}", cursor.resends);
         }
         let report = pipeline.until_ended(&run).await;
         report.assert_complete();

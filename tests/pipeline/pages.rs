@@ -21,7 +21,7 @@ async fn a_page_lost_after_the_cursor_moved_is_read_in_the_next_generation() {
         let report = with_faults(vec![fault.clone()]).await;
         report.assert_complete();
         assert_eq!(report.cursor.generation, 2, "{fault:?}");
-        assert!(report.cursor.holes.is_empty());
+        assert!(report.cursor.gaps.is_empty());
     }
 }
 
@@ -85,7 +85,7 @@ async fn a_scroll_that_is_always_taken_fails_and_says_by_whom() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_page_is_a_hole_and_nobody_is_evaluated_twice_for_it() {
+async fn a_repeated_page_is_a_gap_and_nobody_is_evaluated_twice_for_it() {
     let report = with_faults(vec![Fault::RepeatPage(3)]).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 2);
@@ -123,7 +123,7 @@ async fn a_rotating_scroll_param_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_that_come_and_go_meanwhile_harm_nothing() {
+async fn users_that_come_and_go_in_the_meantime_harm_nothing() {
     let options = Options { faults: vec![Fault::UsersChange], ..users(1_500) };
     let report = Pipeline::new(HAS_AVATAR, options).await.run(Value::Null).await;
     assert!(matches!(report.state(), State::Complete | State::CompleteWithErrors), "{}", report.reason());

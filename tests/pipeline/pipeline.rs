@@ -174,7 +174,7 @@ impl Pipeline {
                 break;
             }
             assert!(Instant::now() < bound, "the run is stuck: {:#?}", self.engine.clients.ledger.cursor(run).await);
-            self.look_again(look, state == Some(Draining)).await;
+            self.reschedule(look, state == Some(Draining)).await;
         }
         self.until_quiet().await;
         Report::of(self, run).await
@@ -198,12 +198,12 @@ impl Pipeline {
                 return;
             }
             assert!(Instant::now() < bound, "never quiet: {open:#?} {messages:#?}");
-            self.look_again(look, true).await;
+            self.reschedule(look, true).await;
         }
     }
 
     /// Lets time pass between two looks; by pieces, where no page is turned and it takes long.
-    async fn look_again(&self, look: u32, only_waits: bool) {
+    async fn reschedule(&self, look: u32, only_waits: bool) {
         sleep(LOOK).await;
         if look > PATIENCE && only_waits {
             self.rest(PIECE).await;

@@ -120,7 +120,7 @@ impl Report {
             State::Failed | State::Cancelled | State::Paused => assert!(!self.reason().is_empty()),
             open => panic!("{open} is no end"),
         }
-        let active = (self.state() == State::Paused).then(|| self.run.run.clone());
+        let active = (self.state() == State::Paused).then(|| self.run.id.clone());
         assert_eq!(self.active, active, "an ended run is not the active one");
     }
 

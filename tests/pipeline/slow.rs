@@ -18,7 +18,7 @@ async fn with(fault: Fault, page_timeout_s: u64, latency_ms: u64) -> Report {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_slower_than_the_time_out_is_a_hole() {
+async fn a_page_slower_than_the_time_out_is_a_gap() {
     let report = with(Fault::SlowPage { page: 3, seconds: 20 }, 15, 0).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 2);

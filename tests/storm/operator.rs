@@ -27,7 +27,7 @@ pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
     } else {
         pause(storm, &run).await;
     }
-    storm.run_may_have_changed(&run.run).await;
+    storm.run_may_have_changed(&run.id).await;
     let Some(after) = act.goes_on_after else { return };
     sleep(after).await;
     for _ in 0..3 {
@@ -58,7 +58,7 @@ async fn pause(storm: &Storm, run: &Run) {
         .dynamodb
         .update_item()
         .table_name(TABLE)
-        .key("pk", text(&format!("RUN#{}", run.run)))
+        .key("pk", text(&format!("RUN#{}", run.id)))
         .key("sk", text("RUN"))
         .update_expression("SET #state = :paused, #reason = :reason")
         .condition_expression("#state = :state")

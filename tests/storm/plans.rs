@@ -8,7 +8,7 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::{Value, json};
 
-use crate::story::with_rails;
+use crate::story::with_limits;
 
 const TEXTS: [&str; 4] = [
     include_str!("../../plans/has-avatar.toml"),
@@ -48,5 +48,5 @@ pub(crate) fn start(rng: &mut SmallRng, index: u32) -> Value {
     };
     let time = format!("2016-11-01T{:02}:{:02}:00Z", 1 + index, rng.random_range(0..60));
     let event = json!({"plan": PLANS[name].to_json(), "time": time});
-    with_rails(rng, event)
+    with_limits(rng, event)
 }

@@ -64,7 +64,7 @@ struct AtWork {
 #[derive(Clone, Debug)]
 pub(crate) struct Invoked {
     pub(crate) step: Step,
-    /// Lambda's request id, the owner's name in claims.
+    /// Lambda's request id, the owner's name in leases.
     pub(crate) owner: String,
     /// The run that a message names.
     pub(crate) run: Option<String>,

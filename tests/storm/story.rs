@@ -283,15 +283,15 @@ fn amid(rng: &mut SmallRng) -> Option<Nonsense> {
     rng.random_ratio(1, 5).then_some(Nonsense { after, body })
 }
 
-/// A start's event with the rails that a chance gives it.
-pub(crate) fn with_rails(rng: &mut SmallRng, mut event: Value) -> Value {
-    let rails = match rng.random_range(0..16) {
+/// A start's event with the limits that a chance gives it.
+pub(crate) fn with_limits(rng: &mut SmallRng, mut event: Value) -> Value {
+    let limits = match rng.random_range(0..16) {
         0 => json!({"max_errors": rng.random_range(0..4)}),
         1 => json!({"max_changes": {"users": rng.random_range(0..30)}}),
         2 => json!({"limit": rng.random_range(1..30)}),
         3 => json!({"dry_run": true}),
         _ => return event,
     };
-    event["rails"] = rails;
+    event["rails"] = limits;
     event
 }

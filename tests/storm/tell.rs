@@ -11,7 +11,7 @@ use intercom_bulk::aws::timeouts;
 use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::queue::{QueueUrls, Queues};
-use intercom_bulk::rate_limit::Meter;
+use intercom_bulk::rate_limit::RateLimiter;
 use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled};
 use intercom_bulk::runtime::config::Settings;
 use intercom_bulk_emulator::aws::{Account, Queue, create_queue};
@@ -42,7 +42,7 @@ const NEWER_LASTS: Duration = Duration::from_hours(47);
 /// A run's deadline is a day after its start at least; then it is ended by the next tick.
 const A_RUN: Duration = Duration::from_hours(25);
 /// A run whose jobs' ends Intercom does not tell: they are unknown after six hours.
-const AN_UNTOLD_RUN: Duration = Duration::from_hours(8);
+const AN_UNREPORTED_RUN: Duration = Duration::from_hours(8);
 /// Any other is over that long after its start or after the last accident: a message that was taken by somebody who died
 /// comes again after half an hour, and a generation waits a quarter of an hour for the one before.
 const A_COMMON_RUN: Duration = Duration::from_hours(4);
@@ -89,7 +89,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let ledger = Ledger::new(dynamodb, TABLE);
     let clients = Clients {
         intercom: intercom::client(&storm, &intercom::token(&storm)),
-        meter: Meter::new(ledger.clone(), settings.quota_percent),
+        limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
         ledger,
         queues: Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead)),
         settings: settings.clone(),
@@ -200,7 +200,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let each = match () {
         () if endless || calm_after.is_none() => A_RUN,
         // Where all that is left are users whom Intercom cannot take, they are given up after three hours.
-        () if storm.story.is_denied() || storm.story.has_poison() => AN_UNTOLD_RUN,
+        () if storm.story.is_denied() || storm.story.has_poison() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
     };
     let runs = storm.story.starts.len() as u32 + 1;

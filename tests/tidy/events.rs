@@ -24,12 +24,12 @@ const CASES: [(&str, Asked); 11] = [
     ("scroll-start-by-name", |event| {
         let start = start(event);
         assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::Scroll));
-        assert!(start.time.is_some() && start.rails.max_changes.is_some());
+        assert!(start.time.is_some() && start.limits.max_changes.is_some());
     }),
     ("scroll-start-inline", |event| {
         let start = start(event);
         assert_eq!(Plan::from_json(&start.plan).unwrap().name(), "has-avatar");
-        assert_eq!(start.rails.limit, Some(1_000));
+        assert_eq!(start.limits.limit, Some(1_000));
     }),
     ("scroll-start-message", |event| match only(event).of_pages() {
         Ok(OfPages::Start(value)) => assert_eq!(StartEvent::read(&value).unwrap().plan, "has-avatar"),

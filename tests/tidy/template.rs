@@ -1,6 +1,6 @@
 //! What the template and the library both say.
 
-use intercom_bulk::runtime::config::{Places, Settings, Workspace};
+use intercom_bulk::runtime::config::{Places, Settings, WorkspaceSettings};
 use intercom_bulk::{steps::check, steps::scroll, steps::submit};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ fn settings() -> BTreeSet<String> {
     };
     Places::read(get).unwrap();
     Settings::read(get).unwrap();
-    Workspace::read(get).unwrap();
+    WorkspaceSettings::read(get).unwrap();
     asked.into_inner()
 }
 
@@ -75,9 +75,9 @@ fn each_metric_is_watched_under_its_own_name() {
     let shown = watch.split("[\"intercom-bulk\", \"").skip(1).filter_map(|rest| rest.split('"').next());
     let shown: BTreeSet<&str> = shown.collect();
     let told = [
-        scroll::Outcome::default().metrics(),
-        submit::Outcome::default().metrics(),
-        check::Outcome::default().metrics(),
+        scroll::ScrollOutcome::default().metrics(),
+        submit::SubmitOutcome::default().metrics(),
+        check::CheckOutcome::default().metrics(),
     ];
     let told: BTreeSet<&str> = told.iter().flatten().map(|metric| metric.name).collect();
     assert_eq!(shown, told);

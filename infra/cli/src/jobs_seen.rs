@@ -55,7 +55,7 @@ impl JobsSeen {
         if self.generation != run.generation {
             *self = Self { generation: run.generation, over: BTreeMap::new() };
         }
-        let buckets = ledger.buckets_of(&run.run).await?;
+        let buckets = ledger.buckets_of(&run.id).await?;
         let mut all = Jobs::default();
         for (index, bucket) in buckets.iter().enumerate() {
             if let Some(jobs) = self.over.get(bucket) {
@@ -63,7 +63,7 @@ impl JobsSeen {
                 continue;
             }
             let mut jobs = Jobs::default();
-            for row in ledger.jobs(bucket).await?.iter().filter(|row| row.run == run.run) {
+            for row in ledger.jobs(bucket).await?.iter().filter(|row| row.run == run.id) {
                 jobs.count(row, run.generation);
             }
             all.add(&jobs);

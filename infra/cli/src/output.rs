@@ -86,11 +86,11 @@ pub fn confirm(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// A run's reason, with the rails named as the command's flags: the steps name them as an event does.
+/// A run's reason, with the limits named as the command's flags: the steps name them as an event does.
 pub fn flags(reason: &str) -> String {
-    const RAILS: [(&str, &str); 3] =
+    const LIMITS: [(&str, &str); 3] =
         [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
-    RAILS.iter().fold(reason.to_owned(), |words, (rail, flag)| words.replace(rail, flag))
+    LIMITS.iter().fold(reason.to_owned(), |words, (limit, flag)| words.replace(limit, flag))
 }
 
 /// A number of things: `1 user`, `2 users`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use intercom_bulk::domain::job::ITEMS_MAX;
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, Run, State};
-use intercom_bulk::ledger::{Changes, Ledger, LedgerError, Quota, SAMPLE, Share, WINDOW_MS};
+use intercom_bulk::ledger::{Changes, Lane, Ledger, LedgerError, Quota, SAMPLE, WINDOW_MS};
 use intercom_bulk::plan::Plan;
 use serde::Serialize;
 
@@ -69,13 +69,13 @@ impl Found {
         quota: Quota,
     ) -> Result<Self, LedgerError> {
         let tally = &cursor.tally;
-        let kept = match ledger.changes(&run.run, SAMPLE).await {
+        let kept = match ledger.changes(&run.id, SAMPLE).await {
             Ok(kept) => kept,
             Err(LedgerError::Missing { .. }) => Changes::default(),
             Err(error) => return Err(error),
         };
         let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
-        let reach = u64::from(quota.reach(Share::Submit { scroll_open: false }));
+        let reach = u64::from(quota.reach(Lane::Submit { scroll_open: false }));
         let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
         let jobs = tally.patches.div_ceil(ITEMS_MAX as u64);
         let used = Used::estimate(f64::from(cursor.page), jobs as f64, seconds as f64);

@@ -45,8 +45,8 @@ impl Sample {
     pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {
         let turning = run.state == State::Running && cursor.phase == Phase::Turning;
         let all_read = run.state == State::Draining;
-        let patches = if run.rails.dry_run { 0 } else { cursor.tally.patches };
-        let users = run.listed.or(run.count).map(|count| run.rails.limit.map_or(count, |limit| limit.min(count)));
+        let patches = if run.limits.dry_run { 0 } else { cursor.tally.patches };
+        let users = run.listed.or(run.count).map(|count| run.limits.limit.map_or(count, |limit| limit.min(count)));
         let sends = &jobs.sends;
         let work = Work { read: cursor.tally.users, count: users, all_read, patches, reading, sends, now_ms, tail };
         let sent = work.sent();
@@ -66,7 +66,7 @@ impl Sample {
             sent,
             jobs_open: jobs.made - jobs.ended,
             rate: (turning && reading >= RATE_FROM).then_some(rate),
-            dry_run: run.rails.dry_run,
+            dry_run: run.limits.dry_run,
             waits: waits(run, cursor, sent < patches, now_ms),
         }
     }

@@ -60,11 +60,11 @@ fn hangup_is_ignored() -> bool {
     }
 }
 
-/// Reads the mask of ignored signals in `/proc/self/status`; SIGHUP is number 1, its lowest bit.
+/// Reads the redact of ignored signals in `/proc/self/status`; SIGHUP is number 1, its lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    let redact = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    redact.and_then(|redact| u64::from_str_radix(redact.trim(), 16).ok()).is_some_and(|redact| redact & 1 == 1)
 }
 
 /// Hears Ctrl-C, the only signal there is.
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ignored_hang_up_is_read_from_the_mask() {
+    fn an_ignored_hang_up_is_read_from_the_redact() {
         assert!(ignores_hangup("Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
         assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"), "SIGPIPE alone");
         assert!(!ignores_hangup(""));

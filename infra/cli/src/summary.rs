@@ -75,8 +75,8 @@ pub struct Outcomes {
 /// The jobs of a run by bucket, from the ledger.
 pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<JobRow>>, LedgerError> {
     let mut by_bucket = BTreeMap::new();
-    for bucket in ledger.buckets_of(&run.run).await? {
-        let jobs: Vec<JobRow> = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run).collect();
+    for bucket in ledger.buckets_of(&run.id).await? {
+        let jobs: Vec<JobRow> = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id).collect();
         by_bucket.insert(bucket.to_string(), jobs);
     }
     Ok(by_bucket)
@@ -87,8 +87,8 @@ impl Summary {
     pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
         // Bucket by bucket: a large run's rows are never all in memory.
         let mut buckets = BTreeMap::new();
-        for bucket in ledger.buckets_of(&run.run).await? {
-            let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.run);
+        for bucket in ledger.buckets_of(&run.id).await? {
+            let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id);
             buckets.insert(bucket.to_string(), jobs.map(|job| job.job.to_string()).collect());
         }
         let accounts = ledger.accounts(run, cursor).await?;
@@ -97,7 +97,7 @@ impl Summary {
         let Counted { read, written, unchanged, skipped, failed, pending } = Counted::of(&cursor.tally, &totals);
         let reason = run.reason.as_deref().map(output::flags);
         Ok(Self {
-            run: run.run.to_string(),
+            run: run.id.to_string(),
             state: run.state,
             users: read,
             count: totals.count,

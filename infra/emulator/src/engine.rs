@@ -10,7 +10,7 @@ use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::ledger::{self, Ledger, LedgerError};
 use intercom_bulk::queue::Queues;
-use intercom_bulk::rate_limit::Meter;
+use intercom_bulk::rate_limit::RateLimiter;
 use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled, StepError};
 use intercom_bulk::runtime::config::Settings;
 use intercom_bulk::runtime::invocation::Invocation;
@@ -69,7 +69,7 @@ impl Done {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn learn_held(&self, outcome: &submit::Outcome) {
+    fn learn_held(&self, outcome: &submit::SubmitOutcome) {
         if outcome.held.is_some() || outcome.jobs > 0 {
             self.held.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&outcome.held);
         }
@@ -109,7 +109,7 @@ impl Engine {
         let ledger = Ledger::new(dynamodb.clone(), TABLE);
         let clients = Clients {
             intercom,
-            meter: Meter::new(ledger.clone(), settings.quota_percent),
+            limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
             ledger,
             queues: Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone()),
             settings,

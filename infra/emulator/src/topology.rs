@@ -17,7 +17,7 @@ use crate::schedule;
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 /// Parts of one invocation of submit, as in the template.
 const BATCH_SIZE: i32 = 10;
-/// Deliveries before a message is dead: the steps leave messages often by design, and bury poison by their own hand.
+/// Deliveries before a message is dead: the steps leave messages often by design, and send to the dead-letter queue poison by their own hand.
 const RECEIVES_MAX: u32 = 200;
 /// The same of a part: it comes again for as long as an outage lasts.
 const PARTS_RECEIVES_MAX: u32 = 1_000;

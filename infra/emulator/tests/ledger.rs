@@ -5,10 +5,10 @@ use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{Part, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
-use intercom_bulk::domain::run::{Claim, Cursor, FORMAT, Rails, Run, RunId, SCROLL_LIFE_MS, Source, State};
+use intercom_bulk::domain::run::{Cursor, FORMAT, Lease, Limits, Run, RunId, SCROLL_LIFE_MS, Source, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    Active, Begin, Claimed, ErrorRow, JobRow, Ledger, PartClaim, PartEnd, Quota, Reserved, Share, create,
+    Active, Begin, ErrorRow, JobRow, Lane, Leased, Ledger, PartEnd, PartLease, Quota, Reserved, create,
 };
 use intercom_bulk_emulator::aws::Account;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn ledger() -> (Ledger, Account) {
 fn run(plan: &str) -> Run {
     Run {
         v: FORMAT,
-        run: RunId::of(plan, NOW_MS / 1000),
+        id: RunId::of(plan, NOW_MS / 1000),
         plan: plan.to_owned(),
         state: State::Running,
         reason: None,
@@ -37,7 +37,7 @@ fn run(plan: &str) -> Run {
         count: None,
         listed: None,
         workspace: None,
-        rails: Rails::default(),
+        limits: Limits::default(),
         errors: 0,
         totals: None,
     }
@@ -48,14 +48,14 @@ async fn begin(ledger: &Ledger, run: &Run) -> Begin {
 }
 
 async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
-    let cursor = Cursor::first(run.run.clone(), 0, SCROLL_LIFE_MS);
+    let cursor = Cursor::first(run.id.clone(), 0, SCROLL_LIFE_MS);
     ledger.begin(run, &json!({}), &Source::Scroll, &cursor, seen).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {
     let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
-    cut(&run.run, 1, 1, vec![patch], 50).remove(0)
+    cut(&run.id, 1, 1, vec![patch], 50).remove(0)
 }
 
 fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
@@ -71,16 +71,16 @@ async fn one_run_is_active_and_its_end_makes_room() {
     assert_eq!(begin(&ledger, &first).await, Begin::Known);
     assert_eq!(begin(&ledger, &second).await, Begin::Busy);
     let before = ledger.active().await.unwrap();
-    let claim = Claim { owner: "one".into(), message: "m".into(), until_ms: NOW_MS + 5 };
-    assert!(matches!(ledger.claim(&first.run, 0, &claim, NOW_MS).await.unwrap(), Claimed::Ours(_)));
+    let lease = Lease { owner: "one".into(), message: "m".into(), until_ms: NOW_MS + 5 };
+    assert!(matches!(ledger.lease(&first.id, 0, &lease, NOW_MS).await.unwrap(), Leased::Ours(_)));
     assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS).await.unwrap());
     assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS).await.unwrap(), "an end is final");
     let free_at_ms = ledger.active().await.unwrap().free_at_ms;
-    assert_eq!(free_at_ms, claim.until_ms + SCROLL_LIFE_MS, "whoever holds the claim may call the scroll until then");
-    let late = Claim { until_ms: NOW_MS + 10, ..claim };
-    let late = ledger.claim(&first.run, 0, &late, NOW_MS + 6).await.unwrap();
-    assert!(matches!(late, Claimed::Not(_)), "nobody claims a turn of a run that ended: {late:?}");
-    assert_eq!(ledger.run(&first.run).await.unwrap().unwrap().reason.as_deref(), Some("why"));
+    assert_eq!(free_at_ms, lease.until_ms + SCROLL_LIFE_MS, "whoever holds the claim may call the scroll until then");
+    let late = Lease { until_ms: NOW_MS + 10, ..lease };
+    let late = ledger.lease(&first.id, 0, &late, NOW_MS + 6).await.unwrap();
+    assert!(matches!(late, Leased::Not(_)), "nobody claims a turn of a run that ended: {late:?}");
+    assert_eq!(ledger.run(&first.id).await.unwrap().unwrap().reason.as_deref(), Some("why"));
     let free = Active { run: None, ..before };
     assert_eq!(begin_after(&ledger, &second, &free).await, Begin::Busy, "the first's scroll is unknown to it");
     assert_eq!(begin(&ledger, &second).await, Begin::Begun);
@@ -90,7 +90,7 @@ async fn one_run_is_active_and_its_end_makes_room() {
 #[tokio::test]
 async fn a_company_s_name_is_sent_for_the_one_user_that_reserved_it() {
     let (ledger, _account) = ledger().await;
-    let run = run("a").run;
+    let run = run("a").id;
     let [ann, bob] = ["ann", "bob"].map(|id| UserId::new(id).unwrap());
     let mut answers = Vec::new();
     for (generation, name, user) in
@@ -106,27 +106,27 @@ async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission
     let (ledger, _account) = ledger().await;
     let run = run("a");
     let part = part(&run);
-    assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
-    assert_eq!(ledger.claim_part(&part, "two", 50, 200).await.unwrap(), PartClaim::Busy);
-    assert_eq!(ledger.claim_part(&part, "two", 101, 300).await.unwrap(), PartClaim::Ours(2));
-    assert_eq!(ledger.part(&run.run, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
+    assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), PartLease::Ours(1));
+    assert_eq!(ledger.lease_part(&part, "two", 50, 200).await.unwrap(), PartLease::Busy);
+    assert_eq!(ledger.lease_part(&part, "two", 101, 300).await.unwrap(), PartLease::Ours(2));
+    assert_eq!(ledger.part(&run.id, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
     let done = [part.id.clone()];
     assert!(!ledger.record_job(&job(&part, "job_2", NOW_MS), &done, "two").await.unwrap());
     assert!(ledger.record_job(&job(&part, "job_1", NOW_MS), &done, "one").await.unwrap(), "recorded as a resubmission");
     let jobs = ledger.jobs(&Bucket::of(NOW_MS, Width::MINUTE)).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.resubmission).collect::<Vec<_>>(), [true, false]);
-    let row = ledger.part(&run.run, &part.id).await.unwrap().unwrap();
+    let row = ledger.part(&run.id, &part.id).await.unwrap().unwrap();
     assert_eq!((row.end, row.job.unwrap().as_str()), (Some(PartEnd::Done), "job_2"));
-    assert_eq!(ledger.claim_part(&part, "three", 400, 500).await.unwrap(), PartClaim::Ended(PartEnd::Done));
+    assert_eq!(ledger.lease_part(&part, "three", 400, 500).await.unwrap(), PartLease::Ended(PartEnd::Done));
 }
 
 #[tokio::test]
-async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
+async fn a_dropped_part_keeps_count_of_a_job_that_a_lease_may_hide() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     for (owner, lost) in [("one", 0), ("two", 1)] {
-        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.run)).unwrap(), ..part(&run) };
-        assert_eq!(ledger.claim_part(&part, "one", 0, 100).await.unwrap(), PartClaim::Ours(1));
+        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.id)).unwrap(), ..part(&run) };
+        assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), PartLease::Ours(1));
         ledger.end_part(&part, PartEnd::Dropped, owner, NOW_MS).await.unwrap();
         ledger.end_part(&part, PartEnd::Dropped, "three", NOW_MS).await.unwrap();
         let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
@@ -139,9 +139,9 @@ async fn a_dropped_part_keeps_count_of_a_job_that_a_claim_may_hide() {
 async fn a_part_s_row_has_a_time_to_live_from_its_first_write_on() {
     let (ledger, account) = ledger().await;
     let run = run("a");
-    let unclaimed = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
-    ledger.claim_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
-    ledger.end_part(&unclaimed, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
+    let unleased = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
+    ledger.lease_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.end_part(&unleased, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
     let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
     assert_eq!(items.len(), 2);
     for item in items {
@@ -172,20 +172,20 @@ async fn buckets_are_listed_by_queries_never_by_a_scan() {
 async fn the_budget_never_grants_more_than_the_window_has() {
     let (ledger, _account) = ledger().await;
     let quota = Quota { limit: 100, percent: 100, polls: 0 };
-    let share = Share::Submit { scroll_open: true };
+    let share = Lane::Submit { scroll_open: true };
     let mut granted = 0;
-    while let intercom_bulk::ledger::Grant::Granted { operations, .. } =
+    while let intercom_bulk::ledger::Permit::Granted { operations, .. } =
         ledger.take(quota, share, 1, 30, NOW_MS).await.unwrap()
     {
         granted += operations;
     }
     assert_eq!(granted, quota.reach(share));
-    let page = ledger.take(quota, Share::Page, 1, 1, NOW_MS).await.unwrap();
-    assert!(matches!(page, intercom_bulk::ledger::Grant::Granted { .. }), "pages have their share: {page:?}");
+    let page = ledger.take(quota, Lane::Page, 1, 1, NOW_MS).await.unwrap();
+    assert!(matches!(page, intercom_bulk::ledger::Permit::Granted { .. }), "pages have their share: {page:?}");
     ledger.close_until(NOW_MS, NOW_MS + 1).await.unwrap();
     assert_eq!(
-        ledger.take(quota, Share::Check, 1, 1, NOW_MS).await.unwrap(),
-        intercom_bulk::ledger::Grant::Wait(NOW_MS + 10_000)
+        ledger.take(quota, Lane::Check, 1, 1, NOW_MS).await.unwrap(),
+        intercom_bulk::ledger::Permit::Wait(NOW_MS + 10_000)
     );
 }
 
@@ -195,9 +195,9 @@ async fn a_run_s_items_expire_after_its_end_and_not_before() {
     let run = run("a");
     begin(&ledger, &run).await;
     let part = part(&run);
-    ledger.claim_part(&part, "one", 0, 100).await.unwrap();
+    ledger.lease_part(&part, "one", 0, 100).await.unwrap();
     let row = job(&part, "job_1", NOW_MS);
-    ledger.note_bucket(&run.run, &row.bucket).await.unwrap();
+    ledger.note_bucket(&run.id, &row.bucket).await.unwrap();
     ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
     assert!(!ledger.expire(2).await.unwrap(), "the run goes on");
     ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_long_partition_is_read_in_pieces() {
         generation: 1,
     };
     let rows: Vec<ErrorRow> = (0..1_200).map(row).collect();
-    ledger.record_errors(&run.run, &rows).await.unwrap();
+    ledger.record_errors(&run.id, &rows).await.unwrap();
     let before = account.counts.snapshot().get("Query").copied().unwrap_or_default();
     let found = ledger.errors(&run).await.unwrap();
     assert_eq!((found.len(), found[1_199].user.as_str()), (1_200, "001199"));
@@ -230,32 +230,32 @@ async fn a_long_partition_is_read_in_pieces() {
     assert!(queries >= 3, "{queries} queries");
 }
 
-/// The next invocation finds the cursor as if the one that gave its claim back had not been there.
+/// The next invocation finds the cursor as if the one that gave its lease back had not been there.
 #[tokio::test]
-async fn a_claim_that_is_given_back_leaves_no_trace() {
+async fn a_lease_that_is_given_back_leaves_no_trace() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     assert_eq!(begin(&ledger, &run).await, Begin::Begun);
-    let claim = |owner: &str, until_ms| Claim { owner: owner.into(), message: "m".into(), until_ms };
-    let claimed = async |owner: &str, now_ms, until_ms| match ledger
-        .claim(&run.run, 0, &claim(owner, until_ms), now_ms)
+    let lease = |owner: &str, until_ms| Lease { owner: owner.into(), message: "m".into(), until_ms };
+    let leased = async |owner: &str, now_ms, until_ms| match ledger
+        .lease(&run.id, 0, &lease(owner, until_ms), now_ms)
         .await
         .unwrap()
     {
-        Claimed::Ours(cursor) => *cursor,
+        Leased::Ours(cursor) => *cursor,
         other => panic!("{other:?}"),
     };
-    let first = claimed("first", NOW_MS, NOW_MS + 5).await;
-    ledger.unclaim(&first, "somebody else").await.unwrap();
-    assert_eq!(ledger.cursor(&run.run).await.unwrap().unwrap().owner(), Some("first"));
-    ledger.unclaim(&first, "first").await.unwrap();
-    let second = claimed("second", NOW_MS, NOW_MS + 5).await;
-    assert_eq!((second.claim, second.claims), (None, 0));
+    let first = leased("first", NOW_MS, NOW_MS + 5).await;
+    ledger.release_lease(&first, "somebody else").await.unwrap();
+    assert_eq!(ledger.cursor(&run.id).await.unwrap().unwrap().owner(), Some("first"));
+    ledger.release_lease(&first, "first").await.unwrap();
+    let second = leased("second", NOW_MS, NOW_MS + 5).await;
+    assert_eq!((second.lease, second.leases), (None, 0));
     // The second dies, and the third gives back what it took over: the fourth still learns of the death.
-    let third = claimed("third", NOW_MS + 10, NOW_MS + 15).await;
-    ledger.unclaim(&third, "third").await.unwrap();
-    let fourth = claimed("fourth", NOW_MS + 10, NOW_MS + 15).await;
-    assert_eq!((fourth.claim.unwrap().owner.as_str(), fourth.claims), ("second", 1));
+    let third = leased("third", NOW_MS + 10, NOW_MS + 15).await;
+    ledger.release_lease(&third, "third").await.unwrap();
+    let fourth = leased("fourth", NOW_MS + 10, NOW_MS + 15).await;
+    assert_eq!((fourth.lease.unwrap().owner.as_str(), fourth.leases), ("second", 1));
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_deadline_that_an_operator_set_is_not_extended() {
     let run = run("a");
     assert_eq!(begin(&ledger, &run).await, Begin::Begun);
     ledger.extend_deadline(&run, NOW_MS + 7).await.unwrap();
-    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7);
+    assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().deadline_ms, NOW_MS + 7);
     ledger.extend_deadline(&run, NOW_MS + 9).await.unwrap();
-    assert_eq!(ledger.run(&run.run).await.unwrap().unwrap().deadline_ms, NOW_MS + 7, "it was read before the change");
+    assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().deadline_ms, NOW_MS + 7, "it was read before the change");
 }

@@ -54,7 +54,7 @@ impl Limit {
         more > 0
     }
 
-    /// Charges what was let in for more: the window may be overdrawn by it, and the next one starts anew.
+    /// Charges what was let in for more: the window may be overdrawn by it, and the next one starts again.
     pub(crate) fn charge(&mut self, more: usize) {
         *self.used.entry(self.window).or_default() += more as u64;
     }

@@ -18,11 +18,11 @@ pub struct Accounts {
     pub made_last_ms: i64,
     /// Users of the present generation that are in jobs; one that is sent again is counted once.
     pub sent_now: u64,
-    /// When each claim of a part that is being submitted expires, in Unix milliseconds.
-    pub claims_until_ms: Vec<i64>,
+    /// When each lease of a part that is being submitted expires, in Unix milliseconds.
+    pub leases_until_ms: Vec<i64>,
     /// Why the latest request for an open part failed, in words.
     pub held: Option<String>,
-    /// The totals so far. Claims count as jobs whose ids were lost, because an end that is decided now is final:
+    /// The totals so far. Leases count as jobs whose ids were lost, because an end that is decided now is final:
     /// [`Accounts::totals_at`] leaves those out that are at work.
     pub totals: Totals,
 }
@@ -54,7 +54,7 @@ pub struct Totals {
     pub errors: u64,
     /// Items of error feeds that name no user we know.
     pub unattributed: u64,
-    /// Jobs that may exist and whose ids were lost: a claim expired between the request and its record.
+    /// Jobs that may exist and whose ids were lost: a lease expired between the request and its record.
     pub jobs_possibly_lost: u64,
     /// Users in parts that were dropped in the last generation.
     pub dropped: u64,
@@ -112,23 +112,23 @@ impl Accounts {
         self.parts_open == 0 && self.jobs_open == 0
     }
 
-    /// The totals of a run that goes on: the parts under claims that hold at this moment are being submitted, and no job
+    /// The totals of a run that goes on: the parts under leases that hold at this moment are being submitted, and no job
     /// of theirs is lost.
     pub fn totals_at(&self, now_ms: i64) -> Totals {
-        let at_work = self.claims_until_ms.iter().filter(|until_ms| **until_ms >= now_ms).count() as u64;
+        let at_work = self.leases_until_ms.iter().filter(|until_ms| **until_ms >= now_ms).count() as u64;
         let jobs_possibly_lost = self.totals.jobs_possibly_lost.saturating_sub(at_work);
         Totals { jobs_possibly_lost, ..self.totals.clone() }
     }
 
-    /// How a draining run ends, if it does: `holes` are pages of the last generation that may be lost, `cut` says why
+    /// How a draining run ends, if it does: `gaps` are pages of the last generation that may be lost, `cut` says why
     /// it did not reach its end.
-    pub fn verdict(&self, holes: usize, cut: Option<&str>) -> Verdict {
+    pub fn verdict(&self, gaps: usize, cut: Option<&str>) -> Verdict {
         if !self.settled() {
             return Verdict::NotYet;
         }
         let mut causes: Vec<String> = cut.map(ToOwned::to_owned).into_iter().collect();
-        if holes > 0 {
-            causes.push(format!("up to {} users on {holes} pages may be unseen", holes * 100));
+        if gaps > 0 {
+            causes.push(format!("up to {} users on {gaps} pages may be unseen", gaps * 100));
         }
         causes.extend(self.unheard());
         // Whose patch names a company is not kept: if one user's fails, any who share a company may lack its name.
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn complete_means_that_nothing_is_missing() {
-        let state = |accounts: Accounts, holes| match accounts.verdict(holes, None) {
+        let state = |accounts: Accounts, gaps| match accounts.verdict(gaps, None) {
             Verdict::Ends(state, _) => state,
             Verdict::NotYet => panic!("not settled"),
         };
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_part_that_is_being_submitted_is_no_lost_job() {
         let accounts = with(|a| {
-            a.claims_until_ms = vec![1_000, 5_000];
+            a.leases_until_ms = vec![1_000, 5_000];
             a.totals.jobs_possibly_lost = 2;
         });
         let lost = |now_ms| accounts.totals_at(now_ms).jobs_possibly_lost;

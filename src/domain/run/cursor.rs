@@ -11,7 +11,7 @@ pub use generations::{GENERATIONS_MAX, STALLED_MAX};
 pub use rests::REST_MOST_MS;
 
 /// Holes that one generation may have before it is given up.
-pub const HOLES_MAX: usize = 10;
+pub const GAPS_MAX: usize = 10;
 /// Pages in a row that may equal the one before.
 pub const REPEATS_MAX: u32 = 3;
 /// Turns in a row that may pass without a page.
@@ -46,7 +46,7 @@ pub struct Turn {
 
 /// Who turns the page at present, and until when that is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct Lease {
     /// The invocation's request id.
     pub owner: String,
     /// The queue's id of the message, the same when it is delivered again.
@@ -78,8 +78,8 @@ pub struct Cursor {
     /// Parts sent in this generation.
     pub parts: u64,
     /// Pages that may be lost.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holes: Vec<u32>,
+    #[serde(rename = "holes", default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<u32>,
     /// Digest of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<u64>,
@@ -114,8 +114,8 @@ pub struct Cursor {
     #[serde(default)]
     pub unanswered_since_ms: i64,
     /// Times the tick sent the present turn's message again.
-    #[serde(default)]
-    pub nudges: u32,
+    #[serde(rename = "nudges", default)]
+    pub resends: u32,
     /// When it did so last, in Unix milliseconds.
     #[serde(default)]
     pub resent_ms: i64,
@@ -174,19 +174,19 @@ pub struct Cursor {
     #[serde(default)]
     pub committed_ms: i64,
     /// Who turns the page.
+    #[serde(rename = "claim", default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// Leases of this turn: each that expired may have cost a page.
+    #[serde(rename = "claims", default)]
+    pub leases: u32,
+    /// The expired lease that the present one took over: kept, because the answer that tells of it may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<Claim>,
-    /// Claims of this turn: each that expired may have cost a page.
-    #[serde(default)]
-    pub claims: u32,
-    /// The expired claim that the present one took over: kept, because the answer that tells of it may be lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub died: Option<Claim>,
+    pub died: Option<Lease>,
 }
 
 /// How a message's turn stands to the cursor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TurnOrder {
     /// The message of the turn before, which made the last commit: the chain may have broken after it.
     Before,
     /// Older still: somebody carried the chain on.
@@ -210,7 +210,7 @@ impl Cursor {
             pages_in_all: 0,
             scroll: None,
             parts: 0,
-            holes: Vec::new(),
+            gaps: Vec::new(),
             digest: None,
             repeats: 0,
             not_before_ms,
@@ -222,7 +222,7 @@ impl Cursor {
             idle_turns: 0,
             unanswered: 0,
             unanswered_since_ms: 0,
-            nudges: 0,
+            resends: 0,
             resent_ms: 0,
             excused: false,
             stalled: 0,
@@ -242,25 +242,25 @@ impl Cursor {
             committed_by: None,
             committed_message: None,
             committed_ms: 0,
-            claim: None,
-            claims: 0,
+            lease: None,
+            leases: 0,
             died: None,
         }
     }
 
     /// How a message of `turn` stands to this cursor.
-    pub fn standing(&self, turn: u64) -> Standing {
+    pub fn standing(&self, turn: u64) -> TurnOrder {
         match turn.cmp(&self.turn) {
-            std::cmp::Ordering::Equal => Standing::Present,
-            std::cmp::Ordering::Greater => Standing::Ahead,
-            std::cmp::Ordering::Less if turn + 1 == self.turn => Standing::Before,
-            std::cmp::Ordering::Less => Standing::Older,
+            std::cmp::Ordering::Equal => TurnOrder::Present,
+            std::cmp::Ordering::Greater => TurnOrder::Ahead,
+            std::cmp::Ordering::Less if turn + 1 == self.turn => TurnOrder::Before,
+            std::cmp::Ordering::Less => TurnOrder::Older,
         }
     }
 
-    /// Who holds the claim.
+    /// Who holds the lease.
     pub fn owner(&self) -> Option<&str> {
-        self.claim.as_ref().map(|claim| claim.owner.as_str())
+        self.lease.as_ref().map(|lease| lease.owner.as_str())
     }
 
     /// The message that names the present turn.
@@ -272,8 +272,8 @@ impl Cursor {
     pub fn scroll_free_at_ms(&self) -> i64 {
         // Known to be closed, it has no last call. A limit ends the pages and leaves it open.
         let maybe_open = self.called_ms > 0;
-        let called_ms = self.claim.as_ref().map_or(self.called_ms, |claim| claim.until_ms.max(self.called_ms));
-        if maybe_open || self.claim.is_some() && self.phase == Phase::Turning {
+        let called_ms = self.lease.as_ref().map_or(self.called_ms, |lease| lease.until_ms.max(self.called_ms));
+        if maybe_open || self.lease.is_some() && self.phase == Phase::Turning {
             called_ms + self.scroll_life_ms
         } else {
             0
@@ -281,11 +281,11 @@ impl Cursor {
     }
 
     /// Records that the next page may be lost: asked for, and no answer that can be trusted.
-    pub fn hole(&mut self) {
+    pub fn gap(&mut self) {
         self.page += 1;
         self.pages_in_all += 1;
         self.idle_turns += 1;
-        self.holes.push(self.page);
+        self.gaps.push(self.page);
     }
 }
 

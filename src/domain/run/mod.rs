@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use accounts::{Accounts, Counted, Totals, Verdict};
 pub use cursor::{
-    Claim, Cursor, GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, Phase, REPEATS_MAX, REST_MOST_MS, SCROLL_LIFE_MS,
-    STALLED_MAX, Standing, Turn,
+    Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, SCROLL_LIFE_MS,
+    STALLED_MAX, Turn, TurnOrder,
 };
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
@@ -35,7 +35,7 @@ pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
 /// What stops a run that does more than was meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Rails {
+pub struct Limits {
     /// Only the first so many users of the scroll.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -79,7 +79,8 @@ pub struct Run {
     /// Format version.
     pub v: u32,
     /// Its name.
-    pub run: RunId,
+    #[serde(rename = "run")]
+    pub id: RunId,
     /// The plan's name.
     pub plan: String,
     /// Where it stands.
@@ -109,8 +110,8 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceBinding>,
     /// What stops it.
-    #[serde(default)]
-    pub rails: Rails,
+    #[serde(rename = "rails", default)]
+    pub limits: Limits,
     /// Users that ended in an error, as counted on the way: exact totals are made at the end, from the rows.
     #[serde(default)]
     pub errors: u64,
@@ -156,7 +157,7 @@ impl Run {
 
     /// Whether the run reads all users of the workspace: its end is then compared with Intercom's count.
     pub fn reads_everybody(&self) -> bool {
-        self.listed.is_none() && self.rails.limit.is_none()
+        self.listed.is_none() && self.limits.limit.is_none()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Rails;
+use super::Limits;
 use crate::domain::user::UserId;
 
 /// Users of a list that one item of the ledger holds: 13 KB of ids as Intercom writes them. A list at the bound is then
@@ -27,14 +27,14 @@ impl RunId {
         Self(format!("{plan}.{}", at.strftime("%Y%m%dT%H%M%SZ")))
     }
 
-    /// The run of a start with this source and these rails. Two starts of one plan in one second differ in them: where
+    /// The run of a start with this source and these limits. Two starts of one plan in one second differ in them: where
     /// they are not the default, the name ends with a digest of them. A schedule that fires twice has the same ones.
-    pub fn of_start(plan: &str, scheduled_at_s: i64, source: &Source, rails: &Rails) -> Self {
+    pub fn of_start(plan: &str, scheduled_at_s: i64, source: &Source, limits: &Limits) -> Self {
         let default = Self::of(plan, scheduled_at_s);
-        if (source, rails) == (&Source::Scroll, &Rails::default()) {
+        if (source, limits) == (&Source::Scroll, &Limits::default()) {
             return default;
         }
-        let text = serde_json::to_string(&(source, rails)).unwrap_or_default();
+        let text = serde_json::to_string(&(source, limits)).unwrap_or_default();
         Self(format!("{default}-{:08x}", digest(&text)))
     }
 
@@ -102,8 +102,8 @@ pub struct Start {
     #[serde(default)]
     pub source: Source,
     /// What stops it.
-    #[serde(default)]
-    pub rails: Rails,
+    #[serde(rename = "rails", default)]
+    pub limits: Limits,
     /// The run's name. Starts that an earlier version stored have none here; theirs is plan and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
@@ -116,10 +116,10 @@ impl Start {
         inline: Option<serde_json::Value>,
         scheduled_at_s: i64,
         source: Source,
-        rails: Rails,
+        limits: Limits,
     ) -> Self {
-        let run = Some(RunId::of_start(plan, scheduled_at_s, &source, &rails));
-        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, rails, run }
+        let run = Some(RunId::of_start(plan, scheduled_at_s, &source, &limits));
+        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, run }
     }
 
     /// The run that this start makes.
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn starts_of_one_second_that_differ_have_names_of_their_own() {
         let users = |ids: &[&str]| Source::Users(ids.iter().map(|id| UserId::new(*id).unwrap()).collect());
-        let limit = |limit| Rails { limit, ..Rails::default() };
-        let named = |source: &Source, rails: &Rails| {
-            let run = RunId::of_start("price", 1_479_981_900, source, rails);
+        let limit = |limit| Limits { limit, ..Limits::default() };
+        let named = |source: &Source, limits: &Limits| {
+            let run = RunId::of_start("price", 1_479_981_900, source, limits);
             assert_eq!(RunId::parse(run.as_str()), Some(run.clone()));
             run.to_string()
         };

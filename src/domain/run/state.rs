@@ -14,7 +14,7 @@ pub enum State {
     Running,
     /// All pages are turned; parts and jobs are on their way.
     Draining,
-    /// Stopped by a rail or an operator; a new generation goes on.
+    /// Stopped by a limit or an operator; a new generation goes on.
     Paused,
     /// Ended: every user has the plan's value or was left alone by its rules.
     Complete,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::redact::mask_to;
+use crate::domain::redact::redact_to;
 
 /// Why a user was left alone: another user's patch of the generation names the company.
 pub const NAMED_ALREADY: &str = "company_named_already";
@@ -51,7 +51,7 @@ pub struct Tally {
 impl Tally {
     /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
     pub fn miss(&mut self, table: &str, key: Option<&str>) {
-        let short = mask_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);
+        let short = redact_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);
         let name = format!("{table}[{short}]");
         if !self.missed.contains_key(&name) && self.missed.len() >= MISSED_KEYS_MAX {
             let rarest = self.missed.iter().min_by_key(|(_, count)| **count).map(|(name, _)| name.clone());

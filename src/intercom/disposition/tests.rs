@@ -149,7 +149,7 @@ fn without_an_answer_it_matters_whether_the_request_left() {
     let not_sent =
         Error::NotSent { route, at: "http://127.0.0.1:1".into(), source: TransportError::NotSent { source: source() } };
     let lost = Lost::Connection(TransportError::Unknown { source: source() });
-    let unreadable = Lost::Unreadable { status: 200, reason: "its body is empty", request_id: None };
+    let unreadable = Lost::UnreadableBody { status: 200, reason: "its body is empty", request_id: None };
     assert_eq!(disposition(&not_sent, NOW_S), Disposition::NotSent);
     assert_eq!(disposition(&Error::Unknown { route, lost, rate: None }, NOW_S), Disposition::Ambiguous);
     assert_eq!(disposition(&Error::Unknown { route, lost: unreadable, rate: None }, NOW_S), Disposition::Ambiguous);

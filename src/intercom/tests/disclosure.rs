@@ -24,7 +24,7 @@ async fn neither_the_token_nor_a_person_is_ever_shown() {
     let mut text = String::new();
     for (status, body) in [(401, echo.as_str()), (400, &echo), (200, &echo), (200, "{\"users\":[\"ann@example.com")] {
         let (intercom, requests) = answering(status, &[], body);
-        text += &shown(&intercom.page(Some("25b649f7"), &Keep::Whole, CALL_TIMEOUT).await.unwrap_err());
+        text += &shown(&intercom.page(Some("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await.unwrap_err());
         let _ = write!(text, "{intercom:?} {:?}", requests.lock().unwrap());
     }
     for sent in [false, true] {
@@ -46,7 +46,7 @@ proptest! {
         let response = Response::builder().status(status).header("retry-after", retry_after).body(Bytes::from(body));
         let Ok(response) = response else { return Ok(()) };
         for route in [route::PAGE, route::SUBMIT, route::USER] {
-            let Err(error) = call::answer(route, &response, |body| v1::page(body, &Keep::Whole)) else { continue };
+            let Err(error) = call::answer(route, &response, |body| v1::page(body, &Projection::Whole)) else { continue };
             let disposition = disposition(&error, now_s);
             prop_assert_eq!(disposition == Disposition::Ambiguous, matches!(status, 200..=299 | 408 | 500..));
             prop_assert_eq!(matches!(disposition, Disposition::Limited { .. }), status == 429);

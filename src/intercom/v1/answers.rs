@@ -5,14 +5,14 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::call::Unreadable;
+use super::super::call::UnreadableBody;
 use super::super::envelope::{code, message};
-use super::super::{ErrorFeed, Page, Workspace};
+use super::super::{ErrorFeed, Page, WorkspaceInfo};
 use super::CURSOR_BYTES_MAX;
 use crate::domain::html;
 use crate::domain::job::{ItemError, Job, JobId, Progress};
-use crate::domain::projection::Keep;
-use crate::domain::redact::mask_to;
+use crate::domain::projection::Projection;
+use crate::domain::redact::redact_to;
 use crate::domain::user::{User, UserId};
 
 /// Characters of a workspace's name that are kept.
@@ -28,17 +28,17 @@ const NO_CODE: &str = "unknown";
 const NO_MESSAGE: &str = "Intercom gave no reason";
 
 /// `{"users":[…],"scroll_param":"…"}`, and of each user what is asked for, with its id.
-pub(in crate::intercom) fn page(body: &[u8], of_user: &Keep) -> Result<Page, Unreadable> {
-    let users = Keep::Each(Box::new(of_user.clone()));
-    let mut body = object_of(body, &Keep::keys([("users", users), ("scroll_param", Keep::Whole)]))?;
+pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Page, UnreadableBody> {
+    let users = Projection::Each(Box::new(of_user.clone()));
+    let mut body = object_of(body, &Projection::keys([("users", users), ("scroll_param", Projection::Whole)]))?;
     let cursor = match body.get("scroll_param") {
         None | Some(Value::Null) => None,
         Some(Value::String(cursor)) if cursor.is_empty() => None,
         Some(Value::String(cursor)) if cursor.len() <= CURSOR_BYTES_MAX => Some(cursor.clone()),
-        Some(_) => return Err(Unreadable("its cursor is not a short text")),
+        Some(_) => return Err(UnreadableBody("its cursor is not a short text")),
     };
     let Some(Value::Array(users)) = body.get_mut("users").map(Value::take) else {
-        return Err(Unreadable("it has no list of users"));
+        return Err(UnreadableBody("it has no list of users"));
     };
     Ok(Page::new(users.into_iter().map(decoded).map(User::new), cursor))
 }
@@ -61,15 +61,18 @@ fn decode(name: &mut Value) {
 }
 
 /// A user object.
-pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, Unreadable> {
-    User::new(decoded(object(body)?)).ok_or(Unreadable("the user has no usable id"))
+pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
+    User::new(decoded(object(body)?)).ok_or(UnreadableBody("the user has no usable id"))
 }
 
 /// `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
-pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, Unreadable> {
+pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, UnreadableBody> {
     let body = object(body)?;
-    let id =
-        body.get("id").and_then(Value::as_str).and_then(JobId::new).ok_or(Unreadable("the job has no usable id"))?;
+    let id = body
+        .get("id")
+        .and_then(Value::as_str)
+        .and_then(JobId::new)
+        .ok_or(UnreadableBody("the job has no usable id"))?;
     Ok(Job { id, created_at_s: body.get("created_at").and_then(Value::as_i64), progress: progress(&body) })
 }
 
@@ -92,9 +95,9 @@ fn failed(state: &str) -> bool {
 }
 
 /// `{"items":[{"data":{"id":"…"},"error":{"code":"…","message":"…"}}],"pages":{…}}`.
-pub(in crate::intercom) fn job_errors(body: &[u8]) -> Result<ErrorFeed, Unreadable> {
+pub(in crate::intercom) fn job_errors(body: &[u8]) -> Result<ErrorFeed, UnreadableBody> {
     let body = object(body)?;
-    let items = body.get("items").and_then(Value::as_array).ok_or(Unreadable("it has no list of items"))?;
+    let items = body.get("items").and_then(Value::as_array).ok_or(UnreadableBody("it has no list of items"))?;
     let items: Vec<ItemError> = items.iter().map(item).collect();
     let more = !items.is_empty() && more(body.get("pages").unwrap_or(&Value::Null));
     Ok(ErrorFeed { items, more })
@@ -118,14 +121,14 @@ fn more(pages: &Value) -> bool {
 }
 
 /// `{"type":"count.hash","user":{"count":12239},…}`.
-pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, Unreadable> {
+pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, UnreadableBody> {
     let body = object(body)?;
     let count = body.get("user").and_then(|user| user.get("count"));
-    count.and_then(Value::as_u64).ok_or(Unreadable("it has no count of users"))
+    count.and_then(Value::as_u64).ok_or(UnreadableBody("it has no count of users"))
 }
 
 /// `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
-pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadable> {
+pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<WorkspaceInfo, UnreadableBody> {
     let body = object(body)?;
     let app = body.get("app").unwrap_or(&Value::Null);
     let text = |key| app.get(key).and_then(Value::as_str);
@@ -133,25 +136,25 @@ pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<Workspace, Unreadabl
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    let app_id = text("id_code").filter(plain).ok_or(Unreadable(NO_WORKSPACE_ID))?;
-    let name = text("name").map(|name| mask_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
-    Ok(Workspace { app_id: app_id.to_owned(), name })
+    let app_id = text("id_code").filter(plain).ok_or(UnreadableBody(NO_WORKSPACE_ID))?;
+    let name = text("name").map(|name| redact_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
+    Ok(WorkspaceInfo { app_id: app_id.to_owned(), name })
 }
 
 /// The body as a JSON object.
-fn object(body: &[u8]) -> Result<Value, Unreadable> {
-    object_of(body, &Keep::Whole)
+fn object(body: &[u8]) -> Result<Value, UnreadableBody> {
+    object_of(body, &Projection::Whole)
 }
 
 /// What is kept of the body, a JSON object.
-fn object_of(body: &[u8], keep: &Keep) -> Result<Value, Unreadable> {
+fn object_of(body: &[u8], keep: &Projection) -> Result<Value, UnreadableBody> {
     if body.is_empty() {
-        return Err(Unreadable("its body is empty"));
+        return Err(UnreadableBody("its body is empty"));
     }
     match keep.read(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Unreadable("its body is not a JSON object")),
-        Err(_) => Err(Unreadable("its body is not JSON, or is cut off")),
+        Ok(_) => Err(UnreadableBody("its body is not a JSON object")),
+        Err(_) => Err(UnreadableBody("its body is not JSON, or is cut off")),
     }
 }
 

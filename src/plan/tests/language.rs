@@ -173,7 +173,7 @@ fn a_missed_key_is_told_unless_it_is_personal() {
         for _ in 0..2 {
             assert_eq!(
                 plan.evaluate(&user(body.clone())).notes,
-                [Note::LeftAlone(Reason::ValueUndefined), missed.clone()],
+                [Note::LeftAlone(SkipReason::ValueUndefined), missed.clone()],
                 "{value}"
             );
         }

@@ -19,7 +19,7 @@ fn otherwise_decides_where_there_is_no_value() {
     };
     for keep in ["", "otherwise = \"keep\""] {
         let evaluation = evaluate(&attribute(keep), with(json!("old")));
-        assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(Reason::ValueUndefined)] });
+        assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(SkipReason::ValueUndefined)] });
     }
     assert_eq!(set("otherwise = \"clear\"", with(json!("old"))), Some(Json::Null));
     assert_eq!(set("otherwise = \"clear\"", with(json!(null))), None);
@@ -90,12 +90,12 @@ fn a_company_is_renamed_only_when_it_is_the_users_only_choice() {
     assert_eq!(evaluate(&all, of(&[json!("366")])).patch.unwrap().changes, [renamed("366")]);
     assert_eq!(evaluate(&all, of(&[json!(366), json!(null)])).patch.unwrap().changes, [renamed("366")]);
     for (text, body, reason) in [
-        (&all, json!({}), Reason::NoCompany),
-        (&all, json!({"companies": null}), Reason::NoCompany),
-        (&all, of(&[]), Reason::NoCompany),
-        (&all, of(&[json!(null)]), Reason::NoCompany),
-        (&all, of(&[json!("1"), json!("2")]), Reason::SeveralCompanies),
-        (&text("'9'"), of(&[json!("1")]), Reason::NotInCompany),
+        (&all, json!({}), SkipReason::NoCompany),
+        (&all, json!({"companies": null}), SkipReason::NoCompany),
+        (&all, of(&[]), SkipReason::NoCompany),
+        (&all, of(&[json!(null)]), SkipReason::NoCompany),
+        (&all, of(&[json!("1"), json!("2")]), SkipReason::SeveralCompanies),
+        (&text("'9'"), of(&[json!("1")]), SkipReason::NotInCompany),
     ] {
         assert_eq!(
             evaluate(text, body.clone()),
@@ -112,7 +112,7 @@ fn where_and_reading_what_is_set() {
     let once = "name = \"p\"\nwhere = \"user.custom_attributes.x is not present\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"1\"\n";
     assert!(evaluate(once, json!({})).patch.is_some());
     let evaluation = evaluate(once, json!({"custom_attributes": {"x": 2}}));
-    assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(Reason::WhereIsFalse)] });
+    assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(SkipReason::WhereIsFalse)] });
 
     let counts = "name = \"p\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"user.custom_attributes.x + 1\"\n";
     let evaluation = evaluate(counts, json!({"custom_attributes": {"x": 2}}));

@@ -98,9 +98,10 @@ fn a_line_is_exactly_what_the_specification_asks_for() {
 
 #[test]
 fn lines_of_all_steps_conform_and_name_one_thing_by_one_word() {
-    let scroll = scroll::Outcome { users: 100, patches: 7, pages: 1, turns: 1, ..Default::default() };
-    let submit = submit::Outcome { jobs: 2, users: 150, refused: 1, quota_used_percent: 40, ..Default::default() };
-    let check = check::Outcome { closed: 3, with_errors: 1, unknown: 1, failed: 5, ..Default::default() };
+    let scroll = scroll::ScrollOutcome { users: 100, patches: 7, pages: 1, turns: 1, ..Default::default() };
+    let submit =
+        submit::SubmitOutcome { jobs: 2, users: 150, refused: 1, quota_used_percent: 40, ..Default::default() };
+    let check = check::CheckOutcome { closed: 3, with_errors: 1, unknown: 1, failed: 5, ..Default::default() };
     let all = [scroll.metrics(), submit.metrics(), check.metrics()];
     for metrics in &all {
         conforms(&line(None, NOW_MS, metrics).unwrap());
@@ -114,7 +115,7 @@ fn lines_of_all_steps_conform_and_name_one_thing_by_one_word() {
 
 #[test]
 fn an_invocation_that_found_nothing_to_do_writes_no_line() {
-    assert_eq!(line(Some("s"), NOW_MS, &check::Outcome::default().metrics()), None);
-    let dropped = scroll::Outcome { did: vec![scroll::Did::Nothing], ..Default::default() };
+    assert_eq!(line(Some("s"), NOW_MS, &check::CheckOutcome::default().metrics()), None);
+    let dropped = scroll::ScrollOutcome { did: vec![scroll::Action::Nothing], ..Default::default() };
     assert_eq!(line(Some("s"), NOW_MS, &dropped.metrics()), None);
 }

@@ -56,7 +56,7 @@ async fn a_token_is_read_once_and_again_when_it_is_old() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_read_anew_at_once_and_the_request_goes_through() {
+async fn a_refused_token_is_read_again_at_once_and_the_request_goes_through() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("old"), secure("new")]);
     let (stored, clock) = stored(&cloud).await;

@@ -1,6 +1,6 @@
 //! The end of a run, decided from strongly read rows.
 
-use super::Outcome;
+use super::CheckOutcome;
 use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
 use crate::ledger::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
@@ -11,8 +11,8 @@ const ACCOUNTS_REST_MAX_MS: i64 = 30 * 60_000;
 /// Where only ends of jobs are missing, the accounts are read when one is closed; without that, so often.
 const JOBS_REST_MS: i64 = 5 * 60_000;
 
-/// Ends the active run if everything that it sent is accounted for, or if a rail says so.
-pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+/// Ends the active run if everything that it sent is accounted for, or if a limit says so.
+pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let ledger = &clients.ledger;
     let Some(active) = ledger.active().await?.run else { return Ok(()) };
     let Some((run, cursor)) = ledger.run(&active).await?.zip(ledger.cursor(&active).await?) else { return Ok(()) };
@@ -21,36 +21,36 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Out
         (State::Failed, Some("more users are in error than max_errors allows; `errors` lists them".to_owned()), None)
     } else if run.state == State::Draining {
         // While parts are missing, the end of a job tells nothing; where only ends are missing, each may be the last.
-        let (due_ms, for_parts) = clients.accounts_due.of(&run.run, cursor.generation);
+        let (due_ms, for_parts) = clients.accounts_due.of(&run.id, cursor.generation);
         if at.clock.now_ms() < due_ms && (for_parts || outcome.closed == 0) {
             return Ok(());
         }
         let accounts = ledger.accounts(&run, &cursor).await?;
-        match accounts.verdict(cursor.holes.len(), cursor.cut.as_deref()) {
-            Verdict::NotYet => return put_off(clients, &run, &cursor, &accounts, at).await,
+        match accounts.verdict(cursor.gaps.len(), cursor.cut.as_deref()) {
+            Verdict::NotYet => return defer(clients, &run, &cursor, &accounts, at).await,
             Verdict::Ends(state, reason) => (state, reason, Some(accounts.totals)),
         }
     } else {
         return Ok(());
     };
     if ledger.end(&run, state, reason.as_deref(), totals.as_ref(), at.clock.now_ms()).await? {
-        tracing::info!(run = run.run.as_str(), state = state.as_str(), reason, "run ended");
-        outcome.ended = Some((run.run.to_string(), state.to_string()));
+        tracing::info!(run = run.id.as_str(), state = state.as_str(), reason, "run ended");
+        outcome.ended = Some((run.id.to_string(), state.to_string()));
     }
     Ok(())
 }
 
-/// Whether more users are in error than the rail allows. They are counted as often as they are met, which is cheap to
-/// know; what the rail is about is users.
+/// Whether more users are in error than the limit allows. They are counted as often as they are met, which is cheap to
+/// know; what the limit is about is users.
 async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<bool, StepError> {
-    let Some(most) = run.rails.max_errors.filter(|most| run.errors + cursor.tally.errors > *most) else {
+    let Some(most) = run.limits.max_errors.filter(|most| run.errors + cursor.tally.errors > *most) else {
         return Ok(false);
     };
     Ok(clients.ledger.users_in_error(run).await?.len() as u64 > most)
 }
 
 /// Puts the next reading of the accounts off, to when half of what is left can have been submitted.
-async fn put_off(
+async fn defer(
     clients: &Clients,
     run: &Run,
     cursor: &Cursor,
@@ -59,12 +59,12 @@ async fn put_off(
 ) -> Result<(), StepError> {
     let rest_ms = if accounts.parts_open > 0 {
         let patches = accounts.parts_open.saturating_mul(cursor.tally.patches) / cursor.parts.max(1);
-        let windows = patches / u64::from(clients.meter.quota(at.clock).await?.cap());
+        let windows = patches / u64::from(clients.limiter.quota(at.clock).await?.cap());
         (i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(WINDOW_MS) / 2).min(ACCOUNTS_REST_MAX_MS)
     } else {
         JOBS_REST_MS
     };
     let until_ms = at.clock.now_ms() + rest_ms;
-    clients.accounts_due.put_off(&run.run, cursor.generation, until_ms, accounts.parts_open > 0);
+    clients.accounts_due.defer(&run.id, cursor.generation, until_ms, accounts.parts_open > 0);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Outcome, pay};
+use super::{CheckOutcome, pay};
 use crate::domain::job::{ItemError, Progress};
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
@@ -27,19 +27,19 @@ pub(super) async fn look(
     clients: &Clients,
     row: &JobRow,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
     let job = match clients.intercom.job(&row.job).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at.clock).await;
+            clients.limiter.learn(reply.rate, at.clock).await;
             reply.value
         }
-        Err(error) => return untold(clients, row, &error, at, outcome).await,
+        Err(error) => return unreported(clients, row, &error, at, outcome).await,
     };
     match job.progress {
         Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
-        Progress::Open => clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?,
+        Progress::Open => clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?,
         Progress::Ended { errors: false } => {
             close(clients, row, Closing::with(End::Completed), outcome).await?;
         }
@@ -55,8 +55,8 @@ pub(super) async fn look(
                 close(clients, row, closing, outcome).await?;
             }
             Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
-            Feed::Untold(error) => return untold(clients, row, &error, at, outcome).await,
-            // It stays due, and the next tick looks at it anew.
+            Feed::Unreported(error) => return unreported(clients, row, &error, at, outcome).await,
+            // It stays due, and the next tick looks at it again.
             Feed::OutOfTime => return Ok(false),
         },
     }
@@ -64,14 +64,14 @@ pub(super) async fn look(
 }
 
 /// Intercom did not tell: a job that it lost is closed as such, everything else is asked again later.
-async fn untold(
+async fn unreported(
     clients: &Clients,
     row: &JobRow,
     error: &Error,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
-    clients.meter.learn(error.rate(), at.clock).await;
+    clients.limiter.learn(error.rate(), at.clock).await;
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
@@ -79,14 +79,14 @@ async fn untold(
         // may be at work, it is polled again.
         Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
             tracing::info!(job.id = row.job.as_str(), "Intercom does not know this job yet; it is polled again");
-            clients.ledger.look_again(row, due_ms).await?;
+            clients.ledger.reschedule(row, due_ms).await?;
             return Ok(true);
         }
         Disposition::NotFound => {
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }
-        Disposition::Limited { wait_s } => due_ms = clients.meter.limited(wait_s, at.clock).await,
+        Disposition::Limited { wait_s } => due_ms = clients.limiter.limited(wait_s, at.clock).await,
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);
@@ -94,25 +94,25 @@ async fn untold(
         _ => {}
     }
     tracing::warn!(job.id = row.job.as_str(), %error, "a job's state is not told; asked again later");
-    clients.ledger.look_again(row, due_ms).await?;
+    clients.ledger.reschedule(row, due_ms).await?;
     Ok(false)
 }
 
 /// A look failed for what the ledger holds or does: the job is looked at again later, or nobody will tell its end.
-pub(super) async fn put_off(
+pub(super) async fn defer(
     clients: &Clients,
     row: &JobRow,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let now_ms = at.clock.now_ms();
     if now_ms - row.made_ms >= UNKNOWN_AFTER_MS {
         return unknown(clients, row, outcome).await;
     }
-    Ok(clients.ledger.look_again(row, now_ms + rest_ms(clients, row)).await?)
+    Ok(clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?)
 }
 
-async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut Outcome) -> Result<(), StepError> {
+async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     tracing::error!(job.id = row.job.as_str(), job.users = row.users, "Intercom does not tell how this job ended");
     close(clients, row, Closing::with(End::Unknown), outcome).await
 }
@@ -126,7 +126,7 @@ fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
 /// What became of reading an error feed.
 enum Feed {
     Items(Vec<ItemError>),
-    Untold(Error),
+    Unreported(Error),
     OutOfTime,
 }
 
@@ -139,13 +139,13 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
         }
         match clients.intercom.job_errors(&row.job, page).await {
             Ok(reply) => {
-                clients.meter.learn(reply.rate, at.clock).await;
+                clients.limiter.learn(reply.rate, at.clock).await;
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {
                     break;
                 }
             }
-            Err(error) => return Ok(Feed::Untold(error)),
+            Err(error) => return Ok(Feed::Unreported(error)),
         }
     }
     Ok(Feed::Items(items))
@@ -156,7 +156,7 @@ async fn close_with_errors(
     clients: &Clients,
     row: &JobRow,
     items: Vec<ItemError>,
-    outcome: &mut Outcome,
+    outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let changes = clients.ledger.changes(&row.run, &row.changes).await?;
     let Sorted { again, failed, unattributed } = sort(row, &changes, items);
@@ -213,7 +213,7 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
     sorted
 }
 
-async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut Outcome) -> Result<(), StepError> {
+async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let failed = closing.failed;
     let unattributed = closing.unattributed;
     if clients.ledger.close_job(row, &closing).await? {

@@ -1,10 +1,10 @@
 //! What an invocation of check tells CloudWatch.
 
-use super::Outcome;
+use super::CheckOutcome;
 use crate::domain::run::State;
 use crate::runtime::telemetry::Metric;
 
-impl Outcome {
+impl CheckOutcome {
     /// The figures of this invocation. A run that completed with errors is complete, because each user has an end, and
     /// counts as one with errors, too.
     pub fn metrics(&self) -> Vec<Metric> {

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::run::RunId;
-use crate::ledger::{Grant, JobRow, Share};
-use crate::rate_limit::Ask;
+use crate::ledger::{JobRow, Lane, Permit};
+use crate::rate_limit::PermitRequest;
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
@@ -34,7 +34,7 @@ const FAILURES_MAX: u32 = 3;
 
 /// What an invocation did, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct CheckOutcome {
     /// Jobs looked at.
     pub looked: u64,
     /// Jobs that were due and are left for the next tick.
@@ -65,7 +65,7 @@ pub struct Outcome {
 }
 
 /// Handles one tick.
-pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<CheckOutcome, StepError> {
     event::check(event)?;
     StepError::unless_time("check", at, FOR_A_LOOK_MS)?;
     let mut tick = Tick::default();
@@ -74,7 +74,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         if due.is_empty() {
             break;
         }
-        clients.meter.expect_polls(due.len() as u32, at.clock).await?;
+        clients.limiter.expect_polls(due.len() as u32, at.clock).await?;
         let due = tick.bound(clients, due, at).await?;
         tick.poll(clients, due, at).await?;
         if tick.outcome.overdue > 0 {
@@ -82,7 +82,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
     }
     let Tick { mut outcome, clean, failure, .. } = tick;
-    (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
+    (outcome.rate_limited, outcome.quota_used_percent) = clients.limiter.told();
     match finish::finish(clients, at, &mut outcome).await {
         Err(error) if error.is_newer() => {
             tracing::error!(%error, "the active run is left to a newer version of the function");
@@ -101,7 +101,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
 /// A tick's polls so far.
 #[derive(Debug, Default)]
 struct Tick {
-    outcome: Outcome,
+    outcome: CheckOutcome,
     /// Polls that went well.
     clean: u32,
     /// The last poll that failed for what the ledger holds or does.
@@ -114,7 +114,7 @@ struct Tick {
 
 /// What one poll came to.
 struct Polled {
-    outcome: Outcome,
+    outcome: CheckOutcome,
     clean: bool,
     failure: Option<StepError>,
 }
@@ -139,7 +139,7 @@ impl Tick {
             }
             match &self.bindings[&row.run] {
                 Binding::Holds => bound.push(row),
-                Binding::Differs(_) => look::put_off(clients, &row, at, &mut self.outcome).await?,
+                Binding::Differs(_) => look::defer(clients, &row, at, &mut self.outcome).await?,
                 Binding::Later(..) | Binding::Spent(_) => self.outcome.overdue += 1,
             }
         }
@@ -149,7 +149,7 @@ impl Tick {
     /// Polls these jobs, several at once. Each is paid for, one after the other, right before it is sent. What is left when
     /// the time is up, or after too many failures, is counted as overdue.
     async fn poll(&mut self, clients: &Clients, due: Vec<JobRow>, at: &Invocation) -> Result<(), StepError> {
-        let kept = clients.meter.quota(at.clock).await?.polls_kept();
+        let kept = clients.limiter.quota(at.clock).await?.polls_kept();
         let mut rows = due.into_iter();
         let mut paying = std::pin::pin!(pay(clients, kept.min(rows.len() as u32), at));
         let mut polls = FuturesUnordered::new();
@@ -192,14 +192,14 @@ async fn binding_of(
     clients: &Clients,
     run: &RunId,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut CheckOutcome,
 ) -> Result<Binding, StepError> {
     let Some(run) = clients.ledger.run(run).await? else { return Ok(Binding::Holds) };
     let mut binding = binding::of_run(clients, &run, at).await?;
     while let Binding::Later(until_ms, _) | Binding::Spent(until_ms) = binding {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
         if wait_ms + FOR_A_LOOK_MS > at.left_ms() || at.is_stopping() {
-            tracing::warn!(run = run.run.as_str(), ?binding, "the run's jobs are polled with the next tick");
+            tracing::warn!(run = run.id.as_str(), ?binding, "the run's jobs are polled with the next tick");
             break;
         }
         at.rest(wait_ms).await;
@@ -209,7 +209,7 @@ async fn binding_of(
         && run.state.submits()
         && clients.ledger.pause(&run, reason).await?
     {
-        tracing::error!(run = run.run.as_str(), reason, "run is paused");
+        tracing::error!(run = run.id.as_str(), reason, "run is paused");
         outcome.paused += 1;
     }
     Ok(binding)
@@ -217,25 +217,25 @@ async fn binding_of(
 
 /// Polls one job.
 async fn poll(clients: &Clients, row: JobRow, at: &Invocation) -> Result<Polled, StepError> {
-    let mut outcome = Outcome { looked: 1, ..Outcome::default() };
+    let mut outcome = CheckOutcome { looked: 1, ..CheckOutcome::default() };
     match look::look(clients, &row, at, &mut outcome).await {
         Ok(clean) => Ok(Polled { outcome, clean, failure: None }),
         Err(error) if error.is_newer() => {
             tracing::error!(job.id = row.job.as_str(), %error, "a job is left to a newer version of the function");
-            look::put_off(clients, &row, at, &mut outcome).await?;
+            look::defer(clients, &row, at, &mut outcome).await?;
             outcome.newer += 1;
             Ok(Polled { outcome, clean: true, failure: None })
         }
         // One job's rows are no reason to leave the others alone: it is polled again later.
         Err(error) => {
             tracing::error!(job.id = row.job.as_str(), %error, "a look at a job failed");
-            look::put_off(clients, &row, at, &mut outcome).await?;
+            look::defer(clients, &row, at, &mut outcome).await?;
             Ok(Polled { outcome, clean: false, failure: Some(error) })
         }
     }
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// Adds what one poll came to.
     fn add(&mut self, polled: &Self) {
         self.looked += polled.looked;
@@ -255,9 +255,9 @@ async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, Ste
         if at.left_ms() < FOR_A_LOOK_MS || at.is_stopping() {
             return Ok(false);
         }
-        match clients.meter.take(Ask { ahead, ..Ask::one(Share::Check) }, at.clock).await? {
-            Grant::Granted { .. } => return Ok(true),
-            Grant::Wait(until_ms) => {
+        match clients.limiter.take(PermitRequest { ahead, ..PermitRequest::one(Lane::Check) }, at.clock).await? {
+            Permit::Granted { .. } => return Ok(true),
+            Permit::Wait(until_ms) => {
                 let wait_ms = (until_ms - at.clock.now_ms()).max(1);
                 if wait_ms + FOR_A_LOOK_MS > at.left_ms() {
                     return Ok(false);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::run::{MaxChanges, Source, Start};
 use crate::intercom::{Disposition, disposition};
-use crate::ledger::{Grant, Share};
-use crate::rate_limit::Ask;
+use crate::ledger::{Lane, Permit};
+use crate::rate_limit::PermitRequest;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -20,7 +20,7 @@ pub(super) async fn count_users(clients: &Clients, start: &Start, at: &Invocatio
     if start.source != Source::Scroll {
         return Ok(None);
     }
-    match (count(clients, at).await?, start.rails.max_changes) {
+    match (count(clients, at).await?, start.limits.max_changes) {
         (Ok(count), _) => Ok(Some(count)),
         (Err(Uncounted { reason, for_good }), Some(MaxChanges::Percent(_))) => {
             Err(StepError::NotCounted { reason, for_good })
@@ -50,26 +50,26 @@ pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u
     if at.left_ms() < COUNT_MS {
         return Ok(Err(Uncounted::for_now("this invocation has no time left for it")));
     }
-    if let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Check), at.clock).await? {
+    if let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Check), at.clock).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
         if wait_ms + COUNT_MS > at.left_ms() {
             return Ok(Err(Uncounted::for_now("the rate limit's window is spent")));
         }
         tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
-        if let Grant::Wait(_) = clients.meter.take(Ask::one(Share::Check), at.clock).await? {
+        if let Permit::Wait(_) = clients.limiter.take(PermitRequest::one(Lane::Check), at.clock).await? {
             return Ok(Err(Uncounted::for_now("the rate limit's windows are spent")));
         }
     }
     match clients.intercom.count_users(COUNT_TIMEOUT).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at.clock).await;
+            clients.limiter.learn(reply.rate, at.clock).await;
             Ok(Ok(reply.value))
         }
         Err(error) => {
-            clients.meter.learn(error.rate(), at.clock).await;
+            clients.limiter.learn(error.rate(), at.clock).await;
             let disposition = disposition(&error, at.clock.now_s());
             if let Disposition::Limited { wait_s } = disposition {
-                clients.meter.limited(wait_s, at.clock).await;
+                clients.limiter.limited(wait_s, at.clock).await;
             }
             let for_good = matches!(disposition, Disposition::RunFault | Disposition::NotFound);
             Ok(Err(Uncounted { reason: error.to_string(), for_good }))

@@ -2,7 +2,7 @@
 
 use super::count::count;
 use super::turn::Decision;
-use super::{Did, sample};
+use super::{Action, sample};
 use crate::domain::run::{Cursor, Phase, Run, State, is_cut_short};
 use crate::ledger::Commit;
 use crate::plan::Plan;
@@ -16,7 +16,7 @@ const EMPTY_STARTS_MAX: u32 = 3;
 pub(super) fn give_up(mut next: Cursor, why: String) -> Decision {
     next.phase = Phase::Ended;
     next.cut = Some(why);
-    Decision { next, commit: Commit::State(State::Draining, None), did: Did::Ended }
+    Decision { next, commit: Commit::State(State::Draining, None), did: Action::Ended }
 }
 
 /// The end of a scroll compared with Intercom's count of users: a list that ended early is no end that one may trust. The
@@ -50,7 +50,7 @@ pub(super) async fn compared(clients: &Clients, run: &Run, mut decision: Decisio
     decision
 }
 
-/// The end of the pages. With holes another generation follows, if the bounds allow.
+/// The end of the pages. With gaps another generation follows, if the bounds allow.
 pub(super) fn end(run: &Run, mut next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
     let now_ms = at.clock.now_ms();
     let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
@@ -64,23 +64,23 @@ pub(super) fn end(run: &Run, mut next: Cursor, plan: &Plan, at: &Invocation) -> 
         let until_ms = now_ms + next.scroll_life_ms;
         return Decision::wait(next, until_ms, "the first page was empty; it is asked for again");
     }
-    if run.rails.limit.is_none() {
+    if run.limits.limit.is_none() {
         // The empty page closed the scroll: the slot is free.
         next.called_ms = 0;
     }
     next.scroll = None;
     next.waits = None;
-    if next.holes.is_empty() {
+    if next.gaps.is_empty() {
         if sample::is_cut_short(run, next.tally.users)
             && let Some(reason) = sample::unseen(run, plan, next.attributes_seen, next.tally.users)
         {
             return Decision::state(next, State::Paused, reason);
         }
         next.phase = Phase::Ended;
-        return Decision { next, commit: Commit::State(State::Draining, None), did: Did::Ended };
+        return Decision { next, commit: Commit::State(State::Draining, None), did: Action::Ended };
     }
-    let holes = next.holes.len();
+    let gaps = next.gaps.len();
     next.settle(now_ms);
-    next.waits = Some(format!("{holes} pages may be lost: the scroll is begun again"));
-    Decision::turn(next, Did::Regenerated)
+    next.waits = Some(format!("{gaps} pages may be lost: the scroll is begun again"));
+    Decision::turn(next, Action::Regenerated)
 }

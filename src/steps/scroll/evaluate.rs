@@ -68,7 +68,7 @@ pub(super) async fn evaluate(
 ) -> Result<Evaluated, StepError> {
     let at = (format!("page {}", cursor.page + 1), cursor.generation);
     let mut done = Evaluated::default();
-    let room = run.rails.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
+    let room = run.limits.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     let mut met = HashSet::new();
     for user in &page.users {
         // Two entries of one user are one user: evaluated, bounded and counted once.
@@ -149,7 +149,7 @@ async fn agree(
         if renamed || !done.agreed.insert((company.clone(), name.clone())) {
             continue;
         }
-        let found = clients.ledger.reserve_company(&run.run, cursor.generation, (&company, &name), user.id()).await?;
+        let found = clients.ledger.reserve_company(&run.id, cursor.generation, (&company, &name), user.id()).await?;
         if found == Reserved::Other {
             done.agreed.remove(&(company, name));
             named_differently(done, user.id(), at);
@@ -180,7 +180,7 @@ async fn companies(
             continue;
         };
         let name = change.new.as_str().unwrap_or_default();
-        match clients.ledger.reserve_company(&run.run, cursor.generation, (company, name), &patch.user).await? {
+        match clients.ledger.reserve_company(&run.id, cursor.generation, (company, name), &patch.user).await? {
             Reserved::New => kept.push(change),
             Reserved::Same => *done.tally.left_alone.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
             Reserved::Other => named_differently(done, &patch.user, at),

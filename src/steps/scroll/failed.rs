@@ -1,6 +1,6 @@
 //! What a page that did not come means for the cursor.
 
-use super::Did;
+use super::Action;
 use super::turn::Decision;
 use crate::domain::run::{Cursor, Run, State};
 use crate::intercom::{Disposition, Error, advice, disposition};
@@ -12,7 +12,7 @@ use crate::runtime::invocation::Invocation;
 const EXISTS_LAST_MS: i64 = 300_000;
 const EXISTS_WAITS: u32 = 3;
 /// Between two pages in a row that may be lost: a disturbance of seconds costs few of them.
-const BETWEEN_HOLES_MS: i64 = 5_000;
+const BETWEEN_GAPS_MS: i64 = 5_000;
 
 /// What a failed request means for the cursor.
 pub(super) async fn failed(
@@ -26,10 +26,10 @@ pub(super) async fn failed(
     let listed = run.listed.is_some();
     let life_ms = next.scroll_life_ms;
     let later = |next: Cursor, why: &str| Decision::rest(next, now_ms, now_ms, why);
-    tracing::warn!(run = run.run.as_str(), page = next.page + 1, %error, "a page did not come");
+    tracing::warn!(run = run.id.as_str(), page = next.page + 1, %error, "a page did not come");
     Ok(match disposition(error, at.clock.now_s()) {
         Disposition::Limited { wait_s } => {
-            let until_ms = clients.meter.limited(wait_s, at.clock).await;
+            let until_ms = clients.limiter.limited(wait_s, at.clock).await;
             Decision::rest(next, now_ms, until_ms, "Intercom's rate limit")
         }
         Disposition::NotSent => later(next, "Intercom could not be reached"),
@@ -37,13 +37,13 @@ pub(super) async fn failed(
         Disposition::ScrollExists if next.scroll.is_none() => exists(next, now_ms),
         Disposition::CursorExpired if next.scroll.is_some() => {
             // After a lost page a newer cursor may be open that nobody told us.
-            next.called_ms = if next.holes.is_empty() { 0 } else { next.called_ms };
+            next.called_ms = if next.gaps.is_empty() { 0 } else { next.called_ms };
             next.scroll = None;
             next.excused = next.was_kept_from_reading(now_ms);
             next.cut = Some("the scroll expired before its end".to_owned());
             next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
             next.settle(now_ms);
-            Decision::turn(next, Did::Regenerated)
+            Decision::turn(next, Action::Regenerated)
         }
         // Reading a user by id changes nothing at Intercom: it is simply asked again.
         Disposition::Ambiguous | Disposition::ScrollExists if listed => later(next, "Intercom did not answer"),
@@ -56,11 +56,11 @@ pub(super) async fn failed(
             }
             // The request may have been carried out: the scroll is as young as it.
             next.answered();
-            next.hole();
+            next.gap();
             let again = next.idle_turns > 1;
-            next.not_before_ms = if again { now_ms + BETWEEN_HOLES_MS } else { 0 };
+            next.not_before_ms = if again { now_ms + BETWEEN_GAPS_MS } else { 0 };
             next.waits = again.then(|| "Intercom does not answer: pages may be lost".to_owned());
-            Decision::turn(next, Did::Hole)
+            Decision::turn(next, Action::Gap)
         }
         Disposition::CursorExpired | Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => {
             if next.scroll.is_none() {

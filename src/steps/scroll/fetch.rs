@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::domain::run::{Cursor, LIST_PAGE, Run};
 use crate::domain::user::{User, UserId};
 use crate::intercom::{Disposition, Error, NoUser, disposition};
-use crate::ledger::{Grant, Share};
+use crate::ledger::{Lane, Permit};
 use crate::plan::Plan;
-use crate::rate_limit::Ask;
+use crate::rate_limit::PermitRequest;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
     };
     match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at.clock).await;
+            clients.limiter.learn(reply.rate, at.clock).await;
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
@@ -67,13 +67,13 @@ pub(super) async fn fetch(
             Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest, is_end, list_read }))
         }
         Err(error) => {
-            clients.meter.learn(error.rate(), at.clock).await;
+            clients.limiter.learn(error.rate(), at.clock).await;
             Ok(Fetched::Failed(error))
         }
     }
 }
 
-/// How long an answer is waited for, if this invocation has time for one. It is given up in time for the claim: nobody else
+/// How long an answer is waited for, if this invocation has time for one. It is given up in time for the lease: nobody else
 /// asks while the request may be under way.
 fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
     let left_ms = at.left_ms() - AFTER_PAGE_MS;
@@ -89,7 +89,7 @@ const SUSPECT_AFTER: u32 = 8;
 /// gets on whatever part of its requests fails.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let (pages, before) = cursor.list_read;
-    let ids = clients.ledger.listed(&run.run, pages + 1).await?;
+    let ids = clients.ledger.listed(&run.id, pages + 1).await?;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
     let mut suspect = None;
     for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
@@ -101,7 +101,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
             }
             Err(why) if read == before => return Ok(why),
             Err(Fetched::Failed(error)) => {
-                tracing::warn!(run = run.run.as_str(), %error, "a user of the list did not come; those before it are the page");
+                tracing::warn!(run = run.id.as_str(), %error, "a user of the list did not come; those before it are the page");
                 break;
             }
             Err(_) => break,
@@ -158,14 +158,14 @@ async fn one(
     };
     match clients.intercom.user(id, timeout).await {
         Ok(reply) => {
-            clients.meter.learn(reply.rate, at.clock).await;
+            clients.limiter.learn(reply.rate, at.clock).await;
             Ok(Ok(reply.value))
         }
         Err(error) => {
-            clients.meter.learn(error.rate(), at.clock).await;
+            clients.limiter.learn(error.rate(), at.clock).await;
             // That of the first user is told by the turn.
             if !is_paid && let Disposition::Limited { wait_s } = disposition(&error, at.clock.now_s()) {
-                clients.meter.limited(wait_s, at.clock).await;
+                clients.limiter.limited(wait_s, at.clock).await;
             }
             Ok(Err(Fetched::Failed(error)))
         }
@@ -174,7 +174,7 @@ async fn one(
 
 /// Waits within the invocation until the budget gives one request; returns when to come back if that is too late.
 async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
-    while let Grant::Wait(until_ms) = clients.meter.take(Ask::one(Share::Page), at.clock).await? {
+    while let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Page), at.clock).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);
         if wait_ms + AFTER_PAGE_MS > at.left_ms() || at.is_stopping() {
             return Ok(Some(until_ms));

@@ -1,21 +1,21 @@
 //! What an invocation of scroll tells CloudWatch.
 
-use super::{Did, Outcome};
+use super::{Action, ScrollOutcome};
 use crate::runtime::telemetry::Metric;
 
-impl Outcome {
+impl ScrollOutcome {
     /// The figures of this invocation.
     pub fn metrics(&self) -> Vec<Metric> {
-        let times = |what: Did| self.did.iter().filter(|did| **did == what).count() as u64;
+        let times = |what: Action| self.did.iter().filter(|did| **did == what).count() as u64;
         vec![
             Metric::count("Pages", self.pages),
             Metric::count("Users", self.users),
             Metric::count("Patches", self.patches),
-            Metric::count("Holes", self.holes),
+            Metric::count("Holes", self.gaps),
             Metric::count("Turns", self.turns),
-            Metric::count("RunsStarted", times(Did::Started)),
+            Metric::count("RunsStarted", times(Action::Started)),
             Metric::count("RunsNotComplete", self.not_complete),
-            Metric::count("Buried", times(Did::Buried)),
+            Metric::count("Buried", times(Action::Buried)),
             Metric::count("LeftForNewer", self.newer),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),

@@ -8,9 +8,9 @@ mod end;
 mod evaluate;
 mod failed;
 mod fetch;
+mod limits;
 mod metrics;
 mod page;
-mod rails;
 mod sample;
 mod settle;
 mod start;
@@ -21,16 +21,16 @@ mod waiting;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::queue::{Message, OfPages, Unreadable, Which};
+use crate::queue::{Message, OfPages, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::{self, ScrollEvent, StartEvent};
 use crate::runtime::invocation::Invocation;
 
 /// What an invocation did, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct ScrollOutcome {
     /// What happened, one word each.
-    pub did: Vec<Did>,
+    pub did: Vec<Action>,
     /// The run it was about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -41,7 +41,8 @@ pub struct Outcome {
     /// Pages turned.
     pub pages: u64,
     /// Pages that may be lost.
-    pub holes: u64,
+    #[serde(rename = "holes")]
+    pub gaps: u64,
     /// Turns committed.
     pub turns: u64,
     /// Runs that were ended incomplete or failed, or that pause for a decision.
@@ -63,7 +64,7 @@ pub struct Outcome {
 /// What happened to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Did {
+pub enum Action {
     /// A run began.
     Started,
     /// A start waits for the active run.
@@ -73,18 +74,20 @@ pub enum Did {
     /// A start that another one of its plan, which waits, makes needless; `run` is the one that it makes.
     Covered,
     /// A start that waits could not be begun, and is tried later.
-    PutOff,
+    #[serde(rename = "put_off")]
+    Deferred,
     /// A page was turned.
     Turned,
     /// A page may be lost, and was written down.
-    Hole,
+    #[serde(rename = "hole")]
+    Gap,
     /// The turn waits.
     Waited,
     /// The scroll came to its end.
     Ended,
     /// A new generation began, or is prepared.
     Regenerated,
-    /// The run failed or was stopped by a rail.
+    /// The run failed or was stopped by a limit.
     Stopped,
     /// The present turn's message was sent again.
     Healed,
@@ -103,8 +106,8 @@ const NO_INPUT: &str = "this event has no input: it was taken as a tick, which s
                         {\"plan\": NAME} to start one";
 
 /// Handles one event.
-pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
-    let mut outcome = Outcome::default();
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<ScrollOutcome, StepError> {
+    let mut outcome = ScrollOutcome::default();
     match ScrollEvent::read(event)? {
         ScrollEvent::Tick => {
             if event::has_no_input(event) {
@@ -115,7 +118,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
                 // The next tick may be the newer version's.
                 Err(error) if error.is_newer() => {
                     tracing::error!(%error, "the active run is left to a newer version of the function");
-                    outcome.did.push(Did::Left);
+                    outcome.did.push(Action::Left);
                     outcome.newer += 1;
                 }
                 done => done?,
@@ -129,24 +132,29 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             }
         }
     }
-    (outcome.rate_limited, outcome.quota_used_percent) = clients.meter.told();
+    (outcome.rate_limited, outcome.quota_used_percent) = clients.limiter.told();
     Ok(outcome)
 }
 
-async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+async fn one(
+    clients: &Clients,
+    message: &Message,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
     let used = match message.of_pages() {
         Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
         Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
-                Err(error) if error.is_final() => bury(clients, message, &error.to_string(), outcome).await,
+                Err(error) if error.is_final() => dead_letter(clients, message, &error.to_string(), outcome).await,
                 // An outage of Intercom may last longer than a message is delivered again.
                 Err(StepError::NotCounted { .. }) => start::wait(clients, &event, at, outcome).await,
                 done => done,
             },
-            Err(error) => bury(clients, message, &error.to_string(), outcome).await,
+            Err(error) => dead_letter(clients, message, &error.to_string(), outcome).await,
         },
-        Err(Unreadable::Malformed(reason)) => bury(clients, message, &reason, outcome).await,
-        Err(error @ Unreadable::Newer(_)) => {
+        Err(UnreadableMessage::Malformed(reason)) => dead_letter(clients, message, &reason, outcome).await,
+        Err(error @ UnreadableMessage::Newer(_)) => {
             leave(clients, message, &error.to_string(), outcome).await;
             return Ok(());
         }
@@ -161,17 +169,22 @@ async fn one(clients: &Clients, message: &Message, at: &Invocation, outcome: &mu
 }
 
 /// Leaves a message to a newer version of the function: it comes back until that is deployed.
-async fn leave(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) {
+async fn leave(clients: &Clients, message: &Message, reason: &str, outcome: &mut ScrollOutcome) {
     tracing::error!(message.id, reason, "a message is left to a newer version of the function");
     turn::hide(clients, message, message.rest_for_newer_ms()).await;
     outcome.redeliver.push(message.id.clone());
-    outcome.did.push(Did::Left);
+    outcome.did.push(Action::Left);
     outcome.newer += 1;
 }
 
-async fn bury(clients: &Clients, message: &Message, reason: &str, outcome: &mut Outcome) -> Result<(), StepError> {
+async fn dead_letter(
+    clients: &Clients,
+    message: &Message,
+    reason: &str,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
     tracing::error!(message.id, reason, "a message or a start cannot be used; it is in the dead-letter queue");
-    clients.queues.bury(Which::Pages, message, reason).await?;
-    outcome.did.push(Did::Buried);
+    clients.queues.dead_letter(QueueName::Pages, message, reason).await?;
+    outcome.did.push(Action::Buried);
     Ok(())
 }

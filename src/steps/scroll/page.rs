@@ -5,13 +5,13 @@ use super::evaluate::{Evaluated, evaluate};
 use super::failed::failed;
 use super::fetch::{Fetched, Page, fetch};
 use super::turn::{Decision, insist};
-use super::{Did, Outcome, rails, sample};
+use super::{Action, ScrollOutcome, limits, sample};
 use crate::domain::part::{Origin, PartId, cut, size_for};
 use crate::domain::patch::Patch;
-use crate::domain::run::{Cursor, HOLES_MAX, IDLE_TURNS_MAX, REPEATS_MAX, Run, State};
-use crate::ledger::{Changes, ChangesOfPart, Grant, Quota, SAMPLE, Share};
+use crate::domain::run::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, REPEATS_MAX, Run, State};
+use crate::ledger::{Changes, ChangesOfPart, Lane, Permit, Quota, SAMPLE};
 use crate::plan::Plan;
-use crate::rate_limit::Ask;
+use crate::rate_limit::PermitRequest;
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -28,12 +28,12 @@ pub(super) async fn turn(
     run: &Run,
     cursor: Cursor,
     at: &Invocation,
-    (outcome, asked): (&mut Outcome, &mut bool),
+    (outcome, asked): (&mut ScrollOutcome, &mut bool),
 ) -> Result<Decision, StepError> {
     let mut next = cursor;
     let listed = run.listed.is_some();
-    // Somebody died under this claim: between the request and the commit the page may be gone.
-    if let Some(died) = next.claim.take() {
+    // Somebody died under this lease: between the request and the commit the page may be gone.
+    if let Some(died) = next.lease.take() {
         if !listed {
             // It may have asked as late as its lease allowed.
             next.called_ms = next.called_ms.max(died.until_ms);
@@ -43,12 +43,12 @@ pub(super) async fn turn(
             // generation gives them others.
             next.settle(at.clock.now_ms());
             next.waits = Some("an invocation was cut off; the pages are begun again".to_owned());
-            return Ok(Decision::turn(next, Did::Regenerated));
+            return Ok(Decision::turn(next, Action::Regenerated));
         }
         // Others may have died under it before, each of them after its page; parts of different pages have different names.
-        for _ in 0..next.claims.max(1) {
-            if next.holes.len() < HOLES_MAX {
-                next.hole();
+        for _ in 0..next.leases.max(1) {
+            if next.gaps.len() < GAPS_MAX {
+                next.gap();
             }
         }
     }
@@ -67,10 +67,12 @@ pub(super) async fn turn(
         Binding::Spent(until_ms) => return Ok(spent(next, until_ms)),
         Binding::Later(until_ms, why) => return Ok(Decision::rest(next, at.clock.now_ms(), until_ms, why)),
     }
-    let quota = clients.meter.quota(at.clock).await?;
+    let quota = clients.limiter.quota(at.clock).await?;
     // Pages that a large window will surely see are paid for at once.
-    let ahead = if listed { 1 } else { (quota.reach(Share::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
-    if let Grant::Wait(until_ms) = clients.meter.take(Ask { ahead, ..Ask::one(Share::Page) }, at.clock).await? {
+    let ahead = if listed { 1 } else { (quota.reach(Lane::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
+    if let Permit::Wait(until_ms) =
+        clients.limiter.take(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
+    {
         return Ok(spent(next, until_ms));
     }
     // Read before the page is asked for: without it the page would be lost.
@@ -114,11 +116,11 @@ fn out_of_bounds(run: &Run, next: &Cursor, at: &Invocation) -> Option<Decision> 
         let last = next.last_wait();
         return Some(give_up(next.clone(), format!("{IDLE_TURNS_MAX} turns in a row brought no page{last}; {read}")));
     }
-    (next.holes.len() >= HOLES_MAX).then(|| {
+    (next.gaps.len() >= GAPS_MAX).then(|| {
         let mut given_up = next.clone();
         given_up.settle(at.clock.now_ms());
-        given_up.waits = Some(format!("{HOLES_MAX} pages may be lost: the scroll is begun again"));
-        Decision::turn(given_up, Did::Regenerated)
+        given_up.waits = Some(format!("{GAPS_MAX} pages may be lost: the scroll is begun again"));
+        Decision::turn(given_up, Action::Regenerated)
     })
 }
 
@@ -130,7 +132,7 @@ async fn good(
     (page, plan): (&Page, &Plan),
     quota: Quota,
     at: &Invocation,
-    (outcome, asked): (&mut Outcome, &mut bool),
+    (outcome, asked): (&mut ScrollOutcome, &mut bool),
 ) -> Result<Decision, StepError> {
     if page.cursor.is_some() {
         next.scroll.clone_from(&page.cursor);
@@ -141,20 +143,20 @@ async fn good(
         return Ok(end(run, next, plan, at));
     }
     if next.digest == Some(page.digest) {
-        next.hole();
+        next.gap();
         next.repeats += 1;
         if next.repeats >= REPEATS_MAX {
             let reason = "Intercom sent the same page three times in a row: a cache on the way, or an outage. \
                           Start it again later";
             return Ok(Decision::state(next, State::Failed, reason));
         }
-        return Ok(Decision::turn(next, Did::Hole));
+        return Ok(Decision::turn(next, Action::Gap));
     }
     let (digest, list_read) = (page.digest, page.list_read);
     let evaluated = insist!(at, evaluate(clients, run, &next, plan, page));
-    if let Some(reason) = insist!(at, rails::broken(clients, run, &next, &evaluated)) {
+    if let Some(reason) = insist!(at, limits::broken(clients, run, &next, &evaluated)) {
         // The end points to them.
-        insist!(at, clients.ledger.record_errors(&run.run, &evaluated.errors));
+        insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors));
         return Ok(Decision::state(next, State::Failed, reason));
     }
     let Evaluated { tally, patches, errors, paths_seen, .. } = evaluated;
@@ -168,17 +170,17 @@ async fn good(
     }
     next.page += 1;
     next.pages_in_all += 1;
-    let size = size_for(quota.reach(Share::Submit { scroll_open: true }));
-    let parts = if run.rails.dry_run {
+    let size = size_for(quota.reach(Lane::Submit { scroll_open: true }));
+    let parts = if run.limits.dry_run {
         insist!(at, keep_sample(clients, run, &next, &patches, at));
         Vec::new()
     } else {
-        cut(&run.run, next.generation, next.page, patches, size)
+        cut(&run.id, next.generation, next.page, patches, size)
     };
     // From now on parts of this page may be in the queue.
     *asked = true;
     insist!(at, clients.queues.send_parts(&parts));
-    insist!(at, clients.ledger.record_errors(&run.run, &errors));
+    insist!(at, clients.ledger.record_errors(&run.id, &errors));
     next.parts += parts.len() as u64;
     next.digest = Some(digest);
     next.list_read = list_read;
@@ -207,10 +209,10 @@ async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota)
 
 /// What follows a page: the next one, or the end by `--limit`.
 fn after(run: &Run, next: Cursor, plan: &Plan, at: &Invocation) -> Decision {
-    if run.rails.limit.is_some_and(|limit| next.tally.users >= limit) {
+    if run.limits.limit.is_some_and(|limit| next.tally.users >= limit) {
         return end(run, next, plan, at);
     }
-    Decision::turn(next, Did::Turned)
+    Decision::turn(next, Action::Turned)
 }
 
 /// A dry run keeps the first page's changes, to be shown.
@@ -226,5 +228,5 @@ async fn keep_sample(
     }
     let part = PartId { generation: next.generation, origin: Origin::Page { page: next.page, part: 0 } };
     let changes = Changes { parts: vec![ChangesOfPart { part, patches: patches.to_vec() }] };
-    Ok(clients.ledger.put_changes(&run.run, SAMPLE, &changes, at.clock.now_ms()).await?)
+    Ok(clients.ledger.put_changes(&run.id, SAMPLE, &changes, at.clock.now_ms()).await?)
 }

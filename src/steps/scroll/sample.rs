@@ -14,7 +14,7 @@ fn size(run: &Run) -> u64 {
 }
 
 fn is_part(run: &Run) -> bool {
-    run.rails.limit.is_some() || run.listed.is_some()
+    run.limits.limit.is_some() || run.listed.is_some()
 }
 
 /// Whether a page completes the sample. Later pages do not: a run that an earlier version began may have passed it
@@ -31,7 +31,7 @@ pub(super) fn is_cut_short(run: &Run, users: u64) -> bool {
 /// Why the run pauses: the plan reads a path that none of the users has.
 pub(super) fn unseen(run: &Run, plan: &Plan, seen: u64, users: u64) -> Option<String> {
     let paths = plan.unseen(seen);
-    if run.rails.accept_unseen || paths.is_empty() {
+    if run.limits.accept_unseen || paths.is_empty() {
         return None;
     }
     let paths = paths.join(", ");

@@ -1,7 +1,7 @@
 //! Between two generations, and after a run that was stopped: the next begins only when what the one before sent has
 //! ended, so that an old value never overwrites a newer one.
 
-use super::Did;
+use super::Action;
 use super::turn::Decision;
 use crate::domain::run::{Cursor, Phase, Run, RunId, State};
 use crate::ledger::Commit;
@@ -20,7 +20,7 @@ pub(super) async fn settle(
     at: &Invocation,
 ) -> Result<Decision, StepError> {
     let now_ms = at.clock.now_ms();
-    cursor.claim = None;
+    cursor.lease = None;
     if now_ms > run.deadline_ms {
         let reason = format!("past its deadline, before its last generation; {}", run.read_so_far(&cursor.tally));
         let reason = format!("{reason}{}", cursor.last_wait());
@@ -53,13 +53,13 @@ pub(super) async fn settle(
         // How long parts take is not known: the rate limit says.
         next.waits_until_ms = parts_are_over.then(|| over_ms.max(next.scroll_free_at_ms()));
         next.waits = Some(waits_for(&Waited { parts, jobs, maybe_lost: !jobs_are_over, died: next.queue_lost }));
-        return Ok(Decision::turn(next, Did::Waited));
+        return Ok(Decision::turn(next, Action::Waited));
     }
     if let Some(why) = cursor.exhausted() {
         cursor.phase = Phase::Ended;
-        let so_far = cursor.cut.take().unwrap_or_else(|| format!("{} pages may be lost", cursor.holes.len()));
+        let so_far = cursor.cut.take().unwrap_or_else(|| format!("{} pages may be lost", cursor.gaps.len()));
         cursor.cut = Some(format!("{so_far}, and {why}; {}", run.read_so_far(&cursor.tally)));
-        return Ok(Decision { next: cursor, commit: Commit::State(State::Draining, None), did: Did::Ended });
+        return Ok(Decision { next: cursor, commit: Commit::State(State::Draining, None), did: Action::Ended });
     }
     // Two bounds: what was decided, and what jobs took.
     cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(accounts.totals.patches);
@@ -68,8 +68,8 @@ pub(super) async fn settle(
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }
-    tracing::info!(run = run.run.as_str(), run.generation = next.generation, "the scroll begins again");
-    Ok(Decision { next, commit: Commit::Generation, did: Did::Regenerated })
+    tracing::info!(run = run.id.as_str(), run.generation = next.generation, "the scroll begins again");
+    Ok(Decision { next, commit: Commit::Generation, did: Action::Regenerated })
 }
 
 /// The facts of a wait between two generations.
@@ -113,13 +113,13 @@ async fn follow(clients: &Clients, mut cursor: Cursor, before: RunId, now_ms: i6
         cursor.phase = Phase::Turning;
         cursor.waits = None;
         cursor.waits_until_ms = None;
-        return Ok(Decision::turn(cursor, Did::Waited));
+        return Ok(Decision::turn(cursor, Action::Waited));
     }
     cursor.not_before_ms = over_ms.min(now_ms + clients.settings.pace.look_first_ms);
     cursor.waits_until_ms = Some(over_ms.max(cursor.scroll_free_at_ms()));
     cursor.waits = Some(format!("jobs of {before}, which was stopped, may set values yet"));
     cursor.after = Some(before);
-    Ok(Decision::turn(cursor, Did::Waited))
+    Ok(Decision::turn(cursor, Action::Waited))
 }
 
 /// When the last job of an ended run is over, in Unix milliseconds: at once if all are closed.

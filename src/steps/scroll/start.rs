@@ -1,7 +1,7 @@
 //! Starts: by event or message; begun at once, or queued behind the active run.
 
 use super::count::count_users;
-use super::{Did, Outcome};
+use super::{Action, ScrollOutcome};
 use crate::domain::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, deadline_ms};
 use crate::ledger::{Active, Begin, Queued};
 use crate::plan::Plan;
@@ -15,7 +15,7 @@ pub(super) async fn start(
     clients: &Clients,
     event: &StartEvent,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
     // A start that is there already decides nothing about a run that pauses.
@@ -30,7 +30,7 @@ pub(super) async fn wait(
     clients: &Clients,
     event: &StartEvent,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let (start, _) = read(clients, event, at).await?;
     queue(clients, &start, at, outcome).await
@@ -44,7 +44,7 @@ async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<
         (None, name) => stored(clients, name.unwrap_or_default()).await?,
     };
     let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
-    let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.rails.clone());
+    let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.limits.clone());
     Ok((start, plan))
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn begin(
     start: &Start,
     plan: &Plan,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
     outcome.run = Some(start.run().to_string());
     let active = clients.ledger.active().await?;
@@ -99,11 +99,11 @@ pub(super) async fn begin(
         }
     };
     let count = count_users(clients, start, at).await?;
-    let quota = clients.meter.quota(at.clock).await?;
+    let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
     let run = Run {
         v: FORMAT,
-        run: start.run(),
+        id: start.run(),
         plan: start.plan.clone(),
         state: State::Running,
         reason: None,
@@ -115,7 +115,7 @@ pub(super) async fn begin(
         count,
         listed: start.source.listed(),
         workspace: Some(workspace),
-        rails: start.rails.clone(),
+        limits: start.limits.clone(),
         errors: 0,
         totals: None,
     };
@@ -128,8 +128,8 @@ pub(super) async fn begin(
         Begin::Known => return known(clients, start, plan, outcome).await,
         Begin::Begun => {
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
-            tracing::info!(run = run.run.as_str(), plan = run.plan, run.users = count, "run started");
-            outcome.did.push(Did::Started);
+            tracing::info!(run = run.id.as_str(), plan = run.plan, run.users = count, "run started");
+            outcome.did.push(Action::Started);
         }
     }
     clients.ledger.dequeue(start).await?;
@@ -137,14 +137,14 @@ pub(super) async fn begin(
 }
 
 /// A run of the start's name is there. With the same plan it is this start's: a schedule fired twice.
-async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Outcome) -> Result<Began, StepError> {
+async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut ScrollOutcome) -> Result<Began, StepError> {
     // A plan that is stored may have been changed since.
     if start.inline.is_some() && clients.ledger.plan_of(&start.run()).await? != plan.to_json() {
         return Err(StepError::Taken { run: start.run() });
     }
     clients.ledger.dequeue(start).await?;
     tracing::info!(run = start.run().as_str(), "a start is not needed: its run is there already");
-    outcome.did.push(Did::Known);
+    outcome.did.push(Action::Known);
     Ok(Began::Known)
 }
 
@@ -173,16 +173,21 @@ async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms:
 }
 
 /// Lets a start wait for the end of the active run, and says what that means for it.
-async fn queue(clients: &Clients, start: &Start, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+async fn queue(
+    clients: &Clients,
+    start: &Start,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
     let run = start.run();
     outcome.did.push(match clients.ledger.enqueue(start, at.clock.now_ms()).await? {
         Queued::Waits => {
             tracing::info!(run = run.as_str(), "a start waits");
-            Did::Queued
+            Action::Queued
         }
         Queued::Known => {
             tracing::info!(run = run.as_str(), "a start is not needed: it waits already");
-            Did::Known
+            Action::Known
         }
         Queued::Covered(by) => {
             tracing::info!(
@@ -191,7 +196,7 @@ async fn queue(clients: &Clients, start: &Start, at: &Invocation, outcome: &mut 
                 "a start is not needed: one of the same plan for all users waits"
             );
             outcome.run = Some(by.to_string());
-            Did::Covered
+            Action::Covered
         }
         Queued::Taken => return Err(StepError::Taken { run }),
     });

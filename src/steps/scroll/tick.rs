@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start::make_way;
 use super::waiting::begin_waiting;
-use super::{Did, Outcome};
+use super::{Action, ScrollOutcome};
 use crate::domain::run::{Cursor, Phase, REST_MOST_MS, Run, State};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
@@ -12,13 +12,13 @@ use crate::runtime::invocation::Invocation;
 
 /// How long the rows of a run that ends are read for what is missing.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Looks at a run that goes on while it is asked to begin anew.
+/// Looks at a run that goes on while it is asked to begin again.
 const RESUME_TRIES: u32 = 5;
 
 /// Begins what waits, ends what is past its deadline, and sends a stuck turn's message again.
-pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut ScrollOutcome) -> Result<(), StepError> {
     let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
-    outcome.run = Some(run.run.to_string());
+    outcome.run = Some(run.id.to_string());
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
@@ -33,22 +33,22 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Outco
         make_way(clients, &waiting.start, at).await?;
         return begin_waiting(clients, at, outcome).await;
     }
-    let claimed_until_ms = cursor.claim.as_ref().map_or(0, |claim| claim.until_ms);
-    let busy_until_ms = claimed_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
-    let stuck = now_ms - busy_until_ms > stuck_ms(clients.settings.pace.stuck_ms, cursor.nudges);
+    let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
+    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
+    let stuck = now_ms - busy_until_ms > stuck_ms(clients.settings.pace.stuck_ms, cursor.resends);
     if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
-        outcome.did.push(Did::Nothing);
+        outcome.did.push(Action::Nothing);
         return Ok(());
     }
-    let times = cursor.nudges + 1;
+    let times = cursor.resends + 1;
     let waits = format!(
         "no invocation turned the page, and its message was sent again ({times}): look at the scroll function's errors and \
          at the pages queue"
     );
-    clients.ledger.nudge(&cursor, &waits, now_ms).await?;
+    clients.ledger.resend(&cursor, &waits, now_ms).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
-    tracing::warn!(run = run.run.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
-    outcome.did.push(Did::Healed);
+    tracing::warn!(run = run.id.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
+    outcome.did.push(Action::Healed);
     Ok(())
 }
 
@@ -72,32 +72,32 @@ pub(super) async fn resume(
     clients: &Clients,
     why: Resume,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     for _ in 0..RESUME_TRIES {
         let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
-        outcome.run = Some(run.run.to_string());
+        outcome.run = Some(run.id.to_string());
         if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
             // Only jobs are under way; check finds their ends.
             break;
         }
-        // Who holds a claim may call as late as it allows; a dead one has called before now.
+        // Who holds a lease may call as late as it allows; a dead one has called before now.
         let now_ms = at.clock.now_ms();
-        let called_ms = match (&cursor.claim, why) {
-            (Some(claim), Resume::Restarted) => claim.until_ms.min(now_ms),
-            (Some(claim), Resume::Asked) => claim.until_ms,
+        let called_ms = match (&cursor.lease, why) {
+            (Some(lease), Resume::Restarted) => lease.until_ms.min(now_ms),
+            (Some(lease), Resume::Asked) => lease.until_ms,
             (None, _) => 0,
         };
         let queue_lost = why == Resume::Restarted;
         let done = clients.ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await?;
         if let Some(next) = done {
             clients.queues.send_turn(&next.present(), next.not_before_ms - at.clock.now_ms()).await?;
-            outcome.did.push(Did::Regenerated);
+            outcome.did.push(Action::Regenerated);
             return Ok(());
         }
-        // A turn was claimed or committed meanwhile.
+        // A turn was leased or committed meanwhile.
     }
-    outcome.did.push(Did::Nothing);
+    outcome.did.push(Action::Nothing);
     Ok(())
 }
 
@@ -113,11 +113,11 @@ async fn stop(
     state: State,
     reason: &str,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms()).await? {
-        tracing::error!(run = run.run.as_str(), state = state.as_str(), reason, "run ended before its time");
-        outcome.did.push(Did::Stopped);
+        tracing::error!(run = run.id.as_str(), state = state.as_str(), reason, "run ended before its time");
+        outcome.did.push(Action::Stopped);
         outcome.not_complete += 1;
     }
     Ok(())

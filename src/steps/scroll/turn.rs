@@ -1,11 +1,11 @@
-//! One turn: claimed, carried out by its phase, committed, and passed on.
+//! One turn: leased, carried out by its phase, committed, and passed on.
 
 use std::time::Duration;
 
-use super::{Did, Outcome, page, settle, tick};
-use crate::domain::run::{Claim, Cursor, Phase, Run, Standing, State, Turn};
-use crate::ledger::{Claimed, Commit};
-use crate::queue::{Message, Which};
+use super::{Action, ScrollOutcome, page, settle, tick};
+use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn, TurnOrder};
+use crate::ledger::{Commit, Leased};
+use crate::queue::{Message, QueueName};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -17,18 +17,18 @@ const AGAIN_REST: Duration = Duration::from_millis(500);
 pub(super) struct Decision {
     pub(super) next: Cursor,
     pub(super) commit: Commit,
-    pub(super) did: Did,
+    pub(super) did: Action,
 }
 
 impl Decision {
     /// The cursor alone changes.
-    pub(super) fn turn(next: Cursor, did: Did) -> Self {
+    pub(super) fn turn(next: Cursor, did: Action) -> Self {
         Self { next, commit: Commit::Turn, did }
     }
 
     /// The run's state changes with it.
     pub(super) fn state(next: Cursor, state: State, reason: impl Into<String>) -> Self {
-        Self { next, commit: Commit::State(state, Some(reason.into())), did: Did::Stopped }
+        Self { next, commit: Commit::State(state, Some(reason.into())), did: Action::Stopped }
     }
 
     /// The request brought no answer and cost no page. The turn waits, each time longer, until `least_ms` at the least. The
@@ -39,7 +39,7 @@ impl Decision {
             1 => why.to_owned(),
             times => format!("{why} ({times} tries since {})", time(next.unanswered_since_ms)),
         });
-        Self::turn(next, Did::Waited)
+        Self::turn(next, Action::Waited)
     }
 
     /// The turn waits, and says why.
@@ -47,7 +47,7 @@ impl Decision {
         next.not_before_ms = until_ms;
         next.waits = Some(why.into());
         next.idle_turns += 1;
-        Self::turn(next, Did::Waited)
+        Self::turn(next, Action::Waited)
     }
 }
 
@@ -63,20 +63,20 @@ pub(super) async fn turn(
     message: &Message,
     turn: &Turn,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     outcome.run = Some(turn.run.to_string());
     let now_ms = at.clock.now_ms();
     let until_ms = now_ms + clients.settings.lease_ms();
-    let claim = Claim { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
+    let lease = Lease { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
     // Both at once: the run of a turn was committed before the turn's message was sent.
     let ledger = &clients.ledger;
-    let (claimed, run) = tokio::join!(ledger.claim(&turn.run, turn.turn, &claim, now_ms), ledger.run(&turn.run));
-    let cursor = match claimed? {
-        Claimed::Ours(cursor) => Cursor { committed_message: Some(message.id.clone()), ..*cursor },
-        Claimed::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
-        Claimed::Unknown => {
-            outcome.did.push(Did::Dropped);
+    let (leased, run) = tokio::join!(ledger.lease(&turn.run, turn.turn, &lease, now_ms), ledger.run(&turn.run));
+    let cursor = match leased? {
+        Leased::Ours(cursor) => Cursor { committed_message: Some(message.id.clone()), ..*cursor },
+        Leased::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
+        Leased::Unknown => {
+            outcome.did.push(Action::Dropped);
             return Ok(());
         }
     };
@@ -88,7 +88,7 @@ pub(super) async fn turn(
             decided.map(|decision| (run, decision))
         }
         Ok(None) => {
-            outcome.did.push(Did::Dropped);
+            outcome.did.push(Action::Dropped);
             return Ok(());
         }
         Err(error) => Err(error.into()),
@@ -97,14 +97,14 @@ pub(super) async fn turn(
         Ok(decided) => decided,
         Err(error) => {
             // No page was asked for, so the next invocation need not take it for lost.
-            if !asked && let Err(error) = clients.ledger.unclaim(&before, &at.request_id).await {
+            if !asked && let Err(error) = clients.ledger.release_lease(&before, &at.request_id).await {
                 tracing::warn!(run = turn.run.as_str(), %error, "a claim is not given back");
             }
             return Err(error);
         }
     };
-    let holes = before.holes.len();
-    outcome.holes += decision.next.holes.len().saturating_sub(holes) as u64;
+    let gaps = before.gaps.len();
+    outcome.gaps += decision.next.gaps.len().saturating_sub(gaps) as u64;
     commit(clients, &run, decision, at, outcome).await
 }
 
@@ -114,7 +114,7 @@ async fn decide(
     run: &Run,
     cursor: Cursor,
     at: &Invocation,
-    (outcome, asked): (&mut Outcome, &mut bool),
+    (outcome, asked): (&mut ScrollOutcome, &mut bool),
 ) -> Result<Decision, StepError> {
     match cursor.phase {
         Phase::Settling => settle::settle(clients, run, cursor, at).await,
@@ -158,7 +158,7 @@ async fn commit(
     run: &Run,
     decision: Decision,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let Decision { next, commit, did } = decision;
     let goes_on = match &commit {
@@ -174,18 +174,18 @@ async fn commit(
         other => other,
     };
     if let Commit::State(state, Some(reason)) = &commit {
-        tracing::warn!(run = run.run.as_str(), state = state.as_str(), reason, "run changes its state");
+        tracing::warn!(run = run.id.as_str(), state = state.as_str(), reason, "run changes its state");
     }
     let now_ms = at.clock.now_ms();
     let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, &commit, now_ms));
     let Some(committed) = committed else {
         // Somebody changed the run's state meanwhile (a pause, an end), or took the turn over after our lease.
-        outcome.did.push(Did::Dropped);
+        outcome.did.push(Action::Dropped);
         return Ok(());
     };
     outcome.did.push(did);
     outcome.turns += 1;
-    outcome.not_complete += u64::from(did == Did::Stopped);
+    outcome.not_complete += u64::from(did == Action::Stopped);
     if goes_on {
         let (turn, delay_ms) = (committed.present(), committed.not_before_ms - now_ms);
         insist!(at, clients.queues.send_turn(&turn, delay_ms));
@@ -193,44 +193,44 @@ async fn commit(
     Ok(())
 }
 
-/// A message whose turn could not be claimed: what becomes of it depends on how its turn stands to the cursor's.
+/// A message whose turn could not be leased: what becomes of it depends on how its turn stands to the cursor's.
 async fn not_ours(
     clients: &Clients,
     message: &Message,
     turn: &Turn,
     cursor: &Cursor,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let now_ms = at.clock.now_ms();
     let early_ms = cursor.not_before_ms - now_ms;
-    let did = match (cursor.standing(turn.turn), &cursor.claim) {
+    let did = match (cursor.standing(turn.turn), &cursor.lease) {
         // The message that made the commit: the chain may have broken between the commit and the send. Another one of
         // that turn is a duplicate; answered with a message, each would live on to the end of the run.
-        (Standing::Before, _)
+        (TurnOrder::Before, _)
             if cursor.phase != Phase::Ended && cursor.committed_message.as_ref() == Some(&message.id) =>
         {
             clients.queues.send_turn(&cursor.present(), early_ms).await?;
-            Did::Healed
+            Action::Healed
         }
-        (Standing::Present, None) if early_ms > 0 => {
+        (TurnOrder::Present, None) if early_ms > 0 => {
             clients.queues.send_turn(turn, early_ms).await?;
-            Did::Waited
+            Action::Waited
         }
-        // Our own message again: its invocation is at work, or died and its claim has not expired yet.
-        (Standing::Present, Some(claim)) if claim.message == message.id => {
-            hide(clients, message, claim.until_ms - now_ms + 1_000).await;
-            Did::Left
+        // Our own message again: its invocation is at work, or died and its lease has not expired yet.
+        (TurnOrder::Present, Some(lease)) if lease.message == message.id => {
+            hide(clients, message, lease.until_ms - now_ms + 1_000).await;
+            Action::Left
         }
-        (Standing::Ahead, _) => {
+        (TurnOrder::Ahead, _) => {
             hide(clients, message, 1_000).await;
-            Did::Left
+            Action::Left
         }
-        // Expired between the claim's write and this read.
-        (Standing::Present, None) => Did::Left,
-        (Standing::Before | Standing::Older | Standing::Present, _) => Did::Dropped,
+        // Expired between the lease's write and this read.
+        (TurnOrder::Present, None) => Action::Left,
+        (TurnOrder::Before | TurnOrder::Older | TurnOrder::Present, _) => Action::Dropped,
     };
-    if did == Did::Left {
+    if did == Action::Left {
         outcome.redeliver.push(message.id.clone());
     }
     outcome.did.push(did);
@@ -239,7 +239,7 @@ async fn not_ours(
 
 /// A message that is left comes back when it can be of use; without this, when the queue's time-out is over.
 pub(super) async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
-    if let Err(error) = clients.queues.hide(Which::Pages, message, for_ms).await {
+    if let Err(error) = clients.queues.hide(QueueName::Pages, message, for_ms).await {
         tracing::debug!(%error, "a message keeps the queue's visibility time-out");
     }
 }

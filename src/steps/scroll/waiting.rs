@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::count::COUNT_MS;
 use super::start::{Began, begin, stored};
-use super::{Did, Outcome, bury};
+use super::{Action, ScrollOutcome, dead_letter};
 use crate::domain::run::{Source, Start};
 use crate::domain::user::UserId;
 use crate::plan::Plan;
@@ -20,7 +20,11 @@ const TRIES_MAX: u32 = 300;
 
 /// Begins the oldest start that waits and can be begun, if no run is active. One that never can goes to the dead-letter
 /// queue, and the next one is begun in its place.
-pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &mut Outcome) -> Result<(), StepError> {
+pub(super) async fn begin_waiting(
+    clients: &Clients,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
     let mut failure = None;
     for waiting in clients.ledger.waiting().await? {
         let now_ms = at.clock.now_ms();
@@ -37,19 +41,19 @@ pub(super) async fn begin_waiting(clients: &Clients, at: &Invocation, outcome: &
             Err(error) => error,
         };
         if error.is_final() || waiting.tries >= TRIES_MAX && !error.is_newer() {
-            bury_start(clients, &waiting.start, &error, outcome).await?;
+            dead_letter_start(clients, &waiting.start, &error, outcome).await?;
             continue;
         }
         tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is put off");
-        clients.ledger.put_off_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
+        clients.ledger.defer_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
         if matches!(error, StepError::NotCounted { .. }) {
-            outcome.did.push(Did::PutOff);
+            outcome.did.push(Action::Deferred);
         } else {
             failure = Some(error);
         }
     }
     if outcome.did.is_empty() {
-        outcome.did.push(Did::Nothing);
+        outcome.did.push(Action::Nothing);
     }
     failure.map_or(Ok(()), Err)
 }
@@ -64,7 +68,7 @@ async fn begin_one(
     clients: &Clients,
     start: &Start,
     at: &Invocation,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
     let plan = match &start.inline {
         Some(plan) => Plan::from_json(plan)?,
@@ -86,16 +90,16 @@ async fn with_ids(clients: &Clients, start: &Start) -> Result<Start, StepError> 
 }
 
 /// Puts a start that cannot be begun into the dead-letter queue, as a message that asks for it again.
-async fn bury_start(
+async fn dead_letter_start(
     clients: &Clients,
     start: &Start,
     error: &StepError,
-    outcome: &mut Outcome,
+    outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let users = clients.ledger.list(&start.run()).await?;
     let (id, receipt) = (start.run().to_string(), String::new());
     let message = Message { id, receipt, body: again(start, &users), receives: 1 };
-    bury(clients, &message, &error.to_string(), outcome).await?;
+    dead_letter(clients, &message, &error.to_string(), outcome).await?;
     Ok(clients.ledger.dequeue(start).await?)
 }
 
@@ -103,7 +107,7 @@ async fn bury_start(
 fn again(start: &Start, users: &[UserId]) -> String {
     let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
-    let mut event = json!({"plan": plan, "time": time, "rails": start.rails});
+    let mut event = json!({"plan": plan, "time": time, "rails": start.limits});
     match &start.source {
         Source::Scroll => {}
         Source::Users(users) => event["users"] = json!(users),

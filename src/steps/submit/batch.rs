@@ -1,7 +1,7 @@
 //! The parts of one run: packed into jobs, each within what the budget leaves.
 
-use super::claimed::Claimed;
 use super::failing::{request_size, rest_ms};
+use super::leased::LeasedParts;
 use super::refused::changes_many;
 use super::{Round, Work};
 use crate::domain::bucket::Bucket;
@@ -9,15 +9,15 @@ use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
 use crate::domain::run::{Run, RunId, State};
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{ErrorRow, Grant, PartClaim, PartEnd, Share};
-use crate::rate_limit::Ask;
+use crate::ledger::{ErrorRow, Lane, PartEnd, PartLease, Permit};
+use crate::rate_limit::PermitRequest;
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::StepError;
 
 /// Kept of the invocation's time for a request and its record.
 pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
-/// A claim is believed so long after its owner's end.
-pub(super) const CLAIM_MARGIN_MS: i64 = 10_000;
+/// A lease is believed so long after its owner's end.
+pub(super) const LEASE_MARGIN_MS: i64 = 10_000;
 /// The attempt with which a part is given up. Those count that failed while Intercom took other requests of the run.
 const ATTEMPTS_MAX: u32 = 8;
 /// Parts that are few: the last of a run.
@@ -72,7 +72,7 @@ impl Round<'_> {
                     continue;
                 }
                 Binding::Later(at_ms, why) => {
-                    tracing::warn!(run = run.run.as_str(), why, parts = left.len(), "the parts come again later");
+                    tracing::warn!(run = run.id.as_str(), why, parts = left.len(), "the parts come again later");
                     let wait_ms = at_ms - self.at.clock.now_ms();
                     for work in &left {
                         self.return_after(work, wait_ms.max(rest_ms(work.message.receives))).await;
@@ -104,15 +104,15 @@ impl Round<'_> {
             }
             let (now, later) = split(left, &chosen);
             left = later;
-            let (claimed, size) = self.claim(now).await?;
-            left.extend(Claimed::new(claimed, (items, paid_ms), size).submit(self, run).await?);
+            let (leased, size) = self.lease(now).await?;
+            left.extend(LeasedParts::new(leased, (items, paid_ms), size).submit(self, run).await?);
         }
     }
 
     /// Pauses a run that this invocation must not send for.
     async fn pause(&mut self, run: &Run, reason: &str) -> Result<(), StepError> {
         if self.clients.ledger.pause(run, reason).await? {
-            tracing::error!(run = run.run.as_str(), reason, "run is paused");
+            tracing::error!(run = run.id.as_str(), reason, "run is paused");
             self.outcome.not_complete += 1;
         }
         Ok(())
@@ -152,9 +152,9 @@ impl Round<'_> {
         Ok((!works.is_empty()).then_some(run))
     }
 
-    /// Pays for a further request of so many items, no fewer, for which the run is read anew.
+    /// Pays for a further request of so many items, no fewer, for which the run is read again.
     pub(super) async fn pay_for(&mut self, run: &mut Run, items: usize) -> Result<Paid, StepError> {
-        let Some(now) = self.clients.ledger.run(&run.run).await?.filter(|now| now.state.submits()) else {
+        let Some(now) = self.clients.ledger.run(&run.id).await?.filter(|now| now.state.submits()) else {
             return Ok(Paid::Over);
         };
         *run = now;
@@ -163,15 +163,15 @@ impl Round<'_> {
 
     /// Pays for `least` to `most` items of `ahead`, waiting within the invocation for the window that has them.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Paid, StepError> {
-        let share = Share::Submit { scroll_open: run.state == State::Running };
-        let ask = Ask { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
+        let share = Lane::Submit { scroll_open: run.state == State::Running };
+        let ask = PermitRequest { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
         loop {
             if self.at.left_ms() < FOR_A_JOB_MS || self.at.is_stopping() {
                 return Ok(Paid::Later(self.at.clock.now_ms()));
             }
-            match self.clients.meter.take(ask, self.at.clock).await? {
-                Grant::Granted { operations, .. } => return Ok(Paid::Items(operations as usize)),
-                Grant::Wait(until_ms) => {
+            match self.clients.limiter.take(ask, self.at.clock).await? {
+                Permit::Granted { operations, .. } => return Ok(Paid::Items(operations as usize)),
+                Permit::Wait(until_ms) => {
                     let wait_ms = (until_ms - self.at.clock.now_ms()).max(1);
                     if wait_ms + FOR_A_JOB_MS > self.at.left_ms() {
                         return Ok(Paid::Later(until_ms));
@@ -182,30 +182,30 @@ impl Round<'_> {
         }
     }
 
-    /// Claims parts; those that another invocation holds come back, those that have their end are done with. Returns also
+    /// Leases parts; those that another invocation holds come back, those that have their end are done with. Returns also
     /// how many users a request for them may have.
-    async fn claim(&mut self, works: Vec<Work>) -> Result<(Vec<Work>, usize), StepError> {
-        let until_ms = self.at.deadline_ms + CLAIM_MARGIN_MS;
-        let (mut claimed, mut size) = (Vec::new(), usize::MAX);
+    async fn lease(&mut self, works: Vec<Work>) -> Result<(Vec<Work>, usize), StepError> {
+        let until_ms = self.at.deadline_ms + LEASE_MARGIN_MS;
+        let (mut leased, mut size) = (Vec::new(), usize::MAX);
         for work in works {
             let now_ms = self.at.clock.now_ms();
-            match self.clients.ledger.claim_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
-                PartClaim::Ours(attempt) if attempt > ATTEMPTS_MAX => {
+            match self.clients.ledger.lease_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
+                PartLease::Ours(attempt) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
                     let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was cut off".to_owned());
                     self.give_up(&work, &why).await?;
                 }
-                PartClaim::Ours(attempt) => {
+                PartLease::Ours(attempt) => {
                     if attempt > 1 {
                         size = size.min(request_size(work.part.patches.len(), attempt));
                     }
-                    claimed.push(work);
+                    leased.push(work);
                 }
-                PartClaim::Ended(_) => {}
-                PartClaim::Busy => self.return_after(&work, until_ms - now_ms).await,
+                PartLease::Ended(_) => {}
+                PartLease::Busy => self.return_after(&work, until_ms - now_ms).await,
             }
         }
-        Ok((claimed, size))
+        Ok((leased, size))
     }
 
     /// Gives a part back to the queue for a rest, after a request that failed for this reason. The attempt counts if Intercom
@@ -235,7 +235,7 @@ impl Round<'_> {
         if run.state != State::Draining {
             return Ok(false);
         }
-        let Some(cursor) = self.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
+        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
         Ok(self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
     }
 

@@ -1,9 +1,9 @@
 //! What an invocation of submit tells CloudWatch.
 
-use super::Outcome;
+use super::SubmitOutcome;
 use crate::runtime::telemetry::Metric;
 
-impl Outcome {
+impl SubmitOutcome {
     /// The figures of this invocation.
     pub fn metrics(&self) -> Vec<Metric> {
         vec![
@@ -13,7 +13,7 @@ impl Outcome {
             Metric::count("PartsDropped", self.dropped),
             Metric::count("UserErrors", self.refused + self.users_given_up),
             Metric::count("RunsNotComplete", self.not_complete),
-            Metric::count("Buried", self.buried),
+            Metric::count("Buried", self.dead_lettered),
             Metric::count("LeftForNewer", self.newer),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),

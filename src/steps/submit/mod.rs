@@ -2,8 +2,8 @@
 //! under its bucket together with its parts' done marks.
 
 mod batch;
-mod claimed;
 mod failing;
+mod leased;
 mod metrics;
 mod pieces;
 mod record;
@@ -17,19 +17,19 @@ use serde_json::Value;
 use crate::domain::bucket::Bucket;
 use crate::domain::part::Part;
 use crate::domain::run::RunId;
-use crate::queue::{Message, Unreadable, Which};
+use crate::queue::{Message, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
 use crate::runtime::invocation::Invocation;
 
 /// From this delivery on a part is handled alone and last, so that poison harms no neighbour.
 const ALONE_FROM_RECEIVE: u32 = 3;
-/// Parts whose submission failed come back so long after the claims that it may have left.
-const AFTER_CLAIM_MS: i64 = 1_000;
+/// Parts whose submission failed come back so long after the leases that it may have left.
+const AFTER_LEASE_MS: i64 = 1_000;
 
 /// What an invocation did, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct SubmitOutcome {
     /// Bulk jobs made.
     pub jobs: u64,
     /// Users in them.
@@ -49,7 +49,8 @@ pub struct Outcome {
     /// How much of our quota the fullest window had spent, in percent.
     pub quota_used_percent: u64,
     /// Messages that cannot be read.
-    pub buried: u64,
+    #[serde(rename = "buried")]
+    pub dead_lettered: u64,
     /// Messages of a newer format or run, left to the newer version of the function.
     pub newer: u64,
     /// Why parts rest after a request that failed, in words.
@@ -71,14 +72,14 @@ struct Round<'a> {
     clients: &'a Clients,
     at: &'a Invocation,
     noted: BTreeSet<(RunId, Bucket)>,
-    outcome: Outcome,
+    outcome: SubmitOutcome,
 }
 
 /// Handles one event.
-pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<Outcome, StepError> {
+pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<SubmitOutcome, StepError> {
     let messages = event::submit(event)?;
     StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
-    let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: Outcome::default() };
+    let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: SubmitOutcome::default() };
     let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {
@@ -93,14 +94,14 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             }
             tracing::error!(%error, parts = messages.len(), "parts could not be submitted; they are delivered again");
             for message in &messages {
-                // Their claims may be ours until then.
-                round.return_message(message, at.left_ms() + batch::CLAIM_MARGIN_MS + AFTER_CLAIM_MS).await;
+                // Their leases may be ours until then.
+                round.return_message(message, at.left_ms() + batch::LEASE_MARGIN_MS + AFTER_LEASE_MS).await;
             }
             failed += messages.len();
             failure = Some(error);
         }
     }
-    (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.meter.told();
+    (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.limiter.told();
     match failure {
         // Nothing was done at all: an error, so that the function's alarm sees it. With an error all messages come again,
         // also one that is in the dead-letter queue by now.
@@ -122,7 +123,7 @@ fn groups(works: Vec<Work>) -> Vec<Vec<Work>> {
 
 impl Round<'_> {
     /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand. A part that came
-    /// twice is taken once: the claim is this invocation's for both, and two done marks of one part in the transaction
+    /// twice is taken once: the lease is this invocation's for both, and two done marks of one part in the transaction
     /// that records a job would refuse it, and with it the job's id.
     ///
     /// Returns the parts, how many messages could not even be put into the dead-letter queue, and why.
@@ -132,11 +133,11 @@ impl Round<'_> {
             match message.part() {
                 Ok(part) if works.iter().any(|work| (&work.part.run, &work.part.id) == (&part.run, &part.id)) => {}
                 Ok(part) => works.push(Work { message, part }),
-                Err(error @ Unreadable::Newer(_)) => self.leave(&message, &error.to_string()).await,
-                Err(Unreadable::Malformed(reason)) => {
+                Err(error @ UnreadableMessage::Newer(_)) => self.leave(&message, &error.to_string()).await,
+                Err(UnreadableMessage::Malformed(reason)) => {
                     tracing::error!(message.id, reason, "a message of the patches queue cannot be read");
-                    match self.clients.queues.bury(Which::Patches, &message, &reason).await {
-                        Ok(()) => self.outcome.buried += 1,
+                    match self.clients.queues.dead_letter(QueueName::Patches, &message, &reason).await {
+                        Ok(()) => self.outcome.dead_lettered += 1,
                         // It comes again by itself, and those beside it are no worse for it.
                         Err(error) => {
                             tracing::error!(message.id, %error, "it cannot be put into the dead-letter queue either");
@@ -165,7 +166,7 @@ impl Round<'_> {
 
     async fn return_message(&mut self, message: &Message, ms: i64) {
         self.outcome.redeliver.insert(message.id.clone());
-        if let Err(error) = self.clients.queues.hide(Which::Patches, message, ms).await {
+        if let Err(error) = self.clients.queues.hide(QueueName::Patches, message, ms).await {
             tracing::debug!(%error, "a message keeps the queue's visibility time-out");
         }
     }

@@ -1,4 +1,4 @@
-//! The pieces that the patches of claimed parts are sent in: at first as many as the budget paid for, and halves where
+//! The pieces that the patches of leased parts are sent in: at first as many as the budget paid for, and halves where
 //! Intercom refuses a whole request for one of its items.
 
 use crate::domain::part::{Part, PartId};

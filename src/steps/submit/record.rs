@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Round;
-use super::claimed::Claimed;
+use super::leased::LeasedParts;
 use super::pieces::Piece;
 use crate::domain::bucket::Bucket;
 use crate::domain::job::Job;
@@ -19,7 +19,7 @@ const RECORD_REST: Duration = Duration::from_secs(1);
 /// `created_at` further than this from our clock is not believed.
 const CLOCKS_APART_MAX_MS: i64 = 3600 * 1000;
 
-impl Claimed {
+impl LeasedParts {
     /// Distinct for each request that may make a job: a resubmission keeps what the first one sent.
     pub(super) fn changes_key(&self, round: &Round<'_>) -> String {
         format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, self.sent)
@@ -53,7 +53,7 @@ impl Claimed {
         let created_ms = job.created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
         let made_ms = if (created_ms - now_ms).abs() <= CLOCKS_APART_MAX_MS { created_ms } else { now_ms };
         let bucket = Bucket::of(made_ms, round.clients.settings.bucket);
-        tracing::info!(run = run.run.as_str(), job.id = job.id.as_str(), job.users = users, %bucket, "bulk job");
+        tracing::info!(run = run.id.as_str(), job.id = job.id.as_str(), job.users = users, %bucket, "bulk job");
         let due_ms = now_ms + round.clients.settings.pace.look_first_ms;
         let row = JobRow::open(job.id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
         let done: Vec<PartId> = done.into_iter().map(|index| self.ids[index].clone()).collect();
@@ -71,9 +71,9 @@ impl Claimed {
 
     /// What is written of a job; may be repeated as a whole.
     async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
-        let noted = (run.run.clone(), row.bucket.clone());
+        let noted = (run.id.clone(), row.bucket.clone());
         if !round.noted.contains(&noted) {
-            round.clients.ledger.note_bucket(&run.run, &row.bucket).await?;
+            round.clients.ledger.note_bucket(&run.id, &row.bucket).await?;
             round.noted.insert(noted);
         }
         // Users of these parts that were refused alone are recorded before the part counts as done.

@@ -1,6 +1,6 @@
 //! Requests that Intercom refuses for something in them: whose fault it is, the user's or the run's.
 
-use super::claimed::{Claimed, Sent, Stop};
+use super::leased::{LeasedParts, Sent, Stop};
 use super::pieces::Piece;
 use super::{Round, Work};
 use crate::domain::job::Job;
@@ -15,7 +15,7 @@ const REFUSED_ALIKE: usize = 3;
 const PATCHES_MANY: u64 = 20;
 const PATCHES_PART_OF: u64 = 20;
 
-impl Claimed {
+impl LeasedParts {
     /// A refused request: halved until the bad item stands alone and becomes its user's error. Returns the run's fault,
     /// if it looks like one: several users refused alone with the same code and nothing taken.
     pub(super) async fn refuse(
@@ -94,7 +94,7 @@ impl Claimed {
             let Some(control) = self.control.clone() else {
                 return Ok(Some(Stop::Rest { why: last.error.said(), sent: true }));
             };
-            // Under the name of a part that is open: its claim accounts for a job whose id is lost.
+            // Under the name of a part that is open: its lease accounts for a job whose id is lost.
             let piece = Piece(vec![(last.piece.0[0].0, control)]);
             match self.send(round, run, &piece).await? {
                 Sent::Made(job) => self.record_control(round, run, job).await?,
@@ -120,11 +120,11 @@ impl Claimed {
         if self.refused.is_empty() {
             return Ok(());
         }
-        round.clients.ledger.record_errors(&run.run, &self.refused).await?;
-        let errors = round.clients.ledger.count_errors(&run.run, self.refused.len() as u64).await?;
+        round.clients.ledger.record_errors(&run.id, &self.refused).await?;
+        let errors = round.clients.ledger.count_errors(&run.id, self.refused.len() as u64).await?;
         self.refused.clear();
-        // Counted as often as they are met; the rail is about users.
-        let most = run.rails.max_errors.filter(|most| errors > *most);
+        // Counted as often as they are met; the limit is about users.
+        let most = run.limits.max_errors.filter(|most| errors > *most);
         if let Some(most) = most
             && round.clients.ledger.users_in_error(run).await?.len() as u64 > most
         {
@@ -140,10 +140,10 @@ impl Claimed {
         loop {
             if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
                 round.outcome.not_complete += 1;
-                tracing::error!(run = run.run.as_str(), reason, "run failed");
+                tracing::error!(run = run.id.as_str(), reason, "run failed");
                 break;
             }
-            let now = ledger.run(&run.run).await?.filter(|now| now.state.may_become(State::Failed));
+            let now = ledger.run(&run.id).await?.filter(|now| now.state.may_become(State::Failed));
             let Some(now) = now.filter(|now| (now.state, now.generation) != (run.state, run.generation)) else { break };
             run = now;
         }
@@ -179,7 +179,7 @@ fn may_be_of_all(error: &Error) -> bool {
 /// Whether a run changes many users. Where few are left that Intercom refuses for good (a plan's second run, a list of
 /// users in error), each is a fault of its own, and the run goes on.
 pub(super) async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
-    let Some(cursor) = round.clients.ledger.cursor(&run.run).await? else { return Ok(false) };
+    let Some(cursor) = round.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
     let (patches, users) = (cursor.tally.patches, cursor.tally.users);
     Ok(run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= users)
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use intercom_bulk::domain::job::{ItemError, JobId};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
-use intercom_bulk::domain::projection::Keep;
-use intercom_bulk::domain::redact::{MESSAGE_CHARS_MAX, mask};
+use intercom_bulk::domain::projection::Projection;
+use intercom_bulk::domain::redact::{MESSAGE_CHARS_MAX, redact};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{
     ApiVersion, BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport,
@@ -57,12 +57,12 @@ async fn answered(call: &str, response: Response<Bytes>) {
     let timeout = Duration::from_secs(1);
     match call {
         "page" => {
-            let whole = &Keep::Whole;
+            let whole = &Projection::Whole;
             let (first, second) =
                 (intercom.page(Some("c"), whole, timeout).await, intercom.page(None, whole, timeout).await);
             if let (Ok(first), Ok(second)) = (&first, &second) {
                 assert_eq!(first, second, "the same answer is another page");
-                let ids = intercom.page(None, &Keep::keys([("id", Keep::Whole)]), timeout).await;
+                let ids = intercom.page(None, &Projection::keys([("id", Projection::Whole)]), timeout).await;
                 let ids = ids.expect("what is not kept cannot make an answer unreadable").value;
                 let is = |page: &Page| (page.digest, page.cursor.clone(), page.users.len(), page.unreadable);
                 assert_eq!(is(&ids), is(&first.value), "the same answer is another page, of which ids alone are kept");
@@ -136,7 +136,7 @@ fn item(item: &ItemError) {
     plain(&item.message, MESSAGE_CHARS_MAX);
     assert!(!item.code.is_empty());
     let _ = item_may_be_sent_again(item);
-    assert_eq!(mask(&item.message), item.message, "what is masked stays as it is");
+    assert_eq!(redact(&item.message), item.message, "what is masked stays as it is");
 }
 
 fn rated(rate: Option<Rate>) {

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use intercom_bulk::domain::run::{GENERATIONS_MAX, HOLES_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
+use intercom_bulk::domain::run::{GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
 
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
@@ -39,7 +39,7 @@ impl Storm {
         let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
-            ("holes", call.holes().count() as u64, HOLES_MAX as u64),
+            ("holes", call.gaps().count() as u64, GAPS_MAX as u64),
             ("generations", call.number("generation"), u64::from(GENERATIONS_MAX) + resumes),
             ("stalled generations", call.number("stalled"), STALLED_MAX.unsigned_abs().into()),
         ];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use intercom_bulk::domain::run::{Rails, Run, State};
+use intercom_bulk::domain::run::{Limits, Run, State};
 use intercom_bulk::ledger::ErrorRow;
 
 use crate::accident::Accident::{self, *};
@@ -88,13 +88,13 @@ impl Struck<'_> {
             () if has("same page three times") => self.faults(&["repeat-page"]) >= 3,
             () if has("workspace's only scroll") => self.holds_the_scroll(),
             () if has("(max_changes)") => {
-                let most = run.rails.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
+                let most = run.limits.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
                 most.is_some_and(|most| changes > most || self.faults(&["users-change"]) > 0)
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
-                // Those of the page that would break the rail are not recorded.
-                run.rails.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
+                // Those of the page that would break the limit are not recorded.
+                run.limits.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
             }
             () if has("refuses every user alike") => {
                 self.faults(&["bad-item", "poison-item"]) >= 3 || self.faults(&FOR_GOOD) > 0
@@ -164,7 +164,7 @@ impl Storm {
     pub(super) fn end_has_a_cause(&self, run: &Run, errors: &[ErrorRow], lacking: u64) {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
-        let changes = lacking + self.promises.users_taken(&run.run);
+        let changes = lacking + self.promises.users_taken(&run.id);
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
@@ -174,19 +174,19 @@ impl Storm {
         };
         let row = errors.iter().find(|row| !struck.errs(run, row));
         if let Some(row) = row {
-            self.weather.bug(format!("6: {} has an error without a cause: {row:?}", run.run));
+            self.weather.bug(format!("6: {} has an error without a cause: {row:?}", run.id));
         }
         if !fair {
             let what = &struck.faults;
-            self.weather.bug(format!("6: {} is {} ({reason}) without a cause; {what:?} struck", run.run, run.state));
+            self.weather.bug(format!("6: {} is {} ({reason}) without a cause; {what:?} struck", run.id, run.state));
         }
         // Plans that may disagree with themselves have errors of their own.
         let undisturbed = struck.anything() == 0
             && !self.story.has_foreign_token()
-            && run.rails == Rails::default()
+            && run.limits == Limits::default()
             && plans::agrees(&run.plan);
         if undisturbed && self.story.resumes.is_empty() && self.story.acts.is_empty() && run.state != State::Complete {
-            self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.run, run.state));
+            self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.id, run.state));
         }
     }
 }

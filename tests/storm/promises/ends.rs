@@ -20,15 +20,15 @@ impl Storm {
     /// A run ended at this moment: who lacks the plan's value is in an error row or in the end's words.
     pub(super) async fn run_tells_the_truth(&self, run: &Run) {
         let reason = run.reason.as_deref().unwrap_or_default();
-        let lie = |text: String| self.weather.bug(format!("1: {} is {} ({reason}), and {text}", run.run, run.state));
+        let lie = |text: String| self.weather.bug(format!("1: {} is {} ({reason}), and {text}", run.id, run.state));
         if run.state != State::Complete && reason.is_empty() {
             lie("does not say why".to_owned());
         }
-        let (Ok(Some(cursor)), Ok(errors)) = (self.ledger.cursor(&run.run).await, self.ledger.errors(run).await) else {
+        let (Ok(Some(cursor)), Ok(errors)) = (self.ledger.cursor(&run.id).await, self.ledger.errors(run).await) else {
             return lie("its rows cannot be read".to_owned());
         };
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
-        let lacking = if run.rails.dry_run { BTreeSet::new() } else { self.lacking(run).await };
+        let lacking = if run.limits.dry_run { BTreeSet::new() } else { self.lacking(run).await };
         let silent: Vec<&String> = lacking.iter().filter(|user| !in_error.contains(user.as_str())).collect();
         self.end_has_a_cause(run, &errors, lacking.len() as u64);
         // A company's name is in one user's patch and for all users of the company: the end says how many those are.
@@ -79,7 +79,7 @@ impl Storm {
                 }
                 [users] if WORDS.iter().any(|words| word.ends_with(words)) => unheard += users,
                 _ if word.contains("may be unseen") => {
-                    unread += (cursor.holes.len() * self.story.options.page_size) as u64;
+                    unread += (cursor.gaps.len() * self.story.options.page_size) as u64;
                 }
                 _ => {}
             }
@@ -91,7 +91,7 @@ impl Storm {
     async fn lacking(&self, run: &Run) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
         let plan = plan.on_day_of(run.day_s());
-        if run.rails.limit.is_some() {
+        if run.limits.limit.is_some() {
             return BTreeSet::new();
         }
         let state = self.world.0.state();
@@ -106,7 +106,7 @@ impl Storm {
     async fn listed(&self, run: &Run) -> BTreeSet<String> {
         let mut listed = BTreeSet::new();
         for page in 1.. {
-            let users = self.ledger.listed(&run.run, page).await.unwrap_or_default();
+            let users = self.ledger.listed(&run.id, page).await.unwrap_or_default();
             if users.is_empty() {
                 break;
             }

@@ -10,7 +10,7 @@ use crate::storm::{Storm, Who};
 const LOOSE_MAX: u64 = 4;
 
 impl Storm {
-    /// An invocation ended: what Intercom gave it is recorded, or the claims of the very parts that it was given for tell
+    /// An invocation ended: what Intercom gave it is recorded, or the leases of the very parts that it was given for tell
     /// that something may be lost.
     pub(crate) async fn invocation_ended(&self, who: Who, answered: bool) {
         let missing = self.promises.unrecorded(who, answered);
@@ -23,14 +23,14 @@ impl Storm {
         }
     }
 
-    /// Whether each part of a submission has a claim that hides its job, or a lost job on its account.
+    /// Whether each part of a submission has a lease that hides its job, or a lost job on its account.
     async fn is_excused(&self, of: Option<Submission>, owner: &str) -> bool {
         let Some((of, run)) = of.and_then(|of| RunId::parse(&of.run).map(|run| (of, run))) else { return false };
         let Ok(changes) = self.ledger.changes(&run, &of.key).await else { return false };
         for part in changes.parts {
             let Ok(Some(row)) = self.ledger.part(&run, &part.part).await else { return false };
-            let claimed = row.end.is_none() && row.claim_owner.as_deref() == Some(owner);
-            if !claimed && row.lost == 0 {
+            let leased = row.end.is_none() && row.lease_owner.as_deref() == Some(owner);
+            if !leased && row.lost == 0 {
                 return false;
             }
         }
@@ -77,13 +77,13 @@ impl Storm {
 }
 
 impl Promises {
-    /// The ids among what an invocation was given that are in no row. What it claimed may have lost a job if it was disturbed.
+    /// The ids among what an invocation was given that are in no row. What it leased may have lost a job if it was disturbed.
     fn unrecorded(&self, who: Who, answered: bool) -> Vec<(String, Option<Submission>)> {
         let mut memory = self.memory();
         let did = memory.by.get(&who).cloned().unwrap_or_default();
-        if did.troubled || did.untold > 0 || !answered {
+        if did.troubled || did.unreported > 0 || !answered {
             for (run, _) in &did.parts {
-                *memory.loose.entry(run.clone()).or_default() += 1 + did.untold;
+                *memory.loose.entry(run.clone()).or_default() += 1 + did.unreported;
             }
         }
         did.given.into_iter().filter(|(id, _)| !memory.recorded.contains(id)).collect()

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::Did;
+use super::Action;
 use super::steps::SUBMIT;
 use crate::await_point::Step;
 use crate::seams::names::AwsCall;
@@ -30,7 +30,7 @@ pub(super) struct Charged {
 
 /// What a header told an invocation, and what the invocation was granted of that window since.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LimitTold {
+pub(super) struct LimitReported {
     end_ms: i64,
     used: u64,
     since: u64,
@@ -84,7 +84,7 @@ impl Storm {
         }
         // A fiftieth of the limit, and one, are not looked into.
         let slack = u64::from(self.story.options.rate_limit_per_10s / 50 + 1);
-        if let Some(LimitTold { used, since, .. }) = told
+        if let Some(LimitReported { used, since, .. }) = told
             && used + since > cap + slack
         {
             self.weather.bug(format!(
@@ -103,7 +103,7 @@ impl Storm {
         };
         let end_ms = reset_s.div_euclid(10) * WINDOW_MS;
         let used = (limit - remaining).max(0).unsigned_abs();
-        self.promises.memory().by.entry(who).or_default().limit = Some(LimitTold { end_ms, used, since: 0 });
+        self.promises.memory().by.entry(who).or_default().limit = Some(LimitReported { end_ms, used, since: 0 });
     }
 
     /// The operations of a window that are ours, by all that may be known in it.
@@ -150,7 +150,7 @@ impl Storm {
         let mut memory = self.promises.memory();
         memory.asked += cost;
         let (asked, paid) = (memory.asked, memory.paid);
-        let Did { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
+        let Action { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
         window.used += if here && alone { cost } else { 0 };

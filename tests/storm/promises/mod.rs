@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use intercom_bulk::domain::part::PartId;
-use intercom_bulk::domain::run::{Rails, RunId, State};
+use intercom_bulk::domain::run::{Limits, RunId, State};
 use intercom_bulk::runtime::event::StartEvent;
 
 use crate::storm::{Invoked, Who};
@@ -47,7 +47,7 @@ struct Memory {
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
     /// What invocations did, by their number.
-    by: BTreeMap<Who, Did>,
+    by: BTreeMap<Who, Action>,
     /// Values on their way to a user's attribute, or there already.
     values: HashMap<(String, String), Vec<order::Sent>>,
     /// Windows of the rate limit, by their ends.
@@ -87,7 +87,7 @@ struct RunSeen {
     parts: (u64, u64),
     /// Pages that a commit counts, with their generation.
     pages: BTreeSet<(u64, u64)>,
-    rails: Rails,
+    limits: Limits,
     /// The workspace that it is bound to.
     app_id: Option<String>,
     /// Users of its source when it began.
@@ -114,7 +114,7 @@ pub(crate) struct Submission {
 
 /// What an invocation did so far.
 #[derive(Clone, Debug, Default)]
-struct Did {
+struct Action {
     /// When it last read a run's row.
     read_run_ms: i64,
     /// What it wrote the changes of last.
@@ -122,13 +122,13 @@ struct Did {
     /// Ids that Intercom gave it, and for what.
     given: Vec<(String, Option<Submission>)>,
     /// Submissions of which it does not know what became.
-    untold: u64,
+    unreported: u64,
     /// What the budget granted since its last request, and what that request was paid from.
     charged: Option<limit::Charged>,
     request: limit::Charged,
     /// What a header told it last of the rate limit.
-    limit: Option<limit::LimitTold>,
-    /// Parts that it claimed, with their run.
+    limit: Option<limit::LimitReported>,
+    /// Parts that it leased, with their run.
     parts: Vec<(String, String)>,
     /// A call went wrong, or the process did.
     troubled: bool,
@@ -189,9 +189,9 @@ impl Promises {
     }
 
     /// A submission is on its way: until its answer is there, nobody knows what became of it.
-    pub(crate) fn untold(&self, who: Option<Who>, name: &str) {
+    pub(crate) fn unreported(&self, who: Option<Who>, name: &str) {
         if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
-            self.memory().by.entry(who).or_default().untold += 1;
+            self.memory().by.entry(who).or_default().unreported += 1;
         }
     }
 
@@ -200,7 +200,7 @@ impl Promises {
         if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
             let mut memory = self.memory();
             let did = memory.by.entry(who).or_default();
-            did.untold = did.untold.saturating_sub(1);
+            did.unreported = did.unreported.saturating_sub(1);
         }
     }
 

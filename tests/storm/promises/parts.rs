@@ -52,7 +52,7 @@ impl Storm {
             let from_outside = self.story.is_resumed();
             let over = row.state != State::Running || cursor.phase == Phase::Ended;
             let near = turn == cursor.turn || turn + 1 == cursor.turn;
-            if over || from_outside || !near || cursor.claim.is_some() {
+            if over || from_outside || !near || cursor.lease.is_some() {
                 continue;
             }
             let before = cursor.turn.saturating_sub(1);
@@ -90,7 +90,7 @@ impl Promises {
                         parts.push((run.to_owned(), part.to_owned()));
                     }
                 }
-                // Somebody else's claim may hide a job.
+                // Somebody else's lease may hide a job.
                 Some(("PART", _)) if call.body.contains("claim_owner <> :owner") => {
                     *memory.loose.entry(call.run().unwrap_or_default().to_owned()).or_default() += 1;
                 }

@@ -1,4 +1,4 @@
-//! Promise 2: no page is asked for under a stale claim, and never a second scroll.
+//! Promise 2: no page is asked for under a stale lease, and never a second scroll.
 
 use http::StatusCode;
 use intercom_bulk::domain::run::RunId;
@@ -24,8 +24,8 @@ impl Drop for InFlight<'_> {
 }
 
 impl Storm {
-    /// The claim of the run's cursor is that of the invocation that asks, or the cursor counts with its call all the same.
-    pub(super) async fn page_is_claimed(&self, who: Option<Who>) {
+    /// The lease of the run's cursor is that of the invocation that asks, or the cursor counts with its call all the same.
+    pub(super) async fn page_is_leased(&self, who: Option<Who>) {
         let Some(invoked) = self.invoked(who) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else {
             return self.weather.bug("2: a page is asked for by an invocation that has no turn".to_owned());
@@ -34,17 +34,17 @@ impl Storm {
         // An operator may take a run from the invocation that turns its page; the cursor counts with its call then.
         let counted_with = self.story.is_resumed()
             && cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
-        let claim = cursor.and_then(|cursor| cursor.claim);
-        let ours = claim
+        let lease = cursor.and_then(|cursor| cursor.lease);
+        let ours = lease
             .as_ref()
-            .is_some_and(|claim| claim.owner == invoked.owner && claim.until_ms + self.story.skew_ms >= self.now_ms());
+            .is_some_and(|lease| lease.owner == invoked.owner && lease.until_ms + self.story.skew_ms >= self.now_ms());
         if !ours && !counted_with {
-            self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {claim:?}", invoked.owner));
+            self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {lease:?}", invoked.owner));
         }
         self.run_turns(who, &run).await;
     }
 
-    /// An invocation failed by an error with time left: it gave its claim back, if it asked for no page; if it did, it would
+    /// An invocation failed by an error with time left: it gave its lease back, if it asked for no page; if it did, it would
     /// have tried on.
     pub(crate) async fn turn_failed(&self, who: Who, left_ms: i64) {
         let (Some(invoked), true) = (self.invoked(Some(who)), left_ms >= TIME_LEFT_MS) else { return };
@@ -54,8 +54,8 @@ impl Storm {
             let text = format!("2: {} gives a page of {run} up with {left_ms} ms left", invoked.owner);
             return self.weather.bug(text);
         }
-        let claim = self.ledger.cursor(&run).await.ok().flatten().and_then(|cursor| cursor.claim);
-        if !did.troubled_at_cursor && claim.is_some_and(|claim| claim.owner == invoked.owner) {
+        let lease = self.ledger.cursor(&run).await.ok().flatten().and_then(|cursor| cursor.lease);
+        if !did.troubled_at_cursor && lease.is_some_and(|lease| lease.owner == invoked.owner) {
             self.weather.bug(format!("2: {} asked for no page of {run} and keeps its claim", invoked.owner));
         }
     }

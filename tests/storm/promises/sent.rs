@@ -1,4 +1,4 @@
-//! Conservation: what a commit counts was sent, and a run's rails hold for what it sends.
+//! Conservation: what a commit counts was sent, and a run's limits hold for what it sends.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ impl Storm {
             if *there != users {
                 broken.push(format!("{id} of {run} is the name of {there:?} and of {users:?}"));
             }
-            broken.extend(memory.breaks_a_rail(&run, &id));
+            broken.extend(memory.breaks_a_limit(&run, &id));
         }
         drop(memory);
         for text in broken {
@@ -41,7 +41,7 @@ impl Storm {
         let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
         let before = std::mem::replace(&mut seen.parts, (generation, parts));
         let new = if before.0 == generation { parts.saturating_sub(before.1) } else { parts };
-        if !call.holes().any(|hole| hole == page) {
+        if !call.gaps().any(|gap| gap == page) {
             seen.pages.insert((generation, page));
         }
         let sent = memory.of_page(run, generation as u32, page as u32).count() as u64;
@@ -69,9 +69,9 @@ impl Promises {
     /// Users whose patches a run's present generation sent for pages that it counts.
     pub(super) fn users_sent(&self, run: &Run) -> BTreeSet<String> {
         let memory = self.memory();
-        let pages = memory.runs.get(run.run.as_str()).map(|seen| seen.pages.clone()).unwrap_or_default();
+        let pages = memory.runs.get(run.id.as_str()).map(|seen| seen.pages.clone()).unwrap_or_default();
         let pages = pages.into_iter().filter(|(generation, _)| *generation == u64::from(run.generation));
-        pages.flat_map(|(_, page)| memory.of_page(&run.run, run.generation, page as u32)).flatten().cloned().collect()
+        pages.flat_map(|(_, page)| memory.of_page(&run.id, run.generation, page as u32)).flatten().cloned().collect()
     }
 }
 
@@ -86,18 +86,18 @@ impl Memory {
         parts.map(|(_, users)| users)
     }
 
-    /// What a rail of the run forbids about a part that it sent. A page whose commit was cut off counts in no rail: the next
-    /// generation evaluates it anew.
-    fn breaks_a_rail(&self, run: &RunId, id: &PartId) -> Option<String> {
+    /// What a limit of the run forbids about a part that it sent. A page whose commit was cut off counts in no limit: the next
+    /// generation evaluates it again.
+    fn breaks_a_limit(&self, run: &RunId, id: &PartId) -> Option<String> {
         let (seen, Origin::Page { page, .. }) = (self.runs.get(run.as_str())?, &id.origin) else { return None };
         let generation = id.generation;
-        if seen.rails.dry_run {
+        if seen.limits.dry_run {
             return Some(format!("{run} is a dry run and sends {id}"));
         }
         let counted = seen.pages.iter().filter(|(of, _)| *of == u64::from(generation)).map(|(_, page)| *page as u32);
         let pages = counted.filter(|of| of != page).chain([*page]);
         let users: usize = pages.flat_map(|page| self.of_page(run, generation, page)).map(Vec::len).sum();
-        let most = seen.rails.max_changes.and_then(|most| most.users(seen.count)).into_iter().chain(seen.rails.limit);
+        let most = seen.limits.max_changes.and_then(|most| most.users(seen.count)).into_iter().chain(seen.limits.limit);
         let most = most.min().filter(|most| users as u64 > *most)?;
         Some(format!("{run} sends patches of {users} users in generation {generation}, and its rails allow {most}"))
     }

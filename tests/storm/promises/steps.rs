@@ -123,7 +123,7 @@ impl Storm {
         self.counts_request(who, name, request.body());
         let mut reached = Reached::default();
         match name {
-            PAGE => self.page_is_claimed(who).await,
+            PAGE => self.page_is_leased(who).await,
             SUBMIT => {
                 let changes = who.and_then(|who| self.promises.memory().by.get(&who)?.changes.clone());
                 match &changes {

@@ -95,7 +95,7 @@ impl Promises {
         let mut memory = self.memory();
         let order = memory.runs.len();
         let (state, generation) = (State::Queued, 1);
-        let rails = row.rails.clone();
+        let limits = row.limits.clone();
         let count = row.count.or(row.listed);
         let app_id = row.workspace.as_ref().and_then(|workspace| workspace.app_id.clone());
         let new = RunSeen {
@@ -107,11 +107,11 @@ impl Promises {
             turn: 0,
             parts: (0, 0),
             pages: BTreeSet::new(),
-            rails,
+            limits,
             app_id,
             count,
         };
-        let seen = memory.runs.entry(row.run.to_string()).or_insert(new);
+        let seen = memory.runs.entry(row.id.to_string()).or_insert(new);
         let was = (seen.state, seen.generation);
         (seen.state, seen.generation) = (row.state, row.generation);
         let changed = was != (row.state, row.generation);

@@ -109,7 +109,7 @@ async fn carry(
     if fails == Some(Way::Unsent) || weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
-    storm.promises.untold(who, &name);
+    storm.promises.unreported(who, &name);
     let _in_flight = storm.asks_intercom(who, &name, &request);
     storm.travel(&storm.story.transit_ms).await;
     if fails == Some(Way::Lost) || weather.strikes(Accident::LostBefore) {

@@ -27,7 +27,7 @@ impl AwsCall {
         values(&self.body, "sk").any(|sk| kind_of(sk) == kind)
     }
 
-    /// Whether a cursor is written whole: a claim, a nudge and an end write some of it.
+    /// Whether a cursor is written whole: a lease, a resend and an end write some of it.
     pub(crate) fn commits_cursor(&self) -> bool {
         self.names("CURSOR") && self.body.contains("\"scroll_life_ms\":")
     }
@@ -44,10 +44,10 @@ impl AwsCall {
         rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// The holes of the cursor that is written.
-    pub(crate) fn holes(&self) -> impl Iterator<Item = u64> {
-        let holes = self.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
-        holes.unwrap_or_default().split('"').filter_map(|number| number.parse().ok())
+    /// The gaps of the cursor that is written.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = u64> {
+        let gaps = self.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
+        gaps.unwrap_or_default().split('"').filter_map(|number| number.parse().ok())
     }
 
     /// The run whose partition the request is about.

@@ -1,7 +1,7 @@
 //! The options that say whom a run is for and what stops it, and the start that they make.
 
 use clap::Args;
-use intercom_bulk::domain::run::{MaxChanges, Rails, RunId};
+use intercom_bulk::domain::run::{Limits, MaxChanges, RunId};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::runtime::event::StartEvent;
 use jiff::Timestamp;
@@ -36,8 +36,8 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn rails(&self) -> Rails {
-        Rails {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
             limit: self.scope.limit,
             max_changes: self.max_changes,
             max_errors: self.max_errors,
@@ -59,13 +59,13 @@ impl Bounds {
 
     /// The start of a plan (by name, or the plan itself) within these bounds.
     pub(super) fn start(&self, plan: &Value, at: Timestamp) -> Value {
-        start(plan, at, &self.scope.users, &self.rails())
+        start(plan, at, &self.scope.users, &self.limits())
     }
 }
 
 /// The start of a plan, by name or the plan itself; without users it is for all of the workspace.
-pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], rails: &Rails) -> Value {
-    let mut start = json!({ "plan": plan, "time": at.to_string(), "rails": rails });
+pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], limits: &Limits) -> Value {
+    let mut start = json!({ "plan": plan, "time": at.to_string(), "rails": limits });
     if !users.is_empty() {
         start["users"] = json!(users);
     }

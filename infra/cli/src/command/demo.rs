@@ -8,7 +8,7 @@ use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::runtime::config::{Pace, Settings, Workspace};
+use intercom_bulk::runtime::config::{Pace, Settings, WorkspaceSettings};
 use intercom_simulator::World;
 use serde_json::json;
 
@@ -91,7 +91,7 @@ async fn engine(address: &str) -> Result<Engine, CommandError> {
         "INTERCOM_BASE_URL" => Some(address.to_owned()),
         _ => None,
     };
-    let workspace = Workspace::read(setting)?;
+    let workspace = WorkspaceSettings::read(setting)?;
     let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting)? };
     let transport = over_https(std::time::Duration::from_secs(5))?;
     let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token()?, workspace.api);

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::CommandError;
 use super::deployed::Deployed;
-use super::report::Which;
+use super::report::QueueName;
 use crate::output;
 use intercom_bulk_emulator::engine::machine_wall;
 
@@ -54,7 +54,7 @@ struct Listed<'a> {
 
 impl History {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let which = Which::all(self.state, self.deployed);
+        let which = QueueName::all(self.state, self.deployed);
         let ledger = which.ledger().await?;
         let now_ms = machine_wall()();
         for id in ledger.runs(usize::from(self.most)).await? {
@@ -77,14 +77,14 @@ async fn users(ledger: &Ledger, run: &Run) -> Result<u64, CommandError> {
     if let Some(totals) = &run.totals {
         return Ok(totals.users);
     }
-    Ok(ledger.cursor(&run.run).await?.map_or(0, |cursor| cursor.tally.users))
+    Ok(ledger.cursor(&run.id).await?.map_or(0, |cursor| cursor.tally.users))
 }
 
 fn listed(run: &Run, users: u64, now_ms: i64) -> Listed<'_> {
     let started = Timestamp::from_millisecond(run.started_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
     Listed {
-        run: run.run.as_str(),
+        run: run.id.as_str(),
         plan: &run.plan,
         state: run.state.as_str(),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -103,7 +103,7 @@ fn words(listed: &Listed<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use intercom_bulk::domain::run::{FORMAT, Rails, RunId, State};
+    use intercom_bulk::domain::run::{FORMAT, Limits, RunId, State};
 
     use super::*;
 
@@ -111,7 +111,7 @@ mod tests {
     fn a_run_is_listed_on_one_line() {
         let run = Run {
             v: FORMAT,
-            run: RunId::of("seats", 0),
+            id: RunId::of("seats", 0),
             plan: "seats".to_owned(),
             state: State::Incomplete,
             reason: Some("past its deadline".to_owned()),
@@ -123,13 +123,13 @@ mod tests {
             count: Some(1),
             listed: None,
             workspace: None,
-            rails: Rails::default(),
+            limits: Limits::default(),
             errors: 0,
             totals: None,
         };
         let listed = listed(&run, 1, 0);
         let line = words(&listed);
-        assert_eq!(line, format!("1970-01-01T00:00:01Z  {}  incomplete  1 min 15 s  1 user, 0 failed", run.run));
+        assert_eq!(line, format!("1970-01-01T00:00:01Z  {}  incomplete  1 min 15 s  1 user, 0 failed", run.id));
         assert_eq!(serde_json::to_value(&listed).unwrap()["reason"], "past its deadline");
     }
 }

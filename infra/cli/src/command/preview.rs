@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use intercom_bulk::domain::run::Rails;
+use intercom_bulk::domain::run::Limits;
 
 use super::bounds::{self, Scope};
 use super::run::{connect, now, read_plan, stopped};
@@ -51,8 +51,8 @@ impl Preview {
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let at = now(&engine);
         // It is to come to its end: attributes that nobody has are told there.
-        let rails = Rails { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Rails::default() };
-        let event = bounds::start(&plan.to_json(), at, &self.scope.users, &rails);
+        let limits = Limits { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Limits::default() };
+        let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {

@@ -29,7 +29,7 @@ const LOCAL_TAIL: Duration = Duration::from_millis(3_500);
 const CLOUD_TAIL: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Args)]
-pub(super) struct Which {
+pub(super) struct QueueName {
     /// The run [default: the last]
     #[arg(long, value_name = "ID")]
     run: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct Which {
 )]
 pub(super) struct Jobs {
     #[command(flatten)]
-    which: Which,
+    which: QueueName,
     /// Only jobs made from this bucket on, such as 2016-11-24T10:05Z; of all runs, unless --run is given
     #[arg(long, value_name = "BUCKET")]
     from: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct Jobs {
 )]
 pub(super) struct Status {
     #[command(flatten)]
-    which: Which,
+    which: QueueName,
 }
 
 #[derive(Debug, Args)]
@@ -78,10 +78,10 @@ pub(super) struct Status {
 )]
 pub(super) struct Errors {
     #[command(flatten)]
-    which: Which,
+    which: QueueName,
 }
 
-impl Which {
+impl QueueName {
     /// No run in particular.
     pub(super) fn all(state: Option<PathBuf>, deployed: Deployed) -> Self {
         Self { run: None, state, json: false, deployed }
@@ -160,8 +160,8 @@ impl Status {
             return Ok(0);
         }
         let run = which.find(&ledger).await?;
-        let cursor = ledger.cursor(&run.run).await?;
-        let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.run)))?;
+        let cursor = ledger.cursor(&run.id).await?;
+        let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.id)))?;
         let accounts = ledger.accounts(&run, &cursor).await?;
         let jobs = JobsSeen::default().read(&ledger, &run).await?;
         let now_ms = machine_wall()();
@@ -205,7 +205,7 @@ impl Errors {
             }
         }
         if rows.is_empty() && !which.json {
-            output::line(&format!("No user of run {} failed.", run.run));
+            output::line(&format!("No user of run {} failed.", run.id));
         }
         Ok(if rows.is_empty() { 0 } else { 2 })
     }

@@ -10,7 +10,7 @@ use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
 use intercom_bulk::ledger::{Ledger, LedgerError};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::runtime::config::{Settings, Workspace};
+use intercom_bulk::runtime::config::{Settings, WorkspaceSettings};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -57,8 +57,8 @@ pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
 }
 
 /// A client of the workspace that the settings name.
-pub(super) fn connect(access: &Access) -> Result<(Intercom, Workspace, Settings), CommandError> {
-    let workspace = Workspace::read(|name| access.setting(name))?;
+pub(super) fn connect(access: &Access) -> Result<(Intercom, WorkspaceSettings, Settings), CommandError> {
+    let workspace = WorkspaceSettings::read(|name| access.setting(name))?;
     let mut settings = Settings::read(|name| access.setting(name))?;
     settings.pace = intercom_bulk::runtime::config::Pace::LOCAL;
     let transport = over_https(CONNECT_TIMEOUT)?;
@@ -114,7 +114,7 @@ impl RunPlan {
                 let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
                 let state = self.access.state.as_deref();
                 let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
-                summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.run)));
+                summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
                 Ok(summary.exit_code())
             }
         }
@@ -127,10 +127,10 @@ impl RunPlan {
             && let Some(run) = ledger.run(&active).await?
         {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
-            let same = same && run.rails == self.bounds.rails() && self.for_users_of(ledger, &run).await?;
+            let same = same && run.limits == self.bounds.limits() && self.for_users_of(ledger, &run).await?;
             if same && run.state != State::Paused {
                 output::note(self.json, &format!("Run {active} did not end; it goes on."));
-                // One process works on a ledger: what the one before claimed, nobody holds any more.
+                // One process works on a ledger: what the one before leased, nobody holds any more.
                 return Ok((json!({"resume": "restarted"}), active));
             }
             self.give_way(engine, &run).await?;
@@ -155,7 +155,7 @@ impl RunPlan {
         }
         let mut listed = BTreeSet::new();
         for page in 1.. {
-            let users = ledger.listed(&run.run, page).await?;
+            let users = ledger.listed(&run.id, page).await?;
             if users.is_empty() {
                 break;
             }
@@ -170,7 +170,7 @@ impl RunPlan {
             "it had not ended when another plan, another version of it, other options or other users were started";
         ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
         let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
-        let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.run);
+        let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.id);
         output::note(self.json, &words);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::intercom::{Disposition, Error, Intercom, Workspace, disposition};
+use intercom_bulk::intercom::{Disposition, Error, Intercom, WorkspaceInfo, disposition};
 
 use intercom_bulk_emulator::engine::machine_wall;
 
@@ -12,7 +12,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1
 const WINDOW_S: u64 = 10;
 
 /// Asks Intercom, and again where it did not answer.
-pub(super) async fn of_token(intercom: &Intercom) -> Result<Workspace, Error> {
+pub(super) async fn of_token(intercom: &Intercom) -> Result<WorkspaceInfo, Error> {
     for pause in PAUSES {
         match intercom.workspace().await {
             Ok(reply) => return Ok(reply.value),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{Rails, Source, Start};
+use intercom_bulk::domain::run::{Limits, Source, Start};
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk_emulator::aws::Account;
 use serde_json::Value;
@@ -141,7 +141,7 @@ fn a_start_that_waits_is_told_from_a_run_that_is_not_there() {
     let run = world.object(&["run", plan.to_str().unwrap(), "--state", "mine", "--json"], 0);
     let id = run["run"].as_str().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let start = Start::new("seats", None, 1_500_000_000, Source::Scroll, Rails::default());
+    let start = Start::new("seats", None, 1_500_000_000, Source::Scroll, Limits::default());
     runtime.block_on(async {
         let account = Account::open(Some(&world.folder.path().join("mine"))).unwrap();
         Ledger::new(account.dynamodb, "intercom-bulk-ledger").enqueue(&start, 1_500_000_000_000).await.unwrap();

@@ -34,7 +34,7 @@ impl Cursor {
     /// brought no answer, or the queue did not deliver the turn's message.
     pub fn was_kept_from_reading(&self, now_ms: i64) -> bool {
         let unsent = self.unanswered > 0 && 2 * (now_ms - self.unanswered_since_ms) >= self.scroll_life_ms;
-        unsent || self.nudges > 0 && self.claims == 0
+        unsent || self.resends > 0 && self.leases == 0
     }
 }
 

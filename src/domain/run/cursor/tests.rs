@@ -8,7 +8,7 @@ fn cursor() -> Cursor {
 fn only_the_turn_before_heals_the_chain() {
     let cursor = Cursor { turn: 5, ..cursor() };
     let standings: Vec<_> = (3..=6).map(|turn| cursor.standing(turn)).collect();
-    assert_eq!(standings, [Standing::Older, Standing::Before, Standing::Present, Standing::Ahead]);
+    assert_eq!(standings, [TurnOrder::Older, TurnOrder::Before, TurnOrder::Present, TurnOrder::Ahead]);
 }
 
 #[test]
@@ -46,8 +46,8 @@ fn a_new_generation_keeps_the_message_that_made_it() {
 fn a_full_cursor_stays_under_a_kilobyte() {
     let mut full = cursor();
     full.scroll = Some("25b649f7-4d33-4ef6-88f5-60e5b8244309".into());
-    full.holes = (1..=10).map(|n| n * 1000).collect();
-    full.claim = Some(Claim { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
+    full.gaps = (1..=10).map(|n| n * 1000).collect();
+    full.lease = Some(Lease { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
     full.committed_by = Some("x".repeat(36));
     full.committed_message = Some("y".repeat(36));
     (full.unanswered, full.unanswered_since_ms, full.resent_ms, full.parts_left_ms) =
@@ -80,6 +80,6 @@ fn an_expired_scroll_is_excused_where_nothing_could_be_sent() {
     assert!(!kept(|_| {}));
     assert!(kept(|c| (c.unanswered, c.unanswered_since_ms) = (9, 60_000)));
     assert!(!kept(|c| (c.unanswered, c.unanswered_since_ms) = (1, 95_000)), "five seconds expire no scroll");
-    assert!(kept(|c| c.nudges = 1), "its message did not come");
-    assert!(!kept(|c| (c.nudges, c.claims) = (1, 1)), "it came, and its invocation died");
+    assert!(kept(|c| c.resends = 1), "its message did not come");
+    assert!(!kept(|c| (c.resends, c.leases) = (1, 1)), "it came, and its invocation died");
 }

@@ -6,8 +6,8 @@ fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn read_page(body: &Value) -> Result<Page, Unreadable> {
-    page(&bytes(body), &Keep::Whole)
+fn read_page(body: &Value) -> Result<Page, UnreadableBody> {
+    page(&bytes(body), &Projection::Whole)
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn names_of_people_and_companies_are_read_as_text_and_nothing_else_is() {
 
 #[test]
 fn a_name_that_is_no_unicode_costs_no_page() {
-    let page = page(br#"{"users": [{"id": "a1", "name": "Zo\ud83d"}, {"id": "b2"}]}"#, &Keep::Whole).unwrap();
+    let page = page(br#"{"users": [{"id": "a1", "name": "Zo\ud83d"}, {"id": "b2"}]}"#, &Projection::Whole).unwrap();
     assert_eq!((page.users.len(), page.unreadable), (2, 0));
     assert_eq!(page.users[0].body()["name"], "Zo\u{fffd}");
 }
@@ -66,7 +66,7 @@ fn an_answer_without_users_is_never_taken_for_the_end() {
     ] {
         assert!(read_page(&body).is_err(), "{body:.80}");
     }
-    assert!(page(b"", &Keep::Whole).is_err() && page(b"{\"users\":[", &Keep::Whole).is_err());
+    assert!(page(b"", &Projection::Whole).is_err() && page(b"{\"users\":[", &Projection::Whole).is_err());
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_job_needs_an_id_that_can_be_asked_for_again() {
 }
 
 #[test]
-fn an_error_feed_is_read_by_id_and_its_texts_are_masked() {
+fn an_error_feed_is_read_by_id_and_its_texts_are_redacted() {
     let body = json!({"type": "job_item.list", "pages": {}, "items": [
         {"data": {"id": "a1"}, "error": {"code": "invalid", "message": "email ann@example.com invalid"}},
         {"data": {"user_id": "32", "email": "serenity.io"}, "error": {"type": "not_found"}},
@@ -143,7 +143,10 @@ fn the_count_and_the_workspace_are_read() {
     }
     let me = |app: Value| workspace(&bytes(&json!({"type": "admin", "email": "ann@example.com", "app": app})));
     let name = Some("Acme".to_owned());
-    assert_eq!(me(json!({"id_code": "yf209ops", "name": "Acme"})), Ok(Workspace { app_id: "yf209ops".into(), name }));
+    assert_eq!(
+        me(json!({"id_code": "yf209ops", "name": "Acme"})),
+        Ok(WorkspaceInfo { app_id: "yf209ops".into(), name })
+    );
     assert_eq!(me(json!({"id_code": "yf209ops", "name": null})).unwrap().name, None);
     for app in [json!(null), json!({}), json!({"id_code": "../etc"}), json!({"id_code": "x".repeat(65)})] {
         assert!(me(app).is_err());
@@ -152,8 +155,8 @@ fn the_count_and_the_workspace_are_read() {
 
 /// Every reader, on the same bytes.
 fn read_all(body: &[u8]) {
-    if let Ok(page) = page(body, &Keep::Whole) {
-        let ids = super::page(body, &Keep::keys([("id", Keep::Whole)])).unwrap();
+    if let Ok(page) = page(body, &Projection::Whole) {
+        let ids = super::page(body, &Projection::keys([("id", Projection::Whole)])).unwrap();
         assert_eq!((ids.digest, &ids.cursor, ids.unreadable), (page.digest, &page.cursor, page.unreadable));
         assert!(page.cursor.is_none_or(|cursor| cursor.len() <= CURSOR_BYTES_MAX));
     }
@@ -201,6 +204,6 @@ proptest! {
 fn depth_and_huge_numbers_are_unreadable_not_fatal() {
     let deep = format!("{{\"users\":[{}", "[".repeat(1_000_000));
     for body in [deep.as_str(), "{\"users\":[{\"id\":\"a1\",\"n\":1e99999}]}", "{\"users\":[]}}", "{'users':[]}"] {
-        assert!(page(body.as_bytes(), &Keep::Whole).is_err(), "{body:.40}");
+        assert!(page(body.as_bytes(), &Projection::Whole).is_err(), "{body:.40}");
     }
 }

@@ -34,7 +34,7 @@ impl Seen<'_> {
 
     /// Users to change that are in no job.
     fn to_send(&self) -> u64 {
-        let to_change = if self.run.rails.dry_run { 0 } else { self.cursor.tally.patches };
+        let to_change = if self.run.limits.dry_run { 0 } else { self.cursor.tally.patches };
         to_change.saturating_sub(self.accounts.sent_now)
     }
 
@@ -42,12 +42,12 @@ impl Seen<'_> {
         let Self { run, cursor, accounts, totals, .. } = self;
         let Counted { written, unchanged, skipped, failed, pending, .. } = Counted::of(&cursor.tally, totals);
         json!({
-            "run": run.run, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
+            "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
             "at_work": self.at_work,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
             "count": run.listed.or(run.count), "percent": self.sample.percent(), "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
-            "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.holes, "waits": cursor.waits,
+            "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "held": accounts.held, "totals": totals,
             "seconds_left": self.left().map(|left| left.as_secs()),
         })
@@ -58,16 +58,16 @@ impl Seen<'_> {
         let mut lines = Vec::new();
         let took = output::duration(self.took);
         if run.state.ended() {
-            lines.push(format!("Run {} ended {} after {took}.", run.run, run.state));
+            lines.push(format!("Run {} ended {} after {took}.", run.id, run.state));
         } else if self.stopped() {
-            lines.push(format!("Run {} was stopped: no process works on it.", run.run));
+            lines.push(format!("Run {} was stopped: no process works on it.", run.id));
             lines.push(
                 "  The same `run` command finishes it. It reads all users again and sends what is missing.".into(),
             );
         } else {
             let percent = self.sample.percent().map(|percent| format!(", {percent} % done")).unwrap_or_default();
             let left = self.left().map(|left| format!(", about {} left", output::about(left))).unwrap_or_default();
-            lines.push(format!("Run {} is {}, {took} after its start{percent}{left}.", run.run, run.state));
+            lines.push(format!("Run {} is {}, {took} after its start{percent}{left}.", run.id, run.state));
         }
         let waits = self.sample.waits().filter(|_| !self.stopped());
         let reason = run.reason.as_deref().map(output::flags);

@@ -8,7 +8,7 @@ use super::error::Fault;
 use super::paths::Segment;
 
 /// A part of the expression as it is written for the engine.
-pub(super) struct Piece {
+pub(super) struct Fragment {
     pub(super) text: String,
     pub(super) level: Level,
     /// Where in a user it comes from, unchanged.
@@ -32,7 +32,7 @@ pub(super) enum Level {
     Other,
 }
 
-impl Piece {
+impl Fragment {
     pub(super) fn new(text: String, level: Level, personal: bool) -> Self {
         Self { text, level, path: None, personal, answers: false, domain: false }
     }
@@ -59,8 +59,8 @@ impl Piece {
 }
 
 /// `input|name(arguments)`.
-pub(super) fn call(input: &Piece, name: &str, arguments: &[String], personal: bool) -> Piece {
-    Piece::new(format!("{}|{name}({})", input.operand(), arguments.join(", ")), Level::Filtered, personal)
+pub(super) fn call(input: &Fragment, name: &str, arguments: &[String], personal: bool) -> Fragment {
+    Fragment::new(format!("{}|{name}({})", input.operand(), arguments.join(", ")), Level::Filtered, personal)
 }
 
 /// A constant as it stands in the source; calculated ones are not looked for.
@@ -74,7 +74,7 @@ pub(super) fn constant(expr: &Expr<'_>) -> Option<Value> {
     }
 }
 
-pub(super) fn literal(value: &Value) -> Result<Piece, Fault> {
+pub(super) fn literal(value: &Value) -> Result<Fragment, Fault> {
     let text = match (value.kind(), value.as_str()) {
         (_, Some(text)) => quote(text),
         (ValueKind::Bool | ValueKind::None, _) => value.to_string(),
@@ -90,7 +90,7 @@ pub(super) fn literal(value: &Value) -> Result<Piece, Fault> {
             });
         }
     };
-    Ok(Piece { answers: value.kind() == ValueKind::Bool, ..Piece::new(text, Level::Operand, false) })
+    Ok(Fragment { answers: value.kind() == ValueKind::Bool, ..Fragment::new(text, Level::Operand, false) })
 }
 
 /// A text as a literal of the engine.

@@ -45,7 +45,7 @@ async fn an_attribute_that_nobody_has_pauses_the_run_after_a_thousand_users() {
 
     let accepted = pipeline.run(json!({"rails": {"accept_unseen": true}})).await;
     accepted.assert_complete();
-    let before = pipeline.state(&report.run.run).await;
+    let before = pipeline.state(&report.run.id).await;
     assert_eq!(before, Some(State::Cancelled), "the paused run gave way");
 }
 
@@ -118,14 +118,14 @@ async fn a_paused_run_goes_on_when_it_is_resumed() {
         pipeline.world.set_user(id, |body| body["custom_attributes"]["plann"] = json!("there now"));
     }
     pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
-    pipeline.until_ended(&report.run.run).await.assert_complete();
+    pipeline.until_ended(&report.run.id).await.assert_complete();
 }
 
 /// Between the look at which run is active and the look at the run itself, a later start may have taken its place.
 #[tokio::test(start_paused = true)]
 async fn a_resume_that_comes_upon_a_run_that_just_ended_leaves_it_ended() {
     let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
-    let id = pipeline.run(Value::Null).await.run.run;
+    let id = pipeline.run(Value::Null).await.run.id;
     pipeline.run(json!({"rails": {"accept_unseen": true}})).await.assert_complete();
     let ledger = &pipeline.engine.clients.ledger;
     let (run, cursor) = (ledger.run(&id).await.unwrap().unwrap(), ledger.cursor(&id).await.unwrap().unwrap());
@@ -178,10 +178,10 @@ async fn a_percentage_of_nobody_knows_how_many_begins_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_within_its_rails_completes() {
-    let rails = json!({"max_changes": {"percent": 100}, "max_errors": 0});
+async fn a_run_within_its_limits_completes() {
+    let limits = json!({"max_changes": {"percent": 100}, "max_errors": 0});
     let pipeline = Pipeline::new(HAS_AVATAR, users(650)).await;
-    pipeline.run(json!({ "rails": rails })).await.assert_complete();
+    pipeline.run(json!({ "rails": limits })).await.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Claimed parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
+//! Leased parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
 
 use super::batch::{FOR_A_JOB_MS, Paid, Rest};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
@@ -52,7 +52,7 @@ pub(super) struct Suspect {
 }
 
 /// Parts that this invocation holds.
-pub(super) struct Claimed {
+pub(super) struct LeasedParts {
     pub(super) works: Vec<Work>,
     pub(super) ids: Vec<PartId>,
     /// Patches of each part that have no end yet.
@@ -79,7 +79,7 @@ fn paid_to_ms(now_ms: i64) -> i64 {
     window_end_ms(now_ms) - EDGE_MS
 }
 
-impl Claimed {
+impl LeasedParts {
     /// Parts to be sent in requests of at most `size` users, `paid` of which were paid for at `paid_ms`.
     pub(super) fn new(works: Vec<Work>, (paid, paid_ms): (usize, i64), size: usize) -> Self {
         let ids = works.iter().map(|work| work.part.id.clone()).collect();
@@ -182,22 +182,22 @@ impl Claimed {
         self.paid -= piece.0.len().min(self.paid);
         self.sent += 1;
         let changes = piece.changes(&self.ids);
-        round.clients.ledger.put_changes(&run.run, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
+        round.clients.ledger.put_changes(&run.id, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
         let patches = piece.patches();
         let mut repeated = false;
         loop {
             let error = match round.clients.intercom.submit(&patches).await {
                 Ok(reply) => {
-                    round.clients.meter.learn_of(reply.rate, patches.len() as u32, round.at.clock).await;
+                    round.clients.limiter.learn_of(reply.rate, patches.len() as u32, round.at.clock).await;
                     return Ok(Sent::Made(reply.value));
                 }
                 Err(error) => error,
             };
-            round.clients.meter.learn_of(error.rate(), patches.len() as u32, round.at.clock).await;
-            tracing::warn!(run = run.run.as_str(), users = patches.len(), %error, "a bulk request did not go through");
+            round.clients.limiter.learn_of(error.rate(), patches.len() as u32, round.at.clock).await;
+            tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { wait_s } => {
-                    round.clients.meter.limited(wait_s, round.at.clock).await;
+                    round.clients.limiter.limited(wait_s, round.at.clock).await;
                     return Ok(Sent::Stop(Stop::Again));
                 }
                 Disposition::NotSent => {

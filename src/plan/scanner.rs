@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use super::error::{Fault, Instead, Place, PlanError};
+use super::error::{Fault, Instead, Location, PlanError};
 use super::node::{Data, Node};
 
 /// A node and the way to it.
 #[derive(Clone)]
-pub(super) struct Cursor<'n> {
+pub(super) struct Scanner<'n> {
     file: &'n str,
     key: String,
     pub(super) node: &'n Node,
@@ -17,7 +17,7 @@ pub(super) struct Cursor<'n> {
     pub(super) of_run: bool,
 }
 
-impl<'n> Cursor<'n> {
+impl<'n> Scanner<'n> {
     pub(super) fn new(file: &'n str, node: &'n Node, mistakes: &'n RefCell<Vec<PlanError>>, of_run: bool) -> Self {
         Self { file, key: String::new(), node, mistakes, of_run }
     }
@@ -33,7 +33,7 @@ impl<'n> Cursor<'n> {
     }
 
     pub(super) fn refuse(&self, fault: Fault) -> PlanError {
-        let place = Place { file: self.file.to_owned(), line: self.node.line, key: self.key.clone() };
+        let place = Location { file: self.file.to_owned(), line: self.node.line, key: self.key.clone() };
         PlanError::Refused { place: Box::new(place), fault }
     }
 
