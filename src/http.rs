@@ -1,5 +1,5 @@
-//! HTTPS for both worlds, Intercom's and AWS's: one TLS configuration, whose root certificates are read once and only
-//! when the first connection needs them, so that a function wakes without waiting for them.
+//! The HTTPS client for Intercom and AWS, with one TLS configuration. Root certificates are read
+//! once, when the first connection needs them, so that they do not delay a function's start.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,32 +12,34 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::domain::clock::Clock;
 
-/// Where Linux distributions keep all their root certificates in one file: Amazon Linux 2023, on which Lambda runs
-/// (`aws/aws-lambda-dotnet` 1661 shows the link and what reading the folder beside it costs), and Debian.
+/// Single-file bundles of root certificates: Amazon Linux 2023 (Lambda) and Debian.
+/// `aws/aws-lambda-dotnet` 1661 shows the link and the cost of reading the folder beside it.
 const BUNDLES: [&str; 2] = ["/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"];
 
-/// The HTTPS client could not be set up; in practice, the machine has no root certificates.
+/// An error while the HTTPS client is set up. The usual cause: the machine has no root
+/// certificates.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the HTTPS client cannot be set up (are root certificates installed?): {detail}")]
 pub struct SetupError {
     detail: String,
 }
 
-/// What clients are made of; by default with the root certificates of the environment or the platform. Clones share it.
+/// A factory for clients that share one TLS configuration. By default it uses the root certificates
+/// of the environment or the platform. Clones share the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Https {
     bundle: Option<PathBuf>,
     tls: Arc<OnceLock<ClientConfig>>,
 }
 
-/// A client for one kind of peer, with connections of its own. Clones share it.
+/// A client for one kind of peer, with its own connection pool. Clones share the pool.
 ///
-/// A connection is used again for as long as the wall clock shows that it was idle for less than `idle_max`. The pool's own
-/// limit is measured by the monotonic clock, which may stand still while Lambda freezes the process between invocations;
-/// meanwhile the peer closes the connection, and a request on it gets no answer.
+/// A connection is reused only if the wall clock shows that it was idle for less than `idle_max`.
+/// The pool's own limit uses the monotonic clock, which may stand still while Lambda freezes the
+/// process. If the peer closes a connection during a freeze, a request on it gets no answer.
 ///
-/// It follows no redirect (a secret would follow too), uses no proxy from the environment, and repeats nothing that may
-/// have been sent: whoever called decides that.
+/// The client follows no redirect (a secret would follow too) and uses no proxy from the
+/// environment. It retries nothing that may have been sent: the caller decides that.
 #[derive(Clone, Debug)]
 pub struct Client {
     https: Https,
@@ -46,17 +48,18 @@ pub struct Client {
     made: Arc<Mutex<Option<Made>>>,
 }
 
-/// A client that is set up, with its connections.
+/// An initialized client with its connections.
 #[derive(Debug)]
 struct Made {
     client: reqwest::Client,
-    /// When it last brought an answer, or was set up, in Unix milliseconds: none of its connections is idle since later.
+    /// Unix time (ms) of the last answer, or of the set-up. No connection has been idle since a
+    /// later time.
     answered_ms: i64,
 }
 
 impl Https {
-    /// Takes the root certificates from the one file that holds them all, where the distribution has one: a folder of
-    /// single files takes twice as long. What the environment names comes first.
+    /// Uses the distribution's single-file bundle if there is one: a folder of single files takes
+    /// twice as long to read. `SSL_CERT_FILE` and `SSL_CERT_DIR` take precedence.
     pub fn of_one_bundle(get: impl Fn(&str) -> Option<String>) -> Self {
         if ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| get(name).is_some()) {
             return Self::default();
@@ -64,8 +67,8 @@ impl Https {
         Self { bundle: first_file(&BUNDLES), tls: Arc::default() }
     }
 
-    /// A client that gives up connecting after `connect_timeout` and uses no connection again that was idle for longer
-    /// than `idle_max`. Nothing is set up before it is used.
+    /// Returns a client with this connect time-out that reuses no connection after `idle_max`
+    /// without use. The set-up is deferred to the first request.
     pub fn client(&self, connect_timeout: Duration, idle_max: Duration) -> Client {
         Client { https: self.clone(), connect_timeout, idle_max, made: Arc::default() }
     }
@@ -83,12 +86,13 @@ impl Https {
 }
 
 impl Client {
-    /// The client, set up by the first call, and set up again without its connections when those may be dead.
+    /// Returns the client. The first call sets it up; a later call replaces it, with its
+    /// connections, if those may be dead.
     pub fn get(&self) -> Result<reqwest::Client, SetupError> {
         self.get_at(Clock::of_the_machine().now_ms())
     }
 
-    /// Notes that an answer came: its connection is alive now.
+    /// Records that an answer arrived: its connection is alive.
     pub fn answered(&self) {
         self.answered_at(Clock::of_the_machine().now_ms());
     }
@@ -96,7 +100,7 @@ impl Client {
     fn get_at(&self, now_ms: i64) -> Result<reqwest::Client, SetupError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let idle_max_ms = i64::try_from(self.idle_max.as_millis()).unwrap_or(i64::MAX);
-        // A clock that was put back says nothing about the time that passed.
+        // If the clock was set back, the idle time is unknown.
         let is_alive = |made: &&Made| (0..=idle_max_ms).contains(&now_ms.saturating_sub(made.answered_ms));
         if let Some(made) = made.as_ref().filter(is_alive) {
             return Ok(made.client.clone());
@@ -127,12 +131,12 @@ impl Client {
     }
 }
 
-/// The first of these paths at which there is a file.
+/// Returns the first path that is a file.
 fn first_file(paths: &[impl AsRef<Path>]) -> Option<PathBuf> {
     paths.iter().map(AsRef::as_ref).find(|path| path.is_file()).map(Path::to_owned)
 }
 
-/// The machine's root certificates: of this file, or of wherever the environment or the platform keeps them.
+/// Reads the root certificates from this file, or from the environment's or platform's default.
 fn roots(bundle: Option<&Path>) -> Result<RootCertStore, SetupError> {
     let certificates = match bundle {
         Some(path) => bundled(path)?,
@@ -149,21 +153,21 @@ fn bundled(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
 }
 
-/// Why a body could not be read.
+/// An error while a body is read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is larger than whoever asked is ready to hold.
+    /// The body is larger than the caller's limit.
     #[error("the body is larger than {most} bytes")]
     TooLarge {
-        /// The bound.
+        /// The limit, in bytes.
         most: usize,
     },
     /// The connection broke.
-    #[error("the body broke off")]
+    #[error("the connection broke during the body")]
     Broken(#[from] reqwest::Error),
 }
 
-/// Reads a body and gives up where it grows larger than `most`, before holding it.
+/// Reads a body. Fails before it holds more than `most` bytes.
 pub async fn body(response: &mut reqwest::Response, most: usize) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_names_comes_before_the_distribution_s_bundle() {
+    fn ssl_variables_take_precedence_over_the_bundle() {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
             let https = Https::of_one_bundle(|asked| (asked == name).then(|| "/elsewhere".to_owned()));
             assert_eq!(https.bundle, None, "{name}");
@@ -198,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bundle_that_is_there_is_taken() {
+    fn the_first_existing_bundle_is_used() {
         let (there, too) = (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), file!());
         assert_eq!(first_file(&["/nonexistent/cert.pem", there, too]), Some(there.into()));
         assert_eq!(first_file(&["/nonexistent/cert.pem", "/"]), None, "a folder is no bundle");
     }
 
-    /// A server that keeps its connections open, and counts them.
+    /// Starts a server that keeps its connections open and counts them.
     async fn counting() -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (url, count) = (format!("http://{}", listener.local_addr().unwrap()), Arc::<AtomicUsize>::default());
@@ -223,9 +227,9 @@ mod tests {
         (url, count)
     }
 
-    /// Lambda freezes the process, and no time passes for the monotonic clock; the wall clock is ahead when it goes on.
+    /// A Lambda freeze: the monotonic clock stands still, and the wall clock is ahead after it.
     #[tokio::test]
-    async fn a_connection_that_was_idle_by_the_wall_clock_is_not_used_again() {
+    async fn a_connection_idle_by_the_wall_clock_is_not_reused() {
         let (url, connections) = counting().await;
         let client = Https::default().client(Duration::from_secs(1), Duration::from_secs(5));
         for (asked_ms, expected, why) in [
@@ -238,13 +242,13 @@ mod tests {
             client.get_at(asked_ms).unwrap().get(&url).send().await.unwrap().bytes().await.unwrap();
             client.answered_at(asked_ms);
             assert_eq!(connections.load(Ordering::Relaxed), expected, "{why}");
-            // The connection goes back to the pool by a task of its own.
+            // A background task returns the connection to the pool.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     #[test]
-    fn a_bundle_that_is_of_no_use_is_named() {
+    fn an_unusable_bundle_is_named() {
         let error = error_of("/nonexistent/bundle.pem");
         assert!(error.contains("/nonexistent/bundle.pem"), "{error}");
         let error = error_of(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));

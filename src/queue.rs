@@ -1,4 +1,5 @@
-//! The two queues, speaking domain types: turns and starts on the pages queue, parts on the patches queue.
+//! The two SQS queues in domain types: turns and starts on the pages queue, parts on the patches
+//! queue.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
@@ -9,21 +10,21 @@ use crate::domain::part::Part;
 use crate::domain::redact::unread;
 use crate::domain::run::{FORMAT, Turn};
 
-/// The longest delay of a message (SQS).
+/// The longest delay of a message, in seconds (SQS).
 pub const DELAY_MAX_S: i64 = 900;
-/// The longest visibility time-out (SQS): 12 hours.
+/// The longest visibility time-out, in seconds: 12 hours (SQS).
 const HIDDEN_MAX_S: i64 = 43_200;
-/// Entries of one `SendMessageBatch` (SQS).
+/// The most entries of one `SendMessageBatch` (SQS).
 const BATCH_MAX: usize = 10;
-/// Bytes of a batch in all: SQS allows 1 MiB; half of it leaves room for the envelope.
+/// The most bytes of a batch. SQS allows 1 MiB; half of it leaves room for the envelope.
 const BATCH_BYTES_MAX: usize = 512 * 1024;
-/// Tries at the entries that SQS did not take.
+/// Tries at the entries that SQS did not accept.
 const TRIES: u32 = 3;
 
-/// A failed call to SQS, after the SDK's own retries. It carries no message's body.
+/// A failed call to SQS, after the SDK's own retries. It contains no message body.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// SQS refused or did not answer.
+    /// SQS returned an error or did not answer.
     #[error("SQS {operation} failed ({code}): {detail}")]
     Call {
         /// The operation.
@@ -33,20 +34,20 @@ pub enum QueueError {
         /// The chain of causes.
         detail: String,
     },
-    /// A message cannot be written as JSON.
-    #[error("a message cannot be written: {0}")]
+    /// A message cannot be serialized.
+    #[error("cannot serialize a message: {0}")]
     Unwritable(String),
-    /// SQS answered that it did not take some entries of a batch, again and again.
-    #[error("SQS did not take {entries} of the parts after {TRIES} tries ({code})")]
+    /// SQS rejected some entries of a batch in each of `TRIES` tries.
+    #[error("SQS rejected {entries} parts in each of {TRIES} tries ({code})")]
     NotTaken {
-        /// How many.
+        /// Number of rejected entries.
         entries: usize,
-        /// The code of one.
+        /// The code of one of them.
         code: String,
     },
 }
 
-/// A queue and where its unreadable messages go.
+/// The URLs of a queue and of its dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueUrls {
     /// The queue.
@@ -55,7 +56,7 @@ pub struct QueueUrls {
     pub dead_letters: String,
 }
 
-/// The queues, through the real client.
+/// A client of both queues.
 #[derive(Clone, Debug)]
 pub struct Queues {
     client: Client,
@@ -63,7 +64,7 @@ pub struct Queues {
     patches: QueueUrls,
 }
 
-/// Which of the two.
+/// One of the two queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueName {
     /// Turns and starts.
@@ -72,35 +73,35 @@ pub enum QueueName {
     Patches,
 }
 
-/// A message as its event brings it.
+/// A received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The queue's id, the same in each delivery.
+    /// The message id, the same in each delivery.
     pub id: String,
-    /// This delivery's handle.
+    /// The receipt handle of this delivery.
     pub receipt: String,
     /// The body.
     pub body: String,
-    /// Deliveries so far, this one included.
+    /// Deliveries so far, including this one.
     pub receives: u32,
 }
 
-/// What the pages queue carries.
+/// A message of the pages queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OfPages {
-    /// Turn the page.
+    /// Takes one turn of a run.
     Turn(Turn),
-    /// Begin a run.
+    /// Begins a run.
     Start(Box<serde_json::Value>),
 }
 
-/// Why a message cannot be used.
+/// An error that makes a message unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableMessage {
-    /// A newer version of the functions sent it, and reads it: it is left in the queue.
-    #[error("format {0} is newer than this function's {FORMAT}: deploy it")]
+    /// The message has a newer format. It stays in the queue for a newer version of the function.
+    #[error("format {0} is newer than this function's format {FORMAT}: deploy the newer version")]
     Newer(u64),
-    /// No version reads it; the text says what is wrong with it.
+    /// The message is invalid in every version; the text gives the reason.
     #[error("{0}")]
     Malformed(String),
 }
@@ -113,10 +114,10 @@ struct WireTurn {
 }
 
 impl Message {
-    /// Reads a message of the pages queue.
+    /// Parses a message of the pages queue.
     pub fn of_pages(&self) -> Result<OfPages, UnreadableMessage> {
         let malformed = |what: &str, error| UnreadableMessage::Malformed(format!("{what}: {}", unread(&error)));
-        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("no JSON", e))?;
+        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("not JSON", e))?;
         version(&value)?;
         if value.get("plan").is_some() {
             return Ok(OfPages::Start(Box::new(value)));
@@ -125,12 +126,13 @@ impl Message {
         Ok(OfPages::Turn(wire.turn))
     }
 
-    /// Reads the part that a message of the patches queue carries.
+    /// Parses a message of the patches queue.
     pub fn part(&self) -> Result<Part, UnreadableMessage> {
         let part: Part = serde_json::from_str(&self.body).map_err(|error| {
-            // A newer part may have another shape: its version is looked for before the shape is called wrong.
+            // A newer part may have another shape, so check the version before the shape is called
+            // wrong.
             let newer = serde_json::from_str(&self.body).ok().and_then(|value| version(&value).err());
-            newer.unwrap_or_else(|| UnreadableMessage::Malformed(format!("no part: {}", unread(&error))))
+            newer.unwrap_or_else(|| UnreadableMessage::Malformed(format!("not a part: {}", unread(&error))))
         })?;
         if part.v > FORMAT {
             return Err(UnreadableMessage::Newer(part.v.into()));
@@ -146,25 +148,25 @@ impl Message {
         Ok(part)
     }
 
-    /// How long a message rests that a newer version of the function is to read, in milliseconds: longer with each receive,
-    /// so that the 200 receives that the pages queue allows last for two days.
+    /// Returns the delay of a message of a newer format, in milliseconds. The delay grows with each
+    /// receive, so that the 200 receives of the pages queue last for two days.
     pub fn rest_for_newer_ms(&self) -> i64 {
         i64::from(self.receives).clamp(1, NEWER_RESTS_MAX) * NEWER_REST_MS
     }
 }
 
-/// The rest of a newer version's message after its first receive, and how many times that it grows to.
+/// Delay of a newer version's message after its first receive, and the multiple that it grows to.
 const NEWER_REST_MS: i64 = 60_000;
 const NEWER_RESTS_MAX: i64 = 15;
 
-/// Refuses a message of a newer format, whatever its shape.
+/// Returns an error if the message has a newer format, whatever its shape.
 fn version(value: &serde_json::Value) -> Result<(), UnreadableMessage> {
     let v = value.get("v").and_then(serde_json::Value::as_u64);
     v.filter(|v| *v > u64::from(FORMAT)).map_or(Ok(()), |v| Err(UnreadableMessage::Newer(v)))
 }
 
 impl Queues {
-    /// The queues at these addresses.
+    /// Creates a client of the queues at these URLs.
     pub fn new(client: Client, pages: QueueUrls, patches: QueueUrls) -> Self {
         Self { client, pages, patches }
     }
@@ -176,13 +178,13 @@ impl Queues {
         }
     }
 
-    /// Sends a turn, to be delivered after so many milliseconds (rounded up to seconds, at most 15 minutes).
+    /// Sends a turn with a delay in milliseconds (rounded up to seconds, at most 15 minutes).
     pub async fn send_turn(&self, turn: &Turn, delay_ms: i64) -> Result<(), QueueError> {
         let body = json(&WireTurn { v: FORMAT, turn: turn.clone() })?;
         self.send(&self.pages.url, body, delay_ms).await
     }
 
-    /// Sends one part, delayed.
+    /// Sends one part with a delay in milliseconds.
     pub async fn send_part(&self, part: &Part, delay_ms: i64) -> Result<(), QueueError> {
         self.send(&self.patches.url, json(part)?, delay_ms).await
     }
@@ -193,7 +195,7 @@ impl Queues {
         request.send().await.map(|_| ()).map_err(|e| failed("SendMessage", e))
     }
 
-    /// Sends all the parts of a page, or fails: entries that SQS did not take are sent again.
+    /// Sends all the parts of a page, and retries the entries that SQS rejects.
     pub async fn send_parts(&self, parts: &[Part]) -> Result<(), QueueError> {
         let mut left = parts.iter().map(json).collect::<Result<Vec<String>, QueueError>>()?;
         let mut tries = 0;
@@ -213,7 +215,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Sends a batch; returns the entries that were not taken, with their codes.
+    /// Sends a batch; returns the rejected entries with their codes.
     async fn send_batch(&self, bodies: &[String]) -> Result<Vec<(usize, String)>, QueueError> {
         let entry = |(index, body): (usize, &String)| {
             SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body).build().ok()
@@ -221,7 +223,7 @@ impl Queues {
         let entries = bodies.iter().enumerate().filter_map(entry).collect();
         let request = self.client.send_message_batch().queue_url(&self.patches.url).set_entries(Some(entries));
         let answer = request.send().await.map_err(|e| failed("SendMessageBatch", e))?;
-        // Only what SQS names as taken is taken.
+        // An entry counts as accepted only if SQS lists it as successful.
         let taken: Vec<&str> =
             answer.successful().iter().map(aws_sdk_sqs::types::SendMessageBatchResultEntry::id).collect();
         let code = |index: usize| {
@@ -232,7 +234,7 @@ impl Queues {
         Ok(missing.map(|index| (index, code(index))).collect())
     }
 
-    /// Puts a message that cannot be read into the dead-letter queue, with the reason as an attribute.
+    /// Sends an unreadable message to the dead-letter queue, with the reason as an attribute.
     pub async fn dead_letter(&self, which: QueueName, message: &Message, reason: &str) -> Result<(), QueueError> {
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(250).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
@@ -245,8 +247,8 @@ impl Queues {
         request.send().await.map(|_| ()).map_err(|e| failed("SendMessage", e))
     }
 
-    /// Has a message delivered again after so many milliseconds, rather than after the queue's visibility time-out.
-    /// Best effort: a handle that has expired means that it is on its way already.
+    /// Changes a message's visibility, so that it is delivered again after `for_ms` milliseconds.
+    /// Best effort: if the handle has expired, the message is already being delivered again.
     pub async fn hide(&self, which: QueueName, message: &Message, for_ms: i64) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.urls(which).url);
         let seconds = seconds(for_ms).min(HIDDEN_MAX_S) as i32;
@@ -260,7 +262,7 @@ fn seconds(ms: i64) -> i64 {
     ms.max(0).saturating_add(999) / 1000
 }
 
-/// How many of these bodies make the next batch.
+/// Returns the number of bodies that fit in the next batch.
 fn batch_len(bodies: &[String]) -> usize {
     let mut bytes = 0;
     let fits = bodies.iter().take(BATCH_MAX).take_while(|body| {

@@ -1,5 +1,5 @@
-//! The SDK's HTTP client over ours: a request with its body goes out, a response with its body comes back. Time-outs are
-//! the SDK's, around this.
+//! Adapter that gives the AWS SDK this crate's HTTP client. Requests and responses are buffered.
+//! The SDK applies its own time-outs around it.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -12,10 +12,11 @@ use bytes::Bytes;
 
 use crate::http::{BodyError, Client, body};
 
-/// The largest body that is read. DynamoDB's are 1 MB, and 4 MB for a transaction; a batch of messages has 1 MiB.
+/// The largest accepted response body, in bytes. DynamoDB sends at most 1 MB (4 MB for a
+/// transaction), SQS at most 1 MiB for a batch.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A client as the SDK takes it.
+/// The HTTP client, as the SDK's `HttpClient`.
 #[derive(Clone, Debug)]
 pub(super) struct Connector(Client);
 
@@ -57,7 +58,7 @@ async fn send(sent_by: &Client, request: HttpRequest) -> Result<HttpResponse, Co
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// The SDK repeats a call after its connection failed or took too long.
+/// Sorts an error into time-out or I/O error; the SDK retries both.
 fn sort(error: reqwest::Error) -> ConnectorError {
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }

@@ -1,11 +1,13 @@
-//! AWS as a function's environment describes it: credentials, region, and endpoints that may be an emulator's.
+//! AWS access from a function's environment: credentials, region, and endpoints (which may be an
+//! emulator's).
 //!
-//! Lambda sets all of it, as do `cargo lambda watch` and SAM local. Reading it here rather than through `aws-config`
-//! leaves out profiles, single sign-on, instance metadata and the STS client, a fifth of a function's size; where those
-//! are wanted, [`Aws::with`] takes what found them.
+//! Lambda, `cargo lambda watch` and SAM local set these variables. Reading them without
+//! `aws-config` saves a fifth of a function's size: profiles, single sign-on, instance metadata and
+//! the STS client are left out. A caller that needs those passes their result to [`Aws::with`].
 //!
-//! * `connector` the SDK's HTTP client over ours, so that there is one TLS configuration and one pool.
-//! * `signed` one signed request to an API that no SDK client is linked for; `parameter` a secret of Parameter Store.
+//! * `connector`: the SDK's HTTP client on top of ours, so that there is one TLS configuration.
+//! * `signed`: one signed request to an API that no SDK client is linked for.
+//! * `parameter`: a secret in Parameter Store.
 
 mod connector;
 mod parameter;
@@ -25,16 +27,18 @@ use connector::Connector;
 
 use crate::http::{Client, Https};
 
-/// How long a connection is waited for: a small function needs most of a second for a TLS handshake.
+/// Connect time-out. A small function needs most of a second for a TLS handshake.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long an idle connection is used again; the SDK repeats what a dead one lost.
+/// The longest idle time after which a connection is reused. The SDK retries a request that a dead
+/// connection lost.
 const IDLE_MAX: Duration = Duration::from_secs(20);
-/// How long one attempt at a call may last.
+/// Time-out of one attempt at a call.
 const ATTEMPT: Duration = Duration::from_secs(4);
-/// How long a call may last with the SDK's own retries. Scroll has 10 s beside the page that it waits for.
+/// Time-out of a call, including the SDK's own retries. Scroll has 10 s for calls beside its page
+/// request.
 pub(crate) const CALL: Duration = Duration::from_secs(9);
 
-/// What the environment lacks to call AWS.
+/// A variable that is required to call AWS is not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
     /// No region.
@@ -48,17 +52,17 @@ pub enum AwsError {
     Credentials,
 }
 
-/// An account, in one region.
+/// An AWS account in one region.
 #[derive(Clone, Debug)]
 pub struct Aws {
     region: String,
     credentials: SharedCredentialsProvider,
-    /// Per service, then for all: an emulator's address.
+    /// Endpoint overrides by service.
     endpoints: Vec<(&'static str, String)>,
     client: Client,
 }
 
-/// The services that are called, by the names in `AWS_ENDPOINT_URL_…` and in host names.
+/// The services that are called: name in the host name, and variable that overrides the endpoint.
 const SERVICES: [(&str, &str); 4] = [
     ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
     ("sqs", "AWS_ENDPOINT_URL_SQS"),
@@ -77,7 +81,7 @@ impl Aws {
         Ok(Self::with(https, region, credentials, get))
     }
 
-    /// The same with a region and credentials that were found otherwise.
+    /// Creates the client with a given region and given credentials; `get` reads the endpoints.
     pub fn with(
         https: &Https,
         region: String,
@@ -94,7 +98,7 @@ impl Aws {
         &self.region
     }
 
-    /// DynamoDB's client.
+    /// Returns a DynamoDB client.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -110,7 +114,7 @@ impl Aws {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// SQS's client.
+    /// Returns an SQS client.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -126,12 +130,12 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
-    /// Opens a connection to a service and keeps it for the first call. What it answers does not matter, and costs
-    /// nothing: nobody signed.
+    /// Opens a connection to a service and keeps it for the first call. The request is not signed,
+    /// so the answer does not matter and costs nothing.
     pub async fn warm(&self, service: &'static str) {
         let Ok(client) = self.client.get() else { return };
         if let Err(error) = client.get(self.endpoint(service)).timeout(CONNECT).send().await {
-            tracing::debug!(service, error = %error.without_url(), "not warmed; the first call connects");
+            tracing::debug!(service, error = %error.without_url(), "cannot connect in advance; the first call connects");
         }
     }
 
@@ -139,7 +143,7 @@ impl Aws {
         self.endpoints.iter().find(|(of, _)| *of == service).map(|(_, url)| url.trim_end_matches('/'))
     }
 
-    /// Where a service answers; China's regions have a domain of their own.
+    /// Returns the URL of a service. China's regions have their own domain.
     fn endpoint(&self, service: &str) -> String {
         let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let usual = || format!("https://{service}.{}.{domain}", self.region);
@@ -147,7 +151,7 @@ impl Aws {
     }
 }
 
-/// How long AWS is waited for: whoever makes the SDK's clients by other means gives them these.
+/// Returns the time-outs of AWS calls, for clients that are built elsewhere.
 pub fn timeouts() -> TimeoutConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT);
     timeouts.operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build()

@@ -1,4 +1,4 @@
-//! A secret of Parameter Store.
+//! Reads a secret from Parameter Store.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,28 +10,28 @@ use super::{Api, Aws, CallError};
 const GET: Api =
     Api { service: "ssm", content_type: "application/x-amz-json-1.1", target: Some("AmazonSSM.GetParameter") };
 
-/// The name of a parameter, and where it lies.
+/// A parameter by name or ARN, with the account and region that hold it.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     aws: Aws,
     name: String,
 }
 
-/// Why a parameter's value is not to be had; each says what to do.
+/// An error reading a parameter. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
-    /// There is no such parameter.
+    /// The parameter does not exist.
     #[error(
         "Parameter Store has no parameter {name} in {region}: store the token with `aws ssm put-parameter --name {name} \
-         --type SecureString --value …`, or mend INTERCOM_TOKEN_PARAMETER"
+         --type SecureString --value …`, or correct INTERCOM_TOKEN_PARAMETER"
     )]
     Missing {
         /// Its name.
         name: String,
-        /// The region that was asked.
+        /// The region that was searched.
         region: String,
     },
-    /// Reading it is not allowed.
+    /// The role may not read the parameter.
     #[error(
         "reading the parameter {name} is not allowed ({code}): the function's role needs ssm:GetParameter on it, and \
          kms:Decrypt on its key if that is not the account's aws/ssm"
@@ -42,16 +42,16 @@ pub enum ParameterError {
         /// AWS's code.
         code: String,
     },
-    /// What it holds is not secret, or is no token.
+    /// The value is not stored as a secret, or is not a token.
     #[error("the parameter {name} cannot be used: {why}")]
     Unusable {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// AWS answered otherwise.
-    #[error("Parameter Store refused to give {name} ({status} {code}); it is asked for again with the next event")]
+    /// AWS returned another error.
+    #[error("Parameter Store returned an error for {name} ({status} {code}); the next event tries again")]
     Refused {
         /// Its name.
         name: String,
@@ -60,18 +60,18 @@ pub enum ParameterError {
         /// AWS's code.
         code: String,
     },
-    /// There was no answer.
-    #[error("the parameter {name} could not be read: {source}")]
+    /// AWS did not answer.
+    #[error("cannot read the parameter {name}: {source}")]
     Call {
         /// Its name.
         name: String,
-        /// Why.
+        /// The cause.
         source: CallError,
     },
 }
 
 impl ParameterError {
-    /// An error about what the parameter holds.
+    /// Creates an error about the parameter's value.
     pub fn unusable(name: &str, why: &impl ToString) -> Self {
         Self::Unusable { name: name.to_owned(), why: why.to_string() }
     }
@@ -98,17 +98,18 @@ struct Refusal {
 }
 
 impl Parameter {
-    /// The parameter of this name or ARN.
+    /// Creates a parameter from its name or ARN.
     pub fn new(aws: Aws, name: String) -> Self {
         Self { aws, name }
     }
 
-    /// Its name.
+    /// Returns the name or ARN.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Reads its value, decrypted. The caller wraps it at once: nothing else of the answer is kept.
+    /// Reads and decrypts the value. The caller must wrap it in a secret type; nothing else of the
+    /// answer is kept.
     pub async fn read(&self, now_ms: i64) -> Result<String, ParameterError> {
         let body = Bytes::from(json!({ "Name": self.name, "WithDecryption": true }).to_string());
         let called = self.aws.call(GET, &body, now_ms).await;
@@ -116,13 +117,13 @@ impl Parameter {
         if answer.status != 200 {
             return Err(self.refused(answer.status, &answer.body));
         }
-        // The parser's own error could repeat a piece of the value.
+        // Drop the parser's error: it could quote a piece of the value.
         let found: Found = serde_json::from_slice(&answer.body)
             .map_err(|_| ParameterError::unusable(&self.name, &"the answer has no value"))?;
         if found.parameter.r#type != "SecureString" {
             return Err(ParameterError::unusable(
                 &self.name,
-                &"it is stored in the clear: store it with --type SecureString",
+                &"it is not encrypted: store it with --type SecureString",
             ));
         }
         Ok(found.parameter.value)
@@ -131,7 +132,7 @@ impl Parameter {
     fn refused(&self, status: u16, body: &[u8]) -> ParameterError {
         let name = self.name.clone();
         let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
-        // `com.amazonaws.ssm#ParameterNotFound` in some answers.
+        // Some answers have a prefix: `com.amazonaws.ssm#ParameterNotFound`.
         let code = refusal.code.rsplit('#').next().unwrap_or_default();
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
         match code.as_str() {

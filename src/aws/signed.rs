@@ -1,4 +1,4 @@
-//! One signed request to an AWS API that no SDK client is linked for.
+//! Sends one signed request to an AWS API that no SDK client is linked for.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,25 +11,26 @@ use http::header::CONTENT_TYPE;
 use super::{ATTEMPT, Aws};
 use crate::http::body;
 
-/// Attempts at a call: all that is called so is read-only.
+/// Attempts at a call. All calls through this module are read-only.
 const ATTEMPTS: u32 = 3;
-/// Before the second attempt; before the third, twice that.
+/// Pause before the second attempt; it doubles before the third.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The largest answer that is read: a description of a stack with all that CloudFormation allows is below 1 MB.
+/// The largest accepted answer, in bytes. A stack description within CloudFormation's limits is
+/// below 1 MB.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// An API by its protocol.
+/// An API and its protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Api {
-    /// As in host names and signatures.
+    /// Name in host names and signatures.
     pub service: &'static str,
-    /// The media type of its requests.
+    /// Media type of a request.
     pub content_type: &'static str,
-    /// The operation, where a header names it: `AmazonSSM.GetParameter`.
+    /// Value of the `x-amz-target` header, if the protocol has one: `AmazonSSM.GetParameter`.
     pub target: Option<&'static str>,
 }
 
-/// What came back, of whatever status.
+/// An answer with any status.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -38,7 +39,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why there is no answer.
+/// An error without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No credentials to sign with.
@@ -47,10 +48,10 @@ pub enum CallError {
     /// The request cannot be made or signed.
     #[error("the request cannot be signed: {0}")]
     Request(Box<dyn std::error::Error + Send + Sync>),
-    /// Nothing came back.
+    /// The service did not answer.
     #[error("{service} does not answer: {detail}")]
     Unreachable {
-        /// Which service.
+        /// The service.
         service: &'static str,
         /// The chain of causes.
         detail: String,
@@ -58,7 +59,7 @@ pub enum CallError {
 }
 
 impl Aws {
-    /// Sends a signed POST, and again after a failure that may pass. `now_ms` is the time of the signature.
+    /// Sends a signed POST and retries transient failures. `now_ms` is the time of the signature.
     pub async fn call(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
@@ -113,7 +114,8 @@ impl Aws {
     }
 }
 
-/// Whether a refusal says that there were too many calls; both protocols name it so.
+/// Returns whether the answer is a throttling error. The JSON and the query protocol name it
+/// differently.
 fn throttled(answer: &Answer) -> bool {
     let named = |name: &[u8]| answer.body.windows(name.len()).any(|part| part == name);
     answer.status == 429 || answer.status == 400 && (named(b"ThrottlingException") || named(b">Throttling<"))

@@ -1,4 +1,4 @@
-//! Signed calls and the SDK's clients against a loopback server that stands for AWS.
+//! Signed calls and the SDK's clients against a loopback server in place of AWS.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,11 @@ use super::*;
 /// 2016-11-24T10:05:00Z.
 const NOW_MS: i64 = 1_479_981_900_000;
 
-/// A request as it arrived: its headers and its body.
+/// A received request: headers and body.
 pub(crate) type Seen = (HeaderMap, String);
 
-/// AWS on this machine: answers what it was told to, in order, the last one again and again; and what it was asked.
+/// A fake AWS: gives the configured answers in order, repeats the last one, and records the
+/// requests.
 #[derive(Clone, Default)]
 pub(crate) struct Cloud {
     pub(crate) answers: Arc<Mutex<VecDeque<(u16, String)>>>,
@@ -34,7 +35,7 @@ impl Cloud {
         self.seen.lock().unwrap().len()
     }
 
-    /// Serves it on a port, and describes the environment of a function that is to use it.
+    /// Starts the server and returns an environment that points to it.
     pub(crate) async fn serve(&self) -> Aws {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -75,7 +76,7 @@ async fn read(answers: &[(u16, Value)]) -> (Result<String, ParameterError>, Clou
 }
 
 #[tokio::test]
-async fn a_parameter_is_asked_for_by_a_signed_request_and_decrypted() {
+async fn a_parameter_is_read_by_a_signed_request_and_decrypted() {
     let (value, cloud) = read(&[secure("dG9rOjEyMzQ=")]).await;
     assert_eq!(value.unwrap(), "dG9rOjEyMzQ=");
     let seen = cloud.seen.lock().unwrap();
@@ -98,7 +99,7 @@ async fn a_parameter_is_asked_for_by_a_signed_request_and_decrypted() {
 }
 
 #[tokio::test]
-async fn each_refusal_says_what_to_do_and_repeats_no_value() {
+async fn each_error_says_what_to_do_and_repeats_no_value() {
     let refused = |status, code: &str| (status, json!({"__type": code, "message": "s3cret"}));
     let clear = json!({"Parameter": {"Type": "String", "Value": "s3cret"}});
     for (answer, calls, words) in [
@@ -107,7 +108,7 @@ async fn each_refusal_says_what_to_do_and_repeats_no_value() {
         (refused(400, "AccessDeniedException"), 1, ["ssm:GetParameter", "kms:Decrypt"]),
         (refused(500, "InternalServerError"), 3, ["500 InternalServerError", "again"]),
         (refused(400, "ThrottlingException"), 3, ["ThrottlingException", "again"]),
-        ((200, clear), 1, ["in the clear", "--type SecureString"]),
+        ((200, clear), 1, ["not encrypted", "--type SecureString"]),
         ((200, json!({"Parameter": {"Value": 1, "Type": "s3cret"}})), 1, ["no value", "/bulk/token"]),
     ] {
         let (result, cloud) = read(&[answer]).await;
@@ -119,13 +120,13 @@ async fn each_refusal_says_what_to_do_and_repeats_no_value() {
 }
 
 #[tokio::test]
-async fn a_failure_that_passes_is_not_told() {
+async fn a_transient_failure_is_not_reported() {
     let (value, cloud) = read(&[(503, Value::Null), secure("abc")]).await;
     assert_eq!((value.unwrap().as_str(), cloud.calls()), ("abc", 2));
 }
 
 #[tokio::test]
-async fn a_cloud_that_is_not_there_is_named() {
+async fn an_unreachable_service_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -134,7 +135,7 @@ async fn a_cloud_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn the_sdk_s_clients_call_through_ours_and_repeat_what_failed() {
+async fn sdk_clients_use_our_http_client_and_retry() {
     let cloud = Cloud::default();
     cloud.answers(&[(500, json!({})), (200, json!({"Item": {"pk": {"S": "ACTIVE"}}}))]);
     let aws = cloud.serve().await;
@@ -149,7 +150,7 @@ async fn the_sdk_s_clients_call_through_ours_and_repeat_what_failed() {
 }
 
 #[test]
-fn an_environment_without_aws_says_what_is_missing() {
+fn missing_aws_variables_are_named() {
     let https = Https::default();
     assert_eq!(Aws::read(&https, |_| None).unwrap_err(), AwsError::Credentials);
     let no_region = |name: &str| (!name.ends_with("REGION")).then(|| "x".to_owned());
@@ -157,7 +158,7 @@ fn an_environment_without_aws_says_what_is_missing() {
 }
 
 #[test]
-fn an_endpoint_is_the_service_s_own_then_the_common_one_then_amazon_s() {
+fn endpoints_prefer_service_then_common_then_default() {
     let of = |set: &'static [(&str, &str)], region: &'static str| {
         let get = move |name: &str| match name {
             "AWS_REGION" => Some(region.to_owned()),

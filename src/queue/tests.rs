@@ -1,4 +1,4 @@
-//! What a message says, by its version and its shape.
+//! Version and shape of a message.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn message(body: &serde_json::Value, receives: u32) -> Message {
 }
 
 #[test]
-fn a_newer_message_is_told_from_a_malformed_one_whatever_its_shape() {
+fn a_newer_message_is_not_malformed_whatever_its_shape() {
     let newer = FORMAT + 1;
     for body in [
         json!({"v": newer, "run": "a.20161101T110033Z", "turn": 3}),
@@ -32,7 +32,7 @@ fn a_newer_message_is_told_from_a_malformed_one_whatever_its_shape() {
 }
 
 #[test]
-fn a_newer_message_outlives_a_deployment_in_its_queue() {
+fn a_newer_message_survives_a_deployment_in_its_queue() {
     let rest_ms = |receives| message(&json!({}), receives).rest_for_newer_ms();
     assert_eq!([rest_ms(1), rest_ms(2), rest_ms(99)], [60_000, 120_000, 900_000]);
     let in_all_ms: i64 = (1..100).map(rest_ms).sum();
