@@ -120,6 +120,12 @@ impl Rates {
         ALL.iter().map(|(accident, _)| accident.name())
     }
 
+    /// Makes an accident at least that common.
+    pub(crate) fn raise(&mut self, accident: Accident, least: u32) {
+        let rate = &mut self.0[accident as usize];
+        *rate = least.max(*rate);
+    }
+
     /// Never strikes at all.
     pub(crate) fn calm() -> Self {
         Self(vec![0; ALL.len()])

@@ -23,6 +23,7 @@ mod plans;
 mod play;
 mod process;
 mod promises;
+mod rare;
 #[path = "../roles/mod.rs"]
 mod roles;
 mod schedules;

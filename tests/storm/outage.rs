@@ -1,9 +1,16 @@
 //! Outages of hours, which end no run.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::SmallRng;
+
+use crate::promises::items;
+use crate::storm::{Storm, Who};
+
+const SUBMIT: &str = "POST /bulk/users";
 
 /// Something that does not work for hours. It ends no run.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +27,9 @@ pub(crate) enum Down {
     Pages(Way),
     /// Bulk requests cannot be sent.
     Bulk,
+    /// Bulk requests are answered with 503. Of the first one with several users, smaller requests of the same invocation are
+    /// taken until two users are left: to it the outage looks like a fault of these two.
+    BulkButSome,
     /// Nothing can be sent to Intercom.
     Names,
     /// A queue does not deliver what is sent to it.
@@ -62,7 +72,8 @@ impl Outage {
         let of_users = name.starts_with("GET /users");
         match self.is_now(elapsed).then_some(self.what)? {
             Down::Pages(way) if of_users => Some(way),
-            Down::Bulk if name == "POST /bulk/users" => Some(Way::Unsent),
+            Down::Bulk if name == SUBMIT => Some(Way::Unsent),
+            Down::BulkButSome if name == SUBMIT => Some(Way::Answered(503)),
             Down::Names => Some(Way::Unsent),
             _ => None,
         }
@@ -72,6 +83,47 @@ impl Outage {
     pub(crate) fn holds_back(&self, queue: &str, elapsed: Duration) -> Option<Duration> {
         let holds = self.is_now(elapsed) && self.what == Down::Delivery(of(queue));
         holds.then(|| self.until.saturating_sub(elapsed))
+    }
+}
+
+/// Users of a refused request that [`Down::BulkButSome`] does not let through.
+const LEFT: usize = 2;
+
+/// The refused request whose users [`Down::BulkButSome`] lets through.
+#[derive(Debug, Default)]
+pub(crate) struct LetThrough {
+    /// The invocation that sent it.
+    of: Option<Who>,
+    users: usize,
+    /// How many of them were let through.
+    taken: usize,
+}
+
+impl LetThrough {
+    /// Whether a request with so many users is let through.
+    fn lets(&mut self, who: Option<Who>, users: usize) -> bool {
+        let smaller = self.of.is_some() && self.of == who && users < self.users;
+        if smaller && self.taken + users + LEFT <= self.users {
+            self.taken += users;
+            return true;
+        }
+        if self.taken == 0 && !smaller && users > LEFT + 1 {
+            (self.of, self.users) = (who, users);
+        }
+        false
+    }
+}
+
+impl Storm {
+    /// How a request fails at this moment by an outage, if it does.
+    pub(crate) fn fails(&self, who: Option<Who>, name: &str, body: &Bytes) -> Option<Way> {
+        let outage = self.story.outage?;
+        let way = outage.fails(name, self.weather.elapsed())?;
+        if outage.what != Down::BulkButSome {
+            return Some(way);
+        }
+        let mut let_through = self.let_through.lock().unwrap_or_else(PoisonError::into_inner);
+        (!let_through.lets(who, items(body))).then_some(way)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::await_point::Step;
+use crate::outage::LetThrough;
 use crate::process::Fate;
 use crate::promises::{Promises, of_people};
 use crate::roles::{Roles, needed};
@@ -38,6 +39,8 @@ pub(crate) struct Storm {
     /// What may be written nowhere but to Intercom.
     pub(crate) secrets: Vec<String>,
     pub(crate) promises: Promises,
+    /// What an outage of bulk requests let through.
+    pub(crate) let_through: Mutex<LetThrough>,
     roles: Roles,
     at_work: Mutex<AtWork>,
 }
@@ -84,8 +87,8 @@ impl Storm {
     ) -> Self {
         let (ledger, promises) = (Ledger::new(dynamodb.clone(), TABLE), Promises::default());
         let (secrets, world) = (of_people(&world.users()), Workspace(world));
-        let roles = Roles::of_the_template();
-        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, roles, at_work: Mutex::default() }
+        let (roles, at_work, let_through) = (Roles::of_the_template(), Mutex::default(), Mutex::default());
+        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, let_through, roles, at_work }
     }
 
     /// The true time, in Unix milliseconds.

@@ -13,6 +13,7 @@ use crate::faults;
 use crate::limits::{self, Replacement};
 use crate::outage::Outage;
 use crate::plans;
+use crate::rare;
 use crate::starts::{again_in_the_same_second, starts, uncount};
 
 /// One story, drawn from its seed.
@@ -147,7 +148,7 @@ impl Story {
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
         let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
-        Self {
+        rare::added(Self {
             seed,
             options,
             endless,
@@ -175,7 +176,7 @@ impl Story {
             store_down,
             outage,
             uncounted,
-        }
+        })
     }
 
     /// From when on nothing strikes any more and no outage lasts.

@@ -13,6 +13,9 @@ impl Storm {
     /// An invocation ended: what Intercom gave it is recorded, or the leases of the very parts that it was given for tell
     /// that something may be lost.
     pub(crate) async fn invocation_ended(&self, who: Who, answered: bool) {
+        if answered {
+            self.limit_is_known(who);
+        }
         let missing = self.promises.unrecorded(who, answered);
         let owner = format!("request-{who}");
         for (id, of) in missing {

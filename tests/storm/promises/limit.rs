@@ -18,6 +18,8 @@ const LEAD_MS: i64 = 50;
 const UNTIL_TOLD: u32 = 83;
 /// A limit that was learnt is known to all in the window after: clocks are not further apart.
 const LEARNT_MS: i64 = 4_000;
+/// A header that reaches an invocation so shortly before the window's end, by its clock, may not be written to the ledger.
+const TOO_LATE_MS: i64 = 500;
 
 /// Windows that a request may be charged to, by their ends, and when that was decided.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +43,14 @@ pub(super) struct LimitReported {
 pub(super) struct Window {
     granted: u64,
     used: u64,
+    /// The least that the ledger may count: what a header told, and what was granted since.
+    known: u64,
+}
+
+/// The users of a bulk request.
+pub(crate) fn items(body: &Bytes) -> usize {
+    let items = || serde_json::from_slice::<serde_json::Value>(body).ok()?["items"].as_array().map(Vec::len);
+    items().unwrap_or(1)
 }
 
 fn end_of(ms: i64) -> i64 {
@@ -64,7 +74,10 @@ impl Storm {
         memory.paid += operations;
         let window = memory.windows.entry(end_ms).or_default();
         window.granted += operations;
-        let (granted, cap) = (window.granted, self.cap(memory.told_ms, end_ms));
+        if window.known > 0 {
+            window.known += operations;
+        }
+        let (granted, known, cap) = (window.granted, window.known, self.cap(memory.told_ms, end_ms));
         let mut told = None;
         if let Some(who) = who {
             let did = memory.by.entry(who).or_default();
@@ -84,12 +97,34 @@ impl Storm {
         }
         // A fiftieth of the limit, and one, are not looked into.
         let slack = u64::from(self.story.options.rate_limit_per_10s / 50 + 1);
+        if known > cap + slack {
+            self.weather.bug(format!(
+                "4: by headers and by what was granted since, {known} operations of a window are spent, and the share is {cap}"
+            ));
+        }
         if let Some(LimitReported { used, since, .. }) = told
             && used + since > cap + slack
         {
             self.weather.bug(format!(
                 "4: a header told that {used} operations were used, {since} more are granted, and the share is {cap}"
             ));
+        }
+    }
+
+    /// An invocation ended well: the ledger knows by now what a header told it last.
+    pub(super) fn limit_is_known(&self, who: Who) {
+        let mut memory = self.promises.memory();
+        let Some(did) = memory.by.get(&who).filter(|did| !did.troubled) else { return };
+        let Some(LimitReported { end_ms, used, since }) = did.limit else { return };
+        let window = memory.windows.entry(end_ms).or_default();
+        window.known = window.known.max(used + since);
+    }
+
+    /// What a header told an invocation is not in the ledger: another one wrote to the same window at that moment, or the
+    /// window is over.
+    pub(super) fn limit_is_unknown(&self, who: Option<Who>) {
+        if let Some(who) = who {
+            self.promises.memory().by.entry(who).or_default().limit = None;
         }
     }
 
@@ -103,6 +138,10 @@ impl Storm {
         };
         let end_ms = reset_s.div_euclid(10) * WINDOW_MS;
         let used = (limit - remaining).max(0).unsigned_abs();
+        let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
+        if self.now_ms() + skew_ms + TOO_LATE_MS >= end_ms {
+            return self.limit_is_unknown(Some(who));
+        }
         self.promises.memory().by.entry(who).or_default().limit = Some(LimitReported { end_ms, used, since: 0 });
     }
 
@@ -139,8 +178,7 @@ impl Storm {
     /// Counts a request in the window that it reaches Intercom in, if it was paid for there. One that was paid for in
     /// another was on its way for longer than the edge, or clocks are further apart than that.
     pub(super) fn counts_request(&self, who: Option<Who>, name: &str, body: &Bytes) {
-        let items = || serde_json::from_slice::<serde_json::Value>(body).ok()?["items"].as_array().map(Vec::len);
-        let cost = if name == SUBMIT { items().unwrap_or(1).max(1) as u64 } else { 1 };
+        let cost = if name == SUBMIT { items(body).max(1) as u64 } else { 1 };
         let now_ms = self.now_ms();
         let end_ms = end_of(now_ms);
         let invoked = self.invoked(who);
@@ -154,7 +192,7 @@ impl Storm {
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
         window.used += if here && alone { cost } else { 0 };
-        let (Window { granted, used }, cap) = (*window, self.cap(memory.told_ms, end_ms));
+        let (Window { granted, used, .. }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
         if asked > paid {
             self.weather.bug(format!("4: {asked} operations were asked for, and {paid} are paid for"));

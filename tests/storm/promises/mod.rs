@@ -25,6 +25,7 @@ use intercom_bulk::runtime::event::StartEvent;
 
 use crate::storm::{Invoked, Who};
 
+pub(crate) use limit::items;
 pub(crate) use secrets::of_people;
 
 /// What was seen so far.

@@ -56,6 +56,9 @@ impl Storm {
     pub(crate) async fn done_by_aws(&self, who: Option<Who>, call: &AwsCall, answer: HttpResponse) -> HttpResponse {
         self.weather.step();
         if !answer.status().is_success() {
+            if call.number(":others") > 0 {
+                self.limit_is_unknown(who);
+            }
             return answer;
         }
         let now_ms = self.now_ms();

@@ -105,7 +105,7 @@ async fn carry(
     // Before the process may freeze: what pays for a request it has decided by now.
     storm.charges(who, &name);
     storm.pass(who, &name, Side::Before).await;
-    let fails = storm.story.outage.and_then(|outage| outage.fails(&name, weather.elapsed()));
+    let fails = storm.fails(who, &name, request.body());
     if fails == Some(Way::Unsent) || weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
