@@ -1,7 +1,7 @@
 //! Serves a simulated workspace, for trying a client by hand:
 //! `cargo run -p intercom-simulator --example serve -- 127.0.0.1:8787 250 lose-page=2`.
 //!
-//! The arguments are the address, the number of users, and faults; each may be left out from the right.
+//! The arguments are the address, the number of users, and faults. Trailing arguments are optional.
 
 use std::error::Error;
 

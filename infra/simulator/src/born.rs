@@ -1,4 +1,5 @@
-//! How people are made from a seed: the variety of a real workspace, its odd names and its outdated values.
+//! Generates users from a seed, with the variety of a real workspace: odd names and outdated
+//! values.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -6,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::user::{Avatar, Company, Id, User};
 
-/// The first user was made on 1 January 2014, the last on 24 November 2016.
+/// The first user was created on 1 January 2014, the last on 24 November 2016.
 const BORN_S: std::ops::Range<i64> = 1_388_534_400..1_479_945_600;
-/// One company for so many users.
+/// Number of users per company.
 const USERS_PER_COMPANY: usize = 20;
 
 const FIRST: &[&str] =
@@ -21,7 +22,7 @@ const DOMAINS: &[&str] =
     &["acme.com", "example.org", "gmail.com", "serenity.example", "initech.example", "mail.example.co.uk"];
 const TRADES: &[&str] = &["Works", "Labs", "Partners", "& Söhne", "Inc"];
 
-/// Makes a workspace's companies, some of them with a name that is out of date.
+/// Creates a workspace's companies, some of them with an outdated name.
 pub(crate) fn companies(rng: &mut SmallRng, users: usize) -> Vec<Company> {
     (0..users.div_ceil(USERS_PER_COMPANY))
         .map(|number| {
@@ -32,12 +33,12 @@ pub(crate) fn companies(rng: &mut SmallRng, users: usize) -> Vec<Company> {
         .collect()
 }
 
-/// A second at which a user may have been made.
+/// Returns the second at which a user was created.
 pub(crate) fn birthday_s(rng: &mut SmallRng) -> i64 {
     rng.random_range(BORN_S)
 }
 
-/// Makes one user.
+/// Creates one user.
 pub(crate) fn user(rng: &mut SmallRng, number: u32, companies: usize, created_at: i64) -> User {
     let avatar = avatar(rng);
     let domain = pick(rng, DOMAINS);
@@ -58,7 +59,7 @@ pub(crate) fn user(rng: &mut SmallRng, number: u32, companies: usize, created_at
     }
 }
 
-/// What happens to a user in the course of a day.
+/// Applies one day's worth of random changes to a user.
 pub(crate) fn change(rng: &mut SmallRng, user: &mut User, now_s: i64) {
     match rng.random_range(0..3) {
         0 => user.avatar = avatar(rng),

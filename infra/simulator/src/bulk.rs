@@ -1,14 +1,14 @@
-//! What `POST /bulk/users` takes, and what a request is refused for as a whole.
+//! The request body of `POST /bulk/users`, and the reasons to refuse a whole request.
 
 use serde_json::{Map, Value};
 
 use crate::upsert;
 use crate::wire::Refusal;
 
-/// The most items in a request (blog of 2016; `chunk(…, 100)` in clients' code).
+/// The maximum number of items in a request (blog of 2016; `chunk(…, 100)` in clients' code).
 pub(crate) const ITEMS_LIMIT: usize = 100;
 
-/// What an item does.
+/// The operation of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     /// Create or update.
@@ -25,14 +25,14 @@ impl Method {
     }
 }
 
-/// One item: a user and what to do with it.
+/// One item: a user and the operation on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) method: Method,
     pub(crate) data: Map<String, Value>,
 }
 
-/// A request that is well-formed.
+/// A well-formed request.
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub(crate) items: Vec<Item>,
@@ -40,10 +40,10 @@ pub(crate) struct Submission {
     pub(crate) job: Option<String>,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn read(body: &[u8]) -> Result<Submission, Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::NotJson)?;
-    // A bare array was answered with 422 in 2017 (thread 226 of the PHP client).
+    // Intercom answered a bare array with 422 in 2017 (thread 226 of the PHP client).
     let items = match body.get("items") {
         None | Some(Value::Null) => return Err(Refusal::ItemsMissing),
         Some(Value::Array(items)) => items,

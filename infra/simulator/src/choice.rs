@@ -1,4 +1,4 @@
-//! What Intercom does not say, by name: each choice is one way in which a workspace may behave.
+//! Choices for behaviour that Intercom does not document. Each choice is one way to behave.
 
 use std::str::FromStr;
 
@@ -7,57 +7,58 @@ use thiserror::Error;
 use crate::described::Quirks;
 use crate::options::{NullAttribute, Options, Order, RateRemaining, RateReset, Slot};
 
-/// One choice. Each is read from `name=value`: [`Choice::NAMES_HELP`] lists them.
+/// One choice. It is parsed from `name=value`; [`Choice::NAMES_HELP`] lists all choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Whether each page of a scroll has a parameter of its own.
+    /// Each page of a scroll has its own parameter, or the scroll keeps one.
     ScrollParam {
-        /// Or the scroll keeps one.
+        /// A parameter for each page.
         rotating: bool,
     },
-    /// Whether the scrolls of users, leads and companies share the workspace's one place.
+    /// The scrolls of users, leads and companies share the workspace's one place, or each has its
+    /// own.
     ScrollSlot(Slot),
-    /// In which order users are shown.
+    /// The order in which a scroll lists users.
     ScrollOrder(Order),
-    /// How many users of a page are those that the page before ended with.
+    /// The number of users that a page repeats from the end of the page before.
     ScrollOverlap(usize),
-    /// What a bulk request is charged for, and when.
+    /// The operations that a bulk request is charged for, and the time of the charge.
     BulkCharge(Charge),
-    /// What a null does to a custom attribute.
+    /// The effect of a null on a custom attribute.
     NullAttribute(NullAttribute),
-    /// How long a job can be asked for, in seconds.
+    /// The time for which a job can be requested, in seconds.
     JobLife(u64),
-    /// How long after its making a job cannot be asked for yet, in seconds.
+    /// The time after its creation for which a job cannot be requested yet, in seconds.
     JobVisibleAfter(u64),
-    /// When the rate headers say that the window is over.
+    /// The end of the window in the rate headers.
     RateReset(RateReset),
-    /// Which requests the rate headers count.
+    /// The requests that the rate headers count.
     RateRemaining(RateRemaining),
-    /// Whether names of users and companies are shown as HTML.
+    /// The names of users and companies are escaped as HTML, or are plain text.
     Names {
-        /// Or as text.
+        /// Escaped as HTML.
         escaped: bool,
     },
 }
 
-/// What a bulk request is charged for.
+/// The operations that a bulk request is charged for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// Each item, after the request was let in: the window may be overdrawn.
+    /// Each item, after the request is admitted: this may overdraw the window.
     After,
-    /// Each item, before the request is let in: all must fit the window.
+    /// Each item, before the request is admitted: all must fit the window.
     Before,
-    /// The request, whatever it holds.
+    /// The request, for any number of items.
     Request,
 }
 
-/// Why a choice could not be read.
+/// The reason that a choice cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ChoiceError {
-    /// There is no choice of that name.
+    /// No choice has that name.
     #[error("there is no option `{name}`; there are:\n{}", Choice::NAMES_HELP)]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The value does not fit the name.
@@ -65,15 +66,15 @@ pub enum ChoiceError {
     Value {
         /// The option's name.
         name: String,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What is taken.
+        /// The accepted values.
         expected: &'static str,
     },
 }
 
 impl Choice {
-    /// Every choice, its values (what holds without it comes first) and what they mean, one a line.
+    /// All choices, one a line: values (the default first) and their meaning.
     pub const NAMES_HELP: &str = "\
 scroll-param=constant|rotating    one scroll_param for the scroll, or one for each page
 scroll-slot=shared|own            users, leads and companies share a scroll, or not
@@ -143,7 +144,7 @@ impl FromStr for Choice {
 }
 
 impl Options {
-    /// These options with one choice made.
+    /// Returns these options with one choice applied.
     #[must_use]
     pub fn with(self, choice: Choice) -> Self {
         match choice {

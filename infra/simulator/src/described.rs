@@ -1,4 +1,4 @@
-//! A workspace that a file describes: its users, and the oddities of its answers.
+//! A workspace that a file describes: its users and the quirks of its answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::user::Id;
 #[derive(Clone, Debug)]
 pub struct Users(Arc<[(Id, Body)]>);
 
-/// A user object as the file has it.
+/// A user object, as in the file.
 pub(crate) type Body = Arc<Map<String, Value>>;
 
 /// A workspace read from JSON: `{"users": [...], "page_size": 3, "quirks": {...}}`.
@@ -25,27 +25,28 @@ pub struct Described {
     quirks: Quirks,
 }
 
-/// The oddities of a workspace. Each is off by default.
+/// The quirks of a workspace. Each is off by default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quirks {
     /// Answers to bulk requests that contain a certain user.
     pub posts: Vec<OddPost>,
-    /// The number of users that `GET /counts` states.
+    /// The number of users that `GET /counts` returns.
     pub count: Option<u64>,
     /// Custom attributes that a write accepts and drops.
     pub ignored: BTreeSet<String>,
-    /// Whether names of users and companies are read as HTML: `O&#39;Brien`.
+    /// Escapes the names of users and companies as HTML in answers: `O&#39;Brien`.
     pub escape_names: bool,
-    /// Whether blanks around a written text are dropped.
+    /// Trims whitespace around a written text.
     pub strip: bool,
-    /// Pairs of texts: the first is replaced by the second in the raw JSON of each answer with users.
+    /// Pairs of texts. The first is replaced by the second in the raw JSON of each answer with
+    /// users.
     pub replace: Vec<(String, String)>,
     /// Status and body of the answer to each request for a path.
     pub deny_body: BTreeMap<String, (u16, Value)>,
 }
 
-/// The answer to a bulk request that contains a certain user. No job is made.
+/// The answer to a bulk request that contains a certain user. No job is created.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OddPost {
@@ -57,16 +58,16 @@ pub struct OddPost {
     pub body: Value,
 }
 
-/// Why a file is no workspace.
+/// The reason that a file is not a workspace.
 #[derive(Debug, Error)]
 pub enum DescribedError {
-    /// The JSON does not fit.
+    /// The JSON has the wrong form.
     #[error("the workspace cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// A user's id is not one of Intercom's.
     #[error("user {index} of the workspace has no `id` of 24 hexadecimal digits")]
     Id {
-        /// The place in the list, from 0.
+        /// The index in the list, from 0.
         index: usize,
     },
 }
@@ -88,7 +89,7 @@ impl Users {
 }
 
 impl Described {
-    /// Reads a workspace.
+    /// Parses a workspace.
     pub fn from_json(json: &str) -> Result<Self, DescribedError> {
         let File { users, page_size, quirks } = serde_json::from_str(json)?;
         let with_id = |(index, user): (usize, Map<String, Value>)| {
@@ -99,14 +100,14 @@ impl Described {
         Ok(Self { users: Users(users), page_size: page_size.unwrap_or(PAGE_SIZE).max(1), quirks })
     }
 
-    /// How many users it has.
+    /// Returns the number of users.
     pub fn users(&self) -> usize {
         self.users.0.len()
     }
 }
 
 impl Options {
-    /// These options with the users and the quirks of a file.
+    /// Returns these options with the users and the quirks of a file.
     #[must_use]
     pub fn described(self, by: &Described) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Giving a user any shape: what a test does to a user behind Intercom's back.
+//! Changes a user to any shape: tests use it to change a user without a request to Intercom.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::people::People;
 use crate::upsert;
 use crate::user::{Avatar, Id, User};
 
-/// The fields that a user keeps apart from the body it was given.
+/// The fields that a user stores apart from its given body.
 const KEPT: [&str; 8] =
     ["user_id", "email", "name", "phone", "avatar", "companies", "custom_attributes", "unsubscribed_from_emails"];
 
-/// Lets `edit` change a user's body, and keeps what it made of it. Whether there is such a user.
+/// Lets `edit` change a user's body, and stores the result. Returns whether the user exists.
 pub(crate) fn set_user(people: &mut People, id: Id, now_s: i64, edit: impl FnOnce(&mut Value)) -> bool {
     let (Some(before), Some(mut user)) = (people.body(id), people.get(id).cloned()) else {
         return false;
@@ -49,7 +49,7 @@ pub(crate) fn put_given(people: &mut People, id: Id, body: &Arc<Map<String, Valu
     people.put(id, user);
 }
 
-/// Takes a field into its place; false if it has no place or does not fit.
+/// Moves a field to its own storage. Returns false if it has none or if the value does not fit.
 fn take(people: &mut People, user: &mut User, field: &str, value: &Value, now_s: i64) -> bool {
     let text = value.as_str().map(Into::into);
     let fits_text = text.is_some() || value.is_null();

@@ -1,8 +1,8 @@
-//! What can go wrong, by name. Pages, bulk requests and jobs are counted from 1 over the world's life.
+//! Faults by name. Pages, bulk requests and jobs are counted from 1 over the world's lifetime.
 
 use thiserror::Error;
 
-/// One thing that goes wrong. Several can be given, of the same kind too. Each is also read from `name=value`:
+/// One fault. Several can be given, also of the same kind. Each is also parsed from `name=value`;
 /// [`Fault::NAMES_HELP`] lists them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -14,62 +14,62 @@ pub enum Fault {
     ErrorPageKeeps(u64),
     /// 200 with an empty body; the cursor has moved.
     EmptyPage(u64),
-    /// 503 with an empty body, as a load balancer gives it; the cursor has moved.
+    /// 503 with an empty body, as a load balancer sends it; the cursor has moved.
     Empty503Page(u64),
-    /// The scroll is gone: 404.
+    /// The scroll no longer exists: 404.
     ForgetScroll(u64),
-    /// Somebody else's scroll is open for the world's first seconds.
+    /// Another client's scroll is open for the world's first seconds.
     ForeignScroll(u64),
-    /// The scroll is gone, 404, and somebody else's is open from then on.
+    /// The scroll no longer exists (404), and another client's scroll is open from then on.
     StealScroll {
-        /// With which page.
+        /// The page that triggers it.
         page: u64,
-        /// For how long.
+        /// The duration.
         seconds: u64,
     },
-    /// `scroll_exists`, whatever one does.
+    /// `scroll_exists` for every request.
     ScrollExistsForever,
     /// One page takes this long.
     SlowPage {
-        /// Which page.
+        /// The page's number.
         page: u64,
-        /// How long.
+        /// The duration.
         seconds: u64,
     },
     /// Every page takes this many seconds.
     SlowPages(u64),
-    /// The page before is sent once more; the cursor stays.
+    /// Sends the page before once more; the cursor stays.
     RepeatPage(u64),
     /// 429 without rate headers; the cursor stays.
     LimitPage(u64),
-    /// The bulk request is refused with 429 and rate headers.
+    /// Refuses the bulk request with 429 and rate headers.
     LimitBulk(u64),
-    /// The bulk request is refused with 429 and no rate headers.
+    /// Refuses the bulk request with 429 and no rate headers.
     LimitBulkBare(u64),
-    /// The job is made, and the connection closes without an answer.
+    /// The job is created, and the connection closes without an answer.
     LoseBulk(u64),
-    /// The bulk request is answered 500, and no job is made.
+    /// The bulk request is answered 500, and no job is created.
     ErrorBulk(u64),
-    /// The job is made and done, but asking for it gives 404.
+    /// The job is created and carried out, but a request for it returns 404.
     LoseJob(u64),
     /// The job's tasks stay running.
     JobNeverEnds(u64),
-    /// The job's tasks end so much later than others.
+    /// The job's tasks end this much later than others.
     SlowJob {
-        /// Which job.
+        /// The job's number.
         job: u64,
-        /// How much later.
+        /// The delay.
         seconds: u64,
     },
-    /// The job and its tasks end as failed; nothing of it is applied.
+    /// The job and its tasks end as failed; none of its items is applied.
     JobFails(u64),
-    /// The job object ends this many seconds after its tasks, whatever the options say.
+    /// The job object ends this many seconds after its tasks. This overrides the options.
     LateJobObject(u64),
     /// Items of this user (by id) end as errors.
     RejectUser(String),
     /// A share of the users ends as item errors.
     ItemError {
-        /// How many users of a hundred.
+        /// The percentage of users.
         percent: f64,
         /// The error's code.
         code: String,
@@ -80,11 +80,12 @@ pub enum Fault {
     ItemLimited(f64),
     /// A bulk request that contains one of this share of the users is refused as a whole: 400 `parameter_invalid`.
     BadItem(f64),
-    /// A bulk request that contains one of this share of the users is answered with this status, and no job is made.
+    /// Refuses a bulk request that contains one of this share of users with this status. No job is
+    /// created.
     PoisonItem {
         /// 404, 409, 410, 422, 423, or 500 and above.
         status: u16,
-        /// How many users of a hundred.
+        /// The percentage of users.
         percent: f64,
     },
     /// The names of this share of the users end with half a surrogate pair, which no text can hold.
@@ -93,26 +94,26 @@ pub enum Fault {
     FeedPageSize(u64),
     /// 401 from the request after this many.
     TokenRevokedAfter(u64),
-    /// Every request is refused with this status, from the one after so many on.
+    /// Refuses every request with this status, after the first `after` requests.
     Denied {
-        /// 402, 403 or 404; 400 for a version of the interface that lacks the resource.
+        /// 402, 403 or 404; 400 for an API version without the resource.
         status: u16,
-        /// So many requests are let in first.
+        /// The number of requests that are admitted first.
         after: u64,
     },
-    /// Users are changed, deleted and added with every page that is asked for.
+    /// Users are changed, deleted and added with every requested page.
     UsersChange,
-    /// Other programs spend so many operations of each window of the rate limit, in its first two seconds.
+    /// Other programs use this many operations of each rate window, in its first two seconds.
     OthersSpend(u64),
 }
 
-/// Why a fault could not be read.
+/// The reason that a fault cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FaultError {
     /// There is no fault of that name.
     #[error("there is no fault `{name}`; there are:\n{}", Fault::NAMES_HELP)]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The value does not fit the name.
@@ -120,15 +121,15 @@ pub enum FaultError {
     Value {
         /// The fault's name.
         name: String,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What is needed.
+        /// The accepted values.
         expected: &'static str,
     },
 }
 
 impl Fault {
-    /// An example of every fault and what it does, one a line.
+    /// Returns an example and the effect of every fault, one a line.
     pub const NAMES_HELP: &str = "\
 lose-page=3            page 3: the cursor moves, the connection closes without an answer
 error-page=3           page 3: 500 \"restart the scroll operation\", the cursor has moved
@@ -136,12 +137,12 @@ error-page-keeps=3     page 3: the same 500, the cursor has not moved
 empty-page=3           page 3: 200 with an empty body, the cursor has moved
 empty-503-page=3       page 3: 503 with an empty body, the cursor has moved
 forget-scroll=3        page 3: the scroll is gone, 404
-foreign-scroll=90      scroll_exists for the first 90 seconds: somebody else holds the scroll
-steal-scroll=3:90      page 3: the scroll is gone, and somebody else holds one for 90 seconds
+foreign-scroll=90      scroll_exists for the first 90 seconds: another client holds the scroll
+steal-scroll=3:90      page 3: the scroll is gone, and another client holds one for 90 seconds
 scroll-exists-forever  scroll_exists, always
 slow-page=3:70         page 3 takes 70 seconds
 slow-pages=5           every page takes 5 seconds
-repeat-page=3          page 3 is the page before once more; nobody is skipped
+repeat-page=3          page 3 repeats the page before; no user is skipped
 limit-page=3           page 3: 429 without rate headers, the cursor stays
 users-change           with every page some users are changed, deleted and added
 limit-bulk=2           bulk request 2: 429 with rate headers
@@ -165,7 +166,7 @@ token-revoked-after=9  401 from the tenth request on
 others-spend=20        other programs spend 20 operations of each window of the rate limit
 denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
 
-    /// The line of the help that starts with a fault's name, up to its explanation.
+    /// Returns the help's example of a fault, without its explanation.
     fn example(name: &str) -> &'static str {
         Self::NAMES_HELP
             .lines()

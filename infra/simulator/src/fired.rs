@@ -1,4 +1,5 @@
-//! Which faults really struck, by name: a page that nobody asks for cannot be lost.
+//! Counts of the faults that struck, by name. A fault on a page that no client requests never
+//! strikes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,17 +7,17 @@ use std::collections::BTreeMap;
 use crate::fault::Fault;
 use crate::options::Options;
 
-/// How often each fault struck.
+/// The number of strikes of each fault.
 #[derive(Debug, Default)]
 pub(crate) struct Fired(RefCell<BTreeMap<&'static str, u64>>);
 
 impl Fired {
-    /// Counts a fault that strikes now.
+    /// Counts one strike of a fault.
     pub(crate) fn note(&self, fault: &Fault) {
         *self.0.borrow_mut().entry(fault.name()).or_default() += 1;
     }
 
-    /// Whether the world has this fault; if so, it strikes now.
+    /// Returns whether the world has this fault. If so, counts one strike.
     pub(crate) fn strikes(&self, options: &Options, fault: &Fault) -> bool {
         let has = options.has(fault);
         if has {
@@ -25,14 +26,14 @@ impl Fired {
         has
     }
 
-    /// The counts, by the faults' names.
+    /// Returns the counts, by the faults' names.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         self.0.borrow().iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 }
 
 impl Fault {
-    /// Its name, as [`Fault::NAMES_HELP`] has it.
+    /// Returns the fault's name, as in [`Fault::NAMES_HELP`].
     pub fn name(&self) -> &'static str {
         match self {
             Self::LosePage(_) => "lose-page",

@@ -1,18 +1,18 @@
-//! Who is let in: the Accept header, the credentials and the version, in the order Intercom checks them.
+//! Admission: checks the Accept header, the credentials and the version, in Intercom's order.
 
 use axum::http::{HeaderMap, header};
 
 use crate::wire::Refusal;
 
-/// The header that names the version of the interface.
+/// The header that names the API version.
 pub(crate) const VERSION_HEADER: &str = "intercom-version";
-/// The versions that have users and bulk jobs.
+/// The API versions that have users and bulk jobs.
 const VERSIONS: [&str; 5] = ["1.0", "1.1", "1.2", "1.3", "1.4"];
-/// What the Accept header must allow one of; the last is the Ruby client's.
+/// Media types, one of which the Accept header must allow. The last is the Ruby client's.
 const MEDIA_TYPES: [&str; 4] = ["application/json", "application/*", "*/*", "application/vnd.intercom.3+json"];
 
-/// Whether the answer may be JSON. A browser that follows a job's error link is refused here, which was the most
-/// reported "bug" of bulk jobs. No header at all allows everything.
+/// Checks that the answer may be JSON. A browser that follows a job's error link is refused here;
+/// this was the most reported "bug" of bulk jobs. A missing header allows everything.
 pub(crate) fn acceptable(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut values = headers.get_all(header::ACCEPT).iter().peekable();
     if values.peek().is_none() {
@@ -26,7 +26,7 @@ pub(crate) fn acceptable(headers: &HeaderMap) -> Result<(), Refusal> {
     if fits { Ok(()) } else { Err(Refusal::NotAcceptable) }
 }
 
-/// Whether the credentials are good: a bearer token, or Basic with the token as the user's name.
+/// Checks the credentials: a bearer token, or Basic with the token as the user name.
 pub(crate) fn authorised(headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(given_token);
     match (given, token) {
@@ -71,7 +71,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The version that is asked for, if this world has it: the newest of 1.x when none is named.
+/// Returns the requested version if this world has it, or the newest of 1.x if none is named.
 pub(crate) fn version(headers: &HeaderMap) -> Result<&'static str, Refusal> {
     let Some(asked) = headers.get(VERSION_HEADER) else {
         return Ok("1.4");

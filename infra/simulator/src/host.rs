@@ -1,7 +1,8 @@
-//! The `Host` that a server of this machine answers to.
+//! The `Host` values that a local server accepts.
 //!
-//! A page of the web can point its own name at 127.0.0.1 (DNS rebinding) and then read the answers of a local server as its
-//! own. Its requests carry that name as their `Host`; a client of this machine names an address or one of a few names.
+//! A web page can point its own name at 127.0.0.1 (DNS rebinding) and then read a local server's
+//! answers as its own. Its requests carry that name as their `Host`. A local client sends an
+//! address or one of a few names.
 
 use axum::Router;
 use axum::extract::Request;
@@ -10,10 +11,10 @@ use axum::http::header::HOST;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 
-/// Names of this machine, its own and those that containers use for it.
+/// Names of this machine, including those that containers use for it.
 const NAMES: [&str; 3] = ["localhost", "host.docker.internal", "host.containers.internal"];
 
-/// Puts the check in front of a server's routes.
+/// Adds the check to a server's routes.
 pub fn local_hosts_only(router: Router) -> Router {
     router.layer(from_fn(async |request: Request, next: Next| {
         let host = request.headers().get(HOST);
@@ -26,7 +27,7 @@ fn refused() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, words).into_response()
 }
 
-/// Whether a `Host` header is an address or a name of this machine.
+/// Returns whether a `Host` header is an address or a name of this machine.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rebound_name_gets_no_answer() {
+    async fn rebound_name_is_refused() {
         let status = async |host: Option<&str>| {
             let router = local_hosts_only(Router::new().route("/", get(async || "the state")));
             let mut request = Request::get("/");

@@ -1,8 +1,8 @@
-//! Text as HTML, which is how 1.x shows the names of users and companies.
+//! Escapes text as HTML: API 1.x returns the names of users and companies in this form.
 
 use serde_json::Value;
 
-/// The text with the five characters of HTML as entities.
+/// Returns the text with HTML's five special characters as entities.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,4 +1,5 @@
-//! How jobs and their error feeds are shown (fixtures of the Ruby, Python and PHP clients, a real answer of October 2016).
+//! JSON of jobs and error feeds (fixtures of the Ruby, Python and PHP clients, an answer of
+//! 2016-10).
 
 use serde_json::{Value, json};
 
@@ -8,13 +9,13 @@ use crate::wire::Refusal;
 /// Items in a page of an error feed.
 pub(crate) const FEED_PAGE_SIZE: usize = 50;
 
-/// Whose job it is and under which address it is found.
+/// The workspace of a job and the base URL of its links.
 pub(crate) struct Site<'a> {
     pub(crate) app_id: &'a str,
     pub(crate) base_url: &'a str,
 }
 
-/// The answer to the POST: the job without its tasks.
+/// Returns the answer to the POST: the job without its tasks.
 pub(crate) fn made(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
     let (updated_at_ms, ended) = last_change(job, now_ms);
     let link = format!("{}/jobs/{}", site.base_url, job.id);
@@ -31,7 +32,7 @@ pub(crate) fn made(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
     })
 }
 
-/// The job with its tasks.
+/// Returns the job with its tasks.
 pub(crate) fn asked(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
     let tasks: Vec<Value> = job
         .tasks
@@ -52,7 +53,7 @@ pub(crate) fn asked(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
     body
 }
 
-/// One page of a job's error feed, counted from 1.
+/// Returns one page of a job's error feed, counted from 1.
 pub(crate) fn errors(job: &Job, site: &Site<'_>, page: usize, per_page: usize, now_ms: i64) -> Result<Value, Refusal> {
     let failures: Vec<(i64, &Failure)> = job
         .tasks
@@ -87,7 +88,7 @@ fn item(failure: &Failure, at_ms: i64) -> Value {
     })
 }
 
-/// When something last happened to the job, and whether that was its end.
+/// Returns the time of the job's last change, and whether the change ended the job.
 fn last_change(job: &Job, now_ms: i64) -> (i64, bool) {
     if let Some(ends_at_ms) = job.ends_at_ms().filter(|_| job.ended(now_ms)) {
         return (ends_at_ms, true);

@@ -1,4 +1,5 @@
-//! Bulk jobs: made by a POST, carried out when their tasks are due, and over much later.
+//! Bulk jobs: a POST creates them, their items take effect when their tasks are due, they end
+//! later.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +11,10 @@ use crate::fault::Fault;
 use crate::options::Options;
 use crate::wire::Refusal;
 
-/// A job takes further items for this long (four samples of 2015 and 2016, all alike).
+/// A job accepts further items for this long (all of four samples of 2015 and 2016).
 pub(crate) const CLOSING_S: i64 = 900;
 
-/// Every job of the world, in the order they were made, and what is due when.
+/// Every job of the world in the order of creation, and the due times of their tasks.
 #[derive(Default)]
 pub(crate) struct Jobs {
     pub(crate) list: Vec<Job>,
@@ -22,7 +23,7 @@ pub(crate) struct Jobs {
     tasks: u64,
 }
 
-/// What a fault makes of a job.
+/// The effect of a fault on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Ends,
@@ -36,30 +37,30 @@ pub(crate) struct Job {
     pub(crate) created_at_ms: i64,
     pub(crate) tasks: Vec<Task>,
     pub(crate) fate: Fate,
-    /// Asking for it gives 404.
+    /// A request for it returns 404.
     pub(crate) lost: bool,
-    /// Whether the answer that tells its id was sent.
+    /// The answer with its id was sent.
     pub(crate) answered: bool,
     object_delay_ms: i64,
-    /// Until then asking for it gives 404.
+    /// Until then, a request for it returns 404.
     visible_at_ms: i64,
-    /// From when on nobody can ask for it any more.
+    /// From then on, a request for it returns 404.
     forgotten_at_ms: Option<i64>,
 }
 
-/// What one POST added to a job.
+/// The items that one POST added to a job.
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) item_count: usize,
     pub(crate) created_at_ms: i64,
     pub(crate) started_at_ms: i64,
     pub(crate) due_at_ms: i64,
-    /// What is still to be done.
+    /// The remaining items.
     pub(crate) items: Vec<Item>,
     pub(crate) failures: Vec<Failure>,
 }
 
-/// An item that could not be done.
+/// A failed item.
 pub(crate) struct Failure {
     pub(crate) item: Item,
     pub(crate) refusal: Refusal,
@@ -88,7 +89,7 @@ impl Stage {
 }
 
 impl Jobs {
-    /// Puts items into a new job, or into the one that is named. Returns the job's place.
+    /// Adds items to a new job, or to the named one. Returns the job's index.
     pub(crate) fn submit(
         &mut self,
         items: Vec<Item>,
@@ -157,7 +158,7 @@ impl Jobs {
         self.list.len() - 1
     }
 
-    /// The faults of the options that are about the job at this place.
+    /// Returns the configured faults for the job at this index.
     pub(crate) fn faults_of(place: usize, options: &Options) -> impl Iterator<Item = &Fault> {
         let number = place as u64 + 1;
         options.faults.iter().filter(move |fault| match fault {
@@ -169,13 +170,13 @@ impl Jobs {
         })
     }
 
-    /// Finds a job that can be asked for.
+    /// Finds a visible job.
     pub(crate) fn find(&self, id: &str, now_ms: i64) -> Result<usize, Refusal> {
         let place = self.by_id.get(id).copied().filter(|place| self.list[*place].is_kept(now_ms));
         place.ok_or_else(|| Refusal::JobNotFound { id: id.to_owned() })
     }
 
-    /// The next task that is due, and its items.
+    /// Returns the next due task and its items.
     pub(crate) fn take_due(&mut self, now_ms: i64) -> Option<Due> {
         let entry = self.due.first_entry().filter(|entry| entry.key().0 <= now_ms)?;
         let at_ms = entry.key().0;
@@ -184,13 +185,13 @@ impl Jobs {
         Some(Due { job, task, at_ms, items })
     }
 
-    /// Notes how the items of a task ended.
+    /// Records the outcomes of a task's items.
     pub(crate) fn done(&mut self, due: &Due, failures: Vec<Failure>) {
         self.list[due.job].tasks[due.task].failures = failures;
     }
 }
 
-/// A task whose time has come.
+/// A due task.
 pub(crate) struct Due {
     job: usize,
     task: usize,
@@ -220,7 +221,7 @@ impl Job {
         !self.lost && now_ms >= self.visible_at_ms && self.forgotten_at_ms.is_none_or(|at_ms| now_ms < at_ms)
     }
 
-    /// When the job itself is over; never for some.
+    /// Returns the end of the job itself; `None` if it never ends.
     pub(crate) fn ends_at_ms(&self) -> Option<i64> {
         let last = self.tasks.iter().map(|task| task.due_at_ms).max()?;
         (self.fate != Fate::NeverEnds).then_some(last + self.object_delay_ms)

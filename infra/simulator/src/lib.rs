@@ -1,17 +1,23 @@
-//! A simulated Intercom workspace, as it was when bulk jobs were in the documentation: strict, stateful, and able to go wrong.
+//! A simulated Intercom workspace, as the documentation of bulk jobs described it: strict,
+//! stateful, and with faults on request.
 //!
-//! * **Put a client through it without a socket**: [`World::new`], then [`World::router`] as a `tower` service.
-//! * **Serve it**: [`World::serve`]. `GET /_simulator/state` and `GET /_simulator/users` show what happened.
-//! * **Look behind the scenes**: [`World::state`], [`World::users`], [`World::set_user`].
+//! * **Test a client without a socket**: [`World::new`], then [`World::router`] as a `tower`
+//!   service.
+//! * **Serve it**: [`World::serve`]. `GET /_simulator/state` and `GET /_simulator/users` show its
+//!   state.
+//! * **Inspect it**: [`World::state`], [`World::users`], [`World::set_user`].
 //! * **Describe it in a file**: [`Described::from_json`], then [`Options::described`].
-//! * **Make something go wrong**: a list of [`Fault`]s in the [`Options`], each also readable from text.
-//! * **Move time**: the world follows tokio's clock, which a test can pause and advance, or any clock in [`Options::now`].
+//! * **Inject faults**: a list of [`Fault`]s in the [`Options`]. Each can be parsed from text.
+//! * **Control time**: the world follows tokio's clock, which a test can pause and advance, or any
+//!   clock in [`Options::now`].
 //!
-//! It shares no code with the client it is there to test, so that one mistake cannot hide in both. Where Intercom's behaviour
-//! is not known, the world has an option instead of a guess; [`Choice`] reads those from text.
+//! It shares no code with the client under test, so that one mistake cannot hide in both. For
+//! behaviour that Intercom does not document, the world has an option; [`Choice`] parses those from
+//! text.
 //!
-//! A request goes through `routes` (HTTP) to `gate` (who is let in) and `limit`, then to `scroll`, `reads` or `work`. `work`
-//! keeps `bulk` requests as `jobs`, whose items `upsert` carries out on the `people` when they are due.
+//! A request goes through `routes` (HTTP) to `gate` (admission) and `limit`, then to `scroll`,
+//! `reads` or `work`. `work` stores `bulk` requests as `jobs`. `upsert` applies their items to the
+//! `people` when they are due.
 
 mod born;
 mod bulk;

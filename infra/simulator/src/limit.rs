@@ -6,19 +6,19 @@ use crate::options::{Options, RateRemaining, RateReset};
 
 /// The length of a window.
 const WINDOW_MS: i64 = 10_000;
-/// How long other programs take to spend their part of a window.
+/// The time that other programs take to use their part of a window.
 const OTHERS_MS: i64 = 2_000;
-/// How much later than the window's end `X-RateLimit-Reset` was in 525 of 525 answers recorded in 2021.
+/// Delay of `X-RateLimit-Reset` after the window's end, in 525 of 525 answers recorded in 2021.
 const RESET_LATE_S: i64 = 2;
 
-/// The operations that each window let in. A window without operations has no entry.
+/// The operations that each window admitted. A window without operations has no entry.
 #[derive(Debug, Default)]
 pub(crate) struct Limit {
     window: i64,
     used: BTreeMap<i64, u64>,
-    /// Operations of the present window before the request that is being answered.
+    /// Operations of the current window before the current request.
     before: u64,
-    /// The window that other programs spend of, and how much of it they have spent so far.
+    /// The window in which other programs last used operations, and their count so far.
     others: (i64, u64),
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Rate {
 }
 
 impl Limit {
-    /// Lets one operation in, or not: a refused one is not charged.
+    /// Admits one operation, or refuses it. A refused operation is not charged.
     pub(crate) fn admit(&mut self, now_ms: i64, limit: u32) -> bool {
         self.window = now_ms.div_euclid(WINDOW_MS);
         let used = self.used.entry(self.window).or_default();
@@ -40,8 +40,8 @@ impl Limit {
         admitted
     }
 
-    /// Other programs spend `per_window` operations, evenly over the first seconds of each window; those that do not fit are refused. Returns
-    /// whether they spent any since the last call.
+    /// Uses `per_window` operations for other programs, evenly over each window's first seconds.
+    /// Operations beyond the limit are refused. Returns whether any were used since the last call.
     pub(crate) fn others_spend(&mut self, now_ms: i64, per_window: u64, limit: u32) -> bool {
         let window = now_ms.div_euclid(WINDOW_MS);
         let so_far = if self.others.0 == window { self.others.1 } else { 0 };
@@ -54,12 +54,14 @@ impl Limit {
         more > 0
     }
 
-    /// Charges what was let in for more: the window may be overdrawn by it, and the next one starts again.
+    /// Charges more operations for an admitted request. This may overdraw the window, not the next
+    /// one.
     pub(crate) fn charge(&mut self, more: usize) {
         *self.used.entry(self.window).or_default() += more as u64;
     }
 
-    /// Charges what was let in for so many more, where they fit; otherwise it was not let in, and is not charged.
+    /// Charges more operations for an admitted request if they fit. Otherwise reverts its
+    /// admission.
     pub(crate) fn admit_more(&mut self, more: usize, limit: u32) -> bool {
         let used = self.used.entry(self.window).or_default();
         let admitted = *used + more as u64 <= u64::from(limit);
@@ -67,12 +69,12 @@ impl Limit {
         admitted
     }
 
-    /// Operations by the Unix second that their window ended in.
+    /// Returns operations by the Unix second at which their window ended.
     pub(crate) fn by_window(&self) -> BTreeMap<i64, u64> {
         self.used.iter().map(|(window, used)| ((window + 1) * WINDOW_MS / 1000, *used)).collect()
     }
 
-    /// What the headers of the present answer say.
+    /// Returns the rate headers of the current answer.
     pub(crate) fn rate(&self, options: &Options) -> Rate {
         let used = self.used.get(&self.window).copied().unwrap_or_default();
         let shown = if options.rate_remaining == RateRemaining::After { used } else { self.before };

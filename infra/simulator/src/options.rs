@@ -1,4 +1,4 @@
-//! What a world is made of: its people, its limits, its clock and its faults.
+//! The options of a world: its users, its limits, its clock and its faults.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,48 +9,49 @@ use crate::fault::Fault;
 /// The world's clock: Unix milliseconds.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Users in a page of the scroll; fixed by Intercom (blog of September 2016, README of the Ruby and PHP clients).
+/// Users in a page of the scroll, fixed by Intercom (blog of 2016-09, README of Ruby and PHP
+/// clients).
 pub const PAGE_SIZE: usize = 100;
-/// A scroll that is not used for this long is gone (documentation of 1.x: one minute).
+/// A scroll expires after this time without use (documentation of 1.x: one minute).
 pub const SCROLL_TTL_S: u64 = 60;
-/// What `X-RateLimit-Limit` showed to a private app in 2026: 10,000 a minute, in windows of ten seconds.
+/// `X-RateLimit-Limit` of a private app in 2026: 10,000 a minute, in windows of ten seconds.
 pub const RATE_LIMIT_PER_10S: u32 = 1667;
-/// How much later than its tasks a job ended in the fixtures of the official clients: about four hours.
+/// Delay of a job's end after its tasks' end, in the official clients' fixtures: about four hours.
 pub const JOB_OBJECT_DELAY_S: u64 = 4 * 3600;
 
-/// What becomes of a custom attribute that is set to null. Intercom does not say, so a world can be either.
+/// The effect of a null on a custom attribute. Intercom does not document it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NullAttribute {
-    /// The attribute is there, and its value is null.
+    /// The attribute stays, and its value is null.
     #[default]
     Stored,
-    /// The attribute is gone.
+    /// The attribute is removed.
     Removed,
 }
 
-/// Whose place a scroll takes. "One scroll per workspace" may mean each kind, so a world can be either.
+/// The place that a scroll occupies. "One scroll per workspace" may mean one of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Slot {
     /// The scrolls of users, leads and companies share the workspace's one place.
     #[default]
     Shared,
-    /// Each has a place of its own.
+    /// Each kind has its own place.
     Own,
 }
 
-/// In which order a scroll shows the users. Intercom does not say, so a world can have any.
+/// The order of users in a scroll. Intercom does not document it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Who was made first comes first; who is added meanwhile comes last.
+    /// Oldest first. Users who are added during the scroll come last.
     #[default]
     Oldest,
-    /// Who was made last comes first; who is added meanwhile does not come.
+    /// Newest first. Users who are added during the scroll are not included.
     Newest,
-    /// As it was shuffled when the scroll was opened; who is added meanwhile does not come.
+    /// Shuffled when the scroll opens. Users who are added during the scroll are not included.
     Random,
 }
 
-/// When `X-RateLimit-Reset` says that the window is over.
+/// The end of the window in `X-RateLimit-Reset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateReset {
     /// Two seconds after the window's end, as in each of 525 answers recorded in 2021.
@@ -60,71 +61,72 @@ pub enum RateReset {
     Exact,
 }
 
-/// What `X-RateLimit-Remaining` counts.
+/// The requests that `X-RateLimit-Remaining` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateRemaining {
-    /// The requests before the one that is answered, as in answers recorded in 2021: the first of a window shows the whole
-    /// limit.
+    /// All before the current one, as in answers recorded in 2021: a window's first answer shows
+    /// the full limit.
     #[default]
     Before,
-    /// The request that is answered, too.
+    /// The current one, too.
     After,
 }
 
-/// How a world is made. Every field has a default, so name only what a test is about.
+/// The options of a world. Every field has a default, so a test sets only the fields it needs.
 #[derive(Clone)]
 pub struct Options {
-    /// How many users live in the workspace at its start.
+    /// The number of users in the workspace at its start.
     pub users: usize,
-    /// The same seed makes the same people, ids and accidents.
+    /// The seed of users, ids and accidents.
     pub seed: u64,
     /// Users in a page of the scroll.
     pub page_size: usize,
-    /// How long an answer takes, after its effect.
+    /// The latency of an answer, after its effect.
     pub latency_ms: u64,
     /// Operations allowed in each aligned window of ten seconds.
     pub rate_limit_per_10s: u32,
-    /// The only token that is let in; without one any token that is not empty will do.
+    /// The only valid token. `None`: any non-empty token is valid.
     pub token: Option<String>,
-    /// How long a scroll lives after its last successful page.
+    /// The time after its last successful page at which a scroll expires.
     pub scroll_ttl_s: u64,
-    /// Whether each page has a `scroll_param` of its own (the blog of 2016 shows that) or the scroll keeps one.
+    /// Each page has its own `scroll_param` (as in the blog of 2016), or the scroll keeps one.
     pub rotating_scroll_param: bool,
-    /// Whose place a scroll takes.
+    /// The place that a scroll occupies.
     pub scroll_slot: Slot,
-    /// In which order a scroll shows the users.
+    /// The order of users in a scroll.
     pub scroll_order: Order,
-    /// How many users of a page are those that the page before ended with.
+    /// The number of users that a page repeats from the end of the page before.
     pub scroll_overlap: usize,
-    /// Whether a bulk request is charged for each of its items, after it was let in, or as one request.
+    /// A bulk request is charged for each of its items after its admission, or as one request.
     pub items_counted: bool,
-    /// Whether the items are charged before the request is let in: then all of them must fit the window.
+    /// The items are charged before the request is admitted, so all of them must fit the window.
     pub items_first: bool,
-    /// When the rate headers say that the window is over.
+    /// The end of the window in the rate headers.
     pub rate_reset: RateReset,
-    /// Which requests the rate headers count.
+    /// The requests that the rate headers count.
     pub rate_remaining: RateRemaining,
-    /// How long after its POST a task ends.
+    /// The time between a POST and the end of its task.
     pub job_delay_s: u64,
-    /// How long after its last task the job itself ends.
+    /// The time between the end of a job's last task and the end of the job.
     pub job_object_delay_s: u64,
-    /// How long after its making a job can be asked for; `None`: always.
+    /// The time after its creation for which a job can be requested; `None`: always.
     pub job_life_s: Option<u64>,
-    /// How long after its making a job cannot be asked for yet (404).
+    /// The time after its creation for which a request for a job returns 404.
     pub job_visible_after_s: u64,
-    /// What a null does to a custom attribute.
+    /// The effect of a null on a custom attribute.
     pub null_attribute: NullAttribute,
     /// The clock.
     pub now: Now,
-    /// What the clock shows when the world is made; from there it goes on as `now` does. `None`: what `now` shows.
+    /// The clock's time when the world is created; it then advances like `now`. `None`: the time of
+    /// `now`.
     pub started_at_s: Option<i64>,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Vec<Fault>,
     /// The workspace's id, as `app_id` in users and jobs.
     pub app_id: String,
-    /// The oddities of its answers.
+    /// The quirks of its answers.
     pub quirks: Quirks,
-    /// The users of a file, in place of users made from the seed.
+    /// The users of a file, in place of generated users.
     pub given: Option<Users>,
 }
 
@@ -166,7 +168,7 @@ impl Options {
         self.faults.contains(fault)
     }
 
-    /// The first fault that `pick` knows, for those that carry a setting.
+    /// Returns the first setting that `pick` extracts from the faults.
     pub(crate) fn setting<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         self.faults.iter().find_map(pick)
     }
@@ -191,7 +193,9 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Wall time read once, and tokio's clock since: a test that pauses and advances tokio's clock moves the world with it.
+/// Returns a clock: wall time read once, plus tokio's clock since then.
+///
+/// A test that pauses and advances tokio's clock moves the world with it.
 fn tokio_clock() -> Now {
     #[expect(clippy::disallowed_methods, reason = "the world's clock has to start somewhere; all else reads the clock")]
     let wall = std::time::SystemTime::now();

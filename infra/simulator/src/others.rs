@@ -1,5 +1,5 @@
-//! The scrolls of companies and leads. Nobody needs them here: they matter for the place that they may share with that of
-//! the users.
+//! The scrolls of companies and leads. They exist because they may share a place with the scroll of
+//! users.
 
 use rand::rngs::SmallRng;
 use serde_json::json;
@@ -9,11 +9,11 @@ use crate::options::{Options, Slot};
 use crate::people::People;
 use crate::wire::{Answer, Refusal};
 
-/// What is scrolled through besides users.
+/// The kinds of scrolls besides users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Companies,
-    /// Called contacts in the interface; this workspace has none.
+    /// Called contacts in the API; this workspace has none.
     Leads,
 }
 
@@ -30,7 +30,7 @@ struct Open {
 }
 
 impl Others {
-    /// Whether one of them is open, and not only that of `except`.
+    /// Returns whether a scroll other than that of `except` is open.
     pub(crate) fn are_open(&mut self, except: Option<Kind>, options: &Options, now_ms: i64) -> bool {
         for open in &mut self.open {
             open.take_if(|open| now_ms - open.used_at_ms > options.scroll_ttl_s as i64 * 1000);
@@ -39,7 +39,7 @@ impl Others {
         self.open.iter().enumerate().any(|(place, open)| open.is_some() && Some(place) != except)
     }
 
-    /// Answers one request for a page. `taken`: the shared place holds the users' scroll.
+    /// Answers one request for a page. `taken`: the users' scroll occupies the shared place.
     pub(crate) fn turn(
         &mut self,
         kind: Kind,
@@ -68,7 +68,7 @@ impl Others {
         };
         open.shown += found.len();
         let body = json!({"type": list, collection: found, "scroll_param": open.param});
-        // The empty page is the end of it, as it is of the users' scroll.
+        // The empty page ends the scroll.
         *place = (!found.is_empty()).then_some(open);
         Ok(Answer::json(200, body))
     }

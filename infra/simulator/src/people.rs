@@ -1,4 +1,4 @@
-//! The workspace's users and companies, and how they are found.
+//! The workspace's users and companies, and their indexes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
@@ -13,20 +13,20 @@ use crate::options::Options;
 use crate::user::{Company, Id, User};
 use crate::{born, chance, edit, html};
 
-/// Stands for half a surrogate pair until the answer is written: no person has it in a name.
+/// Stands for half a surrogate pair until the answer is written. No generated name contains it.
 pub(crate) const HALF: char = '\u{10fffd}';
 
-/// Everybody, in the order of their ids, which is the order in which they were made.
+/// All users in the order of their ids, which is the order of creation.
 pub(crate) struct People {
     users: BTreeMap<Id, User>,
     by_user_id: HashMap<Box<str>, Id>,
     by_email: HashMap<Box<str>, Id>,
     companies: Vec<Company>,
-    /// The names of all custom attributes ever set: a workspace has 250 at most.
+    /// The names of all custom attributes ever set: a workspace has at most 250.
     pub(crate) attributes: HashSet<String>,
     app_id: String,
     escape_names: bool,
-    /// The seed, and how many users of a hundred have names that end with half a surrogate pair.
+    /// The seed, and the percentage of users whose names end with half a surrogate pair.
     cut_names: (u64, f64),
     next_number: u32,
     rng: SmallRng,
@@ -85,7 +85,7 @@ impl People {
         self.users.get(&id).map(|user| user.body(id, &self.app_id, &self.companies))
     }
 
-    /// The user as an answer shows it.
+    /// Returns the user as in an answer.
     pub(crate) fn shown(&self, id: Id) -> Option<Value> {
         let mut body = self.body(id)?;
         if self.escape_names {
@@ -100,29 +100,29 @@ impl People {
         Some(body)
     }
 
-    /// The ids after the given one; all of them without it.
+    /// Returns the ids after the given one, or all ids.
     pub(crate) fn after(&self, id: Option<Id>) -> impl Iterator<Item = Id> {
         self.users.range((id.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)).map(|(id, _)| *id)
     }
 
-    /// The ids before the given one, the last first; all of them without it.
+    /// Returns the ids before the given one in descending order, or all ids.
     pub(crate) fn before(&self, id: Option<Id>) -> impl Iterator<Item = Id> {
         self.users.range((Bound::Unbounded, id.map_or(Bound::Unbounded, Bound::Excluded))).rev().map(|(id, _)| *id)
     }
 
-    /// Some companies, as the interface shows them.
+    /// Returns some companies as in an answer.
     pub(crate) fn companies(&self, from: usize, most: usize) -> Vec<Value> {
         self.companies.iter().skip(from).take(most).map(Company::body).collect()
     }
 
-    /// Adds a user made by chance.
+    /// Adds a generated user.
     pub(crate) fn born(&mut self, created_at: i64) -> Id {
         let number = self.next_number;
         let user = born::user(&mut self.rng, number, self.companies.len(), created_at);
         self.insert(user)
     }
 
-    /// Adds a user and gives it an id.
+    /// Adds a user and assigns an id.
     pub(crate) fn insert(&mut self, mut user: User) -> Id {
         user.number = self.next_number;
         self.next_number += 1;
@@ -131,7 +131,7 @@ impl People {
         id
     }
 
-    /// Replaces a user, and what it is found by.
+    /// Replaces a user and its index entries.
     pub(crate) fn put(&mut self, id: Id, user: User) {
         self.remove(id);
         if let Some(user_id) = &user.user_id {
@@ -161,7 +161,7 @@ impl People {
         true
     }
 
-    /// Finds a company, or founds it, and gives it the name if there is one.
+    /// Finds or creates a company, and sets its name if one is given.
     pub(crate) fn company(&mut self, company_id: &str, name: Option<&str>, now_s: i64) -> u32 {
         let known = self.companies.iter().position(|company| company.company_id == company_id);
         let place = known.unwrap_or_else(|| {
@@ -176,7 +176,8 @@ impl People {
         place as u32
     }
 
-    /// Somebody is changed, and now and then somebody leaves and somebody comes. Returns who: changed, deleted, added.
+    /// Changes a user, and sometimes deletes one and adds one. Returns the changed, deleted and
+    /// added ids.
     pub(crate) fn live(&mut self, now_s: i64) -> [Vec<Id>; 3] {
         let [mut changed, mut deleted, mut added] = [const { Vec::new() }; 3];
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Reading users: one, a list of them, or how many there are.
+//! Reads of users: one user, a list, or a count.
 
 use serde_json::{Value, json};
 
@@ -7,10 +7,10 @@ use crate::user::Id;
 use crate::wire::{Answer, Refusal};
 use crate::workspace::{Call, Workspace};
 
-/// Users in a page of the list, unless asked otherwise, and the most one can ask for (documentation of 1.1).
+/// Default and maximum number of users in a page of the list (documentation of 1.1).
 const PER_PAGE: usize = 50;
 const PER_PAGE_LIMIT: usize = 60;
-/// The list ends here, and the scroll must be used (threads 115 of the Node client and 117 of the Java client).
+/// The list ends here; clients must use the scroll (threads Node client 115, Java client 117).
 const LIST_LIMIT: usize = 10_000;
 
 impl Workspace {
@@ -71,7 +71,7 @@ impl Workspace {
     }
 }
 
-/// A number from 1 in the query.
+/// Reads a number of at least 1 from the query.
 pub(crate) fn number(call: &Call<'_>, name: &str, otherwise: usize) -> Result<usize, Refusal> {
     match call.query.get(name) {
         None => Ok(otherwise),

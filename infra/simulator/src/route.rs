@@ -1,10 +1,10 @@
-//! The addresses of the world.
+//! The routes of the world.
 
 use axum::http::Method;
 
 use crate::others::Kind;
 
-/// What a request is about.
+/// The resource that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     Scroll,
@@ -42,7 +42,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The name under which requests are counted.
+    /// Returns the name under which requests are counted.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scroll => "GET /users/scroll",

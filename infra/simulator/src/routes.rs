@@ -1,4 +1,4 @@
-//! HTTP around the workspace: bodies in, headers out, and the time that an answer takes.
+//! HTTP around the workspace: request bodies, response headers, and latency.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::workspace::Call;
 use crate::world::World;
 use crate::{chance, gate};
 
-/// The largest body that is taken.
+/// The largest accepted body.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
-/// Users in an answer of the world's own list, unless asked otherwise.
+/// Default number of users in an answer of the simulator's own list.
 const USERS_LIMIT: usize = 1000;
-/// `X-Intercom-Version` names the build of Intercom's servers, and not the version of the interface.
+/// `X-Intercom-Version` names the build of Intercom's servers, not the API version.
 const BUILD: &str = "b0c1ae5f9d7c43f9a6f2e51c0d8f4c7a9be0d312";
 
-/// All routes. Those under `/_simulator` are the world's own: without credentials, limits and latency.
+/// Returns all routes. Those under `/_simulator` need no credentials and have no limits or latency.
 pub(crate) fn router(world: World) -> Router {
     Router::new()
         .route("/_simulator/state", axum::routing::get(state))
@@ -54,14 +54,14 @@ async fn intercom(State(world): State<World>, request: Request) -> Response {
     let (answer, shared) = decide(&world, &parts, body);
     let delay = Duration::from_millis(world.options().latency_ms + answer.delay_ms);
     let response = respond(answer, &shared);
-    // The time that making the answer took is part of its latency.
+    // The time to create the answer is part of its latency.
     if !delay.is_zero() {
         world.timer().wait(began + delay).await;
     }
     response
 }
 
-/// What every answer carries.
+/// The values that every answer carries.
 struct Shared {
     request_id: String,
     version: &'static str,
@@ -90,7 +90,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared)
     (answer, shared)
 }
 
-/// The address that links start with: the one the request came by.
+/// Returns the base URL of links: the address that the request used.
 fn base_url(headers: &HeaderMap) -> String {
     match headers.get(header::HOST).and_then(|host| host.to_str().ok()) {
         Some(host) => format!("http://{host}"),
@@ -125,8 +125,8 @@ fn respond(answer: Answer, shared: &Shared) -> Response {
     response
 }
 
-/// A body that fails when it is read: it is longer than it may be. On a socket the server then closes the connection
-/// before a byte is sent; without one, whoever reads the body gets the error.
+/// Returns a body that fails when it is read, because it is longer than its limit. On a socket the
+/// server closes the connection before it sends a byte. Without a socket the reader gets the error.
 fn lost() -> Body {
     const LONGER_THAN_ALLOWED: &[u8] = b"lost";
     Body::new(Limited::new(Full::new(Bytes::from_static(LONGER_THAN_ALLOWED)), 1))

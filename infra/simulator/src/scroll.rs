@@ -1,4 +1,4 @@
-//! The scroll: one for the whole workspace, its cursor on this side, gone after a minute without a successful page.
+//! The scroll: one per workspace, its cursor on the server, expired after a minute without a page.
 
 use std::collections::HashSet;
 
@@ -14,50 +14,50 @@ use crate::people::People;
 use crate::user::Id;
 use crate::wire::{Answer, Content, RateHeaders, Refusal};
 
-/// The workspace's one place for a scroll, and what was seen through it.
+/// The workspace's one place for a scroll, and the users delivered through it.
 #[derive(Default)]
 pub(crate) struct Scroll {
     open: Option<Open>,
-    /// Until when somebody else's scroll is open, in Unix milliseconds.
+    /// The end of another client's scroll, in Unix milliseconds.
     stolen_until_ms: i64,
-    /// How many pages were asked for and reached the cursor; faults count by it.
+    /// The number of requests that reached the cursor. Faults refer to it.
     pub(crate) pages: u64,
-    /// How often somebody tried to open a scroll while one was open.
+    /// The number of attempts to open a second scroll.
     pub(crate) second_scrolls: u64,
-    /// Everybody who was in a page that was delivered.
+    /// The ids of all users in delivered pages.
     pub(crate) seen: HashSet<Id>,
 }
 
 #[derive(Clone)]
 struct Open {
     param: String,
-    /// Where the next page starts.
+    /// The start of the next page.
     place: Place,
-    /// The page before.
+    /// The previous page.
     page: Vec<Id>,
-    /// Everybody at the opening, where the order is random.
+    /// The ids at the scroll's start, if the order is random.
     shuffled: Vec<Id>,
     used_at_ms: i64,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Place {
-    /// Behind this user, where there is an order.
+    /// The last user of the previous page, if there is an order.
     after: Option<Id>,
-    /// Behind so many, where there is none.
+    /// The number of users in the pages before, if the order is random.
     taken: usize,
 }
 
-/// What a page is made from.
+/// The inputs of a page.
 pub(crate) struct Scene<'a> {
     pub(crate) people: &'a People,
     pub(crate) rng: &'a mut SmallRng,
     pub(crate) options: &'a Options,
     pub(crate) fired: &'a Fired,
     pub(crate) now_ms: i64,
-    /// Since when the world is there.
+    /// The world's age.
     pub(crate) age_ms: i64,
-    /// The workspace's place holds a scroll of something else than users.
+    /// A scroll of companies or leads occupies the workspace's place.
     pub(crate) taken: bool,
 }
 
@@ -113,12 +113,12 @@ impl Scroll {
             Answer::json(200, body(&open.param, &ids, scene.people))
         };
         answer.delay_ms = delay_ms;
-        // The empty page is the end of it: the place is free at once.
+        // The empty page ends the scroll and frees the place at once.
         self.open = (!ids.is_empty()).then_some(open);
         Ok(answer)
     }
 
-    /// Whether users are scrolled through; one that expired is closed by the question.
+    /// Returns whether a scroll of users is open. Closes it if it has expired.
     pub(crate) fn is_open(&mut self, options: &Options, now_ms: i64) -> bool {
         let ttl_ms = options.scroll_ttl_s as i64 * 1000;
         self.open.take_if(|open| now_ms - open.used_at_ms > ttl_ms);
@@ -150,7 +150,7 @@ impl Scroll {
 }
 
 impl Open {
-    /// Moves the cursor by a page, which starts with the last users of the one before where pages overlap.
+    /// Moves the cursor by a page, minus the overlap.
     fn advance(&mut self, scene: &Scene<'_>) {
         let (options, people) = (scene.options, scene.people);
         let overlap = self.page.len().min(options.scroll_overlap);
@@ -173,7 +173,7 @@ impl Open {
     }
 }
 
-/// For how long somebody else takes the place with this page, if so.
+/// Returns the seconds for which another client takes the place with this page.
 fn stolen(options: &Options, page: u64) -> Option<u64> {
     options.setting(|fault| match fault {
         Fault::StealScroll { page: with, seconds } if *with == page => Some(*seconds),
@@ -181,7 +181,7 @@ fn stolen(options: &Options, page: u64) -> Option<u64> {
     })
 }
 
-/// Whether somebody else's scroll takes the place.
+/// Returns whether another client's scroll occupies the place.
 fn foreign(scene: &Scene<'_>) -> bool {
     let holds = |fault: &&Fault| match fault {
         Fault::ForeignScroll(seconds) => scene.age_ms < *seconds as i64 * 1000,

@@ -1,34 +1,35 @@
-//! What happened in the world, for comparing it with what a client believes.
+//! The world's state, to compare with a client's view.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What `GET /_simulator/state` tells.
+/// The body of `GET /_simulator/state`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// How many users there are now.
+    /// The number of users now.
     pub users_total: usize,
-    /// Every job ever made, in that order, those included whose answer was lost.
+    /// Every job ever created, in that order, including those whose answer was lost.
     pub jobs: Vec<JobState>,
-    /// How many requests came in, by method and route; refused ones included.
+    /// The number of requests by method and route, including refused ones.
     pub requests: BTreeMap<String, u64>,
-    /// How many bulk items were accepted.
+    /// The number of accepted bulk items.
     pub items: u64,
-    /// How many operations each rate window let in, items counted, by the Unix second that it ended in.
+    /// The operations of each rate window, including items, by the Unix second at which it ended.
     pub used_by_window: BTreeMap<i64, u64>,
-    /// How many requests the rate limit itself refused: faults are not among them.
+    /// The number of requests that the rate limit refused, without faults.
     pub over_limit: u64,
-    /// How many answers were 429, faults included.
+    /// The number of 429 answers, including faults.
     pub given_429: u64,
-    /// How often each fault struck, by its name.
+    /// The number of strikes of each fault, by name.
     #[serde(default)]
     pub fired: BTreeMap<String, u64>,
-    /// How often somebody tried to open a scroll while one was open.
+    /// The number of attempts to open a second scroll.
     pub second_scrolls: u64,
-    /// How many scroll requests reached the cursor, the empty last page included: the number that faults go by.
+    /// The number of scroll requests that reached the cursor, including the empty last page. Faults
+    /// refer to it.
     pub pages: u64,
-    /// How many different users were in pages that were delivered.
+    /// The number of distinct users in delivered pages.
     pub pages_distinct_users: usize,
     /// Users for whom `poison-item` refused a request, by id.
     #[serde(default)]
@@ -41,23 +42,23 @@ pub struct State {
     pub users_added: Vec<String>,
 }
 
-/// One job as the world knows it.
+/// One job, from the world's view.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobState {
     /// Its id.
     pub id: String,
-    /// When it was made, in Unix seconds.
+    /// Its time of creation, in Unix seconds.
     pub created_at: i64,
-    /// When it was made, in Unix milliseconds.
+    /// Its time of creation, in Unix milliseconds.
     pub created_at_ms: i64,
-    /// How many items it has.
+    /// The number of items.
     pub items: usize,
-    /// The state of the job itself, which goes on long after its tasks.
+    /// The state of the job itself, which ends long after its tasks.
     pub state: String,
     /// The state of each task.
     pub tasks: Vec<String>,
-    /// How many items ended as errors.
+    /// The number of failed items.
     pub errors: usize,
-    /// Whether the answer with its id was sent; not so after `lose-bulk`.
+    /// The answer with its id was sent; false after `lose-bulk`.
     pub answered: bool,
 }

@@ -1,24 +1,25 @@
-//! Waits that are on time on average. A runtime's timer fires late, by a part of its step and by what the machine has to do;
-//! what it was late by is taken off the next wait, so that a latency that is asked for is the one that is met.
+//! Waits that are on time on average. A runtime's timer fires late, depending on its resolution and
+//! the machine's load. Each wait is shortened by the expected lateness, so that the mean latency is
+//! the requested one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A machine that is busy for longer is not made up for.
+/// The maximum lateness that is compensated. A busier machine waits longer.
 const LATE_MAX: Duration = Duration::from_millis(3);
-/// A wait counts such a part of what is expected of the next.
+/// The weight of one wait in the moving average is 1 / `WEIGHT`.
 const WEIGHT: u32 = 8;
 
-/// How late waits are found to be.
+/// The average lateness of waits.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     late_us: AtomicU64,
 }
 
 impl Timer {
-    /// Waits until `end`, at once where that is past.
+    /// Waits until `end`. Returns at once if that is past.
     pub(crate) async fn wait(&self, end: Instant) {
         let expected = Duration::from_micros(self.late_us.load(Ordering::Relaxed));
         let asked = end.checked_sub(expected).unwrap_or(end);
@@ -36,9 +37,9 @@ impl Timer {
 mod tests {
     use super::*;
 
-    /// A paused clock goes by whole milliseconds, as the timer does: between them it is late.
+    /// A paused clock moves in whole milliseconds, like the timer, so waits between them end late.
     #[tokio::test(start_paused = true)]
-    async fn waits_are_on_time_on_average_and_exactly_where_they_can_be() {
+    async fn waits_are_on_time_on_average() {
         let timer = Timer::default();
         let began = Instant::now();
         timer.wait(began + Duration::from_millis(20)).await;

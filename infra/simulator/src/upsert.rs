@@ -1,4 +1,5 @@
-//! What a POST about one user does, and which values it refuses (section "user update limits" of the help text of 2016).
+//! Applies a POST about one user, and validates its values ("user update limits", help text of
+//! 2016).
 
 use std::borrow::Cow;
 
@@ -9,14 +10,14 @@ use crate::people::People;
 use crate::user::{Avatar, Id, User};
 use crate::wire::Refusal;
 
-/// The longest string a custom attribute can have.
+/// The longest string value of a custom attribute.
 const TEXT_LIMIT: usize = 255;
-/// How many custom attributes a workspace can have.
+/// The maximum number of custom attributes of a workspace.
 const ATTRIBUTE_LIMIT: usize = 250;
-/// What an attribute's name must not contain.
+/// The characters that an attribute's name must not contain.
 const FORBIDDEN: &str = ".$`~!@#%^&*'{}|\\\"\0";
 
-/// Who is meant: by `id`, else by `user_id`, else by `email`.
+/// Finds a user: by `id`, else by `user_id`, else by `email`.
 pub(crate) fn find(people: &People, data: &Map<String, Value>) -> Result<Option<Id>, Refusal> {
     if let Some(id) = text(data, "id")? {
         let id = Id::parse(id).filter(|id| people.get(*id).is_some());
@@ -25,7 +26,7 @@ pub(crate) fn find(people: &People, data: &Map<String, Value>) -> Result<Option<
     Ok(people.find(text(data, "user_id")?, text(data, "email")?))
 }
 
-/// Whether the data say who is meant.
+/// Returns whether the data identify a user.
 pub(crate) fn identified(data: &Map<String, Value>) -> bool {
     ["id", "user_id", "email"]
         .iter()
@@ -39,7 +40,7 @@ pub(crate) fn delete(people: &mut People, data: &Map<String, Value>) -> Result<(
     Ok(())
 }
 
-/// Updates a user, or creates one. Either all of the data is taken or nothing.
+/// Updates or creates a user. Applies all of the data or nothing.
 pub(crate) fn post(
     people: &mut People,
     data: &Map<String, Value>,
@@ -70,7 +71,7 @@ pub(crate) fn post(
     })
 }
 
-/// A user of whom nothing is known.
+/// Returns a user without any data.
 pub(crate) fn stranger(now_s: i64) -> User {
     User {
         number: 0,
@@ -97,7 +98,7 @@ fn text<'a>(data: &'a Map<String, Value>, field: &'static str) -> Result<Option<
     }
 }
 
-/// Drops the blanks around each text of a value.
+/// Trims whitespace around each text of a value.
 fn strip(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.trim().to_owned(),
@@ -107,7 +108,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// The standard fields. A field that is not given stays as it is, and null empties it.
+/// Applies the standard fields. A missing field stays as it is, and null empties it.
 fn fields(user: &mut User, data: &Map<String, Value>) -> Result<(), Refusal> {
     if text(data, "email")?.is_some_and(|email| !is_email(email)) {
         return Err(Refusal::EmailInvalid);
@@ -139,7 +140,7 @@ fn fields(user: &mut User, data: &Map<String, Value>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The least one asks of an address: something, one `@`, and a domain with a dot; no white space.
+/// Checks the minimum of an address: a local part, one `@`, and a domain with a dot; no whitespace.
 fn is_email(email: &str) -> bool {
     let parts: Vec<&str> = email.split('@').collect();
     matches!(parts[..], [name, domain] if !name.is_empty() && domain.trim_matches('.').contains('.'))
@@ -190,7 +191,7 @@ fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, optio
     Ok(())
 }
 
-/// Companies that are given are joined (or left, with `remove`) and get the given name; the others stay.
+/// Joins the given companies (or leaves them, with `remove`) and sets the given names.
 fn companies(people: &mut People, user: &mut User, data: &Map<String, Value>, now_s: i64) -> Result<(), Refusal> {
     const WRONG: Refusal = Refusal::FieldType { field: "companies" };
     let given = match data.get("companies") {

@@ -1,4 +1,4 @@
-//! One user, kept small: what never matters for an update is computed when the body is asked for.
+//! One user in compact form: fields that no update depends on are computed for the body.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chance::mixed;
 
-/// A user's or company's id: 24 hexadecimal digits, the first eight of them the second it was made.
+/// A user's or company's id: 24 hexadecimal digits. The first eight are the second of its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Id([u8; 12]);
 
@@ -37,7 +37,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// The forms an avatar takes.
+/// The forms of an avatar.
 #[derive(Clone, Debug)]
 pub(crate) enum Avatar {
     /// A picture that the user or a social network supplied.
@@ -50,11 +50,11 @@ pub(crate) enum Avatar {
     Null,
     /// The field is missing.
     Absent,
-    /// What somebody set.
+    /// A value that a test set.
     Set(Box<Value>),
 }
 
-/// A company that users are in.
+/// A company with members.
 #[expect(clippy::struct_field_names, reason = "the names are Intercom's")]
 pub(crate) struct Company {
     pub(crate) id: Id,
@@ -68,31 +68,31 @@ impl Company {
     }
 }
 
-/// A user as it is kept.
+/// A user as stored.
 #[expect(clippy::struct_field_names, reason = "the names are Intercom's")]
 #[derive(Clone)]
 pub(crate) struct User {
-    /// Which user this is; all that is not kept follows from it.
+    /// The user's number; all fields that are not stored follow from it.
     pub(crate) number: u32,
     pub(crate) user_id: Option<Box<str>>,
     pub(crate) email: Option<Box<str>>,
     pub(crate) name: Option<Box<str>>,
     pub(crate) phone: Option<Box<str>>,
     pub(crate) avatar: Avatar,
-    /// Places in the workspace's list of companies.
+    /// Indexes in the workspace's list of companies.
     pub(crate) companies: Vec<u32>,
     pub(crate) custom_attributes: Map<String, Value>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
     pub(crate) unsubscribed: bool,
-    /// The body that a file gave: all fields that are not kept beside it.
+    /// The body of a file: all fields without their own storage.
     pub(crate) given: Option<Arc<Map<String, Value>>>,
-    /// Fields that a test gave any shape it liked; they replace the others.
+    /// Fields that a test set to any shape; they replace the others.
     pub(crate) odd: Option<Box<Map<String, Value>>>,
 }
 
 impl User {
-    /// The user as 1.x shows it (documentation of "create or update user", 1.0 to 1.4).
+    /// Returns the user's JSON of 1.x (documentation of "create or update user", 1.0 to 1.4).
     pub(crate) fn body(&self, id: Id, app_id: &str, companies: &[Company]) -> Value {
         let companies: Vec<Value> =
             self.companies.iter().filter_map(|at| companies.get(*at as usize)).map(Company::body).collect();
@@ -109,7 +109,7 @@ impl User {
         body
     }
 
-    /// The body of a file, with what is kept in place of what it was.
+    /// Returns the body of a file, with stored fields replaced.
     fn given_body(&self, given: &Map<String, Value>, companies: &[Value]) -> Value {
         let mut body = given.clone();
         let texts = [("user_id", &self.user_id), ("email", &self.email), ("name", &self.name), ("phone", &self.phone)];
@@ -125,7 +125,7 @@ impl User {
         Value::Object(body)
     }
 
-    /// The body of a user made from the seed.
+    /// Returns the body of a generated user.
     fn made_body(&self, id: Id, app_id: &str, companies: &[Value]) -> Value {
         let seen = !self.number.is_multiple_of(3);
         json!({

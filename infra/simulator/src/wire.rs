@@ -1,5 +1,6 @@
-//! What is refused, in Intercom's own words. Each text is one that Intercom's documentation, its clients' fixtures or public
-//! threads show; where none is known, the newer bulk interface's (`/contacts/bulk`, 2026) is taken.
+//! Refusals with Intercom's texts. Each text comes from Intercom's documentation, its clients'
+//! fixtures or public threads. If none is known, it is the newer bulk API's (`/contacts/bulk`,
+//! 2026).
 
 use std::borrow::Cow;
 
@@ -49,7 +50,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// Status, code and message.
+    /// Returns status, code and message.
     pub(crate) fn parts(&self) -> (u16, Cow<'_, str>, Cow<'_, str>) {
         let (status, code, message) = match self {
             Self::RateLimited { limit } => {
@@ -133,7 +134,7 @@ impl Refusal {
         }
     }
 
-    /// The error list that Intercom answers with; the 406 alone comes without a request id.
+    /// Returns Intercom's error list. Only the 406 has no request id.
     pub(crate) fn body(&self, request_id: &str) -> Value {
         let (_, code, message) = self.parts();
         let errors = json!([{"code": code, "message": message}]);
@@ -144,30 +145,31 @@ impl Refusal {
     }
 }
 
-/// What a request is answered with, before the headers that all answers share.
+/// The answer to a request, before the headers that all answers share.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content: Content,
     pub(crate) rate_headers: RateHeaders,
-    /// How much longer than usual the answer takes.
+    /// The delay in addition to the latency.
     pub(crate) delay_ms: u64,
 }
 
-/// What an answer tells about the rate limit.
+/// The rate limit that an answer shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateHeaders {
-    /// What the window has left.
+    /// The window's remaining operations.
     Shown,
-    /// Nothing left, whatever the window has.
+    /// Zero remaining operations, regardless of the window.
     Spent,
-    /// No headers: not without credentials, and now and then "when we expire them" (documentation of 2017).
+    /// No headers: without credentials, and sometimes "when we expire them" (documentation of
+    /// 2017).
     Missing,
 }
 
 /// The body of an answer.
 pub(crate) enum Content {
     Json(Value),
-    /// JSON, or nearly so, as it is sent.
+    /// The JSON text, or nearly JSON, as it is sent.
     Text(String),
     Refused(Refusal),
     Empty,

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use crate::fault::{Fault, FaultError};
 
-/// A day: how late a job object is when nobody says how late.
+/// A day: the default delay of a job object.
 const LATE_JOB_OBJECT_S: u64 = 86_400;
 
-/// A name and its value, not yet understood.
+/// A name and its unparsed value.
 struct Words<'a> {
     name: &'a str,
     value: &'a str,

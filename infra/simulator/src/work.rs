@@ -1,4 +1,4 @@
-//! Writing users: at once, or as a bulk job whose items are carried out when its task is due.
+//! Writes of users: at once, or as a bulk job whose items are applied when its task is due.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::upsert;
 use crate::wire::{Answer, RateHeaders, Refusal};
 use crate::workspace::{Call, Workspace};
 
-/// Carries out all items that are due, in the order of their time and, within it, of their admission.
+/// Applies all due items, ordered by due time and then by admission.
 pub(crate) fn settle(workspace: &mut Workspace, options: &Options, now_ms: i64) {
     while let Some(mut due) = workspace.jobs.take_due(now_ms) {
         let due_at_s = due.at_ms.div_euclid(1000);
@@ -31,7 +31,7 @@ pub(crate) fn settle(workspace: &mut Workspace, options: &Options, now_ms: i64) 
     }
 }
 
-/// The id of who is meant, or else what it would be known by.
+/// Returns the id of the identified user, or the identifier in the data.
 fn who(people: &People, data: &Map<String, Value>) -> String {
     if let Ok(Some(id)) = upsert::find(people, data) {
         return id.to_string();
@@ -52,7 +52,7 @@ impl Workspace {
         }
     }
 
-    /// What a fault does to an item about this user.
+    /// Applies a fault to an item of this user.
     fn accident(&mut self, fault: &Fault, who: &str, options: &Options) -> Result<(), Refusal> {
         match fault {
             Fault::RejectUser(id) if id == who => {
@@ -120,7 +120,7 @@ impl Workspace {
         Ok(Answer::json(202, job_body::made(job, &site(call, options), now_ms)))
     }
 
-    /// The status that one of the users causes; all who cause it are noted.
+    /// Returns the status that one of the users causes, and records all users that cause it.
     fn poison(&mut self, items: &[Item], options: &Options) -> Option<u16> {
         let faults = options.faults.iter().filter_map(|fault| match fault {
             Fault::PoisonItem { status, percent } => Some((fault, *status, *percent)),
@@ -138,7 +138,7 @@ impl Workspace {
         None
     }
 
-    /// The answer to a request that contains a user of `posts`.
+    /// Returns the answer to a request that contains a user of `posts`.
     fn odd_answer(&self, items: &[Item], options: &Options) -> Option<Answer> {
         if options.quirks.posts.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! The workspace behind the routes: one request in, one answer out, at one moment.
+//! The workspace behind the routes: one request in, one answer out, at one point in time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -20,18 +20,18 @@ use crate::scroll::{Scene, Scroll};
 use crate::user::Id;
 use crate::wire::{Answer, Content, RateHeaders, Refusal};
 
-/// A request as far as it matters.
+/// The relevant parts of a request.
 pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) route: Route<'a>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: HashMap<String, String>,
-    /// The body, or nothing when it is larger than what is taken.
+    /// The body; `None` if it exceeds the limit.
     pub(crate) body: Option<Bytes>,
     pub(crate) base_url: String,
 }
 
-/// How often what happened.
+/// Counters of events.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) requests: BTreeMap<String, u64>,
@@ -43,11 +43,11 @@ pub(crate) struct Counts {
     pub(crate) fired: Fired,
     /// Users for whom `poison-item` refused a request.
     pub(crate) poisoned: BTreeSet<String>,
-    /// Changed, deleted, added.
+    /// Ids of changed, deleted and added users.
     pub(crate) lives: [Vec<Id>; 3],
 }
 
-/// All that changes.
+/// The mutable state.
 pub(crate) struct Workspace {
     pub(crate) people: People,
     pub(crate) scroll: Scroll,
@@ -55,7 +55,7 @@ pub(crate) struct Workspace {
     pub(crate) jobs: Jobs,
     pub(crate) limit: Limit,
     pub(crate) counts: Counts,
-    /// Who got "Exceeded rate limit" as an item error already.
+    /// Users who already got "Exceeded rate limit" as an item error.
     pub(crate) limited: HashSet<String>,
     pub(crate) rng: SmallRng,
     started_at_ms: i64,
@@ -76,7 +76,8 @@ impl Workspace {
         }
     }
 
-    /// Answers a request: lets it in or not, and does what it asks. Everything that is due has been carried out before.
+    /// Answers a request: admits or refuses it, and applies it. The caller has applied all due
+    /// items.
     pub(crate) fn answer(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Answer {
         *self.counts.requests.entry(call.route.name().to_owned()).or_default() += 1;
         let answer = match self.let_in(call, options, now_ms) {
@@ -163,7 +164,7 @@ impl Workspace {
     }
 }
 
-/// An answer with users, with the texts replaced that the options replace.
+/// Applies the options' text replacements to an answer with users.
 fn replaced(mut answer: Answer, route: Route<'_>, options: &Options) -> Answer {
     let has_users = matches!(route, Route::Scroll | Route::User(_) | Route::Users);
     let cuts = options.faults.iter().any(|fault| matches!(fault, Fault::CutName(_)));

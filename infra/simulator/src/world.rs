@@ -1,4 +1,4 @@
-//! The world itself: shared by the server that answers for it and the test that looks behind the scenes.
+//! The world: shared by the server that answers for it and the test that inspects it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,14 +22,14 @@ pub struct World {
 
 struct Shared {
     options: Options,
-    /// What is added to the clock so that it shows `started_at_s` at the start.
+    /// The shift of the clock that makes it show `started_at_s` at the start.
     shift_ms: i64,
     workspace: Mutex<Workspace>,
     timer: Timer,
 }
 
 impl World {
-    /// Makes a world and its people.
+    /// Creates a world and its users.
     pub fn new(options: Options) -> Self {
         let now_ms = (options.now)();
         let started_at_ms = options.started_at_s.map_or(now_ms, |started_at_s| started_at_s * 1000);
@@ -39,40 +39,40 @@ impl World {
         }
     }
 
-    /// What answers wait by.
+    /// Returns the timer of answers.
     pub(crate) fn timer(&self) -> &Timer {
         &self.shared.timer
     }
 
-    /// The world as routes: `tower::ServiceExt::oneshot` needs no socket.
+    /// Returns the world's routes: `tower::ServiceExt::oneshot` needs no socket.
     pub fn router(&self) -> Router {
         routes::router(self.clone())
     }
 
-    /// Serves the world on a socket, to clients of this machine, until the future is dropped.
+    /// Serves the world on a socket, to local clients, until the future is dropped.
     pub async fn serve(&self, listener: TcpListener) -> std::io::Result<()> {
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         axum::serve(listener, local_hosts_only(self.router())).await
     }
 
-    /// What the world's clock shows, in Unix seconds.
+    /// Returns the world's time in Unix seconds.
     pub fn now_s(&self) -> i64 {
         self.now_ms().div_euclid(1000)
     }
 
-    /// Everybody, as the interface would show them, in the order of their ids.
+    /// Returns all users as in an answer, in the order of their ids.
     pub fn users(&self) -> Vec<Value> {
         self.users_after(None, usize::MAX)
     }
 
-    /// One user, by id.
+    /// Returns one user, by id.
     pub fn user(&self, id: &str) -> Option<Value> {
         self.workspace().people.body(Id::parse(id)?)
     }
 
-    /// Changes one user's body behind the scenes, into any shape at all. Returns whether there is such a user.
+    /// Changes one user's body without a request, to any shape. Returns whether the user exists.
     ///
-    /// A removed `avatar` stays away; of the other fields those that Intercom always sends come back.
+    /// A removed `avatar` stays removed. Other fields that Intercom always sends are added again.
     pub fn set_user(&self, id: &str, edit: impl FnOnce(&mut Value)) -> bool {
         let now_s = self.now_s();
         let Some(id) = Id::parse(id) else {
@@ -81,7 +81,7 @@ impl World {
         edit::set_user(&mut self.workspace().people, id, now_s, edit)
     }
 
-    /// The job that was made last, and its number, from 1.
+    /// Returns the last created job, and its number, from 1.
     pub fn last_job(&self) -> Option<(usize, JobState)> {
         let now_ms = self.now_ms();
         let workspace = self.workspace();
@@ -89,12 +89,12 @@ impl World {
         Some((jobs.len(), JobState::of(jobs.last()?, now_ms)))
     }
 
-    /// How often somebody tried to open a scroll while one was open.
+    /// Returns the number of attempts to open a second scroll.
     pub fn second_scrolls(&self) -> u64 {
         self.workspace().scroll.second_scrolls
     }
 
-    /// What happened so far.
+    /// Returns the state so far.
     pub fn state(&self) -> State {
         let now_ms = self.now_ms();
         let workspace = self.workspace();
@@ -132,7 +132,7 @@ impl World {
         (self.shared.options.now)() + self.shared.shift_ms
     }
 
-    /// The workspace at this moment: everything due has been carried out.
+    /// Returns the workspace after all due items are applied.
     pub(crate) fn workspace(&self) -> MutexGuard<'_, Workspace> {
         let mut workspace = self.shared.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         work::settle(&mut workspace, self.options(), self.now_ms());

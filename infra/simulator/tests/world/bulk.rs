@@ -1,4 +1,4 @@
-//! `POST /bulk/users`: what is taken, what is refused as a whole, and what it costs.
+//! `POST /bulk/users`: accepted requests, refused requests, and their cost.
 
 use axum::body::Body;
 use intercom_simulator::{Options, RateRemaining, World};
@@ -15,7 +15,7 @@ fn item(patch: &Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_wrong_is_refused_and_makes_no_job() {
+async fn wrong_request_is_refused_without_a_job() {
     let world = world(&[]);
     let data = json!({"id": id(&world, 0)});
     for (body, status, code) in [
@@ -45,7 +45,7 @@ async fn a_request_that_is_wrong_is_refused_and_makes_no_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_makes_a_job_as_intercom_shows_it() {
+async fn request_creates_a_job_in_the_documented_form() {
     let world = world(&[]);
     let made = post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0)})])).await;
     assert_eq!(made.status, 202);
@@ -59,7 +59,7 @@ async fn a_request_makes_a_job_as_intercom_shows_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_are_charged_one_by_one_after_the_request_was_let_in() {
+async fn items_are_charged_after_admission() {
     let rate_remaining = RateRemaining::After;
     let world = World::new(Options { rate_limit_per_10s: 83, rate_remaining, ..options(&[]) });
     let hundred: Vec<Value> = (0..100).map(|number| json!({"id": id(&world, number)})).collect();
@@ -77,7 +77,7 @@ async fn items_are_charged_one_by_one_after_the_request_was_let_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_can_be_charged_as_one() {
+async fn request_can_be_charged_as_one() {
     let rate_remaining = RateRemaining::After;
     let world = World::new(Options { items_counted: false, rate_limit_per_10s: 2, rate_remaining, ..options(&[]) });
     let two = items(&[json!({"id": id(&world, 0)}), json!({"id": id(&world, 1)})]);

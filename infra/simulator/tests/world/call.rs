@@ -1,4 +1,4 @@
-//! One request, one answer.
+//! Sends one request and reads one answer.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use intercom_simulator::{Fault, Options, World};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// What came back.
+/// The answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -18,7 +18,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Status and the code of the first error.
+    /// Returns the status and the code of the first error.
     pub(crate) fn error(&self) -> (u16, &str) {
         (self.status, self.body["errors"][0]["code"].as_str().unwrap_or_default())
     }
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-/// A world with these faults, on 1 December 2016 at 00:00:00.
+/// Creates a world with these faults, on 1 December 2016 at 00:00:00.
 pub(crate) fn world(faults: &[&str]) -> World {
     World::new(options(faults))
 }
@@ -47,7 +47,7 @@ pub(crate) fn request(method: &str, path: &str) -> Builder {
         .header("content-type", "application/json")
 }
 
-/// `None`: the connection was closed without an answer.
+/// Sends a request. Returns `None` if the connection closes without an answer.
 pub(crate) async fn send(world: &World, request: Request<Body>) -> Option<Answer> {
     let (parts, body) = world.router().oneshot(request).await.unwrap().into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.ok()?;
@@ -71,14 +71,14 @@ pub(crate) async fn post(world: &World, path: &str, body: &Value) -> Answer {
     try_post(world, path, body).await.expect("an answer")
 }
 
-/// A bulk request of these data, all to be posted.
+/// Returns a bulk request that posts these data.
 pub(crate) fn items(data: &[Value]) -> Value {
     let items: Vec<Value> =
         data.iter().map(|data| json!({"method": "post", "data_type": "user", "data": data})).collect();
     json!({ "items": items })
 }
 
-/// Posts the data, waits until they are carried out, and returns the errors of the feed as (code, message).
+/// Posts the data, waits until they are applied, and returns the feed's errors as (code, message).
 pub(crate) async fn outcome(world: &World, data: &[Value]) -> Vec<(String, String)> {
     let job = post(world, "/bulk/users", &items(data)).await;
     assert_eq!(job.status, 202, "{:?}", job.body);
@@ -89,17 +89,17 @@ pub(crate) async fn outcome(world: &World, data: &[Value]) -> Vec<(String, Strin
     errors.map(|error| (text(&error["code"]), text(&error["message"]))).collect()
 }
 
-/// Lets time pass.
+/// Advances time.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
 
-/// The id of the n-th user.
+/// Returns the id of the n-th user.
 pub(crate) fn id(world: &World, number: usize) -> String {
     world.users()[number]["id"].as_str().unwrap().to_owned()
 }
 
-/// The ids of a page.
+/// Returns the ids of a page.
 pub(crate) fn ids(page: &Value) -> Vec<String> {
     page["users"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect()
 }

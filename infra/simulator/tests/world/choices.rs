@@ -1,4 +1,4 @@
-//! Where Intercom does not say, the workspace behaves as it was chosen.
+//! The workspace follows the choices for behaviour that Intercom does not document.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ fn chosen_of(choices: &[&str], options: Options) -> World {
     World::new(choices.iter().fold(options, |options, text| options.with(text.parse().unwrap())))
 }
 
-/// The pages of one scroll, without the empty one.
+/// Returns the pages of one scroll, without the empty one.
 async fn pages(world: &World) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut path = "/users/scroll".to_owned();
@@ -31,7 +31,7 @@ async fn pages(world: &World) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_come_in_the_order_that_was_chosen() {
+async fn users_follow_the_chosen_order() {
     let of = |order: &str| chosen(&[&format!("scroll-order={order}")]);
     let oldest = pages(&of("oldest")).await.concat();
     let newest = pages(&of("newest")).await.concat();
@@ -64,7 +64,7 @@ async fn the_rate_headers_have_two_forms() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_can_be_asked_for_some_time_after_it_was_made() {
+async fn job_can_be_invisible_at_first() {
     let world = chosen(&["job-visible-after-s=40"]);
     let made = post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0)})])).await;
     let job = format!("/jobs/{}", made.body["id"].as_str().unwrap());
@@ -75,7 +75,7 @@ async fn a_job_can_be_asked_for_some_time_after_it_was_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_can_be_on_two_pages() {
+async fn user_can_be_on_two_pages() {
     let pages = pages(&chosen(&["scroll-overlap=3"])).await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 56]);
     assert_eq!((&pages[0][97..], &pages[1][97..]), (&pages[1][..3], &pages[2][..3]));
@@ -85,7 +85,7 @@ async fn a_user_can_be_on_two_pages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_scroll_takes_the_place_of_all_or_each_has_its_own() {
+async fn scrolls_share_a_place_or_have_their_own() {
     for (slot, second) in [("scroll-slot=shared", 400), ("scroll-slot=own", 200)] {
         let world = chosen(&[slot]);
         let companies = get(&world, "/companies/scroll").await;
@@ -97,7 +97,7 @@ async fn one_scroll_takes_the_place_of_all_or_each_has_its_own() {
         pass(61).await;
         assert_eq!(get(&world, "/users/scroll").await.status, 200, "after its minute");
         assert_eq!(get(&world, "/companies/scroll").await.status, second, "{slot}");
-        assert_eq!(world.state().second_scrolls, 0, "nobody opened the users' scroll twice");
+        assert_eq!(world.state().second_scrolls, 0, "the users' scroll was opened once");
     }
     let world = chosen(&[]);
     let companies = get(&world, "/companies/scroll").await;
@@ -108,8 +108,8 @@ async fn one_scroll_takes_the_place_of_all_or_each_has_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_are_charged_as_was_chosen() {
-    // A request of 10 items after 85 of 90, and what the window has left behind it.
+async fn items_follow_the_chosen_charge() {
+    // A request of 10 items after 85 of 90, and the operations that remain in the window.
     for (charge, status, left) in
         [("bulk-charge=after", 202, "0"), ("bulk-charge=before", 429, "5"), ("bulk-charge=request", 202, "88")]
     {
@@ -126,7 +126,7 @@ async fn items_are_charged_as_was_chosen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_can_be_forgotten() {
+async fn job_can_be_forgotten() {
     let world = chosen(&["job-life-s=60"]);
     let job = post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0)})])).await;
     let path = format!("/jobs/{}", job.body["id"].as_str().unwrap());
@@ -139,7 +139,7 @@ async fn a_job_can_be_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_scroll_s_parameter_and_null_are_as_was_chosen() {
+async fn scroll_param_and_null_follow_the_choice() {
     let world = chosen(&["scroll-param=rotating", "null-attribute=removed"]);
     let user = id(&world, 0);
     for value in [json!(true), json!(null)] {
@@ -152,7 +152,7 @@ async fn the_scroll_s_parameter_and_null_are_as_was_chosen() {
 }
 
 #[test]
-fn a_wrong_choice_says_what_there_is() {
+fn unknown_choice_lists_all_choices() {
     let parse = |text: &str| text.parse::<Choice>();
     assert!(matches!(parse("scroll-orders=oldest"), Err(ChoiceError::Unknown { name }) if name == "scroll-orders"));
     let wrong = parse("scroll-order=alphabetical").unwrap_err().to_string();

@@ -69,7 +69,7 @@ async fn quirks_change_reads_and_writes() {
 }
 
 #[test]
-fn a_file_that_is_no_workspace_is_refused() {
+fn invalid_workspace_file_is_refused() {
     for (file, says) in [
         ("{", "EOF"),
         (r#"{"users": [{"id": "7"}]}"#, "user 0"),

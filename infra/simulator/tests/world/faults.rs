@@ -1,4 +1,4 @@
-//! What goes wrong, goes wrong as it says.
+//! Each fault has its documented effect.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::call::{Answer, get, id, ids, items, options, outcome, pass, post, try_get, try_post, world};
 
-/// Asks for pages until there is one that went wrong; `None` when its connection closed.
+/// Requests pages until the faulty one. Returns `None` if its connection closes.
 async fn second_page(world: &World) -> (String, Option<Answer>) {
     let first = get(world, "/users/scroll").await;
     let next = format!("/users/scroll?scroll_param={}", first.body["scroll_param"].as_str().unwrap());
@@ -16,7 +16,7 @@ async fn second_page(world: &World) -> (String, Option<Answer>) {
     (next, answer)
 }
 
-/// The number of users that the pages after the one that went wrong still show.
+/// Returns the number of users in the pages after the faulty one.
 async fn rest(world: &World, next: &str) -> usize {
     let mut rest = 0;
     loop {
@@ -29,7 +29,7 @@ async fn rest(world: &World, next: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_went_wrong_is_gone_or_still_to_come() {
+async fn faulty_page_is_consumed_or_kept() {
     for (fault, status, still_to_come) in [
         ("lose-page=2", None, 50),
         ("error-page=2", Some(500), 50),
@@ -49,7 +49,7 @@ async fn a_page_that_went_wrong_is_gone_or_still_to_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answers_look_as_documented() {
+async fn faulty_answers_have_the_documented_form() {
     let (_, error) = second_page(&world(&["error-page=2"])).await;
     let message = &error.unwrap().body["errors"][0]["message"];
     assert!(message.as_str().unwrap().ends_with("Please restart the scroll operation."));
@@ -63,7 +63,7 @@ async fn the_answers_look_as_documented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_else_may_hold_the_scroll() {
+async fn foreign_scroll_can_hold_the_place() {
     let world = world(&["foreign-scroll=90"]);
     assert_eq!(get(&world, "/users/scroll").await.error(), (400, "scroll_exists"));
     pass(90).await;
@@ -75,7 +75,7 @@ async fn somebody_else_may_hold_the_scroll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_else_may_take_the_scroll_in_the_middle() {
+async fn foreign_scroll_can_replace_an_open_one() {
     let world = world(&["steal-scroll=2:90"]);
     let (next, gone) = second_page(&world).await;
     assert_eq!(gone.unwrap().status, 404);
@@ -89,7 +89,7 @@ async fn somebody_else_may_take_the_scroll_in_the_middle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_job_may_take_longer_than_the_others() {
+async fn one_job_can_take_longer() {
     let world = world(&["slow-job=1:600"]);
     for _ in 0..2 {
         post(&world, "/bulk/users", &items(&[json!({"id": id(&world, 0), "custom_attributes": {"n": 1}})])).await;
@@ -102,7 +102,7 @@ async fn one_job_may_take_longer_than_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_page_takes_its_time_and_the_cursor_has_moved() {
+async fn slow_page_moves_the_cursor() {
     let world = world(&["slow-page=1:70"]);
     let started = Instant::now();
     let first = get(&world, "/users/scroll").await;
@@ -117,7 +117,7 @@ async fn a_slow_page_takes_its_time_and_the_cursor_has_moved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bulk_request_that_went_wrong_made_a_job_or_did_not() {
+async fn faulty_bulk_request_creates_a_job_or_none() {
     for (fault, status, jobs) in [
         ("limit-bulk=1", Some(429), 0),
         ("limit-bulk-bare=1", Some(429), 0),
@@ -146,7 +146,7 @@ async fn a_bulk_request_that_went_wrong_made_a_job_or_did_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_can_be_lost_fail_or_never_end() {
+async fn job_can_be_lost_fail_or_never_end() {
     for (fault, job_status, task, applied) in [
         ("lose-job=1", 404, "completed", true),
         ("job-fails=1", 200, "failed", false),
@@ -177,7 +177,7 @@ async fn items_fail_for_a_share_of_the_users() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_over_the_limit_succeeds_the_second_time() {
+async fn rate_limited_item_succeeds_the_second_time() {
     let world = world(&["item-limited=100%"]);
     let patch = [json!({"id": id(&world, 0), "custom_attributes": {"a": 1}})];
     assert_eq!(outcome(&world, &patch).await[0].0, "rate_limit_exceeded");
@@ -204,7 +204,7 @@ fn every_fault_in_the_help_can_be_read() {
 }
 
 #[test]
-fn a_fault_that_cannot_be_read_says_what_to_write() {
+fn invalid_fault_names_the_accepted_values() {
     let unknown = "loose-page=1".parse::<Fault>().unwrap_err().to_string();
     assert!(unknown.contains("`loose-page`") && unknown.contains("\nlose-page=3"), "{unknown}");
     for (text, example) in [
@@ -221,14 +221,14 @@ fn a_fault_that_cannot_be_read_says_what_to_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_struck_is_counted_and_what_did_not_is_not() {
+async fn only_faults_that_struck_are_counted() {
     let world = world(&["lose-page=2", "lose-page=7", "foreign-scroll=0"]);
     second_page(&world).await;
     assert_eq!(world.state().fired, [("lose-page".to_owned(), 1)].into());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_a_permission_a_version_or_a_route_may_be_missing() {
+async fn requests_can_be_denied_with_each_status() {
     for (fault, error) in [
         ("denied=400:1", (400, "intercom_version_invalid")),
         ("denied=402:1", (402, "api_plan_restricted")),
@@ -244,7 +244,7 @@ async fn a_plan_a_permission_a_version_or_a_route_may_be_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_programs_spend_of_each_window_as_it_goes_by() {
+async fn other_programs_use_each_window_gradually() {
     let world = World::new(Options { rate_limit_per_10s: 30, ..options(&["others-spend=20"]) });
     let mut remaining = Vec::new();
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! Who is let in, and what every answer carries.
+//! Admission of requests, and the headers of every answer.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -16,7 +16,7 @@ async fn with(world: &World, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_needed_in_either_form() {
+async fn token_is_required_in_either_form() {
     let world = World::new(Options { token: Some("tok".into()), ..options(&[]) });
     for (authorization, status) in
         [("Bearer tok", 200), ("Basic dG9rOg==", 200), ("Bearer other", 401), ("Basic b3RoZXI6", 401), ("tok", 401)]
@@ -32,7 +32,7 @@ async fn a_token_is_needed_in_either_form() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_browser_is_told_what_to_accept() {
+async fn browser_gets_a_406() {
     let world = world(&[]);
     let token = ("authorization", "Bearer x");
     let refused = with(&world, &[("accept", "text/html")]).await;
@@ -66,7 +66,7 @@ async fn only_versions_with_users_are_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_carry_the_rate_and_an_id() {
+async fn answers_carry_rate_headers_and_an_id() {
     let world = world(&[]);
     let first = get(&world, "/counts").await;
     let second = get(&world, "/nowhere").await;
@@ -82,7 +82,7 @@ async fn answers_carry_the_rate_and_an_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_can_be_revoked() {
+async fn token_can_be_revoked() {
     let world = world(&["token-revoked-after=2"]);
     let statuses = [get(&world, "/me").await, get(&world, "/me").await, get(&world, "/me").await].map(|a| a.status);
     assert_eq!(statuses, [200, 200, 401]);

@@ -1,4 +1,4 @@
-//! What one item does to one user, and which values are refused.
+//! The effect of one item on one user, and refused values.
 
 use intercom_simulator::{NullAttribute, Options, World};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::call::{get, id, items, options, outcome, pass, post, world};
 
 #[tokio::test(start_paused = true)]
-async fn wrong_values_are_item_errors_and_change_nothing() {
+async fn invalid_values_are_item_errors_without_effect() {
     let world = world(&[]);
     let users = world.users();
     let (user, other) = (users[0]["id"].clone(), users.iter().skip(1).find(|user| user["email"].is_string()).unwrap());
@@ -32,7 +32,7 @@ async fn wrong_values_are_item_errors_and_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn good_values_are_kept_as_they_are() {
+async fn valid_values_are_stored_unchanged() {
     let world = world(&[]);
     let user = id(&world, 0);
     let values =
@@ -59,7 +59,7 @@ async fn null_is_stored_or_removes_the_attribute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_created_found_again_and_deleted() {
+async fn user_is_created_found_and_deleted() {
     let world = world(&[]);
     let new = json!({"email": "new@acme.com", "user_id": "n1", "custom_attributes": {"plan": "free"}});
     assert!(outcome(&world, &[new, json!({"email": "NEW@acme.com", "name": "Again"})]).await.is_empty());
@@ -73,7 +73,7 @@ async fn a_user_is_created_found_again_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_company_is_renamed_for_all_its_members() {
+async fn company_is_renamed_for_all_members() {
     let world = world(&[]);
     let company = |user: &Value, at: usize| user["companies"]["companies"][at].clone();
     let members: Vec<Value> =
@@ -96,7 +96,7 @@ async fn a_company_is_renamed_for_all_its_members() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workspace_has_250_attributes_at_most() {
+async fn workspace_has_at_most_250_attributes() {
     let world = world(&[]);
     let many: serde_json::Map<String, Value> = (0..245).map(|number| (format!("a{number}"), json!(number))).collect();
     assert!(outcome(&world, &[json!({"id": id(&world, 0), "custom_attributes": many})]).await.is_empty());
@@ -105,7 +105,7 @@ async fn a_workspace_has_250_attributes_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_user_can_be_written_at_once() {
+async fn one_user_can_be_written_without_a_job() {
     let world = world(&[]);
     let user = id(&world, 0);
     let done = post(&world, "/users", &json!({"id": user, "custom_attributes": {"a": false}})).await;

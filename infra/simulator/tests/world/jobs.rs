@@ -11,7 +11,7 @@ fn append(data: &Value, job: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_is_pending_then_running_then_over_and_the_job_hours_later() {
+async fn task_ends_hours_before_its_job() {
     let world = world(&[]);
     let user = id(&world, 0);
     let data =
@@ -42,7 +42,7 @@ async fn a_task_is_pending_then_running_then_over_and_the_job_hours_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_take_effect_when_the_task_ends_and_the_later_request_wins() {
+async fn items_apply_at_task_end_and_last_request_wins() {
     let world = world(&[]);
     let user = id(&world, 0);
     let before = world.user(&user).unwrap();
@@ -64,7 +64,7 @@ async fn items_take_effect_when_the_task_ends_and_the_later_request_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_takes_more_until_it_closes() {
+async fn job_accepts_items_until_it_closes() {
     let world = world(&[]);
     let data = json!({"id": id(&world, 0)});
     let made = post(&world, "/bulk/users", &items(std::slice::from_ref(&data))).await;
@@ -84,7 +84,7 @@ async fn a_job_takes_more_until_it_closes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_feed_is_empty_or_has_pages() {
+async fn error_feed_is_empty_or_paged() {
     let world = world(&["feed-page-size=2"]);
     assert!(outcome(&world, &[json!({"id": id(&world, 0)})]).await.is_empty());
     let unknown: Vec<Value> = (1..=5).map(|n| json!({"id": format!("5714dd359a3fd4713600000{n}")})).collect();

@@ -1,4 +1,4 @@
-//! The world through its routes: without a socket and under a paused clock, except in `socket`.
+//! Tests of the world through its routes, under a paused clock. Only `socket` uses a socket.
 
 #![expect(clippy::unwrap_used, reason = "clippy takes only `#[test]` functions for tests, not what they call")]
 

@@ -1,4 +1,4 @@
-//! The variety of the people, and that a seed always makes the same ones.
+//! The variety of the users, and the repeatability of a seed.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,13 @@ fn people(seed: u64) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_seed_makes_the_same_people_and_another_makes_others() {
+async fn users_depend_on_the_seed_only() {
     assert_eq!(people(1), people(1));
     assert_ne!(people(1), people(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn people_are_as_various_as_in_life() {
+async fn users_have_the_variety_of_a_real_workspace() {
     let people = people(1);
     let some = |what: &str, test: &dyn Fn(&Value) -> bool| assert!(people.iter().any(test), "{what}");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

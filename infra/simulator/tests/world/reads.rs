@@ -1,4 +1,4 @@
-//! Reading users and counts, and the world's own pages.
+//! Reads of users and counts, and the simulator's own routes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::call::{get, id, options, world};
 
 #[tokio::test(start_paused = true)]
-async fn a_user_is_found_by_any_of_its_names() {
+async fn user_is_found_by_each_identifier() {
     let world = world(&[]);
     let users = world.users();
     let user = users.iter().find(|user| user["email"].is_string() && user["user_id"].is_string()).unwrap();
@@ -27,7 +27,7 @@ async fn a_user_is_found_by_any_of_its_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_list_has_pages_and_an_end_at_ten_thousand() {
+async fn list_has_pages_and_ends_at_ten_thousand() {
     let world = world(&[]);
     let first = get(&world, "/users").await.body;
     assert_eq!((&first["total_count"], first["users"].as_array().unwrap().len()), (&json!(250), 50));
@@ -42,7 +42,7 @@ async fn the_list_has_pages_and_an_end_at_ten_thousand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_and_the_app_can_be_asked_for() {
+async fn counts_and_app_are_served() {
     let world = world(&[]);
     let counts = get(&world, "/counts").await.body;
     assert_eq!((&counts["type"], &counts["user"]["count"]), (&json!("count.hash"), &json!(250)));
@@ -51,7 +51,7 @@ async fn counts_and_the_app_can_be_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_worlds_own_pages_cost_nothing_and_tell_all() {
+async fn own_routes_are_free_and_complete() {
     let world = World::new(Options { latency_ms: 300, rate_limit_per_10s: 1, ..options(&[]) });
     let started = Instant::now();
     get(&world, "/counts").await;
@@ -66,7 +66,7 @@ async fn the_worlds_own_pages_cost_nothing_and_tell_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_test_can_give_a_user_any_shape() {
+async fn user_can_be_set_to_any_shape() {
     let world = world(&[]);
     let user = id(&world, 0);
     assert!(world.set_user(&user, |user| {

@@ -1,4 +1,4 @@
-//! The scroll: one at a time, to the empty page, gone after a minute.
+//! The scroll: one at a time, up to the empty page, expired after a minute.
 
 use intercom_simulator::{Options, World};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn next(param: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_user_is_in_one_page_and_the_empty_page_ends_it() {
+async fn every_user_is_in_exactly_one_page() {
     let world = world(&[]);
     let first = get(&world, "/users/scroll").await;
     let param = first.body["scroll_param"].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ async fn every_user_is_in_one_page_and_the_empty_page_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_scroll_is_refused_until_the_first_has_expired() {
+async fn second_scroll_is_refused_until_the_first_expires() {
     let world = world(&[]);
     let param = open(&world).await;
     pass(60).await;
@@ -55,7 +55,7 @@ async fn a_second_scroll_is_refused_until_the_first_has_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_over_the_rate_limit_does_not_keep_the_scroll_alive() {
+async fn refused_request_does_not_extend_the_scroll() {
     let world = World::new(Options { rate_limit_per_10s: 1, ..options(&[]) });
     let param = open(&world).await;
     pass(50).await;
@@ -66,7 +66,7 @@ async fn a_request_over_the_rate_limit_does_not_keep_the_scroll_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotating_parameter_replaces_the_one_before() {
+async fn rotating_parameter_replaces_the_previous_one() {
     let world = World::new(Options { rotating_scroll_param: true, ..options(&[]) });
     let first = open(&world).await;
     let page = get(&world, &next(&first)).await;
@@ -77,7 +77,7 @@ async fn a_rotating_parameter_replaces_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_come_go_and_change_while_one_reads() {
+async fn users_change_during_a_scroll() {
     let world = world(&["users-change"]);
     let param = open(&world).await;
     while !ids(&get(&world, &next(&param)).await.body).is_empty() {}

@@ -1,4 +1,4 @@
-//! Over a real socket: what an answer that is lost looks like to a client.
+//! A lost answer over a real socket, from the client's view.
 
 use intercom_simulator::{Options, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +15,7 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_lost_answer_closes_the_connection_without_a_byte() {
+async fn lost_answer_closes_the_connection_without_a_byte() {
     let faults = vec!["lose-page=1".parse().unwrap()];
     let world = World::new(Options { faults, users: 10, ..Options::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
