@@ -1,21 +1,22 @@
-//! What a run costs on AWS, from what it calls and the list prices of us-east-1, late 2026, without free tiers.
+//! The cost of a run on AWS, from its calls and the us-east-1 list prices of late 2026, no free
+//! tiers.
 
 use serde::Serialize;
 
-/// Lambda on arm64: a GB-second, and a request.
+/// Lambda on arm64: the price of a GB-second, and of a request.
 const LAMBDA_GB_S: f64 = 0.000_013_333_4;
 const LAMBDA_REQUEST: f64 = 0.20 / 1e6;
-/// SQS standard: a request of up to 64 KB.
+/// SQS standard: the price of a request of up to 64 KB.
 const SQS_REQUEST: f64 = 0.40 / 1e6;
-/// DynamoDB on demand: a write request unit, a read request unit.
+/// DynamoDB on demand: the price of a write request unit, and of a read request unit.
 const DYNAMODB_WRITE: f64 = 0.625 / 1e6;
 const DYNAMODB_READ: f64 = 0.125 / 1e6;
-/// The functions' memory in the template, in MB.
+/// The memory of the scroll function in the template, in MB.
 pub const SCROLL_MB: u64 = 256;
-/// That of the others.
+/// The memory of the other functions, in MB.
 pub const OTHERS_MB: u64 = 128;
 
-/// What was used.
+/// The resources that a run used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Used {
     /// Invocations of all functions.
@@ -31,7 +32,7 @@ pub struct Used {
 }
 
 impl Used {
-    /// In US dollars.
+    /// Returns the cost in US dollars.
     pub fn dollars(&self) -> f64 {
         self.invocations * LAMBDA_REQUEST
             + self.gb_seconds * LAMBDA_GB_S
@@ -40,8 +41,9 @@ impl Used {
             + self.read_units * DYNAMODB_READ
     }
 
-    /// An estimate before a run: so many pages and bulk jobs, submitting for so many seconds. The units per page and
-    /// per job are those that the bench counts.
+    /// Estimates a run's resources from its pages, its bulk jobs and its seconds of submitting.
+    ///
+    /// The benchmark counts the units per page and per job.
     pub fn estimate(pages: f64, jobs: f64, submit_seconds: f64) -> Self {
         let (scroll_s, others_s) = (pages * 0.3, submit_seconds * 2.0 + jobs * 0.3);
         Self {

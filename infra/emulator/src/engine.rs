@@ -1,5 +1,5 @@
-//! The steps on one machine: the same functions that Lambda runs, driven by nothing but events, through emulated queues,
-//! event source mappings and schedules.
+//! The steps on one machine: the functions that Lambda runs, driven by emulated queues, event
+//! source mappings and schedules.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,48 +23,48 @@ use crate::aws::{AccountError, QueueError};
 use crate::cost::{OTHERS_MB, SCROLL_MB};
 use crate::topology::{LONG_TIMEOUT, Step, Wiring};
 
-/// The ledger's table.
+/// The name of the ledger's table.
 pub const TABLE: &str = "intercom-bulk-ledger";
 const SCROLL_TICK: Duration = Duration::from_secs(5);
 const CHECK_TICK: Duration = Duration::from_secs(1);
 
-/// Why the engine could not be set up.
+/// The reason that the engine cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The emulated account.
+    /// The emulated account failed.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// A queue.
+    /// A queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The table.
+    /// The table failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
-/// What the steps did since the engine began.
+/// The activity of the steps since the engine's start.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// Bulk jobs made.
+    /// Bulk jobs created.
     pub jobs: AtomicU64,
     /// Invocations of all steps.
     pub invocations: AtomicU64,
     /// Invocations that failed.
     pub failures: AtomicU64,
-    /// Invocations that are under way, by step.
+    /// Running invocations, by step.
     under_way: [AtomicU64; Step::ALL.len()],
-    /// Why parts rest after a request that failed, until a job is made.
+    /// The reason that parts wait after a failed request, until a job is created.
     held: Mutex<Option<String>>,
-    /// When the last page was turned, in Unix milliseconds.
+    /// The time of the last page, in Unix milliseconds.
     pub last_page_ms: AtomicI64,
-    /// When the last bulk job was made, in Unix milliseconds.
+    /// The time of the last bulk job, in Unix milliseconds.
     pub last_job_ms: AtomicI64,
-    /// Milliseconds of all invocations times the function's memory in MB: what Lambda would bill.
+    /// Milliseconds of all invocations times the function's memory in MB, as Lambda bills.
     pub busy_mb_ms: AtomicU64,
 }
 
 impl Done {
-    /// Why nothing is submitted at present, if a request failed and none was taken since.
+    /// Returns the reason that submissions wait, if a request failed and none succeeded since.
     pub fn held(&self) -> Option<String> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,19 +76,20 @@ impl Done {
     }
 }
 
-/// The wall clock, in Unix milliseconds: the machine's, or one that a test holds.
+/// The wall clock, in Unix milliseconds: the machine's, or a test's.
 pub type Wall = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// One account with the steps behind its queues.
 #[derive(Clone)]
 pub struct Engine {
-    /// What the steps are given.
+    /// The clients of the steps.
     pub clients: Clients,
-    /// What was done so far.
+    /// The activity so far.
     pub done: Arc<Done>,
-    /// Between ticks of scroll and of check. On AWS a minute each; here they cost nothing.
+    /// The intervals between ticks of scroll and of check. They are a minute each on AWS; here
+    /// ticks are free.
     pub ticks: (Duration, Duration),
-    /// Turns true when the steps are to begin no further request.
+    /// Turns true when the steps must begin no further request.
     stop: Option<watch::Receiver<bool>>,
     sqs: aws_sdk_sqs::Client,
     wall: Wall,
@@ -96,7 +97,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Sets the engine up with these services; what the ledger holds already stays.
+    /// Sets the engine up with these services. Existing ledger items stay.
     pub async fn open(
         dynamodb: &aws_sdk_dynamodb::Client,
         sqs: &aws_sdk_sqs::Client,
@@ -120,18 +121,18 @@ impl Engine {
         Ok(Self { clients, done: Arc::default(), ticks, stop: None, sqs: sqs.clone(), wall, wiring })
     }
 
-    /// The same engine, whose steps begin no further request once `stop` is true.
+    /// Returns the same engine, whose steps begin no further request once `stop` is true.
     #[must_use]
     pub fn stopped_by(&self, stop: watch::Receiver<bool>) -> Self {
         Self { stop: Some(stop), ..self.clone() }
     }
 
-    /// Now, in Unix milliseconds.
+    /// Returns the time in Unix milliseconds.
     pub fn now_ms(&self) -> i64 {
         (self.wall)()
     }
 
-    /// The steps that are at work at this moment.
+    /// Returns the steps with a running invocation.
     pub fn under_way(&self) -> Vec<&'static str> {
         let busy = Step::ALL.iter().zip(&self.done.under_way).filter(|(_, count)| count.load(Ordering::Relaxed) > 0);
         busy.map(|(step, _)| step.name()).collect()
@@ -153,7 +154,7 @@ impl Engine {
         }
     }
 
-    /// Drives the steps until `stop` turns true; what runs then is finished first.
+    /// Drives the steps until `stop` turns true, then finishes running invocations.
     pub async fn run(&self, stop: watch::Receiver<bool>) {
         let engine = self.clone();
         let invoke = move |step, event| {
@@ -230,13 +231,14 @@ tokio::task_local! {
     static AT_WORK: Step;
 }
 
-/// The step whose invocation runs in the present task; none outside of one. A test tells by this which function's role a
-/// call to AWS is made with.
+/// Returns the step whose invocation runs in the current task, if any.
+///
+/// Tests derive from it the function role of a call to AWS.
 pub fn step_at_work() -> Option<Step> {
     AT_WORK.try_with(|step| *step).ok()
 }
 
-/// Counts an invocation while it lasts, also where it is cut off.
+/// Counts a running invocation, also if it is cut off.
 struct UnderWay<'a>(&'a AtomicU64);
 
 impl<'a> UnderWay<'a> {
@@ -252,7 +254,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// What a function answers Lambda: for messages, those to be delivered again; otherwise its outcome.
+/// Returns a function's answer to Lambda: the failed messages of a batch, or else its outcome.
 fn answer<T: serde::Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Value {
     if event.get("Records").is_some() {
         event::batch_response(redeliver)
@@ -261,7 +263,7 @@ fn answer<T: serde::Serialize>(event: &Value, outcome: &T, redeliver: &[String])
     }
 }
 
-/// The machine's clock: the one place where the engine reads it.
+/// Returns the machine's clock. Only this function reads it for the engine.
 pub fn machine_wall() -> Wall {
     #[expect(clippy::disallowed_methods, reason = "an invocation's clock begins with the machine's time")]
     let now = || Timestamp::now().as_millisecond();

@@ -1,12 +1,14 @@
-//! The AWS services that the steps need, in one process and behind the real AWS clients: DynamoDB, SQS, event source
-//! mappings and schedules as AWS documents them.
+//! The AWS services that the steps need, in one process and behind the real AWS clients: DynamoDB,
+//! SQS, event source mappings and schedules as AWS documents them.
 //!
 //! # Layout
 //!
 //! * `aws`: DynamoDB and SQS. `event_source_mapping`: SQS to a function. `schedule`: EventBridge Scheduler.
-//! * `topology`: the queues, mappings and schedules of the template, around whatever invokes a function.
-//! * `engine`: the steps behind that topology, driven only by events. `cost`: what their calls cost on AWS.
-//! * `remote`: functions that run in another process, called by Lambda's Invoke API.
+//! * `topology`: the queues, mappings and schedules of the template, around any way to invoke a
+//!   function.
+//! * `engine`: the steps behind that topology, driven by events. `cost`: the cost of their calls on
+//!   AWS.
+//! * `remote`: functions in another process, called through Lambda's Invoke API.
 //! * `private`: files that only their owner can read.
 
 pub mod aws;

@@ -1,4 +1,5 @@
-//! Files that only their owner may read: a ledger keeps ids, old and new values of customers, and a variables file a token.
+//! Files that only their owner can read. A ledger has customers' ids and values; an env file a
+//! token.
 
 use std::fs::File;
 use std::io;
@@ -7,14 +8,14 @@ use std::path::Path;
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 
-/// What a folder's owner may do: read, write and enter. Everybody else: nothing.
+/// The owner's mode of a folder: read, write and enter. Others have no access.
 #[cfg(unix)]
 const FOLDER_MODE: u32 = 0o700;
-/// What a file's owner may do: read and write.
+/// The owner's mode of a file: read and write.
 #[cfg(unix)]
 const FILE_MODE: u32 = 0o600;
 
-/// Makes a folder and those above it that are missing. A folder that is there keeps its mode.
+/// Creates a folder and its missing parents. An existing folder keeps its mode.
 pub fn folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -23,7 +24,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes a folder from everybody but its owner. One that belongs to another user stays as it is.
+/// Removes other users' access to a folder. A folder of another owner stays as it is.
 pub fn narrow(path: &Path) {
     #[cfg(unix)]
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(FOLDER_MODE));
@@ -31,7 +32,7 @@ pub fn narrow(path: &Path) {
     let _ = path;
 }
 
-/// Opens a file for writing, made if it is missing and not emptied; it is its owner's alone from then on.
+/// Opens a file for writing without truncation, or creates it. Removes other users' access.
 pub fn file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).truncate(false).write(true);
@@ -40,13 +41,13 @@ pub fn file(path: &Path) -> io::Result<File> {
     let file = options.open(path)?;
     #[cfg(unix)]
     if file.metadata()?.mode() & 0o077 != 0 {
-        // It belongs to another user, or to an earlier version of this program.
+        // The file belongs to another user, or an earlier version of this program created it.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(FILE_MODE));
     }
     Ok(file)
 }
 
-/// Writes a file that is its owner's alone.
+/// Writes a file that only its owner can read.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     let mut file = file(path)?;
@@ -54,20 +55,20 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// The user that owns a path, where it is not the one that runs this process.
+/// Returns the owner of a path if it is not the user of this process.
 #[cfg(unix)]
 pub fn foreign_owner(path: &Path) -> Option<u32> {
     let owner = std::fs::metadata(path).ok()?.uid();
     (owner != me()?).then_some(owner)
 }
 
-/// Windows keeps access lists instead.
+/// Windows uses access lists instead.
 #[cfg(not(unix))]
 pub fn foreign_owner(_: &Path) -> Option<u32> {
     None
 }
 
-/// The user that runs this process: the owner of what it makes.
+/// Returns the user of this process.
 #[cfg(unix)]
 fn me() -> Option<u32> {
     if let Ok(own) = std::fs::metadata("/proc/self") {
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_are_their_owner_s_and_wider_ones_become_so() {
+    fn files_are_readable_by_their_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let (inner, outer) = (dir.path().join("a/b"), dir.path().join("a"));
         folder(&inner).unwrap();

@@ -1,4 +1,5 @@
-//! Functions that run elsewhere, by Lambda's Invoke API: `cargo lambda watch`, `sam local start-lambda`, an emulator.
+//! Functions in another process, through Lambda's Invoke API: `cargo lambda watch`, SAM, an
+//! emulator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,36 +11,36 @@ use serde_json::Value;
 
 use crate::topology::Step;
 
-/// The version of the Invoke API, which stands in its path.
+/// The version of the Invoke API, part of its path.
 const API: &str = "2015-03-31";
-/// The header that tells that a 200 holds a function's error.
+/// The header that marks a 200 as a function's error.
 const FUNCTION_ERROR: &str = "x-amz-function-error";
-/// The longest answer of a function (Lambda's limit for a synchronous invocation).
+/// The largest answer of a function (Lambda's limit for a synchronous invocation).
 const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// How long connecting may take. A function that must be compiled first is waited for after that.
+/// The time limit of a connection. The time to compile a function is not part of it.
 const CONNECT: Duration = Duration::from_secs(5);
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Where the functions are.
+/// The location of the functions.
 #[derive(Clone, Debug)]
 pub struct Lambda {
     address: String,
     client: Client,
-    /// Whether the functions bear the template's names, as under SAM: `Scroll` for `scroll`.
+    /// The functions have the template's names, as under SAM: `Scroll` for `scroll`.
     by_template: Arc<AtomicBool>,
 }
 
-/// An invocation that brought no result.
+/// An invocation without a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// What failed, and why.
+    /// The failure and its reason.
     pub words: String,
-    /// Whether a server answered at all.
+    /// A server answered.
     pub answered: bool,
 }
 
 impl Lambda {
-    /// The functions behind this address, such as `http://127.0.0.1:9000`.
+    /// Returns the functions at this address, such as `http://127.0.0.1:9000`.
     pub fn new(address: &str) -> Result<Self, String> {
         let address = address.trim_end_matches('/');
         let uri = address.parse::<Uri>().ok().filter(|uri| uri.path() == "/" && uri.query().is_none());
@@ -50,11 +51,11 @@ impl Lambda {
         Ok(Self { address: address.to_owned(), client, by_template: Arc::default() })
     }
 
-    /// Invokes a function and waits for its answer; the error is what the function, or the server that runs it, said.
+    /// Invokes a function and waits for its answer. The error is the function's or its server's.
     pub async fn invoke(&self, step: Step, event: Value) -> Result<Value, Failed> {
         let by_template = self.by_template.load(Ordering::Relaxed);
         match self.call(named(step, by_template), &event).await {
-            // Nobody of this name: tried once by the other, which then stays.
+            // Unknown name: try the other form once, and keep it if it works.
             (StatusCode::NOT_FOUND, refused) => match self.call(named(step, !by_template), &event).await {
                 (StatusCode::NOT_FOUND, _) => refused,
                 (_, answer) => {
@@ -73,7 +74,7 @@ impl Lambda {
         }
     }
 
-    /// The status and what it means, or why there is none.
+    /// Returns the status and its meaning, or the reason that there is none.
     async fn send(&self, name: &str, event: &Value) -> Result<(StatusCode, Result<Value, String>), String> {
         let address = &self.address;
         let client = self.client.get().map_err(|error| error.to_string())?;
@@ -97,7 +98,7 @@ impl Lambda {
     }
 }
 
-/// A function's name: its folder's, or the logical id in template.yaml.
+/// Returns a function's name: its folder's name, or its logical id in template.yaml.
 fn named(step: Step, by_template: bool) -> &'static str {
     match (step, by_template) {
         (_, false) => step.name(),
@@ -117,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// Functions of these names; everything else is a 404, as SAM answers.
+    /// Serves functions of these names. Any other name gets a 404, like SAM's.
     async fn serve(known: [&'static str; 3]) -> Lambda {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let lambda = Lambda::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn functions_are_found_by_their_own_names_and_by_the_template_s() {
+    async fn functions_are_found_by_either_name() {
         for names in [["scroll", "submit", "check"], ["Scroll", "Submit", "Check"]] {
             let lambda = serve(names).await;
             for (step, name) in [Step::Scroll, Step::Submit, Step::Check].into_iter().zip(names) {

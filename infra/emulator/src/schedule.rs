@@ -1,4 +1,5 @@
-//! Schedules: a function invoked at every full period of wall time, as EventBridge Scheduler does with `rate` and `cron`.
+//! Schedules like EventBridge Scheduler's `rate` and `cron`: one invocation per period of wall
+//! time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Invokes `handler` at each multiple of `period` in Unix time, until `stop` turns true or its sender is gone.
+/// Invokes `handler` at each multiple of `period` in Unix time, until `stop` turns true or its
+/// sender is dropped.
 ///
-/// `now` is the wall time of this call; from then on tokio's clock counts. `input` makes the event from the scheduled
-/// time, which is on the period even where the invocation is late. Unlike the Scheduler this starts no invocation while
-/// the one before is running: times that passed meanwhile are left out. An error is logged, the next period tries
-/// again. A stop lets a running invocation finish.
+/// `now` is the wall time of this call; after it, tokio's clock counts. `input` creates the event
+/// from the scheduled time, which is a multiple of the period even if the invocation is late.
+/// Unlike the Scheduler, this skips times at which the previous invocation still runs. An error is
+/// logged, and the next period tries again. A stop lets a running invocation finish.
 pub async fn every<I, H, F>(period: Duration, now: Timestamp, input: I, handler: H, mut stop: watch::Receiver<bool>)
 where
     I: Fn(Timestamp) -> Value,
@@ -36,13 +38,13 @@ where
     }
 }
 
-/// The wall time by tokio's clock, given that it was `now` at `start`.
+/// Returns the wall time by tokio's clock, given that it was `now` at `start`.
 fn wall(now: Timestamp, start: Instant) -> Timestamp {
     let passed = SignedDuration::try_from(start.elapsed()).unwrap_or(SignedDuration::MAX);
     now.checked_add(passed).unwrap_or(Timestamp::MAX)
 }
 
-/// The first multiple of `period` in Unix time after `now`; none at the end of time, or with a period of zero.
+/// Returns the first multiple of `period` after `now`, if the period is positive and it exists.
 pub fn next(period: Duration, now: Timestamp) -> Option<Timestamp> {
     let period_ns = i128::try_from(period.as_nanos()).ok()?;
     let passed_ns = now.as_nanosecond().checked_rem_euclid(period_ns)?;

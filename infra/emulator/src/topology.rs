@@ -1,4 +1,4 @@
-//! What the template puts between the functions: queues, event source mappings and schedules, on one machine.
+//! The template's topology on one machine: queues, event source mappings and schedules.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,31 +13,32 @@ use crate::aws::{Queue, QueueError, create_queue};
 use crate::event_source_mapping::Mapping;
 use crate::schedule;
 
-/// The time-out of submit, as in the template. Check may take as long here; there it is given two minutes.
+/// The time-out of submit in the template, also used here for check (two minutes in the template).
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
-/// Parts of one invocation of submit, as in the template.
+/// Parts per invocation of submit, as in the template.
 const BATCH_SIZE: i32 = 10;
-/// Deliveries before a message is dead: the steps leave messages often by design, and send to the dead-letter queue poison by their own hand.
+/// Maximum deliveries of a message. Steps often return messages by design and send poison messages
+/// to the dead-letter queue themselves.
 const RECEIVES_MAX: u32 = 200;
-/// The same of a part: it comes again for as long as an outage lasts.
+/// Maximum deliveries of a part: an outage delivers it again and again.
 const PARTS_RECEIVES_MAX: u32 = 1_000;
 
 /// A function, by the name of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Turns pages.
+    /// Reads pages of the scroll.
     Scroll,
-    /// Makes jobs.
+    /// Creates bulk jobs.
     Submit,
-    /// Looks at jobs.
+    /// Polls bulk jobs.
     Check,
 }
 
 impl Step {
-    /// All of them, in the order of their numbers.
+    /// All steps, in the order of their numbers.
     pub(crate) const ALL: [Self; 3] = [Self::Scroll, Self::Submit, Self::Check];
 
-    /// The function's name, which is its folder's and its binary's.
+    /// Returns the function's name, which is also its folder's and its binary's.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scroll => "scroll",
@@ -47,19 +48,19 @@ impl Step {
     }
 }
 
-/// The queues, and how long scroll may take.
+/// The queues, and the time-out of scroll.
 #[derive(Clone, Debug)]
 pub struct Wiring {
-    /// Turns and starts.
+    /// The queue of turns and starts.
     pub pages: QueueUrls,
-    /// Parts.
+    /// The queue of parts.
     pub patches: QueueUrls,
     scroll_timeout: Duration,
     mapped: [Queue; 2],
 }
 
 impl Wiring {
-    /// Makes the queues, or finds them.
+    /// Creates or finds the queues.
     pub async fn open(
         sqs: &aws_sdk_sqs::Client,
         scroll_timeout: Duration,
@@ -70,8 +71,9 @@ impl Wiring {
         Ok(Self { pages: pages_urls, patches: patches_urls, scroll_timeout, mapped: [pages, patches] })
     }
 
-    /// Drives the functions until `stop` turns true; what runs then is finished first. `ticks` are the times between two
-    /// ticks of scroll and of check, from `now` on.
+    /// Drives the functions until `stop` turns true, then finishes running invocations.
+    ///
+    /// `ticks` are the intervals between ticks of scroll and of check, from `now` on.
     pub async fn drive<F, I>(
         &self,
         sqs: &aws_sdk_sqs::Client,

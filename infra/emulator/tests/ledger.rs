@@ -1,4 +1,4 @@
-//! The ledger's own promises, on the emulated DynamoDB behind the real client.
+//! The ledger's guarantees, on the emulated DynamoDB behind the real client.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 use intercom_bulk::domain::bucket::{Bucket, Width};
@@ -64,7 +64,7 @@ fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
 }
 
 #[tokio::test]
-async fn one_run_is_active_and_its_end_makes_room() {
+async fn one_run_is_active_at_a_time() {
     let (ledger, _account) = ledger().await;
     let (first, second) = (run("a"), run("b"));
     assert_eq!(begin(&ledger, &first).await, Begin::Begun);
@@ -76,19 +76,19 @@ async fn one_run_is_active_and_its_end_makes_room() {
     assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS).await.unwrap());
     assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS).await.unwrap(), "an end is final");
     let free_at_ms = ledger.active().await.unwrap().free_at_ms;
-    assert_eq!(free_at_ms, lease.until_ms + SCROLL_LIFE_MS, "whoever holds the claim may call the scroll until then");
+    assert_eq!(free_at_ms, lease.until_ms + SCROLL_LIFE_MS, "the lease owner may call the scroll until then");
     let late = Lease { until_ms: NOW_MS + 10, ..lease };
     let late = ledger.lease(&first.id, 0, &late, NOW_MS + 6).await.unwrap();
-    assert!(matches!(late, Leased::Not(_)), "nobody claims a turn of a run that ended: {late:?}");
+    assert!(matches!(late, Leased::Not(_)), "a turn of an ended run cannot be leased: {late:?}");
     assert_eq!(ledger.run(&first.id).await.unwrap().unwrap().reason.as_deref(), Some("why"));
     let free = Active { run: None, ..before };
     assert_eq!(begin_after(&ledger, &second, &free).await, Begin::Busy, "the first's scroll is unknown to it");
     assert_eq!(begin(&ledger, &second).await, Begin::Begun);
 }
 
-/// The answer to a reservation may be lost: tried again, it must not take its own row for another user's.
+/// If the answer to a reservation is lost, the retry must recognise its own row.
 #[tokio::test]
-async fn a_company_s_name_is_sent_for_the_one_user_that_reserved_it() {
+async fn company_name_is_sent_for_one_user() {
     let (ledger, _account) = ledger().await;
     let run = run("a").id;
     let [ann, bob] = ["ann", "bob"].map(|id| UserId::new(id).unwrap());
@@ -102,7 +102,7 @@ async fn a_company_s_name_is_sent_for_the_one_user_that_reserved_it() {
 }
 
 #[tokio::test]
-async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission() {
+async fn racing_submits_end_in_one_recorded_job() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     let part = part(&run);
@@ -121,7 +121,7 @@ async fn two_submits_racing_on_a_part_end_in_one_job_and_a_recorded_resubmission
 }
 
 #[tokio::test]
-async fn a_dropped_part_keeps_count_of_a_job_that_a_lease_may_hide() {
+async fn dropped_part_counts_a_possible_job() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     for (owner, lost) in [("one", 0), ("two", 1)] {
@@ -134,9 +134,9 @@ async fn a_dropped_part_keeps_count_of_a_job_that_a_lease_may_hide() {
     }
 }
 
-/// A part may be dropped weeks after its run ended, when nothing goes over the run's items any more.
+/// A part may be dropped weeks after its run ended, when no step reads the run's items any more.
 #[tokio::test]
-async fn a_part_s_row_has_a_time_to_live_from_its_first_write_on() {
+async fn part_row_has_a_time_to_live_from_the_start() {
     let (ledger, account) = ledger().await;
     let run = run("a");
     let unleased = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
@@ -151,7 +151,7 @@ async fn a_part_s_row_has_a_time_to_live_from_its_first_write_on() {
 }
 
 #[tokio::test]
-async fn buckets_are_listed_by_queries_never_by_a_scan() {
+async fn buckets_are_listed_without_a_scan() {
     let (ledger, account) = ledger().await;
     let run = run("a");
     for minute in 0..3 {
@@ -169,7 +169,7 @@ async fn buckets_are_listed_by_queries_never_by_a_scan() {
 }
 
 #[tokio::test]
-async fn the_budget_never_grants_more_than_the_window_has() {
+async fn budget_never_exceeds_the_window() {
     let (ledger, _account) = ledger().await;
     let quota = Quota { limit: 100, percent: 100, polls: 0 };
     let share = Lane::Submit { scroll_open: true };
@@ -190,7 +190,7 @@ async fn the_budget_never_grants_more_than_the_window_has() {
 }
 
 #[tokio::test]
-async fn a_run_s_items_expire_after_its_end_and_not_before() {
+async fn run_items_expire_after_its_end() {
     let (ledger, account) = ledger().await;
     let run = run("a");
     begin(&ledger, &run).await;
@@ -209,9 +209,9 @@ async fn a_run_s_items_expire_after_its_end_and_not_before() {
     assert_eq!(items.len() - 1, 7, "RUN, PLAN, CURSOR, BUCKETS, PART, its place among the runs and the job");
 }
 
-/// A partition that is read as a whole costs the memory of the whole: at a million users that is 10,000 parts.
+/// Reading a whole partition needs memory for all of it: 10,000 parts at a million users.
 #[tokio::test]
-async fn a_long_partition_is_read_in_pieces() {
+async fn long_partition_is_read_in_pages() {
     let (ledger, account) = ledger().await;
     let run = run("p");
     let row = |user: u32| ErrorRow {
@@ -230,9 +230,9 @@ async fn a_long_partition_is_read_in_pieces() {
     assert!(queries >= 3, "{queries} queries");
 }
 
-/// The next invocation finds the cursor as if the one that gave its lease back had not been there.
+/// The next invocation finds the cursor as if the lease had never existed.
 #[tokio::test]
-async fn a_lease_that_is_given_back_leaves_no_trace() {
+async fn returned_lease_leaves_no_trace() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     assert_eq!(begin(&ledger, &run).await, Begin::Begun);
@@ -246,12 +246,13 @@ async fn a_lease_that_is_given_back_leaves_no_trace() {
         other => panic!("{other:?}"),
     };
     let first = leased("first", NOW_MS, NOW_MS + 5).await;
-    ledger.release_lease(&first, "somebody else").await.unwrap();
+    ledger.release_lease(&first, "another owner").await.unwrap();
     assert_eq!(ledger.cursor(&run.id).await.unwrap().unwrap().owner(), Some("first"));
     ledger.release_lease(&first, "first").await.unwrap();
     let second = leased("second", NOW_MS, NOW_MS + 5).await;
     assert_eq!((second.lease, second.leases), (None, 0));
-    // The second dies, and the third gives back what it took over: the fourth still learns of the death.
+    // The second dies, and the third returns the lease it took over. The fourth still sees the
+    // death.
     let third = leased("third", NOW_MS + 10, NOW_MS + 15).await;
     ledger.release_lease(&third, "third").await.unwrap();
     let fourth = leased("fourth", NOW_MS + 10, NOW_MS + 15).await;
@@ -259,7 +260,7 @@ async fn a_lease_that_is_given_back_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_an_operator_set_is_not_extended() {
+async fn operator_deadline_is_not_extended() {
     let (ledger, _account) = ledger().await;
     let run = run("a");
     assert_eq!(begin(&ledger, &run).await, Begin::Begun);

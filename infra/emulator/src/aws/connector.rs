@@ -1,4 +1,4 @@
-//! The SDK's HTTP client whose network is a function call.
+//! An HTTP client for the SDK that calls a function instead of a network.
 
 use std::future::Future;
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::Counts;
 
-/// The header that names an operation in AWS's JSON protocol, as `DynamoDB_20120810.PutItem`.
+/// The header that names an operation in AWS's JSON protocol, like `DynamoDB_20120810.PutItem`.
 pub(super) const TARGET: &str = "x-amz-target";
 
-/// What a service answers: an HTTP status and a JSON document.
+/// A service's answer: an HTTP status and a JSON document.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -25,12 +25,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// A success with `value` as its document.
+    /// Returns a success with `value` as its document.
     pub(super) fn ok(value: &Value) -> Self {
         Self { status: 200, body: value.to_string().into_bytes() }
     }
 
-    /// A refusal in the JSON protocol's form.
+    /// Returns a refusal in the form of the JSON protocol.
     pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
         Self { status, body: json!({"__type": code, "message": message}).to_string().into_bytes() }
     }
@@ -38,11 +38,11 @@ impl Reply {
 
 /// An emulated service that speaks AWS's JSON protocol.
 pub(super) trait Service: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// Answers one call; `operation` is as in `PutItem`, and `input` an object.
+    /// Answers one call. `operation` is a name like `PutItem`, and `input` is an object.
     fn call(&self, operation: &str, input: Value) -> impl Future<Output = Reply> + Send;
 }
 
-/// A service as the SDK's HTTP client.
+/// A service as an HTTP client of the SDK.
 #[derive(Clone, Debug)]
 pub(super) struct InProcess<S> {
     service: S,
@@ -54,7 +54,7 @@ impl<S: Service> InProcess<S> {
         Self { service, counts: counts.clone() }
     }
 
-    /// Answers one request given by its target header and its body.
+    /// Answers one request, given its target header and its body.
     pub(super) async fn answer(&self, target: &str, body: &[u8]) -> Reply {
         let operation = target.rsplit('.').next().unwrap_or_default();
         self.counts.add_call(operation);

@@ -1,10 +1,10 @@
-//! What AWS would bill: calls by operation, and DynamoDB's capacity units.
+//! Counts of what AWS bills: calls by operation, and DynamoDB's capacity units.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A running tally, shared by all clones.
+/// Running counts, shared by all clones.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Arc<Mutex<Tally>>);
 
@@ -17,22 +17,24 @@ struct Tally {
 }
 
 impl Counts {
-    /// Calls so far by operation, as `PutItem` or `SendMessage`; an SDK's retry is a call too.
+    /// Returns the calls so far by operation, like `PutItem` or `SendMessage`. An SDK's retry is a
+    /// call.
     pub fn snapshot(&self) -> BTreeMap<String, u64> {
         self.tally().calls.clone()
     }
 
-    /// Read capacity units consumed so far.
+    /// Returns the read capacity units so far.
     pub fn read_units(&self) -> f64 {
         self.tally().read_units
     }
 
-    /// Write capacity units consumed so far, indexes and transactions included.
+    /// Returns the write capacity units so far, including indexes and transactions.
     pub fn write_units(&self) -> f64 {
         self.tally().write_units
     }
 
-    /// Time that the emulated DynamoDB worked: its calls never wait, so that this is about its CPU time.
+    /// Returns the time in calls of the emulated DynamoDB. Calls never wait, so this is mostly CPU
+    /// time.
     pub fn busy(&self) -> Duration {
         self.tally().busy
     }
@@ -59,7 +61,7 @@ impl Counts {
         self.tally().write_units += units;
     }
 
-    /// A tally is whole after every statement, so a panic elsewhere leaves nothing half done.
+    /// A tally is consistent after every statement, so a poisoned lock is safe to use.
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

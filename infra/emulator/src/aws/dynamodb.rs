@@ -1,4 +1,4 @@
-//! DynamoDB by dynoxide, which keeps tables in `SQLite` and answers a call in tens of microseconds.
+//! DynamoDB by dynoxide. It stores tables in `SQLite` and answers a call in tens of microseconds.
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ impl fmt::Debug for Tables {
     }
 }
 
-/// What DynamoDB says to a query by an empty key, and dynoxide takes.
+/// DynamoDB's error for a query by an empty key. Dynoxide accepts such a query.
 const EMPTY_KEY: &str = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain \
                          an empty string value.";
 
-/// What an operation on items is billed as.
+/// The billing of an operation on items.
 #[derive(Clone, Copy, PartialEq)]
 enum Units {
     Read,
@@ -39,7 +39,8 @@ impl Tables {
         Self { database, counts }
     }
 
-    /// Runs the operations that a program uses; dynoxide's own dispatch comes only with its socket server.
+    /// Runs the operations that the program uses. Dynoxide's dispatch is part of its socket server
+    /// only.
     fn dispatch(&self, operation: &str, input: Value) -> Result<Value, DynoxideError> {
         let database = &self.database;
         match operation {
@@ -66,7 +67,7 @@ impl Tables {
 }
 
 impl Service for Tables {
-    /// A call blocks its thread, for less time than handing it to another would take.
+    /// A call blocks its thread for less time than a transfer to another thread takes.
     async fn call(&self, operation: &str, mut input: Value) -> Reply {
         let units = units(operation);
         if let (Some(_), Some(fields)) = (units, input.as_object_mut()) {
@@ -90,7 +91,7 @@ impl Service for Tables {
     }
 }
 
-/// Operations on items consume capacity, those on tables none.
+/// Returns the billing of an operation. Operations on tables are free.
 fn units(operation: &str) -> Option<Units> {
     match operation {
         "GetItem" | "Query" | "Scan" | "BatchGetItem" | "TransactGetItems" => Some(Units::Read),
@@ -99,7 +100,7 @@ fn units(operation: &str) -> Option<Units> {
     }
 }
 
-/// The units of a response: operations on one table report an object, those on several a list.
+/// Returns the consumed units: an object for one table, a list for several tables.
 fn capacity(consumed: Option<&Value>) -> f64 {
     let one = |table: &Value| table["CapacityUnits"].as_f64().unwrap_or_default();
     match consumed {
@@ -109,7 +110,7 @@ fn capacity(consumed: Option<&Value>) -> f64 {
     }
 }
 
-/// Whether a query asks for a key by an empty value.
+/// Returns whether a query has an empty key value.
 fn empty_key(query: &Value) -> bool {
     let condition = query["KeyConditionExpression"].as_str().unwrap_or_default();
     let asked: Vec<&str> = condition.split(|c: char| !c.is_alphanumeric() && !":_".contains(c)).collect();
@@ -125,7 +126,7 @@ fn run<Request: DeserializeOwned, Response: Serialize>(
     serde_json::to_value(act(request)?).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// dynoxide words a value it refuses as `VALIDATION…:message`, the mark being for its own dispatch.
+/// Parses a refusal: dynoxide returns `VALIDATION…:message`, with a prefix for its own dispatch.
 fn refused(error: &str) -> DynoxideError {
     let message = match error.split_once(':') {
         Some((mark, message)) if mark.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => message,

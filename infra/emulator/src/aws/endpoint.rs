@@ -1,4 +1,4 @@
-//! The account over HTTP: one address for both services, told apart by the target header.
+//! The account over HTTP: one address for both services. The target header selects the service.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,9 +12,9 @@ use super::connector::{InProcess, Reply, TARGET};
 use super::dynamodb::Tables;
 use super::sqs::Queues;
 
-/// The media type of both services' JSON protocol.
+/// The media type of both services.
 const JSON: &str = "application/x-amz-json-1.0";
-/// The largest request that DynamoDB takes, which is above the largest of SQS. Source: `BatchWriteItem`'s reference.
+/// The largest DynamoDB request, larger than any of SQS. Source: the reference of `BatchWriteItem`.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 type Services = (InProcess<Tables>, InProcess<Queues>);

@@ -1,4 +1,4 @@
-//! One AWS account on this machine: DynamoDB and SQS emulated in this process, behind the real SDK's clients.
+//! One local AWS account: DynamoDB and SQS emulated in this process, behind the real SDK's clients.
 //!
 //! ```text
 //! aws_sdk_dynamodb::Client ─ connector ─ dynamodb (dynoxide, SQLite) ─ ledger.sqlite, or memory
@@ -6,8 +6,9 @@
 //! functions elsewhere ────── endpoint ──┘ both of them, over HTTP
 //! ```
 //!
-//! The seam is the SDK's own `HttpClient` trait, so requests are built, signed, retried and parsed by the code that
-//! talks to AWS, and no socket is opened. Every call is counted, because calls and capacity units are what AWS bills.
+//! The emulator replaces the SDK's `HttpClient`, so the production code builds, signs, retries and
+//! parses the requests, and no socket is opened. Every call is counted, because AWS bills calls and
+//! capacity units.
 
 mod connector;
 mod counts;
@@ -31,19 +32,19 @@ use crate::private;
 
 /// The only region of this account.
 pub const REGION: &str = "us-east-1";
-/// The file below the state directory that holds all of DynamoDB.
+/// DynamoDB's database file, in the state directory.
 const LEDGER_FILE: &str = "ledger.sqlite";
-/// The folder below the state directory that holds the bodies of queued messages while a process works on them.
+/// The folder for the bodies of queued messages, in the state directory.
 const BODIES_FOLDER: &str = "queued";
 
-/// The SDK's clients of one emulated account, and what they were used for.
+/// The SDK's clients of one emulated account, and its counts.
 ///
-/// The clients and the counts are handles: clones share one account.
+/// A clone shares the account.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// DynamoDB, answering as soon as a call is written to `SQLite`.
+    /// DynamoDB: answers once a call is written to `SQLite`.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// SQS, with queues that live as long as the account.
+    /// SQS: queues exist as long as the account.
     pub sqs: aws_sdk_sqs::Client,
     /// Calls and capacity units so far.
     pub counts: Counts,
@@ -51,40 +52,44 @@ pub struct Account {
     queues: InProcess<sqs::Queues>,
 }
 
-/// Why an account could not be opened.
+/// The reason that an account cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccountError {
-    /// The state directory could not be made.
+    /// The state directory cannot be created.
     #[error("cannot create the state directory {path}")]
     Directory {
-        /// The directory asked for.
+        /// The requested directory.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The state directory's name is not UTF-8, which `SQLite`'s file names are.
+    /// The state directory's name is not UTF-8, as `SQLite` requires.
     #[error("the state directory {path} is not valid UTF-8")]
     Path {
-        /// The directory asked for.
+        /// The requested directory.
         path: PathBuf,
     },
-    /// `SQLite` refused the file: it is locked, damaged, or of a newer version.
+    /// `SQLite` refuses the file: it is locked, damaged, or of a newer version.
     #[error("cannot open the emulated DynamoDB")]
     Database(#[from] dynoxide::DynoxideError),
 }
 
 impl Account {
-    /// Opens the account whose tables live in `state`, or one in memory that ends with this value.
+    /// Opens the account of the state directory, or an account in memory for the lifetime of this
+    /// value.
     ///
-    /// What a call has written survives the end of the process, however it ends; only a power cut may take the last
-    /// writes. Queues are always in memory: a run goes on after a restart from the ledger alone, by a new generation.
+    /// A completed write survives a crash of the process; a power failure may lose the last writes.
+    /// Queues are always in memory. After a restart, a new generation resumes a run from the ledger
+    /// alone.
     pub fn open(state: Option<&Path>) -> Result<Self, AccountError> {
         Self::with(state, None)
     }
 
-    /// Opens the account of `state` for the one process that works on it. The bodies of its messages are files: while the
-    /// rate limit holds submissions back, most of a workspace's changes lie in the queue, and memory would grow with it.
+    /// Opens the account of `state` for exclusive use by one process.
+    ///
+    /// It stores message bodies in files. While submissions wait for the rate limit, most of a
+    /// workspace's patches are in the queue, and memory would grow with them.
     pub fn open_alone(state: &Path) -> Result<Self, AccountError> {
         let bodies = state.join(BODIES_FOLDER);
         let failed = |source| AccountError::Directory { path: bodies.clone(), source };
@@ -125,12 +130,12 @@ impl Account {
         })
     }
 
-    /// DynamoDB as the SDK's HTTP client, for whoever stands between a client and it.
+    /// Returns DynamoDB as the SDK's HTTP client, for code that wraps it.
     pub fn dynamodb_network(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.tables.clone())
     }
 
-    /// Both services' endpoint as one HTTP router, for functions that run outside this process.
+    /// Returns both services as one HTTP router, for functions that run outside this process.
     pub fn router(&self) -> axum::Router {
         endpoint::router(self.tables.clone(), self.queues.clone())
     }
@@ -148,7 +153,8 @@ fn open_file(directory: &Path) -> Result<dynoxide::Database, AccountError> {
     let failed = |source| AccountError::Directory { path: directory.to_owned(), source };
     private::folder(directory).map_err(failed)?;
     let file = directory.join(LEDGER_FILE);
-    // SQLite gives the files of its log the mode of this one. A ledger that may only be read is SQLite's to refuse.
+    // SQLite creates its log files with this file's mode. It reports an error if the file is
+    // read-only.
     if private::file(&file).is_ok() {
         for beside in ["-wal", "-shm"].map(|ending| directory.join(format!("{LEDGER_FILE}{ending}"))) {
             if beside.exists() {
@@ -158,13 +164,14 @@ fn open_file(directory: &Path) -> Result<dynoxide::Database, AccountError> {
     }
     let file = file.to_str().ok_or_else(|| AccountError::Path { path: directory.to_owned() })?;
     let database = dynoxide::Database::new(file)?;
-    // Despite its name this only sets pragmas, `synchronous = NORMAL` among them: with the write-ahead log that
-    // dynoxide always uses, a commit then reaches the system's cache, which outlives this process, without an fsync.
+    // Despite its name this only sets pragmas, including `synchronous = NORMAL`. With the
+    // write-ahead log, a commit then reaches the system's cache without an fsync. The cache
+    // outlives the process.
     database.disable_bulk_loading()?;
     Ok(database)
 }
 
-/// Signatures are made and never checked.
+/// Returns fake credentials: requests are signed, but signatures are never checked.
 fn credentials() -> Credentials {
     Credentials::new("local", "local", None, None, "local")
 }

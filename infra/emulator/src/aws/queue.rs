@@ -1,4 +1,4 @@
-//! Creating a queue with what the template gives one: a visibility time-out and a dead-letter queue.
+//! Creates a queue with the template's settings: a visibility time-out and a dead-letter queue.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::SdkError;
@@ -7,23 +7,23 @@ use aws_sdk_sqs::operation::get_queue_attributes::GetQueueAttributesError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 
-/// A queue's two names: calls take the URL, mappings and policies the ARN.
+/// A queue's two names: calls use the URL; mappings and policies use the ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// As `http://…/000000000000/pages`.
+    /// For example `http://…/000000000000/pages`.
     pub url: String,
-    /// As `arn:aws:sqs:us-east-1:000000000000:pages`.
+    /// For example `arn:aws:sqs:us-east-1:000000000000:pages`.
     pub arn: String,
 }
 
-/// Why a queue could not be created.
+/// The reason that a queue cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
     /// The call failed, or a queue of this name has other attributes.
     #[error("cannot create the queue {name}")]
     Create {
-        /// The queue asked for.
+        /// The requested queue.
         name: String,
         /// The SDK's error.
         source: Box<SdkError<CreateQueueError>>,
@@ -31,7 +31,7 @@ pub enum QueueError {
     /// The call that reads the ARN failed.
     #[error("cannot read the attributes of the queue {name}")]
     Attributes {
-        /// The queue asked for.
+        /// The requested queue.
         name: String,
         /// The SDK's error.
         source: Box<SdkError<GetQueueAttributesError>>,
@@ -39,14 +39,14 @@ pub enum QueueError {
     /// A response lacks the URL or the ARN.
     #[error("the answer about the queue {name} lacks its URL or its ARN")]
     Incomplete {
-        /// The queue asked for.
+        /// The requested queue.
         name: String,
     },
 }
 
-/// Creates the queue `name`, or finds the one that has these attributes already.
+/// Creates the queue `name`, or finds one with the same attributes.
 ///
-/// With `dead_letter_arn`, a message goes there instead of being received more than `max_receives` times.
+/// With `dead_letter_arn`, a message moves there after `max_receives` receives.
 pub async fn create_queue(
     sqs: &Client,
     name: &str,

@@ -1,8 +1,9 @@
-//! SQS by awsim, corrected where it differs from AWS in what a consumer sees.
+//! SQS by awsim, corrected where it differs from AWS for a consumer.
 //!
-//! awsim looks at a waiting receive every 50 ms, counts a receive twice when a message's visibility ends, holds a batch
-//! to the 256 KiB of before August 2025, and takes a single message of any size and delay. Here a waiting receive wakes
-//! when a message becomes visible, receives are counted once, and today's limits hold.
+//! Awsim polls for a waiting receive every 50 ms, counts a receive twice when a message's
+//! visibility ends, limits a batch to 256 KiB (the limit before August 2025), and accepts a single
+//! message of any size and delay. Here, a waiting receive wakes when a message becomes visible,
+//! each receive counts once, and today's limits apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,11 +25,11 @@ use visibility::{expire, next_visible_in};
 mod limits;
 mod visibility;
 
-/// The account that awsim gives every caller.
+/// The account id of every caller in awsim.
 const ACCOUNT_ID: &str = "000000000000";
-/// The longest wait of a receive. Source: `ReceiveMessage`'s reference.
+/// The longest wait of a receive. Source: the reference of `ReceiveMessage`.
 const MAX_WAIT_S: u64 = 20;
-/// How soon a waiting receive sees what announces itself to nobody: a message moved by a dead-letter redrive.
+/// The poll interval of a waiting receive, for the dead-letter redrive: it sends no notification.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The queues of one account.
@@ -46,7 +47,7 @@ impl fmt::Debug for Queues {
 }
 
 impl Queues {
-    /// Queues whose messages are kept in memory, or their bodies as files below `bodies`.
+    /// Creates queues with message bodies in memory, or in files below `bodies`.
     pub(super) fn new(bodies: Option<&Path>) -> Self {
         let service = bodies.map_or_else(SqsService::new, SqsService::with_data_dir);
         Self { store: service.store(), service: Arc::new(service), arrivals: Arc::default() }
@@ -61,7 +62,7 @@ impl Queues {
         self.store.get(ACCOUNT_ID, REGION)
     }
 
-    /// The bell that rings when something happened to the queue that may make a message visible.
+    /// Returns the notification of events that may make a message visible.
     fn arrival(&self, queue: &str) -> Arc<Notify> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(arrivals.entry(queue.to_owned()).or_default())
@@ -77,7 +78,8 @@ impl Queues {
         let deadline = Instant::now() + Duration::from_secs(wait_s);
         let bell = self.arrival(&queue);
         loop {
-            // Heard from here on, so that nothing arrives unheard between the look and the wait.
+            // Register before the check: otherwise a message that arrives between check and wait is
+            // missed.
             let mut arrived = std::pin::pin!(bell.notified());
             arrived.as_mut().enable();
             expire(&self.state(), &queue);
@@ -88,7 +90,7 @@ impl Queues {
             }
             let visible_in = next_visible_in(&self.state(), &queue).unwrap_or(LOOK_AGAIN);
             let until = deadline.min(Instant::now() + visible_in.min(LOOK_AGAIN));
-            // A time-out is the other reason to look again.
+            // The next time-out also ends the wait.
             let _ = timeout_at(until, arrived).await;
         }
     }
@@ -101,7 +103,7 @@ impl Queues {
         Ok(output)
     }
 
-    /// A batch, entry by entry: each is sent or refused for itself.
+    /// Sends the entries of a batch. Each entry succeeds or fails on its own.
     async fn send_batch(&self, input: Value) -> Result<Value, AwsError> {
         let entries = limits::batch(&input)?;
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
@@ -148,7 +150,7 @@ impl Service for Queues {
     }
 }
 
-/// The last part of the URL, as awsim takes it; a call without one is awsim's to refuse.
+/// Returns the last part of the URL, as awsim expects. Awsim refuses a call without a URL.
 fn queue_name(input: &Value) -> &str {
     let url = input["QueueUrl"].as_str().unwrap_or_default();
     url.rsplit('/').next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The SDK against the emulated services: what the ledger and the queues rely on.
+//! Tests the SDK with the emulated services, for the behaviour that the ledger and queues require.
 
 mod dynamodb;
 mod endpoint;

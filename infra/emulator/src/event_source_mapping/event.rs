@@ -1,9 +1,11 @@
-//! The event that Lambda makes of SQS messages.
+//! The event that Lambda creates from SQS messages.
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue};
 use serde_json::{Map, Value, json};
 
-/// The event for `messages` of the queue `arn`. Source: Lambda's developer guide, "Using Lambda with Amazon SQS".
+/// Returns the event of `messages` from the queue `arn`.
+///
+/// Source: Lambda's developer guide, "Using Lambda with Amazon SQS".
 pub fn event(messages: &[Message], arn: &str) -> Value {
     let region = arn.split(':').nth(3).unwrap_or_default();
     let records: Vec<Value> = messages.iter().map(|message| record(message, arn, region)).collect();
@@ -34,7 +36,7 @@ fn record(message: &Message, arn: &str, region: &str) -> Value {
     record
 }
 
-/// The lists are in every event and always empty: SQS has never supported them.
+/// The lists are in every event and always empty: SQS does not support them.
 fn message_attribute(value: &MessageAttributeValue) -> Value {
     let mut attribute = json!({
         "stringListValues": [],

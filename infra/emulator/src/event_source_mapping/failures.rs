@@ -1,4 +1,4 @@
-//! What a function's answer says about the messages it was given.
+//! Reads the failed messages from a function's answer.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 /// The messages of a batch that an invocation did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failures {
-    /// All are done.
+    /// All messages succeeded.
     None,
-    /// Those of these message ids are to come again.
+    /// The messages with these ids failed.
     Items(BTreeSet<String>),
-    /// All are to come again.
+    /// All messages failed.
     Batch,
 }
 
 impl Failures {
-    /// Whether the message is to come again.
+    /// Returns whether the message failed and must be delivered again.
     pub fn includes(&self, message_id: &str) -> bool {
         match self {
             Self::None => false,
@@ -28,9 +28,9 @@ impl Failures {
 
 /// Reads the `batchItemFailures` of a response to the batch of these message `ids`.
 ///
-/// No response, one without the list, and an empty or null list say that all went well. A list with an entry that names
-/// no message of the batch fails the whole batch, because nobody can tell which message was meant. Source: Lambda's
-/// developer guide, "Success and failure conditions".
+/// A missing response, a missing list, and an empty or null list mean success. An entry that names
+/// no message of the batch fails the whole batch, because the intended message is unknown. Source:
+/// Lambda's developer guide, "Success and failure conditions".
 pub fn failures(response: &Value, ids: &[&str]) -> Failures {
     let list = match response {
         Value::Null => return Failures::None,

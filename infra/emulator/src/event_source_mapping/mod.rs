@@ -1,12 +1,12 @@
-//! An SQS event source mapping, as Lambda documents it: what stands between a queue and a function.
+//! An SQS event source mapping as Lambda documents it: the poller between a queue and a function.
 //!
 //! ```text
 //! receive (long poll) → batch (size, window) → event → invoke (time-out) ─ success → delete
 //!                                                                        └ failure → leave to the visibility time-out
 //! ```
 //!
-//! [`event`] and [`failures`] are the parts that need neither queue nor clock. Two things of Lambda's are left out:
-//! fewer pollers after errors, and a second invocation when a batch would exceed 6 MB.
+//! [`event`] and [`failures`] need neither queue nor clock. Two features of Lambda are missing:
+//! fewer pollers after errors, and a second invocation for a batch above 6 MB.
 
 mod event;
 mod failures;
@@ -26,37 +26,39 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 pub use event::event;
 pub use failures::{Failures, failures};
 
-/// The most messages in one receive, and in one delete. Source: `ReceiveMessage`'s reference.
+/// The maximum number of messages in one receive or delete. Source: the reference of
+/// `ReceiveMessage`.
 const MAX_MESSAGES: usize = 10;
-/// How long a poller waits for a message. Source: `ReceiveMessage`'s reference, the longest wait.
+/// The longest wait of a receive. Source: the reference of `ReceiveMessage`.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// The pause after a receive that failed, so that a missing queue is not asked for without end.
+/// The pause after a failed receive, to limit calls to a missing queue.
 const AFTER_FAILED_RECEIVE: Duration = Duration::from_secs(1);
 
 /// The settings of a mapping, named as in the template.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// The queue that is read.
+    /// The queue to read.
     pub queue_url: String,
-    /// The same queue, as the function sees it in `eventSourceARN`.
+    /// The queue's ARN, for `eventSourceARN`.
     pub queue_arn: String,
-    /// `BatchSize`: the most messages of an invocation; above 10 needs a window.
+    /// `BatchSize`: the maximum number of messages of an invocation; above 10 needs a window.
     pub batch_size: i32,
-    /// `MaximumBatchingWindowInSeconds`: how long a batch may wait to fill up, from its first message on.
+    /// `MaximumBatchingWindowInSeconds`: the time that a batch may wait to fill, from its first
+    /// message.
     pub window: Duration,
-    /// `MaximumConcurrency`: invocations at a time. Lambda's least is 2.
+    /// `MaximumConcurrency`: concurrent invocations. Lambda requires at least 2.
     pub concurrency: usize,
-    /// The function's `Timeout`: an invocation that takes longer is cut off and has failed.
+    /// The function's `Timeout`: a longer invocation is cut off and fails.
     pub function_timeout: Duration,
-    /// Whether `FunctionResponseTypes` has `ReportBatchItemFailures`.
+    /// `FunctionResponseTypes` contains `ReportBatchItemFailures`.
     pub report_item_failures: bool,
 }
 
 impl Mapping {
-    /// Reads the queue and invokes `handler` until `stop` turns true or its sender is gone.
+    /// Reads the queue and invokes `handler` until `stop` turns true or its sender is dropped.
     ///
-    /// On a stop, batches already received are finished; the future ends with the last of them. It runs in one task,
-    /// so the handler need not be `Send`; it is `Send` when the handler's futures are.
+    /// After a stop, it finishes the batches already received. It runs in one task, so the handler
+    /// need not be `Send`; the future is `Send` when the handler's futures are.
     pub async fn run<H, F>(&self, sqs: &Client, handler: H, stop: watch::Receiver<bool>)
     where
         H: Fn(Value) -> F,
@@ -74,7 +76,8 @@ impl Mapping {
         let size = usize::try_from(self.batch_size).unwrap_or(1).max(1);
         while !*stop.borrow() {
             let first = tokio::select! {
-                // A receive that has just got messages comes before a stop: dropping it would hide them for long.
+                // A completed receive comes before a stop: dropping it would make its messages
+                // invisible for long.
                 biased;
                 first = self.receive(sqs, size, LONG_POLL) => first,
                 _ = stop.wait_for(|stopped| *stopped) => return,
@@ -82,14 +85,15 @@ impl Mapping {
             if !first.is_empty() {
                 let batch = self.fill(sqs, first, size, &mut stop).await;
                 let outcome = self.invoke(handler, &batch).await;
-                // What the invocation sent goes to the other poller first: a chain of messages does not wait for this.
+                // Messages that the invocation sent go to the other poller first, so a chain does
+                // not wait.
                 tokio::task::yield_now().await;
                 self.delete(sqs, self.done(&outcome, &batch)).await;
             }
         }
     }
 
-    /// Waits for more messages while there is room, the window lasts and nobody stops.
+    /// Waits for more messages while the batch has room, the window lasts and no stop is requested.
     async fn fill(
         &self,
         sqs: &Client,
@@ -145,7 +149,7 @@ impl Mapping {
         outcome
     }
 
-    /// The messages that are done with after an invocation of `batch`.
+    /// Returns the messages of `batch` that its invocation finished.
     pub fn done<'a>(&self, outcome: &Result<Value, String>, batch: &'a [Message]) -> Vec<&'a Message> {
         let failed = match outcome {
             Err(_) => Failures::Batch,
@@ -159,7 +163,7 @@ impl Mapping {
         batch.iter().filter(done).collect()
     }
 
-    /// A message whose deletion fails comes again, as on AWS.
+    /// Deletes messages. If a deletion fails, the message is delivered again, as on AWS.
     async fn delete(&self, sqs: &Client, done: Vec<&Message>) {
         for chunk in done.chunks(MAX_MESSAGES) {
             let entries = chunk.iter().enumerate().map(|(position, message)| {

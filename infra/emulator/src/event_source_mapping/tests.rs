@@ -1,4 +1,4 @@
-//! Batches of an emulated queue, and the pure parts.
+//! Batches of an emulated queue, and the pure functions.
 
 mod pure;
 mod queue;

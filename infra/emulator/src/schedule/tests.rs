@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{every, next};
 
 #[test]
-fn the_next_time_is_a_multiple_of_the_period_and_later() {
+fn next_time_is_a_later_multiple_of_the_period() {
     let minute = Duration::from_mins(1);
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     assert_eq!(next(minute, at("2016-11-24T10:05:59.9Z")), Some(at("2016-11-24T10:06:00Z")));
@@ -21,7 +21,7 @@ fn the_next_time_is_a_multiple_of_the_period_and_later() {
 }
 
 #[tokio::test]
-async fn each_period_is_one_invocation_with_its_scheduled_time_until_the_stop() {
+async fn each_period_invokes_once_until_the_stop() {
     let (stop, stopped) = watch::channel(false);
     let seen = RefCell::new(Vec::new());
     let handler = |event: serde_json::Value| {

@@ -1,4 +1,4 @@
-//! What SQS refuses. Sources: the references of `SendMessage` and `SendMessageBatch`.
+//! The limits of SQS. Sources: the references of `SendMessage` and `SendMessageBatch`.
 
 use awsim_core::AwsError;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 const MAX_BYTES: usize = 1 << 20;
 /// The longest delay.
 const MAX_DELAY_S: i64 = 900;
-/// The most messages in a batch.
+/// The maximum number of messages in a batch.
 const MAX_ENTRIES: usize = 10;
 
 /// Checks one message, alone or as an entry of a batch.
@@ -26,7 +26,7 @@ pub(super) fn message(input: &Value) -> Result<(), AwsError> {
     }
 }
 
-/// The entries, all objects, of a batch that is neither empty nor too large as a whole.
+/// Returns the entries of a batch. Checks that they are objects, and the size of the batch.
 pub(super) fn batch(input: &Value) -> Result<&[Value], AwsError> {
     let entries = input["Entries"].as_array().map_or(&[][..], Vec::as_slice);
     if !entries.iter().all(Value::is_object) {
@@ -57,7 +57,7 @@ fn refused(code: &str, message: &str) -> AwsError {
     AwsError::bad_request(format!("AWS.SimpleQueueService.{code}"), message)
 }
 
-/// XML 1.0's characters, which SQS keeps to in every protocol.
+/// Returns whether XML 1.0 allows the character. SQS requires this in every protocol.
 fn allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }

@@ -1,15 +1,15 @@
-//! When messages become visible, on awsim's clock.
+//! Returns messages to the queue when their visibility time-out ends, on awsim's clock.
 
 use std::time::Duration;
 
 use awsim_sqs::state::SqsState;
 
-/// How early a time-out is taken as ended, so that awsim, which looks a moment later, finds none that has.
+/// A time-out ends early by this much, so that awsim, which checks later, finds no expired one.
 const AHEAD: Duration = Duration::from_millis(5);
 
-/// Puts messages whose visibility time-out has ended back in their queue.
+/// Returns messages whose visibility time-out has ended to their queue.
 ///
-/// awsim would do so itself and count a receive for it, halving a redrive policy's `maxReceiveCount`.
+/// Awsim would count a receive for each, and so halve a redrive policy's `maxReceiveCount`.
 pub(super) fn expire(state: &SqsState, queue: &str) {
     let Some(mut queue) = state.queues.get_mut(queue) else {
         return;
@@ -28,7 +28,7 @@ pub(super) fn expire(state: &SqsState, queue: &str) {
     }
 }
 
-/// The time until the next delay or visibility time-out of the queue ends, if any runs.
+/// Returns the time until the next delay or visibility time-out ends, if there is one.
 pub(super) fn next_visible_in(state: &SqsState, queue: &str) -> Option<Duration> {
     let queue = state.queues.get(queue)?;
     let now = clock();
@@ -37,7 +37,7 @@ pub(super) fn next_visible_in(state: &SqsState, queue: &str) -> Option<Duration>
     delayed.chain(received).filter(|at| *at > now).min().map(|at| at.saturating_duration_since(now))
 }
 
-/// awsim keeps its times on the system's monotonic clock, so they can be compared with no other.
+/// Awsim uses the system's monotonic clock, so its times can be compared with this clock only.
 #[expect(clippy::disallowed_methods, reason = "awsim's times are of this clock")]
 fn clock() -> std::time::Instant {
     std::time::Instant::now()

@@ -1,4 +1,4 @@
-//! Conditions, transactions, a sparse index, and what a file keeps.
+//! Conditions, transactions, a sparse index, and durability in a file.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -23,7 +23,7 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
     KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap()
 }
 
-/// Keys `pk` and `sk`, and an index `due` that only items with a `due` attribute are in.
+/// Keys `pk` and `sk`, and an index `due` of the items that have a `due` attribute.
 async fn create_table(dynamodb: &Client) {
     let index = GlobalSecondaryIndex::builder()
         .index_name("due")
@@ -67,7 +67,7 @@ async fn version(dynamodb: &Client, sk: &str) -> Option<AttributeValue> {
 }
 
 #[tokio::test]
-async fn a_conditional_write_holds_only_once_and_survives_in_the_file() {
+async fn conditional_write_succeeds_once_and_is_durable() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("workspace");
     {
@@ -95,7 +95,7 @@ async fn a_conditional_write_holds_only_once_and_survives_in_the_file() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_all_or_nothing_and_says_which_condition_failed() {
+async fn transaction_is_atomic_and_names_the_failed_condition() {
     let account = Account::open(None).unwrap();
     let dynamodb = &account.dynamodb;
     create_table(dynamodb).await;
@@ -125,7 +125,7 @@ async fn a_transaction_is_all_or_nothing_and_says_which_condition_failed() {
 }
 
 #[tokio::test]
-async fn an_index_holds_only_items_that_have_its_key() {
+async fn index_contains_only_items_with_its_key() {
     let account = Account::open(None).unwrap();
     create_table(&account.dynamodb).await;
     for (sk, due) in [("job1", Some(30)), ("job2", None), ("job3", Some(10)), ("job4", Some(99))] {
@@ -139,7 +139,7 @@ async fn an_index_holds_only_items_that_have_its_key() {
     let due = account.dynamodb.query().table_name(TABLE).index_name("due");
     let due = due
         .key_condition_expression("#shard = :shard AND due <= :now")
-        .expression_attribute_names("#shard", "shard") // a reserved word, which dynoxide refuses as AWS does
+        .expression_attribute_names("#shard", "shard") // "shard" is a reserved word
         .expression_attribute_values(":shard", s("0"))
         .expression_attribute_values(":now", n(30));
     let found = due.send().await.unwrap();
@@ -149,7 +149,7 @@ async fn an_index_holds_only_items_that_have_its_key() {
 }
 
 #[tokio::test]
-async fn a_query_by_an_empty_key_is_refused_as_dynamodb_refuses_it() {
+async fn query_by_an_empty_key_is_refused() {
     let account = Account::open(None).unwrap();
     create_table(&account.dynamodb).await;
     let query = |condition: &str| {

@@ -1,4 +1,4 @@
-//! The account over HTTP, as a function elsewhere calls it.
+//! The account over HTTP, as an external function calls it.
 
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -18,7 +18,7 @@ async fn post(account: &Account, target: &str, body: impl Into<Body>) -> (Status
 }
 
 #[tokio::test]
-async fn one_address_serves_both_services_and_the_clients_see_the_same_account() {
+async fn one_address_serves_both_services_of_the_account() {
     let account = Account::open(None).unwrap();
     let name = json!({"QueueName": "pages"}).to_string();
     let (status, created) = post(&account, "AmazonSQS.CreateQueue", name).await;
@@ -31,7 +31,7 @@ async fn one_address_serves_both_services_and_the_clients_see_the_same_account()
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused_as_the_caller_s_fault() {
+async fn invalid_call_is_a_client_error() {
     let account = Account::open(None).unwrap();
     for (target, body) in [
         ("", "{}"),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::aws::{Account, Queue, create_queue};
 
-/// AWS's limit of a message and of a batch.
+/// The AWS limit of a message and of a batch.
 const MIB: usize = 1 << 20;
 
 fn sqs() -> Client {
@@ -42,7 +42,7 @@ async fn send_batch(sqs: &Client, queue: &Queue, bodies: Vec<String>) -> Result<
 }
 
 #[tokio::test]
-async fn creating_a_queue_again_finds_it_and_other_attributes_are_refused() {
+async fn recreating_a_queue_requires_the_same_attributes() {
     let sqs = sqs();
     let first = create_queue(&sqs, "pages", 90, None, 5).await.unwrap();
     assert_eq!(first.arn, "arn:aws:sqs:us-east-1:000000000000:pages");
@@ -51,7 +51,7 @@ async fn creating_a_queue_again_finds_it_and_other_attributes_are_refused() {
 }
 
 #[tokio::test]
-async fn a_batch_of_ten_is_sent_and_eleven_or_too_many_bytes_are_refused() {
+async fn batch_is_limited_in_entries_and_bytes() {
     let sqs = sqs();
     let queue = create_queue(&sqs, "patches", 30, None, 5).await.unwrap();
     let ten = vec!["x".repeat(MIB / 10); 10];
@@ -76,7 +76,7 @@ async fn one_mebibyte_is_the_largest_body() {
 }
 
 #[tokio::test]
-async fn after_its_last_receive_a_message_goes_to_the_dead_letter_queue() {
+async fn message_is_dead_lettered_after_its_last_receive() {
     let sqs = sqs();
     let dead = create_queue(&sqs, "dead", 30, None, 5).await.unwrap();
     let queue = create_queue(&sqs, "pages", 30, Some(&dead.arn), 3).await.unwrap();
@@ -92,7 +92,7 @@ async fn after_its_last_receive_a_message_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn delays_and_visibility_end_on_time_and_wake_a_waiting_receive() {
+async fn delay_and_visibility_end_wake_a_waiting_receive() {
     let sqs = sqs();
     let delayed = create_queue(&sqs, "delayed", 30, None, 5).await.unwrap();
     let visible = create_queue(&sqs, "visible", 1, None, 5).await.unwrap();
@@ -114,7 +114,7 @@ async fn delays_and_visibility_end_on_time_and_wake_a_waiting_receive() {
 }
 
 #[tokio::test]
-async fn a_message_wakes_a_waiting_receive() {
+async fn new_message_wakes_a_waiting_receive() {
     let sqs = sqs();
     let queue = create_queue(&sqs, "pages", 30, None, 5).await.unwrap();
     let waiting = receive(&sqs, &queue, 20);
@@ -127,9 +127,10 @@ async fn a_message_wakes_a_waiting_receive() {
     assert_eq!(depth[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible], "1");
 }
 
-/// While the rate limit holds submissions back, the queue holds most of a workspace's changes: its bodies are files.
+/// While submissions wait for the rate limit, most patches are in the queue, so bodies are in
+/// files.
 #[tokio::test]
-async fn bodies_of_the_one_process_are_files_and_go_with_their_messages() {
+async fn body_files_are_deleted_with_their_messages() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("queued")).unwrap();
     std::fs::write(dir.path().join("queued/stale"), "of a process that was killed").unwrap();

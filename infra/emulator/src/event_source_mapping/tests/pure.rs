@@ -1,4 +1,4 @@
-//! The event's shape and the reading of a function's answer.
+//! The form of the event, and the parsing of a function's answer.
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::event_source_mapping::{Failures, event, failures};
 
 #[test]
-fn an_event_has_the_shape_that_lambda_documents() {
+fn event_has_the_documented_form() {
     let attribute = |kind: &str| MessageAttributeValue::builder().data_type(kind);
     let message = Message::builder()
         .message_id("059f36b4")
@@ -40,7 +40,7 @@ fn an_event_has_the_shape_that_lambda_documents() {
 }
 
 #[test]
-fn an_answer_without_failures_is_a_success() {
+fn answer_without_failures_is_a_success() {
     for response in [
         json!(null),
         json!({}),
@@ -53,7 +53,7 @@ fn an_answer_without_failures_is_a_success() {
 }
 
 #[test]
-fn only_named_messages_come_again() {
+fn only_named_messages_are_redelivered() {
     let response = json!({"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "b"}]});
     let failed = failures(&response, &["a", "b"]);
     assert_eq!(failed, Failures::Items(["b".to_owned()].into()));
@@ -61,7 +61,7 @@ fn only_named_messages_come_again() {
 }
 
 #[test]
-fn a_failure_that_names_no_message_fails_the_batch() {
+fn unknown_message_id_fails_the_batch() {
     for item in [
         json!({"itemIdentifier": ""}),
         json!({"itemIdentifier": null}),

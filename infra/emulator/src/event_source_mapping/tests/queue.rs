@@ -1,4 +1,4 @@
-//! A mapping between an emulated queue and a function made of a closure.
+//! A mapping between an emulated queue and a closure as the function.
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::aws::{Account, create_queue};
 use crate::event_source_mapping::Mapping;
 
-/// Far above what a test takes, so that a hang ends.
+/// A time limit far above a test's duration, so that a hang ends.
 const HANG: Duration = Duration::from_secs(10);
 
-/// A queue of messages "0", "1", … and a mapping that takes up to ten at once.
+/// A queue of messages "0", "1", … and a mapping with batches of up to ten.
 async fn queue_of(messages: usize) -> (Client, Mapping) {
     let sqs = Account::open(None).unwrap().sqs;
     let queue = create_queue(&sqs, "patches", 300, None, 5).await.unwrap();
@@ -38,7 +38,7 @@ async fn queue_of(messages: usize) -> (Client, Mapping) {
     (sqs, mapping)
 }
 
-/// How many messages are visible, and how many are received and not deleted.
+/// Returns the numbers of visible and of in-flight messages.
 async fn depth(sqs: &Client, mapping: &Mapping) -> (String, String) {
     let request = sqs.get_queue_attributes().queue_url(&mapping.queue_url);
     let request = request.attribute_names(Visible).attribute_names(Received);
@@ -46,7 +46,7 @@ async fn depth(sqs: &Client, mapping: &Mapping) -> (String, String) {
     (attributes[&Visible].clone(), attributes[&Received].clone())
 }
 
-/// Runs the mapping until the handler has been called once, and returns that event.
+/// Runs the mapping until the first call of the handler, and returns that event.
 async fn one_invocation<F: Future<Output = Result<Value, String>>>(
     sqs: &Client,
     mapping: &Mapping,
@@ -79,7 +79,7 @@ async fn only_failed_messages_stay() {
 }
 
 #[tokio::test]
-async fn without_reporting_the_answer_says_nothing() {
+async fn answer_is_ignored_without_reporting() {
     let (sqs, mut mapping) = queue_of(1).await;
     mapping.report_item_failures = false;
     one_invocation(&sqs, &mapping, |_| async { Ok(json!("whatever")) }).await;
@@ -87,7 +87,7 @@ async fn without_reporting_the_answer_says_nothing() {
 }
 
 #[tokio::test]
-async fn an_error_or_a_time_out_leaves_the_batch() {
+async fn error_or_time_out_keeps_the_batch() {
     let (sqs, mut mapping) = queue_of(2).await;
     one_invocation(&sqs, &mapping, |_| async { Err("broken".to_owned()) }).await;
     assert_eq!(depth(&sqs, &mapping).await, ("0".into(), "2".into()));
@@ -99,7 +99,7 @@ async fn an_error_or_a_time_out_leaves_the_batch() {
 }
 
 #[tokio::test]
-async fn a_window_gathers_more_than_one_receive() {
+async fn window_collects_several_receives() {
     let (sqs, mut mapping) = queue_of(12).await;
     (mapping.batch_size, mapping.window) = (12, Duration::from_mins(5));
     let event = one_invocation(&sqs, &mapping, |_| async { Ok(Value::Null) }).await;
@@ -108,7 +108,7 @@ async fn a_window_gathers_more_than_one_receive() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_a_wait_at_once_and_lets_an_invocation_finish() {
+async fn stop_ends_a_wait_and_finishes_an_invocation() {
     let (sqs, mapping) = queue_of(1).await;
     let (stop, stopped) = watch::channel(false);
     let (finish, finished) = oneshot::channel::<()>();
