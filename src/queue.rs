@@ -276,7 +276,7 @@ fn json<T: Serialize>(value: &T) -> Result<String, QueueError> {
     serde_json::to_string(value).map_err(|error| QueueError::Unwritable(unread(&error)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
+#[expect(clippy::needless_pass_by_value, reason = "argument of `map_err`, which passes the error by value")]
 fn failed<E, R>(operation: &'static str, error: aws_sdk_sqs::error::SdkError<E, R>) -> QueueError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,

@@ -1,4 +1,5 @@
-//! The accounts of a run, from strongly read rows: its parts, and the jobs of its buckets.
+//! Computes the accounts of a run from consistently read rows: its parts, and the jobs of its
+//! buckets.
 
 use std::collections::HashSet;
 
@@ -8,16 +9,17 @@ use crate::domain::part::{Origin, PartId};
 use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 impl Ledger {
-    /// What became of everything that the run sent. Parts are those of the cursor's generation, jobs those of all; what
-    /// went wrong in an earlier generation counts only where the present one did not see everybody again.
+    /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
+    /// of all generations. Errors of earlier generations count only if the present one did not read
+    /// all users again.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
         let (accounts, ended) = (Accounts::default(), Ended::default());
         let mut counting = Counting { run, cursor, accounts, ended, held_ms: None };
         counting.accounts.totals.users = cursor.tally.users;
         counting.accounts.totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
         counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
-        // Parts are read before jobs: a part that is done by then has its job in the ledger. The other way round, a job
-        // that is recorded between the two would be missed, and its part's end seen.
+        // Read parts before jobs: a part that is done has its job in the ledger. If jobs were read
+        // first, a job recorded between the two reads would be missed although its part has ended.
         let pk = run_pk(&run.id);
         self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
             .await?;
@@ -26,7 +28,7 @@ impl Ledger {
             self.pages(&pk, "JOB#", |items| items.into_iter().try_for_each(|item| counting.job(item)).map(|()| true))
                 .await?;
         }
-        // Rows of one user lie side by side.
+        // Rows of one user are adjacent.
         let mut last = String::new();
         self.pages(&pk, "ERROR#", |items| {
             items.into_iter().try_for_each(|item| counting.error(item, &mut last)).map(|()| true)
@@ -36,43 +38,45 @@ impl Ledger {
     }
 }
 
-/// Accounts on their way.
+/// Accounts in progress.
 struct Counting<'a> {
     run: &'a Run,
     cursor: &'a Cursor,
     accounts: Accounts,
     ended: Ended,
-    /// When the request failed that `held` is about.
+    /// Time of the failed request that `held` describes, in Unix milliseconds.
     held_ms: Option<i64>,
 }
 
-/// Parts of the present generation with an end, and those that jobs sent back.
+/// Ended parts of the present generation, and the follow-up parts that jobs name.
 #[derive(Default)]
 struct Ended {
     of_pages: u64,
-    /// By name, those that no page made.
+    /// Names of ended follow-up parts.
     again: HashSet<String>,
     expected: HashSet<String>,
 }
 
 impl Counting<'_> {
-    /// Whether what went wrong in a generation is the run's: a later one that saw everybody evaluated them again.
+    /// Returns whether errors of a generation count. A later generation that read all users
+    /// evaluated them again.
     fn counts(&self, generation: u32) -> bool {
         generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.gaps.is_empty()
     }
 
-    /// A part, against those that the cursor says were sent. Parts of earlier generations matter only for what they may
-    /// have lost.
+    /// Counts one part. A part of an earlier generation matters only for jobs that it may have
+    /// lost.
     fn part(&mut self, item: Item) -> Result<(), LedgerError> {
         let (accounts, cursor) = (&mut self.accounts, self.cursor);
         let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
         let row: PartRow = items::read(item, "PART")?;
-        // A lease hides a job where its owner died: an expired one, or any once the run is over.
+        // An unreleased lease may hide a job. `totals_at` subtracts leases that are still valid.
         let leased = row.end.is_none() && row.lease_owner.is_some();
         accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(leased);
         accounts.leases_until_ms.extend(row.lease_until_ms.filter(|_| leased));
         if let Some(until_ms) = row.lost_until_ms.max(row.lease_until_ms) {
-            // Whose queue was lost are dead, since the settling began at the latest.
+            // `queue_lost`: the in-memory queue died with its process, so no worker ran after
+            // settling began.
             let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
         }
@@ -92,7 +96,7 @@ impl Counting<'_> {
             None => PartId::page_of(&name),
         };
         match page {
-            // A part of a page that was never committed was not counted as sent: its page is a gap.
+            // A part of an uncommitted page was not counted as sent: its page is a gap.
             Some(page) => self.ended.of_pages += u64::from(!cursor.gaps.contains(&page)),
             None => drop(self.ended.again.insert(name)),
         }
@@ -108,7 +112,7 @@ impl Counting<'_> {
         let Accounts { totals, made_last_ms, jobs_open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
-        // The users of a resubmission are in another job too, or will be.
+        // The users of a resubmission are also in another job, or will be.
         let users = if job.resubmission { 0 } else { job.users.saturating_sub(job.again_users) };
         totals.sent += users;
         let now = job.generation == self.cursor.generation;
@@ -126,7 +130,7 @@ impl Counting<'_> {
         if job.generation == self.cursor.generation {
             self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
         }
-        // One that was not found may be under way: that says nothing of its values.
+        // A job that was not found may still be in progress and may still set values.
         if matches!(job.end, None | Some(End::Unknown)) {
             *made_last_ms = (*made_last_ms).max(job.made_ms);
         }
@@ -147,10 +151,10 @@ impl Counting<'_> {
         Ok(())
     }
 
-    /// An error row: each user counts once.
+    /// Counts an error row; each user counts once.
     fn error(&mut self, item: Item, last: &mut String) -> Result<(), LedgerError> {
         let row: super::ErrorRow = items::read(item, "ERROR")?;
-        // Rows of an earlier version name no generation.
+        // Rows of an earlier version have no generation.
         if (row.generation == 0 || self.counts(row.generation)) && row.user != *last {
             self.accounts.totals.errors += 1;
             *last = row.user;

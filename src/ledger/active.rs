@@ -1,4 +1,4 @@
-//! The one active run: begun and ended in the transactions that change its state.
+//! The active run. It begins and ends in the transaction that changes its state.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
@@ -11,29 +11,29 @@ use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals};
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Active {
-    /// The run, if one is active.
+    /// The active run, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// Before this time (Unix milliseconds) nobody opens a scroll.
+    /// No scroll may be opened before this time (Unix milliseconds).
     #[serde(default)]
     pub free_at_ms: i64,
-    /// The run that was active before.
+    /// The previous active run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<RunId>,
 }
 
-/// What became of the attempt to begin a run.
+/// The outcome of an attempt to begin a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// It is the active run now.
+    /// The run is now active.
     Begun,
-    /// A run of this name is there already: the schedule fired twice.
+    /// A run of this name exists: the schedule fired twice.
     Known,
-    /// Another run is active, or was since `ACTIVE` was read.
+    /// Another run is active, or was active since `ACTIVE` was read.
     Busy,
 }
 
-/// Looks at a cursor that moves while its run is ended: a turn takes far longer than such a look.
+/// Tries to end a run while its cursor moves. A turn takes much longer than one try.
 const END_TRIES: u32 = 10;
 
 fn active_key() -> Key {
@@ -41,14 +41,17 @@ fn active_key() -> Key {
 }
 
 impl Ledger {
-    /// The active run.
+    /// Returns the item `ACTIVE`.
     pub async fn active(&self) -> Result<Active, LedgerError> {
         Ok(self.get(&active_key()).await?.unwrap_or_default())
     }
 
-    /// Begins a run: run, plan, cursor, `ACTIVE` and its place among the runs in one transaction. A list of users is
-    /// written first: no step reads it unless the run begins. `cursor` rests on what was `seen`
-    /// of `ACTIVE`: where another run was active since, its scroll and its jobs are not in it, and the start waits.
+    /// Begins a run. One transaction writes the run, plan, cursor, `ACTIVE` and the entry in the
+    /// list of runs. A list of users is written before it, because no step reads the list unless
+    /// the run begins.
+    ///
+    /// `cursor` must be based on `seen`. If another run was active since then, the cursor does not
+    /// know that run's scroll and jobs, so the result is [`Begin::Busy`].
     pub async fn begin(
         &self,
         run: &Run,
@@ -92,8 +95,9 @@ impl Ledger {
         }
     }
 
-    /// Ends a run that was read as `run`, closes its cursor to leases, and releases `ACTIVE` until its scroll may be gone.
-    /// Returns whether this call did it: somebody else may have changed the state first, even ended it.
+    /// Ends a run that was read as `run`: closes its cursor to leases and releases `ACTIVE`, with
+    /// the time at which its scroll has expired. Returns `false` if another writer changed the
+    /// state first.
     pub async fn end(
         &self,
         run: &Run,
@@ -115,7 +119,7 @@ impl Ledger {
             if self.change_run(run, &ended, writes, Some(cursor.scroll_free_at_ms())).await? {
                 return Ok(true);
             }
-            // Either the run changed, or a turn was leased or committed meanwhile.
+            // Either the run changed, or a turn was leased or committed in between.
             let there = self.run(&run.id).await?;
             if there.is_none_or(|there| (there.state, there.generation) != (run.state, run.generation)) {
                 break;
@@ -124,15 +128,16 @@ impl Ledger {
         Ok(false)
     }
 
-    /// Pauses a run that was read as `run`, for this reason. Returns whether this call did it.
+    /// Pauses a run that was read as `run`. Returns `false` if another writer changed the state
+    /// first.
     pub async fn pause(&self, run: &Run, reason: &str) -> Result<bool, LedgerError> {
         let paused = Run { state: State::Paused, reason: Some(reason.to_owned()), ..run.clone() };
         self.change_run(run, &paused, Vec::new(), None).await
     }
 
-    /// Writes a run over what it was, with other writes, in one transaction; `false` where what it was may not become
-    /// that, or its state or generation had changed meanwhile. `release` gives `ACTIVE` back, with the time from which a
-    /// scroll may be opened.
+    /// Replaces run `was` by `now`, together with other writes, in one transaction. Returns `false`
+    /// if the transition is not allowed or if state or generation changed since the read. `release`
+    /// clears `ACTIVE` and sets the time from which a scroll may be opened.
     pub(super) async fn change_run(
         &self,
         was: &Run,
@@ -140,12 +145,13 @@ impl Ledger {
         mut writes: Vec<TransactWriteItem>,
         release: Option<i64>,
     ) -> Result<bool, LedgerError> {
-        // Who read `ACTIVE` a moment ago may hold a run that ended since, and an end is final.
+        // The caller may have read `ACTIVE` before the run ended. No transition leaves a final
+        // state.
         let stays = was.state == now.state && !was.state.ended();
         if !stays && !was.state.may_become(now.state) {
             return Ok(false);
         }
-        // An update, not a put: the count of errors beside it is added to by others.
+        // Update and do not put: other writers add to the item's count of errors.
         let mut set = "SET #state = :to, generation = :next".to_owned();
         let mut update = Update::builder()
             .table_name(&self.table)
@@ -158,7 +164,7 @@ impl Ledger {
             .expression_attribute_values(":to", s(now.state))
             .expression_attribute_values(":next", n(now.generation));
         if now.generation > was.generation {
-            // Everybody is evaluated again, those in error among them.
+            // A new generation evaluates all users again, including those with errors.
             set.push_str(", #errors = :none");
             update = update.expression_attribute_names("#errors", "errors").expression_attribute_values(":none", n(0));
         }

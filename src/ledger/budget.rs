@@ -1,70 +1,72 @@
-//! The budget: what the rate limit leaves in the current 10-second window, one conditional counter per window that all
-//! functions share.
+//! The budget: operations that the rate limit leaves in the current 10-second window. All functions
+//! share one conditional counter per window.
 
 use super::error::conditional;
 use super::items::{key, n};
 use super::{Ledger, LedgerError};
 use serde::{Deserialize, Serialize};
 
-/// The length of Intercom's rate windows, aligned to Unix time (documentation of the rate headers).
+/// Length of Intercom's rate windows, aligned to Unix time (documentation of the rate headers).
 pub const WINDOW_MS: i64 = 10_000;
-/// Windows that are marked as spent, one write each, after a 429. A longer wait stands in the limit's item, which each
-/// process reads in each window.
+/// Windows that are marked as spent after a 429, with one write each. A longer wait is stored in
+/// the limit's item, which each process reads once per window.
 const MARKED_MAX: i64 = 6;
-/// At most a quarter of a window is kept for polls of jobs, however many are due: submissions must go on.
+/// Polls of jobs get at most a quarter of a window, so that submissions continue.
 const POLLS_MAX_OF: u32 = 4;
-/// A window's counter is of no use an hour later; DynamoDB removes it some time after.
+/// Time to live of a window's counter, in seconds after the window's end.
 const KEPT_S: i64 = 3600;
-/// So long before a window's end a request may be counted in either.
+/// A request that starts this long before a window's end may be counted in either window.
 pub const EDGE_MS: i64 = 250;
-/// So long after a window's start, by a clock that runs ahead of Intercom's, a request may be counted in the one before.
-/// Functions' clocks are kept within a millisecond by Amazon Time Sync, a laptop's by NTP within tens of them.
+/// A request that starts this long after a window's start may be counted in the window before, if
+/// our clock runs ahead of Intercom's. Amazon Time Sync keeps functions' clocks within 1 ms, NTP a
+/// laptop's within tens of ms.
 const LEAD_MS: i64 = 50;
-/// A window is spent: more than any limit.
+/// Counter of a spent window: more than any limit.
 const SPENT: u32 = 1_000_000_000;
 
-/// Who asks. A share of each window is kept for the others.
+/// The kind of request. Each window reserves operations for the other lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// A page: it must come within the scroll's minute.
+    /// A page, which must be requested before the scroll expires.
     Page,
-    /// Bulk items; `scroll_open` keeps pages their share.
+    /// Bulk items. `scroll_open` reserves operations for pages.
     Submit {
         /// Whether a scroll is open.
         scroll_open: bool,
     },
-    /// A look at a job.
+    /// A poll of a job.
     Check,
 }
 
-/// How much of Intercom's limit we may use.
+/// The part of Intercom's limit that we may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Operations that Intercom allows in a window, as last told.
+    /// Operations per window that Intercom last reported.
     pub limit: u32,
     /// `INTERCOM_QUOTA_PERCENT`.
     pub percent: u32,
-    /// Polls of jobs that are due, as check last counted them.
+    /// Due polls of jobs, as check last counted them.
     pub polls: u32,
 }
 
 impl Quota {
-    /// Operations of a window that are ours.
+    /// Returns the operations per window that we may use.
     pub fn cap(self) -> u32 {
         (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
     }
 
-    /// Operations of a window that are kept for polls of jobs: as many as the window can have jobs, and some; more where
-    /// more polls are due, up to a quarter of the window.
+    /// Returns the operations per window that are reserved for polls of jobs: at least as many as a
+    /// window can create jobs, at most a quarter of the window.
     pub fn polls_kept(self) -> u32 {
         let cap = self.cap();
         self.polls.min(cap / POLLS_MAX_OF).max(cap / 80).max(2)
     }
 
-    /// Operations of a window that this share may reach.
+    /// Returns the operations of a window that this lane may use.
     pub fn reach(self, share: Lane) -> u32 {
         let cap = self.cap();
-        // Small windows keep two operations for pages, large ones a part that pages never fill.
+        // A small window reserves two operations for pages, a large one a share that pages never
+        // fill.
         let (pages, polls) = ((cap / 66).max(2), self.polls_kept());
         let kept = match share {
             Lane::Submit { scroll_open: true } => pages + polls,
@@ -75,42 +77,43 @@ impl Quota {
     }
 }
 
-/// An answer of the budget.
+/// The budget's answer to a request for operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// So many operations may be done now; the window's counter stands at `spent` with them.
+    /// The caller may perform this many operations now.
     Granted {
-        /// How many.
+        /// Number of operations.
         operations: u32,
-        /// What the window has spent.
+        /// The window's counter, including these operations.
         spent: u32,
     },
-    /// Fewer are left than the least asked for; ask again at this time (Unix milliseconds).
+    /// Fewer operations are left than requested; retry at this time (Unix milliseconds).
     Wait(i64),
 }
 
-/// What a window's counter says.
+/// The counter of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Operations spent, by us or, as far as headers told, by other programs.
+    /// Operations spent by us and, as far as headers show, by other programs.
     #[serde(default)]
     pub spent: u32,
-    /// Those of them that other programs spent.
+    /// Operations of `spent` that other programs used.
     #[serde(default)]
     pub spent_by_others: u32,
 }
 
-/// Whether a moment is so near its window's end that a request may be counted in the next.
+/// Returns whether a request at this time may be counted in the next window.
 pub fn at_edge(now_ms: i64) -> bool {
     window_end_ms(now_ms) - now_ms <= EDGE_MS
 }
 
-/// How long a request at this moment may still be counted in the window before.
+/// Returns how long a request at this time may still be counted in the window before, in
+/// milliseconds.
 pub fn lead_ms(now_ms: i64) -> i64 {
     (LEAD_MS - now_ms.rem_euclid(WINDOW_MS)).max(0)
 }
 
-/// When the window of a moment ends.
+/// Returns the end of the window that contains this time.
 pub fn window_end_ms(now_ms: i64) -> i64 {
     (now_ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
 }
@@ -132,7 +135,8 @@ impl Ledger {
         let reach = quota.reach(share);
         let end_ms = window_end_ms(now_ms);
         if at_edge(now_ms) {
-            // At the edge the request may be counted in the next window: a single one is charged there too, more wait.
+            // At the edge a request may be counted in the next window. Charge a single one to both
+            // windows; more must wait.
             if most > 1 {
                 return Ok(Permit::Wait(end_ms));
             }
@@ -148,7 +152,8 @@ impl Ledger {
 
     async fn take_of(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<(u32, u32)>, LedgerError> {
         let mut wanted = most.min(reach);
-        // Others take meanwhile; each refusal tells what is left, so that a few tries are enough.
+        // Other processes may take in between. Each refusal shows the rest, so a few tries are
+        // enough.
         for _ in 0..5 {
             if let Some(spent) = self.spend(end_ms, wanted, reach - wanted).await? {
                 return Ok(Some((wanted, spent)));
@@ -182,13 +187,13 @@ impl Ledger {
         .transpose()
     }
 
-    /// The counter of the window that ends then.
+    /// Returns the counter of the window that ends at `end_ms`.
     pub async fn window(&self, end_ms: i64) -> Result<Budget, LedgerError> {
         Ok(self.get(&window_key(end_ms)).await?.unwrap_or_default())
     }
 
-    /// Closes the budget until then: Intercom answered 429. The window that `until_ms` lies in stays open, unless it is the
-    /// present one.
+    /// Closes the budget until `until_ms` after a 429. The window that contains `until_ms` stays
+    /// open, unless it is the present one.
     pub async fn close_until(&self, now_ms: i64, until_ms: i64) -> Result<(), LedgerError> {
         let present_ms = window_end_ms(now_ms);
         if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
@@ -217,8 +222,8 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// A header shows that a window's counter must be at least `counted`: what we did not take of it, other programs
-    /// spent. Adds what is not known of that yet. Returns the counter.
+    /// Raises a window's counter to what a header shows (`counted`), and returns the counter.
+    /// Operations that we did not take were spent by other programs.
     pub async fn counted(&self, end_ms: i64, counted: u32) -> Result<u32, LedgerError> {
         let window = self.window(end_ms).await?;
         let ours = window.spent.saturating_sub(window.spent_by_others);
@@ -231,7 +236,7 @@ impl Ledger {
         let sent = request
             .set_key(Some(window_key(end_ms).attributes()))
             .update_expression("SET spent_by_others = :others, expires_at = :expires ADD spent :more")
-            // Another process may have added the same meanwhile; the next answer tells what is still missing.
+            // Another process may have added the same in between. The next answer shows the rest.
             .condition_expression("attribute_not_exists(spent_by_others) OR spent_by_others = :before")
             .expression_attribute_values(":others", n(by_others))
             .expression_attribute_values(":more", n(more))
@@ -249,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_leave_room_for_the_others() {
+    fn lanes_leave_room_for_each_other() {
         let small = Quota { limit: 83, percent: 100, polls: 0 };
         assert_eq!((small.cap(), small.reach(Lane::Submit { scroll_open: true })), (83, 79));
         let large = Quota { limit: 1667, percent: 100, polls: 0 };
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_polls_share_grows_with_those_that_are_due() {
+    fn reserved_polls_grow_with_due_polls() {
         for (limit, polls, kept) in
             [(1667, 0, 16), (1667, 45, 45), (1667, 900, 333), (83, 1, 2), (83, 9, 9), (83, 60, 16)]
         {
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_windows_first_moments_may_be_the_one_befores() {
+    fn a_windows_first_moments_may_count_in_the_previous_one() {
         assert_eq!([lead_ms(10_000), lead_ms(10_049), lead_ms(10_050), lead_ms(19_999)], [50, 1, 0, 0]);
     }
 

@@ -1,5 +1,5 @@
-//! The users of a job with new and replaced values, compressed, in an item of their own: what check needs to send
-//! refused items again, and what an undo will read.
+//! The patches of a job in one compressed item. Check reads it to send refused items again, and an
+//! undo can read it.
 
 use std::io::{Read, Write};
 
@@ -17,20 +17,21 @@ use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
 
-/// A DynamoDB item holds 400 KB; what is written is far below, and what is read is bounded by this.
+/// Bound on the uncompressed size, in bytes. A DynamoDB item holds 400 KB; what is written is far
+/// below.
 const INFLATED_MAX: u64 = 16 << 20;
 
-/// Sort key of the changes that a dry run keeps.
+/// Sort key of the sample of changes that a dry run stores.
 pub const SAMPLE: &str = "SAMPLE";
 
-/// The patches of a job by the part that brought them.
+/// The patches of a job, grouped by part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// The parts.
     pub parts: Vec<ChangesOfPart>,
 }
 
-/// The patches that one part brought.
+/// The patches of one part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChangesOfPart {
     /// The part.
@@ -40,7 +41,7 @@ pub struct ChangesOfPart {
 }
 
 impl Ledger {
-    /// Writes a job's changes, before the job is made.
+    /// Writes a job's changes; called before the job is created.
     pub async fn put_changes(&self, run: &RunId, sk: &str, changes: &Changes, now_ms: i64) -> Result<(), LedgerError> {
         let compressed = |source| LedgerError::Compressed { key: sk.to_owned(), source };
         let json = serde_json::to_vec(changes).map_err(|e| compressed(e.into()))?;
@@ -54,7 +55,7 @@ impl Ledger {
         request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
     }
 
-    /// A job's changes.
+    /// Returns a job's changes.
     pub async fn changes(&self, run: &RunId, sk: &str) -> Result<Changes, LedgerError> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let sent = request.set_key(Some(key(run_pk(run), sk).attributes())).send().await;

@@ -1,4 +1,5 @@
-//! Writes that met another transaction, or were throttled within one: the SDK does not repeat these by itself.
+//! Retries writes that conflicted with a transaction or were throttled within one. The SDK does not
+//! retry these by default.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -8,11 +9,11 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-/// Reasons of a cancelled transaction that pass (reference of `TransactWriteItems`).
+/// Transient reasons of a cancelled transaction (reference of `TransactWriteItems`).
 const PASSING: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
 
-/// Has the SDK repeat such a write, within its own bounds. A transaction keeps its idempotency token over the
-/// repetitions, so that one that was carried out after all is not carried out twice.
+/// Classifies such an error as transient, so that the SDK retries within its own bounds. A
+/// transaction keeps its idempotency token, so a retry cannot carry it out twice.
 #[derive(Debug)]
 pub(super) struct Conflicts;
 
@@ -33,7 +34,7 @@ fn passes(error: &Error) -> bool {
             return error.is_transaction_in_progress_exception();
         };
         let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-        // A failed condition beside a conflict stays failed.
+        // A failed condition beside a conflict is final.
         return codes.clone().any(|code| PASSING.contains(&code))
             && !codes.any(|code| code == "ConditionalCheckFailed");
     }
@@ -62,7 +63,7 @@ mod tests {
         (400, json!({"__type": kind, "Message": "cancelled", "CancellationReasons": reasons}))
     }
 
-    /// Records a job where DynamoDB answers so, and says how often it was asked to.
+    /// Records a job while DynamoDB gives these answers; returns the number of requests.
     async fn record(answers: &[(u16, Value)]) -> (Result<bool, LedgerError>, usize) {
         let cloud = Cloud::default();
         cloud.answers(answers);
@@ -75,23 +76,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_that_met_another_is_repeated() {
+    async fn a_conflicting_transaction_is_retried() {
         let conflict = cancelled(&["None", "TransactionConflict"]);
         let (done, calls) = record(&[conflict.clone(), conflict, (200, json!({}))]).await;
         assert_eq!((done.unwrap(), calls), (false, 3));
     }
 
     #[tokio::test]
-    async fn one_whose_condition_failed_is_not() {
+    async fn a_failed_condition_is_not_retried() {
         let refused = cancelled(&["ConditionalCheckFailed", "TransactionConflict"]);
         let (done, calls) = record(&[refused, (200, json!({}))]).await;
         assert!(done.unwrap(), "it is a resubmission");
         assert_eq!(calls, 3, "the refused transaction, a look at the row, the row");
     }
 
-    /// With a default instead, each attempt would be the first, and the bound on attempts would bound nothing.
+    /// A default would make each attempt the first, and attempts would be unbounded.
     #[tokio::test]
-    async fn a_lease_without_its_count_of_attempts_is_an_error() {
+    async fn a_lease_without_an_attempt_count_is_an_error() {
         for answer in [json!({}), json!({"Attributes": {"attempt": {"S": "2"}}})] {
             let cloud = Cloud::default();
             cloud.answers(&[(200, answer)]);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_single_write_that_met_a_transaction_is_repeated() {
+    async fn a_write_that_conflicts_with_a_transaction_is_retried() {
         let cloud = Cloud::default();
         let kind = "com.amazonaws.dynamodb.v20120810#TransactionConflictException";
         cloud.answers(&[(400, json!({"__type": kind, "message": "conflict"})), (200, json!({}))]);

@@ -1,4 +1,4 @@
-//! The cursor's lease and commit: the two conditional writes of a turn.
+//! Lease and commit of a turn: two conditional writes to the cursor.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,31 @@ use super::items::{self, key, n, run_pk, s};
 use super::{Ledger, LedgerError};
 use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
 
-/// What a lease found.
+/// The outcome of a request for a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leased {
-    /// The turn is ours; the cursor as it was, with the expired lease of somebody who died, if so.
+    /// The lease is ours. The cursor is as before it, with the expired lease of a crashed owner if
+    /// there is one.
     Ours(Box<Cursor>),
-    /// It is not ours to turn; the cursor as it is.
+    /// Another owner has the lease, or it is not this turn; the present cursor.
     Not(Box<Cursor>),
-    /// There is no such run.
+    /// The run does not exist.
     Unknown,
 }
 
-/// What else a commit changes.
+/// The additional changes of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Commit {
-    /// The cursor alone.
+    /// None: the cursor alone.
     Turn,
-    /// The run's state, too; ends release `ACTIVE`.
+    /// The run's state. A final state releases `ACTIVE`.
     State(State, Option<String>),
-    /// The run's generation, and with it what submit accepts.
+    /// The run's generation, and therefore the parts that submit accepts.
     Generation,
 }
 
 impl Ledger {
-    /// Leases a turn: one conditional write that is the read as well.
+    /// Leases a turn and reads the cursor in one conditional write.
     pub async fn lease(&self, run: &RunId, turn: u64, lease: &Lease, now_ms: i64) -> Result<Leased, LedgerError> {
         let value: AttributeValue = serde_dynamo::to_attribute_value(lease)
             .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
@@ -67,7 +68,8 @@ impl Ledger {
             Err(e) => match e.as_service_error() {
                 Some(service) if service.is_conditional_check_failed_exception() => {
                     let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
-                    // Our own lease there: the answer to our first try was lost, and with it who died before us.
+                    // The lease is ours: the answer to our first try was lost. Restore the expired
+                    // lease from `died`.
                     if there.turn == turn && there.lease.as_ref().is_some_and(|now| now.owner == lease.owner) {
                         there.lease = there.died.take();
                         there.leases = there.leases.saturating_sub(1);
@@ -80,8 +82,8 @@ impl Ledger {
         }
     }
 
-    /// Gives a lease back whose owner did nothing that could cost a page: the cursor is as it was `before`, with the lease of
-    /// an invocation that died, if that is what was leased over.
+    /// Releases a lease whose owner did nothing that can cost a page. Restores the cursor `before`
+    /// the lease, including an expired lease that was taken over.
     pub async fn release_lease(&self, before: &Cursor, owner: &str) -> Result<(), LedgerError> {
         let (condition, names, mut values) = as_read(before.turn, Some(owner));
         values.insert(":claims".to_owned(), n(before.leases));
@@ -106,13 +108,13 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// The cursor of a run.
+    /// Returns the cursor of a run.
     pub async fn cursor(&self, run: &RunId) -> Result<Option<Cursor>, LedgerError> {
         self.get(&key(run_pk(run), "CURSOR")).await
     }
 
-    /// Commits a turn: `next` becomes the cursor, one turn on and unclaimed, if the turn is still `owner`'s. `false`
-    /// means that it was not, or that the run's state changed meanwhile; nothing is written then.
+    /// Commits a turn if `owner` still holds the lease: `next` becomes the cursor, with `turn` + 1
+    /// and without a lease. Returns `None`, and writes nothing, if turn, lease or run changed.
     pub async fn commit(
         &self,
         run: &Run,
@@ -154,13 +156,13 @@ impl Ledger {
         if done {
             return Ok(Some(next));
         }
-        // The answer to our own write may have been lost: then the cursor says that we made it.
+        // If the answer to our own write was lost, the cursor shows that we made it.
         let there = self.cursor(&run.id).await?;
         Ok(there.filter(|there| there.turn == next.turn && there.committed_by == next.committed_by))
     }
 
-    /// Takes the cursor a turn on, so that no message leases it any more. Whoever holds its lease can still call the scroll,
-    /// and commits nothing.
+    /// Adds 1 to the cursor's turn, so that no message can lease it. The holder of a lease may
+    /// still call the scroll, but cannot commit.
     pub(super) fn close(&self, cursor: &Cursor) -> Result<TransactWriteItem, LedgerError> {
         let (condition, names, mut values) = as_read(cursor.turn, cursor.owner());
         values.insert(":next".to_owned(), n(cursor.turn + 1));
@@ -185,7 +187,7 @@ impl Ledger {
         Ok(conditional("PutItem", sent)?.is_some())
     }
 
-    /// Counts that the tick sends the present turn's message again, and says why the run waits.
+    /// Counts a resend of the present turn's message by the tick, and stores why the run waits.
     pub async fn resend(&self, cursor: &Cursor, waits: &str, now_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -201,10 +203,13 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Sends a run's cursor into settling from outside a turn, towards a new generation that does not count: an
-    /// operator or a restart asks for it. Under the lease that is there the scroll may have been called as late as
-    /// `called_ms`, which the cursor keeps: another restart must not forget it. With `queue_lost` the messages are gone, and whoever was at work is dead. None if the turn, its
-    /// lease or the run changed meanwhile.
+    /// Moves a run's cursor into settling from outside a turn, because of a resume or a restart.
+    /// The next generation does not count against the bounds. Returns `None` if the turn, its lease
+    /// or the run changed since the read.
+    ///
+    /// The owner of the present lease may have called the scroll as late as `called_ms`. The cursor
+    /// stores that time, so that another restart does not forget it. `queue_lost`: the in-memory
+    /// queue died with its process, so no worker is running.
     pub async fn resettle(
         &self,
         run: &Run,
@@ -219,18 +224,18 @@ impl Ledger {
             next.called_ms = cursor.called_ms.max(called_ms);
         }
         let free_at_ms = next.scroll_free_at_ms().max(now_ms);
-        // With `queue_lost` no lease's owner is alive. Its turn looks at once what is waited for, so that the whole wait is
-        // known from the first moment on.
+        // `queue_lost`: no owner of a lease is alive. The turn runs at once and reports the whole
+        // wait.
         next.not_before_ms = if queue_lost { now_ms } else { free_at_ms };
         next.settle(now_ms);
         next.waits_until_ms = Some(free_at_ms);
         next.counted = next.counted.saturating_sub(1);
-        // The generation that it asks for is no stall, however far the one before got.
+        // The requested generation is not a stall, however far the previous one got.
         next.stalled = -1;
         next.furthest = 0;
         next.scroll = None;
         next.queue_lost = queue_lost;
-        next.waits = Some("a restart: the next generation begins when what is under way has ended".to_owned());
+        next.waits = Some("a restart: the next generation begins after all parts and jobs have ended".to_owned());
         next.turn += 1;
         next.died = None;
         next.leases = 0;
@@ -249,8 +254,8 @@ impl Ledger {
     }
 }
 
-/// The condition that turn and lease are still as they were read, with its names and values: who leases the turn meanwhile may
-/// call the scroll, and what rests on this read would not count with it.
+/// Returns the condition that turn and lease are unchanged since the read, with its names and
+/// values. A new owner may call the scroll, and a decision based on this read would not know of it.
 fn as_read(
     turn: u64,
     owner: Option<&str>,

@@ -1,13 +1,13 @@
-//! What can go wrong with the ledger.
+//! Errors of the ledger.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::domain::run::FORMAT;
 
-/// A failed call, or an item that cannot be read. None of the variants carries an item's content.
+/// A failed call, or an unreadable item. No variant contains an item's content.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// DynamoDB refused or did not answer; the SDK has retried what may be retried.
+    /// DynamoDB returned an error or did not answer, after the SDK's retries.
     #[error("DynamoDB {operation} failed ({code}): {detail}")]
     Call {
         /// The operation.
@@ -17,79 +17,81 @@ pub enum LedgerError {
         /// The chain of causes.
         detail: String,
     },
-    /// A stored item has another shape than this version reads.
-    #[error("the ledger's item {key} cannot be read: was it written by a newer version? ({source})")]
+    /// A stored item has an unknown shape.
+    #[error("cannot read the ledger item {key} (was it written by a newer version?): {source}")]
     Decode {
         /// Its sort key.
         key: String,
-        /// What was wrong.
+        /// The cause.
         source: serde_dynamo::Error,
     },
-    /// A stored item of a format that this version does not read yet.
-    #[error("the ledger's item {key} is of format {v}, and this version reads formats up to {FORMAT}: deploy it")]
+    /// A stored item has a newer format than this version reads.
+    #[error("the ledger item {key} has format {v}, this version reads up to format {FORMAT}: deploy the newer one")]
     Newer {
         /// Its sort key.
         key: String,
         /// Its format.
         v: u64,
     },
-    /// A value that cannot be stored.
-    #[error("the ledger's item {key} cannot be written: {source}")]
+    /// A value cannot be serialized.
+    #[error("cannot serialize the ledger item {key}: {source}")]
     Encode {
         /// Its sort key.
         key: String,
-        /// What was wrong.
+        /// The cause.
         source: serde_dynamo::Error,
     },
-    /// A start that cannot be read or written as JSON.
-    #[error("the ledger's start {key} is not read or written: was it stored by a newer version? ({detail})")]
+    /// A start cannot be read or written as JSON.
+    #[error("cannot read or write the start {key} (was it stored by a newer version?): {detail}")]
     Json {
-        /// The run's name, or where the start lies.
+        /// The run's name, or the sort key of the start.
         key: String,
-        /// What was wrong.
+        /// The cause.
         detail: String,
     },
-    /// A request that lacks a part; its builder says which.
-    #[error("a request to DynamoDB is not whole: {0}")]
+    /// A request lacks a required field; its builder names the field.
+    #[error("a request to DynamoDB is incomplete: {0}")]
     Build(#[from] aws_sdk_dynamodb::error::BuildError),
-    /// An item that must be there is not.
+    /// A required item does not exist.
     #[error("the ledger has no {what} for {key}")]
     Missing {
-        /// What it would be.
+        /// The kind of item.
         what: &'static str,
-        /// Of whom.
+        /// Its key.
         key: String,
     },
-    /// Compressed values that cannot be read.
-    #[error("the ledger's changes {key} cannot be read: {source}")]
+    /// Compressed values cannot be read.
+    #[error("cannot read the changes {key}: {source}")]
     Compressed {
         /// Their sort key.
         key: String,
-        /// What was wrong.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
 impl LedgerError {
-    /// Whether a newer version of the functions reads what this one cannot: the item is left to it.
+    /// Returns whether the item has a newer format. It is left to the newer version of the
+    /// functions.
     pub fn is_newer(&self) -> bool {
         matches!(self, Self::Newer { .. })
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is a mapper's argument: `map_err` gives the error away")]
+    #[expect(clippy::needless_pass_by_value, reason = "argument of `map_err`, which passes the error by value")]
     pub(super) fn call<E, R>(operation: &'static str, error: SdkError<E, R>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
         let code = error.code().unwrap_or("no answer").to_owned();
-        // Only the messages: the SDK's debug form would show the raw answer, items and all.
+        // Use the message alone: the SDK's debug format would show the raw answer, including items.
         let detail = error.message().map_or_else(|| causes(&error), ToOwned::to_owned);
         Self::Call { operation, code, detail }
     }
 }
 
-/// The outcome of a conditional write: `None` where its condition failed, because somebody else wrote first.
+/// Returns the result of a conditional write. `None`: the condition failed, because another writer
+/// was first.
 pub(super) fn conditional<T, E, R>(
     operation: &'static str,
     sent: Result<T, SdkError<E, R>>,
@@ -105,7 +107,7 @@ where
     }
 }
 
-/// A call without an answer says why in its chain of causes.
+/// Returns the chain of causes, which describes a call without an answer.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut chain = error.to_string();
     let mut cause = error.source();
@@ -116,8 +118,8 @@ fn causes(error: &dyn std::error::Error) -> String {
     chain
 }
 
-/// Whether a transaction was cancelled by a condition: somebody else wrote first. Conflicts and throttling were
-/// repeated (`conflicts`) and are not this.
+/// Returns whether a condition cancelled a transaction: another writer was first. Conflicts and
+/// throttling were retried (`conflicts`) and return `false`.
 pub(super) fn condition_failed(
     error: &aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError,
 ) -> bool {

@@ -1,6 +1,6 @@
-//! Time to live. Rows that are many (jobs, done parts, changes) get theirs when they are written, because a second write of
-//! each would be a sixth of a run's cost; it lies far behind the longest deadline of a run. All others get it when the run
-//! has ended, some at a time by check's ticks.
+//! Time to live. Frequent rows (jobs, done parts, changes) get it when they are written, because a
+//! second write would add a sixth to a run's cost. It is far behind the longest deadline of a run.
+//! The other rows get it after the run's end, a batch per tick of check.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
@@ -12,30 +12,31 @@ use super::runs::place_among_the_runs;
 use super::{Key, Ledger, LedgerError};
 use crate::domain::run::{Run, RunId};
 
-/// How long a run is told of: longer than any run's deadline by far.
+/// Time to live of a run's items, in seconds. It exceeds the longest deadline by far.
 const KEPT_S: i64 = 90 * 24 * 3600;
 const _: () = assert!(KEPT_S * 1000 > 2 * crate::domain::run::DEADLINE_MOST_MS);
 
-/// When an item that is written now may go, in Unix seconds.
+/// Returns the expiry of an item that is written now, in Unix seconds.
 pub(super) fn expires_at_s(now_ms: i64) -> i64 {
     now_ms / 1000 + KEPT_S
 }
 
 const PARTITION: &str = "EXPIRY";
-/// Ended runs among which the first that this version reads is looked for.
+/// Ended runs that are searched for the first one that this version can read.
 const FIRST_OF: usize = 100;
 
-/// A run that has ended and whose items do not all expire yet.
+/// An ended run with items that do not expire yet.
 #[derive(Serialize, Deserialize)]
 struct Expiring {
     run: RunId,
     expires_s: i64,
-    /// The sort key up to which the run's items are done.
+    /// The items up to this sort key are done.
     after: String,
 }
 
 impl Ledger {
-    /// The writes that queue a run for expiry, and its place among the runs, for the transaction that ends it.
+    /// Returns the writes that queue a run for expiry and expire its entry in the list of runs.
+    /// They belong to the transaction that ends the run.
     pub(super) fn queue_expiry(&self, run: &Run, ended_ms: i64) -> Result<[TransactWriteItem; 2], LedgerError> {
         let expires_s = expires_at_s(ended_ms);
         let expiring = Expiring { run: run.id.clone(), expires_s, after: " ".to_owned() };
@@ -52,8 +53,8 @@ impl Ledger {
         ])
     }
 
-    /// Looks at up to `most` items of a run that has ended and sets the time to live on those without. Returns whether
-    /// there may be more.
+    /// Sets the time to live on up to `most` items of an ended run. Returns whether more may be
+    /// left.
     pub async fn expire(&self, most: i32) -> Result<bool, LedgerError> {
         let first = self.query(PARTITION, "", FIRST_OF).await?;
         let first = first.into_iter().find(|item| items::readable(item, PARTITION).is_ok());

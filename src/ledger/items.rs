@@ -1,4 +1,4 @@
-//! Keys and items: how values become attributes and back.
+//! Keys and items: conversion between values and attributes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use super::LedgerError;
 use crate::domain::run::{FORMAT, RunId};
 
-/// An item as the SDK has it.
+/// An item of the SDK.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Where an item lies.
+/// The primary key of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Partition key.
@@ -22,7 +22,7 @@ pub struct Key {
     pub sk: String,
 }
 
-/// A key of these two.
+/// Creates a key.
 pub fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
     Key { pk: pk.into(), sk: sk.into() }
 }
@@ -33,7 +33,7 @@ impl Key {
     }
 }
 
-/// The partition of a run.
+/// Returns the partition key of a run.
 pub(super) fn run_pk(run: &RunId) -> String {
     format!("RUN#{run}")
 }
@@ -46,7 +46,7 @@ pub(super) fn n(number: impl fmt::Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// The item of a value: its fields as attributes, and the key.
+/// Converts a value and its key to an item.
 pub(super) fn write<T: Serialize>(key: &Key, value: &T) -> Result<Item, LedgerError> {
     let made: Result<Item, _> = serde_dynamo::to_item(value);
     let mut item = made.map_err(|source| LedgerError::Encode { key: key.sk.clone(), source })?;
@@ -54,13 +54,15 @@ pub(super) fn write<T: Serialize>(key: &Key, value: &T) -> Result<Item, LedgerEr
     Ok(item)
 }
 
-/// The value of an item. One of a newer format is not read: whatever its shape, it means more than this version knows.
+/// Converts an item to a value. An item of a newer format is an error even if its shape fits,
+/// because its meaning may have changed.
 pub(super) fn read<T: DeserializeOwned>(item: Item, name: &str) -> Result<T, LedgerError> {
     readable(&item, name)?;
     serde_dynamo::from_item(item).map_err(|source| LedgerError::Decode { key: name.to_owned(), source })
 }
 
-/// Refuses an item of a newer format: its attribute `v` says so, whatever kind of item it is. Items without are of format 1.
+/// Returns an error if the item's attribute `v` is a newer format. An item without `v` has format
+/// 1.
 pub(super) fn readable(item: &Item, name: &str) -> Result<(), LedgerError> {
     let v = item.get("v").and_then(|v| v.as_n().ok()).and_then(|v| v.parse::<u64>().ok());
     match v.filter(|v| *v > u64::from(FORMAT)) {
@@ -69,5 +71,5 @@ pub(super) fn readable(item: &Item, name: &str) -> Result<(), LedgerError> {
     }
 }
 
-/// The condition that an update that reads nothing before must make, with `:format`.
+/// Condition of an update that does not read the item first. It needs the value `:format`.
 pub(super) const NOT_NEWER: &str = "(attribute_not_exists(v) OR v <= :format)";

@@ -1,4 +1,4 @@
-//! Bulk jobs by bucket: recorded with their parts' done marks, looked at when due, closed once.
+//! Bulk jobs by bucket: recorded with their parts' done marks, polled when due, closed once.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures_util::{StreamExt, stream};
@@ -15,96 +15,96 @@ use crate::domain::job::JobId;
 use crate::domain::part::{Part, PartId};
 use crate::domain::run::RunId;
 
-/// How a job ended, as far as Intercom tells.
+/// The end of a job, as reported by Intercom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// Every item was taken.
+    /// Intercom accepted every item.
     Completed,
-    /// Some items were refused; the error feed was read.
+    /// Intercom refused some items, and check read the error feed.
     CompletedWithErrors,
-    /// Intercom lost it, or did not tell in time.
+    /// Intercom lost the job or did not report its end in time.
     Unknown,
 }
 
-/// A bulk job as the ledger keeps it.
+/// A bulk job in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRow {
     /// Format version.
     pub v: u32,
     /// Intercom's id.
     pub job: JobId,
-    /// The bucket it lies in.
+    /// The bucket that groups it.
     pub bucket: Bucket,
     /// The run.
     pub run: RunId,
-    /// The generation whose patches it holds.
+    /// The generation of its patches.
     pub generation: u32,
-    /// Its items.
+    /// Number of items.
     pub users: u64,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub made_ms: i64,
-    /// Sort key of its users' changes.
+    /// Sort key of its changes.
     pub changes: String,
-    /// Whether a part of it was in another job already.
+    /// Whether one of its parts was also submitted in another job.
     #[serde(default)]
     pub resubmission: bool,
-    /// Present while it is open: the hash key of the index.
+    /// Hash key of the index `due`; present while the job is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<String>,
-    /// When it is looked at next, while it is open.
+    /// Time of the next poll in Unix milliseconds, while the job is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_ms: Option<i64>,
-    /// Times it was looked at.
+    /// Number of polls.
     #[serde(default)]
     pub looks: u32,
-    /// How it ended.
+    /// How the job ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
-    /// Users refused for good.
+    /// Users with a final error.
     #[serde(default)]
     pub failed: u64,
     /// Refused items that name no user of the job.
     #[serde(default)]
     pub unattributed: u64,
-    /// When the row may go, in Unix seconds.
+    /// Expiry of the row, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// The part that its items go back in, if any do.
+    /// The follow-up part with its retryable items, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<PartId>,
-    /// Users of that part.
+    /// Users of the follow-up part.
     #[serde(default)]
     pub again_users: u64,
-    /// Whether Intercom reported that items failed and did not name them: `end` is [`End::Unknown`] then.
+    /// Whether Intercom reported failed items without naming them. `end` is then [`End::Unknown`].
     #[serde(default)]
     pub failed_unnamed: bool,
 }
 
-/// What is known when a job is closed.
+/// The result of a job when it is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// How it ended.
+    /// How the job ended.
     pub end: End,
-    /// Users refused for good.
+    /// Users with a final error.
     pub failed: u64,
     /// Refused items that name no user of the job.
     pub unattributed: u64,
-    /// The part that its retryable items were sent back in, and its users.
+    /// The follow-up part with its retryable items, and the number of its users.
     pub again: Option<(PartId, u64)>,
-    /// Whether Intercom reported that items failed and did not name them.
+    /// Whether Intercom reported failed items without naming them.
     pub failed_unnamed: bool,
 }
 
 impl Closing {
-    /// A job of which nothing is known beside its end.
+    /// Creates a result with nothing but an end.
     pub fn with(end: End) -> Self {
         Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false }
     }
 }
 
 const OPEN: &str = "OPEN";
-/// Rows of due jobs that are read at once.
+/// Rows of due jobs that are read concurrently.
 const READ_AT_ONCE: usize = 8;
 
 fn job_key(bucket: &Bucket, job: &JobId) -> Key {
@@ -112,7 +112,7 @@ fn job_key(bucket: &Bucket, job: &JobId) -> Key {
 }
 
 impl JobRow {
-    /// A job that was made just now, due at `due_ms`.
+    /// Creates the row of a new job that is due at `due_ms`.
     pub fn open(
         job: JobId,
         bucket: Bucket,
@@ -147,9 +147,9 @@ impl JobRow {
 }
 
 impl Ledger {
-    /// Records a job: its row and the done marks of the parts it completes, in one transaction. Where a part is not
-    /// `owner`'s any more, somebody submitted it too: the job is recorded alone, as a resubmission. Returns whether it is
-    /// one. May be repeated where its outcome is not known.
+    /// Records a job and the done marks of its parts in one transaction. If a part is no longer
+    /// leased by `owner`, another owner submitted it too: the job is then recorded alone, as a
+    /// resubmission. Returns whether it is one. The call is idempotent.
     pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
         let put = Put::builder().table_name(&self.table).set_item(Some(items::write(&at, row)?)).build();
@@ -160,7 +160,7 @@ impl Ledger {
         match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(false),
             Err(e) if e.as_service_error().is_some_and(condition_failed) => {
-                // A row that is there was written by this very call before its answer was lost.
+                // An existing row was written by this call before its answer was lost.
                 if let Some(there) = self.get::<JobRow>(&at).await? {
                     return Ok(there.resubmission);
                 }
@@ -170,7 +170,8 @@ impl Ledger {
         }
     }
 
-    /// Open jobs that are due, the longest due first, at most `most`. The index may lag: the rows are read one by one.
+    /// Returns at most `most` due open jobs, longest due first. The index is eventually consistent,
+    /// so each row is read again.
     pub async fn due(&self, now_ms: i64, most: i32) -> Result<Vec<JobRow>, LedgerError> {
         let (mut rows, mut from) = (Vec::new(), None);
         loop {
@@ -201,21 +202,21 @@ impl Ledger {
                 }
             }
             from = found.last_evaluated_key;
-            // A page of jobs that are a newer version's alone must not hide those behind it.
+            // A page of jobs in a newer format must not hide the jobs behind it.
             if newer == 0 || !rows.is_empty() || from.is_none() {
                 return Ok(rows);
             }
         }
     }
 
-    /// Puts off the next look at a job. Nothing happens where somebody else looked meanwhile.
+    /// Reschedules the next poll of a job. It has no effect if another check polled in between.
     pub async fn reschedule(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
         let update = "SET due_ms = :due, looks = :looks";
         let values = [(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
         self.update_job(row, update, "looks = :seen AND attribute_exists(#open)", &values).await.map(|_| ())
     }
 
-    /// Closes a job in one conditional write; `false` if it was closed already.
+    /// Closes a job in one conditional write. Returns `false` if it was already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
         let end = match closing.end {
             End::Completed => "completed",
@@ -271,20 +272,21 @@ impl Ledger {
         Ok(conditional("UpdateItem", sent)?.is_some())
     }
 
-    /// The jobs of a bucket, a query of one partition.
+    /// Returns the jobs of a bucket: a query of one partition.
     pub async fn jobs(&self, bucket: &Bucket) -> Result<Vec<JobRow>, LedgerError> {
         let found = self.query(&format!("BUCKET#{bucket}"), "JOB#", usize::MAX).await?;
         found.into_iter().map(|item| items::read(item, "JOB")).collect()
     }
 
-    /// Which buckets hold jobs of a run, from its parts.
+    /// Returns the buckets that hold jobs of a run.
     pub async fn buckets_of(&self, run: &RunId) -> Result<Vec<Bucket>, LedgerError> {
         let found = self.query(&run_pk(run), "BUCKETS#", usize::MAX).await?;
         let name = |item: &items::Item| Bucket::parse(item.get("bucket")?.as_s().ok()?);
         Ok(found.iter().filter_map(name).collect())
     }
 
-    /// Notes that a bucket holds jobs of a run; called before the first job of that bucket is made.
+    /// Records that a bucket holds jobs of a run; called before the first job of that bucket is
+    /// created.
     pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket) -> Result<(), LedgerError> {
         let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
         item.insert("bucket".to_owned(), s(bucket));

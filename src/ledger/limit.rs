@@ -1,4 +1,4 @@
-//! What all functions know of the rate limit: one item beside the counters of its windows.
+//! The rate limit as all functions know it: one item beside the counters of its windows.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +7,22 @@ use super::error::conditional;
 use super::items::{key, n};
 use super::{Key, Ledger, LedgerError};
 
-/// Operations in a window until a header says more: the limit of 2016 to 2018, 500 a minute.
+/// Operations per window until a header reports the limit: the limit of 2016 to 2018, 500 a minute.
 const LIMIT_UNTIL_TOLD: u32 = 83;
 
-/// What all functions know of the limit: one item, which each process reads once per window.
+/// The shared knowledge about the rate limit. Each process reads it once per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitItem {
-    /// Operations that Intercom allows in a window.
+    /// Operations per window that Intercom allows.
     #[serde(default = "until_told")]
     pub limit: u32,
-    /// A 429 asked not to come before this time, in Unix milliseconds.
+    /// No request before this time in Unix milliseconds, because of a 429.
     #[serde(default)]
     pub closed_until_ms: i64,
-    /// Polls of jobs that are due.
+    /// Due polls of jobs.
     #[serde(default)]
     pub polls: u32,
-    /// Until when operations are kept for that many, in Unix milliseconds.
+    /// End of the reservation for `polls`, in Unix milliseconds.
     #[serde(default)]
     pub polls_until_ms: i64,
 }
@@ -38,7 +38,7 @@ impl Default for LimitItem {
 }
 
 impl LimitItem {
-    /// The quota at a moment, of which `percent` of the limit is ours.
+    /// Returns the quota at `now_ms`; `percent` of the limit is ours.
     pub fn quota(self, percent: u32, now_ms: i64) -> Quota {
         let polls = if now_ms < self.polls_until_ms { self.polls } else { 0 };
         Quota { limit: self.limit.max(1), percent, polls }
@@ -50,17 +50,17 @@ fn limit_key() -> Key {
 }
 
 impl Ledger {
-    /// What is known of the limit.
+    /// Returns the limit's item, or its defaults.
     pub async fn limit(&self) -> Result<LimitItem, LedgerError> {
         Ok(self.get(&limit_key()).await?.unwrap_or_default())
     }
 
-    /// The limit that Intercom last told, and the share of it that is ours.
+    /// Returns the last reported limit and our share of it.
     pub async fn quota(&self, percent: u32) -> Result<Quota, LedgerError> {
         Ok(self.limit().await?.quota(percent, i64::MAX))
     }
 
-    /// Stores the limit that a header told.
+    /// Stores the limit that a header reported.
     pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -73,7 +73,7 @@ impl Ledger {
         sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
     }
 
-    /// Has all functions keep operations for so many polls of jobs in each window until then.
+    /// Reserves operations for this many polls of jobs in each window until `until_ms`.
     pub async fn expect_polls(&self, polls: u32, until_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -86,7 +86,7 @@ impl Ledger {
         sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
     }
 
-    /// No function asks Intercom before this time.
+    /// Stores the time before which no function may call Intercom.
     pub(super) async fn store_closed_until(&self, until_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn polls_are_kept_for_a_while() {
+    fn the_reservation_for_polls_expires() {
         let item = LimitItem { polls: 45, polls_until_ms: 20_000, ..LimitItem::default() };
         assert_eq!([19_999, 20_000].map(|now_ms| item.quota(80, now_ms).polls), [45, 0]);
     }

@@ -1,13 +1,13 @@
-//! The ledger: one DynamoDB table that keeps runs, cursors, parts, jobs by bucket, errors and the budget.
+//! The ledger: one DynamoDB table with runs, cursors, parts, jobs by bucket, errors and the budget.
 //!
 //! | key | item |
 //! |---|---|
 //! | `ACTIVE` | the active run, and when a scroll may be opened again |
-//! | `STARTS / <plan or run>` | a start that waits, and how often it could not be begun |
-//! | `RUNS / <time>#<run>` | the runs, in the order of their beginnings |
+//! | `STARTS / <plan or run>` | a waiting start, and how often it could not begin |
+//! | `RUNS / <time>#<run>` | the runs, ordered by start time |
 //! | `PLANS / <name>` | a stored plan |
-//! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, where its pages stand |
-//! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a start that waits |
+//! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, its cursor |
+//! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a waiting start |
 //! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |
 //! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
@@ -16,7 +16,8 @@
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
 //! | `BUDGET / <window>` | operations spent of a 10-second window |
 //!
-//! Every read is consistent but one: the sparse index `due` lists open jobs by when they are looked at next.
+//! All reads are strongly consistent except those of the sparse index `due`, which lists open jobs
+//! by the time of their next poll.
 
 mod accounts;
 mod active;
@@ -54,10 +55,10 @@ pub use table::create;
 
 use items::Item;
 
-/// Rows of one query, of some hundred bytes each as a rule.
+/// Rows per query; a row has some hundred bytes.
 const PAGE_ROWS: i32 = 500;
 
-/// The table, through the real client.
+/// A client of the table.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     client: Client,
@@ -65,8 +66,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger in this table.
-    #[expect(clippy::needless_pass_by_value, reason = "a client is handed over, and ours is made of what it shares")]
+    /// Creates a client of this table.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand the client over; ours shares its parts")]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder().retry_classifier(conflicts::Conflicts);
         Self { client: Client::from_conf(config.build()), table: table.into() }
@@ -85,7 +86,8 @@ impl Ledger {
         request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
     }
 
-    /// All items of a partition whose sort key begins with `prefix` (all, if that is empty), in order, at most `most`.
+    /// Returns at most `most` items of a partition, in order, whose sort key begins with `prefix`.
+    /// An empty prefix matches all.
     async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
         self.pages(pk, prefix, |items| {
@@ -97,8 +99,9 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The same, page by page, so that a run's rows are never all in memory; `each` says whether to go on. DynamoDB's own
-    /// bound of 1 MB is several times that in memory, and the emulated one reads a whole partition where no limit is given.
+    /// Reads the same items page by page, so that memory stays bounded; `each` returns whether to
+    /// continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
+    /// memory, and the emulated table has no bound.
     async fn pages(
         &self,
         pk: &str,
@@ -109,7 +112,7 @@ impl Ledger {
         loop {
             let request = self.client.query().table_name(&self.table).consistent_read(true);
             let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-            // DynamoDB takes no empty value for a key: a whole partition is asked for by its name alone.
+            // DynamoDB accepts no empty value for a key.
             let request = if prefix.is_empty() {
                 request.key_condition_expression("pk = :pk")
             } else {

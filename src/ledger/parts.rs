@@ -13,56 +13,56 @@ use crate::domain::job::JobId;
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::run::{FORMAT, RunId};
 
-/// How a part ended.
+/// The end of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartEnd {
-    /// Its patches are in jobs, or recorded as errors one by one.
+    /// Its patches are in jobs, or each is recorded as an error.
     Done,
-    /// It was not submitted: of an older generation, or of a run that does not submit any more.
+    /// It was not submitted: its generation is old, or its run does not submit any more.
     Dropped,
     /// It was tried too often; its users are recorded as errors.
     GivenUp,
 }
 
-/// A part as the ledger keeps it.
+/// A part in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRow {
-    /// The generation that made it.
+    /// Its generation.
     pub generation: u32,
-    /// Its users.
+    /// Number of users.
     pub users: u64,
-    /// Where it comes from; none in rows of earlier versions, whose names alone tell.
+    /// The origin; `None` in rows of earlier versions, whose names contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Times it was leased.
+    /// Number of leases that count as attempts.
     #[serde(default)]
     pub attempt: u32,
-    /// Leases that expired without a record: each may have made a job whose id is lost.
+    /// Leases that expired without a record. Each may hide a job whose id is lost.
     #[serde(default)]
     pub lost: u32,
-    /// When the last of these jobs was made at the latest, in Unix milliseconds.
+    /// The latest time at which the last of these jobs was created, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_until_ms: Option<i64>,
-    /// Who submits it.
+    /// The owner of the lease.
     #[serde(rename = "claim_owner", default, skip_serializing_if = "Option::is_none")]
     pub lease_owner: Option<String>,
-    /// Until when that is believed, in Unix milliseconds.
+    /// End of the lease, in Unix milliseconds.
     #[serde(rename = "claim_until_ms", default, skip_serializing_if = "Option::is_none")]
     pub lease_until_ms: Option<i64>,
     /// Why the last request for it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// When that was, in Unix milliseconds.
+    /// Time of that failure, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried_ms: Option<i64>,
-    /// When the first one failed, in Unix milliseconds.
+    /// Time of the first failure, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
-    /// How it ended.
+    /// How the part ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PartEnd>,
-    /// The last job that took of it.
+    /// The last job that contains patches of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     /// That job's bucket.
@@ -70,33 +70,33 @@ pub struct PartRow {
     pub bucket: Option<Bucket>,
 }
 
-/// What became of the request that a part was leased for.
+/// The outcome of the request that a part was leased for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// It was surely not carried out: the attempt does not count.
+    /// Intercom did not carry it out: the attempt does not count.
     NotSent,
-    /// It was tried: the attempt counts.
+    /// Intercom may have acted on it: the attempt counts.
     Tried,
 }
 
-/// What a lease of a part found.
+/// The outcome of a request for a part's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartLease {
-    /// Ours; the attempt this is, from 1.
+    /// The lease is ours; number of the attempt, from 1.
     Ours(u32),
-    /// Somebody else submits it.
+    /// Another owner has the lease.
     Busy,
-    /// It has its end.
+    /// The part has ended.
     Ended(PartEnd),
 }
 
-/// Ends a lease without an end of the part.
+/// Releases the lease of a part that has not ended.
 const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
 
-/// A request under a lease was made before the lease expires.
+/// A request under a lease is sent before the lease expires.
 const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
 
-/// What an end of a part is written with.
+/// The end of a part, with the writer and time.
 #[derive(Clone, Copy)]
 struct Ending<'a> {
     end: PartEnd,
@@ -104,7 +104,7 @@ struct Ending<'a> {
     now_ms: i64,
 }
 
-/// A value of a part's item, as an attribute.
+/// Serializes a value of a part's item.
 fn attribute(part: &Part, value: impl Serialize) -> Result<AttributeValue, LedgerError> {
     serde_dynamo::to_attribute_value(value).map_err(|source| LedgerError::Encode { key: part.id.to_string(), source })
 }
@@ -114,7 +114,7 @@ fn part_key(run: &RunId, id: &PartId) -> Key {
 }
 
 impl Ledger {
-    /// Leases a part. An expired lease without an end is taken over, and counted as a possibly lost job.
+    /// Leases a part. Takes over an expired lease and counts it as a possibly lost job.
     pub async fn lease_part(
         &self,
         part: &Part,
@@ -128,7 +128,7 @@ impl Ledger {
         let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartLease::Busy) };
         match (row.end, row.lease_until_ms) {
             (Some(end), _) => Ok(PartLease::Ended(end)),
-            // Our own lease, whose answer was lost.
+            // Our own lease: its answer was lost.
             (None, _) if row.lease_owner.as_deref() == Some(owner) => Ok(PartLease::Ours(row.attempt)),
             (None, Some(until)) if until < now_ms => {
                 let taken = self.try_lease(part, owner, until_ms, Some(until)).await?;
@@ -177,24 +177,24 @@ impl Ledger {
         };
         let done = conditional("UpdateItem", request.send().await)?;
         let Some(done) = done else { return Ok(None) };
-        // A default would be a first attempt, for ever.
+        // A default would make every attempt the first.
         let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
         let missing = || LedgerError::Missing { what: "attempt", key: part.id.to_string() };
         attempt.ok_or_else(missing).map(Some)
     }
 
-    /// A part's row.
+    /// Returns a part's row.
     pub async fn part(&self, run: &RunId, id: &PartId) -> Result<Option<PartRow>, LedgerError> {
         self.get(&part_key(run, id)).await
     }
 
-    /// Gives a lease back, for what became of the request.
+    /// Releases a lease according to the outcome of the request.
     pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
         let attempt = if release == Release::NotSent { -1 } else { 0 };
         self.update_leased(part, owner, GIVE_BACK, attempt, 0, &[]).await
     }
 
-    /// Gives a lease back after a request that failed for this reason, and says whether the attempt counts.
+    /// Releases a lease after a failed request; `counts` decides whether the attempt counts.
     pub async fn rest_part(
         &self,
         part: &Part,
@@ -208,7 +208,7 @@ impl Ledger {
         self.update_leased(part, owner, &update, attempt, 0, &[(":why", s(why)), (":now", n(now_ms))]).await
     }
 
-    /// Records that a request for a leased part may have made a job whose id is lost; the lease stays.
+    /// Records that the request may have created a job whose id is lost. The lease stays.
     pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
         self.update_leased(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1, &[]).await
     }
@@ -239,11 +239,11 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Ends a part of which `owner` made no job: dropped, given up, or all of its users refused one by one. An end that is
-    /// there stays. Somebody else's lease may hide a job; the end keeps count of it.
+    /// Ends a part of which `owner` created no job: dropped, given up, or all users refused. An
+    /// existing end stays. Another owner's lease may hide a job, so the end counts it as lost.
     pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
         const OURS: &str = "(attribute_not_exists(claim_owner) OR claim_owner = :owner)";
-        // Where the other owner released its lease in between, there is no time to remember.
+        // If the other owner released its lease in between, there is no time to store.
         const THEIRS: &str = "claim_owner <> :owner AND attribute_exists(claim_until_ms)";
         let ending = Ending { end, owner, now_ms };
         if self.try_end(part, ending, OURS, 0).await? || self.try_end(part, ending, THEIRS, 1).await? {
@@ -278,7 +278,7 @@ impl Ledger {
         Ok(conditional("UpdateItem", sent)?.is_some())
     }
 
-    /// The done mark of a part, for the transaction that records its job.
+    /// Returns the done mark of a part, for the transaction that records its job.
     pub(super) fn done_mark(&self, id: &PartId, owner: &str, row: &JobRow) -> Result<TransactWriteItem, LedgerError> {
         let update = Update::builder()
             .table_name(&self.table)

@@ -1,4 +1,4 @@
-//! Runs, plans, and what happened to single users.
+//! Runs, plans, and the errors of single users.
 
 use std::collections::BTreeSet;
 
@@ -11,40 +11,41 @@ use super::{Key, Ledger, LedgerError};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
 
-/// Code and message of an error row are cut to so many characters.
+/// Code and message of an error row are cut to this many characters.
 const TEXT_MAX: usize = 300;
 
 /// A user that ended in an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRow {
-    /// The user, or `page 12` where the page held something that is no user.
+    /// The user, or `page 12` if the page contained an entry that is not a user.
     pub user: String,
-    /// Intercom's code, or ours.
+    /// Intercom's code or ours.
     pub code: String,
-    /// The message, free of personal data.
+    /// The message, without personal data.
     pub message: String,
-    /// Where it happened: a page, a part or a job.
+    /// The page, part or job that failed.
     pub at: String,
-    /// In which generation; 0 in rows of earlier versions.
+    /// The generation; 0 in rows of earlier versions.
     #[serde(default)]
     pub generation: u32,
 }
 
 impl ErrorRow {
-    /// Whether it is of this generation or a later one; rows of earlier versions are of any.
+    /// Returns whether the row belongs to this generation or a later one. Rows of earlier versions
+    /// belong to any.
     fn is_of(&self, generation: u32) -> bool {
         self.generation == 0 || self.generation >= generation
     }
 }
 
-/// Whether a company's name may be sent for a user.
+/// The outcome of reserving a company's name for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// For no other user was one sent in this generation.
+    /// The name is reserved for this user.
     New,
-    /// The same name was sent already.
+    /// Another user reserved the same name.
     Same,
-    /// Another name was sent in this run.
+    /// Another user reserved another name.
     Other,
 }
 
@@ -52,35 +53,36 @@ pub enum Reserved {
 struct Company {
     name: String,
     generation: u32,
-    /// Whose: the answer to the write may be lost, and the write tried again finds its own row.
+    /// The user who reserved the name. If the answer to the write is lost, its retry finds this
+    /// row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
 }
 
 impl Ledger {
-    /// The run, read consistently.
+    /// Returns the run, read consistently.
     pub async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {
         self.get(&key(run_pk(run), "RUN")).await
     }
 
-    /// The run's own copy of its plan, as JSON.
+    /// Returns the run's own copy of its plan, as JSON.
     pub async fn plan_of(&self, run: &RunId) -> Result<serde_json::Value, LedgerError> {
         let stored: Option<StoredPlan> = self.get(&key(run_pk(run), "PLAN")).await?;
         plan_value(stored.map(|stored| stored.plan), run.as_str())
     }
 
-    /// Stores a plan under its name, for starts by name.
+    /// Stores a plan under its name, so that a start can name it.
     pub async fn put_plan(&self, name: &str, plan: &serde_json::Value) -> Result<(), LedgerError> {
         self.put(&key("PLANS", name), &StoredPlan { plan: plan.to_string() }).await
     }
 
-    /// A stored plan.
+    /// Returns a stored plan.
     pub async fn stored_plan(&self, name: &str) -> Result<Option<serde_json::Value>, LedgerError> {
         let stored: Option<StoredPlan> = self.get(&key("PLANS", name)).await?;
         stored.map(|stored| plan_value(Some(stored.plan), name)).transpose()
     }
 
-    /// Records users that ended in an error. The same error of the same place is one row.
+    /// Records users that ended in an error. The same user and place is one row.
     pub async fn record_errors(&self, run: &RunId, rows: &[ErrorRow]) -> Result<(), LedgerError> {
         for row in rows {
             let row = ErrorRow { code: cut(&row.code), message: cut(&row.message), ..row.clone() };
@@ -89,7 +91,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Sets the run's deadline, unless it was changed since the run was read.
+    /// Sets the run's deadline, unless it changed since the run was read.
     pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -103,7 +105,7 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Adds to the run's running count of errors, for the limit that bounds them. Returns the count.
+    /// Adds to the run's count of errors, for `max_errors`. Returns the new count.
     pub async fn count_errors(&self, run: &RunId, errors: u64) -> Result<u64, LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
@@ -117,12 +119,12 @@ impl Ledger {
             .await
             .map_err(|e| LedgerError::call("UpdateItem", e))?;
         let count = sent.attributes.and_then(|found| found.get("errors")?.as_n().ok()?.parse().ok());
-        // Without it the limit would be open.
+        // Without the count, the limit would not be enforced.
         count.ok_or_else(|| LedgerError::Missing { what: "count of errors", key: run.to_string() })
     }
 
-    /// The users of a run that ended in an error, by id. Where the last generation saw everybody, what went wrong in the
-    /// ones before it is over.
+    /// Returns the errors of a run, by user id. If the last generation read all users, errors of
+    /// the earlier ones are left out.
     pub async fn errors(&self, run: &Run) -> Result<Vec<ErrorRow>, LedgerError> {
         let found = self.query(&run_pk(&run.id), "ERROR#", usize::MAX).await?;
         let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| items::read(item, "ERROR")).collect();
@@ -133,13 +135,15 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// The users of a run's generation that are in error, each once: a part that is tried again meets the same errors again.
+    /// Returns the failed users of a run's generation, each once: a retried part records the same
+    /// errors again.
     pub async fn users_in_error(&self, run: &Run) -> Result<BTreeSet<String>, LedgerError> {
         let rows = self.errors(run).await?.into_iter().filter(|row| row.is_of(run.generation));
         Ok(rows.map(|row| row.user).collect())
     }
 
-    /// Reserves a company's name for a user of the run: two users of one company must not name it differently.
+    /// Reserves a company's name for a user of the run, so that two users cannot name one company
+    /// differently.
     pub async fn reserve_company(
         &self,
         run: &RunId,
@@ -171,8 +175,8 @@ impl Ledger {
         }
     }
 
-    /// The runs that this ledger knows, newest first. Runs lie in partitions of their own, so this reads the list that
-    /// [`Self::begin`] keeps.
+    /// Returns at most `most` runs of this ledger, newest first. Each run has its own partition, so
+    /// this reads the list that [`Self::begin`] maintains.
     pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let mut found = self.query("RUNS", "", usize::MAX).await?;
         found.reverse();
@@ -182,12 +186,12 @@ impl Ledger {
     }
 }
 
-/// A run's place in the list of runs.
+/// Returns the key of a run in the list of runs.
 pub(super) fn place_among_the_runs(run: &Run) -> Key {
     key("RUNS", format!("{:015}#{}", run.started_ms, run.id))
 }
 
-/// What lies there.
+/// Returns the item of a run in the list of runs.
 pub(super) fn among_the_runs(run: &Run) -> items::Item {
     let mut item = place_among_the_runs(run).attributes();
     item.insert("run".to_owned(), s(&run.id));

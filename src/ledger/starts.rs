@@ -1,4 +1,4 @@
-//! Starts that wait for the active run to end, and the lists of users that starts name.
+//! Starts that wait for the end of the active run, and the lists of users that starts name.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,39 +10,39 @@ use crate::domain::redact::unread;
 use crate::domain::run::{FORMAT, LIST_ITEM, Limits, RunId, Source, Start};
 use crate::domain::user::UserId;
 
-/// The partition of the starts that wait.
+/// The partition of waiting starts.
 const PARTITION: &str = "STARTS";
 
-/// What became of a start that is to wait.
+/// The outcome of queueing a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// It waits.
+    /// The start waits.
     Waits,
-    /// It waits already: the schedule fired twice.
+    /// The same start already waits: the schedule fired twice.
     Known,
-    /// A start of the same plan for all users waits, and does what this one would do: the run that it makes.
+    /// A waiting start of the same plan for all users does the same; the run that it makes.
     Covered(RunId),
     /// Another start waits under its run's name.
     Taken,
 }
 
-/// A start that waits.
+/// A waiting start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Waiting {
-    /// The start; the users of a list are not in it.
+    /// The start, without the users of its list.
     pub start: Start,
-    /// How often it could not be begun.
+    /// Failed tries to begin it.
     pub tries: u32,
-    /// Before this time (Unix milliseconds) it is not tried again.
+    /// The next try is not before this time (Unix milliseconds).
     pub not_before_ms: i64,
     at: Key,
     text: String,
 }
 
-/// The item of a start that waits.
+/// The item of a waiting start.
 #[derive(Serialize, Deserialize)]
 struct StartItem {
-    /// Format version; none in items of earlier versions.
+    /// Format version; 0 in items of earlier versions.
     #[serde(default)]
     v: u32,
     start: String,
@@ -56,13 +56,13 @@ struct StartItem {
 #[derive(Serialize, Deserialize)]
 struct Listed {
     users: Vec<UserId>,
-    /// Time to live. Lists of earlier versions get theirs when the run has ended.
+    /// Time to live. Lists of earlier versions get it after the run's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
 }
 
 impl Ledger {
-    /// Lets a start wait, the users of its list beside it.
+    /// Queues a start and stores the users of its list.
     pub async fn enqueue(&self, start: &Start, now_ms: i64) -> Result<Queued, LedgerError> {
         self.put_list(&start.run(), &start.source, now_ms).await?;
         let start = start.without_ids();
@@ -71,7 +71,7 @@ impl Ledger {
                 None => return Ok(Queued::Waits),
                 Some(there) if there == start => return Ok(Queued::Known),
                 Some(there) if there.inline == start.inline => return Ok(Queued::Covered(there.run())),
-                // It brings another version of the plan, and waits under its own name.
+                // The start brings another version of the plan, so it waits under its own name.
                 Some(_) => {}
             }
         }
@@ -82,7 +82,7 @@ impl Ledger {
         })
     }
 
-    /// Stores a start where none is; returns the one that is there.
+    /// Stores a start if the key is free; otherwise returns the stored one.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
         let item = items::write(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
@@ -91,14 +91,15 @@ impl Ledger {
             if conditional("PutItem", sent)?.is_some() {
                 return Ok(None);
             }
-            // One that was there and began in between leaves room.
+            // The stored start began in between, so the key is free now.
             if let Some(there) = self.get::<StartItem>(at).await? {
                 return from_text(&there.start, &at.sk).map(Some);
             }
         }
     }
 
-    /// The starts that wait, oldest first. One that this version cannot read stays for the version that can.
+    /// Returns the waiting starts, oldest first. A start that this version cannot read stays for a
+    /// newer version.
     pub async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         let mut starts = Vec::new();
         for found in self.query(PARTITION, "", usize::MAX).await? {
@@ -113,14 +114,14 @@ impl Ledger {
                     at,
                     text: item.start,
                 }),
-                Err(error) => tracing::error!(%error, "a start waits that cannot be read"),
+                Err(error) => tracing::error!(%error, "cannot read a waiting start"),
             }
         }
         starts.sort_by_key(|waiting: &Waiting| waiting.start.scheduled_at_s);
         Ok(starts)
     }
 
-    /// Counts a try at a start that waits, which is not tried again before `not_before_ms`.
+    /// Counts a failed try, and delays the next one until `not_before_ms`.
     pub async fn defer_start(&self, waiting: &Waiting, not_before_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table).set_key(Some(waiting.at.attributes()));
         let sent = request
@@ -135,9 +136,9 @@ impl Ledger {
         conditional("UpdateItem", sent).map(|_| ())
     }
 
-    /// Takes this very start out of the queue; another one of its plan stays.
+    /// Removes this start from the queue; another start of its plan stays.
     pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
-        // Earlier versions kept every start under its plan, and the users of a list in it.
+        // Earlier versions stored every start under its plan, with the users of its list.
         for at in [key_by_run(start), key(PARTITION, &start.plan)] {
             let request = self.client.delete_item().table_name(&self.table);
             let sent = request
@@ -153,7 +154,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the users of a list, if the source is one, under the name of their run. The same list makes the same items.
+    /// Writes the users of a list, if the source is one, under the name of their run. The write is
+    /// idempotent.
     pub(super) async fn put_list(&self, run: &RunId, source: &Source, now_ms: i64) -> Result<(), LedgerError> {
         let Source::Users(users) = source else { return Ok(()) };
         for (page, users) in (1..).zip(users.chunks(LIST_ITEM)) {
@@ -163,13 +165,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// An item of a run's list of users, from 1; empty behind the last.
+    /// Returns one item of a run's list of users, counted from 1; empty after the last.
     pub async fn listed(&self, run: &RunId, page: u32) -> Result<Vec<UserId>, LedgerError> {
         let found: Option<Listed> = self.get(&list_key(run, page)).await?;
         Ok(found.map(|listed| listed.users).unwrap_or_default())
     }
 
-    /// All users of a run's list.
+    /// Returns all users of a run's list.
     pub async fn list(&self, run: &RunId) -> Result<Vec<UserId>, LedgerError> {
         let mut list = Vec::new();
         for page in 1.. {
@@ -187,7 +189,8 @@ fn list_key(run: &RunId, page: u32) -> Key {
     key(run_pk(run), format!("USERS#{page:07}"))
 }
 
-/// A start for all users waits under its plan, so that one of a plan waits; one for some of them is no substitute for it.
+/// Returns the key of a start for all users, so that one start per plan waits. A start for some
+/// users has no such key, because it does not cover the others.
 fn key_by_plan(start: &Start) -> Option<Key> {
     let for_all = start.source == Source::Scroll && start.limits == Limits::default();
     for_all.then(|| key(PARTITION, &start.plan))

@@ -1,4 +1,4 @@
-//! The table's shape, as template.yaml declares it too.
+//! The table's schema, as template.yaml also declares it.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::types::{
 
 use super::LedgerError;
 
-/// The sparse index of open jobs by the time they are looked at next.
+/// The sparse index of open jobs by the time of their next poll.
 pub(super) const DUE_INDEX: &str = "due";
 
-/// Creates the table, for an engine that has none; one that is there is left as it is.
+/// Creates the table for the local engine; an existing table stays unchanged.
 pub async fn create(client: &Client, table: &str) -> Result<(), LedgerError> {
     let index = GlobalSecondaryIndex::builder()
         .index_name(DUE_INDEX)
