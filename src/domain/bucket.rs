@@ -1,12 +1,12 @@
-//! A bucket: a UTC slice of time that groups job ids. The 2016 program's keys were day, hour and minute without
-//! padding, so that four moments shared one key; these are ISO 8601 and sort as time does.
+//! A bucket: a UTC slice of time that groups job ids. Names are ISO 8601 with padding, so that they
+//! are unique and sort by time.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How long a bucket is: whole minutes that divide an hour.
+/// The length of a bucket: whole minutes that divide an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Width(i64);
 
@@ -14,7 +14,8 @@ impl Width {
     /// One minute, the default.
     pub const MINUTE: Self = Self(1);
 
-    /// Takes 1 to 60 minutes that divide 60, so that buckets never straddle an hour.
+    /// Returns a width of 1 to 60 minutes; `None` unless it divides 60, so that no bucket crosses
+    /// an hour.
     pub fn from_minutes(minutes: u32) -> Option<Self> {
         (minutes > 0 && 60 % minutes == 0).then_some(Self(i64::from(minutes)))
     }
@@ -24,27 +25,28 @@ impl Width {
     }
 }
 
-/// The bucket's name: the minute it begins in, `2016-11-24T10:05Z`.
+/// The bucket's name: its first minute, `2016-11-24T10:05Z`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bucket(String);
 
 impl Bucket {
-    /// The bucket that a moment (Unix milliseconds) lies in.
+    /// Returns the bucket of a time (Unix milliseconds).
     pub fn of(moment_ms: i64, width: Width) -> Self {
         let begin_ms = moment_ms.div_euclid(width.ms()) * width.ms();
         let begin = Timestamp::from_millisecond(begin_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         Self(begin.strftime("%Y-%m-%dT%H:%MZ").to_string())
     }
 
-    /// Reads a bucket's name; `None` if it is not one.
+    /// Parses a bucket's name; `None` if it is not one.
     pub fn parse(name: &str) -> Option<Self> {
         let begin = Self::begin_ms(name)?;
         let back = Self::of(begin, Width::MINUTE);
         (back.0 == name).then_some(back)
     }
 
-    /// The buckets of this width from this one to `last`, both included, in order; at most `most`.
+    /// Returns the buckets of this width from this one to `last`, both included, in order; at most
+    /// `most`.
     pub fn to(&self, last: &Self, width: Width, most: usize) -> Vec<Self> {
         let (Some(from), Some(to)) = (Self::begin_ms(&self.0), Self::begin_ms(&last.0)) else { return Vec::new() };
         let first = from.div_euclid(width.ms()) * width.ms();
@@ -61,7 +63,7 @@ impl Bucket {
         format!("{minute}:00Z").parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_that_collided_in_2016_are_apart() {
+    fn ambiguous_keys_of_2016_have_different_names() {
         let moments = ["2016-11-01T11:01:00Z", "2016-11-11T01:01:00Z", "2016-11-01T01:11:00Z", "2016-12-01T11:01:00Z"];
         let mut names: Vec<_> = moments.iter().map(|m| Bucket::of(at(m), Width::MINUTE)).collect();
         assert_eq!(names[0].as_str(), "2016-11-01T11:01Z");
@@ -94,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wider_bucket_begins_on_its_multiple() {
+    fn a_wider_bucket_begins_at_a_multiple_of_its_width() {
         let ten = Width::from_minutes(10).unwrap();
         assert_eq!(Bucket::of(at("2016-11-24T10:09:59.999Z"), ten).as_str(), "2016-11-24T10:00Z");
         assert!(Width::from_minutes(7).is_none() && Width::from_minutes(0).is_none());
     }
 
     #[test]
-    fn a_range_holds_both_ends() {
+    fn a_range_includes_both_ends() {
         let from = Bucket::parse("2016-12-31T23:58Z").unwrap();
         let to = Bucket::parse("2017-01-01T00:01Z").unwrap();
         let names: Vec<_> = from.to(&to, Width::MINUTE, 100).iter().map(ToString::to_string).collect();
@@ -111,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_sort_as_time_does(a in 0i64..4_000_000_000_000, b in 0i64..4_000_000_000_000) {
+        fn names_sort_by_time(a in 0i64..4_000_000_000_000, b in 0i64..4_000_000_000_000) {
             let (first, second) = (Bucket::of(a.min(b), Width::MINUTE), Bucket::of(a.max(b), Width::MINUTE));
             prop_assert!(first <= second);
             prop_assert_eq!(Bucket::parse(first.as_str()), Some(first));

@@ -1,12 +1,14 @@
-//! Text that the API shows as HTML. Intercom's API 1.x escapes names of people and companies when they are read.
+//! Text that the API escapes as HTML. Intercom's API 1.x escapes names of people and companies in
+//! its answers.
 
 use std::borrow::Cow;
 
-/// The longest entity of the five characters that escaping emits, `&#x0027;`, without its first character.
+/// Length of the longest entity of the five escaped characters, `&#x0027;`, without its first
+/// character.
 const ENTITY_BYTES_MAX: usize = 8;
 
-/// The text without one level of escaping: the entities of `&`, `<`, `>`, `"` and `'`, by name or number. Other entities
-/// are text that a person wrote, and stay.
+/// Removes one level of escaping: the entities of `&`, `<`, `>`, `"` and `'`, by name or number.
+/// Other entities are part of the text and stay.
 pub fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
@@ -29,12 +31,12 @@ pub fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether two texts are equal, or one is the other as HTML.
+/// Returns whether two texts are equal, or one is the HTML form of the other.
 pub fn is_same(one: &str, other: &str) -> bool {
     one == other || decoded(one) == other || one == decoded(other)
 }
 
-/// The character of an entity, given without `&` and `;`.
+/// Returns the character of an entity, which is given without `&` and `;`.
 fn character(entity: &str) -> Option<char> {
     let number = entity.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
         Some(hex) if hex.bytes().all(|digit| digit.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16).ok(),
@@ -98,7 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_taken(text in any::<String>()) {
+        fn any_text_is_accepted(text in any::<String>()) {
             decoded(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! A bulk job: what Intercom makes of at most 100 patches.
+//! A bulk job: Intercom's unit of work, at most 100 patches.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::user::UserId;
 
-/// Items that one bulk request may carry (the 2016 program, three clients, and the text of today's endpoint agree).
+/// The most items of one bulk request. The 2016 program, three clients, and the error text of
+/// today's endpoint agree.
 pub const ITEMS_MAX: usize = 100;
 
 /// Intercom's id of a bulk job, opaque (`job_…` until mid-2016, `job_v2_…` after).
@@ -15,13 +16,13 @@ pub const ITEMS_MAX: usize = 100;
 pub struct JobId(String);
 
 impl JobId {
-    /// Takes an id that can stand in a URL path and in a key; `None` for anything else.
+    /// Accepts an id that is safe in a URL path and in a key; `None` for anything else.
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         UserId::new(id.clone()).map(|_| Self(id))
     }
 
-    /// The id as Intercom writes it.
+    /// Returns the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -31,7 +32,7 @@ impl TryFrom<String> for JobId {
     type Error = &'static str;
 
     fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::new(id).ok_or("no id of a job")
+        Self::new(id).ok_or("not a valid job id")
     }
 }
 
@@ -41,25 +42,25 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What Intercom says of a job.
+/// The state of a job as Intercom reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Its id.
+    /// The job's id.
     pub id: JobId,
-    /// When Intercom made it, in Unix seconds by Intercom's clock, where it says so.
+    /// Creation time in Unix seconds by Intercom's clock, if reported.
     pub created_at_s: Option<i64>,
-    /// How far its work is, told from its tasks: the job itself stays `running` for hours after them.
+    /// The job's progress, from its tasks: the job itself stays `running` for hours after they end.
     pub progress: Progress,
 }
 
-/// How far a job's tasks are.
+/// The progress of a job's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Some task has not ended, or none is listed.
+    /// A task has not ended, or no task is listed.
     Open,
-    /// Every task ended; `errors` if any of them, or the job, says that items failed.
+    /// Every task has ended.
     Ended {
-        /// Whether the error feed must be read.
+        /// Whether a task or the job reports failed items, so that the error feed must be read.
         errors: bool,
     },
 }
@@ -67,10 +68,10 @@ pub enum Progress {
 /// One item of a job's error feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemError {
-    /// The user, where the feed names one by id.
+    /// The user, if the feed names one by id.
     pub user: Option<UserId>,
-    /// Intercom's code (or, in older feeds, type).
+    /// Intercom's code (in older feeds: type).
     pub code: String,
-    /// Intercom's message, bounded, with anything like an e-mail address taken out.
+    /// Intercom's message, bounded and redacted.
     pub message: String,
 }

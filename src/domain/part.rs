@@ -1,4 +1,5 @@
-//! A part: the patches of one message of the patches queue, and how parts are cut and packed into bulk jobs.
+//! A part: the patches of one message of the patches queue. Functions here cut pages into parts and
+//! pack parts into bulk jobs.
 
 use std::fmt;
 
@@ -8,34 +9,36 @@ use crate::domain::job::{ITEMS_MAX, JobId};
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
 
-/// The most patches of a part: a page's, which is a bulk job's. Each part costs a lease and a done mark.
+/// The most patches of a part: those of a page and of a bulk job. Each part costs a lease and a
+/// done mark.
 pub const PATCHES_MAX: usize = ITEMS_MAX;
-/// Bytes of a part's patches, as JSON: well within the 1 MiB that SQS takes of a message.
+/// The most bytes of a part's patches as JSON: well below SQS's 1 MiB per message.
 const BYTES_MAX: usize = 128 * 1024;
-/// Bytes of the patches that a bulk job is made of, as they came in messages: compressed they must fit an item of DynamoDB's,
-/// 400 KB, and text of which nothing repeats is packed to three quarters.
+/// The most bytes of a bulk job's patches, as received in messages. Compressed they must fit a
+/// DynamoDB item, 400 KB; text without repetition compresses to three quarters.
 const JOB_BYTES_MAX: usize = 384 * 1024;
-/// Rate windows above this many operations are large beside a bulk job, and parts need not fit them.
+/// From this many operations per window, a window is large compared with a bulk job, and parts need
+/// not fit it.
 const LARGE_WINDOW: u32 = 400;
-/// The size of a part that packs well into a small window: a quarter of a bulk job.
+/// A part size that packs well into a small window: a quarter of a bulk job.
 const SMALL_PART: u32 = 26;
 
-/// Where a part comes from.
+/// The source of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The `part`-th part of a page.
+    /// Part number `part` of a page.
     Page {
-        /// The page of the generation, from 1.
+        /// The page in its generation, from 1.
         page: u32,
         /// The part of the page, from 0.
         part: u32,
     },
-    /// Items of a job that Intercom refused for now.
+    /// A follow-up part: items of a job that Intercom refused temporarily.
     Job {
         /// The job.
         job: JobId,
-        /// Which attempt at these items this is, from 2.
+        /// The attempt at these items, from 2.
         attempt: u32,
     },
 }
@@ -45,12 +48,12 @@ pub enum Origin {
 pub struct PartId {
     /// The generation that made it.
     pub generation: u32,
-    /// Where it comes from.
+    /// The source.
     pub origin: Origin,
 }
 
 impl PartId {
-    /// Which attempt at its items the part is, from 1.
+    /// Returns the attempt at the part's items, from 1.
     pub fn attempt(&self) -> u32 {
         match &self.origin {
             Origin::Page { .. } => 1,
@@ -60,7 +63,7 @@ impl PartId {
 }
 
 impl PartId {
-    /// The page in an identity as it is written; none in that of one that a job sent back.
+    /// Returns the page of a written identity; `None` for a follow-up part.
     pub fn page_of(written: &str) -> Option<u32> {
         let mut fields = written.split('#');
         let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
@@ -68,7 +71,7 @@ impl PartId {
     }
 }
 
-/// Sorts as generation, page and part do.
+/// The written form sorts by generation, page and part.
 impl fmt::Display for PartId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { generation, origin } = self;
@@ -79,21 +82,23 @@ impl fmt::Display for PartId {
     }
 }
 
-/// A part as it travels through the patches queue.
+/// A part, as sent through the patches queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Format version.
     pub v: u32,
     /// The run.
     pub run: RunId,
-    /// Its identity.
+    /// The part's identity.
     #[serde(flatten)]
     pub id: PartId,
-    /// What to submit: 1 to [`PATCHES_MAX`], or up to a whole job's where the job sent them back.
+    /// The patches to submit: 1 to [`PATCHES_MAX`] from a page, up to a whole job's in a follow-up
+    /// part.
     pub patches: Vec<Patch>,
 }
 
-/// The size of parts for a window that leaves `usable` operations to submit: whole parts should fill it.
+/// Returns the size of parts for a window that leaves `usable` operations to submit. Whole parts
+/// should fill the window.
 pub fn size_for(usable: u32) -> usize {
     if usable >= LARGE_WINDOW {
         return PATCHES_MAX;
@@ -102,7 +107,7 @@ pub fn size_for(usable: u32) -> usize {
     ((usable / parts) as usize).clamp(1, PATCHES_MAX)
 }
 
-/// Cuts the patches of a page into parts of at most `size`, and of a bounded number of bytes.
+/// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes.
 pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: usize) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let mut bytes = 0;
@@ -123,17 +128,18 @@ pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: u
     parts
 }
 
-/// How large a part is.
+/// The size of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Its patches.
+    /// Number of patches.
     pub items: usize,
     /// Bytes of its message.
     pub bytes: usize,
 }
 
-/// Chooses parts (by their sizes) for the next bulk job: whole ones, at most `room` items and never more than a job
-/// takes; the largest that fit first, so that what the limit leaves is used. Returns indices in the order of `sizes`.
+/// Chooses parts by their sizes for the next bulk job, and returns their indices in the order of
+/// `sizes`. The parts have at most `room` items, and never more than a job holds. The largest parts
+/// that fit come first, so that the job uses the whole limit.
 pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..sizes.len()).collect();
     by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index].items));
@@ -141,7 +147,7 @@ pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     for index in by_size {
         let size = sizes[index];
-        // One alone is sent whatever its bytes: what is larger than all of these was not made by us.
+        // A single part is chosen whatever its bytes: this program never makes a larger one.
         if size.items <= items && (size.bytes <= bytes || chosen.is_empty()) {
             items -= size.items;
             bytes = bytes.saturating_sub(size.bytes);
@@ -174,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn identities_sort_as_pages_do() {
+    fn identities_sort_by_page() {
         let name = |page, part| PartId { generation: 2, origin: Origin::Page { page, part } }.to_string();
         assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
     }
 
     #[test]
-    fn the_page_of_an_identity_is_read_as_it_is_written() {
+    fn the_page_of_a_written_identity_is_parsed() {
         let written = |origin| PartId { generation: 12, origin }.to_string();
         let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3 }));
         assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
@@ -222,7 +228,7 @@ mod tests {
             let items: usize = chosen.iter().map(|&index| sizes[index].items).sum();
             let bytes: usize = chosen.iter().map(|&index| sizes[index].bytes).sum();
             prop_assert!(items <= room.min(ITEMS_MAX) && bytes <= JOB_BYTES_MAX);
-            // Nothing that still fits is left behind.
+            // No part that still fits is left out.
             let left = (room.min(ITEMS_MAX) - items, JOB_BYTES_MAX - bytes);
             let fits = |index: &usize| sizes[*index].items <= left.0 && sizes[*index].bytes <= left.1;
             prop_assert!(!(0..sizes.len()).filter(|index| !chosen.contains(index)).any(|index| fits(&index)));

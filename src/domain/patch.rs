@@ -1,55 +1,56 @@
-//! A patch: one user's id, what to set, and what that replaces.
+//! A patch: a user's id, new values, and the values they replace.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::user::UserId;
 
-/// What a change writes to.
+/// The target of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// `custom_attributes.<name>` of the user.
     Attribute(String),
-    /// A standard field of the user, from the plan's list of allowed ones.
+    /// A standard field of the user, from the plan language's list of allowed fields.
     Field(String),
-    /// `name` of the company with this `company_id`, which the user is already in.
+    /// `name` of the company with this `company_id`, which the user already belongs to.
     CompanyName(String),
 }
 
 impl Target {
-    /// Whether it is the name of a person or a company.
+    /// Returns whether the target is the name of a person or a company.
     pub fn is_name(&self) -> bool {
         matches!(self, Self::CompanyName(_)) || matches!(self, Self::Field(field) if field == "name")
     }
 }
 
-/// One value to set. `replaced` is `None` where the user had no such key: absent, null and a value are three things.
+/// One value to set. Absent, null and a value are three different things: `replaced` is `None` if
+/// the user had no such key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Where the value goes.
+    /// The target.
     #[serde(rename = "t")]
     pub target: Target,
-    /// The value to set; a scalar.
+    /// The new value; a scalar.
     #[serde(rename = "n")]
     pub new: Value,
-    /// The value that is there now.
+    /// The value that it replaces.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub replaced: Option<Value>,
 }
 
-/// Keeps null apart from absent: serde would read both as `None`.
+/// Deserializes null as `Some`: serde would read both null and absent as `None`.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// What one user is to get. Never empty when it comes from a plan.
+/// The changes of one user. A patch of a plan is never empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Patch {
-    /// Whose.
+    /// The user.
     #[serde(rename = "u")]
     pub user: UserId,
-    /// What.
+    /// The changes.
     #[serde(rename = "c")]
     pub changes: Vec<Change>,
 }

@@ -1,5 +1,6 @@
-//! Which parts of a JSON document are kept while it is read: the rest is checked and skipped, so that a wide user costs
-//! little more than a narrow one, and no more of a person is held than somebody asked for.
+//! Projection: the parts of a JSON document that are kept while it is read. The rest is checked and
+//! skipped. Therefore a wide user costs little more than a narrow one, and no more personal data is
+//! held than requested.
 
 mod repair;
 
@@ -9,24 +10,25 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// What is kept of a value. A value of another shape than is meant is kept whole.
+/// The parts of a value that are kept. A value of another shape is kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Projection {
-    /// All of it.
+    /// The whole value.
     Whole,
-    /// Of an object these keys, and of their values so much.
+    /// These keys of an object, each with its own projection.
     Keys(BTreeMap<String, Projection>),
-    /// Of a list every item, and so much of each.
+    /// Every item of a list, each with this projection.
     Each(Box<Projection>),
 }
 
 impl Projection {
-    /// Of an object these keys.
+    /// Creates a projection to these keys of an object.
     pub fn keys<const N: usize>(keys: [(&str, Self); N]) -> Self {
         Self::Keys(keys.into_iter().map(|(key, keep)| (key.to_owned(), keep)).collect())
     }
 
-    /// Reads a document. Texts that are no Unicode are read with U+FFFD in place of what cannot be decoded.
+    /// Reads a document. In a text that is not valid Unicode, U+FFFD replaces what cannot be
+    /// decoded.
     pub fn read(&self, document: &[u8]) -> serde_json::Result<Value> {
         self.read_exactly(document).or_else(|_| self.read_exactly(repair::repaired(document).as_bytes()))
     }
@@ -106,7 +108,7 @@ impl<'de> Visitor<'de> for &Projection {
     }
 }
 
-/// A key of an object, with what is kept of its value; `None` for nothing.
+/// A key of an object, with the projection of its value; `None` if it is skipped.
 struct FieldKey<'k>(&'k Projection);
 
 impl<'de, 'k> DeserializeSeed<'de> for FieldKey<'k> {
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_is_kept() {
+    fn only_requested_keys_are_kept() {
         let user = Projection::keys([
             ("id", Projection::Whole),
             ("custom_attributes", Projection::keys([("plan", Projection::Whole)])),
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_unicode_costs_nothing_else() {
+    fn invalid_unicode_affects_its_own_text_only() {
         let user = Projection::keys([("id", Projection::Whole), ("name", Projection::Whole)]);
         let page = Projection::keys([("users", Projection::Each(Box::new(user)))]);
         let document =
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_skipped_must_be_json_all_the_same() {
+    fn skipped_values_must_be_valid_json() {
         let keep = Projection::keys([("a", Projection::Whole)]);
         for bad in ["", "{", r#"{"b":tru}"#, r#"{"b":"\x"}"#, r#"{"b":[1,]}"#, r#"{"a":1} {"#, r#"{"a":1,"b":"#] {
             assert!(keep.read(bad.as_bytes()).is_err(), "{bad}");

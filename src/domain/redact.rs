@@ -1,23 +1,25 @@
-//! Texts from outside, made fit for a log and a ledger row: no e-mail address, no telephone number, no length to fear.
+//! Redacts texts from outside for logs and ledger rows: no e-mail address, no telephone number, a
+//! bounded length.
 
 use serde_json::error::Category;
 
-/// Characters of a message that are kept.
+/// The most characters of a message.
 pub const MESSAGE_CHARS_MAX: usize = 300;
 
-/// Digits in a row, blanks and the punctuation of telephone numbers not counted, that are taken for personal. Intercom's
-/// own numbers in messages ("rate limit of 83 in `10_seconds`") are shorter.
+/// Digits in a row that count as personal data, without blanks and the punctuation of telephone
+/// numbers. Intercom's own numbers in messages ("rate limit of 83 in `10_seconds`") are shorter.
 const DIGITS_MIN: usize = 7;
 
 const REDACTED_EMAIL: &str = "[e-mail]";
 const REDACTED_DIGITS: &str = "[digits]";
 
-/// Masks a message and cuts it to [`MESSAGE_CHARS_MAX`] characters.
+/// Redacts a message and cuts it to [`MESSAGE_CHARS_MAX`] characters.
 pub fn redact(text: &str) -> String {
     redact_to(text, MESSAGE_CHARS_MAX)
 }
 
-/// Masks a text and cuts it to `chars_max` characters; masking comes first, so that no half of an address remains.
+/// Redacts a text and cuts it to `chars_max` characters. It redacts first, so that no half of an
+/// address remains.
 pub fn redact_to(text: &str, chars_max: usize) -> String {
     let text = redact_digits(&redact_emails(text, chars_max * 2));
     match text.char_indices().nth(chars_max) {
@@ -26,25 +28,28 @@ pub fn redact_to(text: &str, chars_max: usize) -> String {
     }
 }
 
-/// Why a JSON text or value from outside cannot be read, without the values in it, which the reader's own message quotes.
+/// Returns why an outside JSON text or value is unreadable, without its values. serde's own message
+/// quotes them.
 pub fn unread(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let told = match error.classify() {
         Category::Syntax | Category::Eof | Category::Io => text,
         Category::Data => match text.split_once([' ', ':']).map(|(first, _)| first) {
-            // These name a field: ours, or a key that came and that the reader of the message must see to find it.
+            // These name a field: one of ours, or an unknown key that the reader must see to find
+            // it.
             Some("missing" | "duplicate" | "unknown") if text.contains(" field `") => text,
             Some("invalid") => {
                 let expected = text.rsplit_once(", expected ").map_or("another value", |(_, expected)| expected);
-                format!("a value that does not fit, expected {expected}")
+                format!("an unexpected value, expected {expected}")
             }
-            _ => "a value that does not fit".to_owned(),
+            _ => "an unexpected value".to_owned(),
         },
     };
     redact(&told)
 }
 
-/// Joins the words with single blanks, a word with an at sign replaced as a whole; stops after `chars_enough`.
+/// Joins the words with single blanks and replaces each word with an at sign; stops after
+/// `chars_enough`.
 fn redact_emails(text: &str, chars_enough: usize) -> String {
     let mut out = String::new();
     for word in text.split_whitespace() {
@@ -63,7 +68,7 @@ fn redact_emails(text: &str, chars_enough: usize) -> String {
     out
 }
 
-/// Replaces runs of many digits, however they are grouped.
+/// Replaces long runs of digits, however they are grouped.
 fn redact_digits(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -80,7 +85,8 @@ fn redact_digits(text: &str) -> String {
     out
 }
 
-/// Whether a character moves a terminal's cursor (control characters), or hides or reorders text.
+/// Returns whether a character moves a terminal's cursor (control characters), or hides or reorders
+/// text.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -92,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn personal_looking_text_goes_and_the_rest_stays() {
+    fn personal_looking_text_is_redacted_and_the_rest_stays() {
         for (text, redacted) in [
             ("Exceeded rate limit of 83 in 10_seconds", "Exceeded rate limit of 83 in 10_seconds"),
             ("scroll already exists for this workspace", "scroll already exists for this workspace"),
@@ -112,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_without_its_values() {
+    fn read_errors_do_not_quote_values() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         #[expect(dead_code, reason = "it is only read")]
@@ -121,9 +127,9 @@ mod tests {
             state: Option<crate::domain::run::State>,
         }
         for (text, told) in [
-            (r#"{"turn": "Ann Smith, expected"}"#, "a value that does not fit, expected u32 at line 1 column 30"),
-            (r#"{"turn": 1, "state": "Ann Smith"}"#, "a value that does not fit"),
-            (r#"{"turn": -5}"#, "a value that does not fit, expected u32 at line 1 column 11"),
+            (r#"{"turn": "Ann Smith, expected"}"#, "an unexpected value, expected u32 at line 1 column 30"),
+            (r#"{"turn": 1, "state": "Ann Smith"}"#, "an unexpected value"),
+            (r#"{"turn": -5}"#, "an unexpected value, expected u32 at line 1 column 11"),
             ("{}", "missing field `turn` at line 1 column 2"),
             (r#"{"tunr": 1}"#, "unknown field `tunr`, expected `turn` or `state` at line 1 column 7"),
             (r#"{"ann@example.com": 1}"#, "unknown field [e-mail] expected `turn` or `state` at line 1 column 18"),
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_cut_would_halve_is_redacted_first() {
+    fn an_address_at_the_cut_is_redacted_first() {
         let text = format!("{} ann.long@example.com", "x".repeat(MESSAGE_CHARS_MAX - 5));
         assert!(!redact(&text).contains("ann"), "{}", redact(&text));
     }

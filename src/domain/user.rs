@@ -11,10 +11,11 @@ use serde_json::Value;
 pub struct UserId(String);
 
 impl UserId {
-    /// The longest id that is believed: a longer one is not an id, and would be copied into queues and the ledger.
+    /// The most characters of an id. Longer texts are not ids, and would be copied into queues and
+    /// the ledger.
     pub const LENGTH_MAX: usize = 128;
 
-    /// Takes an id that is not empty, not longer than [`Self::LENGTH_MAX`] and made of letters, digits, `_` and `-`.
+    /// Accepts 1 to [`Self::LENGTH_MAX`] letters, digits, `_` and `-`; `None` for anything else.
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         let fits = (1..=Self::LENGTH_MAX).contains(&id.len());
@@ -22,18 +23,18 @@ impl UserId {
         (fits && plain).then_some(Self(id))
     }
 
-    /// The id as Intercom writes it.
+    /// Returns the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Ids are checked wherever they are read, since any program can send a message.
+/// Ids are checked on every read, since any program can send a message.
 impl TryFrom<String> for UserId {
     type Error = &'static str;
 
     fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::new(id).ok_or("no id of a user")
+        Self::new(id).ok_or("not a valid user id")
     }
 }
 
@@ -43,7 +44,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// A user: its id, and of its body what the plan reads, or all.
+/// A user: the id, and the body or a projection of it.
 #[derive(Clone, PartialEq)]
 pub struct User {
     id: UserId,
@@ -51,24 +52,24 @@ pub struct User {
 }
 
 impl User {
-    /// Takes a user object; `None` without a usable `id`.
+    /// Creates a user from an object; `None` without a usable `id`.
     pub fn new(body: Value) -> Option<Self> {
         let id = UserId::new(body.get("id")?.as_str()?)?;
         Some(Self { id, body })
     }
 
-    /// Intercom's id.
+    /// Returns Intercom's id.
     pub fn id(&self) -> &UserId {
         &self.id
     }
 
-    /// The object as the API sent it, or what was kept of it.
+    /// Returns the object as the API sent it, or its projection.
     pub fn body(&self) -> &Value {
         &self.body
     }
 }
 
-/// Only the id: a body is personal data and must not reach a log by way of `{:?}`.
+/// Shows the id only: a body is personal data and must not reach a log through `{:?}`.
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("id", &self.id).finish_non_exhaustive()

@@ -61,8 +61,7 @@ pub(super) fn read<T: DeserializeOwned>(item: Item, name: &str) -> Result<T, Led
     serde_dynamo::from_item(item).map_err(|source| LedgerError::Decode { key: name.to_owned(), source })
 }
 
-/// Returns an error if the item's attribute `v` is a newer format. An item without `v` has format
-/// 1.
+/// Returns an error if attribute `v` of the item is a newer format. Items of format 1 have no `v`.
 pub(super) fn readable(item: &Item, name: &str) -> Result<(), LedgerError> {
     let v = item.get("v").and_then(|v| v.as_n().ok()).and_then(|v| v.parse::<u64>().ok());
     match v.filter(|v| *v > u64::from(FORMAT)) {

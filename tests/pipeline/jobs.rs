@@ -103,7 +103,7 @@ async fn a_job_that_never_ends_is_unknown_after_six_hours() {
     assert_eq!(report.state(), State::Incomplete);
     report.assert_nobody_lost();
     assert!((21_600..22_500).contains(&report.seconds), "{}", report.seconds);
-    assert!(report.reason().contains("whose end Intercom did not tell"), "{}", report.reason());
+    assert!(report.reason().contains("whose end Intercom did not report"), "{}", report.reason());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,11 @@
-//! JSON whose texts are no Unicode, made readable: a user's name that was cut within a character must not cost its page.
+//! Repairs JSON whose texts are not valid Unicode, so that a user's name that was cut within a
+//! character does not cost its page.
 
-/// The replacement character as JSON escapes it.
+/// The escaped replacement character.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// The document with each text as near to what was meant as Unicode can say: bytes that are no UTF-8 and `\u` escapes of
-/// half a surrogate pair become U+FFFD, and control characters are escaped. Nothing else changes.
+/// Returns the document with valid texts. U+FFFD replaces invalid UTF-8 and `\u` escapes of half a
+/// surrogate pair; control characters are escaped. Nothing else changes.
 pub(super) fn repaired(document: &[u8]) -> String {
     let text = String::from_utf8_lossy(document);
     let mut out = String::with_capacity(text.len());
@@ -27,11 +28,11 @@ pub(super) fn repaired(document: &[u8]) -> String {
     out
 }
 
-/// What is kept of the escape that the text begins with, and how long it is.
+/// Returns the replacement of the escape at the start of the text, and the length of the escape.
 fn escape(text: &str) -> (&str, usize) {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        // `from_str_radix` takes a sign, too.
+        // `from_str_radix` also accepts a sign.
         digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
     };
     let after = text.chars().nth(1).map_or(0, char::len_utf8);
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_unicode_becomes_the_replacement_character() {
+    fn invalid_unicode_becomes_the_replacement_character() {
         for (document, value) in [
             (&br#"["Zo\ud83d"]"#[..], json!(["Zo\u{fffd}"])),
             (br#"["\ude00 \ud83d\ude00 \ud83d\ud83d\ude00"]"#, json!(["\u{fffd} 😀 \u{fffd}😀"])),
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_stays_none() {
+    fn invalid_json_is_not_repaired() {
         for bad in [r#"["\x"]"#, r#"["\u12"]"#, r#"["\u+123"]"#, r#"["\"#, r#"["a"#, "[1,]", "é", ""] {
             assert!(serde_json::from_str::<Value>(&repaired(bad.as_bytes())).is_err(), "{bad}");
         }
@@ -77,18 +78,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_document_that_can_be_read_stays_as_it_is(text in any::<String>()) {
+        fn a_valid_document_is_unchanged(text in any::<String>()) {
             let document = json!({text.clone(): [text, 1]}).to_string();
             prop_assert_eq!(repaired(document.as_bytes()), document);
         }
 
         #[test]
-        fn any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        fn any_bytes_are_accepted(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             repaired(&bytes);
         }
 
         #[test]
-        fn any_escapes_are_taken(units in prop::collection::vec(any::<u16>(), 0..9)) {
+        fn any_escapes_are_accepted(units in prop::collection::vec(any::<u16>(), 0..9)) {
             let text = units.iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"));
             let read = read(format!("[\"{text}\"]").as_bytes());
             prop_assert_eq!(read[0].as_str().unwrap(), String::from_utf16_lossy(&units));

@@ -1,4 +1,5 @@
-//! What became of everything a run sent, and the verdict that follows. Made from strongly read rows only.
+//! The accounts of a run: the outcome of everything it sent, and the verdict on its end. They come
+//! from strongly consistent reads only.
 
 use std::collections::BTreeMap;
 
@@ -6,87 +7,89 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, Tally};
 
-/// What the rows of a run say, counted.
+/// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// Parts that the present generation sent and that have no end yet.
+    /// Parts of the present generation that have not ended.
     pub parts_open: u64,
-    /// Jobs of any generation that are not closed.
+    /// Open jobs of any generation.
     pub jobs_open: u64,
-    /// When the youngest job of any generation was made whose end is not known, open or not, in Unix milliseconds; for one
-    /// that may exist and whose id was lost, the latest time at which that can have been. 0 if there is none.
+    /// Creation time of the youngest job whose outcome is unknown, in Unix milliseconds; 0 if there
+    /// is none. For a possibly lost job it is the latest possible time.
     pub made_last_ms: i64,
-    /// Users of the present generation that are in jobs; one that is sent again is counted once.
+    /// Users of the present generation that are in jobs; a user that is sent again counts once.
     pub sent_now: u64,
-    /// When each lease of a part that is being submitted expires, in Unix milliseconds.
+    /// Expiry of each lease of an open part, in Unix milliseconds.
     pub leases_until_ms: Vec<i64>,
     /// Why the latest request for an open part failed, in words.
     pub held: Option<String>,
-    /// The totals so far. Leases count as jobs whose ids were lost, because an end that is decided now is final:
-    /// [`Accounts::totals_at`] leaves those out that are at work.
+    /// The totals so far. Each lease counts as a possibly lost job, because no later read corrects the
+    /// totals of a final state. [`Accounts::totals_at`] leaves out the valid leases.
     pub totals: Totals,
 }
 
 /// The totals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Users seen in the last generation. One whom Intercom lists on two pages is counted twice.
+    /// Users seen in the last generation. A user that Intercom lists on two pages counts twice.
     pub users: u64,
-    /// Intercom's own count of users, where the run reads all of them: at the end of the pages, or at the start.
+    /// Intercom's own count of users if the run reads all of them: at the end of the pages, or at
+    /// the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// Items of all jobs, over all generations: users that were sent again are counted again.
+    /// Items of all jobs of all generations; a user that is sent again counts again.
     pub patches: u64,
-    /// Users that jobs took, over all generations: an item that is tried again and a resubmission count once.
+    /// Users in jobs of all generations. A retried item and a resubmission count once.
     #[serde(default)]
     pub sent: u64,
     /// Users of closed jobs that Intercom did not refuse, over all generations.
     #[serde(default)]
     pub written: u64,
-    /// Those of them whom an earlier generation than the last wrote: the last one found them unchanged.
+    /// Users of `written` from earlier generations: the last generation found them unchanged.
     #[serde(default)]
     pub written_before: u64,
     /// Bulk jobs.
     pub jobs: u64,
-    /// Jobs by how they ended.
+    /// Jobs by their end.
     pub jobs_by_end: BTreeMap<String, u64>,
     /// Users that ended in an error, each with a row.
     pub errors: u64,
-    /// Items of error feeds that name no user we know.
+    /// Items of error feeds that name no known user.
     pub unattributed: u64,
-    /// Jobs that may exist and whose ids were lost: a lease expired between the request and its record.
+    /// Possibly lost jobs: a lease expired between the request and the record of its job.
     pub jobs_possibly_lost: u64,
     /// Users in parts that were dropped in the last generation.
     pub dropped: u64,
-    /// Users in jobs whose end is not known.
+    /// Users in jobs with an unknown end.
     pub unknown: u64,
     /// Users in jobs that Intercom reported as failed without naming the users.
     #[serde(default)]
     pub failed_unnamed: u64,
-    /// Users left alone because another user's patch names their company.
+    /// Users skipped because another user's patch names their company.
     #[serde(default)]
     pub sharing: u64,
 }
 
-/// The users that a run read, each counted once by its outcome.
+/// The users that a run read, each counted once by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// Users read by the last generation, with those that could not be read.
+    /// Users read by the last generation, including unreadable entries.
     pub read: u64,
-    /// Users whom this run changed, by Intercom's own report.
+    /// Users that this run changed, by Intercom's own report.
     pub written: u64,
-    /// Users who had the plan's values before this run.
+    /// Users that already had the plan's values before this run.
     pub unchanged: u64,
-    /// Users whom the plan's rules leave alone.
+    /// Users that the plan's rules skip.
     pub skipped: u64,
     /// Users with an error.
     pub failed: u64,
-    /// The rest: not sent yet, in an open job, dropped, or in a job whose end is not known.
+    /// The rest: not sent yet, in an open job, dropped, or in a job with an unknown end.
     pub pending: u64,
 }
 
 impl Counted {
-    /// Counts the users of a run. Where an earlier generation wrote a user, the last one found the user unchanged.
+    /// Counts the users of a run. A user that an earlier generation wrote is unchanged in the last
+    /// one.
     pub fn of(tally: &Tally, totals: &Totals) -> Self {
         let read = tally.users + tally.unreadable;
         let before = totals.written_before.min(tally.same);
@@ -97,31 +100,31 @@ impl Counted {
     }
 }
 
-/// What the accounts say.
+/// The verdict on the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Something is under way.
+    /// Some part or job has not ended.
     NotYet,
     /// The run ends in this state, for this reason.
     Ends(State, Option<String>),
 }
 
 impl Accounts {
-    /// Whether nothing is under way any more.
+    /// Returns whether every part and job has ended.
     pub fn settled(&self) -> bool {
         self.parts_open == 0 && self.jobs_open == 0
     }
 
-    /// The totals of a run that goes on: the parts under leases that hold at this moment are being submitted, and no job
-    /// of theirs is lost.
+    /// Returns the totals of a run that continues. A part with a valid lease is being submitted, so
+    /// its job is not lost.
     pub fn totals_at(&self, now_ms: i64) -> Totals {
         let at_work = self.leases_until_ms.iter().filter(|until_ms| **until_ms >= now_ms).count() as u64;
         let jobs_possibly_lost = self.totals.jobs_possibly_lost.saturating_sub(at_work);
         Totals { jobs_possibly_lost, ..self.totals.clone() }
     }
 
-    /// How a draining run ends, if it does: `gaps` are pages of the last generation that may be lost, `cut` says why
-    /// it did not reach its end.
+    /// Decides how a draining run ends, if it does. `gaps` counts the pages of the last generation
+    /// that may be lost; `cut` is why it did not reach its end.
     pub fn verdict(&self, gaps: usize, cut: Option<&str>) -> Verdict {
         if !self.settled() {
             return Verdict::NotYet;
@@ -131,7 +134,8 @@ impl Accounts {
             causes.push(format!("up to {} users on {gaps} pages may be unseen", gaps * 100));
         }
         causes.extend(self.unheard());
-        // Whose patch names a company is not kept: if one user's fails, any who share a company may lack its name.
+        // The ledger does not store whose patch names a company. If one user fails, any user who
+        // shares a company may lack its name.
         let sharing = format!(
             "up to {} users may lack their company's name, which a failed user had to set",
             self.totals.sharing
@@ -150,20 +154,21 @@ impl Accounts {
         }
     }
 
-    /// What is not accounted for, by cause, for a run that is ended before its time.
+    /// Returns the users and jobs that are unaccounted for, by cause, for a run that is ended
+    /// early.
     pub fn missing(&self) -> String {
         let open = format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open);
         std::iter::once(open).chain(self.unheard()).collect::<Vec<_>>().join("; ")
     }
 
-    /// Users whose outcome stays unknown, by cause.
+    /// Returns the users whose outcome stays unknown, by cause.
     fn unheard(&self) -> Vec<String> {
         let mut causes = Vec::new();
         if self.totals.dropped > 0 {
             causes.push(format!("{} users were in parts that were dropped", self.totals.dropped));
         }
         if self.totals.unknown > 0 {
-            causes.push(format!("{} users are in jobs whose end Intercom did not tell", self.totals.unknown));
+            causes.push(format!("{} users are in jobs whose end Intercom did not report", self.totals.unknown));
         }
         if self.totals.failed_unnamed > 0 {
             let users = self.totals.failed_unnamed;
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_waits_for_every_part_and_job() {
+    fn a_run_ends_after_every_part_and_job() {
         assert_eq!(with(|a| a.parts_open = 1).verdict(0, None), Verdict::NotYet);
         assert_eq!(with(|a| a.jobs_open = 1).verdict(0, None), Verdict::NotYet);
     }
@@ -218,11 +223,12 @@ mod tests {
         let totals = Totals { written: 1_674, written_before: 1_590, ..Totals::default() };
         let counted = Counted::of(&tally, &totals);
         assert_eq!((counted.read, counted.written, counted.unchanged, counted.pending), (2_000, 1_674, 326, 0));
-        // All that was sent failed.
+        // Everything that was sent failed.
         let tally = Tally { users: 208, patches: 208, ..Tally::default() };
         let counted = Counted::of(&tally, &Totals { sent: 208, errors: 208, ..Totals::default() });
         assert_eq!((counted.written, counted.failed, counted.pending), (0, 208, 0));
-        // One value of a user is written and another fails; one entry has no id; one user is skipped, one is in a queue.
+        // One value of a user is written and another fails. One entry has no id, one user is
+        // skipped, one is queued.
         let tally = Tally { users: 4, patches: 3, skipped: 1, errors: 2, partly: 1, unreadable: 1, ..Tally::default() };
         let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
         let expected = Counted { read: 5, written: 1, unchanged: 0, skipped: 1, failed: 2, pending: 1 };
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_being_submitted_is_no_lost_job() {
+    fn a_part_under_a_valid_lease_is_not_a_lost_job() {
         let accounts = with(|a| {
             a.leases_until_ms = vec![1_000, 5_000];
             a.totals.jobs_possibly_lost = 2;

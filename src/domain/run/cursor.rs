@@ -1,4 +1,5 @@
-//! The cursor: where a run's pages stand. Each outcome of a turn is one new cursor whose `turn` is one higher.
+//! The cursor: the position of a run's pages. Each outcome of a turn is a new cursor, whose `turn` is
+//! higher by 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,52 +11,52 @@ mod rests;
 pub use generations::{GENERATIONS_MAX, STALLED_MAX};
 pub use rests::REST_MOST_MS;
 
-/// Holes that one generation may have before it is given up.
+/// Gaps after which a generation is given up.
 pub const GAPS_MAX: usize = 10;
-/// Pages in a row that may equal the one before.
+/// Consecutive pages that may equal the page before.
 pub const REPEATS_MAX: u32 = 3;
-/// Turns in a row that may pass without a page.
+/// Consecutive turns that may pass without a page.
 pub const IDLE_TURNS_MAX: u32 = 50;
-/// How long Intercom keeps an unused scroll (60 s), and a margin for the clocks.
+/// Lifetime of an unused scroll (60 s), plus a margin for clocks, in milliseconds.
 pub const SCROLL_LIFE_MS: i64 = 65_000;
 
 fn scroll_life_ms() -> i64 {
     SCROLL_LIFE_MS
 }
 
-/// What the cursor's turns do at present.
+/// The work of the cursor's turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Pages are turned.
+    /// Turns read pages.
     Turning,
-    /// The generation is over; its parts and jobs are waited for before the next one begins.
+    /// The generation is over; turns wait for its parts and jobs before the next one begins.
     Settling,
-    /// No page is left to turn.
+    /// No page is left.
     Ended,
 }
 
-/// The present turn of a run: what a message of the pages queue names.
+/// One turn of a run, as a message of the pages queue names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     /// The run.
     pub run: RunId,
-    /// Its turn.
+    /// The number of the turn.
     pub turn: u64,
 }
 
-/// Who turns the page at present, and until when that is believed.
+/// The lease of a turn: owner and expiry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The invocation's request id.
     pub owner: String,
-    /// The queue's id of the message, the same when it is delivered again.
+    /// The id of the message, the same when it is delivered again.
     pub message: String,
-    /// When the owner is surely dead, in Unix milliseconds.
+    /// Expiry in Unix milliseconds: the owner cannot be running after it.
     pub until_ms: i64,
 }
 
-/// A run's cursor, under 1 KB.
+/// A run's cursor, below 1 KB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Format version.
@@ -64,13 +65,13 @@ pub struct Cursor {
     pub run: RunId,
     /// The attempt at the scroll, from 1.
     pub generation: u32,
-    /// Commits so far: what a message must name to be the present one.
+    /// Commits so far. A message must name this number to be the present one.
     pub turn: u64,
-    /// What turns do.
+    /// The work of its turns.
     pub phase: Phase,
-    /// Pages of this generation that were taken or passed over.
+    /// Pages of this generation that were read or became gaps.
     pub page: u32,
-    /// Pages of all generations, against runaway spend.
+    /// Pages of all generations; bounds the spend.
     pub pages_in_all: u64,
     /// The latest `scroll_param`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,76 +81,77 @@ pub struct Cursor {
     /// Pages that may be lost.
     #[serde(rename = "holes", default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<u32>,
-    /// Digest of the page before.
+    /// Digest of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<u64>,
-    /// Pages in a row that equal the one before.
+    /// Consecutive pages that equal the page before.
     #[serde(default)]
     pub repeats: u32,
-    /// Before this time (Unix milliseconds) nothing is done.
+    /// No turn runs before this time (Unix milliseconds).
     pub not_before_ms: i64,
     /// Why `not_before_ms` is in the future, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
-    /// When the whole wait for `waits` is over at the latest, in Unix milliseconds, where turns look before that.
+    /// Latest end of the wait for `waits`, in Unix milliseconds, if turns poll before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until_ms: Option<i64>,
-    /// How long an unused scroll is waited for to expire.
+    /// Time after which an unused scroll has expired, in milliseconds.
     #[serde(default = "scroll_life_ms")]
     pub scroll_life_ms: i64,
-    /// When the scroll was last called.
+    /// Time of the last call of the scroll, in Unix milliseconds.
     #[serde(default)]
     pub called_ms: i64,
-    /// `scroll_exists` answers in a row.
+    /// Consecutive `scroll_exists` answers.
     #[serde(default)]
     pub exists_tries: u32,
-    /// Turns in a row without a page, not counting those whose request brought no answer.
+    /// Consecutive turns without a page, except those whose request got no answer.
     #[serde(default)]
     pub idle_turns: u32,
-    /// Requests in a row that brought no answer and cost no page: an outage, or another program that uses up the limit. They
-    /// are bounded by the run's deadline alone.
+    /// Consecutive requests without an answer that cost no page: an outage, or another program uses
+    /// up the limit. Only the run's deadline bounds them.
     #[serde(default)]
     pub unanswered: u32,
-    /// Since when, in Unix milliseconds.
+    /// Start of this sequence, in Unix milliseconds.
     #[serde(default)]
     pub unanswered_since_ms: i64,
-    /// Times the tick sent the present turn's message again.
+    /// Resends of the present turn's message by the tick.
     #[serde(rename = "nudges", default)]
     pub resends: u32,
-    /// When it did so last, in Unix milliseconds.
+    /// Time of the last resend, in Unix milliseconds.
     #[serde(default)]
     pub resent_ms: i64,
-    /// The generation ended because nothing could be sent: it counts neither as stalled nor against the bound.
+    /// The generation ended because nothing could be sent. It counts neither as stalled nor against
+    /// the bound.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub excused: bool,
-    /// Generations in a row that got no further.
+    /// Consecutive generations that got no further.
     #[serde(default)]
     pub stalled: i32,
-    /// The furthest page of the generations before.
+    /// The furthest page of the earlier generations.
     #[serde(default)]
     pub furthest: u32,
     /// Generations that count against [`GENERATIONS_MAX`].
     #[serde(default)]
     pub counted: u32,
-    /// Since when the generation's parts and jobs are waited for.
+    /// Start of the wait for the generation's parts and jobs, in Unix milliseconds.
     #[serde(default)]
     pub settling_since_ms: i64,
-    /// Parts that had no end when they were last counted while the generation settled.
+    /// Open parts at the last count while the generation settles.
     #[serde(default)]
     pub parts_left: u64,
-    /// When that number last fell, in Unix milliseconds.
+    /// Time at which that number last fell, in Unix milliseconds.
     #[serde(default)]
     pub parts_left_ms: i64,
-    /// Users that earlier generations changed, at most.
+    /// Upper bound of the users that earlier generations changed.
     #[serde(default)]
     pub changed_before: u64,
-    /// The run before, whose jobs are waited for before the first page is asked for: they may set values yet.
+    /// The previous run. The first page waits for its jobs, because they may still set values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RunId>,
-    /// Pages of the list of users that were read whole, and users that were read of the next.
+    /// Pages of the list of users that were read whole, and users read of the next page.
     #[serde(default)]
     pub list_read: (u32, u32),
-    /// Intercom's count of users when the pages ended, where it was asked for then.
+    /// Intercom's count of users at the end of the pages, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_at_end: Option<u64>,
     /// Why the last generation did not reach the end of its pages, if it did not.
@@ -158,47 +160,49 @@ pub struct Cursor {
     /// Whether the queue's messages of this generation are lost (a restart of the local engine).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub queue_lost: bool,
-    /// Which of the paths that the plan reads some user has, a bit for each.
+    /// The paths of the plan that at least one user has, one bit each.
     #[serde(default)]
     pub attributes_seen: u64,
-    /// Users by what became of them.
+    /// Users by outcome.
     #[serde(default)]
     pub tally: Tally,
-    /// Who made the last commit: its lost answer is recognised by this.
+    /// The owner of the last commit. It identifies a commit whose answer was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_by: Option<String>,
-    /// The message that it was made for: delivered again, it shows that the next turn's message may not have been sent.
+    /// The message of the last commit. If it is delivered again, the next turn's message may not
+    /// have been sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_message: Option<String>,
-    /// When it was made, in Unix milliseconds.
+    /// Time of the last commit, in Unix milliseconds.
     #[serde(default)]
     pub committed_ms: i64,
-    /// Who turns the page.
+    /// The lease of the present turn.
     #[serde(rename = "claim", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// Leases of this turn: each that expired may have cost a page.
+    /// Leases of this turn. Each expired one may have cost a page.
     #[serde(rename = "claims", default)]
     pub leases: u32,
-    /// The expired lease that the present one took over: kept, because the answer that tells of it may be lost.
+    /// The expired lease that the present one took over. It is stored because the answer that shows
+    /// it may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Lease>,
 }
 
-/// How a message's turn stands to the cursor's.
+/// The order of a message's turn and the cursor's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnOrder {
-    /// The message of the turn before, which made the last commit: the chain may have broken after it.
+    /// The previous turn, which made the last commit: its next message may be missing.
     Before,
-    /// Older still: somebody carried the chain on.
+    /// An older turn: another invocation continued the chain.
     Older,
     /// The present turn.
     Present,
-    /// Ahead of a read that is older than the send.
+    /// A later turn: this read of the cursor is older than the send.
     Ahead,
 }
 
 impl Cursor {
-    /// The first cursor of a run.
+    /// Returns the first cursor of a run.
     pub fn first(run: RunId, not_before_ms: i64, scroll_life_ms: i64) -> Self {
         Self {
             v: super::FORMAT,
@@ -248,7 +252,7 @@ impl Cursor {
         }
     }
 
-    /// How a message of `turn` stands to this cursor.
+    /// Compares a message's turn with this cursor's.
     pub fn standing(&self, turn: u64) -> TurnOrder {
         match turn.cmp(&self.turn) {
             std::cmp::Ordering::Equal => TurnOrder::Present,
@@ -258,19 +262,21 @@ impl Cursor {
         }
     }
 
-    /// Who holds the lease.
+    /// Returns the owner of the lease.
     pub fn owner(&self) -> Option<&str> {
         self.lease.as_ref().map(|lease| lease.owner.as_str())
     }
 
-    /// The message that names the present turn.
+    /// Returns the present turn.
     pub fn present(&self) -> Turn {
         Turn { run: self.run.clone(), turn: self.turn }
     }
 
-    /// When somebody else may open a scroll: the last call that may have kept ours alive, and its life.
+    /// Returns when another scroll may be opened: the last call that may have kept ours open, plus
+    /// its lifetime.
     pub fn scroll_free_at_ms(&self) -> i64 {
-        // Known to be closed, it has no last call. A limit ends the pages and leaves it open.
+        // A scroll that is known to be closed has no last call. A limit ends the pages and leaves
+        // the scroll open.
         let maybe_open = self.called_ms > 0;
         let called_ms = self.lease.as_ref().map_or(self.called_ms, |lease| lease.until_ms.max(self.called_ms));
         if maybe_open || self.lease.is_some() && self.phase == Phase::Turning {
@@ -280,7 +286,7 @@ impl Cursor {
         }
     }
 
-    /// Records that the next page may be lost: asked for, and no answer that can be trusted.
+    /// Records a gap: the next page was requested, and there is no trustworthy answer.
     pub fn gap(&mut self) {
         self.page += 1;
         self.pages_in_all += 1;

@@ -8,27 +8,29 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 use crate::domain::user::UserId;
 
-/// Users of a list that one item of the ledger holds: 13 KB of ids as Intercom writes them. A list at the bound is then
-/// written by 40 calls, which an invocation has the time for.
+/// Users of a list in one ledger item: 13 KB of Intercom's ids. A list of the greatest length needs
+/// 40 writes, which fit one invocation.
 pub const LIST_ITEM: usize = 500;
 
-/// The most users that a start may name. Their ids are half of what a message of SQS or an event of Lambda may hold.
+/// The most users that a start may name. Their ids are half of an SQS message or a Lambda event.
 pub const LIST_MAX: usize = 20_000;
 
-/// A run's name: the plan's and the scheduled time, so that a schedule that fires twice starts one run.
+/// A run's name: the plan's name and the scheduled time. A schedule that fires twice therefore
+/// starts one run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct RunId(String);
 
 impl RunId {
-    /// The run of `plan` for the time it was scheduled at (Unix seconds).
+    /// Returns the name of a plan's run for a scheduled time (Unix seconds).
     pub fn of(plan: &str, scheduled_at_s: i64) -> Self {
         let at = Timestamp::from_second(scheduled_at_s).unwrap_or(Timestamp::UNIX_EPOCH);
         Self(format!("{plan}.{}", at.strftime("%Y%m%dT%H%M%SZ")))
     }
 
-    /// The run of a start with this source and these limits. Two starts of one plan in one second differ in them: where
-    /// they are not the default, the name ends with a digest of them. A schedule that fires twice has the same ones.
+    /// Returns the name of the run of this start. If source or limits are not the default, the name
+    /// ends with their digest, so that two different starts of one second differ. A schedule that
+    /// fires twice has equal ones.
     pub fn of_start(plan: &str, scheduled_at_s: i64, source: &Source, limits: &Limits) -> Self {
         let default = Self::of(plan, scheduled_at_s);
         if (source, limits) == (&Source::Scroll, &Limits::default()) {
@@ -38,13 +40,13 @@ impl RunId {
         Self(format!("{default}-{:08x}", digest(&text)))
     }
 
-    /// Takes a name as it was stored or typed; `None` if it cannot be one.
+    /// Parses a stored or typed name; `None` if it is not valid.
     pub fn parse(name: &str) -> Option<Self> {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         (plain && (1..=100).contains(&name.len())).then(|| Self(name.to_owned()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -54,7 +56,7 @@ impl TryFrom<String> for RunId {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::parse(&name).ok_or("no name of a run")
+        Self::parse(&name).ok_or("not a valid run name")
     }
 }
 
@@ -64,7 +66,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Where a run's pages come from.
+/// The source of a run's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -73,12 +75,13 @@ pub enum Source {
     Scroll,
     /// These users, each read by id.
     Users(Vec<UserId>),
-    /// So many users, whose ids are in the ledger under the run's name: how the source of a start that waits is kept.
+    /// This many users, whose ids are in the ledger under the run's name. A waiting start has this
+    /// source.
     Stored(u64),
 }
 
 impl Source {
-    /// How many users it names; none, for the whole workspace.
+    /// Returns the number of listed users; `None` for the whole workspace.
     pub fn listed(&self) -> Option<u64> {
         match self {
             Self::Scroll => None,
@@ -88,29 +91,29 @@ impl Source {
     }
 }
 
-/// A request to start a run, as it comes by event and as it waits in the queue of starts.
+/// A request to start a run, in an event or as a waiting start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The plan's name.
     pub plan: String,
-    /// The plan itself, where the start brings it; otherwise it is stored under its name.
+    /// The plan itself, if the start contains it; otherwise it is stored under its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<serde_json::Value>,
-    /// The time it was scheduled at, in Unix seconds.
+    /// The scheduled time, in Unix seconds.
     pub scheduled_at_s: i64,
-    /// Where the pages come from.
+    /// The source of the users.
     #[serde(default)]
     pub source: Source,
-    /// What stops it.
+    /// The limits.
     #[serde(rename = "rails", default)]
     pub limits: Limits,
-    /// The run's name. Starts that an earlier version stored have none here; theirs is plan and time.
+    /// The run's name. Starts of an earlier version have none; their name is plan and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
 }
 
 impl Start {
-    /// A start of the plan of this name, which the start itself may bring (`inline`).
+    /// Creates a start of the plan of this name; `inline` is the plan itself.
     pub fn new(
         plan: &str,
         inline: Option<serde_json::Value>,
@@ -122,18 +125,18 @@ impl Start {
         Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, run }
     }
 
-    /// The run that this start makes.
+    /// Returns the name of the run that this start makes.
     pub fn run(&self) -> RunId {
         self.run.clone().unwrap_or_else(|| RunId::of(&self.plan, self.scheduled_at_s))
     }
 
-    /// The start with the users of its list.
+    /// Returns the start with the users of its list.
     #[must_use]
     pub fn with_ids(&self, users: Vec<UserId>) -> Self {
         Self { source: Source::Users(users), ..self.clone() }
     }
 
-    /// The start as it waits: the ids of a list are not in it.
+    /// Returns the start as it waits, without the ids of its list.
     #[must_use]
     pub fn without_ids(&self) -> Self {
         let source = match &self.source {
@@ -144,7 +147,7 @@ impl Start {
     }
 }
 
-/// FNV-1a with 32 bits: the same in every build, because names are made of it.
+/// Returns the 32-bit FNV-1a digest. It is the same in every build, because names contain it.
 fn digest(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_of_one_second_that_differ_have_names_of_their_own() {
+    fn different_starts_of_one_second_have_different_names() {
         let users = |ids: &[&str]| Source::Users(ids.iter().map(|id| UserId::new(*id).unwrap()).collect());
         let limit = |limit| Limits { limit, ..Limits::default() };
         let named = |source: &Source, limits: &Limits| {
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_an_earlier_version_stored_keeps_its_name() {
+    fn a_start_of_an_earlier_version_keeps_its_name() {
         let text = r#"{"plan":"p","scheduled_at_s":0,"source":{"users":["a"]},"rails":{}}"#;
         let start: Start = serde_json::from_str(text).unwrap();
         assert_eq!(start.run(), RunId::of("p", 0));

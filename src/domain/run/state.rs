@@ -1,58 +1,58 @@
-//! The states of a run, and which may follow which.
+//! The states of a run and their transitions.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits for the run before it.
     Queued,
-    /// Turns pages.
+    /// Reads pages.
     Running,
-    /// All pages are turned; parts and jobs are on their way.
+    /// All pages are read; some parts or jobs have not ended.
     Draining,
-    /// Stopped by a limit or an operator; a new generation goes on.
+    /// Stopped by a limit or an operator; it continues with a new generation.
     Paused,
-    /// Ended: every user has the plan's value or was left alone by its rules.
+    /// Ended: every user has the plan's value or was skipped by its rules.
     Complete,
-    /// Ended: all pages seen, and each user without the plan's value is recorded as an error.
+    /// Ended: all pages seen, and each user without the plan's value has an error row.
     CompleteWithErrors,
-    /// Ended: some users may not have been seen or their jobs' ends are not known; the reason says how many.
+    /// Ended: some users may be unseen or their jobs' ends unknown; the reason says how many.
     Incomplete,
-    /// Ended: it could not go on; the reason says what to do.
+    /// Ended: it could not continue; the reason says what to do.
     Failed,
     /// Ended by an operator or by a later start.
     Cancelled,
 }
 
 impl State {
-    /// Whether the run is over.
+    /// Returns whether the run has ended.
     pub fn ended(self) -> bool {
         matches!(self, Self::Complete | Self::CompleteWithErrors | Self::Incomplete | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether patches of the run are submitted.
+    /// Returns whether patches of the run are submitted.
     pub fn submits(self) -> bool {
         matches!(self, Self::Running | Self::Draining)
     }
 
-    /// Whether this state may become that one. An end is final.
+    /// Returns whether a run may change from this state to `next`. A final state does not change.
     pub fn may_become(self, next: Self) -> bool {
         use State::{Cancelled, Draining, Failed, Incomplete, Paused, Queued, Running};
         match (self, next) {
             (Queued, next) => matches!(next, Running | Cancelled | Failed),
             (Running, next) => matches!(next, Draining | Paused | Failed | Incomplete | Cancelled),
-            // Draining goes back where a restart lost the parts that were under way.
+            // Draining goes back to running if a restart lost the queued parts.
             (Draining, next) => next.ended() || matches!(next, Running | Paused),
             (Paused, next) => matches!(next, Running | Cancelled | Failed | Incomplete),
             _ => false,
         }
     }
 
-    /// The word that is stored, logged and shown.
+    /// Returns the word that is stored, logged and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -82,7 +82,7 @@ mod tests {
         [Queued, Running, Draining, Paused, Complete, CompleteWithErrors, Incomplete, Failed, Cancelled];
 
     #[test]
-    fn an_end_is_final_and_reachable() {
+    fn final_states_are_final_and_reachable() {
         for state in ALL {
             let next: Vec<_> = ALL.into_iter().filter(|&next| state.may_become(next)).collect();
             assert_eq!(state.ended(), next.is_empty(), "{state} → {next:?}");

@@ -1,4 +1,4 @@
-//! Users of a run, counted by what became of them.
+//! Counts of a run's users by outcome.
 
 use std::collections::BTreeMap;
 
@@ -6,50 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::redact::redact_to;
 
-/// Why a user was left alone: another user's patch of the generation names the company.
+/// Reason to skip a user: another user's patch of the generation names the company.
 pub const NAMED_ALREADY: &str = "company_named_already";
 
-/// Characters of a missed table key that are kept.
+/// The most characters of a missed table key.
 const MISSED_KEY_CHARS_MAX: usize = 40;
 
-/// Missed table keys kept with their counts.
+/// The most missed table keys with counts.
 const MISSED_KEYS_MAX: usize = 5;
 
-/// Users counted by what became of them, over the present generation.
+/// Users of the present generation, counted by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Users seen. One whom a page lists several times is counted once; one whom two pages list, twice: who was on a page
-    /// before is not kept.
+    /// Users seen. A user that one page lists several times counts once. A user on two pages counts
+    /// twice, because the users of earlier pages are not stored.
     pub users: u64,
-    /// Entries of pages that name a user of the same page again.
+    /// Repeated entries of a user on one page.
     #[serde(default)]
     pub doubles: u64,
     /// Users to change.
     pub patches: u64,
-    /// Users whose values are right already.
+    /// Users whose values are already right.
     pub same: u64,
-    /// Users left alone, by reason.
+    /// Skipped users, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_alone: BTreeMap<String, u64>,
-    /// Users without a patch and without an error of whom a rule left at least one value alone.
+    /// Users without a patch and without an error for which a rule skipped at least one value.
     #[serde(default)]
     pub skipped: u64,
-    /// Users in error by the plan or unreadable, each with a row in the ledger.
+    /// Users with an error of the plan, and unreadable entries, each with a row in the ledger.
     #[serde(default)]
     pub errors: u64,
-    /// Those of them who are among `patches` too: one value is sent, another cannot be computed.
+    /// Users of `errors` that are also in `patches`: one value is sent, another cannot be computed.
     #[serde(default)]
     pub partly: u64,
-    /// Those of them who are not among `users`: entries without a usable id, and listed ids that Intercom does not know.
+    /// Users of `errors` that are not in `users`: entries without a usable id, and listed ids
+    /// unknown to Intercom.
     #[serde(default)]
     pub unreadable: u64,
-    /// Table keys that missed most: `table[key]`, or the table alone where the key may be personal.
+    /// The most frequent missed table keys: `table[key]`, or the table alone if the key may be
+    /// personal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missed: BTreeMap<String, u64>,
 }
 
 impl Tally {
-    /// Counts one more miss. A full list drops its rarest key, so that the counts are lower bounds.
+    /// Counts a miss. A full list drops its rarest key, so the counts are lower bounds.
     pub fn miss(&mut self, table: &str, key: Option<&str>) {
         let short = redact_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);
         let name = format!("{table}[{short}]");
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn misses_keep_the_commonest_keys() {
+    fn the_most_frequent_missed_keys_are_kept() {
         let mut tally = Tally::default();
         for n in 0..20 {
             tally.miss("price", Some("legacy"));

@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The workspace that a run belongs to: only tokens of it read and write for the run.
+/// The workspace of a run. Only tokens of this workspace read and write for the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceBinding {
     /// The host of Intercom's API.
     pub host: String,
-    /// Intercom's id of the workspace, where Intercom told.
+    /// Intercom's id of the workspace, if reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<String>,
 }

@@ -129,7 +129,7 @@ impl Struck<'_> {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
             () if has("in parts that were dropped") => self.is_stopped(),
-            () if has("whose end Intercom did not tell") || has("as failed without naming them") => {
+            () if has("whose end Intercom did not report") || has("as failed without naming them") => {
                 self.faults(&OF_JOBS) > 0
             }
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,

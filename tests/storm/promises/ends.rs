@@ -11,7 +11,7 @@ use crate::storm::Storm;
 /// What follows a number of users in the words of an end.
 const WORDS: [&str; 4] = [
     "users were in parts that were dropped",
-    "users are in jobs whose end Intercom did not tell",
+    "users are in jobs whose end Intercom did not report",
     "users are in jobs that Intercom reported as failed without naming them",
     "failed items name no user",
 ];

@@ -74,7 +74,7 @@ fn an_end_says_what_to_do_next() {
     let world = World::with(&["--users", "300", "--fault", "job-fails=1"]);
     let ended = world.call(&["run", plan]);
     let out = String::from_utf8(ended.stdout).unwrap();
-    assert!(out.contains("jobs that Intercom reported as failed") && !out.contains("did not tell"), "{out}");
+    assert!(out.contains("jobs that Intercom reported as failed") && !out.contains("did not report"), "{out}");
     assert!(out.lines().last().unwrap().contains("run the same command again"), "{out}");
 }
 

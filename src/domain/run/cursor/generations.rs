@@ -1,14 +1,14 @@
-//! From one generation to the next, and how many there may be.
+//! The step from one generation to the next, and its bounds.
 
 use super::{Cursor, Phase};
 
-/// Generations in a row that may get no further than the one before.
+/// Consecutive generations that may get no further than the one before.
 pub const STALLED_MAX: i32 = 3;
-/// Generations in all, not counting those an operator or a restart began.
+/// The most generations of a run, without those that an operator or a restart began.
 pub const GENERATIONS_MAX: u32 = 20;
 
 impl Cursor {
-    /// Ends the generation: another may follow once its parts and jobs are accounted for.
+    /// Ends the generation. Another may follow when its parts and jobs have ended.
     pub fn settle(&mut self, now_ms: i64) {
         self.phase = Phase::Settling;
         self.settling_since_ms = now_ms;
@@ -16,7 +16,7 @@ impl Cursor {
         self.parts_left = 0;
     }
 
-    /// Why no further generation may begin, if so.
+    /// Returns why no further generation may begin, or `None` if one may.
     pub fn exhausted(&self) -> Option<&'static str> {
         if self.excused {
             return None;
@@ -28,7 +28,7 @@ impl Cursor {
         (self.counted >= GENERATIONS_MAX).then_some("20 generations were begun")
     }
 
-    /// The next generation, from the first page.
+    /// Returns the cursor of the next generation, at the first page.
     #[must_use]
     pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
         Self {
@@ -43,7 +43,8 @@ impl Cursor {
             },
             furthest: self.furthest.max(self.page),
             counted: self.counted + u32::from(counted),
-            // The commit of the generation heals like any other.
+            // If the next message is lost after this commit, a redelivery of the committed message
+            // repairs it.
             committed_message: self.committed_message.clone(),
             ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
         }

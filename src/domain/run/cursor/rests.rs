@@ -1,16 +1,16 @@
-//! Requests that brought no answer: how long the next one waits, and what that means for the generation.
+//! Requests without an answer: the wait before the next one, and the effect on the generation.
 
 use super::Cursor;
 
-/// The first wait after a request that brought no answer.
+/// The first wait after a request without an answer, in milliseconds.
 const REST_MS: i64 = 5_000;
-/// The longest.
+/// The longest wait, in milliseconds.
 pub const REST_MOST_MS: i64 = 300_000;
-/// Waits that do not grow yet while a scroll is open: the first minute, after which it has expired.
+/// Waits that do not grow while a scroll is open: the first minute, after which it has expired.
 const RESTS_WHILE_OPEN: u32 = 12;
 
 impl Cursor {
-    /// Records a request that brought no answer and cost no page. Returns when to ask again.
+    /// Records a request that got no answer and cost no page. Returns the time of the next request.
     pub fn rest(&mut self, now_ms: i64) -> i64 {
         if self.unanswered == 0 {
             self.unanswered_since_ms = now_ms;
@@ -20,7 +20,7 @@ impl Cursor {
         now_ms + rest_ms
     }
 
-    /// The last reason to wait, as a part of a run's end.
+    /// Returns the last reason to wait, as a suffix of a run's final reason.
     pub fn last_wait(&self) -> String {
         self.waits.as_ref().map(|waits| format!("; the last: {waits}")).unwrap_or_default()
     }
@@ -30,15 +30,16 @@ impl Cursor {
         (self.unanswered, self.unanswered_since_ms) = (0, 0);
     }
 
-    /// Whether a scroll that has expired did so because nothing could be sent: for half of its life or longer requests
-    /// brought no answer, or the queue did not deliver the turn's message.
+    /// Returns whether an expired scroll expired because nothing could be sent. That is: for at
+    /// least half of its life no request got an answer, or the queue did not deliver the turn's
+    /// message.
     pub fn was_kept_from_reading(&self, now_ms: i64) -> bool {
         let unsent = self.unanswered > 0 && 2 * (now_ms - self.unanswered_since_ms) >= self.scroll_life_ms;
         unsent || self.resends > 0 && self.leases == 0
     }
 }
 
-/// How long to wait after so many requests without an answer before the one that failed now.
+/// Returns the wait after `unanswered` earlier requests without an answer, in milliseconds.
 fn rest_ms(unanswered: u32, scroll_is_open: bool) -> i64 {
     let grows = if scroll_is_open { unanswered.saturating_sub(RESTS_WHILE_OPEN - 1) } else { unanswered };
     REST_MS.saturating_mul(1 << grows.min(10)).min(REST_MOST_MS)
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_for_an_answer_grow_to_five_minutes() {
+    fn waits_without_an_answer_grow_to_five_minutes() {
         let waits = |open: bool, count: u32| (0..count).map(|n| rest_ms(n, open) / 1000).collect::<Vec<_>>();
         assert_eq!(waits(false, 8), [5, 10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(waits(true, 12), [5; 12], "the first minute of a scroll that is open");

@@ -5,7 +5,7 @@ fn cursor() -> Cursor {
 }
 
 #[test]
-fn only_the_turn_before_heals_the_chain() {
+fn only_the_previous_turn_repairs_the_chain() {
     let cursor = Cursor { turn: 5, ..cursor() };
     let standings: Vec<_> = (3..=6).map(|turn| cursor.standing(turn)).collect();
     assert_eq!(standings, [TurnOrder::Older, TurnOrder::Before, TurnOrder::Present, TurnOrder::Ahead]);
@@ -24,7 +24,7 @@ fn generations_are_bounded() {
 }
 
 #[test]
-fn generations_that_get_no_further_end_sooner() {
+fn stalled_generations_end_the_run_sooner() {
     let mut cursor = cursor();
     let mut generations = 1;
     while cursor.exhausted().is_none() {
@@ -35,7 +35,7 @@ fn generations_that_get_no_further_end_sooner() {
     assert_eq!(generations, 4, "one that got to page 7, and three that got no further");
 }
 
-/// The chain may break after the commit that begins a generation, too.
+/// The next message may also be lost after the commit that begins a generation.
 #[test]
 fn a_new_generation_keeps_the_message_that_made_it() {
     let before = Cursor { committed_message: Some("m".into()), ..cursor() };
@@ -56,7 +56,7 @@ fn a_full_cursor_stays_under_a_kilobyte() {
 }
 
 #[test]
-fn a_generation_that_could_not_send_counts_for_nothing() {
+fn an_excused_generation_does_not_count() {
     let mut cursor = cursor();
     for _ in 0..100 {
         cursor.page = 7;
@@ -65,13 +65,13 @@ fn a_generation_that_could_not_send_counts_for_nothing() {
         cursor = cursor.next_generation(0, !cursor.excused);
     }
     assert_eq!((cursor.generation, cursor.counted, cursor.stalled, cursor.excused), (101, 1, 0, false));
-    // It does not wipe out what stalled before it, either.
+    // It also keeps the count of earlier stalls.
     let stalled = Cursor { stalled: 2, furthest: 9, page: 7, excused: true, ..cursor };
     assert_eq!(stalled.next_generation(0, false).stalled, 2);
 }
 
 #[test]
-fn an_expired_scroll_is_excused_where_nothing_could_be_sent() {
+fn a_scroll_is_excused_if_nothing_could_be_sent() {
     let kept = |change: fn(&mut Cursor)| {
         let mut cursor = cursor();
         change(&mut cursor);
