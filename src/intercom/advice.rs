@@ -1,9 +1,9 @@
-//! What a person should do about an error.
+//! Advice to the operator about an error.
 
 use super::disposition::{Disposition, VERSION_CODE, disposition};
 use super::error::{Error, route};
 
-/// One sentence for the command's user and for the log line of a run that failed.
+/// Returns one sentence for the command's user and for the log line of a failed run.
 pub fn advice(error: &Error) -> &'static str {
     match (error.status(), error.code()) {
         (_, VERSION_CODE) => {
@@ -16,23 +16,24 @@ pub fn advice(error: &Error) -> &'static str {
             "Intercom does not accept the access token: check INTERCOM_TOKEN (or INTERCOM_TOKEN_PARAMETER), and that INTERCOM_BASE_URL is the workspace's region."
         }
         (Some(402), _) => {
-            "The workspace's Intercom plan does not include this: ask whoever administers the subscription."
+            "The workspace's Intercom plan does not include this: ask the administrator of the subscription."
         }
         (Some(403), _) if is_of_another_region(error) => {
             "The workspace is hosted in another region: set INTERCOM_BASE_URL to https://api.eu.intercom.io (Europe) or https://api.au.intercom.io (Australia)."
         }
         (Some(403), _) => {
-            "The token may not do this: give its app the permissions to read and write users in Intercom's Developer Hub."
+            "The token lacks a permission: give its app the permissions to read and write users in Intercom's Developer Hub."
         }
         (Some(404 | 410), _) if error.route() == route::SUBMIT => {
-            "This workspace does not take it: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
+            "This workspace does not offer bulk jobs: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
         }
-        (Some(300..=399), _) => "Intercom sent us elsewhere, which is never followed: check INTERCOM_BASE_URL.",
+        (Some(300..=399), _) => "Intercom answered with a redirect, which is not followed: check INTERCOM_BASE_URL.",
         _ => of_disposition(error),
     }
 }
 
-/// Whether Intercom says that the workspace's data is hosted elsewhere ("This app is hosted in Europe").
+/// Returns whether Intercom reports that the workspace is hosted in another region ("This app is
+/// hosted in Europe").
 fn is_of_another_region(error: &Error) -> bool {
     let Error::Refused { message, code, .. } = error else { return false };
     let message = message.to_ascii_lowercase();
@@ -40,7 +41,7 @@ fn is_of_another_region(error: &Error) -> bool {
 }
 
 fn of_disposition(error: &Error) -> &'static str {
-    // The time matters only for how long to wait, which the sentence does not say.
+    // The time affects only the length of a wait, which the sentence does not contain.
     match disposition(error, 0) {
         Disposition::ScrollExists => {
             "Another scroll is open in this workspace, and Intercom allows one: it expires a minute after its last page; if it stays, look for another integration that reads all users."
@@ -52,21 +53,21 @@ fn of_disposition(error: &Error) -> &'static str {
             "The rate limit is spent: it fills again every 10 seconds; lower INTERCOM_QUOTA_PERCENT if other integrations need it too."
         }
         Disposition::NotSent => {
-            "Check the network, DNS and INTERCOM_BASE_URL; proxies (HTTPS_PROXY) are not used, so that the machine needs a direct way out."
+            "Check the network, DNS and INTERCOM_BASE_URL; proxies (HTTPS_PROXY) are not used, so the machine needs a direct connection."
         }
         Disposition::Ambiguous => {
-            "Intercom did not answer usably and may have acted nevertheless: repeat it only where that does no harm, and see https://www.intercomstatus.com if it goes on."
+            "Intercom gave no usable answer and may have acted on the request: repeat it only if that does no harm, and see https://www.intercomstatus.com if this persists."
         }
         Disposition::ItemRejected => {
             "Intercom does not accept a value: compare the plan with the attribute's type in Intercom."
         }
         Disposition::NotFound if error.route() == route::USER => "The user does not exist in this workspace any more.",
         Disposition::NotFound => {
-            "This workspace does not have it: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
+            "This workspace does not have the resource: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
         }
-        Disposition::Later => "Something else is changing the same data: it is tried again later.",
+        Disposition::Later => "Another process is changing the same data: the request is retried later.",
         Disposition::RunFault => {
-            "Intercom refuses the request as such: give its request id to Intercom's support, or report it to this project."
+            "Intercom refuses this kind of request: give its request id to Intercom's support, or report it to this project."
         }
     }
 }
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_names_what_to_look_at() {
+    fn the_advice_names_the_setting_or_permission() {
         for (error, word) in [
             (refused(route::PAGE, 401, "unauthorized"), "INTERCOM_TOKEN"),
             (refused(route::PAGE, 402, "api_plan_restricted"), "subscription"),

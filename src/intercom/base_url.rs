@@ -1,4 +1,5 @@
-//! Where requests go: Intercom's hosts or this machine, and nowhere else, because the token goes along.
+//! The allowed targets of requests: Intercom's hosts and this machine. Each request carries the
+//! token.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,14 +10,14 @@ use http::Uri;
 /// Intercom's API hosts, one per region (its own documentation; the United States are the default).
 const HOSTS: [&str; 3] = ["api.intercom.io", "api.eu.intercom.io", "api.au.intercom.io"];
 
-/// An address that the token may be sent to; without a trailing slash.
+/// An allowed base URL, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
     origin: String,
     loopback: bool,
 }
 
-/// Why an address is refused. The address itself is not repeated: people paste secrets into URLs.
+/// An error about a base URL. It does not quote the URL, because people paste secrets into URLs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
     /// Not of the form `https://host`.
@@ -25,13 +26,13 @@ pub enum BaseUrlError {
     /// User name, path, query or fragment.
     #[error("write scheme, host and port only: no user name, path, query or fragment")]
     MoreThanOrigin,
-    /// A host that is neither Intercom's nor this machine.
+    /// The host is neither Intercom's nor this machine.
     #[error(
         "this host is not allowed: use https://api.intercom.io, https://api.eu.intercom.io, \
          https://api.au.intercom.io, or this machine (http://127.0.0.1:PORT)"
     )]
     HostNotAllowed,
-    /// Intercom's host, but not by https on its usual port.
+    /// Intercom's host without https or with a port.
     #[error("Intercom's hosts are reached by https and without a port")]
     HttpsOnly,
     /// This machine without a port.
@@ -40,8 +41,8 @@ pub enum BaseUrlError {
 }
 
 impl BaseUrl {
-    /// Takes one of Intercom's hosts, or a loopback address with a port. What is kept is put together again from the
-    /// checked pieces, so that no other parser can read another host out of it.
+    /// Parses one of Intercom's hosts, or a loopback address with a port. The result is built from
+    /// the checked pieces, so that no other parser can find another host in it.
     pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
         let uri: Uri = text.trim().parse().map_err(|_| BaseUrlError::Malformed)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -68,19 +69,19 @@ impl BaseUrl {
         Self { origin: format!("https://{host}"), loopback: false }
     }
 
-    /// Whether this is the machine we run on, hence a simulator and nobody's customers.
+    /// Returns whether this is the local machine, and therefore a simulator without real users.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// The host, without scheme and port.
+    /// Returns the host, without scheme and port.
     pub fn host(&self) -> &str {
         let authority = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority);
-        // Of the hosts that are taken only loopback ones have a port, and one of those colons of its own.
+        // Only loopback hosts have a port here, and only an IPv6 one has colons of its own.
         authority.rsplit_once(':').filter(|_| self.loopback).map_or(authority, |(host, _)| host)
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     pub fn as_str(&self) -> &str {
         &self.origin
     }
@@ -106,7 +107,7 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Whether the token may travel there: encrypted, or not leaving this machine.
+/// Returns whether the token may be sent there: over TLS, or within this machine.
 pub(super) fn may_be_called(uri: &Uri) -> bool {
     match uri.scheme_str() {
         Some("https") => true,
@@ -115,7 +116,7 @@ pub(super) fn may_be_called(uri: &Uri) -> bool {
     }
 }
 
-/// 127.0.0.0/8, `[::1]` or localhost, in their plain spellings.
+/// Returns whether the host is in 127.0.0.0/8, `[::1]` or localhost, in their plain spellings.
 fn is_loopback_host(host: &str) -> bool {
     let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     host.eq_ignore_ascii_case("localhost")
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_would_be_given_the_token_and_is_refused() {
+    fn other_hosts_are_refused() {
         use BaseUrlError::{HostNotAllowed, HttpsOnly, Malformed, MoreThanOrigin, PortMissing};
         for (text, error) in [
             ("", Malformed),

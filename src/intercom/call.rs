@@ -1,4 +1,4 @@
-//! A request before it is sent, and how an answer is read: what every door hands to the one function that sends.
+//! Requests before they are sent, and the reading of answers. All calls share this code.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
@@ -12,16 +12,16 @@ use super::token::Token;
 use super::version::ApiVersion;
 use crate::domain::projection::Projection;
 
-/// A request without the parts that all share.
+/// A request without the headers that all requests share.
 pub(super) struct Call {
     pub(super) route: &'static str,
     pub(super) method: Method,
-    /// Path and query, made of checked and encoded pieces only.
+    /// Path and query, built from checked and encoded pieces only.
     pub(super) path: String,
     pub(super) body: Bytes,
 }
 
-/// What is wrong with the body of a 2xx.
+/// The reason why the body of a 2xx is unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnreadableBody(pub(super) &'static str);
 
@@ -30,8 +30,9 @@ impl Call {
         Self { route, method: Method::GET, path, body: Bytes::new() }
     }
 
-    /// The whole request. `Accept` is needed: without it Intercom answers 406. `Cache-Control` is too: every page of a
-    /// scroll has the same URL, and a cache on the way has served page two for ever.
+    /// Returns the whole request. `Accept` is needed: without it Intercom answers 406.
+    /// `Cache-Control` is needed too: every page of a scroll has the same URL, and a cache on the
+    /// way has returned page two for ever.
     pub(super) fn request(&self, base_url: &BaseUrl, token: &Token, version: ApiVersion) -> Request<Bytes> {
         let json = HeaderValue::from_static("application/json");
         let mut request = Request::builder()
@@ -50,14 +51,14 @@ impl Call {
     }
 }
 
-/// A request for nothing, by nobody.
+/// Returns an unauthenticated request that only warms the TLS session.
 pub(super) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
     let request = Request::head(format!("{base_url}/")).header(CONNECTION, "close");
     request.body(Bytes::new()).expect("a checked origin makes a request")
 }
 
-/// Whether a refusal says in JSON what is wrong, and the JSON is broken: these statuses alone do not tell a user's fault from
-/// the run's. A load balancer's HTML is no such thing.
+/// Returns whether an error body is truncated JSON. With these statuses, only the body shows
+/// whether a user or the run is at fault. A load balancer's HTML does not count.
 fn is_cut(response: &Response<Bytes>) -> bool {
     let (body, content_type) = (response.body(), response.headers().get(CONTENT_TYPE));
     let is_json = content_type.is_some_and(|of| of.as_bytes().starts_with(b"application/json"));
@@ -67,7 +68,7 @@ fn is_cut(response: &Response<Bytes>) -> bool {
         && Projection::keys([]).read(body).is_err()
 }
 
-/// A 2xx by `read`, anything else as a refusal.
+/// Reads a 2xx with `read`, and any other status as a refusal.
 pub(super) fn answer<T>(
     route: &'static str,
     response: &Response<Bytes>,

@@ -7,10 +7,11 @@ use super::reply::clean_request_id;
 use crate::domain::projection::Projection;
 use crate::domain::redact::{redact, redact_to};
 
-/// Characters of a code that are kept; the longest documented one has 27.
+/// The most characters of a code; the longest documented one has 27.
 const CODE_CHARS_MAX: usize = 64;
 
-/// What a refusal's body says. Empty where it says nothing: load balancers answer with HTML or without a body.
+/// The parsed body of a refusal. Fields are empty if the body has another form: load balancers
+/// answer with HTML or without a body.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Envelope {
     pub(super) code: Box<str>,
@@ -19,7 +20,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads any bytes at all.
+    /// Reads any bytes.
     pub(super) fn read(body: &[u8]) -> Self {
         let Ok(body) = Projection::Whole.read(body) else {
             return Self::default();
@@ -37,13 +38,13 @@ impl Envelope {
     }
 }
 
-/// The code of an error object; older errors call it `type`.
+/// Returns the code of an error object; older errors call it `type`.
 pub(super) fn code(error: &Value) -> String {
     let code = ["code", "type"].iter().find_map(|key| error.get(key)?.as_str().filter(|code| !code.is_empty()));
     redact_to(code.unwrap_or_default(), CODE_CHARS_MAX)
 }
 
-/// The redacted message of an error object.
+/// Returns the redacted message of an error object.
 pub(super) fn message(error: &Value) -> String {
     redact(error.get("message").and_then(Value::as_str).unwrap_or_default())
 }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_that_form_says_nothing_and_harms_nothing() {
+    fn other_bodies_are_empty_envelopes() {
         let deep = "[".repeat(100_000);
         for body in [
             "",

@@ -1,4 +1,4 @@
-//! How a call can fail. What to do about it is said by [`disposition`](super::disposition()).
+//! Errors of a call. [`disposition`](super::disposition()) returns what to do about them.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -7,48 +7,49 @@ use super::reply::Rate;
 use super::transport::TransportError;
 use crate::domain::redact::redact;
 
-/// What a call was about, in the words of this project; the same whichever door is open.
+/// The kinds of calls, independent of the API version.
 pub mod route {
     /// The next page of users.
     pub const PAGE: &str = "page";
-    /// A few users, to show what a run would do.
+    /// A few users, for a preview.
     pub const FIRST_USERS: &str = "first users";
     /// One user by id.
     pub const USER: &str = "user";
     /// A bulk job's submission.
     pub const SUBMIT: &str = "submit";
-    /// A bulk job's state.
+    /// The state of a bulk job.
     pub const JOB: &str = "job";
-    /// A bulk job's error feed.
+    /// The error feed of a bulk job.
     pub const JOB_ERRORS: &str = "job errors";
-    /// How many users there are.
+    /// The number of users.
     pub const COUNT_USERS: &str = "count users";
-    /// Which workspace the token belongs to.
+    /// The workspace of the token.
     pub const WORKSPACE: &str = "workspace";
 }
 
-/// Why a call has no result. Nothing in it is personal: messages are redacted, bodies are not kept, and no URL is.
+/// An error of a call. It contains no personal data: messages are redacted, and bodies and URLs are
+/// left out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request never left, so it may be sent again.
+    /// The request was not sent, so it may be retried.
     #[error("{route}: {at} could not be reached: {}", root_cause(.source))]
     NotSent {
-        /// Which call.
+        /// The kind of call.
         route: &'static str,
-        /// The address without its path.
+        /// The base URL.
         at: Box<str>,
-        /// What the transport said.
+        /// The transport's error.
         source: TransportError,
     },
-    /// The request may have left and there is no usable answer, so Intercom may have acted on it.
-    #[error("{route}: it is not known whether Intercom acted on the request: {lost}")]
+    /// The request may have been sent and has no usable answer, so Intercom may have acted on it.
+    #[error("{route}: Intercom may have acted on the request: {lost}")]
     Unknown {
-        /// Which call.
+        /// The kind of call.
         route: &'static str,
         /// How the answer was lost.
         #[source]
         lost: Lost,
-        /// The rate window, where headers came.
+        /// The rate window, if the answer had its headers.
         rate: Option<Rate>,
     },
     /// Intercom answered with a status other than 2xx.
@@ -57,27 +58,27 @@ pub enum Error {
         .request_id.as_deref().unwrap_or("without an id")
     )]
     Refused {
-        /// Which call.
+        /// The kind of call.
         route: &'static str,
         /// The HTTP status.
         status: u16,
-        /// Intercom's code (older errors: type); empty where the body has none.
+        /// Intercom's code (older errors: type); empty if the body has none.
         code: Box<str>,
-        /// Intercom's message, redacted and bounded; empty where the body has none.
+        /// Intercom's message, redacted and bounded; empty if the body has none.
         message: Box<str>,
-        /// What Intercom's support asks for.
+        /// The request id, for Intercom's support.
         request_id: Option<Box<str>>,
-        /// The rate window, where headers came.
+        /// The rate window, if the answer had its headers.
         rate: Option<Rate>,
-        /// `Retry-After` in seconds, where it came in that form.
+        /// `Retry-After` in seconds, if the answer had it in that form.
         retry_after_s: Option<u64>,
     },
-    /// We do not send this.
+    /// The request is invalid and was not sent.
     #[error("{route}: not sent, because {reason}")]
     Invalid {
-        /// Which call.
+        /// The kind of call.
         route: &'static str,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         reason: Invalid,
     },
@@ -86,63 +87,63 @@ pub enum Error {
 /// How an answer was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// The connection ended first.
+    /// The connection ended before the answer.
     #[error("the connection failed: {}", root_cause(.0))]
     Connection(#[source] TransportError),
-    /// It did not come in time.
+    /// The answer did not arrive in time.
     #[error("no answer within {after:?}")]
     TimedOut {
-        /// How long was waited.
+        /// The time-out.
         after: Duration,
     },
-    /// It came, and cannot be used.
+    /// The answer is unusable.
     #[error("status {status}, but {reason}")]
     UnreadableBody {
         /// The HTTP status.
         status: u16,
-        /// What is wrong with the body; never the body itself.
+        /// The cause; never the body itself.
         reason: &'static str,
-        /// What Intercom's support asks for.
+        /// The request id, for Intercom's support.
         request_id: Option<Box<str>>,
     },
 }
 
-/// Why a request is not sent.
+/// The reason why a request is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// A submission of nothing.
+    /// A submission without patches.
     #[error("there are no patches")]
     NoPatches,
-    /// More patches than Intercom takes in one request.
+    /// More patches than Intercom accepts in one request.
     #[error("{count} patches are more than one bulk job takes")]
     TooManyPatches {
-        /// How many.
+        /// Number of patches.
         count: usize,
     },
-    /// A patch that changes nothing.
+    /// A patch without changes.
     #[error("patch {index} has no changes")]
     NoChanges {
-        /// Its place, from 0.
+        /// Index of the patch, from 0.
         index: usize,
     },
-    /// A patch that would write to what identifies the user, or past its own target.
+    /// A patch that would change a field that identifies the user, or another target.
     #[error("patch {index} sets a field that cannot be set")]
     ReservedField {
-        /// Its place, from 0.
+        /// Index of the patch, from 0.
         index: usize,
     },
-    /// A value that Intercom does not take: an array or an object.
+    /// A value that Intercom does not accept: an array or an object.
     #[error("patch {index} sets a value that is not a string, number, boolean or null")]
     NotScalar {
-        /// Its place, from 0.
+        /// Index of the patch, from 0.
         index: usize,
     },
-    /// A cursor longer than any that Intercom gave us.
+    /// A cursor that is empty, or longer than any of Intercom's.
     #[error("the cursor is empty or too long")]
     Cursor,
 }
 
-/// The first cause of an error, which alone says what happened: "Connection refused".
+/// Returns the first cause of an error, which names the failure: "Connection refused".
 fn root_cause(error: &dyn StdError) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -152,7 +153,7 @@ fn root_cause(error: &dyn StdError) -> String {
 }
 
 impl Error {
-    /// Which call failed; one of [`route`]'s words.
+    /// Returns the kind of call: a constant of [`route`].
     pub fn route(&self) -> &'static str {
         match self {
             Self::NotSent { route, .. }
@@ -162,7 +163,7 @@ impl Error {
         }
     }
 
-    /// The rate window that came with the answer: a failed call counts against it too.
+    /// Returns the rate window of the answer: a failed call counts against it too.
     pub fn rate(&self) -> Option<Rate> {
         match self {
             Self::Unknown { rate, .. } | Self::Refused { rate, .. } => *rate,
@@ -170,7 +171,7 @@ impl Error {
         }
     }
 
-    /// The HTTP status, where one came.
+    /// Returns the HTTP status, if there is one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } | Self::Unknown { lost: Lost::UnreadableBody { status, .. }, .. } => {
@@ -180,18 +181,19 @@ impl Error {
         }
     }
 
-    /// Intercom's code; empty where there is none.
+    /// Returns Intercom's code; empty if there is none.
     pub fn code(&self) -> &str {
         if let Self::Refused { code, .. } = self { code } else { "" }
     }
 
-    /// The error without the name of the call, for a user's row: status, code and message of a refusal.
+    /// Returns the error without the kind of call, for a user's error row: status, code and message
+    /// of a refusal.
     pub fn said(&self) -> String {
         let text = self.to_string();
         text.strip_prefix(self.route()).and_then(|rest| rest.strip_prefix(": ")).map_or(text.clone(), ToOwned::to_owned)
     }
 
-    /// Intercom's id of the request, where one came.
+    /// Returns Intercom's request id, if the answer had one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Refused { request_id, .. } | Self::Unknown { lost: Lost::UnreadableBody { request_id, .. }, .. } => {

@@ -1,16 +1,19 @@
-//! The client of Intercom's API: one method per call that the steps make, one function that sends.
+//! The client of Intercom's API: one method per call that the steps make, and one function that
+//! sends.
 //!
-//! Nothing is repeated in here but what a token that was replaced had refused. An [`Error`] says whether the request was sent and what came back, [`disposition()`] says
-//! what may be done about it, and the caller, which knows its leases and its budget, does it.
+//! The client retries only a request whose token was replaced in the meantime. An [`Error`] says
+//! whether the request was sent and how Intercom answered. [`disposition()`] returns the possible
+//! reactions. The caller decides, because it knows its leases and its budget.
 //!
 //! # Layout
 //!
-//! * `transport` the seam to the network; `base_url`, `token`, `tokens`, `version` what a request needs; `whose` the
-//!   workspace of each token.
-//! * `call` what every request and answer share; `reply` headers; `envelope` the body of a refusal.
-//! * `v1` paths and bodies of the API 1.x, where users, scroll and bulk jobs are. Another generation is a module beside it
-//!   and a variant of [`ApiVersion`].
-//! * `error`, `disposition`, `advice` what went wrong, what may be done, what to tell a person.
+//! * `transport`: the seam to the network. `base_url`, `token`, `tokens`, `version`: the pieces of
+//!   a request. `whose`: the workspace of each token.
+//! * `call`: the shared parts of requests and answers. `reply`: headers. `envelope`: the body of a
+//!   refusal.
+//! * `v1`: paths and bodies of the API 1.x, with users, scroll and bulk jobs. Another generation is
+//!   a module beside it and a variant of [`ApiVersion`].
+//! * `error`, `disposition`, `advice`: the failure, the reaction, and the advice to the operator.
 
 mod advice;
 mod base_url;
@@ -52,23 +55,23 @@ use crate::domain::patch::Patch;
 use crate::domain::projection::Projection;
 use crate::domain::user::{User, UserId};
 
-/// How long an answer is waited for, connecting included; a page and a user of a list have time-outs of their own, which
-/// end with the turn's lease.
+/// Time-out of a call, including the connection. Pages and listed users have their own time-outs,
+/// which end with the turn's lease.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Replacements of the token that one request follows.
+/// The most token replacements within one request.
 const REPLACED_MAX: u32 = 3;
 
 /// One page of a job's error feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorFeed {
-    /// The items that failed.
+    /// The failed items.
     pub items: Vec<ItemError>,
-    /// Whether a next page follows. Never after an empty one, so that reading on comes to an end.
+    /// Whether another page follows. `false` after an empty page, so that the feed ends.
     pub more: bool,
 }
 
-/// Why Intercom does not show one user.
+/// The reason why Intercom does not return a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoUser {
     /// Intercom's code: `not_found`, `contact_merged` and the like.
@@ -78,7 +81,7 @@ pub struct NoUser {
 }
 
 impl NoUser {
-    /// Whether there is no user of this id.
+    /// Returns whether no user has this id.
     pub fn is_unknown(&self) -> bool {
         matches!(self.code.as_str(), "not_found" | "user_not_found")
     }
@@ -87,13 +90,13 @@ impl NoUser {
 /// The workspace that a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceInfo {
-    /// Intercom's short code of it: letters, digits, `_` and `-`.
+    /// Intercom's short id of the workspace: letters, digits, `_` and `-`.
     pub app_id: String,
-    /// Its name.
+    /// The workspace's name.
     pub name: Option<String>,
 }
 
-/// A workspace's API. Cheap to clone.
+/// The API of a workspace. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intercom {
     transport: Transport,
@@ -104,18 +107,19 @@ pub struct Intercom {
 }
 
 impl Intercom {
-    /// A client; nothing is sent yet.
+    /// Creates a client without sending a request.
     pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
         Self { transport, base_url, tokens: tokens.into(), version, asked: Asked::default() }
     }
 
-    /// The host that requests go to, without a port.
+    /// Returns the host of the API, without a port.
     pub fn host(&self) -> &str {
         self.base_url.host()
     }
 
-    /// The next page of the scroll, or with no cursor a new scroll's first, and `of_user` of each user, its `id` among it.
-    /// A page once sent is never sent again.
+    /// Returns the next page of the scroll, or the first page of a new scroll if `cursor` is
+    /// `None`. `of_user` is the projection of each user and must include `id`. Intercom sends each
+    /// page only once.
     pub async fn page(
         &self,
         cursor: Option<&str>,
@@ -125,13 +129,14 @@ impl Intercom {
         self.request(v1::get_page(cursor)?, timeout, |body| v1::page(body, of_user)).await
     }
 
-    /// A few users of the workspace without opening a scroll, to show what a run would do.
+    /// Returns the first users of the workspace without opening a scroll, for a preview.
     pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
         self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
     }
 
-    /// One user, or why Intercom does not show this one: there is none with this id, it was merged into another, or it is
-    /// refused for a reason of its own. Errors say nothing of the user.
+    /// Returns one user, or the reason why Intercom does not return it: it does not exist, it was
+    /// merged into another, or it is refused for a reason of its own. An `Err` is not about this
+    /// user.
     pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Result<User, NoUser>>, Error> {
         let read = |body: &[u8]| v1::user(body).map(Ok);
         match self.request(v1::get_user(id), timeout, read).await {
@@ -143,12 +148,13 @@ impl Intercom {
         }
     }
 
-    /// Submits the patches as a new bulk job. They are checked first; what cannot be sent is [`Error::Invalid`].
+    /// Submits the patches as a new bulk job. Invalid patches return [`Error::Invalid`] before a
+    /// request is sent.
     pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Job>, Error> {
         self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::job).await
     }
 
-    /// A bulk job's state.
+    /// Returns the state of a bulk job.
     pub async fn job(&self, id: &JobId) -> Result<Reply<Job>, Error> {
         let read = |body: &[u8]| match v1::job(body) {
             Ok(job) if job.id != *id => Err(UnreadableBody("it is another job's")),
@@ -157,17 +163,17 @@ impl Intercom {
         self.request(v1::get_job(id), CALL_TIMEOUT, read).await
     }
 
-    /// One page of a bulk job's error feed, counted from 1.
+    /// Returns one page of a bulk job's error feed, counted from 1.
     pub async fn job_errors(&self, id: &JobId, page: u32) -> Result<Reply<ErrorFeed>, Error> {
         self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await
     }
 
-    /// How many users the workspace has, by Intercom's own count.
+    /// Returns Intercom's own count of users.
     pub async fn count_users(&self, timeout: Duration) -> Result<Reply<u64>, Error> {
         self.request(v1::get_counts(), timeout, v1::count_users).await
     }
 
-    /// Which workspace the token belongs to.
+    /// Returns the workspace of the token.
     pub async fn workspace(&self) -> Result<Reply<WorkspaceInfo>, Error> {
         self.workspace_within(CALL_TIMEOUT).await
     }
@@ -181,13 +187,14 @@ impl Intercom {
         answer
     }
 
-    /// Which workspace the token of the next request is of, as far as this client has asked.
+    /// Returns the workspace of the next request's token if this client has already requested it.
     pub async fn whose(&self) -> Result<Option<Whose>, TransportError> {
         let token = self.tokens.current().await?;
         Ok(self.asked.of(&token))
     }
 
-    /// Asks which workspace the token is of. An error says that it is not known now; a refusal is an answer.
+    /// Requests the workspace of the token. A refusal is an answer ([`Whose::Refused`]); an error
+    /// means that the workspace is unknown now.
     pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
         match self.workspace_within(timeout).await {
             Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
@@ -196,21 +203,22 @@ impl Intercom {
         }
     }
 
-    /// Takes another token than the present one, if there is one by now. Returns whether there is.
+    /// Replaces the present token if another one is stored. Returns whether it did.
     pub async fn replace_token(&self) -> Result<bool, TransportError> {
         let token = self.tokens.current().await?;
         Ok(self.tokens.newest().await?.is_some_and(|newest| !newest.is(&token)))
     }
 
-    /// Makes ready what the first call needs: name, certificates, keys, and a TLS session to resume. Without a token, so
-    /// that nothing of the rate limit is spent; and the connection is not kept, because one that died while the
-    /// environment was frozen could cost a page.
+    /// Prepares the first call: DNS, certificates, keys, and a TLS session to resume. It sends no
+    /// token, so it spends nothing of the rate limit. It does not keep the connection, because one
+    /// that died during a freeze could cost a page.
     pub async fn warm(&self) -> Result<(), TransportError> {
         let request = call::warm(&self.base_url);
         self.transport.clone().oneshot(request).await.map(|_| ())
     }
 
-    /// Sends one request, once, and reads its answer. A time-out is ambiguous: the request may have been on its way.
+    /// Sends one request once and reads its answer. A time-out is ambiguous: the request may have
+    /// been sent.
     async fn request<T>(
         &self,
         call: Call,
@@ -220,7 +228,7 @@ impl Intercom {
         self.request_by(call, timeout, read, &mut None).await
     }
 
-    /// The same; `used` is the token that the answer came for.
+    /// Like `request`; `used` returns the token of the answered request.
     async fn request_by<T>(
         &self,
         call: Call,
@@ -240,9 +248,9 @@ impl Intercom {
         Err(Error::Unknown { route, lost, rate: None })
     }
 
-    /// Sends a request; again with another token, where Intercom refuses the token and there is another by now. Nothing
-    /// was done for the refused one. A token can be replaced while it is read, so a second replacement is followed, too.
-    /// A token that may not be used is a request not sent.
+    /// Sends a request. If Intercom refuses the token and another one is stored, sends it again
+    /// with that one: Intercom did nothing for the refused request. The token can be replaced more
+    /// than once in the meantime. An unusable token counts as a request that was not sent.
     async fn send(&self, call: Call, used: &mut Option<Token>) -> Result<Response<Bytes>, TransportError> {
         let mut token = self.tokens.current().await?;
         self.asked.allows(call.route, None, &token)?;
@@ -262,8 +270,8 @@ impl Intercom {
     }
 }
 
-/// Whether a refusal is about the user that was asked for. A 404 with another code than Intercom's two for a missing user may
-/// mean that the API is not there; a 410 speaks of a user that was merged into another.
+/// Returns whether a refusal is about the requested user. A 404 with another code than these two
+/// may mean that the API does not exist. A 410 is about a user that was merged into another.
 fn is_about_the_user(error: &Error) -> bool {
     match error.status() {
         Some(404) => matches!(error.code(), "not_found" | "user_not_found"),

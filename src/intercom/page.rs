@@ -5,19 +5,20 @@ use crate::domain::user::User;
 /// At most 100 users of one read, in Intercom's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// The users; an empty page without unreadable ones is the end of the scroll.
+    /// The users. A page without users and without unreadable entries ends the scroll.
     pub users: Vec<User>,
     /// Entries without a usable id: users that exist and cannot be patched.
     pub unreadable: u32,
-    /// The cursor of the next page. Where a page has users and no cursor, the one it was asked with is still the latest:
-    /// asking without one would open a second scroll.
+    /// The cursor of the next page. If a page has users and no cursor, use the previous cursor: a
+    /// request without one would open a second scroll.
     pub cursor: Option<String>,
-    /// A digest of the ordered ids, the same in every process, so that a page equal to the one before is seen.
+    /// A digest of the ordered ids, the same in every process. It detects a page that equals the
+    /// one before.
     pub digest: u64,
 }
 
 impl Page {
-    /// A page of these entries, `None` for each that is unreadable.
+    /// Creates a page; `None` stands for an unreadable entry.
     pub(super) fn new(entries: impl IntoIterator<Item = Option<User>>, cursor: Option<String>) -> Self {
         let mut page = Self { users: Vec::new(), unreadable: 0, cursor, digest: FNV_OFFSET };
         for entry in entries {
@@ -30,13 +31,13 @@ impl Page {
         page
     }
 
-    /// Whether this page ends the scroll. A short one does not.
+    /// Returns whether this page ends the scroll. A short page does not.
     pub fn is_end(&self) -> bool {
         self.users.is_empty() && self.unreadable == 0
     }
 }
 
-/// FNV-1a with 64 bits: stable by definition, which the standard library's hasher is not.
+/// 64-bit FNV-1a: stable by definition, unlike the standard library's hasher.
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_order_borders_and_unreadable_users_apart() {
+    fn the_digest_depends_on_order_borders_and_unreadable_users() {
         let pages = [&["a", "bc"][..], &["ab", "c"], &["bc", "a"], &["a", "bc", ""], &["a"], &[]];
         let mut digests: Vec<u64> = pages.iter().map(|ids| page(ids).digest).collect();
         digests.sort_unstable();
@@ -66,11 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_the_same_in_every_build_because_the_ledger_keeps_it() {
+    fn the_stored_digest_is_the_same_in_every_build() {
         assert_eq!(page(&["5714dd359a3fd47136000001"]).digest, DIGEST_OF_ONE);
     }
 
-    /// FNV-1a of the id and a zero byte, computed apart from this code.
+    /// FNV-1a of the id and a zero byte, computed independently of this code.
     const DIGEST_OF_ONE: u64 = 0x0935_f8bf_a6b5_d027;
 
     #[test]

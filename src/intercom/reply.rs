@@ -1,27 +1,29 @@
-//! What an answer's headers say: the rate window, how long to wait, and the request's id.
+//! The headers of an answer: rate window, `Retry-After`, and request id.
 
 use http::HeaderMap;
 
 use crate::domain::redact::redact_to;
 
-/// An answer's value and what its headers said of the rate limit.
+/// The value of an answer and its rate window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply<T> {
-    /// What was asked for.
+    /// The value.
     pub value: T,
-    /// The rate window, where the headers named it: Intercom leaves them out at times.
+    /// The rate window, if the headers have it: Intercom leaves them out at times.
     pub rate: Option<Rate>,
 }
 
-/// The rate window of an answer: 10 seconds long, aligned to the clock (Intercom's documentation on rate limiting).
+/// The rate window of an answer: 10 seconds long, aligned to the clock (Intercom's documentation on
+/// rate limiting).
 ///
-/// Answers recorded in 2021 and fixtures of 2017 and 2018 differ in two points. `X-RateLimit-Reset` is the window's end or
-/// 2 s later. `X-RateLimit-Remaining` leaves out the request that it answers: the first of a window shows the whole limit.
+/// Answers recorded in 2021 and fixtures of 2017 and 2018 differ in two points. `X-RateLimit-Reset`
+/// is the window's end or 2 s later. `X-RateLimit-Remaining` does not count the request that it
+/// answers: the first of a window shows the whole limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Operations per window, at least 1.
     pub limit: u32,
-    /// Operations left of it, at most `limit`.
+    /// Operations left in the window, at most `limit`.
     pub remaining: u32,
     /// `X-RateLimit-Reset`, in Unix seconds by Intercom's clock; see [`Self::window_end_s`].
     pub reset_at_s: i64,
@@ -30,14 +32,15 @@ pub struct Rate {
 /// The length of a window, in seconds.
 const WINDOW_S: i64 = 10;
 
-/// The longest `Retry-After` that is waited for, in seconds; a longer one is cut to it. The bounds of a run end the waiting.
+/// The longest accepted `Retry-After`, in seconds; a longer one is cut to it. The bounds of a run
+/// end the waiting.
 pub const RETRY_AFTER_MAX_S: u64 = 3600;
 
-/// The longest request id that is kept; Intercom's have 20 or 36 characters.
+/// The most characters of a request id; Intercom's have 20 or 36.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
 impl Rate {
-    /// Reads the three headers; `None` unless all three make sense.
+    /// Reads the three headers; `None` unless all three are plausible.
     pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
         let limit: u32 = number(headers, "x-ratelimit-limit")?;
         let remaining: u32 = number(headers, "x-ratelimit-remaining")?;
@@ -46,29 +49,30 @@ impl Rate {
         plausible.then_some(Self { limit, remaining: remaining.min(limit), reset_at_s })
     }
 
-    /// When the window ends, in Unix seconds by Intercom's clock: windows end at multiples of 10 s, and the header names
-    /// that time or 2 s later.
+    /// Returns the end of the window, in Unix seconds by Intercom's clock. Windows end at multiples
+    /// of 10 s, and the header has that time or 2 s later.
     pub fn window_end_s(self) -> i64 {
         self.reset_at_s.div_euclid(WINDOW_S) * WINDOW_S
     }
 
-    /// Operations of the window that Intercom has counted.
+    /// Returns the operations that Intercom counted in the window.
     pub fn used(self) -> u32 {
         self.limit.saturating_sub(self.remaining)
     }
 }
 
-/// `Retry-After` in seconds. Its other form, a date, would need two clocks to agree and is ignored.
+/// Returns `Retry-After` in seconds. The date form is ignored, because it needs two clocks to
+/// agree.
 pub(super) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
     number(headers, "retry-after")
 }
 
-/// `X-Request-Id`, which Intercom's support asks for.
+/// Returns `X-Request-Id`, for Intercom's support.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     clean_request_id(text(headers, "x-request-id")?)
 }
 
-/// A request id fit for a log line.
+/// Returns a request id that is safe in a log line.
 pub(super) fn clean_request_id(id: &str) -> Option<Box<str>> {
     let id = redact_to(id, REQUEST_ID_CHARS_MAX);
     (!id.is_empty()).then(|| id.into())

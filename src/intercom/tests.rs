@@ -1,4 +1,4 @@
-//! The client against a transport that is a closure; real sockets are in `transport/tests.rs`.
+//! The client with a closure as its transport; `transport/tests.rs` uses real sockets.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ fn client(transport: Transport) -> Intercom {
     Intercom::new(transport, BaseUrl::default(), Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4)
 }
 
-/// A client whose every call is answered so, and the requests that it made.
+/// Returns a client with this answer to every call, and the requests it sends.
 fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> (Intercom, Arc<Mutex<Vec<Request<Bytes>>>>) {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
@@ -43,7 +43,7 @@ fn patch() -> Patch {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_cut_off_does_not_tell_whose_fault_it_is() {
+async fn a_truncated_refusal_is_ambiguous() {
     let json = [("content-type", "application/json; charset=utf-8")];
     let cut = r#"{"type": "error.list", "errors": [{"code": "parame"#;
     for status in [400, 404, 422] {
@@ -78,7 +78,7 @@ async fn every_request_carries_the_same_headers() {
 }
 
 #[tokio::test]
-async fn a_submission_posts_json_and_gives_the_job() {
+async fn a_submission_posts_json_and_returns_the_job() {
     let (intercom, requests) =
         answering(202, &[], r#"{"id":"job_v2_c5e0b20a_895d","created_at":1475494652,"state":"running"}"#);
     let job = intercom.submit(&[patch()]).await.unwrap().value;
@@ -91,7 +91,7 @@ async fn a_submission_posts_json_and_gives_the_job() {
 }
 
 #[tokio::test]
-async fn what_is_invalid_is_not_sent() {
+async fn invalid_patches_are_not_sent() {
     let (intercom, requests) = answering(202, &[], r#"{"id":"job_1"}"#);
     let error = intercom.submit(&vec![patch(); 101]).await.unwrap_err();
     assert!(matches!(error, Error::Invalid { reason: Invalid::TooManyPatches { count: 101 }, .. }), "{error}");
@@ -133,7 +133,7 @@ async fn a_refused_user_has_a_reason_and_a_missing_api_is_an_error() {
 }
 
 #[tokio::test]
-async fn another_jobs_answer_is_not_this_jobs() {
+async fn an_answer_about_another_job_is_unreadable() {
     let (intercom, _) = answering(200, &[], r#"{"id":"job_2","tasks":[{"state":"completed"}]}"#);
     let error = intercom.job(&JobId::new("job_1").unwrap()).await.unwrap_err();
     assert_eq!(disposition(&error, 0), Disposition::Ambiguous);
@@ -148,7 +148,7 @@ async fn a_redirect_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn silence_is_unknown_after_the_time_out() {
+async fn a_time_out_is_unknown() {
     let transport = tower::service_fn(|_| std::future::pending());
     let error =
         client(Transport::new(transport)).page(None, &Projection::Whole, Duration::from_millis(20)).await.unwrap_err();

@@ -1,36 +1,37 @@
-//! The access token, which must appear nowhere but in one header.
+//! The access token, which may appear only in one header.
 
 use std::fmt;
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-/// An access token: never printed, wiped when dropped.
+/// An access token. It is never printed, and its memory is cleared on drop.
 #[derive(Clone)]
 pub struct Token(SecretString);
 
-/// Why a text cannot be a token; the text is not repeated.
+/// The reason why a text cannot be a token. The text is not quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Nothing in it.
+    /// The text is empty.
     #[error("the access token is empty")]
     Empty,
-    /// Something that cannot stand in the header.
-    #[error("the access token holds a blank, a line break or a character that is not plain ASCII")]
+    /// The text has a character that is not allowed in the header.
+    #[error("the access token contains a blank, a line break or a character that is not plain ASCII")]
     NotVisibleAscii,
-    /// Quotation marks around it.
-    #[error("the access token stands in quotation marks: leave them out")]
+    /// The text is in quotation marks.
+    #[error("the access token is in quotation marks: remove them")]
     Quoted,
-    /// The app's id and its API key, which Intercom took until 2018.
+    /// An app id and its API key, which Intercom accepted until 2018.
     #[error(
-        "this is no access token but a pair of values with a colon, as an app id and an API key: Intercom does not take \
-         these any more; take the access token (Developer Hub → your app → Authentication)"
+        "this looks like an app id and an API key, which Intercom no longer accepts: use the access token \
+         (Developer Hub → your app → Authentication)"
     )]
     Pair,
 }
 
 impl Token {
-    /// Takes visible ASCII. Blanks and line breaks at either end are left out: files and consoles add them.
+    /// Accepts visible ASCII. Removes blanks and line breaks at both ends, because files and
+    /// consoles add them.
     pub fn new(token: String) -> Result<Self, TokenError> {
         let whole = SecretString::from(token);
         let text = whole.expose_secret().trim_ascii();
@@ -49,12 +50,12 @@ impl Token {
         Ok(Self(SecretString::from(text)))
     }
 
-    /// Whether it is the same token.
+    /// Returns whether both tokens are equal.
     pub fn is(&self, other: &Self) -> bool {
         self.0.expose_secret() == other.0.expose_secret()
     }
 
-    /// The value of `Authorization`, marked so that no library prints it.
+    /// Returns the value of `Authorization`, marked as sensitive so that no library prints it.
     pub(super) fn header(&self) -> HeaderValue {
         let text = SecretString::from(format!("Bearer {}", self.0.expose_secret()));
         let mut value = HeaderValue::from_str(text.expose_secret()).expect("visible ASCII is a header value");
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_printed_neither_alone_nor_in_its_header() {
+    fn the_token_is_printed_neither_alone_nor_in_its_header() {
         let token = Token::new("s3cret".into()).unwrap();
         assert_eq!(token.header(), "Bearer s3cret");
         assert!(token.header().is_sensitive());

@@ -1,4 +1,4 @@
-//! Where the token of a request comes from: one for the process's life, or a service that knows the newest.
+//! The source of a request's token: a fixed one, or a service that knows the newest.
 
 use std::error::Error as StdError;
 
@@ -8,26 +8,27 @@ use tower::util::BoxCloneSyncService;
 use super::token::Token;
 use super::transport::TransportError;
 
-/// What is asked before a request, and after one that Intercom refused with 401.
+/// A request to the token service.
 #[derive(Clone, Debug)]
 pub enum TokenRequest {
     /// The token to use.
     Current,
-    /// Another one, because this one was refused; the same where there is none.
+    /// Another token, because Intercom refused this one with 401. The same one if there is no
+    /// other.
     InsteadOf(Token),
-    /// The one that is stored now, because the present one is of another workspace.
+    /// The stored token, because the present one is of another workspace.
     Newest,
 }
 
-/// Answers with a token.
+/// A service that returns a token.
 pub type TokenService = BoxCloneSyncService<TokenRequest, Token, Box<dyn StdError + Send + Sync>>;
 
-/// The token of each request.
+/// The source of tokens.
 #[derive(Clone, Debug)]
 pub enum Tokens {
-    /// Always this one.
+    /// A fixed token.
     One(Token),
-    /// What the service says.
+    /// A service.
     Service(TokenService),
 }
 
@@ -38,7 +39,7 @@ impl From<Token> for Tokens {
 }
 
 impl Tokens {
-    /// The token for the next request, which without one is not sent.
+    /// Returns the token for the next request. On an error, the request is not sent.
     pub(super) async fn current(&self) -> Result<Token, TransportError> {
         match self {
             Self::One(token) => Ok(token.clone()),
@@ -49,15 +50,15 @@ impl Tokens {
         }
     }
 
-    /// The token that is stored now; none where there is only one.
+    /// Returns the stored token; `None` if the token is fixed.
     pub(super) async fn newest(&self) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
         let answer = service.clone().oneshot(TokenRequest::Newest).await;
         answer.map(Some).map_err(|source| TransportError::NotSent { source })
     }
 
-    /// Another token than the one that was refused, if there is one. If the service fails, it is unknown whether there is
-    /// one. Intercom did nothing for the refused request, so the request counts as not sent.
+    /// Returns a token other than the refused one, if there is one. If the service fails, the
+    /// request counts as not sent: Intercom did nothing for it.
     pub(super) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
         let answer = service.clone().oneshot(TokenRequest::InsteadOf(refused.clone())).await;

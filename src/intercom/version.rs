@@ -1,10 +1,10 @@
-//! Which generation of Intercom's API is spoken.
+//! The versions of Intercom's API.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A value of the header `Intercom-Version`, and with it the door that is used. It is always sent: without it the
-/// workspace's own setting decides, and `/users` vanishes when somebody moves that to 2.x.
+/// A value of the header `Intercom-Version`. The header is always sent: without it the workspace's
+/// own setting decides, and `/users` does not exist if that setting is 2.x.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ApiVersion {
     /// 1.0.
@@ -15,18 +15,18 @@ pub enum ApiVersion {
     V1_2,
     /// 1.3.
     V1_3,
-    /// 1.4, the last with users and bulk jobs.
+    /// 1.4, the last version with users and bulk jobs.
     #[default]
     V1_4,
 }
 
-/// Why a version is refused.
+/// The reason why a version is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiVersionError {
-    /// A version that exists but has no door here yet.
-    #[error("this version of Intercom's API is not built yet: use 1.0 to 1.4")]
+    /// The version exists, but this program does not support it.
+    #[error("this version of Intercom's API is not supported yet: use 1.0 to 1.4")]
     NotBuilt,
-    /// Not a version.
+    /// The text is not a version.
     #[error("not a version of Intercom's API: use 1.0 to 1.4")]
     Unknown,
 }
@@ -34,7 +34,7 @@ pub enum ApiVersionError {
 impl ApiVersion {
     const ALL: [Self; 5] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4];
 
-    /// Reads `1.4` and the like.
+    /// Parses `1.4` and the like.
     pub fn parse(text: &str) -> Result<Self, ApiVersionError> {
         let text = text.trim().to_ascii_lowercase();
         if let Some(version) = Self::ALL.into_iter().find(|version| version.as_str() == text) {
@@ -45,7 +45,7 @@ impl ApiVersion {
         Err(if later || second { ApiVersionError::NotBuilt } else { ApiVersionError::Unknown })
     }
 
-    /// The version as the header carries it.
+    /// Returns the value of the header.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V1_0 => "1.0",
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_versions_with_users_are_read_and_the_others_named() {
+    fn supported_versions_are_parsed_and_others_explained() {
         for version in ApiVersion::ALL {
             assert_eq!(ApiVersion::parse(version.as_str()), Ok(version));
         }

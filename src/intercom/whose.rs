@@ -1,4 +1,4 @@
-//! Which workspace each token of this process is of, as Intercom said.
+//! The workspace of each token of this process, as reported by Intercom.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,28 +9,28 @@ use super::transport::TransportError;
 use super::v1::NO_WORKSPACE_ID;
 use super::{Disposition, WorkspaceInfo, disposition};
 
-/// Tokens that are remembered: the present one, and those that it replaced.
+/// The most remembered tokens: the present one, and those that it replaced.
 const REMEMBERED_MAX: usize = 4;
 
-/// What Intercom says of a token's workspace.
+/// Intercom's answer about a token's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// It is of the workspace with this id.
+    /// The id of the workspace.
     Workspace(String),
-    /// Intercom does not say: the token may not ask, or the answer has no id.
+    /// Intercom does not report it: the token has no permission, or the answer has no id.
     Refused,
 }
 
-/// What was asked so far; clones share it.
+/// The known answers; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked(Arc<Mutex<Vec<(Token, Whose)>>>);
 
-/// Why a token is not used.
+/// The reason why a token is not used.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum NotUsed {
-    #[error("the access token was replaced, and Intercom was not asked yet which workspace the new one is of")]
+    #[error("the access token was replaced, and the workspace of the new one is not known yet")]
     NotAsked,
-    #[error("the access token was replaced by one that is not known to be of the same workspace")]
+    #[error("the access token was replaced by one of another or an unknown workspace")]
     AnotherWorkspace,
 }
 
@@ -39,12 +39,12 @@ impl Asked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a token.
+    /// Returns the known answer for a token.
     pub(super) fn of(&self, token: &Token) -> Option<Whose> {
         self.asked().iter().find(|(of, _)| of.is(token)).map(|(_, whose)| whose.clone())
     }
 
-    /// Keeps what an answer says of the token that it was asked with, if it says anything for good.
+    /// Stores an answer for the token of its request, if the answer is final.
     pub(super) fn keep(&self, token: Token, answer: &Result<Reply<WorkspaceInfo>, Error>) {
         let whose = match answer {
             Ok(reply) => Whose::Workspace(reply.value.app_id.clone()),
@@ -58,9 +58,10 @@ impl Asked {
         asked.drain(..forgotten);
     }
 
-    /// Whether a request may be sent with this token, which replaces the refused token `before`. If this client has asked
-    /// for the workspace of one token, it asks for that of each token before use. Within one request it accepts no token
-    /// of another workspace, and none of a known workspace after one of an unknown workspace.
+    /// Returns an error if a request must not be sent with `token`, which replaces the refused
+    /// token `before`. If this client knows the workspace of one token, it must know that of each
+    /// token before use. Within one request it accepts no token of another workspace, and none of a
+    /// known workspace after one of an unknown workspace.
     pub(super) fn allows(&self, route: &str, before: Option<&Token>, token: &Token) -> Result<(), TransportError> {
         if route == route::WORKSPACE || self.asked().is_empty() {
             return Ok(());
@@ -74,12 +75,12 @@ impl Asked {
     }
 }
 
-/// Whether Intercom refused to say, for good. An answer that cannot be read may be another one next time.
+/// Returns whether the refusal is final. An unreadable answer may be readable the next time.
 pub(super) fn is_refusal(error: &Error) -> bool {
     match error {
         Error::Unknown { lost: Lost::UnreadableBody { reason, .. }, .. } => *reason == NO_WORKSPACE_ID,
         Error::Unknown { .. } => false,
-        // The time matters only for how long to wait.
+        // The time affects only the length of a wait.
         error => !matches!(
             disposition(error, 0),
             Disposition::NotSent | Disposition::Ambiguous | Disposition::Limited { .. } | Disposition::Later
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_said_for_good_is_kept() {
+    fn only_final_answers_are_stored() {
         for (status, kept) in [(401, true), (403, true), (404, true), (429, false), (500, false), (503, false)] {
             let asked = Asked::default();
             asked.keep(token("a"), &refused(status));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tokens_of_long_ago_are_forgotten() {
+    fn old_tokens_are_forgotten() {
         let asked = Asked::default();
         for text in ["a", "b", "c", "d", "e"] {
             keep(&asked, text, "one");

@@ -15,7 +15,7 @@ fn limited(reset_at_s: Option<i64>, retry_after_s: Option<u64>) -> Error {
 }
 
 #[test]
-fn the_scrolls_own_errors_are_told_by_code_or_by_old_text() {
+fn scroll_errors_are_recognized_by_code_or_old_text() {
     use Disposition::{Ambiguous, CursorExpired, Later, NotFound, RunFault, ScrollExists};
     for (status, code, message, expected) in [
         (400, "scroll_exists", "", ScrollExists),
@@ -48,7 +48,7 @@ fn the_scrolls_own_errors_are_told_by_code_or_by_old_text() {
 }
 
 #[test]
-fn a_submission_is_refused_for_its_items_or_for_the_run() {
+fn a_refused_submission_is_an_item_or_a_run_fault() {
     use Disposition::{Ambiguous, ItemRejected, Later, NotFound, RunFault};
     for (status, code, expected) in [
         (400, "bad_request", ItemRejected),
@@ -89,7 +89,7 @@ fn a_submission_is_refused_for_its_items_or_for_the_run() {
 }
 
 #[test]
-fn only_calls_that_carry_items_can_have_one_rejected() {
+fn only_calls_with_items_can_have_one_rejected() {
     for (route, expected) in [
         (route::SUBMIT, Disposition::ItemRejected),
         (route::USER, Disposition::ItemRejected),
@@ -104,7 +104,7 @@ fn only_calls_that_carry_items_can_have_one_rejected() {
 }
 
 #[test]
-fn the_rate_limit_is_told_by_status_code_or_text() {
+fn the_rate_limit_is_recognized_by_status_code_or_text() {
     let limited = Disposition::Limited { wait_s: None };
     for (status, code, message) in [
         (429, "", ""),
@@ -120,7 +120,7 @@ fn the_rate_limit_is_told_by_status_code_or_text() {
 }
 
 #[test]
-fn the_wait_is_retry_after_else_the_rest_of_the_window_else_unsaid() {
+fn the_wait_is_retry_after_or_the_rest_of_the_window() {
     for (reset_at_s, retry_after_s, wait_s) in [
         (Some(NOW_S + 7), Some(3), Some(3)),
         (Some(NOW_S + 7), Some(300), Some(300)),
@@ -143,7 +143,7 @@ fn the_wait_is_retry_after_else_the_rest_of_the_window_else_unsaid() {
 }
 
 #[test]
-fn without_an_answer_it_matters_whether_the_request_left() {
+fn without_an_answer_only_an_unsent_request_is_safe() {
     let source = || "reset".into();
     let route = route::SUBMIT;
     let not_sent =
@@ -157,7 +157,7 @@ fn without_an_answer_it_matters_whether_the_request_left() {
 }
 
 #[test]
-fn a_failed_item_may_pass_later_or_never() {
+fn only_transient_item_errors_are_retried() {
     let item = |code: &str, message: &str| ItemError { user: None, code: code.into(), message: message.into() };
     assert!(item_may_be_sent_again(&item("unknown", "Exceeded rate limit of 83 in 10_seconds")));
     assert!(item_may_be_sent_again(&item("rate_limit_exceeded", "")));

@@ -1,4 +1,4 @@
-//! What must never be shown, whatever the answer.
+//! Secrets and personal data that no error may show, whatever the answer.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// An error as a log would show it, its sources included.
+/// Formats an error as a log shows it, including its sources.
 fn shown(error: &Error) -> String {
     let mut text = format!("{error:?} {error} {}", advice(error));
     let mut source = error.source();
@@ -19,7 +19,7 @@ fn shown(error: &Error) -> String {
 }
 
 #[tokio::test]
-async fn neither_the_token_nor_a_person_is_ever_shown() {
+async fn errors_show_neither_token_nor_personal_data() {
     let echo = format!(r#"{{"errors":[{{"code":"bad_request","message":"ann@example.com"}}],"x":"{TOKEN}"}}"#);
     let mut text = String::new();
     for (status, body) in [(401, echo.as_str()), (400, &echo), (200, &echo), (200, "{\"users\":[\"ann@example.com")] {

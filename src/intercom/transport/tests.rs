@@ -1,4 +1,4 @@
-//! reqwest's errors against real sockets, because which of them may be repeated is nowhere promised.
+//! reqwest's errors against real sockets: reqwest does not document which of them may be retried.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,8 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Takes one connection, reads the request's head and lets `answer` do the rest; the connection closes after it.
+/// Accepts one connection, reads the request's head and calls `answer`; the connection closes after
+/// it.
 fn serve(answer: impl FnOnce(&mut TcpStream, String) + Send + 'static) -> SocketAddr {
     let (listener, address) = listener();
     thread::spawn(move || {
@@ -77,7 +78,8 @@ async fn a_refused_connection_was_not_sent() {
     assert!(!format!("{result:?}").contains("s3cret"), "{result:?}");
 }
 
-/// The handshake counts as connecting: a server that accepts and stays silent never saw the request.
+/// The handshake is part of connecting: a server that accepts and stays silent never saw the
+/// request.
 #[tokio::test]
 async fn a_connection_that_takes_too_long_was_not_sent() {
     let (_listener, address) = listener();
@@ -104,7 +106,7 @@ async fn tls_to_a_port_that_has_none_was_not_sent() {
 }
 
 #[tokio::test]
-async fn plain_http_leaves_this_machine_never() {
+async fn plain_http_never_leaves_this_machine() {
     let result = get("http://api.intercom.io/users".into()).await;
     assert!(is_not_sent(&result), "{result:?}");
 }
@@ -143,7 +145,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_given_up() {
+async fn an_endless_body_is_abandoned() {
     let answer = |status: &'static str| {
         serve(move |stream, _| {
             let chunk = vec![b' '; 1 << 20];

@@ -1,5 +1,5 @@
-//! Bodies of 2xx answers, read with nothing taken for granted: a wrong type makes the answer unreadable, never a panic.
-//! The reasons are fixed texts, because a parser's own message may quote a user's data.
+//! Parsers of 2xx bodies. They assume nothing: a wrong type makes the answer unreadable, never a
+//! panic. The reasons are fixed texts, because a parser's own message may quote a user's data.
 
 use std::borrow::Cow;
 
@@ -15,19 +15,19 @@ use crate::domain::projection::Projection;
 use crate::domain::redact::redact_to;
 use crate::domain::user::{User, UserId};
 
-/// Characters of a workspace's name that are kept.
+/// The most characters of a workspace's name.
 const NAME_CHARS_MAX: usize = 100;
 
-/// Why an answer about a workspace cannot be read although it is whole.
+/// The reason for an answer about a workspace that is complete but has no usable id.
 pub(in crate::intercom) const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
 
-/// The code of a failed item that has none.
+/// The code of a failed item without one.
 const NO_CODE: &str = "unknown";
 
-/// The message of a failed item that has none.
+/// The message of a failed item without one.
 const NO_MESSAGE: &str = "Intercom gave no reason";
 
-/// `{"users":[…],"scroll_param":"…"}`, and of each user what is asked for, with its id.
+/// Parses `{"users":[…],"scroll_param":"…"}` with this projection of each user.
 pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Page, UnreadableBody> {
     let users = Projection::Each(Box::new(of_user.clone()));
     let mut body = object_of(body, &Projection::keys([("users", users), ("scroll_param", Projection::Whole)]))?;
@@ -43,8 +43,8 @@ pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Pag
     Ok(Page::new(users.into_iter().map(decoded).map(User::new), cursor))
 }
 
-/// A user with the texts that 1.x shows as HTML in plain text: its name and those of its companies. Everything else is
-/// shown as it was written.
+/// Decodes the texts that 1.x escapes as HTML: the names of the user and of its companies. All
+/// other texts are unescaped.
 fn decoded(mut user: Value) -> Value {
     user.get_mut("name").into_iter().for_each(decode);
     let companies = user.pointer_mut("/companies/companies").and_then(Value::as_array_mut);
@@ -60,12 +60,12 @@ fn decode(name: &mut Value) {
     }
 }
 
-/// A user object.
+/// Parses a user object.
 pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
     User::new(decoded(object(body)?)).ok_or(UnreadableBody("the user has no usable id"))
 }
 
-/// `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
+/// Parses `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
 pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, UnreadableBody> {
     let body = object(body)?;
     let id = body
@@ -76,7 +76,8 @@ pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, UnreadableBody> {
     Ok(Job { id, created_at_s: body.get("created_at").and_then(Value::as_i64), progress: progress(&body) })
 }
 
-/// Read from the tasks: in the one recorded pair the task ended after 5 minutes and the job after 4 hours.
+/// Returns the progress of the tasks. In the one recorded pair the task ended after 5 minutes and
+/// the job after 4 hours.
 fn progress(job: &Value) -> Progress {
     let tasks = job.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let states: Vec<&str> = tasks.iter().map(state).collect();
@@ -94,7 +95,7 @@ fn failed(state: &str) -> bool {
     matches!(state, "completed_with_errors" | "failed")
 }
 
-/// `{"items":[{"data":{"id":"…"},"error":{"code":"…","message":"…"}}],"pages":{…}}`.
+/// Parses `{"items":[{"data":{"id":"…"},"error":{"code":"…","message":"…"}}],"pages":{…}}`.
 pub(in crate::intercom) fn job_errors(body: &[u8]) -> Result<ErrorFeed, UnreadableBody> {
     let body = object(body)?;
     let items = body.get("items").and_then(Value::as_array).ok_or(UnreadableBody("it has no list of items"))?;
@@ -111,7 +112,7 @@ fn item(item: &Value) -> ItemError {
     ItemError { user, code, message }
 }
 
-/// Whether a list says that another page follows: a link, or in lists without one, the page numbers.
+/// Returns whether another page follows, by the link or, in lists without one, by the page numbers.
 fn more(pages: &Value) -> bool {
     if let Some(next) = pages.get("next") {
         return !next.is_null();
@@ -120,19 +121,19 @@ fn more(pages: &Value) -> bool {
     number("page").zip(number("total_pages")).is_some_and(|(page, pages)| page < pages)
 }
 
-/// `{"type":"count.hash","user":{"count":12239},…}`.
+/// Parses `{"type":"count.hash","user":{"count":12239},…}`.
 pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, UnreadableBody> {
     let body = object(body)?;
     let count = body.get("user").and_then(|user| user.get("count"));
     count.and_then(Value::as_u64).ok_or(UnreadableBody("it has no count of users"))
 }
 
-/// `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
+/// Parses `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
 pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<WorkspaceInfo, UnreadableBody> {
     let body = object(body)?;
     let app = body.get("app").unwrap_or(&Value::Null);
     let text = |key| app.get(key).and_then(Value::as_str);
-    // The id names a folder on the local machine, hence only plain characters.
+    // The id names a folder on the local machine, so it must have plain characters only.
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
@@ -141,12 +142,12 @@ pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<WorkspaceInfo, Unrea
     Ok(WorkspaceInfo { app_id: app_id.to_owned(), name })
 }
 
-/// The body as a JSON object.
+/// Parses the body as a JSON object.
 fn object(body: &[u8]) -> Result<Value, UnreadableBody> {
     object_of(body, &Projection::Whole)
 }
 
-/// What is kept of the body, a JSON object.
+/// Parses a projection of the body, which must be a JSON object.
 fn object_of(body: &[u8], keep: &Projection) -> Result<Value, UnreadableBody> {
     if body.is_empty() {
         return Err(UnreadableBody("its body is empty"));

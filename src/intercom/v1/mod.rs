@@ -1,4 +1,5 @@
-//! The wire of Intercom's API 1.x: paths, bodies, answers. Another generation gets a module beside this one.
+//! The wire format of Intercom's API 1.x: paths, bodies, answers. Another generation is a module
+//! beside this one.
 
 mod answers;
 mod submission;
@@ -14,10 +15,11 @@ use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;
 
-/// The longest cursor that is believed; Intercom's are UUIDs of 36 characters.
+/// The most bytes of a cursor; Intercom's are UUIDs of 36 characters.
 pub(super) const CURSOR_BYTES_MAX: usize = 512;
 
-/// The next page; the first, and with it a new scroll, without a cursor.
+/// Builds the request for the next page. Without a cursor it opens a new scroll and returns its
+/// first page.
 pub(super) fn get_page(cursor: Option<&str>) -> Result<Call, Error> {
     let path = match cursor {
         None => "/users/scroll".to_owned(),
@@ -31,45 +33,48 @@ pub(super) fn get_page(cursor: Option<&str>) -> Result<Call, Error> {
     Ok(Call::get(route::PAGE, path))
 }
 
-/// The first users of the workspace, outside any scroll: 50 is the documented default, 60 the most.
+/// Builds the request for the first users of the workspace, outside any scroll: 50 is the
+/// documented default, 60 the most.
 pub(super) fn get_first_users() -> Call {
     Call::get(route::FIRST_USERS, "/users?per_page=50&page=1".to_owned())
 }
 
-/// One user by id.
+/// Builds the request for one user.
 pub(super) fn get_user(id: &UserId) -> Call {
     Call::get(route::USER, format!("/users/{id}"))
 }
 
-/// A new bulk job. An existing one is never appended to: Intercom's staff call that "quite problematic".
+/// Builds the request for a new bulk job. Existing jobs are never extended: Intercom's staff call
+/// that "quite problematic".
 pub(super) fn post_patches(patches: &[Patch]) -> Result<Call, Error> {
     let body = submission::body(patches).map_err(|reason| Error::Invalid { route: route::SUBMIT, reason })?;
     Ok(Call { route: route::SUBMIT, method: Method::POST, path: "/bulk/users".to_owned(), body: Bytes::from(body) })
 }
 
-/// A job's state.
+/// Builds the request for a job's state.
 pub(super) fn get_job(id: &JobId) -> Call {
     Call::get(route::JOB, format!("/jobs/{id}"))
 }
 
-/// One page of a job's error feed, built from the job's id: a link in an answer is never followed.
+/// Builds the request for one page of a job's error feed. The path is built from the job's id;
+/// links in answers are never followed.
 pub(super) fn get_job_errors(id: &JobId, page: u32) -> Call {
     let path = if page <= 1 { format!("/jobs/{id}/error") } else { format!("/jobs/{id}/error?page={page}") };
     Call::get(route::JOB_ERRORS, path)
 }
 
-/// How many of each kind the workspace has. Chosen over the `total_count` of `GET /users?per_page=1`, because that
-/// answer carries a person's data for no use.
+/// Builds the request for the workspace's counts. `GET /users?per_page=1` has a `total_count` too,
+/// but its answer contains a person's data.
 pub(super) fn get_counts() -> Call {
     Call::get(route::COUNT_USERS, "/counts".to_owned())
 }
 
-/// Whose token this is.
+/// Builds the request for the token's workspace.
 pub(super) fn get_workspace() -> Call {
     Call::get(route::WORKSPACE, "/me".to_owned())
 }
 
-/// Everything but letters, digits and `-._~` as `%XX`.
+/// Encodes everything except letters, digits and `-._~` as `%XX`.
 fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

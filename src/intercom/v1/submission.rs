@@ -6,11 +6,11 @@ use super::super::error::Invalid;
 use crate::domain::job::ITEMS_MAX;
 use crate::domain::patch::{Change, Patch, Target};
 
-/// What identifies a user, or holds other targets: no plain field. Writing one could create or merge people.
+/// Fields that identify a user or contain other targets. Writing one could create or merge people.
 const RESERVED: [&str; 6] = ["id", "user_id", "type", "custom_attributes", "companies", "new_session"];
 
-/// One item per patch. Items carry the user's id alone and never the e-mail address or the `user_id`, because the method
-/// `post` creates a user that one of those does not find.
+/// Builds the body, one item per patch. An item contains the user's id, and never the e-mail
+/// address or the `user_id`: the method `post` creates a user if it does not find one by those.
 pub(super) fn body(patches: &[Patch]) -> Result<Vec<u8>, Invalid> {
     match patches.len() {
         0 => return Err(Invalid::NoPatches),
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_carries_the_id_and_the_changes_alone_and_false_is_written() {
+    fn an_item_has_only_the_id_and_changes_and_writes_false() {
         let many = patch(
             "b2",
             vec![
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_write_past_its_target_is_not_sent() {
+    fn patches_of_reserved_fields_are_not_sent() {
         let wrong = |target, new| body(&[avatar("a1"), patch("b2", vec![(target, new)])]).unwrap_err();
         for name in RESERVED {
             assert_eq!(wrong(Target::Field(name.into()), json!("x")), Invalid::ReservedField { index: 1 }, "{name}");

@@ -6,7 +6,7 @@ fn user(id: &str) -> UserId {
 }
 
 #[test]
-fn the_calls_go_where_intercoms_documentation_says() {
+fn paths_match_intercoms_documentation() {
     let job = JobId::new("job_v2_1").unwrap();
     let paths = [
         (get_page(None).unwrap(), "/users/scroll"),

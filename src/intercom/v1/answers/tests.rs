@@ -11,7 +11,7 @@ fn read_page(body: &Value) -> Result<Page, UnreadableBody> {
 }
 
 #[test]
-fn a_page_has_users_a_cursor_and_a_count_of_what_is_unreadable() {
+fn a_page_has_users_a_cursor_and_a_count_of_unreadable_ones() {
     let body = json!({"type": "user.list", "scroll_param": "25b649f7",
         "users": [{"id": "a1", "email": "ann@example.com"}, {"email": "x"}, null, {"id": 7}, {"id": "b2"}]});
     let page = read_page(&body).unwrap();
@@ -21,7 +21,7 @@ fn a_page_has_users_a_cursor_and_a_count_of_what_is_unreadable() {
 }
 
 #[test]
-fn names_of_people_and_companies_are_read_as_text_and_nothing_else_is() {
+fn only_names_of_people_and_companies_are_unescaped() {
     let body = json!({"users": [{
         "id": "a1", "name": "Siobh\u{e1}n O&#39;Brien &amp;amp;", "email": "a&amp;b@example.com",
         "custom_attributes": {"name": "A &amp; B"},
@@ -37,7 +37,7 @@ fn names_of_people_and_companies_are_read_as_text_and_nothing_else_is() {
 }
 
 #[test]
-fn a_name_that_is_no_unicode_costs_no_page() {
+fn a_name_with_invalid_unicode_costs_no_page() {
     let page = page(br#"{"users": [{"id": "a1", "name": "Zo\ud83d"}, {"id": "b2"}]}"#, &Projection::Whole).unwrap();
     assert_eq!((page.users.len(), page.unreadable), (2, 0));
     assert_eq!(page.users[0].body()["name"], "Zo\u{fffd}");
@@ -54,7 +54,7 @@ fn the_last_page_is_empty_and_may_still_carry_the_cursor() {
 }
 
 #[test]
-fn an_answer_without_users_is_never_taken_for_the_end() {
+fn an_answer_without_users_is_not_the_end() {
     for body in [
         json!({}),
         json!([]),
@@ -70,7 +70,7 @@ fn an_answer_without_users_is_never_taken_for_the_end() {
 }
 
 #[test]
-fn a_jobs_progress_is_its_tasks() {
+fn a_jobs_progress_comes_from_its_tasks() {
     use Progress::{Ended, Open};
     for (state, tasks, expected) in [
         ("running", json!(null), Open),
@@ -91,7 +91,7 @@ fn a_jobs_progress_is_its_tasks() {
 }
 
 #[test]
-fn a_job_needs_an_id_that_can_be_asked_for_again() {
+fn a_job_needs_an_id_that_is_safe_in_a_path() {
     for id in [json!(null), json!(7), json!(""), json!("../me"), json!("job 1")] {
         assert!(job(&bytes(&json!({ "id": id }))).is_err(), "{id}");
     }
@@ -153,7 +153,7 @@ fn the_count_and_the_workspace_are_read() {
     }
 }
 
-/// Every reader, on the same bytes.
+/// Calls every parser with the same bytes.
 fn read_all(body: &[u8]) {
     if let Ok(page) = page(body, &Projection::Whole) {
         let ids = super::page(body, &Projection::keys([("id", Projection::Whole)])).unwrap();
@@ -166,7 +166,7 @@ fn read_all(body: &[u8]) {
     let _ = (user(body), job(body), count_users(body), workspace(body));
 }
 
-/// JSON of any shape, its keys often the ones that are looked for.
+/// JSON of any shape, often with the keys that the parsers read.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -188,12 +188,12 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_a_reader_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_make_a_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
         read_all(&body);
     }
 
     #[test]
-    fn no_json_makes_a_reader_panic(body in any_json(), cut in any::<prop::sample::Index>()) {
+    fn no_json_makes_a_parser_panic(body in any_json(), cut in any::<prop::sample::Index>()) {
         let body = bytes(&body);
         read_all(&body);
         read_all(&body[..cut.index(body.len())]);
