@@ -1,10 +1,11 @@
-//! What the local engine reaches, against a simulated workspace in a process of its own.
+//! Measures the local engine against a simulated workspace in another process.
 //!
-//! `cargo bench -p intercom-bulk-cli` prints, for several latencies of a page, users per second and the ratio to the
-//! physical limit of a serial scroll (100 users per latency), the CPU time per user, the memory, the AWS calls and units
-//! per page and per job; then the share of the rate limit in use at 1,667 and at 83 operations in 10 seconds, with the
-//! cost of a million users on AWS at list prices. Figures are ratios measured in one run; absolute ones depend on the
-//! machine. `-- scroll`, `-- limit` and `-- large` (a run on 100,000 users) ask for one part alone.
+//! `cargo bench -p intercom-bulk-cli` prints, for several latencies of a page: users per second,
+//! the ratio to the physical limit of a serial scroll (100 users per latency), the CPU time per
+//! user, the memory, and the AWS calls and units per page and per job. It then prints the used
+//! share of the rate limit at 1,667 and at 83 operations in 10 seconds, and the cost of a million
+//! users on AWS at list prices. Compare ratios within one run; absolute figures depend on the
+//! machine. `-- scroll`, `-- limit` and `-- large` (100,000 users) select one part.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::io::{BufRead, BufReader};
@@ -24,20 +25,20 @@ use intercom_bulk_emulator::cost::Used;
 use intercom_bulk_emulator::engine::{Engine, machine_wall};
 use serde_json::json;
 
-/// The command's own.
+/// The allocator of the command.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Sets a value on every user, so that each page is all patches.
+/// Sets a value on every user, so that each page consists of patches.
 const ALL_CHANGE: &str =
     "name = \"all\"\n[set.custom_attributes.bench]\ntype = \"string\"\nvalue = \"'v' ~ user.created_at % 7\"\n";
-/// Changes nobody: only the scroll is measured.
+/// Changes no user, so that only the scroll is measured.
 const NONE_CHANGE: &str =
     "name = \"none\"\nwhere = \"user.id == 'x'\"\n[set.custom_attributes.bench]\ntype = \"int\"\nvalue = \"1\"\n";
-/// No limit that a bench reaches.
+/// A limit that no benchmark reaches.
 const UNLIMITED: u32 = 1_000_000_000;
 
-/// A simulated workspace in its own process, ended with this value.
+/// A simulated workspace in its own process, which ends when this value is dropped.
 struct Simulated {
     process: Child,
     address: String,
@@ -64,7 +65,7 @@ fn simulate(users: u64, latency_ms: u64, limit: u32) -> Simulated {
     Simulated { process, address: line.trim().trim_start_matches("listening on ").to_owned() }
 }
 
-/// What a run took.
+/// The measurements of a run.
 struct Measured {
     run: Run,
     cursor: Cursor,
@@ -73,9 +74,9 @@ struct Measured {
     emulator: Duration,
     account: Account,
     engine: Engine,
-    /// Resident memory in MB, sampled over the run.
+    /// Resident memory in MB, sampled during the run.
     memory_mb: Vec<f64>,
-    /// What the simulated workspace says of itself.
+    /// The simulated workspace's state.
     world: serde_json::Value,
 }
 
@@ -95,7 +96,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     let account = Account::open(None).expect("memory can be had");
     let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall());
     let mut engine = engine.await.expect("the emulated account takes a table and queues");
-    // Few ticks, so that what they read and write is about the share that it is on AWS, where they come each minute.
+    // Few ticks, so that their share of reads and writes is as on AWS, where they run each minute.
     engine.ticks = (Duration::from_mins(1), Duration::from_secs(10));
     let plan = Plan::from_toml("bench", plan).expect("the bench's plan is right");
     let event = json!({"plan": plan.to_json(), "time": "2016-11-24T10:05:00Z"});
@@ -135,10 +136,11 @@ async fn state(address: &str) -> serde_json::Value {
     serde_json::from_slice(&answer.bytes().await.expect("it answers whole")).expect("its state is JSON")
 }
 
-/// CPU time of this process, all threads (clock ticks of /proc/self/stat, 100 a second on Linux).
+/// Returns the CPU time of all threads of this process (/proc/self/stat, 100 ticks a second on
+/// Linux).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the name in parentheses stand the state, ten fields, then utime and stime.
+    // After the name in parentheses come the state, ten fields, then utime and stime.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
     Duration::from_millis((ticks(11) + ticks(12)) * 10)
@@ -200,10 +202,11 @@ impl Measured {
 }
 
 async fn scrolls() {
-    println!("Scroll alone (nobody changes):");
+    println!("Scroll alone (no user changes):");
     for (latency_ms, users) in [(0, 50_000), (20, 30_000), (200, 6_000)] {
         let mut measured = measure(NONE_CHANGE, users, latency_ms, UNLIMITED, 100).await;
-        // The time until check finds the end is no part of the scroll: its tick comes once a second.
+        // The scroll ends at the last page. Check finds the end at its next tick, up to a second
+        // later.
         let last_ms = measured.engine.done.last_page_ms.load(Ordering::Relaxed);
         measured.took = Duration::from_millis((last_ms - measured.run.started_ms).max(1) as u64);
         measured.report(latency_ms);
@@ -214,11 +217,11 @@ async fn quota(limit: u32, users: u64) {
     let measured = measure(ALL_CHANGE, users, 100, limit, 100).await;
     let jobs = measured.engine.done.jobs.load(Ordering::Relaxed) as f64;
     let used = measured.used();
-    // The first and the last window of a run are not whole.
+    // The first and the last window of a run are incomplete.
     let first = window_end_ms(measured.run.started_ms) + WINDOW_MS;
     let last = window_end_ms(measured.engine.done.last_job_ms.load(Ordering::Relaxed)) - WINDOW_MS;
     let whole: Vec<i64> = (first..=last).step_by(WINDOW_MS as usize).collect();
-    // As the workspace counts it: what was paid for and not used is no use.
+    // The workspace's count: permits that were taken but not used do not count as use.
     let used_in = |end_ms: &i64| measured.world["used_by_window"][(end_ms / 1000).to_string()].as_u64().unwrap_or(0);
     let spent: u64 = whole.iter().map(used_in).sum();
     let windows = whole.len();

@@ -1,4 +1,4 @@
-//! The Lambda function around the check step: awake once per process, one call per invocation, the answer.
+//! The Lambda function of the check step: one start per process, one call per invocation.
 
 use intercom_bulk::steps::check;
 use intercom_bulk_function::{Function, failed};
@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async |event: LambdaEvent<Value>| handle(&function, &event.payload, event.context).await)).await
 }
 
-/// One invocation. What it did is told when it ends; an error, by the runtime.
+/// Handles one invocation. Logs its outcome; the runtime logs an error.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
     let at = function.begin(context).await?;
     let outcome = check::handle(&function.clients, event, &at).await.map_err(|error| failed(&error))?;

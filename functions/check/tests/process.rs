@@ -1,5 +1,5 @@
-//! The function as Lambda runs it: a process that polls a Runtime API, in an environment whose AWS and Intercom are on
-//! this machine. One of the three stands for all: what differs between them has tests of its own.
+//! Runs the function as Lambda does: as a process that polls a Runtime API. AWS and Intercom are
+//! local. One of the three functions is enough; their differences have their own tests.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 mod runtime;
@@ -26,7 +26,7 @@ use tokio::process::Command;
 use runtime::{Answer, Runtime};
 
 const SECRET: &str = "a-token-that-is-never-printed";
-/// A function that does not answer by then never will.
+/// The time limit of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn serve(router: Router) -> String {
@@ -36,7 +36,7 @@ async fn serve(router: Router) -> String {
     address
 }
 
-/// A ledger with a job that Intercom does not know.
+/// Creates a ledger with a job that Intercom does not know.
 async fn account() -> Account {
     let account = Account::open(None).unwrap();
     create(&account.dynamodb, "ledger").await.unwrap();
@@ -48,7 +48,7 @@ async fn account() -> Account {
     account
 }
 
-/// Parameter Store, with the token or with nothing.
+/// Serves Parameter Store, with the token or empty.
 async fn parameters(has_token: bool) -> String {
     let found = json!({"Parameter": {"Type": "SecureString", "Value": SECRET}}).to_string();
     let missing = (http::StatusCode::BAD_REQUEST, json!({"__type": "ParameterNotFound"}).to_string());
@@ -56,7 +56,7 @@ async fn parameters(has_token: bool) -> String {
     serve(Router::new().fallback(answer)).await
 }
 
-/// Starts the function, gives it one event, and returns its answer and what it wrote until then.
+/// Starts the function, sends one event, and returns its answer and the output up to it.
 async fn invoke(event: &Value, has_token: bool) -> (Answer, Vec<String>) {
     let runtime = Runtime::with(event);
     let world = World::new(Options { users: 1, token: Some(SECRET.to_owned()), ..Options::default() });
@@ -95,7 +95,7 @@ async fn invoke(event: &Value, has_token: bool) -> (Answer, Vec<String>) {
 }
 
 #[tokio::test]
-async fn it_answers_and_tells_its_metrics_on_a_bare_line_of_json() {
+async fn metrics_are_one_plain_line_of_json() {
     let (answer, lines) = invoke(&json!({"tick": {}}), true).await;
     let Answer::Response(did) = answer else { panic!("{answer:?} {lines:#?}") };
     assert_eq!((&did["looked"], &did["unknown"]), (&json!(1), &json!(1)), "{did}");
@@ -105,14 +105,14 @@ async fn it_answers_and_tells_its_metrics_on_a_bare_line_of_json() {
     assert_eq!((&metrics[0]["Stack"], &metrics[0]["JobsUnknown"]), (&json!("bulk-eu"), &json!(1)));
     assert!(lines.iter().any(|line| line["fields"]["message"] == "awake"), "{lines:#?}");
     for line in lines.iter().filter(|line| line.get("_aws").is_none()) {
-        // Lambda believes a line's level only beside such a time.
+        // Lambda reads a line's level only if the line has a timestamp in this form.
         let time: Result<jiff::Timestamp, _> = line["timestamp"].as_str().unwrap_or_default().parse();
         assert!(time.is_ok() && line["level"].is_string(), "{line}");
     }
 }
 
 #[tokio::test]
-async fn without_a_token_the_invocation_fails_and_says_what_to_do() {
+async fn missing_token_fails_the_invocation_with_a_remedy() {
     let (answer, _) = invoke(&json!({"tick": {}}), false).await;
     let Answer::Error(error) = answer else { panic!("{answer:?}") };
     assert_eq!(error["errorType"], "Token");

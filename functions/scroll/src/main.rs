@@ -1,4 +1,4 @@
-//! The Lambda function around the scroll step: awake once per process, one call per invocation, the answer.
+//! The Lambda function of the scroll step: one start per process, one call per invocation.
 
 use intercom_bulk::runtime::event::{batch_response, is_tick};
 use intercom_bulk::steps::scroll;
@@ -12,12 +12,13 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async |event: LambdaEvent<Value>| handle(&function, &event.payload, event.context).await)).await
 }
 
-/// One invocation. What it did is told when it ends; an error, by the runtime.
+/// Handles one invocation. Logs its outcome; the runtime logs an error.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
     let at = if is_tick(event) { function.begin_without_token(context).await } else { function.begin(context).await? };
-    // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
+    // Boxed: the step's future, nested in the runtime's, exceeds the compiler's recursion limit.
     let outcome = Box::pin(scroll::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     let did = function.end(&outcome, &outcome.metrics(), &at);
-    // A batch of the pages queue wants the messages that come again; a schedule or a person, what happened.
+    // A batch of the pages queue expects its failed messages. A schedule or an operator gets the
+    // outcome.
     Ok(if event.get("Records").is_some() { batch_response(&outcome.redeliver) } else { did })
 }

@@ -1,4 +1,4 @@
-//! The Lambda function around the submit step: awake once per process, one call per invocation, the answer.
+//! The Lambda function of the submit step: one start per process, one call per invocation.
 
 use intercom_bulk::{runtime::event::batch_response, steps::submit};
 use intercom_bulk_function::{Function, failed};
@@ -11,10 +11,10 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async |event: LambdaEvent<Value>| handle(&function, &event.payload, event.context).await)).await
 }
 
-/// One invocation. What it did is told when it ends; an error, by the runtime.
+/// Handles one invocation. Logs its outcome; the runtime logs an error.
 async fn handle(function: &Function, event: &Value, context: Context) -> Result<Value, Diagnostic> {
     let at = function.begin(context).await?;
-    // Boxed: the step's future, nested in the runtime's, is deeper than the compiler follows.
+    // Boxed: the step's future, nested in the runtime's, exceeds the compiler's recursion limit.
     let outcome = Box::pin(submit::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     function.end(&outcome, &outcome.metrics(), &at);
     Ok(batch_response(&Vec::from_iter(outcome.redeliver)))

@@ -1,4 +1,4 @@
-//! What a plan changes of a user, for people and as JSON.
+//! The changes of a user by a plan, as text and as JSON.
 
 use intercom_bulk::domain::patch::{Patch, Target};
 use serde::Serialize;
@@ -9,17 +9,17 @@ use serde_json::Value;
 pub struct Changed {
     /// Intercom's id of the user.
     pub user: String,
-    /// What changes.
+    /// The changed values.
     pub changes: Vec<Replaced>,
 }
 
-/// One value that changes.
+/// One changed value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Replaced {
-    /// What is set: `attribute`, `field` or `company_name`, with its name or the company's id.
+    /// The target: `attribute`, `field` or `company_name`, with its name or the company's id.
     #[serde(flatten)]
     pub target: Target,
-    /// The value before: left out where there is none, null where it is null.
+    /// The value before: left out if missing, null if null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
     /// The value after.
@@ -38,7 +38,7 @@ impl From<&Patch> for Changed {
 }
 
 impl Changed {
-    /// A line for each value: before → after.
+    /// Returns a line for each value: before → after.
     pub fn words(&self) -> Vec<String> {
         let words = |change: &Replaced| {
             let target = match &change.target {

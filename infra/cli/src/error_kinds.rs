@@ -1,4 +1,4 @@
-//! Errors of users by code, with an example each.
+//! Users' errors by code, with an example each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 
 use crate::output::count;
 
-/// Kinds of errors that are shown, the commonest first.
+/// Maximum number of shown error kinds, most frequent first.
 const KINDS_SHOWN: usize = 10;
 
-/// An error that users have.
+/// A kind of error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kind {
-    /// How many users.
+    /// The number of users.
     pub users: usize,
     /// One of them, by id.
     pub example: String,
-    /// What is said of that one; free of personal data.
+    /// The message of that user's error, without personal data.
     pub message: String,
 }
 
-/// Errors counted by code. A user that was met in two generations is one.
+/// Counts errors by code. A user with errors in two generations counts once.
 pub fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
     let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut kinds = BTreeMap::new();
@@ -33,7 +33,7 @@ pub fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
     kinds
 }
 
-/// Lines for errors by code, the commonest first, with an example each.
+/// Returns lines of errors by code, most frequent first, with an example each.
 pub fn kinds(by_code: &BTreeMap<String, Kind>) -> Vec<String> {
     let mut kinds: Vec<_> = by_code.iter().collect();
     kinds.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.users));

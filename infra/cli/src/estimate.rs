@@ -1,35 +1,36 @@
-//! The time that a run still needs and the share of it that is done, from what was read and when what was sent.
+//! Estimates a run's remaining time and its progress, from the users read and the times of sending.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::ledger::WINDOW_MS;
 
-/// Users read before their share that changes says something, unless the workspace has fewer.
+/// Users to read before their share of patches is representative, unless the workspace has fewer.
 const READ_LEAST: u64 = 300;
-/// Whole rate windows behind an estimate: one alone may have been shared with pages or another program.
+/// Minimum number of full rate windows: pages or another program may have used part of a single
+/// one.
 const WINDOWS_LEAST: i64 = 2;
-/// Whole rate windows behind an estimate at most: five minutes, so that an outage is forgotten.
+/// Maximum number of full rate windows: five minutes, so that an estimate forgets an outage.
 const WINDOWS_MOST: i64 = 30;
 
-/// The work of a run's present generation at one moment.
+/// The work of a run's current generation at one moment.
 #[derive(Clone, Debug)]
 pub struct Work<'a> {
     /// Users read.
     pub read: u64,
-    /// Users to read; none where Intercom gives no count.
+    /// Users to read; `None` if Intercom gives no count.
     pub count: Option<u64>,
-    /// Whether nothing is left to read.
+    /// All users are read.
     pub all_read: bool,
-    /// Users to change among those read.
+    /// Users to change among the users read.
     pub patches: u64,
-    /// Time since the first page was requested.
+    /// Time since the first page's request.
     pub reading: Duration,
     /// Users sent, by rate window (Unix time in units of 10 s).
     pub sends: &'a BTreeMap<i64, u64>,
     /// The present moment, in Unix milliseconds.
     pub now_ms: i64,
-    /// Time from the last bulk request to the end of its job as the ledger learns it.
+    /// Time from the last bulk request until the ledger records the end of its job.
     pub tail: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Work<'_> {
         self.sends.values().sum()
     }
 
-    /// The share of the users that is read, from 0 to 1.
+    /// Returns the share of users that are read, from 0 to 1.
     fn read_share(&self) -> Option<f64> {
         if self.all_read {
             return Some(1.0);
@@ -47,12 +48,13 @@ impl Work<'_> {
         self.count.map(|count| (self.read as f64 / count.max(1) as f64).min(1.0))
     }
 
-    /// The users that the whole generation changes; while pages are read, as many of the rest as of those read.
+    /// Returns the expected number of patches of the generation: the same share in the unread
+    /// users.
     fn patches_in_all(&self, read_share: f64) -> f64 {
         self.patches as f64 / read_share
     }
 
-    /// The share of the job that is done, from 0 to 1: the lesser of reading and sending. None without a count.
+    /// Returns the progress from 0 to 1, the lesser of reading and sending; `None` without a count.
     pub fn done(&self) -> Option<f64> {
         let read = self.read_share()?;
         if self.patches == 0 || read == 0.0 {
@@ -61,7 +63,7 @@ impl Work<'_> {
         Some(read.min(self.sent() as f64 / self.patches_in_all(read)))
     }
 
-    /// The time left; none before it can be known.
+    /// Returns the time left; `None` before it can be estimated.
     pub fn left(&self) -> Option<Duration> {
         let read = self.read_share()?;
         let least = self.count.map_or(READ_LEAST, |count| READ_LEAST.min(count)).max(1);
@@ -76,13 +78,13 @@ impl Work<'_> {
             let backlog = self.patches.saturating_sub(self.sent()) as f64;
             let window_ms = WINDOW_MS as f64;
             if pace.users == 0.0 {
-                // Nothing waits to be sent, and what is sent is rare: reading sets the pace.
+                // No patch waits and patches are rare, so reading sets the pace.
                 (backlog == 0.0).then_some(read_left_ms)?
             } else if !self.all_read && backlog <= pace.users {
                 read_left_ms + backlog / pace.users * window_ms
             } else {
                 let to_send = (self.patches_in_all(read) - self.sent() as f64).max(0.0) + pace.since as f64;
-                // The users of a window are sent at its beginning or evenly: half a window is the middle of both.
+                // Users of a window are sent at its start or evenly, so half a window is the mean.
                 let send_ms = to_send / pace.users * window_ms - pace.since_ms - window_ms / 2.0;
                 send_ms.max(read_left_ms)
             }
@@ -91,7 +93,7 @@ impl Work<'_> {
         (left >= Duration::from_secs(1)).then_some(left)
     }
 
-    /// The pace of sending over the last whole windows. The first window is left out, because the run began within it.
+    /// Returns the pace over the last full windows, without the first: the run began within it.
     fn pace(&self) -> Option<Pace> {
         let (&first, &newest) = (self.sends.keys().next()?, self.sends.keys().next_back()?);
         let present = self.now_ms.div_euclid(WINDOW_MS).max(newest);
@@ -110,9 +112,9 @@ impl Work<'_> {
 struct Pace {
     /// Users in a window, on average.
     users: f64,
-    /// Users sent in the present window.
+    /// Users sent in the current window.
     since: u64,
-    /// The time that the present window lasts, in milliseconds.
+    /// The time since the current window's start, in milliseconds.
     since_ms: f64,
 }
 
@@ -139,22 +141,22 @@ mod tests {
     }
 
     #[test]
-    fn the_slower_of_reading_and_sending_sets_the_time_left() {
+    fn slower_of_reading_and_sending_sets_the_time_left() {
         let sends = sends();
         let seconds = |work: Work<'_>| work.left().map(|left| left.as_secs());
-        // 16,000 in all, of which 620 are sent: 256 windows, less half of one.
+        // 16,000 in all, of which 620 are sent: 256 windows, minus half of one.
         assert_eq!(seconds(work(&sends)), Some(2_563));
         let all_read = Work { read: 20_000, all_read: true, patches: 1_820, ..work(&sends) };
         assert_eq!(seconds(all_read.clone()), Some(200));
         assert_eq!(seconds(Work { count: None, ..all_read.clone() }), Some(200), "without a count");
         assert_eq!(seconds(Work { now_ms: 114_000, ..all_read }), Some(196), "and none since the window began");
-        // What changes is sent at once: 300 s of reading.
+        // Patches are sent at once: 300 s of reading.
         assert_eq!(seconds(Work { patches: 620, ..work(&sends) }), Some(305));
         assert_eq!(seconds(Work { patches: 0, ..work(&BTreeMap::new()) }), Some(305));
     }
 
     #[test]
-    fn nothing_is_estimated_before_it_can_be_known() {
+    fn estimate_needs_enough_data() {
         let sends = sends();
         assert_eq!(Work { count: None, ..work(&sends) }.left(), None);
         assert_eq!(Work { read: 299, ..work(&sends) }.left(), None);
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_job_is_done_when_all_is_read_and_sent() {
+    fn progress_is_full_when_all_is_read_and_sent() {
         let sends = sends();
         let percent = |work: Work<'_>| work.done().map(|done| (done * 100.0) as u64);
         assert_eq!(percent(work(&sends)), Some(3), "620 of 16,000");

@@ -1,5 +1,5 @@
-//! The bulk jobs of a run, counted from the ledger. What was made and what has ended come from one reading, so that never
-//! more jobs have ended than were made.
+//! Counts a run's bulk jobs in the ledger. One read gives created and ended jobs, so that the ended
+//! jobs never exceed the created ones.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use intercom_bulk::domain::bucket::Bucket;
 use intercom_bulk::domain::run::Run;
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError, WINDOW_MS};
 
-/// The youngest buckets, which are read again: jobs may come into them.
+/// The number of most recent buckets to read again: they may get more jobs.
 const YOUNGEST: usize = 2;
 
 /// Bulk jobs, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jobs {
-    /// Jobs that were made.
+    /// Created jobs.
     pub made: u64,
-    /// Those of them whose end is known.
+    /// Created jobs with a known end.
     pub ended: u64,
-    /// Users of the run's present generation in them, by rate window (Unix time in units of 10 s). A user that is sent
-    /// again is counted once.
+    /// Users of the run's current generation in jobs, by rate window (Unix time in units of 10 s).
+    /// A resent user counts once.
     pub sends: BTreeMap<i64, u64>,
 }
 
 impl Jobs {
-    /// Counts a job of a run that is in `generation`.
+    /// Counts a job of a run whose generation is `generation`.
     pub fn count(&mut self, row: &JobRow, generation: u32) {
         self.made += 1;
         self.ended += u64::from(row.end.is_some());
@@ -42,7 +42,7 @@ impl Jobs {
     }
 }
 
-/// Counts the jobs of one run again and again, and reads no bucket twice that cannot change any more.
+/// Counts the jobs of one run repeatedly, and caches the buckets that cannot change any more.
 #[derive(Debug, Default)]
 pub struct JobsSeen {
     generation: u32,

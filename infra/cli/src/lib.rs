@@ -3,9 +3,11 @@
 //! # Layout
 //!
 //! * `command`: one module per command.
-//! * `session`: an engine that works on one run. `state_dir`: the folder of the local ledger. `stack`: a deployed stack.
-//! * `progress`, `summary`, `preview`, `error_kinds`, `changed`, `output`: what a person reads.
-//! * `jobs_seen`, `estimate`: the numbers that progress is computed from. `stop`: the signals that end a command.
+//! * `session`: an engine that works on one run. `state_dir`: the folder of the local ledger.
+//!   `stack`: a deployed stack.
+//! * `progress`, `summary`, `preview`, `error_kinds`, `changed`, `output`: text for the user.
+//! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
+//!   command.
 
 pub mod changed;
 pub mod command;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // `--help` and `--version` come as errors, too, and are none.
+            // Clap returns `--help` and `--version` as errors; they are not failures.
             let code = if error.use_stderr() { WRONG_USAGE } else { 0 };
             return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
         }

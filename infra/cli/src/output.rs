@@ -1,7 +1,7 @@
-//! What a person reads: results on standard output, everything else on standard error.
+//! Text for the user: results on standard output, everything else on standard error.
 //!
-//! The reader may go away (`jobs | head`): what cannot be written any more is dropped, and the command continues to its
-//! own end. `println!` would panic.
+//! If the reader closes its end (`jobs | head`), output is dropped and the command continues.
+//! `println!` would panic.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,12 @@ use intercom_bulk::domain::redact::is_invisible;
 
 use serde::Serialize;
 
-/// Whether the cursor stands behind a line that the next one is drawn over.
+/// The last line on the terminal is a progress line, which the next line replaces.
 static DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// Spells out the characters that would move a terminal's cursor or hide and reorder text: names, keys and messages come from
-/// end users. In JSON, where they stand in strings alone, this is their usual spelling, too.
+/// Escapes the characters that move a terminal's cursor or hide and reorder text.
+///
+/// Names, keys and messages come from end users. JSON strings use the same escapes.
 fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -24,17 +25,17 @@ fn plain(text: &str) -> String {
     shown
 }
 
-/// A line of a result.
+/// Prints a line of a result.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{}", plain(text));
 }
 
-/// A result as one JSON object on a line of its own.
+/// Prints a result as one JSON object on one line.
 pub fn json<T: Serialize>(value: &T) {
     line(&serde_json::to_string(value).unwrap_or_default());
 }
 
-/// A line beside the result.
+/// Prints a line that is not part of the result.
 pub fn note(quiet: bool, text: &str) {
     if !quiet {
         DRAWN.store(false, Ordering::Relaxed);
@@ -42,14 +43,15 @@ pub fn note(quiet: bool, text: &str) {
     }
 }
 
-/// A line that the next one is drawn over, cut to the terminal's width: one that wraps could not be drawn over.
+/// Draws a progress line. Cuts it to the terminal's width, because a wrapped line cannot be
+/// replaced.
 pub fn draw(text: &str) {
     let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
     DRAWN.store(true, Ordering::Relaxed);
     part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", fit(&plain(text), width)));
 }
 
-/// Text cut to this many columns, with `…` at its end where something is missing.
+/// Cuts text to this many columns, with `…` at its end if it was longer.
 pub fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -58,7 +60,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     format!("{kept}…")
 }
 
-/// Where the log goes: standard error, over a line that is drawn there.
+/// Returns the log's writer: standard error. It removes a progress line first.
 pub fn log() -> impl Write {
     let mut stream = std::io::stderr().lock();
     if DRAWN.swap(false, Ordering::Relaxed) {
@@ -67,18 +69,18 @@ pub fn log() -> impl Write {
     stream
 }
 
-/// Text without the end of its line, shown at once.
+/// Prints text without a line end, and flushes.
 fn part(text: &str) {
     let mut stream = std::io::stderr().lock();
     let _ = write!(stream, "{text}").and_then(|()| stream.flush());
 }
 
-/// An error, and what to do.
+/// Prints an error and its remedy.
 pub fn error(text: &str) {
     note(false, &format!("error: {text}"));
 }
 
-/// Asks a question; anything but yes is no.
+/// Asks a question. Any answer but yes means no.
 pub fn confirm(question: &str) -> bool {
     part(&format!("{} [y/N] ", plain(question)));
     let mut answer = String::new();
@@ -86,19 +88,19 @@ pub fn confirm(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// A run's reason, with the limits named as the command's flags: the steps name them as an event does.
+/// Replaces the limits' names in a run's reason with the command's flags.
 pub fn flags(reason: &str) -> String {
     const LIMITS: [(&str, &str); 3] =
         [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
     LIMITS.iter().fold(reason.to_owned(), |words, (limit, flag)| words.replace(limit, flag))
 }
 
-/// A number of things: `1 user`, `2 users`.
+/// Returns a number of things: `1 user`, `2 users`.
 pub fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A duration in the two largest units.
+/// Returns a duration in its two largest units.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -108,7 +110,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// A duration that is an estimate: seconds below ten minutes, minutes below ten hours.
+/// Returns an estimated duration: seconds below ten minutes, minutes below ten hours.
 pub fn about(estimate: Duration) -> String {
     let minutes = (estimate.as_secs() + 30) / 60;
     match (minutes / 60, minutes % 60) {
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_moves_the_cursor() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("seats[\u{1b}[2Jx\u{9b}31m\r\n]"), "seats[\\u001b[2Jx\\u009b31m\\u000d\\u000a]");
         assert_eq!(plain("Zoë → 5 %…"), "Zoë → 5 %…");
         let json = serde_json::to_string("a\u{9b}b\u{202e}c").unwrap();
@@ -132,19 +134,19 @@ mod tests {
     }
 
     #[test]
-    fn one_is_no_plural() {
+    fn count_of_one_is_singular() {
         assert_eq!((count(1, "user").as_str(), count(0, "job").as_str()), ("1 user", "0 jobs"));
     }
 
     #[test]
-    fn a_text_is_cut_with_a_mark() {
+    fn cut_text_ends_with_an_ellipsis() {
         assert_eq!(fit("63 % | waits", 12), "63 % | waits");
         assert_eq!(fit("63 % | waits", 11), "63 % | wai…");
         assert_eq!(fit("", 0), "");
     }
 
     #[test]
-    fn an_estimate_has_no_false_precision() {
+    fn estimate_is_rounded() {
         let about = |seconds| about(Duration::from_secs(seconds));
         assert_eq!((about(45), about(238)), ("45 s".to_owned(), "3 min 58 s".to_owned()));
         assert_eq!((about(2_467), about(7_805)), ("41 min".to_owned(), "2 h 10 min".to_owned()));
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_names_the_flags() {
+    fn reason_names_the_flags() {
         assert_eq!(flags("or start it with accept_unseen"), "or start it with --accept-unseen");
         assert_eq!(flags("more than 5 users (max_changes)"), "more than 5 users (--max-changes)");
     }

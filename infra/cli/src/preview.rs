@@ -1,4 +1,4 @@
-//! What a dry run found.
+//! The result of a dry run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,51 +16,51 @@ use crate::output::{self, count};
 use crate::summary::left_alone;
 use intercom_bulk_emulator::cost::Used;
 
-/// Changes shown.
+/// Maximum number of shown changes.
 const SHOWN: usize = 10;
 
-/// What would happen.
+/// The result of a dry run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// The plan.
     pub plan: String,
-    /// How the dry run ended.
+    /// The end state of the dry run.
     pub state: State,
     /// Users seen.
     pub users: u64,
     /// Users that would change.
     pub to_change: u64,
-    /// Users whose values are right.
+    /// Users whose values are already right.
     pub same: u64,
-    /// Users whom the plan's rules leave alone.
+    /// Users that the plan's rules skip.
     pub skipped: u64,
-    /// Values and users left alone, by reason.
+    /// Skipped values and users, by reason.
     pub left_alone: BTreeMap<String, u64>,
-    /// Users in error.
+    /// Failed users.
     pub errors: u64,
     /// The errors by code.
     pub errors_by_code: BTreeMap<String, Kind>,
-    /// What the plan reads and none of these users has, as `user.custom_attributes.plan`.
+    /// Paths that the plan reads and no user has, like `user.custom_attributes.plan`.
     pub unseen: Vec<String>,
-    /// What is allowed in the plan and seldom meant.
+    /// Parts of the plan that are valid but rarely intended.
     pub warnings: Vec<String>,
-    /// Table keys that missed most.
+    /// The table keys that were missing most often.
     pub missed: BTreeMap<String, u64>,
-    /// Bulk jobs that the changes make, at best.
+    /// Minimum number of bulk jobs for the changes.
     pub jobs: u64,
-    /// Seconds that submitting takes at the quota.
+    /// Seconds of submitting at the quota.
     pub seconds_at_quota: u64,
-    /// What that costs on AWS, in US dollars at list prices.
+    /// The run's cost on AWS, in US dollars at list prices.
     pub aws_dollars: f64,
     /// Some of the changes.
     pub sample: Vec<Changed>,
-    /// Why the dry run ended so.
+    /// The reason of the dry run's end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Found {
-    /// Makes it from a dry run's rows.
+    /// Creates it from the rows of a dry run.
     pub async fn read(
         ledger: &Ledger,
         plan: &Plan,
@@ -100,7 +100,7 @@ impl Found {
         })
     }
 
-    /// 2 where something would change, 3 where the dry run did not see all users.
+    /// Returns 2 if something would change, 3 if the dry run did not see all users.
     pub fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
@@ -111,7 +111,7 @@ impl Found {
         }
     }
 
-    /// Writes it for a person, or as one object.
+    /// Prints it as text, or as one object.
     pub fn show(&self, json_only: bool) {
         if json_only {
             return output::json(self);
@@ -124,7 +124,7 @@ impl Found {
         let ended = matches!(self.state, State::Complete | State::CompleteWithErrors);
         if !ended {
             let reason = self.reason.as_deref().unwrap_or("no reason is recorded");
-            lines.push(format!("The dry run did not come to its end ({}): {reason}", self.state));
+            lines.push(format!("The dry run is not complete ({}): {reason}", self.state));
         }
         let so_far = if ended { "" } else { " so far" };
         lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
@@ -132,7 +132,7 @@ impl Found {
         lines.extend(kinds(&self.errors_by_code));
         if !self.unseen.is_empty() {
             lines.push(format!(
-                "  Warning: none of these {} users has {}, which the plan reads: is it spelled so? `run` pauses when none \
+                "  Warning: none of these {} users has {}, which the plan reads: is the spelling right? `run` pauses when none \
                  of the first 1,000 users has it, unless --accept-unseen",
                 self.users,
                 self.unseen.join(", ")
@@ -155,7 +155,7 @@ impl Found {
     }
 }
 
-/// What the plan reads and none of the users has that were read.
+/// Returns the paths that the plan reads and none of the read users has.
 fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
     if cursor.tally.users == 0 {
         return Vec::new();
@@ -163,7 +163,7 @@ fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
     plan.unseen(cursor.attributes_seen).into_iter().map(str::to_owned).collect()
 }
 
-/// Changes as lines, before → after, at most ten users.
+/// Returns changes as lines, before → after, of at most ten users.
 pub fn changes(patches: &[Patch]) -> Vec<String> {
     patches.iter().take(SHOWN).flat_map(|patch| Changed::from(patch).words()).collect()
 }
@@ -195,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_dry_run_that_came_to_its_end_tells_what_would_change() {
+    fn only_a_complete_dry_run_reports_the_changes() {
         let code = |state, to_change| Found { to_change, ..found(state) }.exit_code();
         assert_eq!((code(State::Complete, 0), code(State::Complete, 5)), (0, 2));
         assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
         let words = found(State::Incomplete).words();
-        assert_eq!(words[0], "The dry run did not come to its end (incomplete): it could not be reached");
+        assert_eq!(words[0], "The dry run is not complete (incomplete): it could not be reached");
     }
 }

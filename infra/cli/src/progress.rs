@@ -1,4 +1,4 @@
-//! The progress line: how much is done, how long it still takes, how many users, and why it waits.
+//! The progress line: progress, time left, number of users, and the reason of a wait.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::estimate::Work;
 use crate::jobs_seen::Jobs;
 use crate::output::{self, count};
 
-/// No rate before this time has passed.
+/// The first rate is shown after this time.
 const RATE_FROM: Duration = Duration::from_secs(1);
-/// The most that is shown of a run that has not ended.
+/// The maximum percentage of a run that has not ended.
 const PERCENT_MOST: u64 = 99;
 
 /// A run at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     generation: u32,
-    /// The share of the whole job that is done.
+    /// The progress of the whole run.
     percent: Option<u64>,
     left: Option<Duration>,
     users: u64,
@@ -25,7 +25,7 @@ pub struct Sample {
     patches: u64,
     sent: u64,
     jobs_open: u64,
-    /// Users read in a second, while pages are read.
+    /// Users read per second, during the scroll.
     rate: Option<f64>,
     /// A dry run sends nothing.
     dry_run: bool,
@@ -33,15 +33,17 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The same with the reason for which requests fail, if they do.
+    /// Returns the sample with the reason of failing requests, if any.
     #[must_use]
     pub fn held(self, why: Option<String>) -> Self {
-        let waits = why.map(|why| format!("cannot submit, and tries again: {why}")).or(self.waits);
+        let waits = why.map(|why| format!("cannot submit, retrying: {why}")).or(self.waits);
         Self { waits, ..self }
     }
 
-    /// Makes it of a run's rows. Its generation has been reading for the time `reading`; `tail` is the time from a bulk
-    /// request to the end of its job.
+    /// Creates a sample from a run's rows.
+    ///
+    /// `reading` is the time since its generation began. `tail` is the time from a bulk request to
+    /// the end of its job.
     pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {
         let turning = run.state == State::Running && cursor.phase == Phase::Turning;
         let all_read = run.state == State::Draining;
@@ -71,7 +73,7 @@ impl Sample {
         }
     }
 
-    /// The line. The numbers come first and the reason of a wait last, because a terminal cuts the end.
+    /// Returns the line. Numbers come first and the reason last, because a terminal cuts the end.
     pub fn line(&self) -> String {
         let mut parts = Vec::new();
         let pass = (self.generation > 1).then(|| format!("pass {}", self.generation));
@@ -92,33 +94,33 @@ impl Sample {
         parts.join(" | ")
     }
 
-    /// Why nothing moves at this moment, if there is a reason.
+    /// Returns the reason of a wait, if any.
     pub fn waits(&self) -> Option<&str> {
         self.waits.as_deref()
     }
 
-    /// The time left; none before it can be known.
+    /// Returns the time left; `None` before it can be estimated.
     pub fn left(&self) -> Option<Duration> {
         self.left
     }
 
-    /// The share of the whole job that is done, in percent.
+    /// Returns the progress of the whole run, in percent.
     pub fn percent(&self) -> Option<u64> {
         self.percent
     }
 
-    /// Users of the present generation in jobs.
+    /// Returns the users of the current generation in jobs.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Users read in a second, while pages are read.
+    /// Returns the users read per second, during the scroll.
     pub fn rate(&self) -> Option<f64> {
         self.rate
     }
 }
 
-/// Why a run waits, in words.
+/// Returns the reason of a wait, as text.
 fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<String> {
     match run.state {
         State::Running if cursor.phase != Phase::Ended => cursor.waits.as_ref().map(|why| {
@@ -128,13 +130,13 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
             }
             format!("waits {}: {why}", output::duration(left))
         }),
-        State::Draining if to_send => Some("all is read; sends the rest as fast as the rate limit allows".to_owned()),
-        State::Draining => Some("all is sent; waits until Intercom has ended the jobs".to_owned()),
+        State::Draining if to_send => Some("submitting remaining patches (rate limited)".to_owned()),
+        State::Draining => Some("waiting for Intercom to finish the jobs".to_owned()),
         _ => None,
     }
 }
 
-/// The line's place: drawn over on a terminal, one after the other elsewhere.
+/// Prints progress: one line that is replaced on a terminal, or one line after the other.
 #[derive(Debug)]
 pub struct Progress {
     quiet: bool,
@@ -143,12 +145,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress for a terminal (`live`), a log, or neither (`quiet`).
+    /// Creates the output for a terminal (`live`), a log, or neither (`quiet`).
     pub fn new(quiet: bool, live: bool) -> Self {
         Self { quiet, live: live && !quiet, drawn: false }
     }
 
-    /// Whether the line is drawn over.
+    /// Returns whether the line is replaced.
     pub fn is_live(&self) -> bool {
         self.live
     }
@@ -163,14 +165,14 @@ impl Progress {
         }
     }
 
-    /// Leaves the last line standing.
+    /// Keeps the last line on the terminal.
     pub fn stop(&mut self) {
         if std::mem::take(&mut self.drawn) {
             output::note(self.quiet, "");
         }
     }
 
-    /// Removes the last line: a summary follows.
+    /// Removes the last line, before a summary.
     pub fn end(&mut self) {
         if std::mem::take(&mut self.drawn) {
             output::draw("");
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_numbers_first_and_the_reason_last() {
+    fn progress_line_ends_with_the_reason() {
         let line = "6% | 2 min 30 s left | 5000/20000 read | 1000/4000 sent | 6 jobs open | 500 users/s";
         assert_eq!(sample().line(), line);
         let waits = Some("waits 64 s: another scroll is open".to_owned());
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_a_large_workspace_fit_sixty_columns() {
+    fn large_numbers_fit_sixty_columns() {
         let left = Some(Duration::from_secs(41 * 60 + 7));
         let large = Sample { percent: Some(63), left, users: 400_000, count: Some(400_000), ..sample() };
         let large = Sample { patches: 333_000, sent: 152_157, ..large };

@@ -1,4 +1,4 @@
-//! An engine at work in this process: started with an event, watched until the run has ended, stopped in order.
+//! An engine in this process: starts with an event, watches the run until its end, then stops.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -17,35 +17,36 @@ use crate::progress::{Progress, Sample};
 use crate::stop::Stops;
 use intercom_bulk_emulator::engine::Engine;
 
-/// Between looks at the run.
+/// The interval between reads of the run.
 const LOOK: Duration = Duration::from_millis(200);
-/// Between progress lines where they cannot be drawn over each other.
+/// The interval between progress lines that are not replaced.
 const LINE: Duration = Duration::from_secs(5);
-/// A wait from which on its whole reason is shown on a line of its own: a terminal cuts the progress line.
+/// The full reason of a wait of at least this length gets its own line; a terminal cuts progress.
 const LONG_WAIT_MS: i64 = 30_000;
-/// Between two counts of the jobs, and this many times as long as the last one took: a count reads many rows.
+/// The minimum interval between counts of the jobs, because a count reads many rows. The interval
+/// is also at least this multiple of the last count's duration.
 const COUNT: Duration = Duration::from_secs(1);
 const COUNT_RESTS: u32 = 20;
-/// How long steps may finish behind a run's end before it is said that they do.
+/// The time after a run's end after which a message names the unfinished steps.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How a session ended.
+/// The end of a session.
 #[derive(Debug)]
 pub enum Session {
     /// The run ended, or waits for a decision.
     Over {
         /// The run.
         run: Box<Run>,
-        /// Where its pages stand.
+        /// The cursor of its pages.
         cursor: Box<Cursor>,
-        /// How long this session worked on it.
+        /// The time that this session worked on it.
         took: Duration,
     },
-    /// Ctrl-C, SIGTERM or SIGHUP: the ledger has everything to go on with.
+    /// Ctrl-C, SIGTERM or SIGHUP: the ledger has everything to resume the run.
     Interrupted,
 }
 
-/// Why a session could not go on.
+/// The reason that a session failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// Scroll refused the event.
@@ -54,12 +55,12 @@ pub enum SessionError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The run is not in the ledger although it was started.
-    #[error("the run {0} is not in the ledger: was its state removed meanwhile?")]
+    /// The run was started and is not in the ledger.
+    #[error("the run {0} is not in the ledger: was its state removed during the run?")]
     Gone(RunId),
 }
 
-/// Sends `event` to scroll and drives the steps until `run` has ended or pauses, or the user stops it.
+/// Sends `event` to scroll and drives the steps until `run` ends or pauses, or the user stops it.
 pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> Result<Session, SessionError> {
     let mut stops = Stops::listen();
     let (stop, stopped) = watch::channel(false);
@@ -70,7 +71,7 @@ pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> R
     });
     let started = tokio::select! {
         started = engine.scroll(event) => started.map(|_| true).map_err(SessionError::Refused),
-        // What a start has not committed by then was not started.
+        // A start that is not committed by then did not happen.
         () = stops.next() => Ok(false),
     };
     let watched = match started {
@@ -83,8 +84,9 @@ pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> R
     watched
 }
 
-/// Lets the requests that are under way come to their end and be recorded, unless a second signal asks for an end at
-/// once: that leaves what a crash leaves.
+/// Lets running requests finish and records their outcome.
+///
+/// A second signal ends the process at once; this leaves the same state as a crash.
 async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool, stops: &mut Stops) {
     let patience = if interrupted { Duration::ZERO } else { PATIENCE };
     tokio::select! {
@@ -104,22 +106,23 @@ async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool,
     }
 }
 
-/// States what a stop waits for, and what it costs not to wait. It is shown with `--json`, too: an operator kills a command
-/// that hangs in silence.
+/// Describes the steps that a stop waits for, and the cost of ending at once.
+///
+/// It is also printed with `--json`, because an operator kills a command that hangs silently.
 fn finishing(steps: &[&str], interrupted: bool, job_life: Duration) -> String {
     let steps_words = if steps.is_empty() { "the steps".to_owned() } else { steps.join(" and ") };
     let again = if interrupted { "Ctrl-C again" } else { "Ctrl-C" };
     let cost = if steps.contains(&"submit") {
         let life = output::duration(job_life);
         format!(
-            ", and costs up to {life}: whether Intercom took the bulk request under way is then not known, and the next \
-             start waits until it can set no value any more"
+            ", and costs up to {life}: it is then unknown whether Intercom took the current bulk request, so the next \
+             start waits until its job can write no more values"
         )
     } else {
-        "; no user is lost by it".to_owned()
+        "; this loses no user".to_owned()
     };
     format!(
-        "Waits for {steps_words} to finish the requests under way, which takes seconds. {again} stops at once{cost}."
+        "Waiting for {steps_words} to finish the current requests, which takes seconds. {again} stops at once{cost}."
     )
 }
 
@@ -139,7 +142,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
         }
         let found = engine.clients.ledger.run(id).await?.zip(engine.clients.ledger.cursor(id).await?);
         let Some((run, cursor)) = found else {
-            // It waits behind the run that is active.
+            // The start waits for the end of the active run.
             if engine.clients.ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == *id) {
                 continue;
             }
@@ -166,10 +169,10 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
     }
 }
 
-/// What is remembered of a run between two looks at it.
+/// The state between two reads of the run.
 struct Watched<'a> {
     engine: &'a Engine,
-    /// When the present generation had read nothing.
+    /// The generation, and the time at which it had read no page.
     unread: (u32, Instant),
     seen: JobsSeen,
     jobs: Jobs,
@@ -181,7 +184,8 @@ impl<'a> Watched<'a> {
         Self { engine, unread: (0, began), seen: JobsSeen::default(), jobs: Jobs::default(), count_at: began }
     }
 
-    /// The run at this moment. Its jobs are counted more seldom than it is looked at, and at once in a new generation.
+    /// Reads a sample. Counts jobs less often than it reads the run, and at once in a new
+    /// generation.
     async fn sample(&mut self, run: &Run, cursor: &Cursor, now: Instant) -> Result<Sample, LedgerError> {
         let is_new = self.unread.0 != run.generation;
         if is_new || cursor.tally.users == 0 {
@@ -198,13 +202,13 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// A long wait with its reason and the time of day when it is over at the latest; none where nothing waits for long.
+/// Returns the reason of a long wait and its latest end as a time of day, if there is one.
 fn long_wait(cursor: &Cursor, now_ms: i64) -> Option<String> {
     let why = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended)?;
     let left_ms = cursor.waits_until_ms() - now_ms;
     let until = Timestamp::from_millisecond(cursor.waits_until_ms()).ok()?.strftime("%H:%M:%S");
     let left = output::duration(Duration::from_millis(left_ms.max(0).unsigned_abs()));
-    (left_ms >= LONG_WAIT_MS).then(|| format!("Waits until {until} UTC ({left}) at the latest: {why}."))
+    (left_ms >= LONG_WAIT_MS).then(|| format!("Waiting until {until} UTC ({left}) at the latest: {why}."))
 }
 
 #[cfg(test)]
@@ -214,36 +218,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_wait_is_shown_whole_with_its_time_of_day() {
+    fn long_wait_is_shown_with_its_time_of_day() {
         let mut cursor = Cursor::first(RunId::of("p", 0), 65_000, SCROLL_LIFE_MS);
         assert_eq!(long_wait(&cursor, 0), None, "nothing is waited for");
         cursor.waits = Some("a bulk request was under way".to_owned());
         assert_eq!(
             long_wait(&cursor, 0).as_deref(),
-            Some("Waits until 00:01:05 UTC (1 min 5 s) at the latest: a bulk request was under way.")
+            Some("Waiting until 00:01:05 UTC (1 min 5 s) at the latest: a bulk request was under way.")
         );
         assert_eq!(long_wait(&cursor, 40_000), None, "a short one is in the progress line");
         cursor.waits_until_ms = Some(900_000);
         let whole = long_wait(&cursor, 40_000).unwrap();
         assert!(
-            whole.starts_with("Waits until 00:15:00 UTC (14 min 20 s)"),
+            whole.starts_with("Waiting until 00:15:00 UTC (14 min 20 s)"),
             "the whole wait, not its next look: {whole}"
         );
     }
 
     #[test]
-    fn a_stop_says_what_it_waits_for() {
+    fn stop_names_the_steps_it_waits_for() {
         let words = finishing(&["scroll", "submit"], true, Duration::from_mins(15));
         assert_eq!(
             words,
-            "Waits for scroll and submit to finish the requests under way, which takes seconds. Ctrl-C again stops at \
-             once, and costs up to 15 min 0 s: whether Intercom took the bulk request under way is then not known, and \
-             the next start waits until it can set no value any more."
+            "Waiting for scroll and submit to finish the current requests, which takes seconds. Ctrl-C again stops at \
+             once, and costs up to 15 min 0 s: it is then unknown whether Intercom took the current bulk request, so \
+             the next start waits until its job can write no more values."
         );
         assert_eq!(
             finishing(&[], false, Duration::ZERO),
-            "Waits for the steps to finish the requests under way, which takes seconds. Ctrl-C stops at once; no user is \
-             lost by it."
+            "Waiting for the steps to finish the current requests, which takes seconds. Ctrl-C stops at once; this loses \
+             no user."
         );
     }
 }

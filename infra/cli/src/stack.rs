@@ -1,5 +1,5 @@
-//! A deployed stack, as the commands reach it: credentials of the environment or of the AWS CLI, the names of its table
-//! and queue from its outputs.
+//! Access to a deployed stack: credentials of the environment or of the AWS CLI, and the names of
+//! its table and queue from its outputs.
 
 use std::process::Stdio;
 
@@ -17,15 +17,15 @@ const DESCRIBE: Api =
 /// The version of CloudFormation's API, its only one.
 const VERSION: &str = "2010-05-15";
 
-/// Why a stack cannot be reached.
+/// The reason that a stack cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// Neither the environment nor the AWS CLI gives credentials or a region.
-    #[error("{source}. The AWS CLI was asked, too: {detail}")]
+    /// Neither the environment nor the AWS CLI has credentials or a region.
+    #[error("{source}. The AWS CLI failed, too: {detail}")]
     Access {
-        /// What the environment lacks.
+        /// The missing part of the environment.
         source: AwsError,
-        /// What the CLI said.
+        /// The error of the CLI.
         detail: String,
     },
     /// CloudFormation did not answer.
@@ -33,7 +33,7 @@ pub enum StackError {
     Call {
         /// The stack.
         stack: String,
-        /// Why.
+        /// The reason.
         source: CallError,
     },
     /// CloudFormation refused.
@@ -41,14 +41,14 @@ pub enum StackError {
     Refused {
         /// The stack.
         stack: String,
-        /// Its words.
+        /// The refusal's message.
         detail: String,
         /// The HTTP status.
         status: u16,
-        /// The region that was asked.
+        /// The region of the request.
         region: String,
     },
-    /// The stack is not one of ours, or not complete.
+    /// The stack is not of this project's template, or incomplete.
     #[error("the stack {stack} has no output {output}: is it one of this project's template, and is it complete?")]
     Output {
         /// The stack.
@@ -58,7 +58,7 @@ pub enum StackError {
     },
 }
 
-/// What `aws configure export-credentials --format process` prints.
+/// The output of `aws configure export-credentials --format process`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Exported {
@@ -67,8 +67,10 @@ struct Exported {
     session_token: Option<String>,
 }
 
-/// The account that the environment describes. Profiles and single sign-on are the AWS CLI's: where the environment
-/// has no keys, it is asked for them.
+/// Returns the account of the environment.
+///
+/// If the environment has no keys, the AWS CLI provides them, including profiles and single
+/// sign-on.
 pub async fn account() -> Result<Aws, StackError> {
     let https = Https::default();
     let source = match Aws::read(&https, environment) {
@@ -92,7 +94,7 @@ async fn of_the_cli(https: &Https) -> Result<Aws, String> {
     Ok(Aws::with(https, region, provider, environment))
 }
 
-/// Runs the AWS CLI, and returns what it prints.
+/// Runs the AWS CLI and returns its output.
 async fn cli(arguments: &[&str]) -> Result<String, String> {
     let run = Command::new("aws").args(arguments).stdin(Stdio::null()).output().await;
     let output = run.map_err(|error| format!("it cannot be run ({error})"))?;
@@ -108,7 +110,7 @@ async fn cli(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// An output of a stack.
+/// Returns an output of a stack.
 pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -> Result<String, StackError> {
     let body = format!("Action=DescribeStacks&Version={VERSION}&StackName={}", encoded(stack));
     let called = aws.call(DESCRIBE, &Bytes::from(body), now_ms).await;
@@ -122,21 +124,21 @@ pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -
     named(&text, output).ok_or_else(|| StackError::Output { stack: stack.to_owned(), output })
 }
 
-/// A stack's name or ARN in a form: what is not plain is written in hexadecimal.
+/// Percent-encodes a stack's name or ARN for a form.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(encode).collect()
 }
 
-/// The text of the first element of this name.
+/// Returns the text of the first element of this name.
 fn element(text: &str, name: &str) -> Option<String> {
     let document = roxmltree::Document::parse(text).ok()?;
     let found = document.descendants().find(|node| node.has_tag_name_of(name))?;
     found.text().map(ToOwned::to_owned)
 }
 
-/// The value of the output of this name.
+/// Returns the value of the output of this name.
 fn named(text: &str, output: &str) -> Option<String> {
     let document = roxmltree::Document::parse(text).ok()?;
     let key = document.descendants().find(|node| node.has_tag_name_of("OutputKey") && node.text() == Some(output))?;
@@ -144,7 +146,7 @@ fn named(text: &str, output: &str) -> Option<String> {
     value.text().map(ToOwned::to_owned)
 }
 
-/// Elements by name, whatever the namespace: emulators leave it out.
+/// Finds elements by name in any namespace, because emulators omit it.
 trait Named {
     fn has_tag_name_of(&self, name: &str) -> bool;
 }
@@ -174,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_s_words_are_shown() {
+    fn refusal_shows_the_message() {
         let refusal = "<ErrorResponse xmlns='x'><Error><Code>ValidationError</Code><Message>Stack with id b does not \
                        exist</Message></Error></ErrorResponse>";
         assert_eq!(element(refusal, "Message").as_deref(), Some("Stack with id b does not exist"));
     }
 
     #[test]
-    fn a_name_in_a_form_stays_one_value() {
+    fn name_in_a_form_is_encoded() {
         assert_eq!(encoded("bulk-eu"), "bulk-eu");
         assert_eq!(encoded("a&b=c d/é"), "a%26b%3Dc%20d%2F%C3%A9");
     }

@@ -1,10 +1,10 @@
-//! Signals that ask the command to stop. Ctrl-C (SIGINT), SIGTERM (`systemctl stop`, `docker stop`, a reboot) and SIGHUP (a
-//! closed terminal, a lost ssh connection) mean the same.
+//! Signals that stop the command. Ctrl-C (SIGINT), SIGTERM (`systemctl stop`, `docker stop`, a
+//! reboot) and SIGHUP (a closed terminal, a lost ssh connection) have the same effect.
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Hears the signals from [`Stops::listen`] on. A signal that arrives between two calls of [`Stops::next`] is kept.
+/// Receives the signals. A signal between two calls of [`Stops::next`] is not lost.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Stops {
@@ -15,9 +15,9 @@ pub struct Stops {
 
 #[cfg(unix)]
 impl Stops {
-    /// Begins to listen; from now on no signal of these ends the process by itself.
+    /// Starts to listen. From now on, these signals do not end the process by themselves.
     ///
-    /// Where a hang-up is ignored, by `nohup` for instance, it stays ignored.
+    /// An ignored hang-up, for instance under `nohup`, stays ignored.
     pub fn listen() -> Self {
         let of = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "a signal cannot be heard")).ok();
         Self {
@@ -47,8 +47,10 @@ async fn heard(signal: &mut Option<Signal>) {
     std::future::pending::<()>().await;
 }
 
-/// Whether this process was started with hang-ups ignored. Linux says so; elsewhere `nohup` is recognised by what it does
-/// besides: none of the standard streams is a terminal.
+/// Returns whether this process was started with hang-ups ignored.
+///
+/// Linux reports it. On other systems, a process without a terminal on any standard stream is taken
+/// for one under `nohup`.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     use std::io::IsTerminal;
@@ -60,21 +62,21 @@ fn hangup_is_ignored() -> bool {
     }
 }
 
-/// Reads the redact of ignored signals in `/proc/self/status`; SIGHUP is number 1, its lowest bit.
+/// Reads the mask of ignored signals in `/proc/self/status`; SIGHUP is number 1, its lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let redact = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     redact.and_then(|redact| u64::from_str_radix(redact.trim(), 16).ok()).is_some_and(|redact| redact & 1 == 1)
 }
 
-/// Hears Ctrl-C, the only signal there is.
+/// Receives Ctrl-C, the only signal on this system.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub struct Stops;
 
 #[cfg(not(unix))]
 impl Stops {
-    /// Begins to listen.
+    /// Starts to listen.
     pub fn listen() -> Self {
         Self
     }
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ignored_hang_up_is_read_from_the_redact() {
+    fn ignored_hang_up_is_read_from_the_mask() {
         assert!(ignores_hangup("Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"));
         assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"), "SIGPIPE alone");
         assert!(!ignores_hangup(""));

@@ -1,4 +1,4 @@
-//! The end of a run, for a person or as one JSON object.
+//! The summary of a run, as text or as one JSON object.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::error_kinds::{Kind, by_code, kinds};
 use crate::output::{self, count};
 
-/// Buckets that are shown in full; of more, the first and the last.
+/// Maximum number of buckets to list in full; otherwise the first and the last are listed.
 const BUCKETS_SHOWN: usize = 12;
 
-/// What `demo` and `run` end with.
+/// The final output of `demo` and `run`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The run.
@@ -22,25 +22,25 @@ pub struct Summary {
     pub state: State,
     /// Users read by the last generation.
     pub users: u64,
-    /// How many Intercom counts, where the run reads all of them and Intercom said so.
+    /// The number of users by Intercom's count, if the run reads all users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Users by outcome.
     #[serde(flatten)]
     pub counted: Outcomes,
-    /// Users whom the jobs took, each once.
+    /// Distinct users in jobs.
     pub sent: u64,
-    /// Items of the jobs: a user that was sent again is counted again.
+    /// Items of the jobs. A resent user counts again.
     pub patches: u64,
     /// Bulk jobs.
     pub jobs: u64,
-    /// Those of them whose end is not known.
+    /// Jobs without a known end.
     pub jobs_open: u64,
     /// Users with an error.
     pub errors: u64,
     /// The errors by code.
     pub errors_by_code: BTreeMap<String, Kind>,
-    /// Jobs that may exist and whose ids were lost.
+    /// Jobs that may exist but whose ids are unknown.
     pub jobs_possibly_lost: u64,
     /// Attempts at the scroll.
     pub generations: u32,
@@ -48,7 +48,7 @@ pub struct Summary {
     pub seconds: u64,
     /// Job ids by bucket.
     pub buckets: BTreeMap<String, Vec<String>>,
-    /// Why it ended so, where there is more to say.
+    /// The reason of the end, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(skip)]
@@ -57,22 +57,22 @@ pub struct Summary {
     stopped_by: Option<&'static str>,
 }
 
-/// Users by outcome, each once.
+/// Users by outcome. Each user counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Outcomes {
     /// Changed by this run, as Intercom reported.
     pub written: u64,
-    /// Had the plan's values before.
+    /// Already had the plan's values.
     pub unchanged: u64,
-    /// Left alone by the plan's rules.
+    /// Skipped by the plan's rules.
     pub skipped: u64,
-    /// Have an error.
+    /// Failed.
     pub failed: u64,
-    /// Read, and none of these: not sent, or no end is known.
+    /// Read, and none of the others: not sent, or without a known end.
     pub pending: u64,
 }
 
-/// The jobs of a run by bucket, from the ledger.
+/// Returns the jobs of a run by bucket, from the ledger.
 pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<JobRow>>, LedgerError> {
     let mut by_bucket = BTreeMap::new();
     for bucket in ledger.buckets_of(&run.id).await? {
@@ -83,9 +83,9 @@ pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<Job
 }
 
 impl Summary {
-    /// Makes it from the ledger.
+    /// Creates it from the ledger.
     pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
-        // Bucket by bucket: a large run's rows are never all in memory.
+        // Bucket by bucket: a large run's rows would not fit in memory.
         let mut buckets = BTreeMap::new();
         for bucket in ledger.buckets_of(&run.id).await? {
             let jobs = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id);
@@ -118,7 +118,7 @@ impl Summary {
         })
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete => 0,
@@ -129,7 +129,7 @@ impl Summary {
         }
     }
 
-    /// Writes it for a person, or as one object. `lists_errors` is the command that lists the failed users.
+    /// Prints it as text, or as one object. `lists_errors` is the command for the failed users.
     pub fn show(&self, json_only: bool, lists_errors: Option<&str>) {
         if json_only {
             return output::json(self);
@@ -137,16 +137,16 @@ impl Summary {
         self.words(lists_errors).iter().for_each(|line| output::line(line));
     }
 
-    /// Whether the last generation read all users, so that each is counted by its outcome.
+    /// Returns whether the last generation read all users, so that each is counted by its outcome.
     fn all_read(&self) -> bool {
         matches!(self.state, State::Complete | State::CompleteWithErrors)
     }
 
-    /// Both numbers, where Intercom counts other than what it listed.
+    /// Returns both numbers, if Intercom's count differs from its list.
     fn differs(&self) -> Option<String> {
         let count = self.count.filter(|count| *count != self.users)?;
         Some(format!(
-            "  Intercom counts {count} users and listed {}: users may have come or gone meanwhile",
+            "  Intercom counts {count} users and listed {}: users may have been added or deleted in between",
             self.users
         ))
     }
@@ -169,12 +169,12 @@ impl Summary {
         lines
     }
 
-    /// `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
+    /// For example `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
     fn outcomes(&self) -> String {
         let Outcomes { written, unchanged, skipped, failed, pending } = self.counted;
         let read = count(self.users, "user");
         if self.generations > 1 && !self.all_read() {
-            // The outcomes are of all passes, and the last one did not read all users.
+            // The outcomes cover all passes, and the last one did not read all users.
             return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
         }
         let pending = if pending > 0 { format!(", {pending} without a known outcome") } else { String::new() };
@@ -196,7 +196,7 @@ impl Summary {
         if self.buckets.is_empty() {
             return Vec::new();
         }
-        let mut lines = vec!["  Jobs by bucket, the minute in which they were made:".to_owned()];
+        let mut lines = vec!["  Jobs by bucket (minute of creation):".to_owned()];
         let hidden = self.buckets.len().saturating_sub(BUCKETS_SHOWN);
         for (index, (bucket, jobs)) in self.buckets.iter().enumerate() {
             if hidden > 0 && index == BUCKETS_SHOWN / 2 {
@@ -212,7 +212,7 @@ impl Summary {
         lines
     }
 
-    /// What to do next.
+    /// Returns the next steps for the user.
     fn next(&self, lists_errors: Option<&str>) -> Vec<String> {
         let mut lines = Vec::new();
         if self.state == State::Failed && self.sent > 0 {
@@ -224,7 +224,7 @@ impl Summary {
             ));
         }
         if let Some(command) = lists_errors.filter(|_| !self.errors_by_code.is_empty()) {
-            lines.push(format!("  Next: `{command}` lists the failed users and why."));
+            lines.push(format!("  Next: `{command}` lists the failed users and the reasons."));
         }
         let next = match (self.state, self.stopped_by) {
             (State::Incomplete, _) => {
@@ -251,12 +251,12 @@ impl Summary {
 /// The limits that end a run, as flags.
 const LIMITS: [&str; 2] = ["--max-changes", "--max-errors"];
 
-/// `1 user was`, `2 users were`.
+/// Returns `1 user was` or `2 users were`.
 fn were(number: u64, thing: &str) -> String {
     format!("{} {}", count(number, thing), if number == 1 { "was" } else { "were" })
 }
 
-/// Why users or values were left alone, and the table keys that were missing most often.
+/// Returns the reasons of skipped users or values, and the table keys that were missing most often.
 pub fn left_alone(tally: &Tally) -> Vec<String> {
     let times = |(word, users): (&String, &u64)| format!("{} ×{users}", word.replace('_', " "));
     let mut lines = Vec::new();
@@ -273,7 +273,7 @@ pub fn left_alone(tally: &Tally) -> Vec<String> {
     lines
 }
 
-/// Jobs whose end is not known, if there are any.
+/// Returns a note on jobs without a known end, if there are any.
 pub fn still_open(jobs: u64, ended: bool) -> String {
     match (jobs, ended) {
         (0, _) => String::new(),
@@ -284,11 +284,11 @@ pub fn still_open(jobs: u64, ended: bool) -> String {
     }
 }
 
-/// What to know of jobs whose ids were lost, if there may be any.
+/// Returns a note on jobs whose ids are unknown, if there may be any.
 pub fn possibly_lost(jobs: u64) -> Option<String> {
     (jobs > 0).then(|| {
         format!(
-            "  {} may exist in Intercom beside these: the answer with the id was lost. The users were submitted again.",
+            "  {} may exist in Intercom in addition: the answer with the id was lost. The users were submitted again.",
             count(jobs, "bulk job")
         )
     })

@@ -45,7 +45,7 @@ impl Lambda {
         let address = address.trim_end_matches('/');
         let uri = address.parse::<Uri>().ok().filter(|uri| uri.path() == "/" && uri.query().is_none());
         if !uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
-            return Err(format!("\"{address}\" is no address of the form http://127.0.0.1:9000"));
+            return Err(format!("\"{address}\" is not an address of the form http://127.0.0.1:9000"));
         }
         let client = Https::default().client(CONNECT, IDLE_MAX);
         Ok(Self { address: address.to_owned(), client, by_template: Arc::default() })

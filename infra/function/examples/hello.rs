@@ -1,4 +1,4 @@
-//! The smallest function of this runtime, in our profile: what `tests/wake` measures ours against.
+//! The smallest function of this runtime with the project's profile: the baseline of `tests/wake`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

@@ -1,5 +1,6 @@
-//! What the three Lambda functions share: they wake up alike, begin an invocation alike, and end it with one line of log
-//! and one of metrics. What a function does is its own, in `functions/`.
+//! The shared parts of the three Lambda functions: start of the process, start of an invocation,
+//! and its end with one line of log and one of metrics. The folder `functions/` has the parts that
+//! differ.
 
 mod log;
 mod wake;
@@ -16,13 +17,13 @@ use lambda_runtime::{Context, Diagnostic, Error};
 use serde::Serialize;
 use serde_json::Value;
 
-/// How long an invocation may take where nobody says so: submit's time-out in the template, the longest of the three.
+/// The deadline of an invocation without one: submit's time-out in the template, the longest.
 const UNNAMED_MS: i64 = 300_000;
 
 /// A function's process.
 #[derive(Debug)]
 pub struct Function {
-    /// The step's ways to the outside.
+    /// The clients of the step.
     pub clients: Clients,
     aws: Aws,
     token: Option<StoredToken>,
@@ -30,8 +31,9 @@ pub struct Function {
 }
 
 impl Function {
-    /// Wakes up: reads the settings, makes the clients, and, unless `WARM_CONNECTIONS` is `off`, has them connect while
-    /// Lambda still waits for the process.
+    /// Starts the process: reads the settings and creates the clients.
+    ///
+    /// Unless `WARM_CONNECTIONS` is `off`, the clients connect while Lambda waits for the process.
     pub async fn wake() -> Result<Self, Error> {
         log::init(environment)?;
         let function = Self::of_environment(environment);
@@ -48,7 +50,7 @@ impl Function {
         Ok(Self { clients, aws, token, stack: get("STACK_NAME") })
     }
 
-    /// Begins an invocation; without an access token there is none.
+    /// Begins an invocation. Fails without an access token.
     pub async fn begin(&self, context: Context) -> Result<Invocation, Diagnostic> {
         let at = invocation(context);
         if let Some(token) = &self.token {
@@ -57,19 +59,20 @@ impl Function {
         Ok(at)
     }
 
-    /// Begins an invocation that needs no token for what must be done, such as ending a run at its deadline; what does
-    /// need one asks again.
+    /// Begins an invocation that may need no token, for example to end a run at its deadline.
+    ///
+    /// Later calls that need the token request it again.
     pub async fn begin_without_token(&self, context: Context) -> Invocation {
         let at = invocation(context);
         if let Some(token) = &self.token
             && let Err(error) = token.ready(at.clock).await
         {
-            tracing::error!(%error, "there is no access token; this invocation does what needs none");
+            tracing::error!(%error, "no access token; this invocation only does work that needs none");
         }
         at
     }
 
-    /// Ends an invocation: what it did is logged and, where it did something, counted.
+    /// Ends an invocation: logs its outcome and, if it did something, its metrics.
     pub fn end(&self, outcome: &impl Serialize, metrics: &[Metric], at: &Invocation) -> Value {
         let did = serde_json::to_value(outcome).unwrap_or_default();
         tracing::info!(outcome = %did, "done");
@@ -86,18 +89,20 @@ fn invocation(context: Context) -> Invocation {
     Invocation { clock, request_id: context.request_id, deadline_ms, stop: None }
 }
 
-/// When the invocation must be done. Lambda names a time to come; `cargo lambda watch` names ten minutes after the
-/// beginning of 1970 (its `functions_router.rs`), with which no step would begin anything.
+/// Returns the deadline of the invocation.
+///
+/// Lambda gives a future time. `cargo lambda watch` gives ten minutes after the start of 1970 (its
+/// `functions_router.rs`); with that deadline no step would begin a request.
 fn deadline_ms(named_ms: u64, now_ms: i64) -> i64 {
     i64::try_from(named_ms).ok().filter(|named_ms| *named_ms > now_ms).unwrap_or(now_ms + UNNAMED_MS)
 }
 
-#[expect(clippy::print_stdout, reason = "CloudWatch takes metrics from lines that are JSON and nothing else")]
+#[expect(clippy::print_stdout, reason = "CloudWatch reads metrics only from lines that are pure JSON")]
 fn write(line: &Value) {
     println!("{line}");
 }
 
-/// A step's error, as Lambda shows it to callers and counts it.
+/// Converts a step's error to the form that Lambda returns to callers and counts.
 pub fn failed(error: &StepError) -> Diagnostic {
     Diagnostic { error_type: error.error_type().to_owned(), error_message: error.to_string() }
 }
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_that_is_past_is_none() {
+    fn past_deadline_is_ignored() {
         const NOW_MS: i64 = 1_479_981_900_000;
         assert_eq!(deadline_ms(1_479_981_925_000, NOW_MS), NOW_MS + 25_000, "Lambda's");
         assert_eq!(deadline_ms(600_000, NOW_MS), NOW_MS + UNNAMED_MS, "cargo lambda watch's");

@@ -1,5 +1,5 @@
-//! The log as Lambda's logging controls ask for it. The runtime's own set-up would do the same and link an engine of
-//! regular expressions for filters that the controls do not have.
+//! The log according to Lambda's logging controls. The runtime's own set-up does the same, but
+//! links a regular expression engine for filters that the controls do not have.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// Logs to standard output from now on. `RUST_LOG` gives the level where Lambda gives none.
+/// Starts the log on standard output. `RUST_LOG` gives the level if Lambda gives none.
 ///
-/// Where Lambda's log format is `JSON`, a line has `timestamp` and `level` at its top, as Lambda asks for: without a valid
-/// timestamp it takes each line for one of level `INFO` ("Log-level filtering" in its developer guide). Elsewhere a line
-/// has no time, because Lambda adds one.
+/// If Lambda's log format is `JSON`, a line has `timestamp` and `level` at its top, as Lambda
+/// requires: without a valid timestamp it assigns the level `INFO` ("Log-level filtering" in its
+/// developer guide). Otherwise a line has no time, because Lambda adds one.
 pub(crate) fn init(get: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let log = tracing_subscriber::fmt().with_target(false).with_max_level(level(&get));
     match get("AWS_LAMBDA_LOG_FORMAT") {
@@ -23,7 +23,7 @@ pub(crate) fn init(get: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     }
 }
 
-/// The time of a line as RFC 3339 in UTC, with milliseconds.
+/// Formats the time of a line as RFC 3339 in UTC, with milliseconds.
 struct Rfc3339;
 
 impl FormatTime for Rfc3339 {
@@ -33,7 +33,7 @@ impl FormatTime for Rfc3339 {
     }
 }
 
-/// The level; Lambda's most severe, `FATAL`, is our `ERROR`, and what is no level is its default.
+/// Returns the level. Lambda's `FATAL` maps to `ERROR`. An unknown level maps to the default.
 fn level(get: impl Fn(&str) -> Option<String>) -> LevelFilter {
     match get("AWS_LAMBDA_LOG_LEVEL").or_else(|| get("RUST_LOG")) {
         Some(level) if level.eq_ignore_ascii_case("fatal") => LevelFilter::ERROR,
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_level_is_lambda_s_then_the_environment_s_then_info() {
+    fn level_is_lambda_s_then_rust_log_then_info() {
         let of = |lambda: Option<&'static str>, rust: Option<&'static str>| {
             level(move |name| if name == "RUST_LOG" { rust } else { lambda }.map(ToOwned::to_owned))
         };

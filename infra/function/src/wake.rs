@@ -1,5 +1,5 @@
-//! Warming up: the first TLS handshakes of a process cost a small function most of a second, and Lambda gives a process
-//! that starts more processor than one that works.
+//! Warms up connections. The first TLS handshakes of a process cost a small function most of a
+//! second. Lambda gives a starting process more CPU than a running one.
 
 use std::time::Duration;
 
@@ -7,12 +7,14 @@ use intercom_bulk::domain::clock::Clock;
 
 use crate::Function;
 
-/// Longer than any handshake takes; what is not warm by then connects when it is needed. Lambda allows 10 s in all.
+/// Longer than any handshake. Later connections open on demand. Lambda allows 10 s for the whole
+/// start.
 const WARM_MAX: Duration = Duration::from_secs(3);
 
 impl Function {
-    /// Connects to everything that an invocation calls, all at once, and waits for it. A failure is none of an
-    /// invocation's: the call that needs the connection tells.
+    /// Connects to all services that an invocation calls, concurrently, and waits for it.
+    ///
+    /// Ignores failures: the call that needs the connection reports them.
     pub(crate) async fn warm(&self, get: impl Fn(&str) -> Option<String>) {
         if get("WARM_CONNECTIONS").as_deref() == Some("off") {
             return;

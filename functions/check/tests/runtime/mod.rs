@@ -1,4 +1,4 @@
-//! Lambda's side of a function: a Runtime API that gives one event and takes one answer.
+//! Lambda's side of a function: a Runtime API that serves one event and accepts one answer.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 
-/// How the invocation ended.
+/// The end of the invocation.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The function answered.
@@ -19,7 +19,7 @@ pub(crate) enum Answer {
     Error(Value),
 }
 
-/// An event, and where its answer goes.
+/// An event, and the receiver of its answer.
 pub(crate) struct Runtime {
     shared: Shared,
     answers: Mutex<mpsc::UnboundedReceiver<Answer>>,
@@ -32,14 +32,14 @@ struct Shared {
 }
 
 impl Runtime {
-    /// A Runtime API with this one event.
+    /// Creates a Runtime API with this one event.
     pub(crate) fn with(event: &Value) -> Self {
         let (sender, answers) = mpsc::unbounded_channel();
         let event = Arc::new(Mutex::new(Some(event.to_string())));
         Self { shared: Shared { event, answers: sender }, answers: Mutex::new(answers) }
     }
 
-    /// Its routes (Lambda's guide to custom runtimes).
+    /// Returns its routes (Lambda's guide to custom runtimes).
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -53,7 +53,7 @@ impl Runtime {
     }
 }
 
-/// The event, and to any further poll nothing.
+/// Returns the event. A further poll gets no answer.
 async fn next(State(shared): State<Shared>) -> Response {
     let Some(event) = shared.event.lock().await.take() else { return std::future::pending().await };
     #[expect(clippy::disallowed_methods, reason = "the deadline that a real process is given")]

@@ -1,4 +1,4 @@
-//! The options that say whom a run is for and what stops it, and the start that they make.
+//! The options that select a run's users and its limits, and the start event that they produce.
 
 use clap::Args;
 use intercom_bulk::domain::run::{Limits, MaxChanges, RunId};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::CommandError;
 
-/// Whom a run or a preview is for.
+/// The users of a run or a preview.
 #[derive(Debug, Args)]
 pub(super) struct Scope {
     /// Only the first N users of the workspace
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "users")]
     pub(super) limit: Option<u64>,
-    /// Only this user (Intercom's id); may be given again
+    /// Only this user (Intercom's id); repeatable
     #[arg(long = "user", id = "users", value_name = "ID", value_parser = user_id)]
     pub(super) users: Vec<String>,
 }
@@ -24,13 +24,14 @@ pub(super) struct Scope {
 pub(super) struct Bounds {
     #[command(flatten)]
     pub(super) scope: Scope,
-    /// Fail at the page that would bring the changed users above this; users of the pages before are changed by then
+    /// Fail at the page that would exceed this number of changed users; earlier pages are changed
+    /// by then
     #[arg(long, value_name = "N|P%", value_parser = max_changes)]
     max_changes: Option<MaxChanges>,
-    /// Fail once more users than this have failed; other users are changed by then
+    /// Fail after more than this number of failed users; other users are changed by then
     #[arg(long, value_name = "N", value_parser = max_errors)]
     max_errors: Option<u64>,
-    /// Go on although none of the first 1,000 users has an attribute that the plan reads
+    /// Continue although none of the first 1,000 users has an attribute that the plan reads
     #[arg(long)]
     accept_unseen: bool,
 }
@@ -46,7 +47,7 @@ impl Bounds {
         }
     }
 
-    /// Whom it is for, in words.
+    /// Returns the selected users as text.
     pub(super) fn whom(&self) -> String {
         match (self.scope.users.as_slice(), self.scope.limit) {
             ([], None) => "the whole workspace".to_owned(),
@@ -57,13 +58,13 @@ impl Bounds {
         }
     }
 
-    /// The start of a plan (by name, or the plan itself) within these bounds.
+    /// Returns the start event of a plan (its name, or the plan itself) with these options.
     pub(super) fn start(&self, plan: &Value, at: Timestamp) -> Value {
         start(plan, at, &self.scope.users, &self.limits())
     }
 }
 
-/// The start of a plan, by name or the plan itself; without users it is for all of the workspace.
+/// Returns the start event of a plan. Without users it covers the whole workspace.
 pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], limits: &Limits) -> Value {
     let mut start = json!({ "plan": plan, "time": at.to_string(), "rails": limits });
     if !users.is_empty() {
@@ -72,24 +73,25 @@ pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], limits: &Limi
     start
 }
 
-/// The run that a start makes. A start that scroll would refuse is refused here, in the same words.
+/// Returns the run of a start event. Refuses an event that scroll would refuse, with the same
+/// error.
 pub(super) fn run_of(start: &Value) -> Result<RunId, CommandError> {
     let unnamed = || CommandError::Usage("a start names a plan and a time".to_owned());
     let start = StartEvent::read(start).map_err(|error| CommandError::Usage(error.to_string()))?;
     start.run().ok_or_else(unnamed)
 }
 
-/// Reads `--user`.
+/// Parses `--user`.
 pub(super) fn user_id(text: &str) -> Result<String, String> {
     let id = UserId::new(text).map(|id| id.to_string());
     id.ok_or_else(|| {
-        "it takes Intercom's id of a user, such as 5714dd359a3fd47136000001, and no e-mail address or user_id; `preview` and \
+        "expected Intercom's id of a user, such as 5714dd359a3fd47136000001, not an e-mail address or user_id; `preview` and \
          `errors` show ids"
             .to_owned()
     })
 }
 
-/// Reads `--max-changes`: `500` users, or `10%` of the workspace.
+/// Parses `--max-changes`: `500` users, or `10%` of the workspace.
 fn max_changes(text: &str) -> Result<MaxChanges, String> {
     let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
     match text.strip_suffix('%') {
@@ -101,11 +103,11 @@ fn max_changes(text: &str) -> Result<MaxChanges, String> {
     }
 }
 
-/// Reads `--max-errors`: a number of users.
+/// Parses `--max-errors`: a number of users.
 fn max_errors(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
         let only = if text.ends_with('%') { "; only --max-changes takes a percentage" } else { "" };
-        format!("\"{text}\" is no number of users, such as 100{only}")
+        format!("\"{text}\" is not a number of users, such as 100{only}")
     })
 }
 
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_read_or_refused_with_what_they_take() {
+    fn invalid_limits_name_the_accepted_values() {
         assert_eq!(max_changes("500"), Ok(MaxChanges::Users(500)));
         assert_eq!(max_changes("100%"), Ok(MaxChanges::Percent(100)));
         assert!(max_changes("120%").unwrap_err().contains("0% to 100%"));

@@ -1,4 +1,4 @@
-//! `demo`: the whole job on a simulated workspace, checked against what the workspace really holds.
+//! `demo`: a full run on a simulated workspace, verified against the workspace's final state.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,18 +21,18 @@ use crate::summary::{Summary, jobs};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
-/// The plan of the article of 2016, with its defects mended.
+/// The plan of the article of 2016, without its bugs.
 const PLAN: &str = include_str!("../../../../plans/has-avatar.toml");
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_CODES)]
 pub(super) struct Demo {
-    /// Another plan than plans/has-avatar.toml
+    /// A plan other than plans/has-avatar.toml
     #[arg(long)]
     plan: Option<PathBuf>,
     #[command(flatten)]
     world: WorldArguments,
-    /// Only one JSON object, on standard output
+    /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
 }
@@ -54,7 +54,7 @@ impl Demo {
         output::note(self.json, &format!("Plan {} sets {} for each of them.", plan.name(), plan.targets().join(", ")));
         let engine = engine(&address).await?;
         let scheduled_at = jiff::Timestamp::from_millisecond(engine.now_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        // The simulated users are made up at random: an attribute that the plan reads may be rare.
+        // The simulated users are random, so an attribute that the plan reads may be rare.
         let event = json!({
             "plan": plan.to_json(), "time": scheduled_at.to_string(), "rails": {"accept_unseen": true}
         });
@@ -75,7 +75,7 @@ impl Demo {
                     output::note(
                         self.json,
                         "Checked against the workspace itself: every user has the plan's value, every job id is in the \
-                         ledger under the minute it was made in, every job's end is known.",
+                         ledger under the minute of its creation, every job's end is known.",
                     );
                 }
                 summary.show(self.json, None);
@@ -99,7 +99,7 @@ async fn engine(address: &str) -> Result<Engine, CommandError> {
     Ok(Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?)
 }
 
-/// Compares the ledger with what the workspace really holds; each line is a promise that was broken.
+/// Compares the ledger with the workspace's state. Each returned line is a violated guarantee.
 async fn compare(
     engine: &Engine,
     world: &World,

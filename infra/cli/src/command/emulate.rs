@@ -1,4 +1,5 @@
-//! `emulate`: AWS around functions that run elsewhere: DynamoDB, SQS, event source mappings and schedules.
+//! `emulate`: AWS for functions in other processes: DynamoDB, SQS, event source mappings,
+//! schedules.
 
 mod parameter;
 
@@ -35,13 +36,15 @@ use intercom_bulk_emulator::topology::{Step, Wiring};
     Exit codes: 1 it cannot listen or write the file · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its \
     usual end")]
 pub(super) struct Emulate {
-    /// Where the functions scroll, submit and check are invoked: `cargo lambda watch`, `sam local start-lambda`, …
+    /// Address to invoke scroll, submit and check at: `cargo lambda watch`, `sam local
+    /// start-lambda`, …
     #[arg(long, value_name = "URL")]
     lambda: String,
-    /// Where DynamoDB and SQS listen; containers reach this machine at the address of their bridge, 172.17.0.1 as a rule
+    /// Address for DynamoDB and SQS; containers reach this machine at their bridge's, usually
+    /// 172.17.0.1
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     listen: IpAddr,
-    /// Port for DynamoDB and SQS; 0 takes a free one and says which
+    /// Port for DynamoDB and SQS; 0 selects a free one and prints it
     #[arg(long, default_value_t = 4566)]
     port: u16,
     /// Seconds between two ticks of the schedules; the template's are 60
@@ -50,14 +53,15 @@ pub(super) struct Emulate {
     /// Keep the ledger in this folder [default: in memory]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Be Parameter Store, too, and give the token of `INTERCOM_TOKEN` to callers with the access key id of the variables:
-    /// functions under SAM look for it there
+    /// Also serve Parameter Store, and return `INTERCOM_TOKEN` to callers with the access key id of
+    /// the variables; functions under SAM read the token there
     #[arg(long)]
     serve_token: bool,
-    /// Write the variables for the functions to this file, one a line; what else it holds stays
+    /// Write the functions' variables to this file, one a line; other lines of the file stay
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// One JSON object, on standard output, once it listens; what the functions answer is not shown
+    /// Print one JSON object, on standard output, once it listens; the functions' answers are not
+    /// shown
     #[arg(long)]
     json: bool,
 }
@@ -82,7 +86,7 @@ impl Emulate {
         }
         let router = local_hosts_only(router);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        // What waits for the variables may ask for an end at once.
+        // A program that waits for the variables may send a signal at once.
         let stops = Stops::listen();
         let variables = variables(&address, &access_key, &wiring);
         if let Some(path) = &self.env_file {
@@ -105,7 +109,7 @@ impl Emulate {
         Ok(INTERRUPTED)
     }
 
-    /// The token that Parameter Store holds; none without `--serve-token`.
+    /// Returns the token for Parameter Store; `None` without `--serve-token`.
     fn token(&self) -> Result<Option<String>, CommandError> {
         if !self.serve_token {
             return Ok(None);
@@ -119,11 +123,11 @@ impl Emulate {
             return Err(CommandError::Usage(words));
         }
         let token = intercom_bulk::runtime::config::environment("INTERCOM_TOKEN");
-        let words = || CommandError::Usage("--serve-token gives out INTERCOM_TOKEN, which is not set".to_owned());
+        let words = || CommandError::Usage("--serve-token serves INTERCOM_TOKEN, which is not set".to_owned());
         token.ok_or_else(words).map(Some)
     }
 
-    /// The access key id that the functions sign with: that of the variables file where it is one of ours.
+    /// Returns the functions' access key id: that of the variables file if `emulate` generated it.
     fn access_key(&self) -> Result<String, CommandError> {
         let before = self.env_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
         if let Some(key) = before.as_deref().and_then(parameter::access_key_of) {
@@ -132,7 +136,7 @@ impl Emulate {
         parameter::access_key().map_err(|error| CommandError::Step(format!("no random access key id: {error}")))
     }
 
-    /// Works until a signal asks for an end; what runs then is finished first.
+    /// Works until a signal, then finishes running invocations.
     async fn drive(&self, account: &Account, wiring: &Wiring, lambda: Lambda, mut stops: Stops) {
         let quiet = self.json;
         let waits = Arc::new(AtomicBool::new(false));
@@ -144,9 +148,9 @@ impl Emulate {
                 let waited = waits.swap(silent, Ordering::Relaxed);
                 match &answer {
                     Ok(answer) => output::note(quiet, &format!("{:6} {answer}", step.name())),
-                    // Said once: `emulate` may be started before the functions are.
+                    // Printed once: `emulate` may start before the functions.
                     Err(failed) if silent && !waited => {
-                        output::note(false, &format!("Waits for the functions: {}", failed.words));
+                        output::note(false, &format!("Waiting for the functions: {}", failed.words));
                     }
                     Err(_) if silent => {}
                     Err(failed) => output::error(&failed.words),
@@ -164,7 +168,7 @@ impl Emulate {
             () = stops.next() => {}
         }
         let _ = stop.send(true);
-        output::note(false, "Finishing what runs; Ctrl-C again ends at once.");
+        output::note(false, "Finishing running invocations; Ctrl-C again ends at once.");
         tokio::select! {
             () = &mut driven => {}
             () = stops.next() => {}
@@ -172,9 +176,9 @@ impl Emulate {
     }
 }
 
-/// What the functions' environment must say, under the names of the template.
+/// Returns the variables of the functions' environment, with the template's names.
 fn variables(address: &str, access_key: &str, wiring: &Wiring) -> Vec<(&'static str, String)> {
-    // The emulator names its queues by a port of its own.
+    // The emulator's queue URLs contain its internal port.
     let queue = |url: &str| format!("{address}/{}", url.splitn(4, '/').nth(3).unwrap_or_default());
     vec![
         ("AWS_ENDPOINT_URL", address.to_owned()),
@@ -189,7 +193,8 @@ fn variables(address: &str, access_key: &str, wiring: &Wiring) -> Vec<(&'static 
     ]
 }
 
-/// Sets variables in a file of `NAME=value` lines, which is its owner's alone: a token may stand in it.
+/// Sets variables in a file of `NAME=value` lines. Only its owner can read it: it may contain a
+/// token.
 fn write(path: &std::path::Path, variables: &[(&str, String)]) -> std::io::Result<()> {
     let kept = match std::fs::read_to_string(path) {
         Ok(text) => text,

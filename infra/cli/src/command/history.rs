@@ -1,4 +1,4 @@
-//! `history`: the runs that a ledger knows.
+//! `history`: the runs in a ledger.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::report::QueueName;
 use crate::output;
 use intercom_bulk_emulator::engine::machine_wall;
 
-/// Runs that are listed unless another number is asked for; each is a read of the ledger.
+/// The default number of listed runs. Each is a read of the ledger.
 const SHOWN: u16 = 20;
 
 #[derive(Debug, Args)]
@@ -25,20 +25,20 @@ const SHOWN: u16 = 20;
     64 wrong usage"
 )]
 pub(super) struct History {
-    /// At most so many runs
+    /// Maximum number of runs
     #[arg(long, value_name = "N", default_value_t = SHOWN, value_parser = clap::value_parser!(u16).range(1..))]
     most: u16,
-    /// Where runs are remembered [default: what `run` used last]
+    /// Folder of the runs' state [default: the one that `run` used last]
     #[arg(long, value_name = "DIR", conflicts_with = "stack")]
     state: Option<PathBuf>,
-    /// One JSON object for each run, on standard output
+    /// Print one JSON object for each run, on standard output
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     deployed: Deployed,
 }
 
-/// A run of the list.
+/// A listed run.
 #[derive(Serialize)]
 struct Listed<'a> {
     run: &'a str,
@@ -58,7 +58,7 @@ impl History {
         let ledger = which.ledger().await?;
         let now_ms = machine_wall()();
         for id in ledger.runs(usize::from(self.most)).await? {
-            // A run whose items have expired stays in the list for a while.
+            // The list contains an expired run for a while.
             let Some(run) = ledger.run(&id).await? else { continue };
             let users = users(&ledger, &run).await?;
             let listed = listed(&run, users, now_ms);
@@ -72,7 +72,7 @@ impl History {
     }
 }
 
-/// The users that a run has seen: its totals once it ended, its cursor before.
+/// Returns the number of users that a run has seen: its totals after its end, its cursor before.
 async fn users(ledger: &Ledger, run: &Run) -> Result<u64, CommandError> {
     if let Some(totals) = &run.totals {
         return Ok(totals.users);
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_listed_on_one_line() {
+    fn run_is_listed_on_one_line() {
         let run = Run {
             v: FORMAT,
             id: RunId::of("seats", 0),

@@ -35,7 +35,7 @@ const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 co
     lists them · 3 incomplete: users may be missing · 4 paused: the run waits for a decision · 64 wrong usage, nothing was \
     started · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP";
 
-/// What of the steps' log is shown unless `RUST_LOG` says otherwise: errors alone, the progress line has the rest.
+/// The default log filter: errors only, because the progress line shows the rest.
 const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
 
 /// Bulk-update the users of an Intercom workspace safely.
@@ -54,25 +54,25 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The whole job on a simulated workspace; nothing to configure
+    /// Run a plan on a simulated workspace; needs no configuration
     Demo(demo::Demo),
     /// Dry run: the users that a plan would change, skip or fail on, and how long it takes
     Preview(preview::Preview),
-    /// Run a plan on a workspace; after Ctrl-C or a crash the same command finishes it
+    /// Run a plan on a workspace; to resume after Ctrl-C or a crash, run the same command again
     Run(run::RunPlan),
-    /// A run's progress, rate, and the reason of a wait
+    /// Show a run's progress, rate, and the reason of a wait
     Status(report::Status),
-    /// A run's bulk jobs, by bucket
+    /// List a run's bulk jobs, by bucket
     Jobs(report::Jobs),
-    /// The failed users of a run, and why
+    /// List the failed users of a run, and the reasons
     Errors(report::Errors),
-    /// The runs that the ledger knows, newest first
+    /// List the runs in the ledger, newest first
     History(history::History),
-    /// What this token can reach, by reads alone
+    /// Check the access of a token, with reads only
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
     Simulate(simulate::Simulate),
-    /// Serve DynamoDB and SQS for functions that run elsewhere, and invoke them as AWS would
+    /// Serve DynamoDB and SQS for functions in other processes, and invoke them as AWS does
     Emulate(emulate::Emulate),
     /// Upload a plan to a deployed stack
     Put(deployed::Put),
@@ -80,10 +80,10 @@ enum Command {
     Start(deployed::Start),
 }
 
-/// How to reach the workspace. The names are the environment's, too.
+/// Access to the workspace. The environment variables have the same names.
 #[derive(Clone, Debug, Args)]
 struct Access {
-    /// Access token of your Intercom app; better in the environment than on the command line
+    /// Access token of your Intercom app; prefer the environment to the command line
     #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
     intercom_token: Option<String>,
     /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback; `HTTPS_PROXY` is not used
@@ -92,28 +92,29 @@ struct Access {
     /// Generation of the API
     #[arg(long, env = "INTERCOM_API", default_value = "1.4")]
     intercom_api: String,
-    /// How much of the workspace's rate limit to use, in percent: other integrations share it
+    /// Percentage of the workspace's rate limit to use; other integrations share it
     #[arg(long, env = "INTERCOM_QUOTA_PERCENT", default_value = "80")]
     intercom_quota_percent: String,
-    /// Seconds to wait for a page, 5 to 50
+    /// Time limit of a page in seconds, 5 to 50
     #[arg(long, env = "INTERCOM_PAGE_TIMEOUT_S", default_value = "15")]
     intercom_page_timeout_s: String,
-    /// Seconds after which an unused scroll has expired
+    /// Seconds after which an unused scroll expires
     #[arg(long, env = "INTERCOM_SCROLL_LIFE_S", default_value = "65")]
     intercom_scroll_life_s: String,
-    /// Seconds after which a job sets no more values
+    /// Seconds after which a job writes no more values
     #[arg(long, env = "INTERCOM_JOB_LIFE_S", default_value = "900")]
     intercom_job_life_s: String,
-    /// Width of the buckets that group job ids, in minutes
+    /// Width in minutes of the buckets that group job ids
     #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
     bucket_minutes: String,
-    /// Where runs are remembered [default: .bulk/<workspace> here, or in the nearest folder above that has a .bulk]
+    /// Folder of the runs' state [default: .bulk/<workspace> here, or in the nearest parent folder
+    /// with a .bulk]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
 
 impl Access {
-    /// The settings under their common names, as the functions read them.
+    /// Returns a setting by the name that the functions use.
     fn setting(&self, name: &str) -> Option<String> {
         match name {
             "INTERCOM_TOKEN" => self.intercom_token.clone(),
@@ -129,7 +130,7 @@ impl Access {
     }
 }
 
-/// Why a command could not do its work; each says what to do.
+/// A failure of a command; each message names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// A setting.
@@ -141,17 +142,17 @@ pub enum CommandError {
     /// A plan that cannot be read.
     #[error("cannot read the plan {path}: {source}")]
     PlanFile {
-        /// Which.
+        /// The plan's path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// A file that cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
-        /// Which.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The state directory.
@@ -172,20 +173,20 @@ pub enum CommandError {
     /// Intercom.
     #[error("{error}. {advice}")]
     Intercom {
-        /// What it said.
+        /// Intercom's error.
         error: Box<intercom_bulk::intercom::Error>,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
-    /// Which workspace it is cannot be told.
+    /// Intercom does not identify the workspace.
     #[error(
-        "{error}. {advice} Without its answer it is not known which workspace this is, and where its runs are remembered: \
-         nothing was started. Start it again, or name that folder with --state DIR"
+        "{error}. {advice} Without its answer the workspace and the folder of its runs are unknown, so \
+         nothing was started. Run the command again, or name the folder with --state DIR"
     )]
     Whose {
-        /// What Intercom said.
+        /// Intercom's error.
         error: Box<intercom_bulk::intercom::Error>,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// Wrong usage that the argument parser cannot see.
@@ -199,7 +200,7 @@ pub enum CommandError {
     Listen {
         /// The address and the port.
         address: String,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 }
@@ -212,7 +213,7 @@ impl From<intercom_bulk::intercom::Error> for CommandError {
 }
 
 impl CommandError {
-    /// Wrong usage is what another command line, environment or plan would put right: nothing was started.
+    /// Wrong usage: another command line, environment or plan corrects it, and nothing was started.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. }
@@ -223,17 +224,20 @@ impl CommandError {
     }
 }
 
-/// The log's filter. One that cannot be read is named, and the usual one taken.
+/// Returns the log filter. If it is invalid, prints a warning and uses the default.
 fn filter(asked: Option<String>) -> tracing_subscriber::EnvFilter {
     let usual = || tracing_subscriber::EnvFilter::new(DEFAULT_FILTER);
     let Some(asked) = asked.filter(|text| !text.trim().is_empty()) else { return usual() };
     tracing_subscriber::EnvFilter::try_new(&asked).unwrap_or_else(|error| {
-        output::note(false, &format!("RUST_LOG={asked} is no filter ({error}); one is RUST_LOG=intercom_bulk=info"));
+        output::note(
+            false,
+            &format!("RUST_LOG={asked} is not a filter ({error}); an example is RUST_LOG=intercom_bulk=info"),
+        );
         usual()
     })
 }
 
-/// Runs a command to its exit code.
+/// Runs a command and returns its exit code.
 pub fn main(arguments: Arguments) -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter(environment("RUST_LOG"))).with_writer(output::log).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

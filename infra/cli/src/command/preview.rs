@@ -14,8 +14,8 @@ use crate::session::{Session, drive};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
-/// Said of a dry run that did not read the scroll to its end.
-const HELD: &str = "Intercom keeps the scroll open for a minute: a `run` that follows waits for that.";
+/// A note about a dry run that did not read the scroll to its end.
+const HELD: &str = "Intercom keeps the scroll open for a minute; a `run` before then waits for it.";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
@@ -28,7 +28,7 @@ pub(super) struct Preview {
     plan: PathBuf,
     #[command(flatten)]
     scope: Scope,
-    /// Only one JSON object, on standard output
+    /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,18 +39,18 @@ impl Preview {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
         let (intercom, _, settings) = connect(&self.access)?;
-        // A run waits for minutes where Intercom is out of reach; whoever asks what would happen is told at once.
+        // A run waits for minutes while Intercom is unreachable; a preview fails at once.
         if let Err(error) = workspace::of_token(&intercom).await
             && workspace::passing(&error).is_some()
         {
             return Err(error.into());
         }
         let quota_percent = settings.quota_percent;
-        // A ledger of its own, in memory: a dry run leaves nothing behind.
+        // A separate ledger in memory: a dry run leaves no state.
         let account = Account::open(None).map_err(EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let at = now(&engine);
-        // It is to come to its end: attributes that nobody has are told there.
+        // The dry run must reach its end, because only then it reports attributes that no user has.
         let limits = Limits { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Limits::default() };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;

@@ -1,4 +1,4 @@
-//! `probe`: what a token can reach, by reads alone.
+//! `probe`: checks the access of a token, with reads only.
 
 use clap::Args;
 use intercom_bulk::domain::job::JobId;
@@ -9,14 +9,14 @@ use super::{Access, CommandError, run};
 use crate::output;
 use intercom_bulk_emulator::engine::machine_wall;
 
-/// A job id that no workspace has.
+/// A job id that exists in no workspace.
 const NO_JOB: &str = "job_intercom_bulk_probe";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk probe [OPTIONS]")]
-#[command(after_help = "Exit codes: 0 all of it can be reached · 1 something cannot · 64 wrong usage")]
+#[command(after_help = "Exit codes: 0 everything is reachable · 1 something is not · 64 wrong usage")]
 pub(super) struct Probe {
-    /// JSON on standard output
+    /// Print JSON on standard output
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ impl Probe {
         let job =
             JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
         let workspace = intercom.workspace().await.map(|reply| reply.value.app_id);
-        // Without a network each further request fails alike.
+        // Without a network, each further request fails in the same way.
         let reached = !matches!(workspace, Err(Error::NotSent { .. }));
         let mut findings = vec![finding(if reached { "workspace" } else { "network" }, workspace)];
         if reached {
@@ -68,7 +68,8 @@ fn finding(what: &'static str, result: Result<String, Error>) -> Finding {
     }
 }
 
-/// Asking for a job that does not exist tells whether bulk jobs do: Intercom has not documented them since 2017.
+/// Requests a job that does not exist, to check that bulk jobs do. Intercom stopped to document them
+/// in 2017.
 fn bulk(result: Result<(), Error>) -> Finding {
     let what = "bulk jobs";
     match result {

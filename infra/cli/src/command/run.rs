@@ -1,4 +1,4 @@
-//! `run`: the job on a workspace.
+//! `run`: runs a plan on a workspace.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use crate::summary::Summary;
 use intercom_bulk_emulator::aws::{Account, forget_bodies};
 use intercom_bulk_emulator::engine::{Engine, machine_wall};
 
-/// How long connecting may take.
+/// The time limit of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -34,20 +34,20 @@ pub(super) struct RunPlan {
     plan: PathBuf,
     #[command(flatten)]
     bounds: Bounds,
-    /// Do not ask before changing a real workspace
+    /// Do not ask for confirmation before changing a real workspace
     #[arg(long)]
     yes: bool,
-    /// Show the first changes and ask on a simulated workspace, too, as on a real one
+    /// Also show the first changes and ask for confirmation on a simulated workspace
     #[arg(long, conflicts_with = "yes")]
     ask: bool,
-    /// Only one JSON object, on standard output
+    /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     access: Access,
 }
 
-/// Reads a plan file; `.json` is JSON, everything else TOML.
+/// Reads a plan file: JSON if it ends with `.json`, otherwise TOML.
 pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     let failed = |source| CommandError::PlanFile { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(failed)?;
@@ -56,7 +56,7 @@ pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     Ok(if is_json { Plan::from_json_text(&file, &text) } else { Plan::from_toml(&file, &text) }?)
 }
 
-/// A client of the workspace that the settings name.
+/// Returns a client of the workspace in the settings.
 pub(super) fn connect(access: &Access) -> Result<(Intercom, WorkspaceSettings, Settings), CommandError> {
     let workspace = WorkspaceSettings::read(|name| access.setting(name))?;
     let mut settings = Settings::read(|name| access.setting(name))?;
@@ -100,7 +100,7 @@ impl RunPlan {
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let (event, id) = self.event(&engine, &plan).await?;
         let driven = drive(&engine, event, &id, self.json).await;
-        // The queue ends with this process, and what lies in it is no use to the next.
+        // The queue ends with this process, so its message bodies are of no use.
         let _ = forget_bodies(&place.path);
         match driven.map_err(stopped)? {
             Session::Interrupted => {
@@ -120,7 +120,8 @@ impl RunPlan {
         }
     }
 
-    /// What to begin with: a run of this plan that did not end goes on; one of another plan or version gives way.
+    /// Returns the first event: resume an active run of this plan, or replace one of another plan
+    /// or version.
     async fn event(&self, engine: &Engine, plan: &Plan) -> Result<(Value, RunId), CommandError> {
         let ledger = &engine.clients.ledger;
         if let Some(active) = ledger.active().await?.run
@@ -129,14 +130,15 @@ impl RunPlan {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
             let same = same && run.limits == self.bounds.limits() && self.for_users_of(ledger, &run).await?;
             if same && run.state != State::Paused {
-                output::note(self.json, &format!("Run {active} did not end; it goes on."));
-                // One process works on a ledger: what the one before leased, nobody holds any more.
+                output::note(self.json, &format!("Run {active} has not ended; resuming it."));
+                // One process works on a ledger, so the previous process holds no lease any more.
                 return Ok((json!({"resume": "restarted"}), active));
             }
             self.give_way(engine, &run).await?;
         }
         let mut at = now(engine);
-        // A run is named by its second: one that was begun in this second already would be taken for this one.
+        // A run's id contains its second, so a run that began in this second would be taken for
+        // this one.
         loop {
             let event = self.bounds.start(&plan.to_json(), at);
             let id = run_of(&event)?;
@@ -147,7 +149,7 @@ impl RunPlan {
         }
     }
 
-    /// Whether a run is for the users that are asked for now: all of the workspace, or the same list.
+    /// Returns whether a run has the requested users: the whole workspace, or the same list.
     async fn for_users_of(&self, ledger: &Ledger, run: &Run) -> Result<bool, LedgerError> {
         let asked: BTreeSet<&str> = self.bounds.scope.users.iter().map(String::as_str).collect();
         if run.listed.is_none() || asked.is_empty() {
@@ -167,7 +169,7 @@ impl RunPlan {
     async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
         let ledger = &engine.clients.ledger;
         let reason =
-            "it had not ended when another plan, another version of it, other options or other users were started";
+            "replaced before its end: another plan, another version of it, other options or other users were started";
         ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
         let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
         let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.id);
@@ -175,7 +177,7 @@ impl RunPlan {
         Ok(())
     }
 
-    /// Shows the workspace, the plan and what would become of the first users, and asks.
+    /// Shows the workspace, the plan and the first users' changes, and asks for confirmation.
     async fn confirmed(&self, intercom: &Intercom, plan: &Plan, workspace: &str) -> Result<bool, CommandError> {
         let users = intercom.first_users().await?.value.users;
         output::note(false, &format!("Workspace: {workspace}"));

@@ -13,62 +13,62 @@ use crate::stop::Stops;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Any token is let in unless --token names one. GET /_simulator/state and /_simulator/users tell\n\
-    what the workspace really holds, for comparing.\n\
+    after_help = "Any token is valid unless --token names one. GET /_simulator/state and /_simulator/users return\n\
+    the workspace's real state, for comparison.\n\
     Exit codes: 1 it cannot listen · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its usual end"
 )]
 pub(super) struct Simulate {
-    /// Port on 127.0.0.1; 0 takes a free one and says which
+    /// Port on 127.0.0.1; 0 selects a free one and prints it
     #[arg(long, default_value_t = 8787)]
     port: u16,
     #[command(flatten)]
     world: WorldArguments,
-    /// JSON file with the workspace's users and its quirks, in place of users made from the seed
+    /// JSON file with the workspace's users and quirks, instead of generated users
     #[arg(long = "world", value_name = "FILE", conflicts_with_all = ["users", "seed"])]
     file: Option<PathBuf>,
-    /// The only token that is let in
+    /// The only valid token
     #[arg(long)]
     token: Option<String>,
-    /// One JSON object, on standard output, once it listens
+    /// Print one JSON object, on standard output, once it listens
     #[arg(long)]
     json: bool,
 }
 
-/// What a simulated workspace is made of.
+/// The options of a simulated workspace.
 #[derive(Clone, Debug, Args)]
 pub(super) struct WorldArguments {
-    /// Users of the workspace
+    /// Number of users
     #[arg(long, default_value_t = 2_000)]
     pub(super) users: usize,
-    /// The same seed makes the same people
+    /// Seed of the generated users
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
-    /// Milliseconds that an answer takes
+    /// Latency of an answer in milliseconds
     #[arg(long, default_value_t = 20)]
     latency_ms: u64,
-    /// Operations that 10 seconds allow; 83 was the limit of 2016, 1667 is a private app's of today
+    /// Operations per 10 seconds; 83 was the limit of 2016, 1667 is a private app's today
     #[arg(long, default_value_t = 1_667)]
     rate_limit_per_10s: u32,
-    /// Seconds after which an unused scroll is gone
+    /// Seconds after which an unused scroll expires
     #[arg(long, default_value_t = 60)]
     scroll_ttl_s: u64,
-    /// Seconds that a bulk job takes
+    /// Duration of a bulk job in seconds
     #[arg(long, default_value_t = 2)]
     job_delay_s: u64,
     #[arg(long = "fault", value_name = "FAULT", long_help = fault_help())]
-    /// Something that goes wrong; may be given again (see --help)
+    /// A fault; repeatable (see --help)
     faults: Vec<Fault>,
     #[arg(long = "option", value_name = "NAME=VALUE", long_help = option_help())]
-    /// How the workspace behaves where Intercom does not say; may be given again (see --help)
+    /// A choice for behaviour that Intercom does not document; repeatable (see --help)
     choices: Vec<Choice>,
 }
 
 fn fault_help() -> String {
-    format!("Something that goes wrong; may be given again:\n{}", Fault::NAMES_HELP)
+    format!("A fault; repeatable:\n{}", Fault::NAMES_HELP)
 }
 
 fn option_help() -> String {
-    format!("How the workspace behaves where Intercom does not say; may be given again:\n{}", Choice::NAMES_HELP)
+    format!("A choice for behaviour that Intercom does not document; repeatable:\n{}", Choice::NAMES_HELP)
 }
 
 impl WorldArguments {
@@ -87,7 +87,7 @@ impl WorldArguments {
     }
 }
 
-/// Listens on a port of this machine.
+/// Listens on a local port.
 pub(super) async fn listen(port: u16) -> Result<(TcpListener, String), CommandError> {
     let failed = |source| CommandError::Listen { address: format!("127.0.0.1:{port}"), source };
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
@@ -111,7 +111,7 @@ impl Simulate {
         let users = options.users;
         let world = World::new(options);
         let (listener, address) = listen(self.port).await?;
-        // What waits for the address may ask for an end at once.
+        // A program that waits for the address may send a signal at once.
         let mut stops = Stops::listen();
         if self.json {
             output::json(&json!({ "address": address, "users": users, "seed": self.world.seed }));

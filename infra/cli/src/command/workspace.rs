@@ -1,4 +1,4 @@
-//! Which workspace a token belongs to: its name for people, and its folder's for its runs.
+//! Identifies the workspace of a token, for messages and for the folder of its runs.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use intercom_bulk::intercom::{Disposition, Error, Intercom, WorkspaceInfo, dispo
 
 use intercom_bulk_emulator::engine::machine_wall;
 
-/// Pauses before the question is asked again: another answer would be another folder, and its runs would be missed.
+/// Pauses between attempts. Without an answer, another folder would be used and its runs be missed.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
-/// A window of the rate limit.
+/// The length of a rate limit window.
 const WINDOW_S: u64 = 10;
 
-/// Asks Intercom, and again where it did not answer.
+/// Requests the workspace from Intercom, with retries.
 pub(super) async fn of_token(intercom: &Intercom) -> Result<WorkspaceInfo, Error> {
     for pause in PAUSES {
         match intercom.workspace().await {
@@ -25,7 +25,7 @@ pub(super) async fn of_token(intercom: &Intercom) -> Result<WorkspaceInfo, Error
     intercom.workspace().await.map(|reply| reply.value)
 }
 
-/// How long to wait for an error to pass; none for one that will not.
+/// Returns the wait until a retry; `None` for a permanent error.
 pub(super) fn passing(error: &Error) -> Option<Duration> {
     match disposition(error, machine_wall()() / 1000) {
         Disposition::Limited { wait_s } => Some(Duration::from_secs(wait_s.unwrap_or(WINDOW_S).min(WINDOW_S))),

@@ -26,7 +26,7 @@ fn summary(state: State) -> Summary {
 }
 
 #[test]
-fn a_complete_run_is_three_lines() {
+fn complete_run_is_three_lines() {
     let expected = [
         "Run p.1 ended complete after 1 s.",
         "  5 users read: 4 written, 1 unchanged, 0 skipped, 0 failed",
@@ -43,7 +43,7 @@ fn jobs_that_may_be_lost_are_reported() {
 }
 
 #[test]
-fn the_end_says_what_to_do_next() {
+fn summary_names_the_next_step() {
     let last = |summary: &Summary| summary.words(Some("intercom-bulk errors --run p.1")).pop().unwrap();
     let row = ErrorRow {
         user: "1".to_owned(),
@@ -69,7 +69,7 @@ fn the_end_says_what_to_do_next() {
 }
 
 #[test]
-fn a_run_that_was_cut_short_does_not_add_up_two_passes() {
+fn incomplete_run_does_not_add_up_two_passes() {
     let summary = Summary { generations: 2, users: 100, ..summary(State::Failed) };
     assert_eq!(summary.outcomes(), "pass 2 read 100 users; in all 4 written, 0 failed");
 }

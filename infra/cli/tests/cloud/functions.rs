@@ -1,4 +1,4 @@
-//! The three functions in this process, behind Lambda's Invoke API: what their mains do, with the waits of one machine.
+//! The three functions in this process, behind Lambda's Invoke API, with short waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use intercom_bulk::{steps::check, steps::scroll, steps::submit};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The functions, once their environment is known; and how often each was invoked.
+/// The functions, once their environment is known, and their invocation counts.
 #[derive(Clone, Default)]
 pub(crate) struct Functions {
     clients: Arc<Mutex<Option<Clients>>>,
@@ -36,7 +36,7 @@ impl Functions {
         address
     }
 
-    /// Wakes them up in this environment.
+    /// Starts them in this environment.
     pub(crate) fn wake(&self, environment: &HashMap<String, String>) {
         let get = |name: &str| environment.get(name).cloned();
         let https = Https::default();

@@ -1,5 +1,5 @@
-//! The commands for a deployed stack, against `emulate` as AWS and functions that run in this process behind Lambda's
-//! Invoke API: everything over sockets, as on AWS.
+//! The commands for a deployed stack. `emulate` is AWS, and functions run in this process behind
+//! Lambda's Invoke API. Everything uses sockets, as on AWS.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 mod functions;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use world::{World, plan};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_plan_is_started_runs_to_its_end_and_is_told_of() {
+async fn stored_plan_runs_and_is_reported() {
     let world = World::new("800").await;
     let file = plan("has-avatar.toml");
     let stored = world.object(&["put", &file, "--json"], 0).await;
@@ -39,7 +39,7 @@ async fn a_stored_plan_is_started_runs_to_its_end_and_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stack_is_found_by_its_outputs() {
+async fn stack_is_found_by_its_outputs() {
     let world = World::new("10").await;
     let file = plan("has-avatar.toml");
     let put = ["put", &file, "--stack", "bulk-eu"];
@@ -56,7 +56,7 @@ async fn a_stack_is_found_by_its_outputs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_come_from_the_aws_cli_where_the_environment_has_none() {
+async fn keys_come_from_the_aws_cli_without_an_environment() {
     let world = World::new("10").await;
     let folder = world.folder.path();
     let cli = "#!/bin/sh\ncase \"$2\" in\n\
@@ -79,7 +79,7 @@ async fn keys_come_from_the_aws_cli_where_the_environment_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_use_says_what_to_do_and_starts_nothing() {
+async fn wrong_usage_names_the_remedy_and_starts_nothing() {
     let world = World::new("10").await;
     let cases: [(&[&str], i32, &str); 4] = [
         (&["start", "never-stored"], 64, "put FILE"),

@@ -16,10 +16,10 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::functions::Functions;
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_intercom-bulk");
-/// What `emulate` prints.
+/// The number of variables that `emulate` prints.
 const VARIABLES: usize = 9;
 
-/// The world; its processes end with it.
+/// The world; its processes end when it is dropped.
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     environment: HashMap<String, String>,
@@ -28,7 +28,7 @@ pub(crate) struct World {
     _processes: [Child; 2],
 }
 
-/// The path of a shipped plan.
+/// Returns the path of a shipped plan.
 pub(crate) fn plan(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plans").join(name).to_str().unwrap().to_owned()
 }
@@ -42,7 +42,7 @@ fn spawn(arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
 }
 
 impl World {
-    /// A workspace with so many users.
+    /// Creates a workspace with this number of users.
     pub(crate) async fn new(users: &str) -> Self {
         let simulate = ["simulate", "--port", "0", "--latency-ms", "1", "--job-delay-s", "1", "--users", users];
         let (simulated, mut lines) = spawn(&simulate);
@@ -76,7 +76,7 @@ impl World {
         self.call_with(arguments, &[]).await
     }
 
-    /// The same with some variables otherwise, or not at all.
+    /// Runs the command with some variables changed or removed.
     pub(crate) async fn call_with(&self, arguments: &[&str], otherwise: &[(&str, Option<&str>)]) -> Output {
         let mut command = Command::new(COMMAND);
         command.args(arguments).envs(&self.environment).env_remove("RUST_LOG").current_dir(self.folder.path());
@@ -92,7 +92,7 @@ impl World {
         output
     }
 
-    /// The object that a command prints.
+    /// Returns the object that a command prints.
     pub(crate) async fn object(&self, arguments: &[&str], code: i32) -> Value {
         let output = self.call(arguments).await;
         let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
@@ -100,12 +100,12 @@ impl World {
         serde_json::from_str(out.lines().last().unwrap()).unwrap()
     }
 
-    /// How often a function was invoked.
+    /// Returns the number of a function's invocations.
     pub(crate) fn invoked(&self, name: &str) -> u64 {
         self.functions.invoked.lock().unwrap().get(name).copied().unwrap_or_default()
     }
 
-    /// What CloudFormation was last asked: the signature and the form.
+    /// Returns the last request to CloudFormation: the signature and the form.
     pub(crate) fn asked(&self) -> String {
         self.asked.lock().unwrap().clone()
     }
@@ -113,7 +113,7 @@ impl World {
 
 type Formation = (Arc<Mutex<String>>, String);
 
-/// CloudFormation, with one stack.
+/// Serves CloudFormation, with one stack.
 async fn cloudformation(asked: &Arc<Mutex<String>>, environment: &HashMap<String, String>) -> String {
     let output = |key: &str, variable: &str| {
         let value = &environment[variable];

@@ -1,5 +1,5 @@
-//! Small workspaces made after faults that operators met, each with its right result. `tests/field` holds one folder for
-//! each: `world.json` for `simulate --world`, and `plan.toml`.
+//! Small workspaces that reproduce faults from the field, each with its right result. `tests/field`
+//! has a folder for each: `world.json` for `simulate --world`, and `plan.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ struct Case {
 /// The end of a run.
 struct Ended {
     code: Option<i32>,
-    /// Everything that the command wrote.
+    /// The command's whole output.
     said: String,
-    /// The last line of its standard output; null where that is no JSON.
+    /// The last line of its standard output; null if it is not JSON.
     summary: Value,
     /// Code and message of each user's error, by the user's number.
     errors: BTreeMap<u32, (String, String)>,
 }
 
-/// Intercom's id of the n-th user, from 1.
+/// Returns Intercom's id of the n-th user, from 1.
 fn user(number: u32) -> String {
     format!("5714dd359a3fd47136{number:06x}")
 }
@@ -58,7 +58,7 @@ impl Case {
         }
     }
 
-    /// The custom attribute of each user that has it, by the user's number.
+    /// Returns the custom attribute of each user that has it, by the user's number.
     fn values(&self, attribute: &str) -> BTreeMap<u32, Value> {
         let value = |user: Value| Some((number(&user["id"]), user["custom_attributes"].get(attribute)?.clone()));
         self.world.users().into_iter().filter_map(value).collect()
@@ -69,12 +69,12 @@ impl Case {
     }
 }
 
-/// Every user of these has the value, and no other user has any.
+/// Returns the expected values: each of these users has the value, and no other user has one.
 fn all(users: impl IntoIterator<Item = u32>, value: &Value) -> BTreeMap<u32, Value> {
     users.into_iter().map(|user| (user, value.clone())).collect()
 }
 
-/// One user whose bulk request Intercom answers so, among eleven others.
+/// Tests one user whose bulk request gets this error, among eleven others.
 fn one_bad_user(case: &str, code: &str, message: &str) {
     let case = Case::new(case);
     let ended = case.run(&[]);
@@ -111,7 +111,7 @@ fn one_listed_user_answered_410_fails_alone() {
 }
 
 #[test]
-fn a_text_that_is_no_unicode_costs_no_page() {
+fn lone_surrogate_does_not_lose_a_page() {
     let case = Case::new("lone-surrogate-read");
     let ended = case.run(&[]);
     assert_eq!(ended.summary["state"], "complete", "{}", ended.said);
@@ -122,7 +122,7 @@ fn a_text_that_is_no_unicode_costs_no_page() {
 }
 
 #[test]
-fn a_name_that_is_read_as_html_is_copied_as_text() {
+fn escaped_name_is_copied_as_text() {
     let case = Case::new("escaped-name-copied");
     assert_eq!(case.run(&[]).summary["state"], "complete");
     let names = [(1, "Siobhán O'Brien"), (2, "Tom & Jerry <3"), (3, "Ann")];
@@ -133,7 +133,7 @@ fn a_name_that_is_read_as_html_is_copied_as_text() {
 }
 
 #[test]
-fn a_list_far_shorter_than_the_count_is_incomplete() {
+fn list_far_below_the_count_is_incomplete() {
     let case = Case::new("counts-more");
     let ended = case.run(&[]);
     assert_eq!((ended.code, &ended.summary["state"]), (Some(3), &json!("incomplete")), "{}", ended.said);
@@ -141,7 +141,7 @@ fn a_list_far_shorter_than_the_count_is_incomplete() {
     assert!(reason.contains('3') && reason.contains("5000"), "{reason}");
 }
 
-/// A field of the user model of 1.1; the first user alone has it.
+/// Tests a field of the user model of 1.1; only the first user has it.
 fn reads(case: &str, value: &str) {
     let case = Case::new(case);
     let ended = case.run(&[]);
@@ -150,22 +150,22 @@ fn reads(case: &str, value: &str) {
 }
 
 #[test]
-fn a_plan_may_read_the_owner() {
+fn plan_reads_the_owner() {
     reads("reads-owner-id", "1");
 }
 
 #[test]
-fn a_plan_may_read_the_referrer() {
+fn plan_reads_the_referrer() {
     reads("reads-referrer", "google");
 }
 
 #[test]
-fn a_plan_may_read_utm_fields() {
+fn plan_reads_utm_fields() {
     reads("reads-utm-source", "google");
 }
 
 #[test]
-fn a_text_is_no_boolean() {
+fn text_is_not_a_boolean() {
     let case = Case::new("false-as-text");
     let ended = case.run(&[]);
     assert_eq!(ended.summary["state"], "complete_with_errors", "{}", ended.said);
@@ -176,7 +176,7 @@ fn a_text_is_no_boolean() {
 }
 
 #[test]
-fn a_path_that_every_user_lacks_writes_nothing() {
+fn path_that_no_user_has_writes_nothing() {
     let case = Case::new("segment-names-absent");
     let ended = case.run(&[]);
     assert!(ended.code == Some(64) || ended.summary["state"] == "paused", "{}", ended.said);
@@ -184,7 +184,7 @@ fn a_path_that_every_user_lacks_writes_nothing() {
 }
 
 #[test]
-fn an_avatar_has_an_address_of_its_own() {
+fn avatar_has_its_own_url() {
     let case = Case { plan: plan("has-avatar.toml"), ..Case::new("avatars") };
     let ended = case.run(&["--accept-unseen"]);
     let values = case.values("has avatar");
@@ -194,7 +194,7 @@ fn an_avatar_has_an_address_of_its_own() {
     assert_eq!(values.get(&6), Some(&json!(true)), "{}", ended.said);
 }
 
-/// The case with another expression in place of its plan's value.
+/// Returns the case with another expression instead of its plan's value.
 fn with_value(case: &str, from: &str, to: &str) -> Case {
     let case = Case::new(case);
     let text = std::fs::read_to_string(&case.plan).unwrap();
@@ -205,7 +205,7 @@ fn with_value(case: &str, from: &str, to: &str) -> Case {
 }
 
 #[test]
-fn dates_need_the_filter_that_the_error_names() {
+fn date_error_names_the_filter() {
     let case = Case::new("dates");
     let ended = case.run(&[]);
     assert_eq!(ended.summary["state"], "complete_with_errors", "{}", ended.said);
@@ -220,7 +220,7 @@ fn dates_need_the_filter_that_the_error_names() {
 }
 
 #[test]
-fn long_texts_need_the_filter_that_the_error_names() {
+fn long_text_error_names_the_filter() {
     let case = Case::new("long-texts");
     let ended = case.run(&[]);
     assert_eq!(ended.errors.keys().collect::<Vec<_>>(), [&1, &3, &4, &5], "{:?}", ended.errors);

@@ -14,26 +14,28 @@ use tokio::time::Instant;
 use crate::phase::{Left, Phase};
 use crate::world::{World, plan};
 
-/// Kills meant for each phase: most for those that last long, since each of the others must wait for a scroll to expire.
+/// Planned kills per phase. Long phases get most: after a kill in another, the scroll must expire.
 const KILLS: [(Phase, usize); 4] =
     [(Phase::Starting, 22), (Phase::Scrolling, 9), (Phase::Submitting, 9), (Phase::Draining, 10)];
-/// Kills that each phase must really have had.
+/// Minimum number of kills that must hit each phase.
 const LEAST: usize = 3;
-/// Users that lose their attribute before a start that will read them again, so that there is always something to submit.
+/// Users that lose their attribute before a full start, so that there is always something to
+/// submit.
 const CLEARED: usize = 150;
-/// A phase that does not come by then is not waited for longer.
+/// The time limit for a phase to begin.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// Pages of the workspace, with the empty one.
+/// Pages of the workspace, including the empty one.
 const PAGES: u64 = 21;
 
-/// What makes the moments: printed, and set by `INTERCOM_BULK_SEED` to have them again.
+/// Returns the seed of the moments: it is printed, and `INTERCOM_BULK_SEED` repeats it.
 fn seed() -> u64 {
     let given = std::env::var("INTERCOM_BULK_SEED").ok().map(|seed| seed.parse().unwrap());
     given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
 }
 
-/// Starts the command, waits for a phase and then so long, and kills it. Tells what it was doing and what it left; nothing
-/// where it came to its end before.
+/// Starts the command, waits for a phase and then for this long, and kills it.
+///
+/// Returns its phase and its state, or `None` if it ended before.
 fn killed(world: &World, arguments: &[&str], aim: Phase, then: Duration) -> Option<(Phase, Left)> {
     let before = world.state();
     let mut running = world.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -50,13 +52,13 @@ fn killed(world: &World, arguments: &[&str], aim: Phase, then: Duration) -> Opti
     if running.wait().unwrap().success() {
         return None;
     }
-    // What the dying process had sent may still arrive.
+    // Requests that the killed process sent may still arrive.
     std::thread::sleep(Duration::from_millis(60));
     let left = Left::read(world);
     Some((Phase::of(world, &left, &before), left))
 }
 
-/// Whether the workspace has seen a process come so far.
+/// Returns whether the workspace has seen a process reach this phase.
 fn reached(aim: Phase, before: &State, now: &State) -> bool {
     match aim {
         Phase::Starting => true,
@@ -66,7 +68,7 @@ fn reached(aim: Phase, before: &State, now: &State) -> bool {
     }
 }
 
-/// Lets the command come to its end, and compares what it says with what the workspace holds.
+/// Lets the command run to its end, and compares its output with the workspace.
 fn ends_complete(world: &World, arguments: &[&str]) {
     let run = world.object(arguments, 0);
     assert_eq!(run["state"], "complete", "{run}");
@@ -92,7 +94,7 @@ fn ends_complete(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn a_run_that_is_killed_fifty_times_loses_nobody() {
+fn run_killed_fifty_times_loses_no_user() {
     let seed = seed();
     eprintln!("INTERCOM_BULK_SEED={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -100,7 +102,7 @@ fn a_run_that_is_killed_fifty_times_loses_nobody() {
     let quick = ["--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"];
     let world = World::started(&[&arguments[..], &quick].concat(), "2");
     let users = world.users();
-    // Those of the first pages stay right, so that there are pages before there is something to submit.
+    // Users of the first pages stay right, so that pages come before the first submission.
     let users: Vec<&str> = users[users.len() / 2..].iter().map(|user| user["id"].as_str().unwrap()).collect();
     let plan = plan("has-avatar.toml");
     let arguments = ["run", plan.to_str().unwrap(), "--json"];
@@ -111,12 +113,12 @@ fn a_run_that_is_killed_fifty_times_loses_nobody() {
         let then_ms = match aim {
             Phase::Starting => 0..500,
             Phase::Scrolling | Phase::Submitting => 0..120,
-            // The last parts are submitted first, and a job's end is asked for after two seconds and a half.
+            // The last parts are submitted first, and a job is polled after two and a half seconds.
             Phase::Draining => 500..2_400,
         };
         let then = Duration::from_millis(rng.random_range(then_ms));
         let done = killed(&world, &arguments, aim, then);
-        // A run that came to its end before makes room for a new one, which must find something to do.
+        // A run that has ended makes room for a new one, which must have something to do.
         if done.as_ref().is_none_or(|(_, left)| !left.only_jobs()) {
             let cleared: Vec<&str> = users.choose_multiple(&mut rng, CLEARED).copied().collect();
             world.clear(&cleared, "has avatar");
@@ -134,9 +136,9 @@ fn a_run_that_is_killed_fifty_times_loses_nobody() {
     ends_complete(&world, &arguments);
 }
 
-/// With a scroll that lives as long as Intercom's: the one test that really waits for it.
+/// With a scroll that lives as long as Intercom's. Only this test really waits for it.
 #[test]
-fn a_killed_run_waits_for_its_scroll_s_minute_and_loses_nobody() {
+fn killed_run_waits_for_its_scroll_and_loses_no_user() {
     let world = World::started(&["--users", "1000", "--latency-ms", "200", "--scroll-ttl-s", "60"], "65");
     let plan = plan("has-avatar.toml");
     let arguments = ["run", plan.to_str().unwrap(), "--json"];

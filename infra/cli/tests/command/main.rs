@@ -1,4 +1,4 @@
-//! The command as a user starts it, against a simulated workspace in a process of its own.
+//! The command as a user starts it, against a simulated workspace in another process.
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 

@@ -1,4 +1,4 @@
-//! What a killed run was doing, told from what it left in its ledger and from what the workspace saw of it.
+//! Derives a killed run's phase from its ledger and from the workspace's state.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use intercom_bulk_emulator::aws::Account;
 
 use crate::world::World;
 
-/// What a run is busy with.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// This process has not asked for a page: it starts, or waits for the scroll before it and for its jobs.
+    /// The process has requested no page: it starts, or waits for the previous scroll and its jobs.
     Starting,
-    /// It turns pages and has submitted nothing.
+    /// It reads pages and has submitted nothing.
     Scrolling,
-    /// It submits: parts are on their way.
+    /// It submits parts.
     Submitting,
-    /// All parts are in jobs, whose ends are not known.
+    /// All parts are in jobs without a known end.
     Draining,
 }
 
 impl Phase {
     pub(crate) const ALL: [Self; 4] = [Self::Starting, Self::Scrolling, Self::Submitting, Self::Draining];
 
-    /// The phase that a process died in; `before` is how the workspace was when it started.
+    /// Returns the phase in which a process died. `before` is the workspace's state at its start.
     pub(crate) fn of(world: &World, left: &Left, before: &intercom_simulator::State) -> Self {
         let now = world.state();
         let since = |route: &str| {
@@ -41,7 +41,7 @@ impl Phase {
     }
 }
 
-/// What the ledger on the disk holds, while no engine works on it.
+/// The ledger on disk, while no engine works on it.
 #[derive(Default)]
 pub(crate) struct Left {
     /// The active run's state and accounts.
@@ -50,7 +50,7 @@ pub(crate) struct Left {
     pub(crate) jobs: BTreeSet<String>,
     /// Jobs without an end.
     pub(crate) jobs_open: u64,
-    /// Jobs that may exist and have no row, by the ledger's own account.
+    /// Jobs that may exist without a row, by the ledger's count.
     pub(crate) jobs_possibly_lost: u64,
     /// Runs.
     pub(crate) runs: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Left {
 
 const TABLE: &str = "intercom-bulk-ledger";
 
-/// The only workspace's state below a folder; none before the command came so far.
+/// Returns the only workspace's state below a folder; `None` if the command did not create it.
 fn state_directory(folder: &Path) -> Option<PathBuf> {
     let bulk = folder.join(".bulk");
     let last = std::fs::read_to_string(bulk.join("last")).ok()?;
@@ -66,12 +66,12 @@ fn state_directory(folder: &Path) -> Option<PathBuf> {
 }
 
 impl Left {
-    /// Whether nothing but the ends of jobs is waited for: then the next start reads no user again.
+    /// Returns whether only ends of jobs are missing: then the next start reads no user again.
     pub(crate) fn only_jobs(&self) -> bool {
         self.active.as_ref().is_some_and(|(state, accounts)| *state == State::Draining && accounts.parts_open == 0)
     }
 
-    /// What there is, which is nothing where the command died at once.
+    /// Reads the state; empty if the command died at once.
     pub(crate) fn read(world: &World) -> Self {
         let Some(directory) = state_directory(world.folder.path()) else { return Self::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! A run that is stopped, and what the next command makes of it.
+//! A stopped run, and the next command on it.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::phase::Left;
 use crate::world::{World, plan};
 
-/// What is waited for comes within this time, or the test fails.
+/// An event that does not happen within this time fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
@@ -33,7 +33,7 @@ fn killed(world: &World, plan: &str, user: &str) {
 }
 
 #[test]
-fn a_stopped_run_goes_on_for_the_same_users_only() {
+fn stopped_run_resumes_for_the_same_users_only() {
     let world = World::started(&["--users", "50", "--latency-ms", "1", "--job-delay-s", "3"], "2");
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
@@ -42,7 +42,7 @@ fn a_stopped_run_goes_on_for_the_same_users_only() {
     killed(&world, plan, first);
     let again = world.call(&["run", plan, "--user", first]);
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(again.status.success() && said.contains("it goes on"), "{said}");
+    assert!(again.status.success() && said.contains("resuming it"), "{said}");
     killed(&world, plan, second);
     let whole = world.object(&["run", plan, "--json"], 0);
     assert_eq!((whole["state"].as_str(), whole["users"].as_u64()), (Some("complete"), Some(50)));
@@ -60,7 +60,7 @@ fn said(path: &Path) -> String {
 }
 
 #[test]
-fn the_first_ctrl_c_says_what_is_waited_for_and_the_second_ends_it() {
+fn second_ctrl_c_ends_the_command_at_once() {
     let world = World::started(&["--users", "1000", "--latency-ms", "2500"], "2");
     let plan = plan("has-avatar.toml");
     let path = world.folder.path().join("said");
@@ -78,9 +78,9 @@ fn the_first_ctrl_c_says_what_is_waited_for_and_the_second_ends_it() {
     assert!(said(&path).contains("The same command finishes the run"), "{}", said(&path));
 }
 
-/// 48 operations in 10 seconds: submissions wait for the rate limit nearly all the time, and a stop must not wait with them.
+/// At 48 operations in 10 seconds, submissions mostly wait for the rate limit. A stop must not.
 #[test]
-fn every_stop_signal_takes_seconds_and_leaves_no_job_in_doubt() {
+fn stop_signals_take_seconds_and_lose_no_job() {
     let limit = ["--rate-limit-per-10s", "60", "--users", "1000", "--latency-ms", "50", "--scroll-ttl-s", "1"];
     let world = World::started(&limit, "2");
     let plan = plan("has-avatar.toml");
@@ -101,7 +101,7 @@ fn every_stop_signal_takes_seconds_and_leaves_no_job_in_doubt() {
 }
 
 #[test]
-fn a_start_after_a_kill_says_the_whole_wait_and_its_reason_at_once() {
+fn start_after_a_kill_shows_the_wait_and_its_reason() {
     let world = World::started(&["--users", "1000", "--latency-ms", "1500"], "2");
     let plan = plan("has-avatar.toml");
     let run = || {
@@ -116,9 +116,9 @@ fn a_start_after_a_kill_says_the_whole_wait_and_its_reason_at_once() {
     let path = world.folder.path().join("said");
     let mut again = run().stderr(File::create(&path).unwrap()).spawn().unwrap();
     let began = Instant::now();
-    wait_until("the wait", || said(&path).contains("Waits until "));
+    wait_until("the wait", || said(&path).contains("Waiting until "));
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}: {}", began.elapsed(), said(&path));
-    // The first line of progress, too.
+    // Also covers the first progress line.
     std::thread::sleep(Duration::from_millis(500));
     signal(&again, "-TERM");
     assert_eq!(again.wait().unwrap().code(), Some(130));

@@ -1,4 +1,4 @@
-//! What is told where something is wrong, and in which form.
+//! Messages about problems, and their form.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::world::{COMMAND, World, plan};
 
 #[test]
-fn a_preview_tells_errors_by_code_and_attributes_that_nobody_has() {
+fn preview_lists_error_codes_and_missing_attributes() {
     let world = World::with(&["--users", "100"]);
     let path = world.folder.path().join("odd.toml");
     let text = "name = \"odd\"\n[set.custom_attributes.odd]\ntype = \"int\"\n\
@@ -33,9 +33,9 @@ fn a_preview_tells_errors_by_code_and_attributes_that_nobody_has() {
     );
 }
 
-/// Only the lock of its folder tells a run that was killed from one that is at work.
+/// Only the lock of its folder tells a killed run from a running one.
 #[test]
-fn a_run_without_a_process_is_shown_as_stopped() {
+fn run_without_a_process_is_shown_as_stopped() {
     let world = World::started(&["--users", "3000", "--latency-ms", "100", "--job-delay-s", "1"], "2");
     let plan = plan("has-avatar.toml");
     let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
@@ -62,7 +62,7 @@ fn a_run_without_a_process_is_shown_as_stopped() {
 }
 
 #[test]
-fn an_end_says_what_to_do_next() {
+fn end_of_a_run_names_the_next_step() {
     let world = World::with(&["--users", "300", "--fault", "item-error=10%:invalid:not valid"]);
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
@@ -79,7 +79,7 @@ fn an_end_says_what_to_do_next() {
 }
 
 #[test]
-fn a_preview_that_is_cut_short_says_that_the_scroll_is_open() {
+fn incomplete_preview_warns_about_its_open_scroll() {
     let world = World::with(&["--users", "300"]);
     let plan = plan("has-avatar.toml");
     let held = |arguments: &[&str]| {
@@ -90,9 +90,10 @@ fn a_preview_that_is_cut_short_says_that_the_scroll_is_open() {
     assert!(held(&["--limit", "100"]));
 }
 
-/// Nothing listens on port 1. Another state would hide an unfinished run, and its lock would not hold.
+/// No server listens on port 1. Another folder would hide an unfinished run, and its lock would not
+/// hold.
 #[test]
-fn a_workspace_that_does_not_answer_is_not_mistaken_for_another() {
+fn unreachable_workspace_is_not_taken_for_another() {
     let world = World::with(&["--users", "10"]);
     let plan = plan("has-avatar.toml");
     for (command, says) in [("run", "--state DIR"), ("preview", "could not be reached")] {
@@ -105,7 +106,7 @@ fn a_workspace_that_does_not_answer_is_not_mistaken_for_another() {
 }
 
 #[test]
-fn a_state_that_is_named_wins_over_a_table_of_the_environment() {
+fn state_flag_overrides_the_environment_s_table() {
     let world = World::with(&["--users", "30"]);
     let plan = plan("has-avatar.toml");
     let run = world.object(&["run", plan.to_str().unwrap(), "--state", "mine", "--json"], 0);
@@ -122,7 +123,7 @@ fn a_state_that_is_named_wins_over_a_table_of_the_environment() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_pipe_is_not_an_error() {
     let world = World::with(&["--users", "200"]);
     let plan = plan("has-avatar.toml");
     world.object(&["run", plan.to_str().unwrap(), "--json"], 0);
@@ -133,9 +134,9 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(ended.status.success() && error.is_empty(), "{error}");
 }
 
-/// A start that waits behind a run, and the list of runs.
+/// A start that waits for a run, and the list of runs.
 #[test]
-fn a_start_that_waits_is_told_from_a_run_that_is_not_there() {
+fn waiting_start_is_distinct_from_an_unknown_run() {
     let world = World::with(&["--users", "30"]);
     let plan = plan("has-avatar.toml");
     let run = world.object(&["run", plan.to_str().unwrap(), "--state", "mine", "--json"], 0);
@@ -161,9 +162,10 @@ fn a_start_that_waits_is_told_from_a_run_that_is_not_there() {
     assert_eq!((listed["run"].as_str(), listed["state"].as_str()), (Some(id), Some("complete")), "{listed}");
 }
 
-/// What a run on a real workspace asks can be tried on a simulated one. No test has a terminal to answer at.
+/// The confirmation before a real run can be tried on a simulated workspace. Tests have no
+/// terminal.
 #[test]
-fn the_question_before_a_run_can_be_asked_on_a_simulated_workspace() {
+fn confirmation_can_be_tried_on_a_simulated_workspace() {
     let world = World::with(&["--users", "30"]);
     let plan = plan("has-avatar.toml");
     let asked = world.command(&["run", plan.to_str().unwrap(), "--ask"]).stdin(Stdio::null()).output().unwrap();
@@ -173,14 +175,14 @@ fn the_question_before_a_run_can_be_asked_on_a_simulated_workspace() {
 }
 
 #[test]
-fn a_log_filter_that_cannot_be_read_is_named() {
+fn invalid_log_filter_is_named() {
     let world = World::with(&["--users", "30"]);
     let output = world.command(&["probe"]).env("RUST_LOG", "nonsense=[").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("RUST_LOG=nonsense=[ is no filter"), "{said}");
+    assert!(output.status.success() && said.contains("RUST_LOG=nonsense=[ is not a filter"), "{said}");
 }
 
-/// The first line that a server writes, as JSON; SIGTERM ends it.
+/// Returns a server's first line, as JSON. SIGTERM ends the server.
 fn first_line(arguments: &[&str]) -> Value {
     let mut command = Command::new(COMMAND);
     let mut server = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -192,7 +194,7 @@ fn first_line(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn servers_tell_their_address_as_json() {
+fn servers_print_their_address_as_json() {
     let simulated = first_line(&["simulate", "--port", "0", "--users", "7", "--json"]);
     assert!(simulated["address"].as_str().unwrap().starts_with("http://127.0.0.1:"));
     assert_eq!(simulated["users"], 7);
@@ -204,7 +206,7 @@ fn servers_tell_their_address_as_json() {
 }
 
 #[test]
-fn a_server_that_cannot_or_must_not_listen_says_where() {
+fn server_that_cannot_listen_names_the_address() {
     let emulate = |arguments: &[&str], token: &str| {
         let mut command = Command::new(COMMAND);
         command.args(["emulate", "--lambda", "http://127.0.0.1:1"]).args(arguments).env("INTERCOM_TOKEN", token);
@@ -219,9 +221,10 @@ fn a_server_that_cannot_or_must_not_listen_says_where() {
     }
 }
 
-/// A page of the web that points its own name at this machine reads neither the workspace nor the ledger.
+/// A web page that points its own name at this machine can read neither the workspace nor the
+/// ledger.
 #[test]
-fn local_servers_answer_no_foreign_host() {
+fn local_servers_refuse_a_foreign_host() {
     let world = World::with(&["--users", "30"]);
     let address = world.address().strip_prefix("http://").unwrap().to_owned();
     for (host, status) in [("evil.example", "421"), ("localhost", "200"), (address.as_str(), "200")] {
@@ -235,7 +238,7 @@ fn local_servers_answer_no_foreign_host() {
 
 #[cfg(unix)]
 #[test]
-fn the_variables_file_is_its_owner_s_alone() {
+fn variables_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/emulate.env");

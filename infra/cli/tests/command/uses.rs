@@ -1,4 +1,4 @@
-//! What each command says and does, and how it ends.
+//! The output, the effect and the end of each command.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::world::{COMMAND, World, plan};
 
 #[test]
-fn what_the_preview_says_is_what_the_run_does() {
+fn preview_predicts_the_run() {
     let world = World::with(&["--users", "20000", "--rate-limit-per-10s", "1000000"]);
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
@@ -32,7 +32,7 @@ fn what_the_preview_says_is_what_the_run_does() {
 }
 
 #[test]
-fn demo_ends_complete_and_checked() {
+fn demo_ends_complete_and_verified() {
     let output = Command::new(COMMAND).args(["demo", "--users", "300"]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && error.contains("Checked against the workspace itself"), "{error}");
@@ -45,9 +45,9 @@ fn demo_ends_complete_and_checked() {
     assert_eq!((written + unchanged, written), (300, summary["sent"].as_u64().unwrap()));
 }
 
-/// The first run of a new user: README's own command on README's own workspace, and one that is stopped by its limit.
+/// A new user's first run: README's command on README's workspace, and a run that its limit stops.
 #[test]
-fn a_limit_that_stops_a_run_says_how_many_users_were_sent_before() {
+fn limit_that_stops_a_run_reports_the_users_sent() {
     let world = World::with(&["--users", "3000", "--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"]);
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
@@ -66,21 +66,21 @@ fn a_limit_that_stops_a_run_says_how_many_users_were_sent_before() {
 }
 
 #[test]
-fn one_user_alone_is_changed() {
+fn user_option_changes_one_user() {
     let world = World::with(&["--users", "50"]);
     let plan = plan("has-avatar.toml");
     let sample = world.object(&["preview", plan.to_str().unwrap(), "--json"], 2);
     let id = sample["sample"][0]["user"].as_str().unwrap().to_owned();
     let run = world.object(&["run", plan.to_str().unwrap(), "--user", &id, "--json"], 0);
     assert_eq!((run["users"].as_u64(), run["patches"].as_u64()), (Some(1), Some(1)));
-    // Most likely in the same second, which names a run.
+    // Probably in the same second, and the second is part of a run's id.
     let other = world.object(&["run", plan.to_str().unwrap(), "--user", "nobody1", "--json"], 2);
     assert_eq!(other["errors"], 1);
     assert_ne!(other["run"], run["run"]);
 }
 
 #[test]
-fn wrong_use_says_what_to_do_and_starts_nothing() {
+fn wrong_usage_names_the_remedy_and_starts_nothing() {
     let world = World::with(&["--users", "10"]);
     let folder = world.folder.path();
     std::fs::write(
@@ -117,9 +117,9 @@ fn wrong_use_says_what_to_do_and_starts_nothing() {
     assert!(world.users().iter().all(|user| user.get("id").is_some()), "the workspace still answers");
 }
 
-/// Over a real socket, so that reqwest, hyper and the SDK all log what they send and get.
+/// Over a real socket, so that reqwest, hyper and the SDK all log their traffic.
 #[test]
-fn the_most_verbose_log_shows_neither_the_token_nor_a_person() {
+fn trace_log_has_no_token_and_no_personal_data() {
     let world = World::with(&["--users", "200", "--fault", "item-error=5%:invalid:email ann@example.com invalid"]);
     let people = world.users();
     let plan = plan("has-avatar.toml");
@@ -131,7 +131,7 @@ fn the_most_verbose_log_shows_neither_the_token_nor_a_person() {
         assert!(log.contains(crates), "{crates} logs nothing");
     }
     assert!(!log.contains("never-printed"), "the token was logged");
-    // Texts that a person has and nobody else: short ones and common words tell nobody.
+    // Texts that identify one person. Short ones and common words identify no one.
     let texts = ["email", "name", "phone"].into_iter().flat_map(|field| people.iter().map(move |user| &user[field]));
     let texts = texts.chain(people.iter().map(|user| &user["avatar"]["image_url"]));
     let texts: BTreeSet<&str> = texts.filter_map(Value::as_str).filter(|text| text.len() > 6).collect();

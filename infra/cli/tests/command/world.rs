@@ -1,4 +1,4 @@
-//! A simulated workspace in a process of its own, and commands that work on it.
+//! A simulated workspace in another process, and commands that work on it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -14,12 +14,12 @@ use tokio::task::JoinSet;
 
 pub(crate) const COMMAND: &str = env!("CARGO_BIN_EXE_intercom-bulk");
 
-/// A simulated workspace, ended with this value, and a folder for the command's state.
+/// A simulated workspace, stopped on drop, and a folder for the command's state.
 pub(crate) struct World {
     process: Child,
     address: String,
     pub(crate) folder: tempfile::TempDir,
-    /// Seconds after which the command takes an unused scroll for expired.
+    /// Seconds after which the command takes an unused scroll as expired.
     scroll_life_s: &'static str,
 }
 
@@ -30,18 +30,18 @@ impl Drop for World {
     }
 }
 
-/// The path of a shipped plan.
+/// Returns the path of a shipped plan.
 pub(crate) fn plan(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plans").join(name)
 }
 
 impl World {
-    /// A quick workspace made with these arguments of `simulate`.
+    /// Starts a quick workspace with these arguments of `simulate`.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         Self::started(&[&["--latency-ms", "1", "--job-delay-s", "1"], arguments].concat(), "2")
     }
 
-    /// A workspace made with these arguments, and how long the command waits for a scroll to expire.
+    /// Starts a workspace with these arguments and this wait for a scroll to expire.
     pub(crate) fn started(arguments: &[&str], scroll_life_s: &'static str) -> Self {
         let mut process = Command::new(COMMAND)
             .args(["simulate", "--port", "0"])
@@ -54,12 +54,12 @@ impl World {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
         let folder = tempfile::tempdir().unwrap();
-        // A state of a folder above would be gone on with.
+        // Otherwise the command would use the state of a parent folder.
         std::fs::create_dir(folder.path().join(".bulk")).unwrap();
         Self { process, address, folder, scroll_life_s }
     }
 
-    /// The command on this workspace, not started yet.
+    /// Returns the command on this workspace, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(COMMAND);
         command
@@ -82,7 +82,7 @@ impl World {
         output
     }
 
-    /// The object on the last line that the command writes, which must end with this code.
+    /// Returns the object on the last line of the command's output. Checks the exit code.
     pub(crate) fn object(&self, arguments: &[&str], code: i32) -> Value {
         let output = self.call(arguments);
         let out = String::from_utf8(output.stdout).unwrap();
@@ -97,27 +97,27 @@ impl World {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// What happened in the workspace, by its own account.
+    /// Returns the state that the workspace reports.
     pub(crate) fn state(&self) -> State {
         self.get("state")
     }
 
-    /// Where the workspace answers.
+    /// Returns the workspace's address.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Requests of this route so far.
+    /// Returns the number of requests of this route.
     pub(crate) fn requests(&self, route: &str) -> u64 {
         self.state().requests.get(route).copied().unwrap_or_default()
     }
 
-    /// All users of the workspace.
+    /// Returns all users of the workspace.
     pub(crate) fn users(&self) -> Vec<Value> {
         self.get("users?limit=1000000")
     }
 
-    /// Ids of the users that the plan would still change.
+    /// Returns the ids of the users that the plan would still change.
     pub(crate) fn lacking(&self, plan: &Path) -> BTreeSet<String> {
         let text = std::fs::read_to_string(plan).unwrap();
         let plan = Plan::from_toml("plan", &text).unwrap();
@@ -125,7 +125,7 @@ impl World {
         users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).collect()
     }
 
-    /// Clears a custom attribute of these users, as another integration would: by a request each.
+    /// Clears a custom attribute of these users, as another integration would, with a request each.
     pub(crate) fn clear(&self, users: &[&str], attribute: &str) {
         wait_for(async {
             let client = reqwest::Client::new();

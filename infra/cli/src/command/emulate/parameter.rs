@@ -1,7 +1,9 @@
-//! Parameter Store, as far as the functions know it: whichever parameter they name holds the token. `sam local` runs them
-//! with the template's environment, in which the token has no other place.
+//! Parameter Store for the functions: every parameter name returns the token. `sam local` runs
+//! functions with the template's environment, which has no other place for the token.
 //!
-//! Only a caller that signs with the access key id of the variables file gets the token: it is drawn at random, and the file
+//! Only a caller that signs with the access key id of the variables file gets the token. The id is
+//! random, and only the owner can read the file, so other processes, containers and web pages do
+//! not know it.
 //! is its owner's alone. Another process, container or web page of the machine does not know it.
 
 use axum::Router;
@@ -12,29 +14,31 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;
 
-/// What is answered in place of the account.
+/// The operation that is answered here instead of by the account.
 const TARGET: &str = "AmazonSSM.GetParameter";
 
-/// Begins the access key ids that are drawn here.
+/// The prefix of generated access key ids.
 const KEY_PREFIX: &str = "LOCAL";
-/// Random bytes of an access key id.
+/// The number of random bytes in an access key id.
 const KEY_BYTES: usize = 16;
 
-/// An access key id that cannot be guessed.
+/// Generates an unguessable access key id.
 pub(super) fn access_key() -> std::io::Result<String> {
     let mut bytes = [0_u8; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
     Ok(bytes.iter().fold(KEY_PREFIX.to_owned(), |key, byte| format!("{key}{byte:02X}")))
 }
 
-/// The access key id of an earlier `emulate` in a file of variables: functions that read it then still know the token's.
+/// Returns the access key id that an earlier `emulate` wrote to a variables file.
+///
+/// Functions that read the file earlier keep their access to the token.
 pub(super) fn access_key_of(variables: &str) -> Option<String> {
     let key = variables.lines().rev().find_map(|line| line.strip_prefix("AWS_ACCESS_KEY_ID="))?;
     let drawn = key.strip_prefix(KEY_PREFIX)?;
     (drawn.len() == 2 * KEY_BYTES && drawn.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| key.to_owned())
 }
 
-/// Puts the parameter in front of the account's other services, for callers with this access key id.
+/// Adds the parameter to the account's services, for callers with this access key id.
 pub(super) fn with_token(account: Router, token: &str, access_key: String) -> Router {
     let found = json!({"Parameter": {"Type": "SecureString", "Value": token}}).to_string();
     account.layer(from_fn(move |request: Request, next: Next| {
@@ -49,7 +53,7 @@ pub(super) fn with_token(account: Router, token: &str, access_key: String) -> Ro
     }))
 }
 
-/// The access key id that a request is signed with.
+/// Returns the access key id that signed a request.
 fn credential(request: &Request) -> Option<&str> {
     let signed = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (_, after) = signed.split_once("Credential=")?;
@@ -57,8 +61,7 @@ fn credential(request: &Request) -> Option<&str> {
 }
 
 fn refusal() -> String {
-    let words =
-        "the token is given to the access key id in the variables of `emulate` alone: read its --env-file again";
+    let words = "the token requires the access key id in the variables of `emulate`: read its --env-file again";
     json!({"__type": "AccessDeniedException", "message": words}).to_string()
 }
 
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_token_is_for_the_access_key_of_the_variables_alone() {
+    async fn token_requires_the_access_key_of_the_variables() {
         assert!(ask(Some("LOCALKEY"), TARGET).await.1.contains(r#""Value":"t0ken""#));
         for other in [None, Some("local"), Some("LOCALKEY2"), Some("")] {
             let (status, body) = ask(other, TARGET).await;
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_is_drawn_and_found_again() {
+    fn access_key_is_generated_and_found_again() {
         let (first, second) = (access_key().unwrap(), access_key().unwrap());
         assert_ne!(first, second);
         assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()), "AWS allows word characters: {first}");

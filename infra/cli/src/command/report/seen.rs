@@ -1,4 +1,4 @@
-//! A run as `status` shows it.
+//! The view of a run in `status`.
 
 use std::time::Duration;
 
@@ -9,30 +9,31 @@ use crate::output::{self, count};
 use crate::progress::Sample;
 use crate::summary::{left_alone, possibly_lost, still_open};
 
-/// A run as `status` shows it.
+/// The view of a run in `status`.
 pub(super) struct Seen<'a> {
     pub(super) run: &'a Run,
     pub(super) cursor: &'a Cursor,
     pub(super) accounts: &'a Accounts,
     pub(super) totals: Totals,
     pub(super) sample: Sample,
-    /// Whether a process of this machine works on it, where that is known and it has not ended.
+    /// A process of this machine works on it; `None` if unknown or if the run has ended.
     pub(super) at_work: Option<bool>,
     pub(super) took: Duration,
 }
 
 impl Seen<'_> {
-    /// Whether it has not ended and no process works on it.
+    /// Returns whether it has not ended and no process works on it.
     fn stopped(&self) -> bool {
         self.at_work == Some(false)
     }
 
-    /// The time left. When a later generation began is not recorded, and a stopped run has none.
+    /// Returns the time left. The start of a later generation is not recorded; a stopped run has
+    /// none.
     fn left(&self) -> Option<Duration> {
         self.sample.left().filter(|_| self.run.generation == 1 && !self.stopped())
     }
 
-    /// Users to change that are in no job.
+    /// Returns the number of users to change that are in no job.
     fn to_send(&self) -> u64 {
         let to_change = if self.run.limits.dry_run { 0 } else { self.cursor.tally.patches };
         to_change.saturating_sub(self.accounts.sent_now)
