@@ -1,11 +1,9 @@
 //! The active run. It begins and ends in the transaction that changes its state.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
-use super::error::condition_failed;
-use super::items::{self, key, n, run_pk, s};
-use super::{Key, Ledger, LedgerError};
+use super::items::{self, attribute, key, n, run_pk, s};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals};
 
 /// The item `ACTIVE`.
@@ -62,37 +60,23 @@ impl Ledger {
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.id);
         self.put_list(&run.id, source, run.started_ms).await?;
-        let plan = items::write(&key(&pk, "PLAN"), &StoredPlan { plan: plan.to_string() })?;
-        let new = Put::builder().table_name(&self.table).set_item(Some(items::write(&key(&pk, "RUN"), run)?));
-        let free = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(active_key().attributes()))
-            .update_expression("SET #run = :run")
-            .expression_attribute_names("#run", "run")
-            .expression_attribute_names("#last", "last")
-            .expression_attribute_values(":run", s(&run.id));
+        let plan = StoredPlan { plan: plan.to_string() };
+        let free = Write::update(&active_key(), "SET #run = :run").with(":run", s(&run.id));
         let free = match &seen.last {
-            None => free.condition_expression("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
-            Some(last) => free
-                .condition_expression("attribute_not_exists(#run) AND #last = :last")
-                .expression_attribute_values(":last", s(last)),
+            None => free.when("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
+            Some(last) => free.when("attribute_not_exists(#run) AND #last = :last").with(":last", s(last)),
         };
         let writes = vec![
-            TransactWriteItem::builder()
-                .put(built(new.condition_expression("attribute_not_exists(pk)").build())?)
-                .build(),
-            TransactWriteItem::builder().update(built(free.build())?).build(),
-            self.plain_put(plan)?,
-            self.plain_put(items::write(&key(&pk, "CURSOR"), cursor)?)?,
-            self.plain_put(super::runs::among_the_runs(run))?,
+            Write::put(items::item(&key(&pk, "RUN"), run)?).when("attribute_not_exists(pk)"),
+            free,
+            Write::put(items::item(&key(&pk, "PLAN"), &plan)?),
+            Write::put(items::item(&key(&pk, "CURSOR"), cursor)?),
+            Write::put(super::runs::among_the_runs(run)),
         ];
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(Begin::Begun),
-            Err(e) if e.as_service_error().is_some_and(condition_failed) => {
-                Ok(if self.run(&run.id).await?.is_some() { Begin::Known } else { Begin::Busy })
-            }
-            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
+        if self.transact(writes).await? {
+            return Ok(Begin::Begun);
         }
+        Ok(if self.run(&run.id).await?.is_some() { Begin::Known } else { Begin::Busy })
     }
 
     /// Ends a run that was read as `run`: closes its cursor to leases and releases `ACTIVE`, with
@@ -115,7 +99,7 @@ impl Ledger {
         };
         for _ in 0..END_TRIES {
             let Some(cursor) = self.cursor(&run.id).await? else { return Ok(false) };
-            let writes = vec![self.close(&cursor)?];
+            let writes = vec![Self::close(&cursor)];
             if self.change_run(run, &ended, writes, Some(cursor.scroll_free_at_ms())).await? {
                 return Ok(true);
             }
@@ -142,7 +126,7 @@ impl Ledger {
         &self,
         was: &Run,
         now: &Run,
-        mut writes: Vec<TransactWriteItem>,
+        mut writes: Vec<Write>,
         release: Option<i64>,
     ) -> Result<bool, LedgerError> {
         // The caller may have read `ACTIVE` before the run ended. No transition leaves a final
@@ -153,67 +137,42 @@ impl Ledger {
         }
         // Update and do not put: other writers add to the item's count of errors.
         let mut set = "SET #state = :to, generation = :next".to_owned();
-        let mut update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key(run_pk(&was.id), "RUN").attributes()))
-            .condition_expression("#state = :state AND generation = :generation")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#reason", "reason")
-            .expression_attribute_values(":state", s(was.state))
-            .expression_attribute_values(":generation", n(was.generation))
-            .expression_attribute_values(":to", s(now.state))
-            .expression_attribute_values(":next", n(now.generation));
+        let mut values = vec![(":to", s(now.state)), (":next", n(now.generation))];
         if now.generation > was.generation {
             // A new generation evaluates all users again, including those with errors.
             set.push_str(", #errors = :none");
-            update = update.expression_attribute_names("#errors", "errors").expression_attribute_values(":none", n(0));
+            values.push((":none", n(0)));
         }
         if let Some(ended_ms) = now.ended_ms {
             set.push_str(", ended_ms = :ended");
-            update = update.expression_attribute_values(":ended", n(ended_ms));
+            values.push((":ended", n(ended_ms)));
         }
         if let Some(totals) = &now.totals {
-            let value = serde_dynamo::to_attribute_value(totals)
-                .map_err(|source| LedgerError::Encode { key: "RUN".to_owned(), source })?;
             set.push_str(", totals = :totals");
-            update = update.expression_attribute_values(":totals", value);
+            values.push((":totals", attribute(totals, "RUN")?));
         }
         match &now.reason {
             Some(reason) => {
                 set.push_str(", #reason = :reason");
-                update = update.expression_attribute_values(":reason", s(reason));
+                values.push((":reason", s(reason)));
             }
             None => set.push_str(" REMOVE #reason"),
         }
-        writes.push(TransactWriteItem::builder().update(built(update.update_expression(set).build())?).build());
+        let update = Write::update(&key(run_pk(&was.id), "RUN"), set)
+            .when("#state = :state AND generation = :generation")
+            .with(":state", s(was.state))
+            .with(":generation", n(was.generation));
+        writes.push(values.into_iter().fold(update, |update, (name, value)| update.with(name, value)));
         if let Some(free_at_ms) = release {
-            writes.extend(self.queue_expiry(was, now.ended_ms.unwrap_or(free_at_ms))?);
-            let update = Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(active_key().attributes()))
-                .update_expression("REMOVE #run SET free_at_ms = :free, #last = :run")
-                .condition_expression("#run = :run")
-                .expression_attribute_names("#run", "run")
-                .expression_attribute_names("#last", "last")
-                .expression_attribute_values(":run", s(&was.id))
-                .expression_attribute_values(":free", n(free_at_ms));
-            writes.push(TransactWriteItem::builder().update(built(update.build())?).build());
+            writes.extend(Self::queue_expiry(was, now.ended_ms.unwrap_or(free_at_ms))?);
+            let release = Write::update(&active_key(), "REMOVE #run SET free_at_ms = :free, #last = :run")
+                .when("#run = :run")
+                .with(":run", s(&was.id))
+                .with(":free", n(free_at_ms));
+            writes.push(release);
         }
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(true),
-            Err(e) if e.as_service_error().is_some_and(condition_failed) => Ok(false),
-            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
-        }
+        self.transact(writes).await
     }
-
-    pub(super) fn plain_put(&self, item: items::Item) -> Result<TransactWriteItem, LedgerError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(TransactWriteItem::builder().put(built(put.build())?).build())
-    }
-}
-
-pub(super) fn built<T>(made: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, LedgerError> {
-    Ok(made?)
 }
 
 #[derive(Serialize, Deserialize)]

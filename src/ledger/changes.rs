@@ -1,7 +1,7 @@
 //! The patches of a job in one compressed item. Check reads it to send refused items again, and an
 //! undo can read it.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::expiry::expires_at_s;
 use super::items::{key, n, readable, run_pk};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, Write};
 use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
@@ -51,8 +51,7 @@ impl Ledger {
         let mut item = key(run_pk(run), sk).attributes();
         item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
         item.insert("z".to_owned(), AttributeValue::B(Blob::new(bytes)));
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+        self.send(Write::put(item)).await.map(|_| ())
     }
 
     /// Returns a job's changes.

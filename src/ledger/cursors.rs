@@ -1,13 +1,9 @@
 //! Lease and commit of a turn: two conditional writes to the cursor.
 
-use std::collections::HashMap;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update};
-
-use super::active::built;
-use super::error::conditional;
-use super::items::{self, key, n, run_pk, s};
-use super::{Ledger, LedgerError};
+use super::items::{self, attribute, key, n, run_pk, s};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
 
 /// The outcome of a request for a lease.
@@ -36,81 +32,49 @@ pub enum Commit {
 impl Ledger {
     /// Leases a turn and reads the cursor in one conditional write.
     pub async fn lease(&self, run: &RunId, turn: u64, lease: &Lease, now_ms: i64) -> Result<Leased, LedgerError> {
-        let value: AttributeValue = serde_dynamo::to_attribute_value(lease)
-            .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(run_pk(run), "CURSOR").attributes()))
-            .update_expression(
-                "SET died = if_not_exists(claim, :nobody), claim = :claim, claims = if_not_exists(claims, :none) + :one",
-            )
-            .condition_expression(
+        let update =
+            "SET died = if_not_exists(claim, :nobody), claim = :claim, claims = if_not_exists(claims, :none) + :one";
+        let write = Write::update(&cursor_key(run), update)
+            .when(
                 "turn = :turn AND not_before_ms <= :now \
                  AND (attribute_not_exists(claim) OR claim.until_ms < :now) AND v <= :format",
             )
-            .expression_attribute_values(":claim", value)
-            .expression_attribute_values(":nobody", AttributeValue::Null(true))
-            .expression_attribute_values(":turn", n(turn))
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":format", n(FORMAT))
-            .expression_attribute_values(":none", n(0))
-            .expression_attribute_values(":one", n(1))
-            .return_values(ReturnValue::AllOld)
-            .send()
-            .await;
-        match sent {
-            Ok(done) => {
-                let cursor: Cursor = items::read(done.attributes.unwrap_or_default(), "CURSOR")?;
-                Ok(Leased::Ours(Box::new(Cursor { died: None, ..cursor })))
-            }
-            Err(e) => match e.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => {
-                    let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
-                    // The lease is ours: the answer to our first try was lost. Restore the expired
-                    // lease from `died`.
-                    if there.turn == turn && there.lease.as_ref().is_some_and(|now| now.owner == lease.owner) {
-                        there.lease = there.died.take();
-                        there.leases = there.leases.saturating_sub(1);
-                        return Ok(Leased::Ours(Box::new(there)));
-                    }
-                    Ok(Leased::Not(Box::new(there)))
-                }
-                _ => Err(LedgerError::call("UpdateItem", e)),
-            },
+            .with(":claim", attribute(lease, "CURSOR")?)
+            .with(":nobody", AttributeValue::Null(true))
+            .with(":turn", n(turn))
+            .with(":now", n(now_ms))
+            .with(":format", n(FORMAT))
+            .with(":none", n(0))
+            .with(":one", n(1));
+        if let Some(before) = self.send_for(write, Some(ReturnValue::AllOld)).await? {
+            let cursor: Cursor = items::read(before, "CURSOR")?;
+            return Ok(Leased::Ours(Box::new(Cursor { died: None, ..cursor })));
         }
+        let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
+        // The lease is ours: the answer to our first try was lost. Restore the expired lease from `died`.
+        if there.turn == turn && there.lease.as_ref().is_some_and(|now| now.owner == lease.owner) {
+            there.lease = there.died.take();
+            there.leases = there.leases.saturating_sub(1);
+            return Ok(Leased::Ours(Box::new(there)));
+        }
+        Ok(Leased::Not(Box::new(there)))
     }
 
     /// Releases a lease whose owner did nothing that can cost a page. Restores the cursor `before`
     /// the lease, including an expired lease that was taken over.
     pub async fn release_lease(&self, before: &Cursor, owner: &str) -> Result<(), LedgerError> {
-        let (condition, names, mut values) = as_read(before.turn, Some(owner));
-        values.insert(":claims".to_owned(), n(before.leases));
-        let update = match &before.lease {
-            None => "SET claims = :claims REMOVE claim, died",
-            Some(died) => {
-                let died: AttributeValue = serde_dynamo::to_attribute_value(died)
-                    .map_err(|source| LedgerError::Encode { key: "CURSOR".to_owned(), source })?;
-                values.insert(":died".to_owned(), died);
-                "SET claims = :claims, claim = :died REMOVE died"
-            }
+        let at = cursor_key(&before.run);
+        let write = match &before.lease {
+            None => Write::update(&at, "SET claims = :claims REMOVE claim, died"),
+            Some(died) => Write::update(&at, "SET claims = :claims, claim = :died REMOVE died")
+                .with(":died", attribute(died, "CURSOR")?),
         };
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key(run_pk(&before.run), "CURSOR").attributes()))
-            .update_expression(update)
-            .condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(Some(values))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        self.send(as_read(write, before.turn, Some(owner)).with(":claims", n(before.leases))).await.map(|_| ())
     }
 
     /// Returns the cursor of a run.
     pub async fn cursor(&self, run: &RunId) -> Result<Option<Cursor>, LedgerError> {
-        self.get(&key(run_pk(run), "CURSOR")).await
+        self.get(&cursor_key(run)).await
     }
 
     /// Commits a turn if `owner` still holds the lease: `next` becomes the cursor, with `turn` + 1
@@ -123,7 +87,7 @@ impl Ledger {
         commit: &Commit,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
-        let (condition, names, values) = as_read(next.turn, Some(owner));
+        let turn = next.turn;
         let free_at_ms = next.scroll_free_at_ms();
         next.turn += 1;
         next.lease = None;
@@ -133,24 +97,18 @@ impl Ledger {
         next.resent_ms = 0;
         next.committed_by = Some(owner.to_owned());
         next.committed_ms = now_ms;
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(items::write(&key(run_pk(&run.id), "CURSOR"), &next)?))
-            .condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(Some(values));
-        let put = built(put.build())?;
+        let put = as_read(Write::put(items::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
         let done = match commit {
-            Commit::Turn => self.put_cursor(put).await?,
+            Commit::Turn => self.send(put).await?,
             Commit::State(state, reason) => {
                 let ended_ms = state.ended().then_some(now_ms);
                 let release = state.ended().then_some(free_at_ms);
                 let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };
-                self.change_run(run, &changed, vec![TransactWriteItem::builder().put(put).build()], release).await?
+                self.change_run(run, &changed, vec![put], release).await?
             }
             Commit::Generation => {
                 let changed = Run { generation: next.generation, state: State::Running, reason: None, ..run.clone() };
-                self.change_run(run, &changed, vec![TransactWriteItem::builder().put(put).build()], None).await?
+                self.change_run(run, &changed, vec![put], None).await?
             }
         };
         if done {
@@ -163,44 +121,20 @@ impl Ledger {
 
     /// Adds 1 to the cursor's turn, so that no message can lease it. The holder of a lease may
     /// still call the scroll, but cannot commit.
-    pub(super) fn close(&self, cursor: &Cursor) -> Result<TransactWriteItem, LedgerError> {
-        let (condition, names, mut values) = as_read(cursor.turn, cursor.owner());
-        values.insert(":next".to_owned(), n(cursor.turn + 1));
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
-            .update_expression("SET turn = :next")
-            .condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(Some(values));
-        Ok(TransactWriteItem::builder().update(built(update.build())?).build())
-    }
-
-    async fn put_cursor(&self, put: Put) -> Result<bool, LedgerError> {
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(put.item));
-        let sent = request
-            .set_condition_expression(put.condition_expression)
-            .set_expression_attribute_names(put.expression_attribute_names)
-            .set_expression_attribute_values(put.expression_attribute_values)
-            .send()
-            .await;
-        Ok(conditional("PutItem", sent)?.is_some())
+    pub(super) fn close(cursor: &Cursor) -> Write {
+        let write = Write::update(&cursor_key(&cursor.run), "SET turn = :next").with(":next", n(cursor.turn + 1));
+        as_read(write, cursor.turn, cursor.owner())
     }
 
     /// Counts a resend of the present turn's message by the tick, and stores why the run waits.
     pub async fn resend(&self, cursor: &Cursor, waits: &str, now_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key(run_pk(&cursor.run), "CURSOR").attributes()))
-            .update_expression("SET nudges = :nudges, resent_ms = :now, waits = :waits")
-            .condition_expression("turn = :turn")
-            .expression_attribute_values(":nudges", n(cursor.resends + 1))
-            .expression_attribute_values(":now", n(now_ms))
-            .expression_attribute_values(":waits", s(waits))
-            .expression_attribute_values(":turn", n(cursor.turn))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&cursor_key(&cursor.run), "SET nudges = :nudges, resent_ms = :now, waits = :waits")
+            .when("turn = :turn")
+            .with(":nudges", n(cursor.resends + 1))
+            .with(":now", n(now_ms))
+            .with(":waits", s(waits))
+            .with(":turn", n(cursor.turn));
+        self.send(write).await.map(|_| ())
     }
 
     /// Moves a run's cursor into settling from outside a turn, because of a resume or a restart.
@@ -241,28 +175,23 @@ impl Ledger {
         next.leases = 0;
         next.resends = 0;
         next.resent_ms = 0;
-        let (condition, names, values) = as_read(cursor.turn, cursor.owner());
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(items::write(&key(run_pk(&run.id), "CURSOR"), &next)?))
-            .condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(Some(values));
-        let writes = vec![TransactWriteItem::builder().put(built(put.build())?).build()];
+        let put = Write::put(items::item(&cursor_key(&run.id), &next)?);
+        let writes = vec![as_read(put, cursor.turn, cursor.owner())];
         let running = Run { state: State::Running, reason: None, ..run.clone() };
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))
     }
 }
 
-/// Returns the condition that turn and lease are unchanged since the read, with its names and
-/// values. A new owner may call the scroll, and a decision based on this read would not know of it.
-fn as_read(
-    turn: u64,
-    owner: Option<&str>,
-) -> (&'static str, Option<HashMap<String, String>>, HashMap<String, AttributeValue>) {
-    let mut values = HashMap::from([(":turn".to_owned(), n(turn))]);
-    let Some(owner) = owner else { return ("turn = :turn AND attribute_not_exists(claim)", None, values) };
-    values.insert(":owner".to_owned(), s(owner));
-    let names = HashMap::from([("#owner".to_owned(), "owner".to_owned())]);
-    ("turn = :turn AND claim.#owner = :owner", Some(names), values)
+fn cursor_key(run: &RunId) -> Key {
+    key(run_pk(run), "CURSOR")
+}
+
+/// Adds the condition that turn and lease are unchanged since the read. A new owner may call the
+/// scroll, and a decision based on this read would not know of it.
+fn as_read(write: Write, turn: u64, owner: Option<&str>) -> Write {
+    let write = write.with(":turn", n(turn));
+    match owner {
+        None => write.when("turn = :turn AND attribute_not_exists(claim)"),
+        Some(owner) => write.when("turn = :turn AND claim.#owner = :owner").with(":owner", s(owner)),
+    }
 }

@@ -2,14 +2,11 @@
 //! second write would add a sixth to a run's cost. It is far behind the longest deadline of a run.
 //! The other rows get it after the run's end, a batch per tick of check.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
-use super::active::built;
-use super::error::conditional;
 use super::items::{self, key, n, run_pk, s};
 use super::runs::place_among_the_runs;
-use super::{Key, Ledger, LedgerError};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId};
 
 /// Time to live of a run's items, in seconds. It exceeds the longest deadline by far.
@@ -37,20 +34,12 @@ struct Expiring {
 impl Ledger {
     /// Returns the writes that queue a run for expiry and expire its entry in the list of runs.
     /// They belong to the transaction that ends the run.
-    pub(super) fn queue_expiry(&self, run: &Run, ended_ms: i64) -> Result<[TransactWriteItem; 2], LedgerError> {
+    pub(super) fn queue_expiry(run: &Run, ended_ms: i64) -> Result<[Write; 2], LedgerError> {
         let expires_s = expires_at_s(ended_ms);
         let expiring = Expiring { run: run.id.clone(), expires_s, after: " ".to_owned() };
-        let item = items::write(&key(PARTITION, run.id.as_str()), &expiring)?;
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        let place = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(place_among_the_runs(run).attributes()))
-            .update_expression("SET expires_at = :at")
-            .expression_attribute_values(":at", n(expires_s));
-        Ok([
-            TransactWriteItem::builder().put(built(put.build())?).build(),
-            TransactWriteItem::builder().update(built(place.build())?).build(),
-        ])
+        let expiring = items::item(&key(PARTITION, run.id.as_str()), &expiring)?;
+        let place = Write::update(&place_among_the_runs(run), "SET expires_at = :at").with(":at", n(expires_s));
+        Ok([Write::put(expiring), place])
     }
 
     /// Sets the time to live on up to `most` items of an ended run. Returns whether more may be
@@ -79,20 +68,13 @@ impl Ledger {
             expiring.after = last.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
             self.put(&at, &expiring).await?;
         } else {
-            let request = self.client.delete_item().table_name(&self.table).set_key(Some(at.attributes()));
-            request.send().await.map_err(|e| LedgerError::call("DeleteItem", e))?;
+            self.send(Write::delete(&at)).await?;
         }
         Ok(true)
     }
 
     async fn expire_item(&self, at: &Key, expires_s: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table).set_key(Some(at.attributes()));
-        let sent = request
-            .update_expression("SET expires_at = :at")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":at", n(expires_s))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(at, "SET expires_at = :at").when("attribute_exists(pk)").with(":at", n(expires_s));
+        self.send(write).await.map(|_| ())
     }
 }

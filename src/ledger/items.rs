@@ -47,11 +47,21 @@ pub(super) fn n(number: impl fmt::Display) -> AttributeValue {
 }
 
 /// Converts a value and its key to an item.
-pub(super) fn write<T: Serialize>(key: &Key, value: &T) -> Result<Item, LedgerError> {
+pub(super) fn item<T: Serialize>(key: &Key, value: &T) -> Result<Item, LedgerError> {
     let made: Result<Item, _> = serde_dynamo::to_item(value);
     let mut item = made.map_err(|source| LedgerError::Encode { key: key.sk.clone(), source })?;
     item.extend(key.attributes());
     Ok(item)
+}
+
+/// Converts a value to an attribute. `name` names the item in an error.
+pub(super) fn attribute(value: impl Serialize, name: impl fmt::Display) -> Result<AttributeValue, LedgerError> {
+    serde_dynamo::to_attribute_value(value).map_err(|source| LedgerError::Encode { key: name.to_string(), source })
+}
+
+/// Returns a number from the attributes that a write returned.
+pub(super) fn number<T: std::str::FromStr>(returned: &Item, name: &str) -> Option<T> {
+    returned.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// Converts an item to a value. An item of a newer format is an error even if its shape fits,

@@ -1,15 +1,13 @@
 //! Bulk jobs by bucket: recorded with their parts' done marks, polled when due, closed once.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::active::built;
-use super::error::{condition_failed, conditional};
 use super::expiry::expires_at_s;
-use super::items::{self, key, n, run_pk, s};
+use super::items::{self, attribute, key, n, run_pk, s};
 use super::table::DUE_INDEX;
-use super::{Key, Ledger, LedgerError};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::{Part, PartId};
@@ -152,22 +150,18 @@ impl Ledger {
     /// resubmission. Returns whether it is one. The call is idempotent.
     pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
-        let put = Put::builder().table_name(&self.table).set_item(Some(items::write(&at, row)?)).build();
-        let mut writes = vec![TransactWriteItem::builder().put(built(put)?).build()];
+        let mut writes = vec![Write::put(items::item(&at, row)?)];
         for id in done {
-            writes.push(self.done_mark(id, owner, row)?);
+            writes.push(Self::done_mark(id, owner, row));
         }
-        match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-            Ok(_) => Ok(false),
-            Err(e) if e.as_service_error().is_some_and(condition_failed) => {
-                // An existing row was written by this call before its answer was lost.
-                if let Some(there) = self.get::<JobRow>(&at).await? {
-                    return Ok(there.resubmission);
-                }
-                self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await.map(|()| true)
-            }
-            Err(e) => Err(LedgerError::call("TransactWriteItems", e)),
+        if self.transact(writes).await? {
+            return Ok(false);
         }
+        // A row that is there was written by this very call before its answer was lost.
+        if let Some(there) = self.get::<JobRow>(&at).await? {
+            return Ok(there.resubmission);
+        }
+        self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await.map(|()| true)
     }
 
     /// Returns at most `most` due open jobs, longest due first. The index is eventually consistent,
@@ -227,8 +221,7 @@ impl Ledger {
         let mut values =
             vec![(":end", s(end)), (":failed", n(closing.failed)), (":unattributed", n(closing.unattributed))];
         if let Some((again, users)) = &closing.again {
-            let value = serde_dynamo::to_attribute_value(again)
-                .map_err(|source| LedgerError::Encode { key: row.job.to_string(), source })?;
+            let value = attribute(again, &row.job)?;
             update.push_str(", again = :again, again_users = :again_users");
             values.extend([(":again", value), (":again_users", n(*users))]);
         }
@@ -247,29 +240,8 @@ impl Ledger {
         condition: &str,
         values: &[(&str, AttributeValue)],
     ) -> Result<bool, LedgerError> {
-        let names = [("#open", "open"), ("#end", "end")].into_iter();
-        let names = names.filter(|(name, _)| update.contains(name) || condition.contains(name));
-        let built = built(
-            Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(job_key(&row.bucket, &row.job).attributes()))
-                .update_expression(update)
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(names.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
-                .set_expression_attribute_values(Some(
-                    values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
-                ))
-                .build(),
-        )?;
-        let request = self.client.update_item().table_name(&self.table).set_key(Some(built.key));
-        let sent = request
-            .update_expression(built.update_expression)
-            .set_condition_expression(built.condition_expression)
-            .set_expression_attribute_names(built.expression_attribute_names)
-            .set_expression_attribute_values(built.expression_attribute_values)
-            .send()
-            .await;
-        Ok(conditional("UpdateItem", sent)?.is_some())
+        let write = Write::update(&job_key(&row.bucket, &row.job), update).when(condition);
+        self.send(values.iter().fold(write, |write, (name, value)| write.with(name, value.clone()))).await
     }
 
     /// Returns the jobs of a bucket: a query of one partition.
@@ -290,7 +262,6 @@ impl Ledger {
     pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket) -> Result<(), LedgerError> {
         let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
         item.insert("bucket".to_owned(), s(bucket));
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+        self.send(Write::put(item)).await.map(|_| ())
     }
 }

@@ -34,6 +34,7 @@ mod parts;
 mod runs;
 mod starts;
 mod table;
+mod write;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -54,6 +55,7 @@ pub use starts::{Queued, Waiting};
 pub use table::create;
 
 use items::Item;
+use write::Write;
 
 /// Rows per query; a row has some hundred bytes.
 const PAGE_ROWS: i32 = 500;
@@ -81,9 +83,7 @@ impl Ledger {
     }
 
     async fn put<T: Serialize>(&self, key: &Key, value: &T) -> Result<(), LedgerError> {
-        let item = items::write(key, value)?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        request.send().await.map(|_| ()).map_err(|e| LedgerError::call("PutItem", e))
+        self.send(Write::put(items::item(key, value)?)).await.map(|_| ())
     }
 
     /// Returns at most `most` items of a partition, in order, whose sort key begins with `prefix`.

@@ -1,13 +1,11 @@
 //! Parts: leased before their patches are submitted, and marked with their end.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::{Deserialize, Serialize};
 
-use super::active::built;
-use super::error::conditional;
 use super::expiry::expires_at_s;
-use super::items::{NOT_NEWER, key, n, run_pk, s};
-use super::{JobRow, Key, Ledger, LedgerError};
+use super::items::{NOT_NEWER, attribute, key, n, number, run_pk, s};
+use super::{JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::{Origin, Part, PartId};
@@ -104,11 +102,6 @@ struct Ending<'a> {
     now_ms: i64,
 }
 
-/// Serializes a value of a part's item.
-fn attribute(part: &Part, value: impl Serialize) -> Result<AttributeValue, LedgerError> {
-    serde_dynamo::to_attribute_value(value).map_err(|source| LedgerError::Encode { key: part.id.to_string(), source })
-}
-
 fn part_key(run: &RunId, id: &PartId) -> Key {
     key(run_pk(run), format!("PART#{id}"))
 }
@@ -145,42 +138,32 @@ impl Ledger {
         until_ms: i64,
         expired: Option<i64>,
     ) -> Result<Option<u32>, LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
         let remembers = if expired.is_some() { ", lost_until_ms = :expired" } else { "" };
-        let mut request = request
-            .set_key(Some(part_key(&part.run, &part.id).attributes()))
-            .update_expression(format!(
-                "SET generation = :generation, #users = :users, origin = :origin, expires_at = :expires, \
-                 claim_owner = :owner, claim_until_ms = :until{remembers} ADD attempt :one, lost :lost"
-            ))
-            .expression_attribute_names("#users", "users")
-            .expression_attribute_names("#end", "end")
-            .expression_attribute_values(":generation", n(part.id.generation))
-            .expression_attribute_values(":users", n(part.patches.len()))
-            .expression_attribute_values(":origin", attribute(part, &part.id.origin)?)
-            .expression_attribute_values(":expires", n(expires_at_s(until_ms)))
-            .expression_attribute_values(":format", n(FORMAT))
-            .expression_attribute_values(":owner", s(owner))
-            .expression_attribute_values(":until", n(until_ms))
-            .expression_attribute_values(":one", n(1))
-            .expression_attribute_values(":lost", n(u32::from(expired.is_some())))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew);
-        request = match expired {
-            None => request.condition_expression(format!(
-                "attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms) AND {NOT_NEWER}"
-            )),
-            Some(at) => request
-                .condition_expression(format!(
-                    "attribute_not_exists(#end) AND claim_until_ms = :expired AND {NOT_NEWER}"
-                ))
-                .expression_attribute_values(":expired", n(at)),
+        let update = format!(
+            "SET generation = :generation, #users = :users, origin = :origin, expires_at = :expires, \
+             claim_owner = :owner, claim_until_ms = :until{remembers} ADD attempt :one, lost :lost"
+        );
+        let write = Write::update(&part_key(&part.run, &part.id), update)
+            .with(":generation", n(part.id.generation))
+            .with(":users", n(part.patches.len()))
+            .with(":origin", attribute(&part.id.origin, &part.id)?)
+            .with(":expires", n(expires_at_s(until_ms)))
+            .with(":format", n(FORMAT))
+            .with(":owner", s(owner))
+            .with(":until", n(until_ms))
+            .with(":one", n(1))
+            .with(":lost", n(u32::from(expired.is_some())));
+        let write = match expired {
+            None => write
+                .when(format!("attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms) AND {NOT_NEWER}")),
+            Some(at) => write
+                .when(format!("attribute_not_exists(#end) AND claim_until_ms = :expired AND {NOT_NEWER}"))
+                .with(":expired", n(at)),
         };
-        let done = conditional("UpdateItem", request.send().await)?;
-        let Some(done) = done else { return Ok(None) };
+        let Some(leased) = self.send_for(write, Some(ReturnValue::UpdatedNew)).await? else { return Ok(None) };
         // A default would make every attempt the first.
-        let attempt = done.attributes.and_then(|found| found.get("attempt")?.as_n().ok()?.parse().ok());
         let missing = || LedgerError::Missing { what: "attempt", key: part.id.to_string() };
-        attempt.ok_or_else(missing).map(Some)
+        number(&leased, "attempt").ok_or_else(missing).map(Some)
     }
 
     /// Returns a part's row.
@@ -222,21 +205,12 @@ impl Ledger {
         lost: i32,
         more: &[(&str, AttributeValue)],
     ) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let request = more
-            .iter()
-            .fold(request, |request, (name, value)| request.expression_attribute_values(*name, value.clone()));
-        let sent = request
-            .set_key(Some(part_key(&part.run, &part.id).attributes()))
-            .update_expression(update)
-            .condition_expression("claim_owner = :owner AND attribute_not_exists(#end)")
-            .expression_attribute_names("#end", "end")
-            .expression_attribute_values(":owner", s(owner))
-            .expression_attribute_values(":attempt", n(attempt))
-            .expression_attribute_values(":lost", n(lost))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&part_key(&part.run, &part.id), update)
+            .when("claim_owner = :owner AND attribute_not_exists(#end)")
+            .with(":owner", s(owner))
+            .with(":attempt", n(attempt))
+            .with(":lost", n(lost));
+        self.send(more.iter().fold(write, |write, (name, value)| write.with(name, value.clone()))).await.map(|_| ())
     }
 
     /// Ends a part of which `owner` created no job: dropped, given up, or all users refused. An
@@ -255,45 +229,33 @@ impl Ledger {
     async fn try_end(&self, part: &Part, ending: Ending<'_>, whose: &str, lost: u32) -> Result<bool, LedgerError> {
         let Ending { end, owner, now_ms } = ending;
         let remembers = if lost > 0 { format!(", {LOST_UNTIL}") } else { String::new() };
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(part_key(&part.run, &part.id).attributes()))
-            .update_expression(format!(
-                "SET #end = :end, generation = :generation, #users = :users, origin = :origin, \
-                 expires_at = :expires{remembers} REMOVE claim_owner, claim_until_ms ADD lost :lost"
-            ))
-            .condition_expression(format!("attribute_not_exists(#end) AND {whose} AND {NOT_NEWER}"))
-            .expression_attribute_names("#end", "end")
-            .expression_attribute_names("#users", "users")
-            .expression_attribute_values(":end", attribute(part, end)?)
-            .expression_attribute_values(":generation", n(part.id.generation))
-            .expression_attribute_values(":users", n(part.patches.len()))
-            .expression_attribute_values(":origin", attribute(part, &part.id.origin)?)
-            .expression_attribute_values(":expires", n(expires_at_s(now_ms)))
-            .expression_attribute_values(":format", n(FORMAT))
-            .expression_attribute_values(":owner", s(owner))
-            .expression_attribute_values(":lost", n(lost))
-            .send()
-            .await;
-        Ok(conditional("UpdateItem", sent)?.is_some())
+        let update = format!(
+            "SET #end = :end, generation = :generation, #users = :users, origin = :origin, \
+             expires_at = :expires{remembers} REMOVE claim_owner, claim_until_ms ADD lost :lost"
+        );
+        let write = Write::update(&part_key(&part.run, &part.id), update)
+            .when(format!("attribute_not_exists(#end) AND {whose} AND {NOT_NEWER}"))
+            .with(":end", attribute(end, &part.id)?)
+            .with(":generation", n(part.id.generation))
+            .with(":users", n(part.patches.len()))
+            .with(":origin", attribute(&part.id.origin, &part.id)?)
+            .with(":expires", n(expires_at_s(now_ms)))
+            .with(":format", n(FORMAT))
+            .with(":owner", s(owner))
+            .with(":lost", n(lost));
+        self.send(write).await
     }
 
     /// Returns the done mark of a part, for the transaction that records its job.
-    pub(super) fn done_mark(&self, id: &PartId, owner: &str, row: &JobRow) -> Result<TransactWriteItem, LedgerError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(part_key(&row.run, id).attributes()))
-            .update_expression(
-                "SET #end = :end, job = :job, #bucket = :bucket, expires_at = :expires REMOVE claim_owner, claim_until_ms",
-            )
-            .condition_expression("claim_owner = :owner AND attribute_not_exists(#end)")
-            .expression_attribute_names("#end", "end")
-            .expression_attribute_names("#bucket", "bucket")
-            .expression_attribute_values(":end", s("done"))
-            .expression_attribute_values(":job", s(&row.job))
-            .expression_attribute_values(":bucket", s(&row.bucket))
-            .expression_attribute_values(":expires", n(expires_at_s(row.made_ms)))
-            .expression_attribute_values(":owner", s(owner));
-        Ok(TransactWriteItem::builder().update(built(update.build())?).build())
+    pub(super) fn done_mark(id: &PartId, owner: &str, row: &JobRow) -> Write {
+        let update = "SET #end = :end, job = :job, #bucket = :bucket, expires_at = :expires \
+                      REMOVE claim_owner, claim_until_ms";
+        Write::update(&part_key(&row.run, id), update)
+            .when("claim_owner = :owner AND attribute_not_exists(#end)")
+            .with(":end", s("done"))
+            .with(":job", s(&row.job))
+            .with(":bucket", s(&row.bucket))
+            .with(":expires", n(expires_at_s(row.made_ms)))
+            .with(":owner", s(owner))
     }
 }

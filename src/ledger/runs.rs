@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
-use super::error::conditional;
-use super::items::{self, key, n, run_pk, s};
-use super::{Key, Ledger, LedgerError};
+use super::items::{self, key, n, number, run_pk, s};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
 
@@ -93,34 +93,22 @@ impl Ledger {
 
     /// Sets the run's deadline, unless it changed since the run was read.
     pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key(run_pk(&run.id), "RUN").attributes()))
-            .update_expression("SET deadline_ms = :next")
-            .condition_expression("deadline_ms = :was")
-            .expression_attribute_values(":next", n(deadline_ms))
-            .expression_attribute_values(":was", n(run.deadline_ms))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&key(run_pk(&run.id), "RUN"), "SET deadline_ms = :next")
+            .when("deadline_ms = :was")
+            .with(":next", n(deadline_ms))
+            .with(":was", n(run.deadline_ms));
+        self.send(write).await.map(|_| ())
     }
 
     /// Adds to the run's count of errors, for `max_errors`. Returns the new count.
     pub async fn count_errors(&self, run: &RunId, errors: u64) -> Result<u64, LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(key(run_pk(run), "RUN").attributes()))
-            .update_expression("ADD #errors :more")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#errors", "errors")
-            .expression_attribute_values(":more", n(errors))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
-            .send()
-            .await
-            .map_err(|e| LedgerError::call("UpdateItem", e))?;
-        let count = sent.attributes.and_then(|found| found.get("errors")?.as_n().ok()?.parse().ok());
-        // Without the count, the limit would not be enforced.
-        count.ok_or_else(|| LedgerError::Missing { what: "count of errors", key: run.to_string() })
+        let write = Write::update(&key(run_pk(run), "RUN"), "ADD #errors :more")
+            .when("attribute_exists(pk)")
+            .with(":more", n(errors));
+        let counted = self.send_for(write, Some(ReturnValue::UpdatedNew)).await?.unwrap_or_default();
+        // Without it the limit would be open.
+        let missing = || LedgerError::Missing { what: "count of errors", key: run.to_string() };
+        number(&counted, "errors").ok_or_else(missing)
     }
 
     /// Returns the errors of a run, by user id. If the last generation read all users, errors of
@@ -152,27 +140,19 @@ impl Ledger {
         user: &UserId,
     ) -> Result<Reserved, LedgerError> {
         let at = key(run_pk(run), format!("COMPANY#{company}"));
-        let item = items::write(&at, &Company { name: name.to_owned(), generation, user: Some(user.clone()) })?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let sent = request
-            .condition_expression("attribute_not_exists(pk) OR generation < :generation")
-            .expression_attribute_values(":generation", n(generation))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(Reserved::New),
-            Err(e) => match e.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => {
-                    let there: Option<Company> = self.get(&at).await?;
-                    Ok(match there.filter(|there| there.name == name) {
-                        Some(there) if there.user.as_ref() == Some(user) => Reserved::New,
-                        Some(_) => Reserved::Same,
-                        None => Reserved::Other,
-                    })
-                }
-                _ => Err(LedgerError::call("PutItem", e)),
-            },
+        let item = items::item(&at, &Company { name: name.to_owned(), generation, user: Some(user.clone()) })?;
+        let write = Write::put(item)
+            .when("attribute_not_exists(pk) OR generation < :generation")
+            .with(":generation", n(generation));
+        if self.send(write).await? {
+            return Ok(Reserved::New);
         }
+        let there: Option<Company> = self.get(&at).await?;
+        Ok(match there.filter(|there| there.name == name) {
+            Some(there) if there.user.as_ref() == Some(user) => Reserved::New,
+            Some(_) => Reserved::Same,
+            None => Reserved::Other,
+        })
     }
 
     /// Returns at most `most` runs of this ledger, newest first. Each run has its own partition, so

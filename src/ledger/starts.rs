@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::conditional;
 use super::expiry::expires_at_s;
 use super::items::{self, key, n, run_pk, s};
-use super::{Key, Ledger, LedgerError};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::redact::unread;
 use crate::domain::run::{FORMAT, LIST_ITEM, Limits, RunId, Source, Start};
 use crate::domain::user::UserId;
@@ -84,11 +83,9 @@ impl Ledger {
 
     /// Stores a start if the key is free; otherwise returns the stored one.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item = items::write(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item = items::item(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
-            let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
-            let sent = request.condition_expression("attribute_not_exists(pk)").send().await;
-            if conditional("PutItem", sent)?.is_some() {
+            if self.send(Write::put(item.clone()).when("attribute_not_exists(pk)")).await? {
                 return Ok(None);
             }
             // The stored start began in between, so the key is free now.
@@ -123,33 +120,23 @@ impl Ledger {
 
     /// Counts a failed try, and delays the next one until `not_before_ms`.
     pub async fn defer_start(&self, waiting: &Waiting, not_before_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table).set_key(Some(waiting.at.attributes()));
-        let sent = request
-            .update_expression("SET tries = :tries, not_before_ms = :at")
-            .condition_expression("#start = :start")
-            .expression_attribute_names("#start", "start")
-            .expression_attribute_values(":start", s(&waiting.text))
-            .expression_attribute_values(":tries", n(waiting.tries + 1))
-            .expression_attribute_values(":at", n(not_before_ms))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&waiting.at, "SET tries = :tries, not_before_ms = :at")
+            .when("#start = :start")
+            .with(":start", s(&waiting.text))
+            .with(":tries", n(waiting.tries + 1))
+            .with(":at", n(not_before_ms));
+        self.send(write).await.map(|_| ())
     }
 
     /// Removes this start from the queue; another start of its plan stays.
     pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
         // Earlier versions stored every start under its plan, with the users of its list.
         for at in [key_by_run(start), key(PARTITION, &start.plan)] {
-            let request = self.client.delete_item().table_name(&self.table);
-            let sent = request
-                .set_key(Some(at.attributes()))
-                .condition_expression("attribute_not_exists(pk) OR #start = :start OR #start = :whole")
-                .expression_attribute_names("#start", "start")
-                .expression_attribute_values(":start", s(to_text(&start.without_ids())?))
-                .expression_attribute_values(":whole", s(to_text(start)?))
-                .send()
-                .await;
-            conditional("DeleteItem", sent)?;
+            let write = Write::delete(&at)
+                .when("attribute_not_exists(pk) OR #start = :start OR #start = :whole")
+                .with(":start", s(to_text(&start.without_ids())?))
+                .with(":whole", s(to_text(start)?));
+            self.send(write).await?;
         }
         Ok(())
     }
