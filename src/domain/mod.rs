@@ -1,4 +1,4 @@
-//! Values without I/O: users, patches, parts, jobs, buckets and runs. Only [`clock`] reads the time.
+//! Values without I/O: users, patches, parts, jobs, buckets and runs. Only [`clock`] reads time.
 
 pub mod bucket;
 pub mod clock;

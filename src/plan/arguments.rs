@@ -1,4 +1,4 @@
-//! Filters and tests: which there are, what they take, and which fields they read by name.
+//! Filters and tests: their names, their arguments, and the fields that they read by name.
 
 use minijinja::machinery::ast::{CallArg, Expr, Filter, Test};
 
@@ -53,13 +53,15 @@ impl Translator<'_> {
             }
             _ => None,
         });
-        // `first` of a text is a letter, which has no fields: only what can be continued keeps its path.
+        // `first` of a text is a letter, which has no fields. Keep the path only if it can be
+        // continued.
         let path = path.filter(|path| super::paths::is_known(path));
         let domain = filter.name == "domain" || (input.domain && filter.name == "default");
         Ok(Fragment { path, domain, ..call(&input, filter.name, &texts, personal) })
     }
 
-    /// `map(attribute="name")`, `map(table="price")`, or `map("lower")` with a filter's name.
+    /// Translates `map(attribute="name")`, `map(table="price")`, or `map("lower")` with a filter's
+    /// name.
     fn map(&mut self, input: &Fragment, argument: &CallArg<'_>) -> Result<Fragment, Fault> {
         const WRITE: &str = "write map(attribute='name'), map(table='price') or map('lower')";
         let text = text_argument(argument).ok_or_else(|| wrong("map", WRITE))?;
@@ -82,7 +84,7 @@ impl Translator<'_> {
         Ok(Fragment { domain: word.name == "domain", ..call(input, "map", &[quote(&text)], personal) })
     }
 
-    /// Checks that the items of a list have the field, and tells whether it is personal.
+    /// Checks that the items of a list have the field, and returns whether it is personal.
     fn field_of_items(&mut self, input: &Fragment, field: &str) -> Result<bool, Fault> {
         let Some(path) = &input.path else {
             return Err(Fault::NotInPlans {
@@ -139,7 +141,7 @@ fn filter_word(name: &str) -> Result<&'static FilterWord, Fault> {
     })
 }
 
-/// How many arguments the test takes.
+/// Returns the number of arguments of the test.
 fn test_word(name: &str) -> Result<usize, Fault> {
     TESTS.iter().find(|(word, _)| *word == name).map(|(_, count)| *count).ok_or_else(|| Fault::UnknownTest {
         name: name.to_owned(),

@@ -1,12 +1,12 @@
-//! Types, conditions and comparisons. A comparison with a missing value is false, and values of different types are not
-//! compared.
+//! Types, conditions and comparisons. A comparison with a missing value is false. Values of
+//! different types are not compared.
 
 use minijinja::value::{Value, ValueKind};
 
 use super::failure::{Failure, FailureCode};
 use super::operators::is_present;
 
-/// The types that operators keep apart. Integers and floats are one type.
+/// The types that operators distinguish. Integers and floats are one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Type {
     Bool,
@@ -17,7 +17,7 @@ pub(super) enum Type {
 }
 
 impl Type {
-    /// The type of a present value; `None` where it is undefined or null.
+    /// Returns the type of a value; `None` if it is undefined or null.
     pub(super) fn of(value: &Value) -> Option<Self> {
         Some(match value.kind() {
             ValueKind::Undefined | ValueKind::None => return None,
@@ -30,7 +30,8 @@ impl Type {
     }
 }
 
-/// The answer that a value gives to `and`, `or`, `not`, `if` and `where`; a missing value answers no.
+/// Returns the value as a condition of `and`, `or`, `not`, `if` and `where`. A missing value is
+/// false.
 pub(super) fn truth(value: &Value) -> Result<bool, Failure> {
     let message = match Type::of(value) {
         None => return Ok(false),
@@ -57,7 +58,7 @@ fn compare(left: &Value, right: &Value, holds: fn(std::cmp::Ordering) -> bool) -
     }
 }
 
-/// Two types that have nothing in common, and the way to make them alike.
+/// Returns the failure for two different types, with a way to convert one.
 fn unlike(left: Type, right: Type) -> Failure {
     let message = match (left.min(right), left.max(right)) {
         (Type::Number, Type::Text) => {
@@ -76,8 +77,8 @@ fn unlike(left: Type, right: Type) -> Failure {
     FailureCode::WrongType.because(message)
 }
 
-/// Whether two values are equal. Missing values equal each other and nothing else, so that `x == none` holds where
-/// Intercom left the key out.
+/// Returns whether two values are equal. Missing values equal each other and nothing else, so `x ==
+/// none` is true if Intercom left the key out.
 fn equals(left: &Value, right: &Value) -> Result<bool, Failure> {
     match (Type::of(left), Type::of(right)) {
         (Some(left), Some(right)) if left != right => Err(unlike(left, right)),
@@ -85,7 +86,8 @@ fn equals(left: &Value, right: &Value) -> Result<bool, Failure> {
     }
 }
 
-/// Equality of any two values: those of different types differ, as do items of lists.
+/// Returns whether any two values are equal. Values of different types differ, and so do items of
+/// lists.
 pub(super) fn same(left: &Value, right: &Value) -> bool {
     match (Type::of(left), Type::of(right)) {
         (None, None) => true,
@@ -119,8 +121,8 @@ fn contains(item: &Value, whole: &Value) -> Result<bool, Failure> {
     }
 }
 
-/// Whether a list has the item. A list of another type than the item's is a failure; one of several types is not, so
-/// that `x in ['true', true]` can be asked.
+/// Returns whether a list has the item. If no item of the list has its type, that is a failure. In
+/// a mixed list it is not, so that `x in ['true', true]` is possible.
 fn in_list(item: &Value, wanted: Option<Type>, list: &Value) -> Result<bool, Failure> {
     let (mut alike, mut other) = (false, None);
     let members = list.try_iter().map_err(|error| Failure::from(&error))?;
@@ -138,7 +140,7 @@ fn in_list(item: &Value, wanted: Option<Type>, list: &Value) -> Result<bool, Fai
     }
 }
 
-/// An operator that answers yes or no: no where an operand is missing.
+/// Evaluates an operator with a boolean result, which is false if an operand is missing.
 pub(super) fn comparison(name: &str, left: &Value, right: &Value) -> Result<bool, Failure> {
     match name {
         "equals" => equals(left, right),
@@ -153,6 +155,6 @@ pub(super) fn comparison(name: &str, left: &Value, right: &Value) -> Result<bool
     }
 }
 
-/// The operators that [`comparison`] knows.
+/// The operators of [`comparison`].
 pub(super) const COMPARISONS: [&str; 8] =
     ["equals", "differs", "contained", "not_contained", "less", "less_or_equal", "greater", "greater_or_equal"];

@@ -1,4 +1,4 @@
-//! Filters that make a value of one type from another's, and times of dates.
+//! Filters that convert a value to another type, and times of dates.
 
 use minijinja::value::Value;
 
@@ -8,7 +8,7 @@ use super::failure::{Failure, FailureCode};
 use super::operators::{Number, too_large};
 use super::value::INT_MAX;
 
-/// A number as a text spells it: digits, sign, point and exponent, and no word such as NaN or infinity.
+/// Parses a number of digits, sign, point and exponent. Words such as NaN or infinity are refused.
 fn parse(text: &str) -> Option<Number> {
     let text = text.trim();
     if text.chars().any(|c| c.is_alphabetic() && !matches!(c, 'e' | 'E')) {
@@ -25,7 +25,7 @@ fn number(value: &Value) -> Result<Option<Number>, Failure> {
     }
 }
 
-/// A whole number; a fraction is cut off.
+/// Converts to a whole number; a fraction is cut off.
 pub(super) fn int(value: &Value) -> Result<Option<Value>, Failure> {
     match number(value)? {
         None => Ok(None),
@@ -46,7 +46,7 @@ pub(super) fn float(value: &Value) -> Result<Option<Value>, Failure> {
     }
 }
 
-/// True or false as a text or a number spells it.
+/// Converts a text or a number that spells true or false.
 pub(super) fn to_bool(value: &Value) -> Option<Value> {
     if Type::of(value) == Some(Type::Bool) {
         return Some(value.clone());
@@ -62,7 +62,7 @@ pub(super) fn to_bool(value: &Value) -> Option<Value> {
     }
 }
 
-/// A number is Unix seconds already.
+/// Converts to Unix seconds; a number is already in Unix seconds.
 pub(super) fn seconds(value: &Value) -> Option<Value> {
     match value.as_str() {
         Some(text) => unix_seconds(text).map(Value::from),
@@ -70,7 +70,8 @@ pub(super) fn seconds(value: &Value) -> Option<Value> {
     }
 }
 
-/// Midnights in UTC from one time to another: 1 from any time of a day to any time of the next.
+/// Counts the midnights in UTC from one time to another: 1 from any time of a day to any time of
+/// the next.
 pub(super) fn days_until(from: &Value, to: &Value, needs: &'static str) -> Result<Value, Failure> {
     let day = |value: &Value| {
         if Type::of(value) != Some(Type::Number) {

@@ -1,4 +1,4 @@
-//! Times of the language: Unix seconds, and the texts that become them.
+//! Times of the language: Unix seconds, and the texts that convert to them.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 /// Seconds of a day in UTC.
 pub(super) const DAY_S: i64 = 86_400;
 
-/// Seconds up to the year 5138; a larger number is a date in milliseconds.
+/// Unix seconds of the year 5138; a larger number is a date in milliseconds.
 pub(super) const DATE_MAX_S: i64 = 100_000_000_000;
 
-/// The Unix seconds of an ISO 8601 date or date-time. A date means its first second, a time without an offset is in
-/// UTC, and a fraction of a second is dropped. The forms that Ruby, Python and SQL print are read as well: a space in
-/// place of the `T` and before the offset, and `UTC` in place of `Z`.
+/// Converts an ISO 8601 date or date-time to Unix seconds. A date means its first second, a time
+/// without an offset is in UTC, and a fraction of a second is dropped. The formats that Ruby,
+/// Python and SQL print are accepted too: a space in place of the `T` and before the offset, and
+/// `UTC` in place of `Z`.
 pub(super) fn unix_seconds(text: &str) -> Option<i64> {
     let text = text.trim();
     let utc = |time: DateTime| Offset::UTC.to_timestamp(time).ok();
@@ -39,13 +40,13 @@ pub(super) fn unix_seconds(text: &str) -> Option<i64> {
     } else {
         utc(whole.parse::<DateTime>().ok()?)?
     };
-    // Whole seconds, rounded down: `as_second` rounds towards 1970.
+    // Round down to whole seconds: `as_second` rounds towards 1970.
     let fraction = timestamp.subsec_nanosecond();
     let second = if fraction < 0 { timestamp - SignedDuration::from_secs(1) } else { timestamp };
     Some(second.as_second())
 }
 
-/// The first second of the UTC day of a time.
+/// Returns the first second of the UTC day of a time.
 pub(super) fn day_of(unix_seconds: i64) -> i64 {
     unix_seconds.div_euclid(DAY_S) * DAY_S
 }
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn iso_dates_and_times_are_read() {
+    fn iso_dates_and_times_are_parsed() {
         for (text, seconds) in [
             ("1970-01-01", 0),
             ("2016-11-24", 1_479_945_600),

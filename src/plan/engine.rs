@@ -1,4 +1,5 @@
-//! The one minijinja environment of the process: only what a plan may use, without clock, randomness or loops.
+//! The one minijinja environment of the process. It contains only what a plan may use: no clock, no
+//! randomness, no loops.
 
 use std::sync::LazyLock;
 
@@ -11,15 +12,16 @@ use super::filters;
 use super::operators::{self, is_present};
 use super::table::Scope;
 
-/// Instructions that one expression may cost for one user; a sensible one takes some tens.
+/// The most instructions of one expression for one user; a typical one needs some tens.
 const FUEL: u64 = 10_000;
 
-/// Operators are called under names that no plan can spell, since a filter's name there must be in `language`.
+/// Returns the engine's name of an operator. No plan can use that name, because a plan's filters
+/// must be in `language`.
 pub(super) fn internal(operator: &str) -> String {
     format!("plan_{operator}")
 }
 
-/// Shared by all plans, so that a compiled expression can be kept without borrowing from its plan.
+/// Shared by all plans, so that a compiled expression does not borrow from its plan.
 pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::empty();
     engine.set_undefined_behavior(UndefinedBehavior::Chainable);
@@ -99,7 +101,7 @@ fn add_tests(engine: &mut Environment<'static>) {
     });
 }
 
-/// Missing, a text of white space alone, or an empty list.
+/// Returns whether a value is missing, a text of white space alone, or an empty list.
 fn is_blank(value: &Value) -> bool {
     match Type::of(value) {
         None => true,
@@ -109,12 +111,12 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// `is true` and `is false`, which answer no where the value is missing.
+/// Evaluates `is true` and `is false`, which are false if the value is missing.
 fn is_bool(value: &Value, wanted: bool) -> Result<bool, Error> {
     Ok(is_present(value) && comparison::truth(value)? == wanted)
 }
 
-/// Whether a whole number is a multiple; `None` where the value is missing.
+/// Returns whether a whole number is a multiple; `None` if the value is missing.
 fn divides(value: &Value, by: i64) -> Result<Option<bool>, Error> {
     match (Type::of(value), i64::try_from(value.clone())) {
         (None, _) => Ok(None),
@@ -126,7 +128,7 @@ fn divides(value: &Value, by: i64) -> Result<Option<bool>, Error> {
     }
 }
 
-/// A question about two texts: no where one is missing, a failure where one is no text.
+/// Evaluates a test of two texts: false if one is missing, a failure if one is not a text.
 fn text_test(value: &Value, part: &Value, holds: fn(&str, &str) -> bool) -> Result<bool, Error> {
     if !is_present(value) || !is_present(part) {
         return Ok(false);

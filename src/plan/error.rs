@@ -1,4 +1,4 @@
-//! Why a plan is refused: the file, the line where it is known, what is wrong, and what to write instead.
+//! Errors of a plan: the file, the line if known, the mistake, and what to write instead.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use super::PLAN_BYTES_MAX;
 use super::hints::REFERENCE;
 use super::nearest::nearest;
 
-/// A plan that was not accepted. Nothing has been started when this is returned.
+/// A plan that is refused. No run has started.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// The text is longer than any sensible plan.
+    /// The text is longer than a plan may be.
     #[error("{file}: the plan is {bytes} bytes, and at most {PLAN_BYTES_MAX} are accepted: shorten its tables")]
     TooLarge {
-        /// The file, or what stands for it.
+        /// The file, or a name in place of one.
         file: String,
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// The text is not TOML, or not JSON.
     #[error("{place}: this is not {format}: {message}")]
     NotRead {
-        /// Where reading stopped.
+        /// The location of the error.
         place: Box<Location>,
         /// TOML or JSON.
         format: &'static str,
-        /// What the parser expected.
+        /// The parser's message.
         message: String,
     },
-    /// The text is well formed and means nothing that may be run.
+    /// The text is well formed, but it is not a valid plan.
     #[error("{place}: {fault}{}", reference(fault))]
     Refused {
-        /// Where.
+        /// The location.
         place: Box<Location>,
-        /// What is wrong.
+        /// The mistake.
         fault: Fault,
     },
-    /// Several mistakes of one plan, in the order of their lines.
+    /// Several mistakes of one plan, ordered by line.
     #[error("{}", lines(.0))]
     Several(Vec<PlanError>),
 }
 
 impl PlanError {
-    /// One error of all.
+    /// Combines the errors into one; `None` if there are none.
     pub(super) fn of(mut errors: Vec<Self>) -> Option<Self> {
         errors.sort_by_key(Self::line);
         if errors.len() > 1 { Some(Self::Several(errors)) } else { errors.pop() }
@@ -57,7 +57,7 @@ impl PlanError {
     }
 }
 
-/// Where the language is described, for a fault that a look there can mend.
+/// Returns a link to the reference if it helps with this fault.
 fn reference(fault: &Fault) -> String {
     let elsewhere = matches!(
         fault,
@@ -70,7 +70,7 @@ fn reference(fault: &Fault) -> String {
     if elsewhere { String::new() } else { format!(" (reference: {REFERENCE})") }
 }
 
-/// Several errors, a line for each, and the reference once.
+/// Formats several errors, one per line, and the link to the reference once.
 fn lines(errors: &[PlanError]) -> String {
     const SHOWN_MAX: usize = 10;
     const CHARS_MAX: usize = 500;
@@ -89,12 +89,12 @@ fn lines(errors: &[PlanError]) -> String {
     lines.join("\n")
 }
 
-/// Where in a plan something is.
+/// A location in a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file, or what stands for it.
+    /// The file, or a name in place of one.
     pub file: String,
-    /// The line, from 1; a plan that came as JSON has none.
+    /// The line, from 1; `None` if the plan is JSON without lines.
     pub line: Option<usize>,
     /// The key, such as `set.custom_attributes."has avatar".value`; empty for the plan itself.
     pub key: String,
@@ -113,21 +113,21 @@ impl fmt::Display for Location {
     }
 }
 
-/// What to write in place of an unknown name.
+/// A suggestion in place of an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instead {
     /// The known name that was probably meant.
     Nearest(String),
-    /// What the language has in place of it.
+    /// What the language offers in its place.
     Write(&'static str),
-    /// The names that there are; none is near.
+    /// The known names; none is near.
     OneOf(Vec<String>),
-    /// Nothing helps.
+    /// No suggestion.
     Nothing,
 }
 
 impl Instead {
-    /// More names than these are not listed.
+    /// The most names that are listed.
     const LISTED_MAX: usize = 50;
 
     pub(super) fn of<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Self {
@@ -137,7 +137,7 @@ impl Instead {
         }
     }
 
-    /// This name, or nothing.
+    /// Suggests this name, if there is one.
     pub(super) fn nearest(name: Option<impl Into<String>>) -> Self {
         name.map_or(Self::Nothing, |name| Self::Nearest(name.into()))
     }
@@ -158,7 +158,7 @@ impl fmt::Display for Instead {
     }
 }
 
-/// What is wrong with a plan.
+/// A mistake in a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum Fault {

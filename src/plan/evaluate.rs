@@ -1,4 +1,4 @@
-//! What one user is to get, and what there is to say about it.
+//! Evaluation: the patch of one user, and notes about it.
 
 use std::sync::Arc;
 
@@ -18,56 +18,57 @@ use super::{Inner, Setting, Written};
 /// The outcome for one user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// What to set; `None` where nothing would change.
+    /// The changes; `None` if nothing would change.
     pub patch: Option<Patch>,
-    /// What a count or a report wants to know. One note of each kind; a user who gets a patch can have some as well, for
+    /// Notes for counts and reports, one of each kind. A user with a patch can have notes too, for
     /// the targets that are not in it.
     pub notes: Vec<Note>,
 }
 
-/// One thing to say about a user. No variant holds personal data.
+/// A note about a user. No variant holds personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// Every target has its value already.
+    /// Every target already has its value.
     Same,
-    /// A target was left as it is, by the plan's own rules.
+    /// A target was skipped by the plan's own rules.
     LeftAlone(SkipReason),
-    /// A table was read with a key that it does not have.
+    /// A table does not have the key that it was read with.
     MissedKey {
         /// The table.
         table: String,
-        /// The key; `None` where it was read from a field that tells who somebody is, or looks like an address or a
-        /// phone number. What `| domain` gives is shown: it names a mail host, and completes the table.
+        /// The key; `None` if it was read from a field that identifies a person, or looks like an
+        /// address or a phone number. The result of `| domain` is shown: it names a mail host and
+        /// helps to complete the table.
         key: Option<String>,
     },
-    /// There is no value that could be sent.
+    /// There is no value to send.
     Failed {
         /// The target, as in [`Plan::targets`](super::Plan::targets), or `where`.
         target: String,
-        /// Why, for counting.
+        /// The code, for counts.
         code: FailureCode,
-        /// Why, for reading.
+        /// The message, for people.
         message: String,
     },
 }
 
-/// Why a target was left alone.
+/// The reason why a target was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SkipReason {
-    /// The plan's `where` does not hold.
+    /// The plan's `where` is false.
     WhereIsFalse,
-    /// The expression has no value, and `otherwise` says keep.
+    /// The expression has no value, and `otherwise` is keep.
     ValueUndefined,
-    /// `company_id` chose no company.
+    /// `company_id` selected no company.
     NoCompany,
-    /// `company_id` chose more than one.
+    /// `company_id` selected more than one company.
     SeveralCompanies,
-    /// `company_id` chose a company that the user is not in.
+    /// `company_id` selected a company that the user does not belong to.
     NotInCompany,
 }
 
 impl SkipReason {
-    /// The reason as it is written in rows, summaries and logs.
+    /// Returns the reason as it is written in rows, summaries and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WhereIsFalse => "where_is_false",
@@ -79,7 +80,7 @@ impl SkipReason {
     }
 }
 
-/// What becomes of one target.
+/// The result of one target.
 enum TargetResult {
     Set(Change),
     Same,
@@ -100,7 +101,7 @@ impl Inner {
         Evaluation { patch: Some(Patch { user: user.id().clone(), changes }), notes }
     }
 
-    /// The names that the plan gives companies for this user, whether they have them already or not.
+    /// Returns the names that the plan gives companies for this user, including unchanged names.
     pub(super) fn company_names(&self, user: &User, today: Option<i64>) -> Vec<(String, Json)> {
         let of_company = |setting: &Setting| matches!(setting.target, Written::Company { .. });
         if !self.settings.iter().any(of_company) {
@@ -116,7 +117,7 @@ impl Inner {
         self.settings.iter().filter(|_| holds).filter_map(name).collect()
     }
 
-    /// All that an expression can see.
+    /// Returns everything that an expression can see.
     fn scope(&self, body: &Json, today: Option<i64>) -> Result<Arc<Scope>, Failure> {
         if self.reads.today && today.is_none() {
             return Err(FailureCode::ValueUndefined.because("the day of the run is not known here"));
@@ -152,8 +153,8 @@ impl Inner {
         (changes, notes)
     }
 
-    /// The targets that would be written again after being written. A plan that counts up would count once more at each
-    /// redelivery and each generation, so such a user gets nothing.
+    /// Returns the targets that would be written again after being written. A plan that counts up
+    /// would count again at each redelivery and each generation, so such a user gets no patch.
     fn unsettled(&self, body: &Json, changes: &[Change], today: Option<i64>) -> Vec<Note> {
         if !self.reads_what_it_sets {
             return Vec::new();
@@ -206,7 +207,7 @@ impl Setting {
         })
     }
 
-    /// The value to send, null to clear; `None` to keep what is there.
+    /// Returns the value to send, null to clear, or `None` to keep the old value.
     fn new_value(&self, scope: &Arc<Scope>) -> Result<Option<Json>, Failure> {
         match (self.value.value(scope)?, &self.otherwise) {
             (Some(value), _) => self.kind.accept(&value).map(Some),
@@ -220,7 +221,8 @@ impl Setting {
     }
 }
 
-/// The ids that a `company_id` expression chose: one scalar or a list of them, without what is missing.
+/// Returns the ids that a `company_id` expression selected: one scalar or a list of them, without
+/// missing items.
 fn company_ids(chosen: Option<Value>) -> Result<Vec<String>, Failure> {
     let Some(chosen) = chosen else { return Ok(Vec::new()) };
     let items = match chosen.kind() {
@@ -240,7 +242,7 @@ fn company_ids(chosen: Option<Value>) -> Result<Vec<String>, Failure> {
     Ok(ids)
 }
 
-/// The one company, and its present name.
+/// Returns the one company and its present name.
 fn company<'b>(body: &'b Json, ids: &[String]) -> Result<(String, Option<&'b Json>), SkipReason> {
     let id = match ids {
         [] => return Err(SkipReason::NoCompany),
@@ -263,7 +265,7 @@ fn has_id(company: &Json, id: &str) -> bool {
     }
 }
 
-/// The body as it is once Intercom has taken the change.
+/// Applies a change to the body, as Intercom does.
 pub(super) fn apply(body: &mut Json, change: &Change) {
     match &change.target {
         Target::Attribute(name) => {

@@ -16,7 +16,7 @@ use super::reads::Reads;
 use super::table::{Scope, Tables};
 use super::translate::Translator;
 
-/// A longer expression belongs into a table.
+/// The most bytes of an expression; use a table instead of a longer one.
 pub(super) const EXPRESSION_BYTES_MAX: usize = 4096;
 
 pub(super) struct Expression {
@@ -25,7 +25,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Parses, checks every name, and compiles.
+    /// Parses an expression, checks every name, and compiles it.
     pub(super) fn new(source: &str, tables: &Tables, of_run: bool) -> Result<Self, Fault> {
         if source.len() > EXPRESSION_BYTES_MAX {
             return Err(Fault::TooMany {
@@ -48,25 +48,25 @@ impl Expression {
         })?;
         let mut translator = Translator::new(tables, of_run);
         let text = translator.whole(&tree).map_err(|fault| hyphen(fault, source))?;
-        // What was translated is well formed; the parser's bound on nesting is all that can still refuse it.
+        // The translated text is well formed. The parser can refuse it only for its depth.
         let compiled = ENGINE.compile_expression_owned(text).map_err(|_| Fault::TooDeep)?;
         Ok(Self { compiled, reads: translator.reads })
     }
 
-    /// The value; `None` where it is undefined or null.
+    /// Returns the value; `None` if it is undefined or null.
     pub(super) fn value(&self, scope: &Arc<Scope>) -> Result<Option<Value>, Failure> {
         let value =
             self.compiled.eval(Value::from_dyn_object(Arc::clone(scope))).map_err(|error| Failure::from(&error))?;
         Ok(is_present(&value).then_some(value))
     }
 
-    /// Whether the answer is yes; a missing value is no.
+    /// Returns whether the condition is true; a missing value is false.
     pub(super) fn holds(&self, scope: &Arc<Scope>) -> Result<bool, Failure> {
         self.value(scope)?.map_or(Ok(false), |value| truth(&value))
     }
 }
 
-/// `user.custom_attributes.last-login` subtracts, and there is no `login`.
+/// Explains a hyphen: `user.custom_attributes.last-login` subtracts, and `login` does not exist.
 fn hyphen(fault: Fault, source: &str) -> Fault {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     match &fault {

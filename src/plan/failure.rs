@@ -1,24 +1,25 @@
-//! A value that could not be made for one user. Its text is ours alone, so no user's data can be in it.
+//! A failure to compute a value for one user. Its texts are fixed, so they cannot contain a user's
+//! data.
 
 use minijinja::ErrorKind;
 use thiserror::Error;
 
-/// Why there is no value, for counting.
+/// The reason for a missing value, for counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureCode {
-    /// The expression asked for more work than one user may cost.
+    /// The expression needs more instructions than one user may cost.
     OutOfFuel,
-    /// A value of another type than the operator, the filter or the target takes.
+    /// A value has another type than the operator, the filter or the target accepts.
     WrongType,
     /// A division by zero.
     DivisionByZero,
     /// A number that is not finite, or an integer beyond 2^53.
     NumberTooLarge,
-    /// A text that Intercom would cut.
+    /// A text is longer than Intercom stores.
     TextTooLong,
     /// A date in milliseconds.
     NotUnixSeconds,
-    /// A filter or a test refused what it was given.
+    /// A filter or a test refused its input.
     FilterFailed,
     /// There is no value, and the plan says `otherwise = "error"`.
     ValueUndefined,
@@ -27,7 +28,7 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
-    /// The code as it is written in rows and logs.
+    /// Returns the code as it is written in rows and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutOfFuel => "out_of_fuel",
@@ -47,7 +48,7 @@ impl FailureCode {
     }
 }
 
-/// A code and a sentence; `'static` because nothing of a user may enter it.
+/// A code and a sentence. The text is `'static`, so that it cannot contain a user's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub(super) struct Failure {
@@ -55,7 +56,7 @@ pub(super) struct Failure {
     pub(super) message: &'static str,
 }
 
-/// Rides through the engine as an error's source.
+/// Passes a failure through the engine as the source of its error.
 impl From<Failure> for minijinja::Error {
     fn from(failure: Failure) -> Self {
         Self::new(ErrorKind::InvalidOperation, failure.message).with_source(failure)
@@ -63,7 +64,7 @@ impl From<Failure> for minijinja::Error {
 }
 
 impl From<&minijinja::Error> for Failure {
-    /// Of the engine's own errors only the kind is kept: their details can quote a value.
+    /// Keeps only the kind of the engine's own errors: their details can quote a value.
     fn from(error: &minijinja::Error) -> Self {
         let ours = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Self>());
         match (ours, error.kind()) {

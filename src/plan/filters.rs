@@ -1,5 +1,5 @@
-//! The filters of the language. Each passes a missing value on, and refuses a value of a type that it does not take with
-//! a failure that names the filter.
+//! The filters of the language. A filter returns a missing value unchanged. For a value of a type
+//! that it does not accept, it fails with a message that names the filter.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,8 @@ use super::value::TEXT_CHARS_MAX;
 
 pub(super) fn add(engine: &mut Environment<'static>) {
     engine.add_filter(internal("pluck"), pluck);
-    // The engine's own, where they guess nothing. They are called with a value of the type that the filter takes.
+    // The engine's own filters that do not guess. They get only values of the type that they
+    // accept.
     engine.add_filter(internal("lower"), filters::lower);
     engine.add_filter(internal("upper"), filters::upper);
     engine.add_filter(internal("title"), filters::title);
@@ -35,12 +36,12 @@ pub(super) fn add(engine: &mut Environment<'static>) {
     }
 }
 
-/// One call of a filter.
+/// Calls a filter.
 fn filter(state: &mut State<'_, '_>, word: &FilterWord, value: Value, rest: &[Value]) -> Result<Value, Error> {
     if word.name == "default" {
         return Ok(if is_present(&value) { value } else { rest.first().cloned().unwrap_or_default() });
     }
-    // A test's argument may be none; another filter's missing argument leaves nothing to work with.
+    // A test's argument may be none. Any other filter with a missing argument is undefined.
     if !is_present(&value) || (word.shape != Shape::Chosen && !rest.iter().all(is_present)) {
         return Ok(Value::UNDEFINED);
     }
@@ -65,7 +66,8 @@ fn takes(takes: Takes, value: &Value) -> bool {
     }
 }
 
-/// An error of the engine says no more than what the filter takes; a failure of ours and spent fuel stay as they are.
+/// Replaces an error of the engine by the filter's own message. Our failures and spent fuel stay
+/// unchanged.
 fn named(error: &Error, word: &FilterWord) -> Error {
     let ours = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Failure>);
     let failure = if ours || error.kind() == ErrorKind::OutOfFuel {
@@ -108,7 +110,7 @@ fn call(state: &mut State<'_, '_>, word: &FilterWord, value: Value, rest: &[Valu
     })
 }
 
-/// One field of each item.
+/// Returns one field of each item.
 fn pluck(items: Value, field: &str) -> Result<Value, Error> {
     if !is_present(&items) {
         return Ok(items);
@@ -122,8 +124,8 @@ fn pluck(items: Value, field: &str) -> Result<Value, Error> {
     Ok(Value::from(fields.collect::<Vec<_>>()))
 }
 
-/// The part after the last @, lower-cased and without a dot at its end; undefined unless there is something on both
-/// sides of the @.
+/// Returns the part after the last @, in lower case and without a dot at its end. Undefined unless
+/// there is text on both sides of the @.
 pub(super) fn domain(value: &Value) -> Value {
     let parts = value.as_str().and_then(|text| text.trim().rsplit_once('@'));
     let parts = parts.map(|(local, domain)| (local, domain.trim_end_matches('.')));
@@ -135,8 +137,9 @@ pub(super) fn domain(value: &Value) -> Value {
     }
 }
 
-/// The first characters, as Intercom counts them. White space at the cut goes, too: Intercom trims texts, and a value
-/// that it keeps differently would be sent in every run. So does half of an emoji that is joined of several.
+/// Returns the first characters, as Intercom counts them. It also removes white space at the cut,
+/// because Intercom trims texts, and a different stored value would be sent again in every run. It
+/// also removes the joiner of a cut emoji.
 fn truncate(value: &Value, most: Option<&Value>) -> Option<Value> {
     const JOINER: char = '\u{200d}';
     let text = value.as_str()?;
@@ -151,7 +154,7 @@ fn truncate(value: &Value, most: Option<&Value>) -> Option<Value> {
     })
 }
 
-/// The items that are neither undefined nor null.
+/// Returns the items that are neither undefined nor null.
 fn present(list: &Value) -> Result<Vec<Value>, Error> {
     Ok(list.try_iter()?.filter(is_present).collect())
 }
@@ -175,7 +178,7 @@ fn join(list: &Value, between: Option<&Value>) -> Result<Value, Error> {
     Ok(operators::bounded(text)?)
 }
 
-/// The items in order. They are all numbers or all texts: there is no order between the two.
+/// Returns the items in order. They must be all numbers or all texts.
 fn ordered(list: &Value) -> Result<Vec<Value>, Error> {
     let mut items = present(list)?;
     let first = items.first().and_then(Type::of);
@@ -189,7 +192,8 @@ fn ordered(list: &Value) -> Result<Vec<Value>, Error> {
     Ok(items)
 }
 
-/// Each item once, in the order of the first of each. Items of different types are different.
+/// Returns each item once, in the order of first occurrence. Items of different types are
+/// different.
 fn unique(list: &Value) -> Result<Value, Error> {
     let mut seen = BTreeSet::new();
     let mut items = present(list)?;
@@ -197,14 +201,15 @@ fn unique(list: &Value) -> Result<Value, Error> {
     Ok(Value::from(items))
 }
 
-/// A filter of each item.
+/// Applies a filter to each item.
 fn map(state: &mut State<'_, '_>, list: &Value, rest: &[Value]) -> Result<Value, Error> {
     let name = rest.first().and_then(Value::as_str).unwrap_or_default().to_owned();
     let items = list.try_iter()?.map(|item| state.apply_filter(&name, &[item]));
     items.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
-/// The items whose field passes the test, or does not; without a test the field itself must be true or false.
+/// Returns the items whose field passes the test (or fails it). Without a test, the field itself
+/// must be true or false.
 fn chosen(state: &mut State<'_, '_>, list: &Value, rest: &[Value], wanted: bool) -> Result<Value, Error> {
     let argument = |at: usize| rest.get(at).and_then(Value::as_str);
     let field = argument(0).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Parts of an expression as they are written for the engine.
+//! Parts of an expression in the engine's syntax.
 
 use minijinja::machinery::ast::{Expr, UnaryOpKind};
 use minijinja::value::{Value, ValueKind};
@@ -7,25 +7,25 @@ use super::engine::internal;
 use super::error::Fault;
 use super::paths::Segment;
 
-/// A part of the expression as it is written for the engine.
+/// A part of an expression in the engine's syntax.
 pub(super) struct Fragment {
     pub(super) text: String,
     pub(super) level: Level,
-    /// Where in a user it comes from, unchanged.
+    /// The path in the user, if the value is unchanged.
     pub(super) path: Option<Vec<Segment>>,
-    /// Whether it can tell who somebody is.
+    /// Whether it can identify a person.
     pub(super) personal: bool,
-    /// Whether it can be nothing but true or false.
+    /// Whether its value is always true or false.
     pub(super) answers: bool,
-    /// Whether `| domain` gave it.
+    /// Whether it is the result of `| domain`.
     pub(super) domain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
-    /// Can stand to the left of a filter, a dot or a bracket.
+    /// Valid to the left of a filter, a dot or a bracket.
     Operand,
-    /// Can stand to the left of a filter.
+    /// Valid to the left of a filter.
     Filtered,
     And,
     Or,
@@ -37,17 +37,18 @@ impl Fragment {
         Self { text, level, path: None, personal, answers: false, domain: false }
     }
 
-    /// A part whose value is true or false.
+    /// Creates a part whose value is true or false.
     pub(super) fn answer(text: String, level: Level) -> Self {
         Self { answers: true, ..Self::new(text, level, false) }
     }
 
-    /// The part as an operand of `and`, `or`, `not` and `if`, which take nothing but true and false.
+    /// Returns the part as an operand of `and`, `or`, `not` and `if`, which accept only true and
+    /// false.
     pub(super) fn condition(self) -> Self {
         if self.answers { self } else { Self { answers: true, ..call(&self, &internal("truth"), &[], false) } }
     }
 
-    /// In parentheses unless it binds as tightly as what it becomes a part of.
+    /// Returns the text, in parentheses unless it binds as tightly as `level`.
     pub(super) fn within(&self, level: Level) -> String {
         let tight = self.level == Level::Operand || (self.level == Level::Filtered && level != Level::Operand);
         if tight || self.level == level { self.text.clone() } else { format!("({})", self.text) }
@@ -58,12 +59,12 @@ impl Fragment {
     }
 }
 
-/// `input|name(arguments)`.
+/// Returns `input|name(arguments)`.
 pub(super) fn call(input: &Fragment, name: &str, arguments: &[String], personal: bool) -> Fragment {
     Fragment::new(format!("{}|{name}({})", input.operand(), arguments.join(", ")), Level::Filtered, personal)
 }
 
-/// A constant as it stands in the source; calculated ones are not looked for.
+/// Returns a constant that is written in the source; calculated constants are ignored.
 pub(super) fn constant(expr: &Expr<'_>) -> Option<Value> {
     match expr {
         Expr::Const(constant) => Some(constant.value.clone()),
@@ -93,7 +94,7 @@ pub(super) fn literal(value: &Value) -> Result<Fragment, Fault> {
     Ok(Fragment { answers: value.kind() == ValueKind::Bool, ..Fragment::new(text, Level::Operand, false) })
 }
 
-/// A text as a literal of the engine.
+/// Returns a text as a literal of the engine.
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {

@@ -1,7 +1,7 @@
-//! Words that people bring from other languages, and what a plan has in their place. A suggestion by spelling would
-//! mislead: `list` is not a misspelt `last`.
+//! Words of other languages, and the plan's words for them. A suggestion by spelling would mislead:
+//! `list` is not a misspelt `last`.
 
-/// Where the language is described.
+/// Link to the reference of the language.
 pub(super) const REFERENCE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/plans.md");
 
 type Hints = &'static [(&'static [&'static str], &'static str)];
@@ -115,13 +115,13 @@ pub(super) fn test(name: &str) -> Option<&'static str> {
     find(TESTS, name)
 }
 
-/// The type that another language's name means.
+/// Returns the plan's type for another language's type name.
 pub(super) fn type_name(name: &str) -> Option<&'static str> {
     find(TYPES, &name.to_lowercase())
 }
 
-/// What to write in place of the first thing that no expression has, and the column where it stands, from 1. Only asked
-/// of a source that could not be read.
+/// Returns a hint for the first text that no expression contains, and its column, from 1. Called
+/// only for a source that the parser refused.
 pub(super) fn syntax(source: &str) -> Option<(usize, &'static str)> {
     const WORDS: [&str; 7] = ["and", "or", "not", "in", "is", "if", "else"];
     let chars: Vec<char> = source.chars().collect();
@@ -175,7 +175,7 @@ pub(super) fn syntax(source: &str) -> Option<(usize, &'static str)> {
     quote.map(|(_, open)| (open + 1, "this quote is not closed"))
 }
 
-/// Whether `=` at this place names an argument, as in `map(attribute='name')`.
+/// Returns whether `=` at this position names an argument, as in `map(attribute='name')`.
 fn is_argument(chars: &[char], at: usize) -> bool {
     let text: String = chars[..at].iter().collect();
     let text = text.trim_end();
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn habits_of_other_languages_are_pointed_out() {
+    fn words_of_other_languages_get_a_hint() {
         for (source, found) in [
             ("user.name = 'x'", Some((11, "compare with =="))),
             ("user.a && user.b", Some((8, "write `and`"))),

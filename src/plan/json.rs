@@ -1,4 +1,4 @@
-//! A JSON plan as a tree that remembers lines, which `serde_json`'s own values do not.
+//! A JSON plan as a tree with line numbers, which `serde_json`'s own values do not have.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,13 @@ use serde_json::{Number, Value as Json};
 use super::error::{Fault, Location, PlanError};
 use super::node::{DEPTH_MAX, Data, Node};
 
-/// Reads a document. Its syntax is checked by `serde_json`; after that a plain walk finds the lines.
+/// Reads a document. `serde_json` checks the syntax; then a plain walk finds the lines.
 pub(super) fn read(file: &str, text: &str) -> Result<Node, PlanError> {
     let place = |line| Box::new(Location { file: file.to_owned(), line, key: String::new() });
     if let Err(error) = serde_json::from_str::<Json>(text) {
         let message = error.to_string();
-        // The place stands in front; `serde_json` puts the line behind, and the column is of use.
+        // The location precedes the message, so drop the line that `serde_json` appends, and keep
+        // the column.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         let message = format!("{message} (column {})", error.column());
         return Err(PlanError::NotRead { place: place(Some(error.line())), format: "JSON", message });
@@ -21,7 +22,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Node, PlanError> {
     walk.value(0).map_err(|(line, fault)| PlanError::Refused { place: place(Some(line)), fault })
 }
 
-/// Goes through a text that is JSON.
+/// A walk through a text that is valid JSON.
 struct Walk<'t> {
     text: &'t str,
     at: usize,
@@ -29,7 +30,7 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    /// The next byte that is no white space.
+    /// Returns the next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.as_bytes().get(self.at)?;
@@ -47,7 +48,7 @@ impl<'t> Walk<'t> {
         found
     }
 
-    /// A text with its quotes.
+    /// Returns a text with its quotes.
     fn quoted(&mut self) -> &'t str {
         let start = self.at;
         self.at += 1;
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_keeps_its_values_and_lines() {
+    fn a_document_has_its_values_and_lines() {
         let text = "{\n \"a\": {\"b\": [1, {\"c\": \"]\"}],\n  \"d\\n\": \"x\\\"y\"},\n \"e\": -1.5, \"f\":\n true, \"g\": null}";
         let node = read("p.json", text).unwrap();
         let Data::Table(entries) = &node.data else { panic!() };

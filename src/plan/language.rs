@@ -1,27 +1,28 @@
-//! The words of the language: its filters, its tests, and how each operator is called in the engine.
+//! The words of the language: its filters, its tests, and the engine's name of each operator.
 
 use minijinja::machinery::ast::{BinOpKind, CompareOpKind};
 
-/// What a filter's result is of its input, which decides what may be read from it and whether it is personal.
+/// The relation of a filter's result to its input. It decides which fields may be read from it and
+/// whether it is personal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// A new value.
     Value,
-    /// A new text, made from a text or a number: a list would be spelt out.
+    /// A new text, made from a text or a number; a list is refused.
     Text,
-    /// A count or another value that tells nothing of whom.
+    /// A count or another value that does not identify a person.
     Plain,
-    /// The same list, fewer items or another order.
+    /// The same list with fewer items or in another order.
     List,
     /// One of the list's items.
     Item,
     /// One field of each item: `map(attribute="name")`.
     Fields,
-    /// The same list, chosen by a field: `selectattr("name", "eq", "x")`.
+    /// The same list, filtered by a field: `selectattr("name", "eq", "x")`.
     Chosen,
 }
 
-/// The types that a filter works on. A value of another type is a failure that says what the filter takes.
+/// The types that a filter accepts. For any other type it fails and names the accepted ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
     Any,
@@ -33,14 +34,14 @@ pub(super) enum Takes {
     TextOrList,
 }
 
-/// A filter that plans may use.
+/// A filter of the language.
 pub(super) struct FilterWord {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
     /// The fewest and the most arguments.
     pub(super) arguments: (usize, usize),
     pub(super) takes: Takes,
-    /// What a failure says: what the filter takes, and another way.
+    /// The failure message: the accepted types, and an alternative.
     pub(super) needs: &'static str,
 }
 
@@ -55,7 +56,8 @@ const fn filter(
 }
 
 pub(super) const FILTERS: &[FilterWord] = &[
-    // A domain names a mail host and not its user, and is what completes a table: it is shown where it missed.
+    // A domain names a mail host and not its user. It is shown in missed keys, because it helps to
+    // complete a table.
     filter("domain", Shape::Plain, (0, 0), Takes::Text, "`domain` takes an e-mail address as a text"),
     filter("default", Shape::Value, (1, 1), Takes::Any, "`default` takes any value"),
     filter("lower", Shape::Text, (0, 0), Takes::Scalar, "`lower` takes a text; `| join(', ')` makes one of a list"),
@@ -179,7 +181,7 @@ pub(super) const FILTERS: &[FilterWord] = &[
     ),
 ];
 
-/// The tests, each with the number of its arguments.
+/// The tests and the number of their arguments.
 pub(super) const TESTS: &[(&str, usize)] = &[
     ("present", 0),
     ("blank", 0),
@@ -202,16 +204,17 @@ pub(super) const TESTS: &[(&str, usize)] = &[
     ("ne", 1),
 ];
 
-/// The word for the UTC day on which the run was scheduled, in Unix seconds.
+/// The variable for the UTC day on which the run was scheduled, in Unix seconds.
 pub(super) const TODAY: &str = "today";
 
-/// Words that cannot name a table: `user`, `today`, and what the parser reads as something else.
+/// Words that cannot name a table: `user`, `today`, and words that the parser reads as something
+/// else.
 pub(super) const RESERVED: &[&str] = &[
     "user", TODAY, "true", "True", "false", "False", "none", "None", "and", "or", "not", "in", "is", "if", "else",
     "loop", "self",
 ];
 
-/// An operator as the engine calls it; `None` for `and` and `or`, which stay what they are.
+/// Returns the engine's name of an operator; `None` for `and` and `or`, which stay unchanged.
 pub(super) fn binary(operator: BinOpKind) -> Option<&'static str> {
     Some(match operator {
         BinOpKind::ScAnd | BinOpKind::ScOr => return None,

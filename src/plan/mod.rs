@@ -1,16 +1,18 @@
-//! A plan: what every user is to have, as TOML or JSON. Pure: the same user and plan always give the same patch.
+//! A plan: the intended values of every user, as TOML or JSON. Pure: the same user and plan always
+//! give the same patch.
 //!
-//! Expressions are minijinja's, with the plan's own meaning of a missing value, which Intercom sends as null or leaves out:
+//! Expressions are minijinja's, with the plan's own meaning of a missing value, which Intercom
+//! sends as null or leaves out:
 //!
-//! * `x is present` holds where x is neither undefined nor null (an empty text is present);
-//! * a filter passes a missing value on, and `| default(y)` replaces it;
+//! * `x is present` is true if x is neither undefined nor null (an empty text is present);
+//! * a filter returns a missing value unchanged, and `| default(y)` replaces it;
 //! * arithmetic and `~` with a missing operand are undefined, and so is a table without the key;
-//! * a comparison or `in` with a missing operand is false, and `x == none` holds where x is missing;
-//! * `and`, `or`, `not`, `if` and `where` read a missing answer as false;
-//! * where the whole value is missing, `otherwise` decides.
+//! * a comparison or `in` with a missing operand is false, and `x == none` is true if x is missing;
+//! * `and`, `or`, `not`, `if` and `where` read a missing value as false;
+//! * if the whole value is missing, `otherwise` decides.
 //!
-//! Types are not mixed: a text against a number, or in place of true or false, is an error of that user, never a guess.
-//! `docs/plans.md` is the reference for those who write plans.
+//! Types are not mixed: a text compared with a number, or used as a condition, is an error of that
+//! user, never a guess. `docs/plans.md` is the reference for authors of plans.
 
 mod arguments;
 mod comparison;
@@ -64,17 +66,17 @@ use scanner::Scanner;
 use table::Tables;
 use value::ValueType;
 
-/// The longest plan that is read. What is stored of it is smaller still, to fit an item of the ledger.
+/// The longest accepted plan, in bytes. The stored copy must be smaller, to fit a ledger item.
 pub const PLAN_BYTES_MAX: usize = 512 * 1024;
 
-/// Paths of a plan that a run keeps account of: a bit of its cursor for each.
+/// The most paths of a plan that a run tracks: one bit of its cursor for each.
 pub const PATHS_SEEN_MAX: usize = 64;
 
-/// A plan that was checked and compiled. Cloning shares it.
+/// A checked and compiled plan. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Plan {
     inner: Arc<Inner>,
-    /// The day that `today` is, in Unix seconds.
+    /// The day of `today`, in Unix seconds.
     today: Option<i64>,
 }
 
@@ -86,9 +88,9 @@ struct Inner {
     tables: Arc<Tables>,
     reads: Reads,
     keeps: Projection,
-    /// What some user must have, as (path, for display): attributes first, then fields.
+    /// Paths that at least one user should have, with their text: attributes first, then fields.
     required: Vec<(Vec<Segment>, String)>,
-    /// Then a patch is tried on the user before it is believed.
+    /// Whether a patch must be tried on the user, to check that a second run changes nothing.
     reads_what_it_sets: bool,
     warnings: Vec<String>,
     stored: Json,
@@ -101,7 +103,7 @@ struct Setting {
     kind: ValueType,
     value: Expression,
     otherwise: Otherwise,
-    /// The target for display.
+    /// The target's text.
     shown: String,
 }
 
@@ -109,7 +111,7 @@ struct Setting {
 enum Written {
     Attribute(String),
     Field(String),
-    /// The name of the company that the expression chooses.
+    /// The name of the company that the expression selects.
     Company {
         id: Expression,
     },
@@ -132,13 +134,13 @@ impl Plan {
         Self::from_node(file, &Node::from_toml(file, text)?, false)
     }
 
-    /// Reads the same shape as JSON: an event's plan, or [`Self::to_json`]'s copy.
+    /// Reads the same structure from JSON: an event's plan, or the copy of [`Self::to_json`].
     pub fn from_json(value: &Json) -> Result<Self, PlanError> {
         Self::from_value(value, false)
     }
 
-    /// Reads the copy that is stored with a run. The version that began the run may have known fewer rules: a plan that
-    /// is refused today for what it reads still runs to its end.
+    /// Reads the copy that is stored with a run. The version that began the run may have had fewer
+    /// rules, so a plan that today's rules refuse still runs to its end.
     pub fn of_run(value: &Json) -> Result<Self, PlanError> {
         Self::from_value(value, true)
     }
@@ -169,64 +171,66 @@ impl Plan {
         }
     }
 
-    /// The same plan on the UTC day of a time in Unix seconds: the scheduled time of the run, so that each page and each
-    /// generation of a run computes the same values.
+    /// Returns the plan with `today` set to the UTC day of this time (Unix seconds). It is the
+    /// run's scheduled time, so that each page and each generation computes the same values.
     #[must_use]
     pub fn on_day_of(&self, unix_seconds: i64) -> Self {
         Self { inner: Arc::clone(&self.inner), today: Some(dates::day_of(unix_seconds)) }
     }
 
-    /// Whether an expression reads `today`: then users can change every day.
+    /// Returns whether an expression reads `today`. Users can then change every day.
     pub fn reads_today(&self) -> bool {
         self.inner.reads.today
     }
 
-    /// The plan's name: 1 to 64 of a-z, 0-9 and `-`.
+    /// Returns the plan's name: 1 to 64 of a-z, 0-9 and `-`.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// The copy that is stored with a run.
+    /// Returns the copy that is stored with a run.
     pub fn to_json(&self) -> Json {
         self.inner.stored.clone()
     }
 
-    /// What this user is to get.
+    /// Computes the patch and the notes of a user.
     pub fn evaluate(&self, user: &User) -> Evaluation {
         self.inner.evaluate(user, self.today)
     }
 
-    /// What of a user [`Self::evaluate`], [`Self::company_names`] and [`Self::seen`] look at, and its `id`.
+    /// Returns the projection of a user that [`Self::evaluate`], [`Self::company_names`] and
+    /// [`Self::seen`] read, including `id`.
     pub fn keeps(&self) -> &Projection {
         &self.inner.keeps
     }
 
-    /// The names that the plan gives companies for this user (`company_id` and name), whether they have them already or
-    /// not: users who agree with a name keep others from changing it.
+    /// Returns the names that the plan gives companies for this user (`company_id` and name). A
+    /// user whose company already has the right name still reserves it.
     pub fn company_names(&self, user: &User) -> Vec<(String, Json)> {
         self.inner.company_names(user, self.today)
     }
 
-    /// What the plan writes, for display: `custom_attributes."has avatar"`, `company.name`.
+    /// Returns the targets of the plan as texts: `custom_attributes."has avatar"`, `company.name`.
     pub fn targets(&self) -> Vec<String> {
         self.inner.settings.iter().map(|setting| setting.shown.clone()).collect()
     }
 
-    /// Which of the paths that expressions read this user has, as a bit for each of the first [`PATHS_SEEN_MAX`]. Targets
-    /// of the plan are left out: a plan may be the first to set them.
+    /// Returns the paths of expressions that this user has, one bit for each of the first
+    /// [`PATHS_SEEN_MAX`]. Targets of the plan are left out: a plan may be the first to set them.
     pub fn seen(&self, user: &User) -> u64 {
         let required = self.inner.required.iter().take(PATHS_SEEN_MAX).enumerate();
         required.map(|(index, (path, _))| u64::from(paths::has(user.body(), path)) << index).sum()
     }
 
-    /// The paths that expressions read and that are not among `seen`, as `user.custom_attributes.plan`. If no user of a
-    /// workspace has one of them, it is probably misspelt, or Intercom leaves it out.
+    /// Returns the paths of expressions that are not among `seen`, such as
+    /// `user.custom_attributes.plan`. If no user of a workspace has a path, it is probably
+    /// misspelt, or Intercom leaves it out.
     pub fn unseen(&self, seen: u64) -> Vec<&str> {
         let required = self.inner.required.iter().take(PATHS_SEEN_MAX).enumerate();
         required.filter(|(index, _)| seen & (1 << index) == 0).map(|(_, (_, shown))| shown.as_str()).collect()
     }
 
-    /// What an operator should know before a run of this plan, a sentence for each.
+    /// Returns warnings for the operator before a run of this plan, one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.inner.warnings
     }

@@ -1,6 +1,6 @@
-//! Which known name an unknown one was probably meant to be.
+//! Suggestions for unknown names.
 
-/// The name with the smallest edit distance, if that is small: a suggestion that has nothing to do with the name
+/// Returns the name with the smallest edit distance, if that is small: an unrelated suggestion
 /// misleads.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let near = |candidate: &&str| {
@@ -15,8 +15,9 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
     known.filter(|candidate| near(candidate).is_some()).min_by_key(near)
 }
 
-/// The edits between two names: letters that are added, removed, replaced, or exchanged with their neighbour. Only the
-/// first characters are compared: names are short, and a plan must not buy work with a long one.
+/// Returns the edits between two names: letters that are added, removed, replaced, or swapped with
+/// their neighbour. Only the first characters are compared: names are short, and a long one must
+/// not cost much work.
 pub(super) fn distance(left: &str, right: &str) -> usize {
     const CHARS_MAX: usize = 80;
     let left: Vec<char> = left.chars().take(CHARS_MAX).collect();
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_suggestion_is_near_or_there_is_none() {
+    fn only_near_names_are_suggested() {
         let known = ["user", "price", "last", "keep"];
         for (name, meant) in [("usr", Some("user")), ("prices", Some("price")), ("Keep", Some("keep"))] {
             assert_eq!(nearest(name, known.into_iter()), meant, "{name}");

@@ -1,4 +1,4 @@
-//! The plan's text as a tree that remembers lines, the same for TOML and JSON.
+//! The plan's text as a tree with line numbers, the same for TOML and JSON.
 
 use std::ops::Range;
 
@@ -8,17 +8,18 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, Location, PlanError};
 
-/// A plan is four tables deep; a deeper tree is a mistake, and walking it would cost stack.
+/// The greatest depth. A plan is four tables deep; a deeper tree is a mistake, and walking it would
+/// need stack.
 pub(super) const DEPTH_MAX: usize = 12;
 
-/// One value of the plan, where it stands.
+/// A value of the plan and its line.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: Option<usize>,
     pub(super) data: Data,
 }
 
-/// What a plan can be made of.
+/// The kinds of values.
 #[derive(Clone, Debug)]
 pub(super) enum Data {
     Bool(bool),
@@ -26,7 +27,7 @@ pub(super) enum Data {
     Float(f64),
     Text(String),
     Table(Vec<(String, Node)>),
-    /// Something that no key of a plan takes; named for the message.
+    /// A value that no key of a plan accepts; its kind, for the message.
     Other(&'static str),
 }
 
@@ -73,7 +74,8 @@ impl Node {
         Ok(Self { line: None, data })
     }
 
-    /// The stored copy. Only called on a tree that was accepted, so nothing is lost in `Other` and no float is infinite.
+    /// Returns the stored copy. Called only for an accepted tree, so nothing is lost in `Other` and
+    /// no float is infinite.
     pub(super) fn to_json(&self) -> Json {
         match &self.data {
             Data::Bool(value) => Json::from(*value),
@@ -85,7 +87,7 @@ impl Node {
         }
     }
 
-    /// What it is, for a message that says what to write instead.
+    /// Returns the kind of value, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match self.data {
             Data::Bool(_) => "true or false",
@@ -97,7 +99,8 @@ impl Node {
     }
 }
 
-/// The parser's message, with the key that is there twice, and with a hint for a header such as `[set.x.has avatar]`.
+/// Returns the parser's message with a duplicate key, or with a hint for a header such as
+/// `[set.x.has avatar]`.
 fn not_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String {
     const SHOWN_CHARS: usize = 60;
     let Some(span) = span else { return message.to_owned() };
@@ -117,7 +120,7 @@ fn not_toml(text: &str, message: &str, span: Option<Range<usize>>) -> String {
     message.to_owned()
 }
 
-/// Turns byte offsets into lines, by where each line ends.
+/// Converts byte offsets to lines, by the offset of each line's end.
 struct Lines(Vec<usize>);
 
 impl Lines {

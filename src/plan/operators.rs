@@ -1,14 +1,15 @@
-//! Arithmetic and the joining of texts. With a missing value the result is undefined, and operands of different types are
-//! a failure: the engine's own operators would guess.
+//! Arithmetic and the joining of texts. If an operand is missing, the result is undefined. Operands
+//! of different types are a failure; the engine's own operators would guess.
 
 use minijinja::value::{Value, ValueKind};
 
 use super::failure::{Failure, FailureCode};
 
-/// Longer texts than this are nobody's attribute; a chain of `~` must not build one.
+/// The most bytes of a text, far above any attribute: a chain of `~` must not build a longer one.
 pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// Neither undefined nor null. An empty text is present: Intercom keeps it apart from null too.
+/// Returns whether a value is neither undefined nor null. An empty text is present: Intercom also
+/// distinguishes it from null.
 pub(super) fn is_present(value: &Value) -> bool {
     !value.is_undefined() && !value.is_none()
 }
@@ -48,12 +49,13 @@ pub(super) fn too_large() -> Failure {
     FailureCode::NumberTooLarge.because("a number in the calculation is too large")
 }
 
-/// The sum of two numbers.
+/// Returns the sum of two numbers.
 pub(super) fn sum(left: &Value, right: &Value) -> Result<Value, Failure> {
     calculate(left, right, i64::checked_add, |a, b| a + b)
 }
 
-/// Two numbers, of integers where both are: `exact` is `None` where the result does not fit.
+/// Calculates with two numbers, as integers if both are integers. `exact` returns `None` on
+/// overflow.
 fn calculate(
     left: &Value,
     right: &Value,
@@ -88,7 +90,7 @@ fn divide(left: &Value, right: &Value) -> Result<Value, Failure> {
     calculate(&Value::from(Number::of(left)?.float()), right, |_, _| None, |a, b| a / b)
 }
 
-/// Rounds down, so that -7 // 2 is -4 and the remainder has the divisor's sign.
+/// Divides and rounds down, so that -7 // 2 is -4 and the remainder has the divisor's sign.
 fn floor_divide(left: &Value, right: &Value) -> Result<Value, Failure> {
     no_zero(right)?;
     calculate(
@@ -128,7 +130,7 @@ fn join(left: &Value, right: &Value) -> Result<Value, Failure> {
     bounded(left + &right)
 }
 
-/// A text that was put together, unless it is longer than any attribute.
+/// Returns a joined text, unless it is longer than any attribute.
 pub(super) fn bounded(text: String) -> Result<Value, Failure> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(FailureCode::TextTooLong.because("a text in the calculation is longer than 64 KB"));
@@ -136,7 +138,7 @@ pub(super) fn bounded(text: String) -> Result<Value, Failure> {
     Ok(Value::from(text))
 }
 
-/// A scalar as a text; the engine would spell true as Python does.
+/// Returns a scalar as a text. The engine would spell true as Python does.
 pub(super) fn plain_text(value: &Value) -> Option<String> {
     match value.kind() {
         ValueKind::Bool => Some(value.is_true().to_string()),
@@ -145,7 +147,7 @@ pub(super) fn plain_text(value: &Value) -> Option<String> {
     }
 }
 
-/// An operator that gives a value: undefined where an operand is missing.
+/// Evaluates an operator with a value; undefined if an operand is missing.
 pub(super) fn arithmetic(name: &str, left: &Value, right: &Value) -> Result<Value, Failure> {
     if !is_present(left) || !is_present(right) {
         return Ok(Value::UNDEFINED);
@@ -162,6 +164,6 @@ pub(super) fn arithmetic(name: &str, left: &Value, right: &Value) -> Result<Valu
     }
 }
 
-/// The operators that [`arithmetic`] knows.
+/// The operators of [`arithmetic`].
 pub(super) const ARITHMETIC: [&str; 8] =
     ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "join_texts"];

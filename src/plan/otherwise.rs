@@ -1,4 +1,4 @@
-//! What happens where an expression has no value.
+//! The rule for an expression without a value.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use super::read::scalar;
 use super::scanner::Scanner;
 use super::value::ValueType;
 
-/// Keep is the default: a rule that knows nothing about a user writes nothing.
+/// The rule. The default is keep: a rule without a value for a user writes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Otherwise {
     Projection,
@@ -21,7 +21,8 @@ pub(super) enum Otherwise {
 pub(super) const WORDS: [&str; 3] = ["keep", "clear", "error"];
 
 impl Otherwise {
-    /// The words keep, clear and error; any other scalar is the value, and `{ value = "keep" }` is the text of a word.
+    /// Reads the words keep, clear and error. Any other scalar is the value; `{ value = "keep" }`
+    /// is the text of a word.
     pub(super) fn read(cursor: &Scanner<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
         match &cursor.node.data {
             Data::Text(text) => match text.as_str() {

@@ -1,11 +1,13 @@
-//! What a user of API 1.x has, so that a misspelt path is refused instead of being undefined for everybody.
+//! The fields of a user of API 1.x, so that a misspelt path is refused instead of being undefined
+//! for all users.
 
 use serde_json::Value as Json;
 
 use super::nearest::nearest;
 
-/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures; `[]` is an item of a
-/// list. A version or a workspace that lacks one of them is noticed by [`super::Plan::unseen`].
+/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures;
+/// `[]` is an item of a list. [`super::Plan::unseen`] detects a version or a workspace without one
+/// of them.
 pub(super) const PATHS: &[&str] = &[
     "type",
     "id",
@@ -73,10 +75,11 @@ pub(super) const PATHS: &[&str] = &[
     "custom_attributes",
 ];
 
-/// The field that each write of ours changes: a plan that reads it would change users again in every run.
+/// The field that each of our writes changes: a plan that reads it would change users again in
+/// every run.
 const CHANGED_BY_WRITES: &str = "updated_at";
 
-/// Names of the same fields in API 2.x.
+/// API 2.x names of the same fields.
 const NEWER_NAMES: &[(&str, &str)] = &[
     ("external_id", "user_id"),
     ("workspace_id", "app_id"),
@@ -92,7 +95,8 @@ const NEWER_NAMES: &[(&str, &str)] = &[
     ("social_profiles.data", "social_profiles.social_profiles"),
 ];
 
-/// Fields that identify a person: a table key that was read from them is counted, and shown only where the plan asks.
+/// Fields that identify a person. A table key that is read from them is counted, and shown only if
+/// the plan requests it.
 ///
 /// End users can write custom attributes, through the Messenger for instance.
 const PERSONAL: &[&str] = &[
@@ -113,7 +117,7 @@ const PERSONAL: &[&str] = &[
     "location_data.postal_code",
 ];
 
-/// One step into a user.
+/// One step of a path in a user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Segment {
     Field(String),
@@ -121,7 +125,7 @@ pub(super) enum Segment {
     Item,
 }
 
-/// The path as it is written in [`PATHS`].
+/// Returns the path as it is written in [`PATHS`].
 pub(super) fn spell(path: &[Segment]) -> String {
     let mut text = String::new();
     for segment in path {
@@ -137,7 +141,7 @@ pub(super) fn spell(path: &[Segment]) -> String {
     text
 }
 
-/// The custom attribute that a path reads.
+/// Returns the custom attribute that a path reads.
 pub(super) fn attribute(path: &[Segment]) -> Option<&str> {
     match path {
         [Segment::Field(first), Segment::Field(name)] if first == "custom_attributes" => Some(name),
@@ -145,31 +149,32 @@ pub(super) fn attribute(path: &[Segment]) -> Option<&str> {
     }
 }
 
-/// Whether a user can have something there.
+/// Returns whether a user can have a value at this path.
 pub(super) fn is_known(path: &[Segment]) -> bool {
     let text = spell(path);
     attribute(path).is_some() || PATHS.iter().any(|known| is_within(known, &text))
 }
 
-/// Whether each write of ours changes what is there.
+/// Returns whether each of our writes changes the value at this path.
 pub(super) fn is_changed_by_writes(path: &[Segment]) -> bool {
     matches!(path, [Segment::Field(field)] if field == CHANGED_BY_WRITES)
 }
 
-/// Whether an object is there whose fields are known, as `user.tags`; `user.custom_attributes` has any fields.
+/// Returns whether the path is an object with known fields, such as `user.tags`.
+/// `user.custom_attributes` can have any fields.
 pub(super) fn is_object(path: &[Segment]) -> bool {
     let start = format!("{}.", spell(path));
     PATHS.iter().any(|known| known.starts_with(&start))
 }
 
-/// The fields of a user itself, such as `email` and `avatar`.
+/// Returns the fields of a user itself, such as `email` and `avatar`.
 pub(super) fn fields() -> impl Iterator<Item = &'static str> {
     PATHS.iter().filter_map(|path| path.split(['.', '[']).next())
 }
 
-/// Whether a user has the path: its key is there, be it with null. A null on the way counts, since Intercom says so
-/// that there is nothing below; an empty list does not, since it shows no item's fields. `custom_attributes` itself
-/// says nothing of an attribute.
+/// Returns whether a user has the path: its key exists, even with null. A null on the way counts,
+/// since Intercom uses it for "nothing below". An empty list does not count, since it shows no
+/// item's fields. A null `custom_attributes` shows nothing about an attribute.
 pub(super) fn has(body: &Json, path: &[Segment]) -> bool {
     match path.split_first() {
         None => true,
@@ -182,18 +187,18 @@ pub(super) fn has(body: &Json, path: &[Segment]) -> bool {
     }
 }
 
-/// Whether what is there identifies a person.
+/// Returns whether the value at this path identifies a person.
 pub(super) fn is_personal(path: &[Segment]) -> bool {
     let text = spell(path);
     PERSONAL.iter().any(|personal| is_within(&text, personal) || is_within(personal, &text))
 }
 
-/// Whether `start` is `path` or leads to it.
+/// Returns whether `start` is `path` or leads to it.
 fn is_within(path: &str, start: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The known path that was probably meant, for a message.
+/// Returns the known path that was probably meant, for a message.
 pub(super) fn nearest_path(path: &[Segment]) -> Option<String> {
     let text = spell(path);
     let newer = NEWER_NAMES.iter().find(|(newer, _)| *newer == text).map(|(_, known)| *known);
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_and_what_leads_to_it_are_known_and_a_typo_names_its_neighbour() {
+    fn a_path_and_its_parents_are_known_and_a_typo_is_not() {
         for known in ["email", "avatar", "avatar.image_url", "custom_attributes", "custom_attributes.any thing"] {
             assert!(is_known(&path(known)), "{known}");
         }
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_a_path_whose_key_is_there() {
+    fn a_user_has_a_path_if_its_key_exists() {
         let item = |name: &str| [Segment::Item, Segment::Field(name.into())];
         let names: Vec<_> = path("segments.segments").into_iter().chain(item("name")).collect();
         let body = serde_json::json!({"email": null, "avatar": null, "custom_attributes": {"plan": null},

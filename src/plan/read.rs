@@ -1,4 +1,5 @@
-//! From the tree to a plan that can run: every key known, every name valid, every expression compiled.
+//! Converts the tree to a plan that can run: every key known, every name valid, every expression
+//! compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,10 +21,11 @@ use super::value::ValueType;
 use super::{Inner, Setting, Written};
 use crate::domain::projection::Projection;
 
-/// More targets than this are two plans.
+/// The most targets of one plan.
 const TARGETS_MAX: usize = 64;
 
-/// A plan as JSON: a run keeps it in one item of the ledger, which `DynamoDB` limits to 400 KB with its key.
+/// The most bytes of a plan as JSON. A run stores it in one ledger item, which `DynamoDB` limits to
+/// 400 KB with its key.
 const STORED_BYTES_MAX: usize = 384 * 1024;
 
 const NAME_LENGTH_MAX: usize = 64;
@@ -46,7 +48,8 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     let condition = condition.and_then(|condition| root.keep(expression(&condition, &tables)));
     let set = set.ok_or_else(|| root.missing("set", "[set.custom_attributes.\"has avatar\"]"))?;
     let mut settings = read_settings(&set, &tables)?;
-    // JSON and TOML keep different orders; a plan's patches must not depend on which it was stored as.
+    // Sort by target: JSON and TOML have different orders, and a plan's patches must not depend on
+    // the format.
     settings.sort_by(|a, b| a.shown.cmp(&b.shown));
     let mut reads = Reads::default();
     for expression in settings.iter().flat_map(Setting::expressions).chain(&condition) {
@@ -79,7 +82,7 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     })
 }
 
-/// The paths that are read, without the targets: attributes first, in the order of their names.
+/// Returns the paths that are read, without the targets: attributes first, ordered by name.
 fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> {
     let is_target = |path: &[Segment]| {
         settings.iter().any(|setting| match &setting.target {
@@ -99,7 +102,7 @@ fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> 
     attributes.into_iter().chain(fields).map(|path| (path.clone(), shown(path))).collect()
 }
 
-/// What is read, and what is compared with what it would be set to.
+/// Returns the projection: paths that are read, and targets, whose old values are compared.
 fn keeps(reads: &Reads, settings: &[Setting]) -> Projection {
     let mut fields: BTreeSet<&str> = reads.fields.iter().map(String::as_str).chain(["id"]).collect();
     let mut attributes: BTreeMap<_, _> =
@@ -200,7 +203,8 @@ fn finish(
     let value = value.ok_or_else(|| cursor.missing("value", "value = \"user.avatar.image_url is present\""));
     let value = cursor.keep(value.and_then(|value| expression(&value, tables)));
     let (Some(kind), Some(value)) = (kind, value) else { return None };
-    // A text can be emptied; Intercom's reference gives no null for the other standard fields, nor for a company's name.
+    // Intercom's reference has no null for standard fields other than texts, nor for a company's
+    // name.
     let clearable = match &target {
         Written::Attribute(_) => true,
         Written::Field(_) => kind == ValueType::Text,
@@ -229,7 +233,7 @@ fn read_type(cursor: &Scanner<'_>, needed: Option<ValueType>) -> Result<ValueTyp
     }
 }
 
-/// A scalar of the plan as the engine sees it.
+/// Converts a scalar of the plan to a value of the engine.
 pub(super) fn scalar(data: &Data) -> Option<Value> {
     Some(match data {
         Data::Bool(value) => Value::from(*value),

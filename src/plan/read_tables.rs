@@ -1,4 +1,4 @@
-//! Reads a plan's tables: names, rows, and how much of them there may be.
+//! Reads a plan's tables: names, rows, and the limits of their size.
 
 use super::error::{Fault, PlanError};
 use super::language::{RESERVED, TODAY};
@@ -8,7 +8,8 @@ use super::scanner::Scanner;
 use super::table::{Table, Tables};
 use super::value::INT_MAX;
 
-/// All tables together: the plan's copy is one item of the ledger, which `DynamoDB` limits to 400 KB.
+/// The most bytes of all tables together. The plan's copy is one ledger item, which `DynamoDB`
+/// limits to 400 KB.
 pub(super) const TABLES_BYTES_MAX: usize = 256 * 1024;
 
 const ROWS: &str = "a table of rows, as { starter = 49, \"Pro Plus\" = 99 }";
@@ -28,7 +29,7 @@ pub(super) fn read_tables(cursor: &Scanner<'_>) -> Result<Tables, PlanError> {
             bytes += key.len() + row_bytes(row.node);
             let value = check_row(&row, key)
                 .and_then(|()| scalar(&row.node.data).ok_or_else(|| row.wrong_type("a text, a number, true or false")));
-            // A row with a mistake still has its key: an expression that names it is right.
+            // A row with a mistake still has its key, so an expression that names the key is right.
             table.rows.insert(key.to_owned(), cursor.keep(value).unwrap_or_default());
         }
         if bytes > TABLES_BYTES_MAX {
@@ -54,7 +55,8 @@ fn check_row(row: &Scanner<'_>, key: &str) -> Result<(), PlanError> {
     }
 }
 
-/// What was probably meant: `acme.com = "x"` is a table `acme` with a key `com` to TOML.
+/// Returns the key that was probably meant: TOML reads `acme.com = "x"` as a table `acme` with a
+/// key `com`.
 fn dotted(key: &str, node: &Node) -> String {
     let mut dotted = key.to_owned();
     let mut node = node;

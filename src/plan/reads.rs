@@ -1,4 +1,5 @@
-//! What a plan's expressions read of a user. Only that is handed to the engine: a wide user costs no more than a narrow one.
+//! The parts of a user that a plan's expressions read. The engine gets only these, so that a wide
+//! user costs no more than a narrow one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +10,17 @@ use super::paths::{Segment, attribute};
 
 const ATTRIBUTES: &str = "custom_attributes";
 
-/// The fields and the custom attributes that are read.
+/// The fields and custom attributes that expressions read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reads {
     pub(super) fields: BTreeSet<String>,
     pub(super) attributes: BTreeSet<String>,
-    /// `user.custom_attributes` as a whole, as in `'plan' in user.custom_attributes`.
+    /// Whether `user.custom_attributes` is read as a whole, as in `'plan' in
+    /// user.custom_attributes`.
     pub(super) all_attributes: bool,
-    /// `today`, with which a plan gives other values on another day.
+    /// Whether `today` is read: the plan can give other values on another day.
     pub(super) today: bool,
-    /// The tables that are read with what `| domain` gives.
+    /// The tables that are read with a result of `| domain`.
     pub(super) by_domain: BTreeSet<String>,
     /// Every path that is read, for [`super::Plan::unseen`].
     pub(super) paths: BTreeSet<Vec<Segment>>,
@@ -52,7 +54,7 @@ impl Reads {
         self.all_attributes || self.attributes.contains(name)
     }
 
-    /// The part of the user that expressions can see.
+    /// Returns the part of the user that expressions can see.
     pub(super) fn project(&self, body: &Json) -> Value {
         let field = |name: &str| Some((name.to_owned(), engine_value(body.get(name)?)));
         let mut seen: BTreeMap<String, Value> = self.fields.iter().filter_map(|name| field(name)).collect();
@@ -70,7 +72,7 @@ impl Reads {
     }
 }
 
-/// The same value as the engine's own.
+/// Converts a JSON value to a value of the engine.
 fn engine_value(value: &Json) -> Value {
     match value {
         Json::Null => Value::from(()),

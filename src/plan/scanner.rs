@@ -1,19 +1,20 @@
-//! Walks the plan's tree and knows where it is, so that every refusal names its place.
+//! A walk through the plan's tree that tracks its position, so that every error has a location.
 
 use std::cell::RefCell;
 
 use super::error::{Fault, Instead, Location, PlanError};
 use super::node::{Data, Node};
 
-/// A node and the way to it.
+/// A node and the path to it.
 #[derive(Clone)]
 pub(super) struct Scanner<'n> {
     file: &'n str,
     key: String,
     pub(super) node: &'n Node,
-    /// Mistakes that do not hinder reading on, so that one attempt shows all of them.
+    /// Mistakes that do not stop reading, so that one attempt shows all of them.
     mistakes: &'n RefCell<Vec<PlanError>>,
-    /// Whether the plan is the copy of a run, which an earlier version may have accepted by fewer rules.
+    /// Whether the plan is the copy of a run. An earlier version with fewer rules may have accepted
+    /// it.
     pub(super) of_run: bool,
 }
 
@@ -22,12 +23,12 @@ impl<'n> Scanner<'n> {
         Self { file, key: String::new(), node, mistakes, of_run }
     }
 
-    /// The value, or a mistake that is kept for the end.
+    /// Returns the value, or stores the mistake for the final error.
     pub(super) fn keep<T>(&self, read: Result<T, PlanError>) -> Option<T> {
         read.map_err(|mistake| self.mistakes.borrow_mut().push(mistake)).ok()
     }
 
-    /// Whether a mistake was kept.
+    /// Returns whether a mistake is stored.
     pub(super) fn has_mistakes(&self) -> bool {
         !self.mistakes.borrow().is_empty()
     }
@@ -37,13 +38,13 @@ impl<'n> Scanner<'n> {
         PlanError::Refused { place: Box::new(place), fault }
     }
 
-    /// The entries of a table.
+    /// Returns the entries of a table.
     pub(super) fn entries(&self, write: &'static str) -> Result<Vec<(&'n str, Self)>, PlanError> {
         let Data::Table(entries) = &self.node.data else { return Err(self.wrong_type(write)) };
         Ok(entries.iter().map(|(name, node)| (name.as_str(), self.below(name, node))).collect())
     }
 
-    /// The entries of a table whose keys are these and no others.
+    /// Returns the entries of a table that may have these keys and no others.
     pub(super) fn known_entries<const N: usize>(
         &self,
         names: [&'static str; N],
@@ -83,7 +84,7 @@ impl<'n> Scanner<'n> {
     }
 }
 
-/// A key as TOML wants it: bare where it can be.
+/// Returns a key in TOML syntax: without quotes if possible.
 pub(super) fn spell_key(name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if bare { name.to_owned() } else { format!("{name:?}") }

@@ -1,4 +1,4 @@
-//! A plan's tables, and what one evaluation asks of them.
+//! A plan's tables, and the state of one evaluation.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use super::operators::plain_text;
 /// All tables of a plan, by name.
 pub(super) type Tables = BTreeMap<String, Table>;
 
-/// Rows by key. Keys are texts and compared by case, as Intercom compares attribute values.
+/// Rows by key. Keys are texts and case-sensitive, as Intercom compares attribute values.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: HashMap<String, Value>,
-    /// Whether the plan asks to see missed keys that were read from what a person may have written.
+    /// Whether the plan requests missed keys that were read from personal fields.
     pub(super) shows_missed: bool,
 }
 
@@ -24,11 +24,12 @@ pub(super) struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Miss {
     pub(super) table: String,
-    /// `None` where it may tell who somebody is.
+    /// The key; `None` if it may identify a person.
     pub(super) key: Option<String>,
 }
 
-/// What an expression sees. One is made for each evaluation, so that no miss of one user is told of another.
+/// The variables of an expression. Each evaluation has its own, so that the misses of one user do
+/// not reach another.
 #[derive(Debug)]
 pub(super) struct Scope {
     user: Value,
@@ -38,14 +39,15 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Where the engine's own filters find the scope; not an identifier, so no expression can name it.
+    /// The name of the scope for the engine's own filters. It is not an identifier, so no
+    /// expression can use it.
     pub(super) const NAME: &'static str = "the scope";
 
     pub(super) fn new(user: Value, today: Option<i64>, tables: Arc<Tables>) -> Arc<Self> {
         Arc::new(Self { user, today, tables, misses: Mutex::default() })
     }
 
-    /// The row, or undefined: without a key nothing is looked up, with an unknown one it is a miss.
+    /// Returns the row, or undefined. A missing key is not a miss; an unknown one is.
     pub(super) fn look_up(&self, name: &str, key: &Value, personal: bool) -> Result<Value, Failure> {
         let Some(key) = key_text(key)? else { return Ok(Value::UNDEFINED) };
         let table = self.tables.get(name);
@@ -62,7 +64,7 @@ impl Scope {
         Ok(Value::UNDEFINED)
     }
 
-    /// Whether the table has the key; asking is no miss.
+    /// Returns whether the table has the key. It does not record a miss.
     pub(super) fn has_key(&self, name: &str, key: &Value) -> Result<bool, Failure> {
         let Some(key) = key_text(key)? else { return Ok(false) };
         Ok(self.tables.get(name).is_some_and(|table| table.rows.contains_key(&key)))
@@ -84,7 +86,7 @@ impl Object for Scope {
     }
 }
 
-/// A key as a text, so that plan 3 finds the row "3"; `None` without a value.
+/// Returns a key as a text, so that plan 3 finds the row "3"; `None` for a missing value.
 fn key_text(key: &Value) -> Result<Option<String>, Failure> {
     match key.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(None),
@@ -100,7 +102,8 @@ fn key_text(key: &Value) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Whether a text could reach somebody, or is too long to be the name of anything: an e-mail address, a phone number.
+/// Returns whether a text may be personal (an e-mail address, a phone number) or is too long for a
+/// name.
 fn looks_personal(key: &str) -> bool {
     const CHARS_MAX: usize = 80;
     const PHONE_DIGITS_MIN: usize = 7;
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_numbers_are_personal_and_domains_and_plans_are_not() {
+    fn addresses_and_numbers_are_personal_and_domains_are_not() {
         for personal in ["ann@example.com", "+353 1 555-6712", "0035315556712", &"x".repeat(81)] {
             assert!(looks_personal(personal), "{personal}");
         }

@@ -1,11 +1,12 @@
-//! What a plan may write to. Nothing that creates a user or changes who it is: never id, `user_id` or email.
+//! The targets of a plan. None of them creates a user or changes its identity: never id, `user_id`
+//! or email.
 
 use super::error::{Fault, Instead};
 use super::nearest::nearest;
 use super::value::ValueType;
 
-/// The standard fields that a bulk post of API 1.x writes. `last_request_at` is not among them: Intercom sets it at every
-/// visit, so a plan would send it again and again.
+/// The standard fields that a bulk post of API 1.x writes. `last_request_at` is left out: Intercom
+/// sets it at every visit, so a plan would send it in every run.
 const FIELDS: &[(&str, ValueType)] = &[
     ("name", ValueType::Text),
     ("phone", ValueType::Text),
@@ -13,7 +14,7 @@ const FIELDS: &[(&str, ValueType)] = &[
     ("unsubscribed_from_emails", ValueType::Bool),
 ];
 
-/// The field's type.
+/// Returns the field's type.
 pub(super) fn field_type(name: &str) -> Result<ValueType, Fault> {
     let found = FIELDS.iter().find(|(field, _)| *field == name);
     found.map(|(_, kind)| *kind).ok_or_else(|| {
@@ -26,7 +27,8 @@ pub(super) fn field_type(name: &str) -> Result<ValueType, Fault> {
     })
 }
 
-/// Whether Intercom takes an attribute of this name (the character rules of its help article on custom attributes).
+/// Checks that Intercom accepts an attribute of this name (the character rules of its help article
+/// on custom attributes).
 pub(super) fn check_attribute_name(name: &str) -> Result<(), Fault> {
     const REFUSED: &str = ".$`~!@#%^&*'{}|\"\\";
     const CHARS_MAX: usize = 190;
@@ -51,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_intercom_refuses() {
+    fn attribute_names_that_intercom_refuses_are_refused() {
         for good in ["has avatar", "plan_price", "größe", "a-b"] {
             assert!(check_attribute_name(good).is_ok(), "{good}");
         }
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_says_who_a_user_is_can_be_written() {
+    fn identifying_fields_cannot_be_written() {
         for field in ["id", "user_id", "email", "last_request_at", "custom_attributes"] {
             assert!(field_type(field).is_err(), "{field}");
         }

@@ -1,5 +1,6 @@
-//! Checks an expression's tree, name by name, and writes it down again for the engine with the plan's own operators and
-//! table look-ups in place of minijinja's. What is not named here is not in the language.
+//! Checks an expression's tree, name by name, and translates it to the engine's syntax, with the
+//! plan's own operators and table look-ups in place of minijinja's. Anything that is not listed
+//! here is not in the language.
 
 use minijinja::machinery::ast::{BinOpKind, Expr, UnaryOpKind};
 use minijinja::value::Value;
@@ -14,14 +15,14 @@ use super::paths::{self, Segment, is_changed_by_writes, is_known, is_personal, n
 use super::reads::Reads;
 use super::table::Tables;
 
-/// Deeper than anybody writes, and shallow enough for a thread's stack.
+/// The greatest depth: more than any author needs, and small enough for a thread's stack.
 const DEPTH_MAX: usize = 64;
 
 pub(super) struct Translator<'t> {
     pub(super) tables: &'t Tables,
     pub(super) reads: Reads,
     depth: usize,
-    /// Whether the plan is the copy of a run: what only newer versions refuse is accepted.
+    /// Whether the plan is the copy of a run: rules of newer versions do not apply.
     of_run: bool,
 }
 
@@ -34,7 +35,7 @@ impl<'t> Translator<'t> {
         Ok(self.value(tree)?.text)
     }
 
-    /// A part whose value is used: if it is a path, it must be one that users have.
+    /// Translates a part whose value is used. If it is a path, users must be able to have it.
     pub(super) fn value(&mut self, expr: &Expr<'_>) -> Result<Fragment, Fault> {
         let piece = self.piece(expr)?;
         self.record(&piece)?;
@@ -59,7 +60,7 @@ impl<'t> Translator<'t> {
         Ok(())
     }
 
-    /// A part that may still be continued, as `user.avatar` by `.image_url`.
+    /// Translates a part that may be continued, such as `user.avatar` by `.image_url`.
     pub(super) fn piece(&mut self, expr: &Expr<'_>) -> Result<Fragment, Fault> {
         if self.depth == DEPTH_MAX {
             return Err(Fault::TooDeep);
@@ -212,7 +213,7 @@ impl<'t> Translator<'t> {
         Ok(Fragment { path, ..Fragment::new(text, Level::Operand, personal) })
     }
 
-    /// A row of a table. A key that is written out must exist: it would miss for every user.
+    /// Translates a table look-up. A constant key must exist: it would miss for every user.
     fn look_up(&mut self, table: &str, key: PathKey<'_, '_>) -> Result<Fragment, Fault> {
         let key = match key {
             PathKey::Calculated(expr) => self.value(expr)?,
@@ -228,11 +229,12 @@ impl<'t> Translator<'t> {
             }
         };
         self.note_domain(table, &key);
-        // A row is the plan's own text: it is not personal, whatever its key was.
+        // A row is the plan's own text, so it is not personal, whatever its key.
         Ok(call(&key, &internal("look_up"), &[quote(table), key.personal.to_string()], false))
     }
 
-    /// Remembers a table that is read with a domain, so that keys which no domain equals can be pointed out.
+    /// Records a table that is read with a domain, so that a warning can name keys that no domain
+    /// equals.
     pub(super) fn note_domain(&mut self, table: &str, key: &Fragment) {
         if key.domain {
             self.reads.by_domain.insert(table.to_owned());
@@ -240,7 +242,7 @@ impl<'t> Translator<'t> {
     }
 }
 
-/// What stands in the brackets, or after the dot.
+/// The key in the brackets, or after the dot.
 enum PathKey<'e, 's> {
     Constant(Value),
     Calculated(&'e Expr<'s>),

@@ -1,4 +1,5 @@
-//! The types of a plan and the limits of a value, checked here because a bulk job would report them hours later.
+//! The types of a plan and the limits of a value. They are checked here because a bulk job would
+//! report an error hours later.
 
 use minijinja::value::{Value, ValueKind};
 use serde_json::{Number, Value as Json};
@@ -8,13 +9,14 @@ use super::dates::DATE_MAX_S;
 use super::failure::{Failure, FailureCode};
 use crate::domain::html;
 
-/// Intercom keeps this much of a text attribute (its help article on custom attributes; clients cut there too).
+/// The most characters of a text attribute that Intercom stores (its help article on custom
+/// attributes; clients cut there too).
 pub(super) const TEXT_CHARS_MAX: usize = 255;
 
-/// The largest integer that JSON readers keep exactly: Intercom stores numbers as doubles.
+/// The largest integer that JSON readers represent exactly: Intercom stores numbers as doubles.
 pub(super) const INT_MAX: i64 = 1 << 53;
 
-/// What a target holds.
+/// The type of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
     Bool,
@@ -49,7 +51,7 @@ impl ValueType {
         }
     }
 
-    /// The value as it is sent, or why Intercom would not take it. No type is made of another.
+    /// Returns the value to send, or why Intercom would refuse it. Types are not converted.
     pub(super) fn accept(self, value: &Value) -> Result<Json, Failure> {
         match self {
             Self::Bool => truth(value).map(Json::Bool),
@@ -72,7 +74,7 @@ fn mismatch(message: &'static str) -> Failure {
     FailureCode::WrongType.because(message)
 }
 
-/// A whole number, which 49.0 is and true is not.
+/// Returns a whole number: 49.0 is one, true is not.
 fn integer(value: &Value) -> Result<i64, Failure> {
     if value.kind() != ValueKind::Number {
         return Err(mismatch("a whole number is needed; `| int` turns a text into one"));
@@ -107,7 +109,8 @@ fn text(value: &Value) -> Result<Json, Failure> {
     }
 }
 
-/// Whether sending `new` over `old` would change nothing: 49 and 49.0 are one number, 49 and "49" are not.
+/// Returns whether sending `new` over `old` would change nothing: 49 and 49.0 are equal, 49 and
+/// "49" are not.
 pub(super) fn is_same(new: &Json, old: &Json) -> bool {
     match (new, old) {
         (Json::Number(new), Json::Number(old)) => match (new.as_i64(), old.as_i64()) {
@@ -118,7 +121,8 @@ pub(super) fn is_same(new: &Json, old: &Json) -> bool {
     }
 }
 
-/// Whether two names are equal, or one is the other as HTML: Intercom's API 1.x shows names so.
+/// Returns whether two names are equal, or one is the HTML form of the other: Intercom's API 1.x
+/// returns names as HTML.
 pub(super) fn is_same_name(new: &Json, old: &Json) -> bool {
     matches!((new, old), (Json::String(new), Json::String(old)) if html::is_same(new, old))
 }
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn values_at_the_limits() {
+    fn values_are_accepted_up_to_their_limits() {
         assert_eq!(ValueType::Int.accept(&Value::from(INT_MAX)).unwrap(), json!(9_007_199_254_740_992_i64));
         assert_eq!(code(ValueType::Int, INT_MAX + 1), "number_too_large");
         assert_eq!(code(ValueType::Int, i128::MAX), "number_too_large");
@@ -161,9 +165,10 @@ mod tests {
         assert_eq!(ValueType::Bool.accept(&Value::from(false)).unwrap(), json!(false));
     }
 
-    /// It is written to the queue and to Intercom, and read back from both: one bit off, it would be written again.
+    /// The value is serialized for the queue and for Intercom, and read back from both. If one bit
+    /// differed, it would be written again.
     #[test]
-    fn a_float_is_the_same_after_its_json_is_read() {
+    fn a_float_survives_a_json_round_trip() {
         for float in [-1.384_849_446_903_336_2e190, 49.3 * 1.1, 0.1 + 0.2, f64::MIN_POSITIVE, f64::MAX] {
             let json = ValueType::Float.accept(&Value::from(float)).unwrap();
             let read: Json = serde_json::from_str(&json.to_string()).unwrap();
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_compared_as_numbers_and_nothing_else_is() {
+    fn only_numbers_are_compared_as_numbers() {
         assert!(is_same(&json!(49), &json!(49.0)) && is_same(&json!(0.0), &json!(0)));
         assert!(!is_same(&json!(49), &json!("49")) && !is_same(&json!(0), &json!(false)));
         assert!(!is_same(&json!(9_007_199_254_740_992_i64), &json!(9_007_199_254_740_993_i64)));

@@ -1,4 +1,4 @@
-//! What is allowed in a plan and is seldom meant.
+//! Warnings about valid plans that are probably mistakes.
 
 use minijinja::value::Value;
 

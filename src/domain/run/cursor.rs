@@ -1,5 +1,5 @@
-//! The cursor: the position of a run's pages. Each outcome of a turn is a new cursor, whose `turn` is
-//! higher by 1.
+//! The cursor: the position of a run's pages. Each outcome of a turn is a new cursor with a higher
+//! `turn`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,9 @@
-//! Expressions that ask for more than anybody's patch is worth.
+//! Expressions that need excessive work or memory.
 
 use super::*;
 
-/// On a thread with the stack of a test, and with nothing that measures time: a bomb that goes off would hang or abort.
+/// Evaluates on a thread with a test's stack and without a timer: a bomb that works would hang or
+/// abort.
 fn survives(value: &str, body: &Json) {
     if let Ok(plan) = plan("string", value, "") {
         let evaluation = plan.evaluate(&user(body.clone()));
@@ -49,13 +50,13 @@ fn bombs_are_refused_or_run_out() {
 }
 
 #[test]
-fn what_runs_out_is_a_failure_of_that_user() {
+fn spent_fuel_fails_that_user_only() {
     let growing = format!("'aaaaaaaa'{}", "|replace('a','aaaaaaaaaaaaaaaa')".repeat(30));
     assert_eq!(failure("string", &growing, json!({})), "out_of_fuel");
 }
 
 #[test]
-fn what_people_write_is_not_a_bomb() {
+fn ordinary_expressions_are_not_bombs() {
     let many = format!("user.name == 'a'{}", " or user.name == 'b'".repeat(50));
     assert_eq!(result("bool", &many, json!({"name": "c"})), Some(json!(false)));
     let nested = format!("{}user.name is present{}", "(".repeat(20), ")".repeat(20));
@@ -92,7 +93,7 @@ fn sizes_are_bounded() {
     assert!(Plan::from_toml("p", &format!("a = {}1{}", "{b=".repeat(5000), "}".repeat(5000))).is_err());
 }
 
-/// `serde_json` drops by recursion, so the test takes its own bomb apart.
+/// Takes the value apart without recursion: `serde_json`'s own drop is recursive.
 fn drop_deep(mut value: Json) {
     while let Json::Object(mut entries) = value {
         value = entries.remove("a").unwrap_or(Json::Null);

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// What a plan makes of users, each a custom attribute `a`: the new value, `None` for none, or the code of the failure.
+/// Evaluates a plan for users with a custom attribute `a`. Returns the new value, `None` for none,
+/// or the code of the failure.
 fn outcomes(kind: &str, value: &str, users: &[Json]) -> Vec<Result<Option<Json>, &'static str>> {
     let plan = plan(kind, value, "").unwrap().on_day_of(TODAY_S);
     let outcome = |a: &Json| {
@@ -28,7 +29,7 @@ fn the_text_false_is_never_true() {
 }
 
 #[test]
-fn dates_in_every_form_are_read_or_fail() {
+fn dates_in_every_format_are_parsed_or_fail() {
     let users = [
         json!("2016-11-24"),
         json!("2016-11-24T10:05:00Z"),
@@ -93,7 +94,7 @@ fn fields_of_every_version_are_known() {
 }
 
 #[test]
-fn names_of_segments_that_no_user_has_are_unseen() {
+fn segment_names_without_a_user_are_unseen() {
     let value = "'VIP' in (user.segments.segments | map(attribute='name'))";
     let plan = plan("bool", value, "").unwrap();
     let segments = |list: Json| user(json!({"segments": {"type": "segment.list", "segments": list}}));
@@ -113,9 +114,9 @@ fn a_plan_cannot_read_what_its_own_writes_change() {
     assert!(plan("int", "1", "where = \"user.updated_at > 5\"").is_err());
 }
 
-/// Rules that are new do not stop a run that an earlier version began.
+/// New rules do not stop a run that an earlier version began.
 #[test]
-fn a_run_that_is_under_way_keeps_its_plan() {
+fn a_run_in_progress_continues_with_its_plan() {
     let with = |value: &str, tables: Json| json!({"name": "p", "tables": tables, "set": {"custom_attributes": {"x": {"type": "int", "value": value}}}});
     for (stored, body) in [
         (with("user.updated_at // 86400", json!({})), json!({"updated_at": 3 * 86_400})),

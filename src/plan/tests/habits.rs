@@ -1,11 +1,11 @@
-//! Words of other languages, and what a plan has in their place.
+//! Words of other languages, and the plan's words for them.
 
 use super::refusals::refuses;
 use super::*;
 
-/// Words of other languages lead to what a plan has in their place, and a name is suggested only where it is near.
+/// A word of another language leads to the plan's word, and a name is suggested only if it is near.
 #[test]
-fn habits_of_other_languages_are_answered() {
+fn words_of_other_languages_are_explained() {
     for (value, message) in [
         ("user.signed_up_at > now", "a plan has no clock on purpose"),
         ("now()", "`today` is the UTC day that the run was scheduled on"),
@@ -50,9 +50,9 @@ fn habits_of_other_languages_are_answered() {
     }
 }
 
-/// What a refusal suggests is accepted.
+/// Every suggestion of an error is accepted.
 #[test]
-fn each_hint_of_a_refusal_leads_to_something_that_works() {
+fn hints_of_refusals_work() {
     let body = json!({"email": "ann@acme.com", "name": "Ann", "signed_up_at": TODAY_S, "session_count": 3,
         "custom_attributes": {"größe": 3, "has avatar": true, "last-login": 4, "plan": "starter"},
         "tags": {"tags": [{"name": "x"}, {"name": "starter"}]}});

@@ -1,8 +1,8 @@
-//! What the message of a failed value suggests does work.
+//! The suggestions in the messages of failed values work.
 
 use super::*;
 
-/// Users whose values are of types that a plan did not expect.
+/// A user whose values have types that a plan did not expect.
 fn misfits() -> Json {
     json!({"name": "Ann", "session_count": 7, "phone": "49", "user_id": "true", "pseudonym": "49,5",
         "tags": {"tags": [{"name": "VIP"}]}, "avatar": {"image_url": "a"}, "email": "x".repeat(300),
@@ -10,7 +10,7 @@ fn misfits() -> Json {
             "mixed": [1, "2"], "half": 2.6, "texts": ["1", "2"]}})
 }
 
-/// The message of a value that fails names a way out, and that way works.
+/// Checks that the message of a failed value suggests a solution that works.
 #[track_caller]
 fn leads((kind, wrong, hint, right, value): (&str, &str, &str, &str, Json)) {
     let (_, message) = failed(kind, wrong, misfits());
@@ -20,7 +20,7 @@ fn leads((kind, wrong, hint, right, value): (&str, &str, &str, &str, Json)) {
 }
 
 #[test]
-fn each_hint_of_a_condition_leads_to_something_that_works() {
+fn hints_of_conditions_work() {
     [
         ("bool", "user.user_id", "x == 'true'", "user.user_id == 'true'", json!(true)),
         ("bool", "user.user_id", "`x is present`", "user.user_id is present", json!(true)),
@@ -65,7 +65,7 @@ fn each_hint_of_a_condition_leads_to_something_that_works() {
 }
 
 #[test]
-fn each_hint_of_a_value_leads_to_something_that_works() {
+fn hints_of_values_work() {
     [
         ("int", "user.phone", "`| int`", "user.phone | int", json!(49)),
         (
@@ -130,7 +130,7 @@ fn each_hint_of_a_value_leads_to_something_that_works() {
 }
 
 #[test]
-fn each_hint_of_a_text_or_a_date_leads_to_something_that_works() {
+fn hints_of_texts_and_dates_work() {
     [
         ("float", "user.phone", "`| float`", "user.phone | float", json!(49.0)),
         ("string", "user.session_count", "`| string`", "user.session_count | string", json!("7")),

@@ -1,4 +1,4 @@
-//! What expressions give.
+//! Results of expressions.
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn a_missing_value_passes_through() {
 }
 
 #[test]
-fn a_question_about_a_missing_value_is_answered() {
+fn tests_of_a_missing_value_have_a_result() {
     let questions = [
         ("user.session_count < 5", false),
         ("user.session_count >= 5", false),
@@ -61,7 +61,7 @@ fn a_question_about_a_missing_value_is_answered() {
 }
 
 #[test]
-fn operators_give_what_they_say() {
+fn operators_have_the_documented_results() {
     let body = json!({"session_count": 7, "name": "Ann", "email": "Ann@Sub.ACME.com",
         "custom_attributes": {"plan": "starter", "f": 2.5, "id": 3, "neg": -7},
         "tags": {"tags": [{"name": "vip"}, {"name": "beta"}]},
@@ -136,7 +136,7 @@ fn mixed_types_fail_and_are_never_guessed() {
 }
 
 #[test]
-fn domains() {
+fn domains_are_extracted_from_addresses() {
     for (email, domain) in [
         (json!("a@b@Acme.COM"), Some("acme.com")),
         (json!(" ann@acme.com "), Some("acme.com")),
@@ -154,7 +154,7 @@ fn domains() {
 }
 
 #[test]
-fn a_missed_key_is_told_unless_it_is_personal() {
+fn a_missed_key_is_shown_unless_it_is_personal() {
     let body =
         json!({"email": "ann@acme.com", "name": "Ann", "custom_attributes": {"plan": "gold", "owner": "bob@acme.com"}});
     for (value, key) in [
@@ -183,9 +183,10 @@ fn a_missed_key_is_told_unless_it_is_personal() {
     }
 }
 
-/// End users can write custom attributes: a plan must say that their values may be kept and shown.
+/// End users can write custom attributes, so a plan must request that their values are stored and
+/// shown.
 #[test]
-fn a_plan_may_ask_to_see_the_keys_that_missed() {
+fn a_plan_may_request_its_missed_keys() {
     let key = |value: &str, asked: &str| {
         let plan = plan("int", value, &format!("{asked}tables.price = {{ starter = 49 }}")).unwrap();
         let body = json!({"custom_attributes": {"plan": "gold", "owner": "bob@acme.com"}});

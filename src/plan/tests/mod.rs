@@ -1,4 +1,4 @@
-//! Plans from their text to their patches.
+//! Tests of plans from their text to their patches.
 
 mod bombs;
 mod field;
@@ -17,10 +17,10 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-/// The time that the tests' runs were scheduled at: 24 November 2016, 10:05 UTC.
+/// The scheduled time of the tests' runs: 24 November 2016, 10:05 UTC.
 const TODAY_S: i64 = 1_479_981_900;
 
-/// A plan with one attribute `x`, from expressions and tables alone.
+/// Creates a plan with one attribute `x` from an expression and tables.
 fn plan(kind: &str, value: &str, more: &str) -> Result<Plan, PlanError> {
     let value = Json::from(value);
     Plan::from_toml(
@@ -35,14 +35,14 @@ fn user(body: Json) -> User {
     User::new(body).unwrap()
 }
 
-/// The new value of the only change.
+/// Returns the new value of the only change.
 fn new_value(plan: &Plan, body: Json) -> Option<Json> {
     let mut changes = plan.evaluate(&user(body)).patch?.changes;
     assert_eq!(changes.len(), 1);
     changes.pop().map(|change| change.new)
 }
 
-/// What `value` gives for a user, as JSON; `None` where it is undefined.
+/// Returns the result of `value` for a user, as JSON; `None` if it is undefined.
 fn result(kind: &str, value: &str, body: Json) -> Option<Json> {
     let plan = plan(kind, value, "tables.price = { starter = 49, \"Pro Plus\" = 99, \"3\" = 7 }")
         .unwrap_or_else(|e| panic!("{e}"));
@@ -53,7 +53,7 @@ fn failure(kind: &str, value: &str, body: Json) -> &'static str {
     failed(kind, value, body).0
 }
 
-/// The code and the message of a value that fails.
+/// Returns the code and the message of a failed value.
 #[track_caller]
 fn failed(kind: &str, value: &str, body: Json) -> (&'static str, String) {
     let plan = plan(kind, value, "tables.price = { starter = 49 }").unwrap_or_else(|e| panic!("{e}"));

@@ -1,4 +1,4 @@
-//! `docs/plans.md` describes the language as it is.
+//! Compares `docs/plans.md` with the language.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use crate::plan::paths::PATHS;
 
 const REFERENCE: &str = include_str!("../../../docs/plans.md");
 
-/// The part under a heading.
+/// Returns the section under a heading.
 fn section(heading: &str) -> &'static str {
     let (_, rest) = REFERENCE.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
     rest.split_once("\n## ").map_or(rest, |(section, _)| section)
 }
 
-/// The words of the first column of a section's table: `min`, of `min(a)`.
+/// Returns the words of the first column of a section's table: `min`, of `min(a)`.
 fn rows(heading: &str) -> BTreeSet<&'static str> {
     let cells = section(heading).lines().filter_map(|line| line.strip_prefix("| `")).map(|line| {
         let (cell, _) = line.split_once(" | ").unwrap();

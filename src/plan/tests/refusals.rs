@@ -1,4 +1,4 @@
-//! Wrong plans: where, what, and what to write instead.
+//! Errors of wrong plans: location, mistake, and what to write instead.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_typo_names_the_nearest() {
 }
 
 #[test]
-fn what_the_language_does_not_have() {
+fn missing_language_features_are_refused() {
     refuses("user", "read one of its fields");
     refuses("user | length", "read one of its fields");
     refuses("user[user.custom_attributes.field]", "a calculated subscript");
@@ -69,7 +69,7 @@ fn what_the_language_does_not_have() {
 }
 
 #[test]
-fn a_wrong_shape_tells_its_line_and_what_to_write() {
+fn a_wrong_structure_names_its_line_and_a_correction() {
     let good = "[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"1\"\n";
     let cases = [
         (String::new(), "p.toml: `name` is missing: write name = \"has-avatar\""),
@@ -196,7 +196,7 @@ fn all_mistakes_of_a_plan_are_shown() {
 }
 
 #[test]
-fn mistakes_in_the_file_itself_name_the_key_or_the_way() {
+fn syntax_errors_name_the_key_or_a_correction() {
     let twice = refusal("name = \"a\"\nname = \"b\"\n");
     assert!(twice.contains("p.toml:2:") && twice.contains("duplicate key `name`"), "{twice}");
     let blank = refusal("name = \"a\"\n[set.custom_attributes.has avatar]\n");
@@ -219,7 +219,7 @@ fn a_json_file_is_refused_by_line() {
 }
 
 #[test]
-fn what_is_seldom_meant_is_warned_of() {
+fn probable_mistakes_are_warned_of() {
     let text = "name = \"p\"\n[tables.account]\n\"acme.com\" = \"A\"\n\"ACME.org\" = \"B\"\n\"@acme.net\" = \"C\"\n\"acme.info.\" = \"D\"\n\
                 [set.custom_attributes.trial_ends]\ntype = \"date\"\nvalue = \"today\"\n\
                 [set.custom_attributes.email]\ntype = \"string\"\nvalue = \"account[user.email | domain]\"\n";

@@ -1,4 +1,4 @@
-//! Targets, types and `otherwise`: what is patched and what is left alone.
+//! Targets, types and `otherwise`: patched and skipped values.
 
 use super::*;
 use crate::domain::patch::{Change, Target};
@@ -12,7 +12,7 @@ fn attribute(otherwise: &str) -> String {
 }
 
 #[test]
-fn otherwise_decides_where_there_is_no_value() {
+fn otherwise_decides_without_a_value() {
     let with = |x: Json| json!({"name": null, "custom_attributes": {"x": x}});
     let set = |otherwise: &str, body: Json| {
         evaluate(&attribute(otherwise), body).patch.map(|patch| patch.changes[0].new.clone())
@@ -79,7 +79,7 @@ fn standard_fields_are_set_by_their_own_names() {
 }
 
 #[test]
-fn a_company_is_renamed_only_when_it_is_the_users_only_choice() {
+fn a_company_is_renamed_only_if_one_is_selected() {
     let text = |id: &str| {
         format!("name = \"p\"\n[set.company.name]\ntype = \"string\"\nvalue = \"'Acme'\"\ncompany_id = \"{id}\"\n")
     };
@@ -108,7 +108,7 @@ fn a_company_is_renamed_only_when_it_is_the_users_only_choice() {
 }
 
 #[test]
-fn where_and_reading_what_is_set() {
+fn where_decides_and_unsettled_targets_fail() {
     let once = "name = \"p\"\nwhere = \"user.custom_attributes.x is not present\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"1\"\n";
     assert!(evaluate(once, json!({})).patch.is_some());
     let evaluation = evaluate(once, json!({"custom_attributes": {"x": 2}}));
@@ -130,7 +130,7 @@ fn where_and_reading_what_is_set() {
 }
 
 #[test]
-fn what_a_plan_says_of_itself() {
+fn a_plan_describes_itself() {
     let text = "name = \"p\"\nwhere = \"user.custom_attributes.b\"\n[set.custom_attributes.\"has avatar\"]\ntype = \"int\"\nvalue = \"user.custom_attributes['a b'] + user.custom_attributes['has avatar']\"\n\
                 [set.company.name]\ntype = \"string\"\nvalue = \"user.name\"\ncompany_id = \"user.custom_attributes.c\"\n";
     let plan = Plan::from_toml("p.toml", text).unwrap();

@@ -1,4 +1,4 @@
-//! The plans in `plans/`, on users as Intercom sends them.
+//! The plans in `plans/`, with users as Intercom sends them.
 
 use super::*;
 use crate::domain::patch::Target;
@@ -19,7 +19,7 @@ fn shipped(name: &str) -> Plan {
 }
 
 #[test]
-fn an_identicon_is_no_avatar_and_false_is_written() {
+fn an_identicon_is_not_an_avatar_and_false_is_written() {
     let plan = shipped("has-avatar");
     let identicon = "https://secure.gravatar.com/avatar/0c3c17fd49f45c43f482730782b36d36?s=24&d=identicon";
     for (avatar, has) in [
@@ -43,7 +43,7 @@ fn an_identicon_is_no_avatar_and_false_is_written() {
 }
 
 #[test]
-fn a_plan_has_its_price() {
+fn a_price_comes_from_its_table() {
     let plan = shipped("plan-price");
     let on = |name: Json| json!({"custom_attributes": {"plan": name}});
     assert_eq!(new_value(&plan, on(json!("Pro Plus"))), Some(json!(99)));

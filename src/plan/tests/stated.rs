@@ -1,4 +1,4 @@
-//! What holds for every plan and every user.
+//! Properties of every plan and every user.
 
 use proptest::prelude::*;
 use serde_json::Map;
@@ -156,7 +156,7 @@ fn any_plan() -> impl Strategy<Value = Json> {
     )
 }
 
-/// A drawn plan. Only one refusal is expected of them: `in` with an object of fixed fields.
+/// Reads a generated plan. The only expected refusal is `in` with an object of fixed fields.
 fn read(plan: &Json) -> Result<Plan, TestCaseError> {
     let plan = Plan::from_json(plan).map_err(|error| match error.to_string() {
         text if text.contains("`in` with an object") => TestCaseError::reject(text),
@@ -168,7 +168,7 @@ fn read(plan: &Json) -> Result<Plan, TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The promise that lets a run be repeated: what was written is not written again, whatever the plan.
+    /// A run can be repeated: whatever the plan, a written value is not written again.
     #[test]
     fn a_second_run_sends_nothing(plan in any_plan(), bodies in prop::collection::vec(body(), 1..8)) {
         let plan = read(&plan)?;
@@ -196,9 +196,9 @@ proptest! {
         prop_assert_eq!(stored.to_json(), plan.to_json());
     }
 
-    /// What a plan does not keep of a user changes nothing that it says.
+    /// Fields outside the plan's projection do not affect its results.
     #[test]
-    fn a_plan_looks_at_nothing_but_what_it_keeps(plan in any_plan(), body in body()) {
+    fn a_plan_reads_only_its_projection(plan in any_plan(), body in body()) {
         let plan = read(&plan)?;
         let whole = user(body);
         let kept = User::new(plan.keeps().read(whole.body().to_string().as_bytes()).unwrap()).unwrap();

@@ -1,8 +1,8 @@
-//! Types are never mixed: where one is needed and another comes, that user fails.
+//! Types are never mixed: a user whose value has another type than needed fails.
 
 use super::*;
 
-/// One value of each type that is neither true nor false.
+/// A user with one value of each type that is neither true nor false.
 fn others() -> Json {
     json!({"name": "false", "email": "", "session_count": 0, "tags": {"tags": []}, "avatar": {"image_url": null},
         "custom_attributes": {"t": true, "f": false, "one": 1, "yes": "true", "list": ["a"]}})
@@ -110,7 +110,7 @@ fn values_of_one_type_and_missing_values_are_compared() {
 }
 
 #[test]
-fn filters_guess_nothing() {
+fn filters_do_not_guess() {
     let body = json!({"name": "Ann", "session_count": 7, "custom_attributes": {"n": null, "f": 2.5, "huge": u64::MAX},
         "tags": {"tags": [{"id": 1, "name": "vip", "on": true}, {"id": "2", "name": null, "on": "true"}]}});
     for (value, code) in [
@@ -176,9 +176,9 @@ fn filters_guess_nothing() {
     }
 }
 
-/// `selectattr` with a field alone asks whether the field is true.
+/// `selectattr` with a field alone tests whether the field is true.
 #[test]
-fn a_list_is_chosen_by_true_and_false_alone() {
+fn a_list_is_filtered_by_true_and_false_only() {
     let tags = |on: &[Json]| json!({"tags": {"tags": on.iter().map(|on| json!({"name": on})).collect::<Vec<_>>()}});
     let count = "user.tags.tags | selectattr('name') | length";
     assert_eq!(result("int", count, tags(&[json!(true), json!(false), json!(null)])), Some(json!(1)));
