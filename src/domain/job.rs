@@ -60,7 +60,7 @@ pub enum Progress {
     Open,
     /// Every task has ended.
     Ended {
-        /// Whether a task or the job reports failed items, so that the error feed must be read.
+        /// True if a task or the job reports failed items, so that the error feed must be read.
         errors: bool,
     },
 }

@@ -46,7 +46,7 @@ pub enum Error {
     Unknown {
         /// The kind of call.
         route: &'static str,
-        /// How the answer was lost.
+        /// The cause of the loss.
         #[source]
         lost: Lost,
         /// The rate window, if the answer had its headers.
@@ -84,7 +84,7 @@ pub enum Error {
     },
 }
 
-/// How an answer was lost.
+/// The cause of a lost answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
     /// The connection ended before the answer.

@@ -31,7 +31,7 @@ pub enum Lane {
     Page,
     /// Bulk items. `scroll_open` reserves operations for pages.
     Submit {
-        /// Whether a scroll is open.
+        /// True while a scroll is open.
         scroll_open: bool,
     },
     /// A poll of a job.
@@ -55,8 +55,8 @@ impl Quota {
         (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
     }
 
-    /// Returns the operations per window that are reserved for polls of jobs: at least as many as a
-    /// window can create jobs, at most a quarter of the window.
+    /// Returns the operations per window that are reserved for polls of jobs: the due polls, at least
+    /// the number of jobs that a window can create, at most a quarter of the window.
     pub fn polls_kept(self) -> u32 {
         let cap = self.cap();
         self.polls.min(cap / POLLS_MAX_OF).max(cap / 80).max(2)
@@ -152,7 +152,7 @@ impl Ledger {
 
     async fn take_of(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<(u32, u32)>, LedgerError> {
         let mut wanted = most.min(reach);
-        // Other processes may take in between. Each refusal shows the rest, so a few tries are
+        // Other processes may take permits in between. Each refusal shows the rest, so a few tries are
         // enough.
         for _ in 0..5 {
             if let Some(spent) = self.spend(end_ms, wanted, reach - wanted).await? {

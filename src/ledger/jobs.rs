@@ -44,7 +44,7 @@ pub struct JobRow {
     pub made_ms: i64,
     /// Sort key of its changes.
     pub changes: String,
-    /// Whether one of its parts was also submitted in another job.
+    /// True if one of its parts was also submitted in another job.
     #[serde(default)]
     pub resubmission: bool,
     /// Hash key of the index `due`; present while the job is open.
@@ -56,7 +56,7 @@ pub struct JobRow {
     /// Number of polls.
     #[serde(default)]
     pub looks: u32,
-    /// How the job ended, if it did.
+    /// The end, if the job is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
     /// Users with a final error.
@@ -74,7 +74,7 @@ pub struct JobRow {
     /// Users of the follow-up part.
     #[serde(default)]
     pub again_users: u64,
-    /// Whether Intercom reported failed items without naming them. `end` is then [`End::Unknown`].
+    /// True if Intercom reported failed items without naming them. `end` is then [`End::Unknown`].
     #[serde(default)]
     pub failed_unnamed: bool,
 }
@@ -82,7 +82,7 @@ pub struct JobRow {
 /// The result of a job when it is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// How the job ended.
+    /// The end.
     pub end: End,
     /// Users with a final error.
     pub failed: u64,
@@ -90,7 +90,7 @@ pub struct Closing {
     pub unattributed: u64,
     /// The follow-up part with its retryable items, and the number of its users.
     pub again: Option<(PartId, u64)>,
-    /// Whether Intercom reported failed items without naming them.
+    /// True if Intercom reported failed items without naming them.
     pub failed_unnamed: bool,
 }
 
@@ -157,7 +157,7 @@ impl Ledger {
         if self.transact(writes).await? {
             return Ok(false);
         }
-        // A row that is there was written by this very call before its answer was lost.
+        // An existing row was written by this call before its answer was lost.
         if let Some(there) = self.get::<JobRow>(&at).await? {
             return Ok(there.resubmission);
         }

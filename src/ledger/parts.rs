@@ -48,7 +48,7 @@ pub struct PartRow {
     /// End of the lease, in Unix milliseconds.
     #[serde(rename = "claim_until_ms", default, skip_serializing_if = "Option::is_none")]
     pub lease_until_ms: Option<i64>,
-    /// Why the last request for it failed, in words.
+    /// The reason why the last request for it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Time of that failure, in Unix milliseconds.
@@ -57,7 +57,7 @@ pub struct PartRow {
     /// Time of the first failure, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
-    /// How the part ended, if it did.
+    /// The end, if the part has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PartEnd>,
     /// The last job that contains patches of it.

@@ -106,7 +106,7 @@ impl Ledger {
             .when("attribute_exists(pk)")
             .with(":more", n(errors));
         let counted = self.send_for(write, Some(ReturnValue::UpdatedNew)).await?.unwrap_or_default();
-        // Without it the limit would be open.
+        // Without the count, the limit would not be enforced.
         let missing = || LedgerError::Missing { what: "count of errors", key: run.to_string() };
         number(&counted, "errors").ok_or_else(missing)
     }

@@ -8,7 +8,8 @@ use super::error::{condition_failed, conditional};
 use super::items::Item;
 use super::{Key, Ledger, LedgerError};
 
-/// A write of one item. In its expressions `#name` stands for the attribute `name`, so that a reserved word can be one.
+/// A write of one item. In its expressions `#name` stands for the attribute `name`, which may be a
+/// reserved word.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
     kind: Kind,
@@ -28,34 +29,34 @@ impl Write {
         Self { kind, condition: None, values: HashMap::new() }
     }
 
-    /// Replaces the item.
+    /// Creates a write that replaces the item.
     pub(super) fn put(item: Item) -> Self {
         Self::new(Kind::Put(item))
     }
 
-    /// Changes the item by an update expression.
+    /// Creates a write that updates the item by this expression.
     pub(super) fn update(key: &Key, expression: impl Into<String>) -> Self {
         Self::new(Kind::Update { key: key.attributes(), expression: expression.into() })
     }
 
-    /// Deletes the item.
+    /// Creates a write that deletes the item.
     pub(super) fn delete(key: &Key) -> Self {
         Self::new(Kind::Delete { key: key.attributes() })
     }
 
-    /// Writes only if this condition holds.
+    /// Adds a condition.
     pub(super) fn when(mut self, condition: impl Into<String>) -> Self {
         self.condition = Some(condition.into());
         self
     }
 
-    /// Gives a value to a `:name` of the expressions.
+    /// Adds a value for a `:name` of the expressions.
     pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(name.to_owned(), value);
         self
     }
 
-    /// The attributes that the expressions name as `#name`.
+    /// Returns the attributes that the expressions name as `#name`.
     fn names(&self) -> Option<HashMap<String, String>> {
         let update = if let Kind::Update { expression, .. } = &self.kind { expression } else { "" };
         let expressions = [update, self.condition.as_deref().unwrap_or_default()];
@@ -67,7 +68,7 @@ impl Write {
         (!self.values.is_empty()).then(|| self.values.clone())
     }
 
-    /// This write as a part of a transaction.
+    /// Converts the write to a part of a transaction.
     fn in_transaction(self, table: &str) -> Result<TransactWriteItem, LedgerError> {
         let (names, values) = (self.names(), self.values());
         let item = TransactWriteItem::builder();
@@ -105,7 +106,7 @@ impl Write {
     }
 }
 
-/// The `#name`s of an expression, each with the attribute that it stands for.
+/// Returns each `#name` of an expression with its attribute.
 fn names_of(expression: &str) -> impl Iterator<Item = (String, String)> {
     expression.split('#').skip(1).map(|rest| {
         let name = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
@@ -114,12 +115,12 @@ fn names_of(expression: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 impl Ledger {
-    /// Sends a write. Returns `false` if its condition does not hold.
+    /// Sends a write. Returns `false` if its condition failed.
     pub(super) async fn send(&self, write: Write) -> Result<bool, LedgerError> {
         Ok(self.send_for(write, None).await?.is_some())
     }
 
-    /// Sends a write. Returns the attributes that are asked for, or `None` if its condition does not hold.
+    /// Sends a write. Returns the requested attributes, or `None` if its condition failed.
     pub(super) async fn send_for(
         &self,
         write: Write,
@@ -150,7 +151,8 @@ impl Ledger {
         Ok(attributes.map(Option::unwrap_or_default))
     }
 
-    /// Sends writes in one transaction. Returns `false`, with nothing written, if a condition does not hold.
+    /// Sends writes in one transaction. If a condition failed, nothing is written, and the result is
+    /// `false`.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, LedgerError> {
         let items: Result<Vec<_>, _> = writes.into_iter().map(|write| write.in_transaction(&self.table)).collect();
         match self.client.transact_write_items().set_transact_items(Some(items?)).send().await {

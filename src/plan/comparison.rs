@@ -77,8 +77,8 @@ fn unlike(left: Type, right: Type) -> Failure {
     FailureCode::WrongType.because(message)
 }
 
-/// Returns whether two values are equal. Missing values equal each other and nothing else, so `x ==
-/// none` is true if Intercom left the key out.
+/// Returns whether two values are equal. Missing values equal each other and nothing else, so
+/// `x == none` is true if Intercom left the key out.
 fn equals(left: &Value, right: &Value) -> Result<bool, Failure> {
     match (Type::of(left), Type::of(right)) {
         (Some(left), Some(right)) if left != right => Err(unlike(left, right)),

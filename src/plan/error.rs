@@ -118,7 +118,7 @@ impl fmt::Display for Location {
 pub enum Instead {
     /// The known name that was probably meant.
     Nearest(String),
-    /// What the language offers in its place.
+    /// The language's replacement for it.
     Write(&'static str),
     /// The known names; none is near.
     OneOf(Vec<String>),

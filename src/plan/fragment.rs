@@ -13,11 +13,11 @@ pub(super) struct Fragment {
     pub(super) level: Level,
     /// The path in the user, if the value is unchanged.
     pub(super) path: Option<Vec<Segment>>,
-    /// Whether it can identify a person.
+    /// True if it can identify a person.
     pub(super) personal: bool,
-    /// Whether its value is always true or false.
+    /// True if its value can only be true or false.
     pub(super) answers: bool,
-    /// Whether it is the result of `| domain`.
+    /// True for a result of `| domain`.
     pub(super) domain: bool,
 }
 

@@ -90,7 +90,7 @@ struct Inner {
     keeps: Projection,
     /// Paths that at least one user should have, with their text: attributes first, then fields.
     required: Vec<(Vec<Segment>, String)>,
-    /// Whether a patch must be tried on the user, to check that a second run changes nothing.
+    /// True if a patch must be applied to a copy of the user, to check that it is stable.
     reads_what_it_sets: bool,
     warnings: Vec<String>,
     stored: Json,

@@ -5,9 +5,10 @@ use serde_json::Value as Json;
 
 use super::nearest::nearest;
 
-/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures;
-/// `[]` is an item of a list. [`super::Plan::unseen`] detects a version or a workspace without one
-/// of them.
+/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures.
+/// `[]` is an item of a list.
+///
+/// [`super::Plan::unseen`] detects a version or a workspace without one of them.
 pub(super) const PATHS: &[&str] = &[
     "type",
     "id",

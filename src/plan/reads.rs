@@ -15,10 +15,9 @@ const ATTRIBUTES: &str = "custom_attributes";
 pub(super) struct Reads {
     pub(super) fields: BTreeSet<String>,
     pub(super) attributes: BTreeSet<String>,
-    /// Whether `user.custom_attributes` is read as a whole, as in `'plan' in
-    /// user.custom_attributes`.
+    /// True if the object `user.custom_attributes` itself is read, for instance by `in`.
     pub(super) all_attributes: bool,
-    /// Whether `today` is read: the plan can give other values on another day.
+    /// True if `today` is read: the plan can give other values on another day.
     pub(super) today: bool,
     /// The tables that are read with a result of `| domain`.
     pub(super) by_domain: BTreeSet<String>,

@@ -13,8 +13,7 @@ pub(super) struct Scanner<'n> {
     pub(super) node: &'n Node,
     /// Mistakes that do not stop reading, so that one attempt shows all of them.
     mistakes: &'n RefCell<Vec<PlanError>>,
-    /// Whether the plan is the copy of a run. An earlier version with fewer rules may have accepted
-    /// it.
+    /// True for the copy of a run. An earlier version with fewer rules may have accepted it.
     pub(super) of_run: bool,
 }
 

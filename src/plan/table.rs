@@ -16,7 +16,7 @@ pub(super) type Tables = BTreeMap<String, Table>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: HashMap<String, Value>,
-    /// Whether the plan requests missed keys that were read from personal fields.
+    /// True if the plan requests missed keys that were read from personal fields.
     pub(super) shows_missed: bool,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Translator<'t> {
     pub(super) tables: &'t Tables,
     pub(super) reads: Reads,
     depth: usize,
-    /// Whether the plan is the copy of a run: rules of newer versions do not apply.
+    /// True for the copy of a run: rules of newer versions do not apply.
     of_run: bool,
 }
 

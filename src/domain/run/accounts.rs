@@ -21,7 +21,7 @@ pub struct Accounts {
     pub sent_now: u64,
     /// Expiry of each lease of an open part, in Unix milliseconds.
     pub leases_until_ms: Vec<i64>,
-    /// Why the latest request for an open part failed, in words.
+    /// The reason why the latest request for an open part failed, in words.
     pub held: Option<String>,
     /// The totals so far. Each lease counts as a possibly lost job, because no later read corrects the
     /// totals of a final state. [`Accounts::totals_at`] leaves out the valid leases.

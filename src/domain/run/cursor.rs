@@ -89,7 +89,7 @@ pub struct Cursor {
     pub repeats: u32,
     /// No turn runs before this time (Unix milliseconds).
     pub not_before_ms: i64,
-    /// Why `not_before_ms` is in the future, in words.
+    /// The reason why `not_before_ms` is in the future, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
     /// Latest end of the wait for `waits`, in Unix milliseconds, if turns poll before that.
@@ -154,10 +154,10 @@ pub struct Cursor {
     /// Intercom's count of users at the end of the pages, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_at_end: Option<u64>,
-    /// Why the last generation did not reach the end of its pages, if it did not.
+    /// The reason why the last generation did not reach the end of its pages, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
-    /// Whether the queue's messages of this generation are lost (a restart of the local engine).
+    /// True if the queue's messages of this generation are lost (a restart of the local engine).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub queue_lost: bool,
     /// The paths of the plan that at least one user has, one bit each.

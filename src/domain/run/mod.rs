@@ -86,7 +86,7 @@ pub struct Run {
     pub plan: String,
     /// The present state.
     pub state: State,
-    /// Why the run is in that state, if there is more to say, for the operator.
+    /// The reason for the state, in words for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The present attempt at the scroll. Patches of an older one are not submitted.

@@ -9,8 +9,8 @@ use crate::domain::patch::{Change, Patch, Target};
 /// Fields that identify a user or contain other targets. Writing one could create or merge people.
 const RESERVED: [&str; 6] = ["id", "user_id", "type", "custom_attributes", "companies", "new_session"];
 
-/// Builds the body, one item per patch. An item contains the user's id, and never the e-mail
-/// address or the `user_id`: the method `post` creates a user if it does not find one by those.
+/// Builds the body, one item per patch. An item contains the user's id, never the e-mail address or
+/// the `user_id`. The method `post` creates a user if it does not find one by those.
 pub(super) fn body(patches: &[Patch]) -> Result<Vec<u8>, Invalid> {
     match patches.len() {
         0 => return Err(Invalid::NoPatches),
