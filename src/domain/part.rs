@@ -147,7 +147,7 @@ pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     for index in by_size {
         let size = sizes[index];
-        // A single part is chosen whatever its bytes: this program never makes a larger one.
+        // A single part is chosen whatever its bytes; this program makes no part above the bound.
         if size.items <= items && (size.bytes <= bytes || chosen.is_empty()) {
             items -= size.items;
             bytes = bytes.saturating_sub(size.bytes);

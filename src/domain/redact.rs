@@ -6,8 +6,8 @@ use serde_json::error::Category;
 /// The most characters of a message.
 pub const MESSAGE_CHARS_MAX: usize = 300;
 
-/// Digits in a row that count as personal data, without blanks and the punctuation of telephone
-/// numbers. Intercom's own numbers in messages ("rate limit of 83 in `10_seconds`") are shorter.
+/// The fewest digits in a row that count as personal data, ignoring blanks and the punctuation of
+/// telephone numbers. Intercom's own numbers ("rate limit of 83 in `10_seconds`") are shorter.
 const DIGITS_MIN: usize = 7;
 
 const REDACTED_EMAIL: &str = "[e-mail]";

@@ -134,8 +134,8 @@ impl Intercom {
         self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
     }
 
-    /// Returns one user, or the reason why Intercom does not return it: it does not exist, was merged
-    /// into another, or is refused on its own. An `Err` is not about this user.
+    /// Returns one user, or the reason why Intercom does not return it: it does not exist, was
+    /// merged into another, or is refused on its own. An `Err` is not about this user.
     pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Result<User, NoUser>>, Error> {
         let read = |body: &[u8]| v1::user(body).map(Ok);
         match self.request(v1::get_user(id), timeout, read).await {

@@ -55,8 +55,8 @@ impl Quota {
         (u64::from(self.limit) * u64::from(self.percent.min(100)) / 100).max(1) as u32
     }
 
-    /// Returns the operations per window that are reserved for polls of jobs: the due polls, at least
-    /// the number of jobs that a window can create, at most a quarter of the window.
+    /// Returns the operations per window that are reserved for polls of jobs: the due polls, at
+    /// least the number of jobs that a window can create, at most a quarter of the window.
     pub fn polls_kept(self) -> u32 {
         let cap = self.cap();
         self.polls.min(cap / POLLS_MAX_OF).max(cap / 80).max(2)
@@ -152,8 +152,8 @@ impl Ledger {
 
     async fn take_of(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<(u32, u32)>, LedgerError> {
         let mut wanted = most.min(reach);
-        // Other processes may take permits in between. Each refusal shows the rest, so a few tries are
-        // enough.
+        // Other processes may take permits in between. Each refusal shows the rest, so a few tries
+        // are enough.
         for _ in 0..5 {
             if let Some(spent) = self.spend(end_ms, wanted, reach - wanted).await? {
                 return Ok(Some((wanted, spent)));

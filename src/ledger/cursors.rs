@@ -51,7 +51,8 @@ impl Ledger {
             return Ok(Leased::Ours(Box::new(Cursor { died: None, ..cursor })));
         }
         let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
-        // The lease is ours: the answer to our first try was lost. Restore the expired lease from `died`.
+        // The lease is ours: the answer to our first try was lost. Restore the expired lease from
+        // `died`.
         if there.turn == turn && there.lease.as_ref().is_some_and(|now| now.owner == lease.owner) {
             there.lease = there.died.take();
             there.leases = there.leases.saturating_sub(1);

@@ -73,7 +73,7 @@ pub struct PartRow {
 pub enum Release {
     /// Intercom did not carry it out: the attempt does not count.
     NotSent,
-    /// Intercom may have acted on it: the attempt counts.
+    /// The request was tried: the attempt counts.
     Tried,
 }
 

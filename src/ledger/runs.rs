@@ -45,7 +45,7 @@ pub enum Reserved {
     New,
     /// Another user reserved the same name.
     Same,
-    /// Another user reserved another name.
+    /// Another name is reserved.
     Other,
 }
 

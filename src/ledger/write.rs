@@ -151,8 +151,8 @@ impl Ledger {
         Ok(attributes.map(Option::unwrap_or_default))
     }
 
-    /// Sends writes in one transaction. If a condition failed, nothing is written, and the result is
-    /// `false`.
+    /// Sends writes in one transaction. If a condition failed, nothing is written, and the result
+    /// is `false`.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, LedgerError> {
         let items: Result<Vec<_>, _> = writes.into_iter().map(|write| write.in_transaction(&self.table)).collect();
         match self.client.transact_write_items().set_transact_items(Some(items?)).send().await {

@@ -47,7 +47,7 @@ impl Scope {
         Arc::new(Self { user, today, tables, misses: Mutex::default() })
     }
 
-    /// Returns the row, or undefined. A missing key is not a miss; an unknown one is.
+    /// Returns the row, or undefined. Records a miss for an unknown key, but not for a missing one.
     pub(super) fn look_up(&self, name: &str, key: &Value, personal: bool) -> Result<Value, Failure> {
         let Some(key) = key_text(key)? else { return Ok(Value::UNDEFINED) };
         let table = self.tables.get(name);

@@ -23,8 +23,8 @@ pub struct Accounts {
     pub leases_until_ms: Vec<i64>,
     /// The reason why the latest request for an open part failed, in words.
     pub held: Option<String>,
-    /// The totals so far. Each lease counts as a possibly lost job, because no later read corrects the
-    /// totals of a final state. [`Accounts::totals_at`] leaves out the valid leases.
+    /// The totals so far. Each lease counts as a possibly lost job, because no later read corrects
+    /// the totals of a final state. [`Accounts::totals_at`] leaves out the valid leases.
     pub totals: Totals,
 }
 

@@ -43,8 +43,8 @@ pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Pag
     Ok(Page::new(users.into_iter().map(decoded).map(User::new), cursor))
 }
 
-/// Decodes the texts that 1.x escapes as HTML: the names of the user and of its companies. All
-/// other texts are unescaped.
+/// Decodes the texts that 1.x escapes as HTML: the names of the user and of its companies. Other
+/// texts are not escaped.
 fn decoded(mut user: Value) -> Value {
     user.get_mut("name").into_iter().for_each(decode);
     let companies = user.pointer_mut("/companies/companies").and_then(Value::as_array_mut);
