@@ -1,6 +1,7 @@
-"""The way that docs/aws.md describes, by the real SAM CLI on the emulated AWS: validate, build, deploy, use, delete.
+"""The procedure of docs/aws.md with the real SAM CLI on the emulated AWS: validate to delete.
 
-`run` deploys without it, which spares most of a minute and 340 MB; this is its proof. Called by tests/deploy/by-sam.
+`run` deploys without SAM, which saves most of a minute and 340 MB; this proves the equivalence.
+tests/deploy/by-sam calls it.
 """
 
 import os
@@ -16,13 +17,13 @@ from intercom import Intercom
 
 SAM = str(Path("target/deploy/sam/bin/sam").absolute())
 STATE = Path("target/deploy/state-sam")
-# Of this machine, where the emulator runs what is built.
+# This machine's architecture, because the emulator runs the build.
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 CONFIG = ["--config-env", "x86_64"] if ARCHITECTURE == "x86_64" else []
 
 
 def sam(emulator, *arguments):
-    """Runs the SAM CLI in an environment that knows the emulator alone; returns what it prints, and shows it."""
+    """Runs the SAM CLI with access to the emulator only. Shows and returns its output."""
     environment = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": ROOT_KEY,
@@ -41,7 +42,7 @@ def sam(emulator, *arguments):
 
 
 def deploy(emulator, parameters):
-    """`sam deploy`; returns the stack."""
+    """Runs `sam deploy` and returns the stack."""
     stack = stacks.Stack(emulator)
     stack.put_token()
     sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", *parameters)
@@ -51,7 +52,7 @@ def deploy(emulator, parameters):
 
 
 def use_and_delete(emulator, stack):
-    """The functions answer; the stack takes another parameter, and goes without its table."""
+    """Invokes the functions, updates a parameter, and deletes the stack without its table."""
     for function in ("Scroll", "Check"):
         answer, error = stack.invoke(function, '{"tick": {}}')
         if error:
@@ -60,14 +61,14 @@ def use_and_delete(emulator, stack):
     starts = stack.outputs["StartSchedule"]
     if starts != "cron(0 3 * * ? *) starts has-avatar":
         raise AssertionError(f"the schedule: {starts}")
-    # As OPERATIONS.md stops later runs: what is not named stays as it is.
+    # As OPERATIONS.md stops later runs: parameters without a value stay as they are.
     sam(emulator, "deploy", "--no-confirm-changeset", "--parameter-overrides", 'StartCron=""')
     deployed = stack.aws["cloudformation"].describe_stacks(StackName=stack.name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in deployed["Outputs"]}
     parameters = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in deployed["Parameters"]}
     if not outputs["StartSchedule"].startswith("never") or parameters["PlanName"] != "has-avatar":
         raise AssertionError(f"the schedule is not off: {outputs['StartSchedule']}; {parameters}")
-    # `sam delete` refuses the address that the emulator gives the nested template: it takes S3's own alone.
+    # `sam delete` accepts only S3's own address for the nested template, not the emulator's.
     stack.delete()
     tables = stack.aws["dynamodb"].list_tables()["TableNames"]
     if tables != [stack.outputs["LedgerTable"]]:

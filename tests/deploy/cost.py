@@ -1,7 +1,7 @@
-"""What was called, as money: list prices of us-east-1 in late 2026, without free tiers, the functions on arm64.
+"""The cost of the calls: us-east-1 list prices of late 2026, no free tiers, functions on arm64.
 
-The calls are counted on this machine, where Intercom answers at once and a function has a whole processor. What a run on AWS
-would last is computed from them and from the assumptions below.
+The calls are counted locally, where Intercom answers at once and a function has a whole CPU.
+The duration on AWS is computed from them and from the assumptions below.
 """
 
 from intercom import LATENCY_MS
@@ -21,26 +21,29 @@ TABLE_GB = 0.25
 BACKUP_GB = 0.20
 
 MINUTES_A_MONTH = 60 * 730
-# Event source mappings poll without pause: five pollers (MaximumConcurrency keeps AWS from going down to two), a request
-# each 20 s.
+# Event source mappings poll continuously: five pollers (MaximumConcurrency prevents a reduction to
+# two), one request per 20 s.
 POLLS_A_MONTH = 5 * 3 * MINUTES_A_MONTH
-# Bytes of a line of the log per invocation, its START, END and REPORT lines included.
+# Bytes of log per invocation, including its START, END and REPORT lines.
 LOG_BYTES = 1200
 
-# A page, a submission or a look at Intercom takes so long. No figure is published; design and reports say 0.2 to 2 s.
+# The time of a page, a submission or a poll at Intercom. No figure is published; reports say 0.2 to
+# 2 s.
 INTERCOM_S = 0.6
-# The memory that comes with a whole processor; less memory has that share of one.
+# The memory that comes with a whole CPU; less memory has that share of one.
 PROCESSOR_GB = 1769 / 1024
-# Operations that Intercom allows in 10 s: by today's default, and as its article of 2016 said. A user in a bulk job is one.
+# Intercom's operations per 10 s: today's default, and in its article of 2016. A user in a job is
+# one.
 LIMIT_NOW, LIMIT_2016 = 1667, 83
-# What a stack uses of it (QuotaPercent), and submit's places, which wait for the limit at once.
+# The stack's share of the limit (QuotaPercent), and submit's concurrency: both wait for the limit.
 QUOTA, PLACES = 0.8, 2
-# X-Ray takes the first invocation of each second, and one in twenty of the others; the rule is AWS's and not to be changed.
+# X-Ray traces the first invocation of each second, and one in twenty of the others. AWS fixes the
+# rule.
 TRACED_A_SECOND, TRACED_SHARE = 1, 0.05
 
 
 def memory_gb(template):
-    """What the template gives the functions: its first figure to all, and another to a function that says so."""
+    """Returns the functions' memory in the template: the global value, or the function's own."""
     memory, function = {}, None
     for line in template.splitlines():
         word = line.strip()
@@ -53,13 +56,13 @@ def memory_gb(template):
 
 
 def traced(invocations, seconds):
-    """Invocations that X-Ray takes of one function, when they are spread over so many seconds."""
+    """Returns the invocations of one function that X-Ray traces, spread over this many seconds."""
     at_once = min(invocations, TRACED_A_SECOND * seconds)
     return at_once + (invocations - at_once) * TRACED_SHARE
 
 
 class Run:
-    """A run that was counted, scaled to a million users."""
+    """A counted run, scaled to a million users."""
 
     def __init__(self, calls, users, cpu, memory):
         self.calls = {name: number * 1e6 / users for name, number in calls.items()}
@@ -70,24 +73,26 @@ class Run:
         return self.calls.get(name, 0)
 
     def lasts_s(self, limit):
-        """Pages come one after the other; submissions, and reads of pages and jobs, within the limit."""
+        """Returns the duration: pages are sequential; submissions, reads of pages and polls share
+        the limit."""
         operations = self._of("metric.JobItems") + self._of("metric.Pages") + self._of("metric.JobsCompleted")
         return max(self._of("metric.Pages") * INTERCOM_S, operations / (limit * QUOTA) * 10)
 
     def seconds(self, limit):
-        """What each function is billed for: as here, with slower answers, with its share of a processor, and waiting."""
+        """Returns the billed time of each function: as measured, plus slower answers, CPU share and
+        waits."""
         requests = {"scroll": "metric.Pages", "submit": "metric.Jobs", "check": "metric.JobsCompleted"}
         seconds = {}
         for function, gb in self.memory.items():
             slower = self._of(requests[function]) * (INTERCOM_S - LATENCY_MS / 1000)
             throttled = self.cpu[function] * (PROCESSOR_GB / gb - 1)
             seconds[function] = self._of(f"seconds.{function}") + slower + throttled
-        # While a run lasts and patches wait, both of submit's places work or wait for the window.
+        # While patches wait during a run, both instances of submit work or wait for the window.
         seconds["submit"] = max(seconds["submit"], PLACES * self._of("metric.JobItems") / (limit * QUOTA) * 10)
         return seconds
 
     def dollars(self, limit):
-        """Dollars by service. Ticks are idle cost and not a run's, but for those of the counted run."""
+        """Returns dollars by service. Ticks are idle cost, except for those of the counted run."""
         functions = list(self.memory)
         invocations = sum(self._of(f"invocations.{function}") for function in functions)
         gb_seconds = sum(seconds * self.memory[function] for function, seconds in self.seconds(limit).items())
@@ -106,13 +111,14 @@ class Run:
 
 
 def kept(table_bytes, users):
-    """Gigabytes that the ledger keeps of a million users, and the dollars of a month for them."""
+    """Returns the ledger's gigabytes for a million users, and their price per month."""
     gigabytes = table_bytes / users * 1e6 / 1e9
     return gigabytes, gigabytes * (TABLE_GB + BACKUP_GB)
 
 
 def idle(tick, memory, alarms):
-    """Dollars of a month without a run, by item. `tick` is what a minute of ticks calls; it writes no metric."""
+    """Returns the monthly dollars without a run, by item. `tick` has the calls of a minute of
+    ticks."""
     minute = tick["invocations.scroll"] + tick["invocations.check"]
     gb_seconds = sum(tick[f"seconds.{function}"] * gb for function, gb in memory.items())
     return {

@@ -1,4 +1,4 @@
-"""The emulated AWS: ministack, with what it does otherwise than AWS put right where a run would notice, and counted.
+"""The emulated AWS: ministack, corrected where a run would notice a difference to AWS, and counted.
 
 Run as a program it is the emulator itself; `start` runs it in a clean environment.
 """
@@ -18,11 +18,11 @@ from pathlib import Path
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-# The emulator's root. The functions get sessions of their roles instead, since AUTH has it enforce IAM.
+# The emulator's root credentials. Functions get sessions of their roles instead: AUTH enforces IAM.
 ROOT_KEY = "test"
-# Calls are written to this file, once a second.
+# The file for the calls, written once a second.
 CALLS = "calls.json"
-# A message that holds this word kills the function that is handed it.
+# A message with this word kills the function that receives it.
 KILLS = "kills its function"
 
 
@@ -76,12 +76,13 @@ class Emulator:
         raise RuntimeError(f"the emulator does not answer; see {self.log.name}")
 
     def calls(self):
-        """What was called so far, by name."""
+        """Returns the calls so far, by name."""
         time.sleep(1.5)
         return Counter(json.loads((self.folder / CALLS).read_text()))
 
     def functions(self, name):
-        """Processes of the function whose name contains `name`; only children of this emulator."""
+        """Returns the processes of the functions whose name contains `name`; only this emulator's
+        children."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -95,7 +96,7 @@ class Emulator:
         return found
 
     def cpu_seconds(self, name):
-        """The processor time that the function's living processes have used."""
+        """Returns the CPU time of the function's living processes."""
         used = 0
         for pid in self.functions(name):
             fields = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
@@ -113,7 +114,7 @@ class Emulator:
 
 
 class Count:
-    """Counts calls, units and time, and writes them down once a second."""
+    """Counts calls, units and time, and writes them to the file once a second."""
 
     def __init__(self):
         self.counter = Counter()
@@ -134,12 +135,13 @@ class Count:
 
 
 def from_function(headers):
-    """Whether a role's session signed this, which is a function: the test itself calls as root."""
+    """Returns whether a role's session signed the call, so a function made it: the test calls as
+    root."""
     return f"Credential={ROOT_KEY}/" not in headers.get("authorization", "")
 
 
 def count_requests(app, count):
-    """Counts what the functions call, with DynamoDB's units and SQS's chunks of 64 KB."""
+    """Counts the functions' calls, with DynamoDB's units and SQS's chunks of 64 KB."""
     plain = app._dispatch_service_request
 
     async def dispatch(method, path, headers, body, query, request_id):
@@ -161,7 +163,7 @@ def count_requests(app, count):
             used = json.loads(answer).get("ConsumedCapacity") if status == 200 else None
             used = used if isinstance(used, list) else [used] if used else []
             units = sum(table.get("CapacityUnits", 0) for table in used)
-            # A write whose condition does not hold is charged, too.
+            # A write whose condition fails is charged, too.
             count.add("units.write" if write else "units.read", units or 1)
         elif service == "AmazonSQS":
             count.add("units.sqs", -(-len(body) // 65536))
@@ -171,7 +173,7 @@ def count_requests(app, count):
 
 
 def count_invocations(functions, count):
-    """Counts invocations and their time, and what the event source mappings ask of the queues."""
+    """Counts invocations and their time, and the event source mappings' requests to the queues."""
     plain = functions._execute_function
 
     def execute(function, event):
@@ -188,7 +190,7 @@ def count_invocations(functions, count):
     batch = functions._run_sqs_batch
 
     def run_batch(*arguments):
-        # One request received the batch, one deletes what is done.
+        # One request received the batch, one deletes the finished messages.
         count.add("units.sqs", 2)
         count.add("batches")
         return batch(*arguments)
@@ -198,7 +200,8 @@ def count_invocations(functions, count):
 
 
 def schedule_as_aws_does(scheduler, bridge):
-    """EventBridge Scheduler puts the scheduled time into an input that asks for it, and is not late by ten seconds."""
+    """Inserts the scheduled time into a schedule's input, as EventBridge Scheduler does, without
+    delay."""
     plain = bridge._invoke_target
     word = re.compile(r"<aws\.scheduler\.scheduled-time>")
 
@@ -213,7 +216,7 @@ def schedule_as_aws_does(scheduler, bridge):
 
 
 def log_as_configured(runtime, functions):
-    """Lambda tells a process the format and level of its logs, and lambda_runtime goes by that."""
+    """Passes the log format and level to a process, as Lambda does; lambda_runtime reads them."""
     plain = runtime.execution_credentials
 
     def environment(config):
@@ -229,7 +232,7 @@ def log_as_configured(runtime, functions):
 
 
 class Deadly:
-    """A function's events: the process dies of one that says so, in the moment in which it is handed over."""
+    """Passes events to a function. Its process dies when it receives an event that kills."""
 
     def __init__(self, events, worker):
         self.events, self.worker = events, worker
@@ -242,7 +245,7 @@ class Deadly:
 
 
 def die_of_what_kills(runtime):
-    """A message may kill its function each time: too much memory on AWS, which this machine does not bound."""
+    """A message may kill its function each time, like a lack of memory on AWS."""
     plain = runtime.ProvidedWorker._build_handler_class
 
     def build(worker, generation, events):
@@ -252,7 +255,7 @@ def die_of_what_kills(runtime):
 
 
 class Tapped:
-    """The output of a function's process, measured line by line as it is read."""
+    """The output of a function's process, parsed line by line."""
 
     def __init__(self, stream, measure):
         self.stream, self.measure, self.close = stream, measure, stream.close
@@ -265,7 +268,8 @@ class Tapped:
 
 
 def measure_what_is_logged(runtime, cloudwatch, responses, count):
-    """CloudWatch makes metrics of lines in the embedded metric format, and alarms look at them."""
+    """Creates metrics from lines in the embedded metric format, for the alarms, as CloudWatch
+    does."""
     plain = runtime.ProvidedWorker._pump_output
 
     def measure(told):
@@ -286,7 +290,7 @@ def measure_what_is_logged(runtime, cloudwatch, responses, count):
 
 
 def finish_before_an_update(runtime, functions):
-    """A new configuration is for new processes; one that is at work finishes first."""
+    """Applies a new configuration to new processes; a busy process finishes first."""
     plain = functions.invalidate_worker
 
     def kill_when_idle(worker):
@@ -308,7 +312,7 @@ def finish_before_an_update(runtime, functions):
 
 
 def batches_need_no_right_of_their_own(actions):
-    """IAM knows no action for a batch of SQS: who may send, may send ten (AWS's list of SQS's actions says so)."""
+    """Maps SQS batch calls to their single action, because IAM has no action for a batch."""
     plain = actions.extract_iam_action
 
     def extract(*arguments):
@@ -319,7 +323,7 @@ def batches_need_no_right_of_their_own(actions):
 
 
 def main():
-    # Without it each small answer waits 40 ms for the function's acknowledgement.
+    # Without it, each small answer waits 40 ms for the function's acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     from ministack import app
     from ministack.core import iam_actions, lambda_runtime, responses

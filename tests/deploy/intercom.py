@@ -1,4 +1,4 @@
-"""The simulated Intercom, a process of its own, and what its users should hold."""
+"""The simulated Intercom in its own process, and the expected values of its users."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 COMMAND = Path("target/debug/intercom-bulk")
 TOKEN = "dG9rOnRlc3Q="
 LATENCY_MS = 20
-# Users that the simulator shows at once.
+# The number of users that the simulator lists at once.
 LISTED = 1000
 
 
@@ -51,7 +51,7 @@ class Intercom:
                 return found
 
     def freeze(self):
-        """An outage: requests are taken and not answered."""
+        """Simulates an outage: requests are accepted and not answered."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def thaw(self):
@@ -66,9 +66,9 @@ class Intercom:
 
 
 def wanted(plan, user):
-    """The attribute that a plan of plans/ gives a user, and its value; decided here a second time, from the article.
+    """Returns the attribute and value of a plan for a user, by a second implementation.
 
-    `None` where the plan leaves the user alone.
+    Returns `None` if the plan skips the user.
     """
     if plan == "has-avatar":
         image = (user.get("avatar") or {}).get("image_url")
@@ -81,7 +81,7 @@ def wanted(plan, user):
 
 
 def wrong_users(plan, users):
-    """Ids of users that do not hold what the plan gives them."""
+    """Returns the ids of users without the plan's value."""
     wrong = []
     for user in users:
         target = wanted(plan, user)

@@ -1,4 +1,4 @@
-"""The table as it is, read without the project's code."""
+"""The table's content, read without the project's code."""
 
 import time
 from datetime import datetime, timezone
@@ -24,7 +24,7 @@ class Ledger:
         return [{k: READ.deserialize(v) for k, v in item.items()} for page in pages for item in page["Items"]]
 
     def bytes(self):
-        """The size of all items, nearly: names and values as text."""
+        """Returns the approximate size of all items: names and values as text."""
         return sum(len(name) + size(value) for item in self.items() for name, value in item.items())
 
     def runs(self):
@@ -37,7 +37,7 @@ class Ledger:
         return found and {k: READ.deserialize(v) for k, v in found.items()}
 
     def jobs(self, run):
-        """The jobs of a run, by id."""
+        """Returns the jobs of a run, by id."""
         rows = [i for i in self.items() if i["pk"].startswith("BUCKET#") and i["sk"].startswith("JOB#")]
         return {row["job"]: row for row in rows if row["run"] == run}
 
@@ -62,5 +62,5 @@ def wait_for(what, look, seconds, every=1.0):
 
 
 def bucket_of(created_at):
-    """The minute of a job, as the ledger names it."""
+    """Returns the minute of a job, in the ledger's form."""
     return datetime.fromtimestamp(created_at, timezone.utc).strftime("%Y-%m-%dT%H:%MZ")

@@ -1,4 +1,4 @@
-"""Builds, deploys, puts stacks through the scenarios, and tells what one would cost on AWS."""
+"""Builds, deploys, runs the scenarios on stacks, and computes the cost on AWS."""
 
 import shutil
 import signal
@@ -17,13 +17,13 @@ from ledger import Ledger
 from scenarios import LANES
 
 STATE = Path("target/deploy/state")
-# Shorter than Intercom's minute, so that a new generation begins sooner; the simulator's scrolls live 20 s.
+# Shorter than Intercom's minute, so that a new generation begins sooner; the simulator's is 20 s.
 SCROLL_LIFE_S = 22
 JOB_LIFE_S = 30
 
 
 class Bench:
-    """What a lane's scenarios work with."""
+    """The resources of a lane's scenarios."""
 
     def __init__(self, name):
         self.state = STATE / name
@@ -34,7 +34,7 @@ class Bench:
         self.run_cpu = {}
 
     def world(self, users, **options):
-        """A new workspace at the old address."""
+        """Starts a new workspace at the old address."""
         port = self.intercom.port if self.intercom else 0
         if self.intercom:
             self.intercom.stop()
@@ -52,7 +52,7 @@ class Bench:
         return seconds
 
     def tick(self):
-        """What the schedules do every minute."""
+        """Invokes what the schedules invoke every minute."""
         for function in ("Scroll", "Check"):
             self.stack.invoke(function, '{"tick": {}}')
 
@@ -66,7 +66,7 @@ class Bench:
 
 
 class Lane(threading.Thread):
-    """Scenarios one after the other, on a stack of their own."""
+    """Runs scenarios one after the other, on their own stack."""
 
     def __init__(self, number, scenarios):
         super().__init__(daemon=True)
@@ -104,7 +104,7 @@ def tell(sizes, began):
 
 
 def chosen(arguments):
-    """The lanes with the scenarios that are asked for; all without a name."""
+    """Returns the lanes with the requested scenarios; all of them without a name."""
     everyone = [scenario for lane in LANES for scenario in lane]
     if arguments == ["--list"]:
         for scenario in everyone:
@@ -138,7 +138,7 @@ def bill(bench):
 
 
 def main():
-    # So that the processes go when this one is told to.
+    # End the child processes on SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo = chosen([argument for argument in sys.argv[1:] if argument not in ("--built", "--zips")])
     began = time.monotonic()

@@ -1,8 +1,9 @@
-"""`sam local` on the emulated AWS of `cargo bulk emulate`, by the commands of docs/local-functions.md, in containers: each function once by
-`sam local invoke`, and all of them by `sam local start-lambda`, driven by the schedules and mappings.
+"""`sam local` with the emulated AWS of `cargo bulk emulate`, as docs/local-functions.md describes.
 
-Intercom is out of the containers' reach: the simulator's address is a loopback, which in a container is another. So a run begins,
-its turn is asked for and waits, and that is as far as it goes. Called by tests/deploy/sam-local.
+Each function runs once by `sam local invoke`, then all by `sam local start-lambda` with the
+schedules and mappings. Containers cannot reach Intercom: the simulator listens on loopback, which
+is a different address in a container. So a run begins and its turn waits; the test ends there.
+tests/deploy/sam-local calls it.
 """
 
 import json
@@ -25,18 +26,18 @@ CONFIG = ["--config-env", "x86_64"] if platform.machine() == "x86_64" else []
 
 
 def environment():
-    """This one, and what `emulate` wrote, as `set -a; . FILE` does."""
+    """Returns this environment plus the variables that `emulate` wrote, like `set -a; . FILE`."""
     told = dict(line.split("=", 1) for line in ENV_FILE.read_text().splitlines())
     return {**os.environ, **told, "AWS_DEFAULT_REGION": told["AWS_REGION"], "SAM_CLI_TELEMETRY": "0"}
 
 
 def emulate(log):
-    """The emulated AWS, at the address of the containers' bridge."""
+    """Starts the emulated AWS, at the address of the containers' bridge."""
     arguments = [COMMAND, "emulate", "--lambda", f"http://127.0.0.1:{LAMBDA_PORT}", "--listen", os.environ["BRIDGE"]]
     arguments += ["--serve-token", "--env-file", str(ENV_FILE), "--tick-s", "20"]
     settings = {**os.environ, "INTERCOM_TOKEN": "anything"}
     process = subprocess.Popen(arguments, env=settings, stdout=subprocess.PIPE, stderr=log, text=True)
-    # Its variables are printed once it listens.
+    # It prints the variables once it listens.
     for line in process.stdout:
         if line.startswith("PATCHES_DEAD_LETTERS_URL="):
             return process
@@ -44,12 +45,12 @@ def emulate(log):
 
 
 def invoke(function, event):
-    """`sam local invoke`: what the function answered."""
+    """Runs `sam local invoke` and returns the function's answer."""
     print(f"== sam local invoke {function} --event events/{event}.json", flush=True)
     command = [SAM, "local", "invoke", function, "--event", f"events/{event}.json", "--skip-pull-image", *CONFIG]
     answer = subprocess.run(command, env=environment(), check=True, stdout=subprocess.PIPE, text=True).stdout
     print(answer, flush=True)
-    # The CLI is content with a function that failed.
+    # The CLI succeeds although the function failed.
     if "errorType" in answer:
         raise AssertionError(f"{function}: {answer}")
 
@@ -66,14 +67,14 @@ def start_lambda(log):
 
 
 def driven(path):
-    """Waits until the mappings and schedules have had an answer of scroll and of check."""
+    """Waits until the mappings and schedules have had an answer from scroll and from check."""
     for _ in range(90):
         lines = path.read_text().splitlines()
         found = {step: next((line for line in lines if line.startswith(step) and "{" in line), None) for step in ("scroll", "check")}
         if all(found.values()):
             return found
         time.sleep(1)
-    raise AssertionError(f"nobody answered; see {path}")
+    raise AssertionError(f"no function answered; see {path}")
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What the deployed stack is put through. Each leaves it idle, for the next."""
+"""The scenarios for the deployed stack. Each leaves it idle, for the next."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from ledger import wait_for
 from stack import TOKEN_PARAMETER
 from truth import check, complete, ended, jobs_are_recorded, nothing_waits, told
 
-# Recursive-loop detection stops a chain after so many invocations.
+# Recursive-loop detection stops a chain after this many invocations.
 CHAIN_ALLOWED = 16
 
 
 def start(bench, plan, *flags):
-    """Starts a run by a message of the pages queue, as the command sends it, and returns its name."""
+    """Starts a run by a message to the pages queue, as the command does, and returns its id."""
     return json.loads(bench.stack.command("start", plan, *flags, "--json"))["run"]
 
 
 def turned(bench, run, turns):
-    """Waits until a run has turned so many pages."""
+    """Waits until a run has read this many pages."""
 
     def look():
         row = bench.ledger.row(run, "CURSOR")
@@ -32,17 +32,17 @@ def turned(bench, run, turns):
 
 
 def rings(bench, alarm):
-    """An alarm is ringing."""
+    """Checks that an alarm rings."""
     alarmed = bench.stack.aws["cloudwatch"].describe_alarms(StateValue="ALARM")["MetricAlarms"]
     names = [alarm["AlarmName"] for alarm in alarmed]
     check(f"{bench.stack.name} {alarm}" in names, f"alarms: {names}")
 
 
 def schedule_and_message(bench):
-    """A run of 5,000 users by schedule, and another by message that waits for it: everybody patched, every job ended."""
+    """Runs 5,000 users by schedule while a second start waits: all are patched, all jobs end."""
     users = 5000
     bench.world(users)
-    # Ticks alone, for what a month of them costs; the second of each, because the first starts the process.
+    # Ticks only, for the monthly cost. The second of each, because the first starts the process.
     bench.tick()
     begun = bench.emulator.calls()
     bench.tick()
@@ -87,7 +87,7 @@ def schedule_and_message(bench):
 
 
 def poison(bench):
-    """Messages that nobody can use, or that kill their function, amid a run: each is buried, and the run does not notice."""
+    """Poison messages during a run: each becomes a dead letter; the run is not affected."""
     bench.world(600)
     # 200 receives would take two hours.
     bench.stack.receives("Pages", 3)
@@ -112,13 +112,13 @@ def poison(bench):
         check(sorted(body for body, _ in found) == sorted(bodies), f"buried of {queue}: {[body[:20] for body, _ in found]}")
         check(all(reason for _, reason in found), f"without a reason: {found}")
     bench.stack.receives("Pages", 100)
-    check(bench.emulator.calls()["errors.scroll"] >= 3, "the deadly message killed nobody")
+    check(bench.emulator.calls()["errors.scroll"] >= 3, "the deadly message killed no function")
     nothing_waits(bench)
     return f"{sum(map(len, sent.values()))} messages buried, each with its reason, and one that killed scroll thrice"
 
 
 def failed_start(bench):
-    """The schedule starts a plan that is not stored: the start is kept with its reason. A tick that fails is not."""
+    """A scheduled start of a missing plan becomes a dead letter. A failed tick does not."""
     bench.world(1)
     soon = datetime.now(timezone.utc) + timedelta(seconds=3)
     bench.stack.update(StartCron=f"at({soon:%Y-%m-%dT%H:%M:%S})", PlanName="no-such-plan")
@@ -137,10 +137,10 @@ def failed_start(bench):
 
 
 def missing_token(bench):
-    """The token is not there when a run is started: the tick works without it, and the start comes again until it is."""
+    """A start without a token is redelivered until there is one. The tick works without it."""
     bench.world(200)
     bench.stack.aws["ssm"].delete_parameter(Name=TOKEN_PARAMETER)
-    # New processes: one that has read the token goes on with it.
+    # New processes: a process that has read the token keeps it.
     bench.stack.update(QuotaPercent=79)
     for function, fails in (("Scroll", False), ("Check", True)):
         answer, error = bench.stack.invoke(function, '{"tick": {}}')
@@ -156,33 +156,33 @@ def missing_token(bench):
 
 
 def users_in_error(bench):
-    """Intercom refuses some users for good: the run is complete with errors, each is listed, and an alarm rings."""
+    """Intercom permanently refuses some users: each is listed, and an alarm rings."""
     bench.world(300, faults=["reject-user=5%"])
     row = ended(bench, start(bench, "has-avatar"), 240)
     check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
     wrong = told(bench, row, "has-avatar")
-    check(wrong > 0, "nobody was refused")
+    check(wrong > 0, "no user was refused")
     rings(bench, "a run left users in error")
     nothing_waits(bench)
     return f"{wrong} users are in error, and listed"
 
 
 def too_many_errors(bench):
-    """Intercom refuses more users than max_errors allows: submit counts them and ends the run, and its role lets it."""
+    """Intercom refuses more users than max_errors: submit counts them and ends the run."""
     bench.world(600, faults=["bad-item=5%"])
     run = start(bench, "has-avatar", "--max-errors", "4")
-    # Without a tick of ours, so that submit is the first to notice.
+    # Without ticks from the test, so that submit notices first.
     row = ended(bench, run, 120, tick=False)
     check((row["state"], "max_errors" in row["reason"]) == ("failed", True), f"{row['state']}: {row.get('reason')}")
     wrong = told(bench, row, "has-avatar")
-    check(len(bench.ledger.errors(run)) > 4, "nobody is listed")
+    check(len(bench.ledger.errors(run)) > 4, "no user is listed")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
     nothing_waits(bench, 120)
     return f"failed, with {wrong} users without the value"
 
 
 def stopped_by_hand(bench):
-    """A run that reads and one that drains are stopped as OPERATIONS.md says: each ends at once, and no job comes after."""
+    """Stops a reading and a draining run as in OPERATIONS.md: each ends at once without more jobs."""
     told = []
     for state in ("running", "draining"):
         # With the limit of 2016, so that submit is far behind the pages.
@@ -194,7 +194,7 @@ def stopped_by_hand(bench):
         row = ended(bench, run, 10, tick=False)
         jobs = len(bench.intercom.state()["jobs"])
         check((row["state"], "past its deadline" in row["reason"]) == ("incomplete", True), f"{row['state']}: {row['reason']}")
-        # One was under way in each of submit's two places.
+        # Each of submit's two instances had one request in flight.
         nothing_waits(bench, 90)
         more = len(bench.intercom.state()["jobs"]) - jobs
         check(more <= 2, f"{more} jobs after the end")
@@ -205,10 +205,10 @@ def stopped_by_hand(bench):
 
 
 def killed_scroll(bench):
-    """The scroll function's process is killed in the middle of its turns: the run goes on by itself."""
+    """The scroll function's process is killed during its turns: the run resumes by itself."""
     bench.world(1500, faults=["slow-page=8:6"])
     run = start(bench, "has-avatar")
-    # Seven pages are turned; the eighth takes six seconds: it is asked for and not answered when its process dies.
+    # Seven pages are read. The eighth takes six seconds: its process dies before the answer.
     turned(bench, run, 7)
     time.sleep(1)
     victims = bench.emulator.functions("Scroll")
@@ -223,7 +223,7 @@ def killed_scroll(bench):
 
 
 def revoked_token(bench):
-    """The token is revoked in the middle of a run: the run fails at once, and says what to do."""
+    """The token is revoked during a run: the run fails at once, with the remedy as its reason."""
     bench.world(2000, faults=["token-revoked-after=14"])
     run = start(bench, "has-avatar")
     row = ended(bench, run, 180)
@@ -238,9 +238,10 @@ def revoked_token(bench):
 
 
 def outage(bench):
-    """Intercom does not answer for 20 s: a page may be lost, and a new generation finds its users.
+    """Intercom does not answer for 20 s: a page may be lost; a new generation finds its users.
 
-    Longer than a page is waited for, and shorter than a submission: what may have become of that is told after six minutes.
+    The outage is longer than a page's time limit and shorter than a submission's, whose outcome is
+    known after six minutes.
     """
     bench.world(2000)
     run = start(bench, "has-avatar")
@@ -250,7 +251,7 @@ def outage(bench):
     bench.intercom.thaw()
     row = ended(bench, run, 420)
     wrong = told(bench, row, "has-avatar")
-    # What it was asked before it froze it does when it thaws, and its answer finds nobody.
+    # Frozen requests are carried out after the thaw, but their answers are lost.
     lost = int(row["totals"]["jobs_possibly_lost"]) if row.get("totals") else 0
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"], lost)
     nothing_waits(bench, 120)
@@ -258,7 +259,7 @@ def outage(bench):
 
 
 def updated_stack(bench):
-    """The stack is deployed with another parameter in the middle of a run."""
+    """The stack is deployed with another parameter during a run."""
     bench.world(3000)
     run = start(bench, "has-avatar")
     turned(bench, run, 5)
@@ -273,7 +274,7 @@ def updated_stack(bench):
 
 
 def deleted_stack(bench):
-    """The stack is deleted: functions and queues go, the table stays with what it holds."""
+    """The stack is deleted: functions and queues are removed, the table keeps its items."""
     items = len(bench.ledger.items())
     bench.stack.delete()
     check(len(bench.ledger.items()) >= items, "the table lost items")
@@ -286,8 +287,8 @@ def deleted_stack(bench):
     return f"the table stays, with {items} items"
 
 
-# Lanes, each a stack on an emulator of its own, side by side: a scenario waits for most of its time. In order within a
-# lane, from an idle stack to an idle stack.
+# Lanes run concurrently, each with its stack and its emulator, because scenarios mostly wait. The
+# order within a lane goes from an idle stack to an idle stack.
 LANES = [
     [schedule_and_message, deleted_stack],
     [poison, stopped_by_hand, revoked_token, failed_start],

@@ -1,4 +1,4 @@
-"""Building, packaging and deploying template.yaml as `sam build` and `sam deploy` do, in a fraction of their time."""
+"""Builds, packages and deploys template.yaml like `sam build` and `sam deploy`, but much faster."""
 
 import json
 import os
@@ -15,24 +15,24 @@ from emulator import REGION, ROOT_KEY
 from intercom import COMMAND, TOKEN
 
 FUNCTIONS = ("scroll", "submit", "check")
-# By architecture: one for another processor would silently take the place of the one that runs here.
+# By architecture, so that zips for another CPU never replace those that run here.
 ZIPS = Path("target/deploy/zips-" + platform.machine())
 BUCKET = "artefacts"
 TOKEN_PARAMETER = "/intercom-bulk/token"
 
 
 def build():
-    """The zips for this machine's processor, by the compiler and linker that `sam build` uses."""
+    """Builds the zips for this machine's CPU, with the compiler and linker of `sam build`."""
     packages = [word for function in FUNCTIONS for word in ("--package", function)]
     command = ["cargo", "lambda", "build", "--release", "--output-format", "zip", "--lambda-dir", str(ZIPS)]
     subprocess.run(command + packages, check=True)
-    # What tests/wake measures them against, built alike.
+    # The baseline of tests/wake, built in the same way.
     subprocess.run([*command, "--package", "intercom-bulk-function", "--example", "hello"], check=True)
     return sizes()
 
 
 def sizes():
-    """Bytes of each zip."""
+    """Returns the bytes of each zip."""
     return {function: (ZIPS / function / "bootstrap.zip").stat().st_size for function in FUNCTIONS}
 
 
@@ -50,7 +50,8 @@ class Stack:
         }
 
     def _package(self):
-        """Puts the zips and the nested template into a bucket; returns the template that refers to them there."""
+        """Uploads the zips and the nested template, and returns the template that refers to
+        them."""
         s3 = self.aws["s3"]
         s3.create_bucket(Bucket=BUCKET)
         text = Path("template.yaml").read_text()
@@ -73,7 +74,7 @@ class Stack:
         self.aws["ssm"].put_parameter(Name=TOKEN_PARAMETER, Value=token, Type="SecureString", Overwrite=True)
 
     def deploy(self, **parameters):
-        """Creates the stack; returns the seconds that it took."""
+        """Creates the stack; returns the seconds."""
         began = time.monotonic()
         self.put_token()
         self.template = self._package()
@@ -115,12 +116,12 @@ class Stack:
         return {r["LogicalResourceId"]: r for r in listed["StackResourceSummaries"]}
 
     def invoke(self, function, event):
-        """Invokes a function by the name of its output and returns what it answered."""
+        """Invokes a function by the name of its output and returns its answer."""
         answer = self.aws["lambda"].invoke(FunctionName=self.outputs[f"{function}Function"], Payload=event)
         return answer["Payload"].read().decode(), answer.get("FunctionError")
 
     def command(self, *arguments):
-        """Runs the project's own command on this stack and returns what it prints."""
+        """Runs the project's command on this stack and returns its output."""
         environment = {
             "AWS_ACCESS_KEY_ID": ROOT_KEY,
             "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
@@ -134,14 +135,14 @@ class Stack:
         return self.aws["sqs"].send_message(QueueUrl=self.outputs[f"{queue}QueueUrl"], MessageBody=body)["MessageId"]
 
     def receives(self, queue, most):
-        """How often a message of a queue is received before it is dead."""
+        """Sets the number of receives after which a queue's message becomes a dead letter."""
         attributes = {"QueueUrl": self.outputs[f"{queue}QueueUrl"]}
         found = self.aws["sqs"].get_queue_attributes(**attributes, AttributeNames=["RedrivePolicy"])
         policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
         self.aws["sqs"].set_queue_attributes(**attributes, Attributes={"RedrivePolicy": json.dumps(policy)})
 
     def stop(self, run):
-        """Stops a run as infra/OPERATIONS.md tells an operator to."""
+        """Stops a run as infra/OPERATIONS.md describes."""
         self.aws["dynamodb"].update_item(
             TableName=self.outputs["LedgerTable"],
             Key={"pk": {"S": f"RUN#{run}"}, "sk": {"S": "RUN"}},
@@ -154,14 +155,14 @@ class Stack:
             raise RuntimeError(f"the tick failed: {answer}")
 
     def depth(self, output):
-        """Messages in a queue, those included that are delayed or being worked on."""
+        """Returns the number of messages in a queue, including delayed ones and those in flight."""
         names = ["", "NotVisible", "Delayed"]
         names = [f"ApproximateNumberOfMessages{name}" for name in names]
         found = self.aws["sqs"].get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
         return sum(int(found["Attributes"][name]) for name in names)
 
     def dead_letters(self, queue, take=True):
-        """The messages of a dead-letter queue with their reasons; taken out, unless told otherwise."""
+        """Returns a dead-letter queue's messages and reasons. Deletes them if `take` is set."""
         url = self.outputs[f"{queue}DeadLettersUrl"]
         found = []
         while True:
@@ -179,7 +180,7 @@ class Stack:
                 return found
 
     def logs(self, function):
-        """The lines that a function logged."""
+        """Returns the lines that a function logged."""
         lines = []
         for group in self.aws["logs"].describe_log_groups()["logGroups"]:
             if function.lower() in group["logGroupName"].lower():

@@ -1,4 +1,4 @@
-"""Whether a run's end is true: what the ledger says, against what the workspace and the queues hold."""
+"""Compares the end of a run in the ledger with the workspace and the queues."""
 
 from intercom import wrong_users
 from ledger import bucket_of, wait_for
@@ -12,7 +12,8 @@ def check(holds, what):
 
 
 def ended(bench, run, seconds, tick=True):
-    """Waits until a run has ended; returns its row. Ticks itself, too, which spares the minute between two ticks."""
+    """Waits until a run has ended; returns its row. Also ticks, which saves the minute between two
+    ticks."""
 
     def look():
         row = bench.ledger.row(run, "RUN")
@@ -26,14 +27,15 @@ def ended(bench, run, seconds, tick=True):
 
 
 def jobs_are_recorded(bench, run, jobs, lost=0):
-    """Every job that Intercom answered with is under its minute; so many that it made may be told of as possibly lost."""
+    """Every job that Intercom answered with is under its minute; up to this many are possibly
+    lost."""
     rows = bench.ledger.jobs(run)
     answered = {job["id"]: job for job in jobs if job["answered"]}
     check(set(rows) <= set(answered), f"jobs that Intercom did not make: {set(rows) - set(answered)}")
     missing = len(answered) - len(rows)
     check(missing <= lost, f"jobs at Intercom: {len(answered)}, in the ledger: {len(rows)}, possibly lost: {lost}")
     for job, row in rows.items():
-        # Made just before a minute's end, a job may be recorded just after it.
+        # A job that is created just before a minute's end may be recorded just after it.
         minutes = {bucket_of(answered[job]["created_at"]), bucket_of(answered[job]["created_at"] + 2)}
         check(row["bucket"] in minutes, f"{job} is in {row['bucket']}, made in {minutes}")
         check(row["pk"] == f"BUCKET#{row['bucket']}", f"{job} lies under {row['pk']}")
@@ -49,7 +51,7 @@ def nothing_waits(bench, seconds=60):
 
 
 def complete(bench, row, plan, jobs):
-    """A run that says `complete`, and is."""
+    """The run says `complete`, and every user has the value."""
     check(row["state"] == "complete", f"{row['run']} ended {row['state']}: {row.get('reason')}")
     rows = jobs_are_recorded(bench, row["run"], jobs)
     check(all(job.get("end") == "completed" for job in rows.values()), "a job did not end as completed")
@@ -63,7 +65,7 @@ def complete(bench, row, plan, jobs):
 
 
 def told(bench, row, plan):
-    """Any end: users that do not hold the value are told of, and `complete` means that there are none."""
+    """Users without the value are reported, and `complete` means that there are none."""
     wrong = wrong_users(plan, bench.intercom.users())
     if row["state"] == "complete":
         check(not wrong, f"complete, and {len(wrong)} users are not")

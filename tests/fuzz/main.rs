@@ -1,9 +1,11 @@
-//! Fuzzing: what comes from outside is mutated, and each surface's own promises are asserted of whatever it makes of it.
+//! Fuzzing: mutates inputs from outside, and asserts the guarantees of each surface for every
+//! input.
 //!
-//! The surfaces are shared with the targets of `libfuzzer/`, which are run by hand, guided by coverage and for millions of
-//! executions (CONTRIBUTING.md). Here is the bounded part: everything in `corpus/` (an input that once broke something stays
-//! there), and then a fixed number of mutations of it. The seed is printed; `INTERCOM_BULK_SEED` repeats it, and
-//! `INTERCOM_BULK_FUZZ_EXECUTIONS` sets how many.
+//! The surfaces are shared with the targets of `libfuzzer/`. Run those by hand; they are guided by
+//! coverage and run millions of executions (CONTRIBUTING.md). This file is the bounded part:
+//! everything in `corpus/` (an input that once broke something stays there), and then a fixed
+//! number of mutations of it. The seed is printed; `INTERCOM_BULK_SEED` repeats it, and
+//! `INTERCOM_BULK_FUZZ_EXECUTIONS` sets the number of mutations.
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
@@ -26,11 +28,11 @@ use std::time::Duration;
 use mutation::{Mutator, dictionary};
 use tokio::time::Instant;
 
-/// Memory is counted for the whole process: one surface at a time.
+/// Memory is counted for the whole process, so only one surface runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
-/// Some seconds of each surface in a debug build.
+/// The number of mutations: some seconds per surface in a debug build.
 const EXECUTIONS: u64 = 15_000;
-/// A hang, even on a busy machine.
+/// The duration that counts as a hang, even on a busy machine.
 const TOO_SLOW: Duration = Duration::from_secs(10);
 
 fn root() -> PathBuf {
@@ -41,7 +43,7 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-/// The files of these folders, in the order of their names.
+/// Returns the files of these folders, in the order of their names.
 fn inputs(folders: &[&str]) -> Vec<Vec<u8>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for folder in folders {
@@ -51,7 +53,7 @@ fn inputs(folders: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// Shows and keeps the input that the surface panics on.
+/// Prints and stores the input on which the surface panics.
 struct Shown<'i> {
     surface: &'static str,
     input: &'i [u8],
@@ -76,7 +78,7 @@ fn execute(surface: &'static str, run: fn(&[u8]), input: &[u8]) {
     drop(shown);
 }
 
-/// The corpus, and then mutations of it.
+/// Runs the corpus, and then mutations of it.
 fn fuzz(surface: &'static str, folders: &[&str], run: fn(&[u8])) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let corpus = inputs(folders);
@@ -98,23 +100,23 @@ fn fuzz(surface: &'static str, folders: &[&str], run: fn(&[u8])) {
 }
 
 #[test]
-fn plans_and_expressions() {
+fn plans_and_expressions_keep_their_guarantees() {
     fuzz("plans", &["tests/fuzz/corpus/plans", "plans"], plans::run);
 }
 
 #[test]
-fn events_and_messages() {
+fn events_and_messages_keep_their_guarantees() {
     fuzz("events", &["tests/fuzz/corpus/events", "events"], events::run);
 }
 
 #[test]
-fn answers_of_the_api() {
+fn answers_keep_their_guarantees() {
     fuzz("answers", &["tests/fuzz/corpus/answers"], answers::run);
 }
 
-/// A body of the greatest size that is read, and of the shape that costs most to parse: a function has 256 MB.
+/// A body of the maximum size, in the form that costs most to parse: a function has 256 MB.
 #[test]
-fn the_largest_answers_fit_a_function() {
+fn largest_answers_fit_a_function() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let user = format!(r#"{{"id":"5714dd359a3fd47136000001","custom_attributes":{{{}}}}}"#, attributes());
     let users = vec![user; 100].join(",");
@@ -123,7 +125,7 @@ fn the_largest_answers_fit_a_function() {
     memory::within(200 << 20, || execute("answers", answers::run, page.as_bytes()));
 }
 
-/// All that Intercom lets a user have: 250 attributes of 255 characters.
+/// The maximum that Intercom allows for a user: 250 attributes of 255 characters.
 fn attributes() -> String {
     let attribute = |n: usize| format!(r#""attribute {n}":"{}""#, "x".repeat(255));
     (0..250).map(attribute).collect::<Vec<_>>().join(",")

@@ -1,12 +1,12 @@
-//! Inputs made from a corpus: bytes and numbers changed, words of a dictionary put in, pieces moved between inputs.
+//! Mutates inputs of a corpus: changes bytes and numbers, inserts dictionary words, moves pieces.
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// A longer input is cut: length alone finds nothing, and costs executions.
+/// The maximum length of an input. Longer ones find nothing new and cost executions.
 const BYTES_MAX: usize = 16 * 1024;
-/// Values at which code thinks differently.
+/// Boundary values of numbers.
 const NUMBERS: [&str; 12] = [
     "0",
     "-1",
@@ -22,7 +22,7 @@ const NUMBERS: [&str; 12] = [
     "65536",
 ];
 
-/// The words of a dictionary in libFuzzer's form: a quoted word a line, `\x` and `\\` as in C.
+/// Parses a dictionary in libFuzzer's form: a quoted word a line, `\x` and `\\` as in C.
 pub(crate) fn dictionary(text: &str) -> Vec<Vec<u8>> {
     text.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix('"').map(unescaped)).collect()
 }
@@ -46,7 +46,7 @@ fn unescaped(word: &str) -> Vec<u8> {
     bytes
 }
 
-/// Makes inputs; the same seed makes the same ones.
+/// Generates inputs. The same seed generates the same inputs.
 pub(crate) struct Mutator<'c> {
     rng: SmallRng,
     corpus: &'c [Vec<u8>],
@@ -59,7 +59,7 @@ impl<'c> Mutator<'c> {
         Self { rng: SmallRng::seed_from_u64(seed), corpus, words }
     }
 
-    /// The next input: one of the corpus after a few changes.
+    /// Returns the next input: one of the corpus after a few changes.
     pub(crate) fn input(&mut self) -> Vec<u8> {
         let mut input = self.any();
         for _ in 0..self.rng.random_range(1..=6) {
@@ -101,13 +101,13 @@ impl<'c> Mutator<'c> {
         }
     }
 
-    /// A short stretch from `place` on.
+    /// Returns a short range from `place` on.
     fn piece(&mut self, length: usize, place: usize) -> std::ops::Range<usize> {
         let most = (length - place).min(1 << self.rng.random_range(0..8));
         place..place + self.rng.random_range(0..=most)
     }
 
-    /// Another number for the next one after `place`.
+    /// Replaces the next number after `place`.
     fn number(&mut self, input: &mut Vec<u8>, place: usize) {
         let Some(start) = input.iter().skip(place).position(u8::is_ascii_digit).map(|at| at + place) else { return };
         let digits = input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -1,4 +1,4 @@
-//! The accidents of the queues that a test names.
+//! Accidents of the queues, as chosen by a test.
 
 use std::time::Duration;
 
@@ -6,27 +6,28 @@ use tokio::time::Instant;
 
 use crate::sqs::{Accidents, Copy};
 
-/// What goes wrong with a message. A queue is named as in its URL; messages are counted from 1 over a queue's life.
+/// A fault of a message. Queues have the names of their URLs; messages are counted from 1 per
+/// queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accident {
-    /// Each message is sent twice, as by a client that retried: two ids.
+    /// Each message is sent twice, as by a client's retry: two ids.
     SentTwice,
-    /// Each message is delivered twice, as a standard queue may: one id.
+    /// Each message is delivered twice, as a standard queue may do: one id.
     DeliveredTwice,
-    /// The queue delivers nothing that is sent between these times before the later of them.
+    /// The queue delays all messages sent between these times until the later of them.
     Held {
         /// The queue.
         queue: &'static str,
-        /// From then on.
+        /// The start.
         from: Instant,
-        /// Until then.
+        /// The end.
         until: Instant,
     },
-    /// The message is taken and never delivered.
+    /// The message is accepted and never delivered.
     Lost {
         /// The queue.
         queue: &'static str,
-        /// Which of its messages.
+        /// The message's number.
         number: u64,
     },
 }

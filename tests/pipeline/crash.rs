@@ -1,4 +1,5 @@
-//! D7: the program dies in the middle, and its queues with it. The ledger alone tells where to go on.
+//! Defect D7: the process crashes and loses its queues. The ledger alone has the state to resume
+//! from.
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::Options;
@@ -8,7 +9,7 @@ use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
 
-/// Dies when the world has seen so many requests of a kind, and goes on.
+/// Crashes after this number of requests of a kind, and restarts.
 async fn dies_after(route: &str, requests: u64, latency_ms: u64) -> (Report, usize) {
     let options = Options { latency_ms, rate_limit_per_10s: 300, ..users(900) };
     let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
@@ -21,7 +22,7 @@ async fn dies_after(route: &str, requests: u64, latency_ms: u64) -> (Report, usi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_between_pages_loses_nobody() {
+async fn crash_between_pages_loses_no_user() {
     for (pages, latency_ms) in [(1, 0), (2, 700), (4, 700), (9, 300)] {
         let (report, _) = dies_after("GET /users/scroll", pages, latency_ms).await;
         report.assert_complete();
@@ -29,7 +30,7 @@ async fn a_crash_between_pages_loses_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_during_a_submission_loses_nobody_and_records_the_job() {
+async fn crash_during_a_submission_records_the_job() {
     for (jobs, latency_ms) in [(1, 3_000), (3, 3_000), (2, 150), (5, 950)] {
         let (report, _) = dies_after("POST /bulk/users", jobs, latency_ms).await;
         report.assert_complete();
@@ -37,7 +38,7 @@ async fn a_crash_during_a_submission_loses_nobody_and_records_the_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_right_before_a_crash_is_not_sent_again() {
+async fn values_written_before_a_crash_are_not_resent() {
     let (report, lacking) = dies_after("GET /jobs/{id}", 3, 100).await;
     report.assert_complete();
     let again = report.world.items - lacking as u64;
@@ -45,7 +46,7 @@ async fn what_was_right_before_a_crash_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_dies_again_and_again_ends() {
+async fn run_that_dies_repeatedly_ends() {
     let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(900) }).await;
     let run = pipeline.start(Value::Null).await;
     for requests in 1..=6 {
@@ -59,7 +60,7 @@ async fn a_run_that_dies_again_and_again_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_without_a_resume_heals_by_the_tick() {
+async fn tick_recovers_from_a_crash() {
     let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(900) }).await;
     let run = pipeline.start(Value::Null).await;
     pipeline.until(|state| state.jobs.len() > 2).await;
@@ -70,8 +71,9 @@ async fn a_crash_without_a_resume_heals_by_the_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_cut_off_is_begun_again_under_other_names() {
-    // Parts of that page may be in the queue already: evaluated again under their names they would be taken for done.
+async fn interrupted_page_gets_new_part_names() {
+    // Parts of that page may be in the queue. With the same names, their new versions would be
+    // skipped.
     let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 400, ..users(300) }).await;
     let ids: Vec<Value> = pipeline.world.users().iter().take(50).map(|user| user["id"].clone()).collect();
     let run = pipeline.start(json!({ "users": ids })).await;
@@ -85,7 +87,7 @@ async fn a_page_that_is_cut_off_is_begun_again_under_other_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_of_two_crashes_does_not_forget_the_first_ones_scroll() {
+async fn second_crash_waits_for_the_first_scroll() {
     for scroll in [1, 2, 5] {
         let mut pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 3_000, ..users(900) }).await;
         let run = pipeline.start(Value::Null).await;

@@ -1,4 +1,4 @@
-//! The seven defects of the program of 2016, each of which lost users, stopped, or lied.
+//! The seven defects of the program of 2016. Each lost users, stopped the run, or reported falsely.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ async fn with_faults(faults: Vec<Fault>) -> Report {
     pipeline.run(Value::Null).await
 }
 
-/// D1: the retry after a refused submission fetched the next page, and 100 users were skipped in silence.
+/// D1: the retry of a refused submission requested the next page, and silently skipped 100 users.
 #[tokio::test(start_paused = true)]
-async fn a_429_on_a_bulk_request_loses_nobody() {
+async fn bulk_request_with_429_loses_no_user() {
     for fault in [Fault::LimitBulk(2), Fault::LimitBulkBare(2)] {
         let report = with_faults(vec![fault]).await;
         report.assert_complete();
         assert_eq!(report.world.given_429, 1);
-        assert_eq!(report.world.items, report.cursor.tally.patches, "and nobody was submitted twice");
+        assert_eq!(report.world.items, report.cursor.tally.patches, "and no user was submitted twice");
     }
 }
 
-/// D2: "three retries" were two tries.
+/// D2: "three retries" were two attempts.
 #[tokio::test(start_paused = true)]
-async fn many_429_in_a_row_lose_nobody() {
+async fn repeated_429_loses_no_user() {
     let report = with_faults((1..=12).map(Fault::LimitBulkBare).collect()).await;
     report.assert_complete();
     assert_eq!(report.world.given_429, 12);
 }
 
-/// D3: half a second of rest never outlived a window of ten seconds.
+/// D3: a pause of half a second never reached the end of a window of ten seconds.
 #[tokio::test(start_paused = true)]
-async fn the_limit_of_2016_is_kept_with_items_counted() {
+async fn limit_of_2016_is_kept_with_items_counted() {
     for quota_percent in [80, 100] {
         let options = Options { rate_limit_per_10s: 83, ..users(450) };
         let settings = Settings { quota_percent, ..settings() };
@@ -51,7 +51,7 @@ async fn the_limit_of_2016_is_kept_with_items_counted() {
 
 /// D4: day, hour and minute without padding: 1 November 11:01 and 11 November 01:01 shared a key.
 #[tokio::test(start_paused = true)]
-async fn keys_that_collided_are_apart() {
+async fn keys_that_collided_in_2016_are_distinct() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(450) }).await;
     let first = pipeline.run(Value::Null).await;
     first.assert_complete();
@@ -75,9 +75,9 @@ async fn keys_that_collided_are_apart() {
     assert_eq!(named(&second, "2016-11-01T11:01Z"), 0);
 }
 
-/// D5: a null avatar crashed it, and Gravatar's pattern counted as a picture.
+/// D5: a null avatar crashed it, and Gravatar's generated pattern counted as a picture.
 #[tokio::test(start_paused = true)]
-async fn every_shape_of_an_avatar_is_told() {
+async fn every_form_of_an_avatar_is_recognised() {
     let gravatar = "https://secure.gravatar.com/avatar/0c3c17fd49f45c43f482730782b36d36?s=24&d=identicon";
     let shapes = [
         (Some(Value::Null), false),
@@ -104,9 +104,10 @@ async fn every_shape_of_an_avatar_is_told() {
     }
 }
 
-/// D6: "Please restart the scroll operation" and a load balancer's 503 ended it. (D7, the crash, is in `crash`.)
+/// D6: "Please restart the scroll operation" and a load balancer's 503 ended the run. (D7 is in
+/// `crash`.)
 #[tokio::test(start_paused = true)]
-async fn a_scroll_that_must_be_restarted_is_restarted() {
+async fn restart_error_restarts_the_scroll() {
     for fault in [Fault::ErrorPage(3), Fault::ErrorPageKeeps(3), Fault::Empty503Page(3), Fault::ErrorBulk(2)] {
         let report = with_faults(vec![fault]).await;
         report.assert_complete();

@@ -1,4 +1,4 @@
-//! The time left that progress shows during whole runs, compared with the time that the runs take.
+//! Compares the progress line's time left with the real duration, over whole runs.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use tokio::time::{Instant, sleep};
 use crate::pipeline::Pipeline;
 
 const HAS_AVATAR: &str = include_str!("../../plans/has-avatar.toml");
-/// Between two looks at the run.
+/// The interval between reads of the run.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What was shown at one moment of a run, in seconds from its start.
+/// The progress line at one moment of a run, in seconds from its start.
 #[derive(Clone, Copy, Debug)]
 struct Shown {
     at: f64,
-    /// The end by the time left.
+    /// The end of the run by the time left.
     end: Option<f64>,
     percent: Option<u64>,
 }
 
-/// Runs the plan in a workspace, and tells what was shown and how long it took.
+/// Runs the plan in a workspace. Returns the progress lines and the duration.
 async fn watch(options: Options) -> (Vec<Shown>, f64) {
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let began = Instant::now();
@@ -81,13 +81,13 @@ async fn assert_true(options: Options) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_left_is_true_at_the_limit_of_2016() {
+async fn time_left_is_accurate_at_the_limit_of_2016() {
     let options = Options { rate_limit_per_10s: 83, latency_ms: 300, job_delay_s: 2, ..Options::default() };
     assert_true(Options { users: 2_000, ..options }).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_left_is_true_at_the_limit_of_today() {
+async fn time_left_is_accurate_at_the_limit_of_today() {
     let options = Options { rate_limit_per_10s: 1_667, latency_ms: 20, job_delay_s: 2, ..Options::default() };
     assert_true(Options { users: 20_000, ..options }).await;
 }

@@ -1,5 +1,5 @@
-//! A new version of the functions is deployed in the middle of a run, and this one is still at work: what the new one wrote
-//! is left to it.
+//! Deployments during a run. A newer version of the functions is deployed while this version still
+//! works: this version leaves the newer version's items and messages to it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
@@ -17,15 +17,15 @@ use crate::report::Report;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The kind of an item: the first word of its sort key, or of its partition where that is the same for all.
+/// Returns an item's kind: the first word of its sort key, or of its partition if all are equal.
 fn kind(item: &Item) -> String {
     let word = |name: &str| item[name].as_s().unwrap().split('#').next().unwrap().to_owned();
     let pk = word("pk");
     if pk == "RUN" || pk == "BUCKET" { word("sk") } else { pk }
 }
 
-/// Only what this version must read and may not change while it is newer: windows of the rate limit are counters that any
-/// version adds to, and of `RUNS` the names alone are read.
+/// The kinds that this version must read and not change if they are newer. Not in the list: windows
+/// of the rate limit, counters that any version adds to, and `RUNS`, of which only names are read.
 const LEFT: [&str; 12] =
     ["ACTIVE", "RUN", "PLAN", "PLANS", "CURSOR", "PART", "CHANGES", "JOB", "ERROR", "EXPIRY", "STARTS", "USERS"];
 
@@ -40,7 +40,7 @@ fn lasting(mut item: Item) -> Item {
     item
 }
 
-/// A run in its midst, behind one that ended and in front of one that waits.
+/// Creates a ledger with an active run, an ended one and a waiting one.
 async fn in_the_midst() -> Pipeline {
     let faults = vec![Fault::ItemLimited(30.0), Fault::BadItem(2.0)];
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, latency_ms: 200, ..users(500) }).await;
@@ -52,7 +52,7 @@ async fn in_the_midst() -> Pipeline {
     sleep(Duration::from_secs(1)).await;
     pipeline.start(json!({"rails": {"limit": 100}})).await;
     pipeline.stop().await;
-    // As if check had not come to the run that ended.
+    // As if check had not processed the ended run.
     let (text, number) = (|text: &str| AttributeValue::S(text.to_owned()), AttributeValue::N("2000000000".to_owned()));
     let expiring = [("pk", text("EXPIRY")), ("sk", text(&ended)), ("run", text(&ended)), ("after", text(" "))];
     let expiring = expiring.into_iter().chain([("expires_s", number)]).map(|(name, value)| (name.to_owned(), value));
@@ -60,10 +60,11 @@ async fn in_the_midst() -> Pipeline {
     pipeline
 }
 
-/// What a newer version wrote lies there for minutes: no invocation fails for it, none is sent to the dead-letter queue, nothing of it is changed;
-/// and when the newer version has taken over, which this one plays with what is the same but for its format, all runs end.
+/// Items of a newer version stay for minutes. No invocation fails because of them, none goes to the
+/// dead-letter queue, and none is changed. After the newer version takes over (here: the same code
+/// with the format changed), all runs end.
 #[tokio::test(start_paused = true)]
-async fn each_kind_of_item_of_a_newer_format_is_left_alone() {
+async fn items_of_a_newer_format_are_not_changed() {
     let mut kinds = BTreeSet::new();
     for left in LEFT {
         let pipeline = in_the_midst().await;
@@ -82,7 +83,7 @@ async fn each_kind_of_item_of_a_newer_format_is_left_alone() {
         let dead = ["pages", "patches"].map(|queue| pipeline.sqs.bodies(&format!("{queue}-dead-letters"))).concat();
         assert_eq!(dead, Vec::<String>::new(), "{left}");
         let now = pipeline.items().await;
-        // All that may be set on it is when it goes, once its run has ended.
+        // Only their expiry may be set, after the run's end.
         let now: Vec<Item> = now.into_iter().map(lasting).collect();
         for item in before {
             let there = now.contains(&lasting(newer(&item)));
@@ -101,9 +102,9 @@ async fn each_kind_of_item_of_a_newer_format_is_left_alone() {
     assert!(unknown.is_empty(), "never in the ledger: {unknown:?} of {kinds:?}");
 }
 
-/// Turns, starts and parts of a newer format, of the shapes of today and of another.
+/// Turns, starts and parts of a newer format, in today's form and in another one.
 #[tokio::test(start_paused = true)]
-async fn messages_of_a_newer_format_wait_and_harm_nothing() {
+async fn messages_of_a_newer_format_wait() {
     let v = FORMAT + 1;
     let pages = [
         json!({"v": v, "run": "has-avatar.20161101T110033Z", "turn": 1}),
@@ -125,7 +126,7 @@ async fn messages_of_a_newer_format_wait_and_harm_nothing() {
     while !pipeline.state(&run).await.is_some_and(intercom_bulk::domain::run::State::ended) {
         sleep(Duration::from_secs(5)).await;
     }
-    // In an hour each comes up again and again.
+    // In an hour each is delivered several times.
     pipeline.rest(Duration::from_mins(30)).await;
     sleep(Duration::from_mins(30)).await;
     let report = Report::of(&pipeline, &run).await;
@@ -138,10 +139,10 @@ async fn messages_of_a_newer_format_wait_and_harm_nothing() {
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), [run]);
 }
 
-/// The ledgers and queues of [`in_the_midst`] and of [`while_a_page_is_read`], as the version before the layers wrote them.
+/// Ledgers and queues of [`in_the_midst`] and [`while_a_page_is_read`], as format 1 stored them.
 const FORMAT_1: &str = include_str!("../samples/format-1.json");
 
-/// A run that died while it read a page, after another page was lost: its cursor has a lease and a gap.
+/// Creates a run that died during a page, after another page was lost: a lease and a gap.
 async fn while_a_page_is_read() -> Pipeline {
     let faults = vec![Fault::LosePage(2)];
     let options = Options { faults, latency_ms: 700, rate_limit_per_10s: 300, ..users(500) };
@@ -153,7 +154,7 @@ async fn while_a_page_is_read() -> Pipeline {
     pipeline
 }
 
-/// A value of `DynamoDB`'s own JSON. Bytes are numbers in a list.
+/// Parses `DynamoDB`'s own JSON. Bytes are a list of numbers.
 fn from_json(value: &Value) -> AttributeValue {
     let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
     let text = || value.as_str().unwrap().to_owned();
@@ -173,7 +174,7 @@ fn item_from_json(item: &Value) -> Item {
     item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), from_json(value))).collect()
 }
 
-/// The names of an item's attributes, and of the fields within them, behind its kind.
+/// Returns the names of an item's attributes and of their fields, prefixed by its kind.
 fn names(item: &Item) -> BTreeSet<String> {
     fn collect(prefix: &str, fields: &Item, into: &mut BTreeSet<String>) {
         for (name, value) in fields {
@@ -189,9 +190,9 @@ fn names(item: &Item) -> BTreeSet<String> {
     found
 }
 
-/// A deploy in the middle of a run: this version reads what the version before stored, and the runs end.
+/// A deployment during a run: this version reads the previous version's items, and the runs end.
 #[tokio::test(start_paused = true)]
-async fn runs_of_the_version_before_go_on_to_their_end() {
+async fn runs_of_the_previous_version_end() {
     let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
     for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1)] {
         let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 200, ..users(500) }).await;
@@ -215,9 +216,9 @@ async fn runs_of_the_version_before_go_on_to_their_end() {
     }
 }
 
-/// The version before reads what this one stores: no attribute has another name.
+/// The previous version reads this version's items: no attribute has another name.
 #[tokio::test(start_paused = true)]
-async fn stored_names_are_those_of_the_version_before() {
+async fn stored_names_match_the_previous_version() {
     let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
     for (moment, pipeline) in
         [("in_the_midst", in_the_midst().await), ("while_a_page_is_read", while_a_page_is_read().await)]

@@ -1,5 +1,5 @@
-//! IAM in front of the emulated services: each call of a step needs its function's role, and what a role never grants in any
-//! test is there for a reason.
+//! IAM in front of the emulated services. Each call of a step needs its function's role, and each
+//! permission that no test uses has a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::roles::{Access, Roles, needed};
 
-/// The roles, and what was made of them. Clones share it.
+/// The roles and their use. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     roles: Arc<Roles>,
@@ -46,7 +46,7 @@ impl Guard {
         SharedHttpClient::new(Guarded { guard: self.clone(), inner })
     }
 
-    /// The calls that a role did not allow, in words.
+    /// Returns the calls that a role did not allow, as text.
     pub(crate) fn denied(&self) -> Vec<String> {
         self.denied.lock().unwrap().iter().cloned().collect()
     }
@@ -55,7 +55,8 @@ impl Guard {
         self.used.lock().unwrap().clone()
     }
 
-    /// Whether the step at work may make this call. A call outside of a step is the test's, or that of Lambda's pollers.
+    /// Returns whether the running step may make this call. A call outside a step is the test's, or
+    /// a poller's.
     fn allows(&self, target: &str, body: &[u8]) -> bool {
         let Some(step) = step_at_work().map(Step::name) else { return true };
         let needed = needed(target, body);
@@ -85,14 +86,14 @@ impl HttpConnector for Guarded<SharedHttpConnector> {
     }
 }
 
-/// Actions of the roles that no step uses by its own calls.
+/// Returns whether only Lambda uses this action of a role.
 fn is_used_by_lambda(access: &Access) -> bool {
     let by_the_mapping = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
     let by_the_log = ["logs:CreateLogStream", "logs:PutLogEvents"];
     by_the_mapping.iter().chain(&by_the_log).any(|action| access.action == *action)
 }
 
-/// A run that meets everything for which a step makes a call of its own kind.
+/// Runs a workspace with an event for every call that a step can make.
 async fn eventful(options: Options, further: Value) -> Guard {
     let options = Options { latency_ms: 300, ..options };
     let pipeline = Pipeline::with(HAS_AVATAR, options, settings(), vec![Accident::DeliveredTwice]).await;
@@ -105,7 +106,7 @@ async fn eventful(options: Options, further: Value) -> Guard {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_role_allows_what_its_step_does_and_no_more() {
+async fn roles_allow_exactly_what_their_steps_do() {
     let refused = Options { faults: vec![Fault::BadItem(5.0)], ..users(900) };
     let limited =
         Options { faults: vec![Fault::ItemLimited(20.0), Fault::LosePage(3), Fault::LoseBulk(2)], ..users(900) };
@@ -126,7 +127,7 @@ async fn each_role_allows_what_its_step_does_and_no_more() {
 }
 
 #[test]
-fn a_call_is_known_by_the_actions_that_iam_knows() {
+fn calls_map_to_iam_actions() {
     let of = |target: &str, body: Value| -> Vec<String> {
         needed(target, body.to_string().as_bytes()).iter().map(ToString::to_string).collect()
     };

@@ -1,4 +1,4 @@
-//! The simulated workspace behind the client's transport, without a socket, and the token's place in Parameter Store.
+//! The simulated workspace behind the client's transport, without a socket, and Parameter Store.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,23 +13,23 @@ use intercom_bulk::runtime::token::{Reading, StoredToken};
 use intercom_simulator::World;
 use tower::ServiceExt;
 
-/// The token of these tests, unless one is replaced.
+/// The token of these tests, unless a test replaces it.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
 
-/// What becomes of requests on a way that is closed to them.
+/// The effect on requests on a disturbed route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Closed {
-    /// They cannot be sent.
+    /// They are not sent.
     Unsent,
-    /// They may have been sent, and there is no answer.
+    /// They may be sent, and have no answer.
     NoAnswer,
-    /// Another program uses up the limit.
+    /// Another program uses the whole limit.
     Limited,
-    /// Intercom counts so many users.
+    /// Intercom returns this count of users.
     Counts(u64),
-    /// They go through, and each user of the answer is in it twice.
+    /// They pass, and the answer contains each user twice.
     Doubles,
-    /// Something on the way answers with this status.
+    /// A proxy answers with this status.
     Answers(u16),
 }
 
@@ -57,16 +57,16 @@ impl Closed {
     }
 }
 
-/// The way to Intercom, and to the token; clones are the same way.
+/// The route to Intercom and to the token. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Way(Arc<Mutex<State>>);
 
 struct State {
-    /// What becomes of requests whose method and path begin so.
+    /// The effect on requests whose method and path have this prefix.
     closed: Option<(&'static str, Closed)>,
-    /// What Parameter Store holds; nothing, where it does not answer.
+    /// The token in Parameter Store; `None`: it does not answer.
     stored: Option<String>,
-    /// Tokens that Intercom does not take any more.
+    /// Tokens that Intercom refuses.
     revoked: BTreeSet<String>,
     /// A token of another workspace, and that workspace.
     other: Option<(String, World)>,
@@ -84,27 +84,28 @@ impl Way {
         self.0.lock().unwrap()
     }
 
-    /// From now on requests whose method and path begin so cannot be sent; none, for all can.
+    /// From now on, requests with this prefix of method and path are not sent. `None`: all are
+    /// sent.
     pub(crate) fn close(&self, to: Option<&'static str>) {
         self.state().closed = to.map(|to| (to, Closed::Unsent));
     }
 
-    /// From now on this becomes of requests whose method and path begin so.
+    /// From now on, requests with this prefix of method and path have this effect.
     pub(crate) fn disturb(&self, to: &'static str, how: Closed) {
         self.state().closed = Some((to, how));
     }
 
-    /// Puts a token into Parameter Store; none, for it does not answer.
+    /// Stores a token in Parameter Store. `None`: it does not answer.
     pub(crate) fn store(&self, token: Option<&str>) {
         self.state().stored = token.map(ToOwned::to_owned);
     }
 
-    /// Intercom does not take this token any more.
+    /// Makes Intercom refuse this token from now on.
     pub(crate) fn revoke(&self, token: &str) {
         self.state().revoked.insert(token.to_owned());
     }
 
-    /// This token is of that workspace.
+    /// Makes this token one of that workspace.
     pub(crate) fn lead(&self, token: &str, to: World) {
         self.state().other = Some((token.to_owned(), to));
     }
@@ -119,13 +120,13 @@ impl Way {
         StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(0))
     }
 
-    /// Whether each user of the answer is to be in it twice.
+    /// Returns whether the answer must contain each user twice.
     fn doubles(&self, request: &Request<Bytes>) -> bool {
         let line = format!("{} {}", request.method(), request.uri().path());
         self.state().closed.is_some_and(|(to, how)| line.starts_with(to) && how.is_doubling())
     }
 
-    /// What the way itself answers, or the workspace that the request goes to.
+    /// Returns the route's own answer, or the workspace that gets the request.
     fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
         let state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
@@ -143,7 +144,7 @@ impl Way {
 
 type Answer = Result<Response<Bytes>, TransportError>;
 
-/// A client of this workspace. A body that breaks off is an answer that was lost, as on a socket.
+/// Returns a client of this workspace. A truncated body is a lost answer, as on a socket.
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
@@ -166,7 +167,7 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     Intercom::new(transport, base_url, tokens, ApiVersion::parse("1.4").expect("the version is known"))
 }
 
-/// A page with each of its users twice.
+/// Returns a page with each of its users twice.
 fn doubled(page: &Bytes) -> Bytes {
     let mut page: serde_json::Value = serde_json::from_slice(page).unwrap();
     if let Some(users) = page["users"].as_array_mut() {

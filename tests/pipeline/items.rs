@@ -1,4 +1,4 @@
-//! Users that Intercom refuses: one by one in a job's feed, or the whole request for one of them.
+//! Users that Intercom refuses: one item in a job's feed, or the whole request because of one user.
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options, Quirks};
@@ -18,7 +18,7 @@ fn item_error(percent: f64) -> Fault {
 }
 
 #[tokio::test(start_paused = true)]
-async fn items_that_were_refused_for_the_rate_limit_are_sent_again() {
+async fn rate_limited_items_are_resent() {
     for percent in [3.0, 60.0, 100.0] {
         let report = with_faults(vec![Fault::ItemLimited(percent)]).await;
         report.assert_complete();
@@ -27,9 +27,9 @@ async fn items_that_were_refused_for_the_rate_limit_are_sent_again() {
     }
 }
 
-/// Three attempts, and then each user has a row.
+/// After three attempts, each user has an error row.
 #[tokio::test(start_paused = true)]
-async fn items_that_are_refused_for_the_limit_each_time_are_errors_in_the_end() {
+async fn always_rate_limited_items_become_errors() {
     let fault = Fault::ItemError {
         percent: 4.0,
         code: "rate_limit_exceeded".into(),
@@ -44,7 +44,7 @@ async fn items_that_are_refused_for_the_limit_each_time_are_errors_in_the_end() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_users_have_a_row_each_with_intercom_s_words() {
+async fn refused_users_have_error_rows_with_the_message() {
     let report = with_faults(vec![item_error(5.0)]).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();
@@ -58,7 +58,7 @@ async fn refused_users_have_a_row_each_with_intercom_s_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_of_many_pages_is_read_to_its_end() {
+async fn error_feed_is_read_to_its_last_page() {
     for size in [1, 7] {
         let report = with_faults(vec![item_error(40.0), Fault::FeedPageSize(size)]).await;
         assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
@@ -68,7 +68,7 @@ async fn a_feed_of_many_pages_is_read_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_of_both_kinds_in_one_job_are_told_apart() {
+async fn limited_and_invalid_items_are_distinguished() {
     let report = with_faults(vec![item_error(10.0), Fault::ItemLimited(30.0)]).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();
@@ -76,7 +76,7 @@ async fn refusals_of_both_kinds_in_one_job_are_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_refused_for_one_item_is_halved_until_it_stands_alone() {
+async fn refused_request_is_halved_to_one_bad_item() {
     let report = with_faults(vec![Fault::BadItem(1.0)]).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();
@@ -84,9 +84,9 @@ async fn a_request_that_is_refused_for_one_item_is_halved_until_it_stands_alone(
     assert!((1..=15).contains(&report.errors.len()), "{:?}", report.errors);
 }
 
-/// Whatever Intercom answers to a request with one of them, the others are done and each bad user has a row.
+/// For each error status: the other users succeed and each bad user has a row.
 #[tokio::test(start_paused = true)]
-async fn users_whom_intercom_cannot_take_fail_alone() {
+async fn poison_user_fails_alone() {
     for status in [404, 409, 410, 422, 423, 500, 503] {
         for percent in [0.5, 4.0] {
             let report = with_faults(vec![Fault::PoisonItem { status, percent }]).await;
@@ -103,9 +103,10 @@ async fn users_whom_intercom_cannot_take_fail_alone() {
     }
 }
 
-/// No other user can tell an outage from a fault of this one, which ends after hours, and not at the deadline.
+/// The last user cannot tell an outage from its own fault. This ends after hours, before the
+/// deadline.
 #[tokio::test(start_paused = true)]
-async fn the_last_user_of_a_run_does_not_hold_it_for_ever() {
+async fn last_poison_user_does_not_block_the_run() {
     let poison = Fault::PoisonItem { status: 500, percent: 100.0 };
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![poison], ..users(30) }).await;
     let plan = &pipeline.plan;
@@ -130,7 +131,7 @@ const SAME_NAMES: &str = r#"
 "#;
 
 #[tokio::test(start_paused = true)]
-async fn names_that_are_read_as_html_are_sent_once() {
+async fn escaped_names_are_sent_once() {
     let quirks = Quirks { escape_names: true, ..Quirks::default() };
     let pipeline = Pipeline::new(SAME_NAMES, Options { quirks, ..users(400) }).await;
     let first = pipeline.run(Value::Null).await;
@@ -142,14 +143,14 @@ async fn names_that_are_read_as_html_are_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_that_are_no_unicode_cost_no_page() {
+async fn lone_surrogate_does_not_lose_a_page() {
     let report = with_faults(vec![Fault::CutName(30.0)]).await;
     report.assert_complete();
     assert_eq!((report.cursor.generation, report.cursor.gaps.len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workspace_that_refuses_every_user_is_the_run_s_fault() {
+async fn refusal_of_every_user_fails_the_run() {
     let report = with_faults(vec![Fault::BadItem(100.0)]).await;
     assert_eq!(report.state(), State::Failed, "{}", report.reason());
     assert!(report.reason().contains("refuses every user alike"), "{}", report.reason());
@@ -157,9 +158,9 @@ async fn a_workspace_that_refuses_every_user_is_the_run_s_fault() {
     assert!(report.world.requests["POST /bulk/users"] < 100, "{:?}", report.world.requests);
 }
 
-/// The users that Intercom refuses for good are all that a second run has to change.
+/// In a second run, the only users to change are those that Intercom permanently refuses.
 #[tokio::test(start_paused = true)]
-async fn a_second_run_is_not_failed_for_the_few_that_are_refused_for_good() {
+async fn known_refusals_do_not_fail_a_second_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![Fault::BadItem(4.0)], ..users(900) }).await;
     let first = pipeline.run(Value::Null).await;
     assert!(first.errors.len() >= 20, "{} users are refused", first.errors.len());
@@ -171,16 +172,16 @@ async fn a_second_run_is_not_failed_for_the_few_that_are_refused_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_item_refused_in_the_feed_is_a_row_for_every_user() {
+async fn refused_items_are_a_row_for_every_user() {
     let report = with_faults(vec![item_error(100.0)]).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();
     assert_eq!(report.errors.len() as u64, report.cursor.tally.patches);
 }
 
-/// Failed users are run again by their ids; those that are right now make no second error.
+/// Failed users can be run again by their ids. Users that are right by then add no error.
 #[tokio::test(start_paused = true)]
-async fn users_in_error_can_be_run_again_by_their_ids() {
+async fn failed_users_can_be_run_again_by_id() {
     let faults = vec![Fault::ItemLimited(100.0), Fault::JobFails(1)];
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(90) }).await;
     let first = pipeline.run(Value::Null).await;

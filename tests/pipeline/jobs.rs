@@ -1,4 +1,4 @@
-//! What can happen to a bulk job after it was asked for.
+//! Faults of a bulk job after its request.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn with_faults(faults: Vec<Fault>) -> Report {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_object_that_ends_a_day_after_its_tasks_is_not_waited_for() {
+async fn late_job_object_is_not_waited_for() {
     let report = with_faults(vec![Fault::LateJobObject(86_400)]).await;
     report.assert_complete();
     assert!(report.seconds < 300, "{}", report.seconds);
@@ -27,7 +27,7 @@ async fn a_job_object_that_ends_a_day_after_its_tasks_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_tasks_are_waited_for() {
+async fn slow_tasks_are_waited_for_until_they_end() {
     let options = Options { job_delay_s: 2 * 3600, ..users(450) };
     let report = Pipeline::new(HAS_AVATAR, options).await.run(Value::Null).await;
     report.assert_complete();
@@ -37,7 +37,7 @@ async fn slow_tasks_are_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_intercom_lost_has_an_unknown_end() {
+async fn job_lost_by_intercom_has_an_unknown_end() {
     let report = with_faults(vec![Fault::LoseJob(2)]).await;
     assert_eq!(report.state(), State::Incomplete);
     report.assert_nobody_lost();
@@ -47,7 +47,7 @@ async fn a_job_that_intercom_lost_has_an_unknown_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_whose_answer_was_lost_is_recorded_as_possibly_lost() {
+async fn job_with_a_lost_answer_is_possibly_lost() {
     let report = with_faults(vec![Fault::LoseBulk(2)]).await;
     report.assert_complete();
     let lost: Vec<_> = report.world.jobs.iter().filter(|job| !job.answered).collect();
@@ -57,24 +57,24 @@ async fn a_job_whose_answer_was_lost_is_recorded_as_possibly_lost() {
     assert_eq!(totals.jobs_possibly_lost, report.accounts.totals.jobs_possibly_lost);
 }
 
-/// Each of them may have made a job.
+/// Each of them may have created a job.
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_lost_for_long_cost_no_user() {
+async fn repeatedly_lost_answers_lose_no_user() {
     let report = with_faults((1..=60).map(Fault::LoseBulk).collect()).await;
     report.assert_complete();
     assert!(report.accounts.totals.jobs_possibly_lost >= 60, "{:?}", report.accounts.totals);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_error_on_a_submission_is_tried_once_more() {
+async fn server_error_on_a_submission_is_retried() {
     let report = with_faults(vec![Fault::ErrorBulk(1), Fault::ErrorBulk(3), Fault::ErrorBulk(4)]).await;
     report.assert_complete();
     assert_eq!(report.world.items, report.cursor.tally.patches, "no job was made for a 500");
 }
 
-/// An outage of the bulk endpoint ends no run and drops no part, and the accounts say what it is.
+/// An outage of the bulk endpoint ends no run and drops no part, and the accounts name it.
 #[tokio::test(start_paused = true)]
-async fn hours_without_bulk_jobs_cost_no_user() {
+async fn hours_without_bulk_jobs_lose_no_user() {
     for (trouble, says, minutes) in [
         (Closed::Answers(503), "503 by_the_test", 120),
         (Closed::NoAnswer, "connection reset", 60),
@@ -98,7 +98,7 @@ async fn hours_without_bulk_jobs_cost_no_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_never_ends_is_unknown_after_six_hours() {
+async fn endless_job_is_unknown_after_six_hours() {
     let report = with_faults(vec![Fault::JobNeverEnds(1)]).await;
     assert_eq!(report.state(), State::Incomplete);
     report.assert_nobody_lost();
@@ -107,7 +107,7 @@ async fn a_job_that_never_ends_is_unknown_after_six_hours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_job_is_no_success() {
+async fn failed_job_is_not_a_success() {
     let report = with_faults(vec![Fault::JobFails(2)]).await;
     assert_eq!(report.state(), State::Incomplete);
     report.assert_nobody_lost();
@@ -116,18 +116,19 @@ async fn a_failed_job_is_no_success() {
     assert!(report.reason().contains(&said), "{}", report.reason());
 }
 
-/// A new generation waits 15 minutes for it at most, and evaluates its users again: that nobody told its end is over then.
+/// A new generation waits at most 15 minutes for it, then evaluates its users again. By then it can
+/// change nothing.
 #[tokio::test(start_paused = true)]
-async fn a_job_that_never_ends_does_not_hold_up_the_next_generation_for_ever() {
+async fn endless_job_does_not_block_the_next_generation() {
     let report = with_faults(vec![Fault::LosePage(3), Fault::JobNeverEnds(1)]).await;
     assert_eq!((report.state(), report.cursor.generation), (State::Complete, 2), "{}", report.reason());
     report.assert_nobody_lost();
     assert_eq!(report.accounts.totals.jobs_by_end["unknown"], 1);
 }
 
-/// Nothing was sent, so that no attempt at the users was made.
+/// Nothing was sent, so this is not an attempt at the users.
 #[tokio::test(start_paused = true)]
-async fn half_an_hour_without_a_network_costs_no_user() {
+async fn half_an_hour_without_a_network_loses_no_user() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(450)).await;
     pipeline.way.close(Some("POST /bulk/users"));
     let run = pipeline.start(Value::Null).await;
@@ -137,9 +138,9 @@ async fn half_an_hour_without_a_network_costs_no_user() {
     pipeline.until_ended(&run).await.assert_complete();
 }
 
-/// A run that was stopped left a job under way; the next plan's values must be the last.
+/// A stopped run left a running job. The next plan's values must win.
 #[tokio::test(start_paused = true)]
-async fn a_run_waits_for_the_jobs_of_one_that_was_stopped() {
+async fn run_waits_for_the_jobs_of_a_stopped_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 50, ..users(300) }).await;
     let first = pipeline.start(Value::Null).await;
     pipeline.until(|state| !state.jobs.is_empty()).await;

@@ -1,4 +1,4 @@
-//! The rate limit, as answers recorded of Intercom show it: what the headers say, and other programs that spend too.
+//! The rate limit by recorded answers of Intercom: its headers, and other programs that use it.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Two {
         Self { at, ledger, first, second, _account: account }
     }
 
-    /// Takes between one and `most` operations; as many as were granted.
+    /// Takes between one and `most` operations. Returns the number of permits.
     async fn take(&self, limiter: &RateLimiter, most: u32) -> u32 {
         let ask = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Check) };
         match limiter.take(ask, self.at.clock).await.unwrap() {
@@ -50,7 +50,7 @@ impl Two {
         }
     }
 
-    /// The second process learns from an answer to a request of `operations`.
+    /// The second process reads the headers of an answer to a request of `operations`.
     async fn learns(&self, operations: u32, remaining: u32, reset_at_s: i64) {
         let rate = Rate { limit: LIMIT, remaining, reset_at_s };
         self.second.learn_of(Some(rate), operations, self.at.clock).await;
@@ -65,35 +65,35 @@ impl Two {
 const END_S: i64 = WINDOW_MS / 1000 + 10;
 
 #[tokio::test(start_paused = true)]
-async fn a_header_tells_what_other_programs_spent() {
+async fn header_reveals_other_programs_requests() {
     for late_s in [0, 2] {
         let two = Two::new().await;
         assert_eq!((two.take(&two.first, 30).await, two.take(&two.second, 1).await), (30, 1));
-        // All of ours, and 20 of another program.
+        // All own operations, and 20 of another program.
         two.learns(1, LIMIT - 51, END_S + late_s).await;
         assert_eq!(two.spent().await, (51, 20), "reset {late_s} s late");
         assert_eq!(two.take(&two.first, 100).await, 49, "what is left for all");
-        // The same again is no news.
+        // The same header again changes nothing.
         two.learns(1, LIMIT - 51, END_S + late_s).await;
         assert_eq!(two.spent().await, (100, 20));
     }
 }
 
-/// Once an answer shows the whole limit, it is known that no answer counts its own request.
+/// An answer with the whole limit shows that answers do not count their own request.
 #[tokio::test(start_paused = true)]
-async fn the_request_that_a_header_answers_is_added_where_it_is_left_out() {
+async fn request_missing_from_its_header_is_added() {
     let two = Two::new().await;
     assert_eq!(two.take(&two.second, 1).await, 1);
     two.learns(1, LIMIT, END_S).await;
     assert_eq!(two.spent().await, (1, 0));
     assert_eq!(two.take(&two.second, 40).await, 40);
-    // 15 of another program before the request of 40, which the header leaves out.
+    // 15 operations of another program before a request of 40 that the header does not count.
     two.learns(40, LIMIT - 16, END_S).await;
     assert_eq!(two.spent().await, (56, 15));
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_form_of_the_headers_invents_another_program() {
+async fn no_header_form_invents_another_program() {
     for (first, second, third) in [(LIMIT, LIMIT - 1, LIMIT - 71), (LIMIT - 1, LIMIT - 41, LIMIT - 72)] {
         let two = Two::new().await;
         assert_eq!(two.take(&two.second, 1).await, 1);
@@ -101,26 +101,26 @@ async fn no_form_of_the_headers_invents_another_program() {
         assert_eq!(two.take(&two.second, 40).await, 40);
         two.learns(40, second, END_S).await;
         assert_eq!(two.spent().await, (41, 0), "{first} {second}");
-        // The second process does not know of the first one's requests but by the header.
+        // The second process sees the first one's requests only through the header.
         assert_eq!((two.take(&two.first, 30).await, two.take(&two.second, 1).await), (30, 1));
         two.learns(1, third, END_S).await;
         assert_eq!(two.spent().await, (72, 0));
     }
 }
 
-/// Intercom has not seen what is paid for and not used yet.
+/// Intercom has not seen permits that are prepaid and unused.
 #[tokio::test(start_paused = true)]
-async fn what_is_paid_ahead_is_added_to_what_a_header_tells() {
+async fn prepaid_permits_are_added_to_a_header() {
     let two = Two::new().await;
     let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
     assert!(matches!(two.second.take(ahead, two.at.clock).await.unwrap(), Permit::Granted { operations: 1, .. }));
-    // One of ours and 20 of another program; 29 are paid for and come later.
+    // One own operation and 20 of another program; 29 are prepaid and come later.
     two.learns(1, LIMIT - 21, END_S).await;
     assert_eq!(two.spent().await, (50, 20));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_of_another_window_lowers_nothing() {
+async fn header_of_another_window_changes_nothing() {
     let two = Two::new().await;
     assert_eq!(two.take(&two.second, 1).await, 1);
     for reset_at_s in [END_S - 10, END_S - 8, END_S + 20, END_S + 3_600] {
@@ -130,9 +130,9 @@ async fn a_header_of_another_window_lowers_nothing() {
     assert_eq!(two.take(&two.first, 100).await, 99);
 }
 
-/// Every process waits for as long as Intercom said, and not for a minute.
+/// Every process waits as long as Intercom asks, not for a minute.
 #[tokio::test(start_paused = true)]
-async fn a_long_retry_after_is_waited_for_by_all() {
+async fn long_retry_after_applies_to_all_processes() {
     let two = Two::new().await;
     let go_on_ms = two.first.limited(Some(300), two.at.clock).await;
     assert_eq!(go_on_ms, WINDOW_MS + 301_000);
@@ -152,9 +152,9 @@ async fn a_long_retry_after_is_waited_for_by_all() {
     assert_eq!((two.take(&two.first, 1).await, two.take(&two.second, 1).await), (1, 1));
 }
 
-/// The pages of a dry run would spend 64 of a window of 83, and the other program 40.
+/// A dry run's pages would use 64 of a window of 83, and the other program uses 40.
 #[tokio::test(start_paused = true)]
-async fn another_program_is_noticed_before_a_429() {
+async fn other_program_is_noticed_before_a_429() {
     for choices in [&[][..], &["rate-reset=exact", "rate-remaining=after"], &["rate-reset=exact"]] {
         let choices = choices.iter().map(|text| text.parse::<Choice>().unwrap());
         let faults = vec![Fault::OthersSpend(40)];

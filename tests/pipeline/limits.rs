@@ -1,4 +1,4 @@
-//! What stops a run that does more, or less, than was meant.
+//! Limits that stop a run if it changes more, or less, than intended.
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 
-/// Fails for all users without a name, by its own rule.
+/// Fails by its own rule for all users without a name.
 const FAILS_FOR_SOME: &str = r#"
 name = "fails-for-some"
 [set.custom_attributes.shout]
@@ -16,7 +16,7 @@ value = "(user.custom_attributes.plan | upper)"
 otherwise = "error"
 "#;
 
-/// Reads an attribute that nobody has.
+/// Reads an attribute that no user has.
 const MISSPELT: &str = r#"
 name = "misspelt"
 [set.custom_attributes.tier]
@@ -26,7 +26,7 @@ otherwise = "a value"
 "#;
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_fails_for_some_users_names_each_and_changes_the_others() {
+async fn plan_errors_of_some_users_do_not_stop_others() {
     let pipeline = Pipeline::new(FAILS_FOR_SOME, users(650)).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
@@ -36,7 +36,7 @@ async fn a_plan_that_fails_for_some_users_names_each_and_changes_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attribute_that_nobody_has_pauses_the_run_after_a_thousand_users() {
+async fn unseen_attribute_pauses_after_a_thousand_users() {
     let pipeline = Pipeline::new(MISSPELT, users(2_000)).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!((report.state(), report.cursor.tally.users), (State::Paused, 1_000));
@@ -49,7 +49,7 @@ async fn an_attribute_that_nobody_has_pauses_the_run_after_a_thousand_users() {
     assert_eq!(before, Some(State::Cancelled), "the paused run gave way");
 }
 
-/// Reads a field that the API leaves out.
+/// Reads a field that the API omits.
 const NO_FIELD: &str = r#"
 name = "no-field"
 [set.custom_attributes.source]
@@ -59,7 +59,7 @@ otherwise = "direct"
 "#;
 
 #[tokio::test(start_paused = true)]
-async fn a_field_that_every_user_lacks_pauses_the_run() {
+async fn unseen_field_pauses_the_run() {
     for (count, users_seen) in [(2_000, 1_000), (650, 650), (80, 80)] {
         let pipeline = Pipeline::new(NO_FIELD, users(count)).await;
         let report = pipeline.run(Value::Null).await;
@@ -71,7 +71,7 @@ async fn a_field_that_every_user_lacks_pauses_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_of_the_users_does_not_pause_the_run() {
+async fn unseen_attribute_of_a_user_list_does_not_pause() {
     let pipeline = Pipeline::new(NO_FIELD, users(650)).await;
     let report = pipeline.run(json!({"rails": {"limit": 250}})).await;
     assert_eq!((report.state(), report.cursor.tally.users), (State::Complete, 250), "{}", report.reason());
@@ -80,7 +80,7 @@ async fn a_part_of_the_users_does_not_pause_the_run() {
     assert_eq!((listed.state(), listed.cursor.tally.patches), (State::Complete, 1), "{}", listed.reason());
 }
 
-/// Changes every day.
+/// Changes its values every day.
 const AGE: &str = r#"
 name = "age"
 [set.custom_attributes.age_days]
@@ -89,7 +89,7 @@ value = "user.created_at | days_until(today)"
 "#;
 
 #[tokio::test(start_paused = true)]
-async fn today_is_the_same_in_all_generations_and_runs_of_a_day() {
+async fn today_is_constant_within_a_day() {
     let faults = vec![Fault::LosePage(2)];
     let pipeline = Pipeline::new(AGE, Options { faults, ..users(350) }).await;
     let all_are_of = |day: i64| {
@@ -109,7 +109,7 @@ async fn today_is_the_same_in_all_generations_and_runs_of_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_run_goes_on_when_it_is_resumed() {
+async fn paused_run_resumes() {
     let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!(report.state(), State::Paused);
@@ -121,9 +121,9 @@ async fn a_paused_run_goes_on_when_it_is_resumed() {
     pipeline.until_ended(&report.run.id).await.assert_complete();
 }
 
-/// Between the look at which run is active and the look at the run itself, a later start may have taken its place.
+/// A later start may become active between the read of the active run and the read of its row.
 #[tokio::test(start_paused = true)]
-async fn a_resume_that_comes_upon_a_run_that_just_ended_leaves_it_ended() {
+async fn resume_leaves_an_ended_run_ended() {
     let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
     let id = pipeline.run(Value::Null).await.run.id;
     pipeline.run(json!({"rails": {"accept_unseen": true}})).await.assert_complete();
@@ -136,7 +136,7 @@ async fn a_resume_that_comes_upon_a_run_that_just_ended_leaves_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_would_change_too_many_fails_before_it_does() {
+async fn run_above_max_changes_fails_before_the_change() {
     for most in [json!({"users": 120}), json!({"percent": 10})] {
         let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;
         let report = pipeline.run(json!({"rails": {"max_changes": most}})).await;
@@ -147,13 +147,13 @@ async fn a_run_that_would_change_too_many_fails_before_it_does() {
     }
 }
 
-/// A lost page costs a second generation, which finds what the first one had no room for.
+/// A lost page costs a second generation, which finds the users beyond the first one's limit.
 #[tokio::test(start_paused = true)]
-async fn changes_are_bounded_over_all_generations() {
+async fn max_changes_covers_all_generations() {
     let faults = vec![Fault::LosePage(3)];
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(900) }).await;
     let all = pipeline.world.users().len() as u64;
-    // The first generation changes what nine pages less one hold, the second the rest.
+    // The first generation changes the users of nine pages minus one, the second the rest.
     let report = pipeline.run(json!({"rails": {"max_changes": {"users": 700}}})).await;
     assert_eq!(report.state(), State::Failed, "{}", report.reason());
     assert!(report.reason().contains("max_changes"), "{}", report.reason());
@@ -162,7 +162,7 @@ async fn changes_are_bounded_over_all_generations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_percentage_of_nobody_knows_how_many_begins_nothing() {
+async fn percentage_without_a_count_begins_nothing() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     pipeline.way.close(Some("GET /counts"));
     let event = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
@@ -178,14 +178,14 @@ async fn a_percentage_of_nobody_knows_how_many_begins_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_within_its_limits_completes() {
+async fn run_within_its_limits_completes() {
     let limits = json!({"max_changes": {"percent": 100}, "max_errors": 0});
     let pipeline = Pipeline::new(HAS_AVATAR, users(650)).await;
     pipeline.run(json!({ "rails": limits })).await.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_with_too_many_errors_fails() {
+async fn run_with_too_many_errors_fails() {
     for fault in [Fault::BadItem(5.0), Fault::ItemError { percent: 30.0, code: "invalid".into(), message: "no".into() }]
     {
         let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![fault], ..users(900) }).await;
@@ -202,26 +202,26 @@ async fn a_run_with_too_many_errors_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_reads_so_many_users_and_no_more() {
+async fn limit_reads_exactly_that_many_users() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     let report = pipeline.run(json!({"rails": {"limit": 250}})).await;
     assert_eq!((report.state(), report.cursor.tally.users), (State::Complete, 250));
     assert_eq!(report.world.requests["GET /users/scroll"], 3);
     assert!(report.world.items > 0 && report.world.items <= 250);
     report.assert_jobs_known();
-    // The scroll was left open: the next run waits for its minute.
+    // The scroll stayed open: the next run waits for its expiry.
     let next = pipeline.run(Value::Null).await;
     next.assert_complete();
     assert!(next.seconds >= 60, "{}", next.seconds);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_users_is_read_by_id_and_an_unknown_one_is_an_error() {
+async fn listed_users_are_read_by_id() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).take(47).collect();
     let mut asked = ids.clone();
     asked.insert(5, json!("5714dd359a3fd47136ffffff"));
-    // The app's own id, which is not meant.
+    // The app's own `user_id`; the list takes Intercom's ids only.
     asked.insert(9, json!("25"));
     let report = pipeline.run(json!({ "users": asked })).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
@@ -237,7 +237,7 @@ async fn a_list_of_users_is_read_by_id_and_an_unknown_one_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_list_keeps_the_limit_of_2016() {
+async fn long_list_keeps_the_limit_of_2016() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(300) }).await;
     let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).collect();
     let report = pipeline.run(json!({ "users": ids })).await;
@@ -246,7 +246,7 @@ async fn a_long_list_keeps_the_limit_of_2016() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_revoked_fails_the_run_with_advice() {
+async fn revoked_token_fails_the_run_with_advice() {
     for requests in [0, 3, 9, 14] {
         let options = Options { faults: vec![Fault::TokenRevokedAfter(requests)], latency_ms: 200, ..users(900) };
         let pipeline = Pipeline::new(HAS_AVATAR, options).await;

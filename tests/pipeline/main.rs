@@ -1,8 +1,9 @@
-//! The whole program in virtual time: the steps behind event source mappings and schedules, the emulated ledger, a model of
-//! SQS, and the simulated Intercom, all in one process and on one clock that jumps from event to event.
+//! Tests of the whole program in virtual time. The steps run behind event source mappings and
+//! schedules, with the emulated ledger, a model of SQS and the simulated Intercom. All share one
+//! process and one clock that jumps from event to event.
 //!
-//! Each test is a lease about a run's end, and each is checked against what the workspace itself holds afterwards: see
-//! [`report`]. The harness is [`pipeline`], [`intercom`] and [`sqs`]; the leases are the other modules.
+//! Each test makes a claim about a run's end and checks it against the workspace: see [`report`].
+//! The harness is [`pipeline`], [`intercom`] and [`sqs`]; the other modules are tests.
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 

@@ -1,4 +1,4 @@
-//! What a standard queue may do to messages, and what others may put into one.
+//! Effects of a standard queue on messages, and messages from other programs.
 
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::domain::run::State;
@@ -12,21 +12,21 @@ use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 
 #[tokio::test(start_paused = true)]
-async fn messages_that_come_twice_change_nothing() {
+async fn duplicate_messages_change_nothing() {
     for accident in [Accident::SentTwice, Accident::DeliveredTwice] {
         for latency_ms in [0, 400] {
             let options = Options { latency_ms, ..users(900) };
             let pipeline = Pipeline::with(HAS_AVATAR, options, settings(), vec![accident]).await;
             let report = pipeline.run(Value::Null).await;
             report.assert_complete();
-            assert_eq!(report.world.items, report.cursor.tally.patches, "{accident:?}: nobody was submitted twice");
+            assert_eq!(report.world.items, report.cursor.tally.patches, "{accident:?}: no user was submitted twice");
             assert_eq!(report.world.requests["GET /users/scroll"], 10, "each page was asked for once");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_that_come_twice_change_nothing_when_things_go_wrong() {
+async fn duplicate_messages_with_faults_change_nothing() {
     let faults = vec![Fault::LosePage(3), Fault::LimitBulk(2), Fault::ItemLimited(20.0)];
     for accident in [Accident::SentTwice, Accident::DeliveredTwice] {
         let options = Options { faults: faults.clone(), latency_ms: 300, ..users(900) };
@@ -36,7 +36,7 @@ async fn messages_that_come_twice_change_nothing_when_things_go_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn malformed_messages_end_as_dead_letters_and_harm_nothing() {
+async fn malformed_messages_become_dead_letters() {
     const BAD: [&str; 8] = [
         "not json",
         "[]",
@@ -61,25 +61,25 @@ async fn malformed_messages_end_as_dead_letters_and_harm_nothing() {
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap().len(), 1);
 }
 
-/// A message of a run that never was, or that is over, is dropped.
+/// A message of an unknown or ended run is dropped.
 #[tokio::test(start_paused = true)]
 async fn messages_of_other_runs_are_dropped() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let first = pipeline.run(Value::Null).await;
     first.assert_complete();
     let part = r#"{"v":1,"run":"RUN","generation":1,"origin":{"page":{"page":1,"part":7}},"patches":[{"u":"5714dd359a3fd47136000001","c":[{"t":{"attribute":"has avatar"},"n":true}]}]}"#;
-    for run in ["nobody.20161101T110033Z", first.run.id.as_str()] {
+    for run in ["unknown.20161101T110033Z", first.run.id.as_str()] {
         pipeline.send("pages", &format!(r#"{{"v": 1, "run": "{run}", "turn": 3}}"#)).await;
         pipeline.send("patches", &part.replace("RUN", run)).await;
     }
     let second = pipeline.run(Value::Null).await;
     second.assert_complete();
     assert_eq!(second.world.items, first.world.items);
-    // Of a run that never was there is no row, and each row of one that is over goes by itself.
+    // An unknown run has no row, and each row of an ended run expires.
     let items = pipeline.items().await;
     let of =
         |run: &str| items.iter().filter(|item| item["pk"].as_s().unwrap() == &format!("RUN#{run}")).collect::<Vec<_>>();
-    assert_eq!(of("nobody.20161101T110033Z").len(), 0);
+    assert_eq!(of("unknown.20161101T110033Z").len(), 0);
     let late = of(first.run.id.as_str()).into_iter().find(|item| item["sk"].as_s().unwrap().ends_with("#07"));
     assert!(late.unwrap().contains_key("expires_at"), "{late:#?}");
 }
@@ -92,9 +92,9 @@ fn batch(bodies: &[&str]) -> Value {
     json!({"Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>()})
 }
 
-/// An error would bring both back, and the one that is a dead letter already would become one more.
+/// An error would return both messages, and create a second dead letter of the first.
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_message_beside_a_part_that_fails_is_a_dead_letter_once() {
+async fn unreadable_message_is_dead_lettered_once() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
     let run = pipeline.run(Value::Null).await.run.id;
     let items = pipeline.items().await;
@@ -111,7 +111,7 @@ async fn an_unreadable_message_beside_a_part_that_fails_is_a_dead_letter_once() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_without_an_input_is_told_how_to_start_a_plan() {
+async fn rule_without_an_input_gets_a_start_example() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
     let rule = json!({"version": "0", "detail-type": "Scheduled Event", "detail": {}});
     let did = pipeline.engine.scroll(rule).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_rule_without_an_input_is_told_how_to_start_a_plan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_that_leaves_no_time_for_work_is_an_error() {
+async fn time_out_without_time_for_work_is_an_error() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(100)).await;
     let at = |left_ms: i64| {
         let now_ms = pipeline.engine.now_ms();

@@ -1,4 +1,4 @@
-//! What the steps tell CloudWatch of a real run: invoked one by one, their figures add up to what the workspace holds.
+//! Metrics of a real run. Steps are invoked one by one, and their sums match the workspace.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ const NAMES_OF_SCROLL: [&str; 11] = [
     "Users",
 ];
 
-/// Steps without mappings and schedules: each invocation is the test's.
+/// Steps without mappings and schedules: the test makes each invocation.
 struct Hand {
     world: World,
     sqs: Sqs,
@@ -76,7 +76,7 @@ impl Hand {
         Invocation { clock: Clock::starting_at(now_ms), request_id, deadline_ms: now_ms + 300_000, stop: None }
     }
 
-    /// What a queue was sent since it was last asked, as events; nothing is deleted, so that each comes once.
+    /// Returns the new messages of a queue as events. Nothing is deleted, so each is returned once.
     fn waiting(&mut self, queue: &'static str) -> Vec<Value> {
         let handled = self.handled.entry(queue).or_default();
         let new: Vec<String> = self.sqs.bodies(queue).into_iter().skip(*handled).collect();
@@ -89,7 +89,7 @@ impl Hand {
         new.into_iter().enumerate().map(event).collect()
     }
 
-    /// Adds the figures up as CloudWatch does, from the line.
+    /// Adds the metrics of a line, as CloudWatch does.
     fn add(&mut self, metrics: &[Metric]) {
         let Some(line) = line(None, self.begin_ms, metrics) else { return };
         for metric in metrics {
@@ -103,10 +103,10 @@ impl Hand {
         outcome
     }
 
-    /// Handles all messages of both queues, and the jobs, until the run has ended.
+    /// Handles all messages of both queues, and the jobs, until the run ends.
     async fn until_ended(&mut self) {
         for _ in 0..500 {
-            // What an invocation sends is the next round's: a turn that waits would be asked again without end.
+            // New messages belong to the next round: a waiting turn would be invoked without end.
             let (pages, patches) = (self.waiting("pages"), self.waiting("patches"));
             for event in pages {
                 self.scroll(&event).await;
@@ -126,7 +126,7 @@ impl Hand {
     }
 
     fn sum(&self, name: &str) -> u64 {
-        *self.sums.get(name).unwrap_or_else(|| panic!("{name} was never told: {:?}", self.sums))
+        *self.sums.get(name).unwrap_or_else(|| panic!("{name} was never reported: {:?}", self.sums))
     }
 }
 
@@ -136,7 +136,7 @@ fn start() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_figures_of_all_invocations_add_up_to_the_run() {
+async fn metrics_of_all_invocations_add_up_to_the_run() {
     let mut hand = Hand::new(Options { faults: vec![Fault::LimitBulk(2)], ..users(450) }).await;
     let started = hand.scroll(&start()).await;
     let names: Vec<&str> = started.metrics().iter().map(|metric| metric.name).collect();
@@ -157,8 +157,8 @@ async fn the_figures_of_all_invocations_add_up_to_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_wrong_is_told() {
-    // Those of the second generation, too.
+async fn faults_are_reported_as_metrics() {
+    // Also those of the second generation.
     let lost = (1..=20).map(Fault::LoseJob);
     let faults = lost.chain([Fault::LosePage(2)]).collect();
     let mut hand = Hand::new(Options { faults, ..users(300) }).await;
@@ -173,7 +173,7 @@ async fn what_goes_wrong_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_leaves_users_in_error_is_told_apart() {
+async fn run_with_failed_users_has_its_own_metric() {
     let refused = Fault::ItemError { percent: 5.0, code: "invalid".into(), message: "user invalid".into() };
     let mut hand = Hand::new(Options { faults: vec![refused], ..users(300) }).await;
     hand.scroll(&start()).await;
@@ -183,7 +183,7 @@ async fn a_run_that_leaves_users_in_error_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_meets_a_429_is_told_by_scroll() {
+async fn page_with_a_429_is_counted_by_scroll() {
     let mut hand = Hand::new(Options { faults: vec![Fault::LimitPage(2)], ..users(300) }).await;
     let mut limited = 0;
     hand.scroll(&start()).await;
@@ -198,7 +198,7 @@ async fn a_page_that_meets_a_429_is_told_by_scroll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queued_start_whose_plan_is_gone_is_kept_and_told() {
+async fn start_of_a_missing_plan_is_dead_lettered() {
     let mut hand = Hand::new(users(100)).await;
     hand.clients.ledger.put_plan("has-avatar", &start()["plan"]).await.unwrap();
     hand.scroll(&start()).await;

@@ -1,4 +1,4 @@
-//! Outages of hours cost hours: no run ends by one, no patch that was queued is dropped, and the run says why it waits.
+//! Outages of hours only delay a run: it drops no queued patch and shows the reason of its wait.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::report::Report;
 
 const TWO_HOURS: Duration = Duration::from_hours(2);
 
-/// Nine pages, of which each takes most of a second.
+/// Nine pages that each take most of a second.
 fn slowly() -> Options {
     Options { latency_ms: 700, ..users(900) }
 }
 
-/// A pipeline that ticks as seldom as one on AWS, more or less.
+/// Creates a pipeline whose ticks are about as rare as on AWS.
 async fn slow(options: Options, accidents: Vec<Accident>) -> Pipeline {
     Pipeline::with(HAS_AVATAR, options, settings(), accidents).await.ticking(Duration::from_secs(20)).await
 }
 
-/// A run that is disturbed for two hours from its third page on.
+/// Runs with a disturbance of two hours from the third page on.
 async fn disturbed(to: &'static str, how: Closed, waits: &str) -> Report {
     let pipeline = slow(slowly(), vec![]).await;
     let run = pipeline.start(Value::Null).await;
@@ -77,9 +77,9 @@ async fn two_hours_without_the_bulk_endpoint_end_no_run() {
     disturbed("POST /bulk/users", Closed::Limited, "").await;
 }
 
-/// Parts of the generation before are waited for as long as an outage may last.
+/// The previous generation's parts are waited for as long as an outage may last.
 #[tokio::test(start_paused = true)]
-async fn a_new_generation_waits_for_parts_that_cannot_be_sent() {
+async fn new_generation_waits_for_unsent_parts() {
     let options = Options { faults: vec![Fault::LosePage(6)], ..slowly() };
     let pipeline = slow(options, vec![]).await;
     pipeline.way.close(Some("POST /bulk/users"));
@@ -98,7 +98,7 @@ async fn a_new_generation_waits_for_parts_that_cannot_be_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_waits_for_two_hours_too() {
+async fn user_list_survives_two_hours_of_outage() {
     for how in [Closed::Unsent, Closed::Answers(500), Closed::Limited] {
         let pipeline = slow(slowly(), vec![]).await;
         let ids: Vec<Value> = pipeline.world.users().iter().take(50).map(|user| user["id"].clone()).collect();
@@ -133,9 +133,9 @@ async fn two_hours_without_delivery_end_no_run() {
     }
 }
 
-/// Each outage costs a generation that gets less far than the first, and none of them counts.
+/// Each outage costs a generation that gets less far than the first. None of them counts.
 #[tokio::test(start_paused = true)]
-async fn generations_that_an_outage_ends_do_not_count() {
+async fn generations_ended_by_an_outage_do_not_count() {
     let pipeline = slow(slowly(), vec![]).await;
     let run = pipeline.start(Value::Null).await;
     let pages = |state: &intercom_simulator::State| state.requests.get("GET /users/scroll").copied().unwrap_or(0);
@@ -153,7 +153,7 @@ async fn generations_that_an_outage_ends_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_outlasts_the_deadline_is_named_in_the_end() {
+async fn outage_beyond_the_deadline_is_named() {
     let pipeline = slow(slowly(), vec![]).await;
     let run = pipeline.start(Value::Null).await;
     pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 3)).await;
@@ -167,9 +167,9 @@ async fn an_outage_that_outlasts_the_deadline_is_named_in_the_end() {
     report.assert_nobody_lost();
 }
 
-/// In the middle of the list, and as its last user.
+/// The failing user is in the middle of the list, and at its end.
 #[tokio::test(start_paused = true)]
-async fn a_listed_user_whose_answers_fail_holds_up_no_other() {
+async fn failing_listed_user_blocks_no_other() {
     for at in [3, 9] {
         let pipeline = slow(slowly(), vec![]).await;
         let ids: Vec<Value> = pipeline.world.users().iter().take(10).map(|user| user["id"].clone()).collect();

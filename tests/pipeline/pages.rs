@@ -1,4 +1,4 @@
-//! What can happen to a page's answer.
+//! Faults of a page's answer.
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
@@ -14,9 +14,10 @@ async fn with_faults(faults: Vec<Fault>) -> Report {
     pipeline.run(Value::Null).await
 }
 
-/// The page may be gone: the scroll is read to its end and once more, and almost nothing is left to send.
+/// The page may be lost: the scroll is read to its end and once more. Almost nothing is left to
+/// send.
 #[tokio::test(start_paused = true)]
-async fn a_page_lost_after_the_cursor_moved_is_read_in_the_next_generation() {
+async fn lost_page_is_read_in_the_next_generation() {
     for fault in [Fault::LosePage(3), Fault::ErrorPage(3), Fault::EmptyPage(3), Fault::Empty503Page(3)] {
         let report = with_faults(vec![fault.clone()]).await;
         report.assert_complete();
@@ -26,7 +27,7 @@ async fn a_page_lost_after_the_cursor_moved_is_read_in_the_next_generation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_lost_pages_are_read_in_the_next_generation() {
+async fn lost_pages_are_read_in_the_next_generation() {
     let report =
         with_faults(vec![Fault::LosePage(2), Fault::LosePage(3), Fault::LosePage(7), Fault::LosePage(10)]).await;
     report.assert_complete();
@@ -34,7 +35,7 @@ async fn several_lost_pages_are_read_in_the_next_generation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_first_page_waits_for_its_scroll_to_expire() {
+async fn lost_first_page_waits_for_its_scroll_to_expire() {
     for fault in [Fault::LosePage(1), Fault::ErrorPage(1), Fault::EmptyPage(1), Fault::Empty503Page(1)] {
         let report = with_faults(vec![fault]).await;
         report.assert_complete();
@@ -44,14 +45,14 @@ async fn a_lost_first_page_waits_for_its_scroll_to_expire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scroll_that_intercom_forgot_is_no_end() {
+async fn forgotten_scroll_starts_a_new_generation() {
     let report = with_faults(vec![Fault::ForgetScroll(4)]).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scroll_that_is_forgotten_each_time_ends_truthfully() {
+async fn always_forgotten_scroll_ends_truthfully() {
     let report = with_faults((2..=100).step_by(2).map(Fault::ForgetScroll).collect()).await;
     assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
     assert!(report.reason().contains("expired"), "{}", report.reason());
@@ -59,23 +60,23 @@ async fn a_scroll_that_is_forgotten_each_time_ends_truthfully() {
     report.assert_nobody_lost();
 }
 
-/// It has no cursor that could have expired: the call itself is refused, and will be again.
+/// It has no cursor that could have expired: the call itself is refused, and always will be.
 #[tokio::test(start_paused = true)]
-async fn a_404_on_the_first_page_is_the_run_s_fault() {
+async fn first_page_with_404_fails_the_run() {
     let report = with_faults(vec![Fault::ForgetScroll(1)]).await;
     assert_eq!(report.state(), State::Failed);
     report.assert_nobody_lost();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scroll_of_somebody_else_is_waited_for() {
+async fn foreign_scroll_is_waited_for() {
     let report = with_faults(vec![Fault::ForeignScroll(70)]).await;
     report.assert_complete();
     assert!(report.seconds >= 65, "{}", report.seconds);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scroll_that_is_always_taken_fails_and_says_by_whom() {
+async fn always_taken_scroll_fails_and_names_the_cause() {
     let report = with_faults(vec![Fault::ScrollExistsForever]).await;
     assert_eq!(report.state(), State::Failed);
     assert!(report.reason().contains("another program holds the workspace's only scroll"), "{}", report.reason());
@@ -85,7 +86,7 @@ async fn a_scroll_that_is_always_taken_fails_and_says_by_whom() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_page_is_a_gap_and_nobody_is_evaluated_twice_for_it() {
+async fn repeated_page_is_a_gap_without_duplicates() {
     let report = with_faults(vec![Fault::RepeatPage(3)]).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 2);
@@ -93,7 +94,7 @@ async fn a_repeated_page_is_a_gap_and_nobody_is_evaluated_twice_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_repeats_for_ever_fails_the_run() {
+async fn endlessly_repeated_page_fails_the_run() {
     let report = with_faults((3..=60).map(Fault::RepeatPage).collect()).await;
     assert_eq!(report.state(), State::Failed);
     assert!(report.reason().contains("same page three times"), "{}", report.reason());
@@ -102,7 +103,7 @@ async fn a_page_that_repeats_for_ever_fails_the_run() {
 
 /// It did not move the cursor: the same page comes next.
 #[tokio::test(start_paused = true)]
-async fn a_429_on_a_page_costs_neither_the_page_nor_a_generation() {
+async fn page_with_429_costs_no_generation() {
     let report = with_faults(vec![Fault::LimitPage(3), Fault::LimitPage(4)]).await;
     report.assert_complete();
     assert_eq!((report.cursor.generation, report.world.given_429), (1, 2));
@@ -110,26 +111,26 @@ async fn a_429_on_a_page_costs_neither_the_page_nor_a_generation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_on_the_first_page_opens_no_second_scroll() {
+async fn first_page_with_429_opens_no_second_scroll() {
     let report = with_faults(vec![Fault::LimitPage(1)]).await;
     report.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotating_scroll_param_is_followed() {
+async fn rotating_scroll_param_is_followed() {
     let options = Options { rotating_scroll_param: true, faults: vec![Fault::LosePage(4)], ..users(650) };
     let report = Pipeline::new(HAS_AVATAR, options).await.run(Value::Null).await;
     report.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_that_come_and_go_in_the_meantime_harm_nothing() {
+async fn users_may_change_during_a_run() {
     let options = Options { faults: vec![Fault::UsersChange], ..users(1_500) };
     let report = Pipeline::new(HAS_AVATAR, options).await.run(Value::Null).await;
     assert!(matches!(report.state(), State::Complete | State::CompleteWithErrors), "{}", report.reason());
     report.assert_jobs_known();
     report.assert_intercom_respected();
-    // Who was changed or added behind the scroll is the next run's; everybody else has the value.
+    // Users changed or added behind the scroll belong to the next run. All others have the value.
     let moved: Vec<_> = [&report.world.users_changed, &report.world.users_added].into_iter().flatten().collect();
     let silent: Vec<_> =
         report.lacking.difference(&report.users_in_error()).filter(|id| !moved.contains(id)).cloned().collect();
@@ -139,7 +140,7 @@ async fn users_that_come_and_go_in_the_meantime_harm_nothing() {
 
 /// A list that ends early is not the whole workspace.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_ends_far_before_intercom_s_count_is_incomplete() {
+async fn list_far_below_the_count_is_incomplete() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(3)).await;
     pipeline.way.disturb("GET /counts", Closed::Counts(5_000));
     let report = pipeline.run(Value::Null).await;
@@ -151,13 +152,13 @@ async fn a_list_that_ends_far_before_intercom_s_count_is_incomplete() {
     );
     report.assert_nobody_lost();
     assert_eq!(report.run.totals.unwrap().count, Some(5_000));
-    // A limit and a list of users are no whole workspace.
+    // A limit or a list of users does not cover the whole workspace.
     let limited = pipeline.run(json!({"rails": {"limit": 2}})).await;
     assert_eq!((limited.state(), limited.run.totals.unwrap().count), (State::Complete, None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_ends_a_little_before_intercom_s_count_states_both() {
+async fn list_slightly_below_the_count_reports_both() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(450)).await;
     pipeline.way.disturb("GET /counts", Closed::Counts(540));
     let report = pipeline.run(Value::Null).await;
@@ -168,7 +169,7 @@ async fn a_list_that_ends_a_little_before_intercom_s_count_states_both() {
 
 /// Users may have been deleted since the run began.
 #[tokio::test(start_paused = true)]
-async fn an_old_count_is_asked_for_again_before_it_is_believed() {
+async fn old_count_is_refreshed_before_it_is_used() {
     for (then, state) in [(None, State::Complete), (Some(Closed::Answers(503)), State::Incomplete)] {
         let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 700, ..users(450) }).await;
         pipeline.way.disturb("GET /counts", Closed::Counts(5_000));
@@ -185,7 +186,7 @@ async fn an_old_count_is_asked_for_again_before_it_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_without_a_count_asks_for_one_at_its_end() {
+async fn run_without_a_count_requests_one_at_its_end() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 700, ..users(250) }).await;
     pipeline.way.close(Some("GET /counts"));
     let run = pipeline.start(Value::Null).await;
@@ -196,7 +197,7 @@ async fn a_run_without_a_count_asks_for_one_at_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_twice_in_a_page_is_one_user() {
+async fn duplicate_user_in_a_page_counts_once() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(250)).await;
     pipeline.way.disturb("GET /users/scroll", Closed::Doubles);
     let patches = Report::to_change(&pipeline) as u64;
@@ -204,5 +205,5 @@ async fn a_user_twice_in_a_page_is_one_user() {
     report.assert_complete();
     let tally = &report.cursor.tally;
     assert_eq!((tally.users, tally.doubles, tally.patches), (250, 250, patches));
-    assert_eq!(report.world.items, patches, "and nobody is sent twice");
+    assert_eq!(report.world.items, patches, "and no user is sent twice");
 }

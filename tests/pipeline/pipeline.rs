@@ -27,20 +27,23 @@ use crate::intercom::{Way, client};
 use crate::report::Report;
 use crate::sqs::Sqs;
 
-/// When every test begins: one of the moments whose keys collided in 2016 (1 November 11:01, 11 November 01:01).
+/// The start of every test: one of the times whose keys collided in 2016 (1 Nov 11:01, 11 Nov
+/// 01:01).
 pub(crate) const BEGIN: &str = "2016-11-01T11:00:33Z";
-/// A run that has not ended by then is stuck: its own deadline is after 24 hours.
+/// A run that has not ended by then is stuck: its deadline is after 24 hours.
 const STUCK_AFTER: Duration = Duration::from_hours(26);
-/// What a run left behind (jobs without an end, hidden messages) is over by then: jobs are unknown after 6 hours.
+/// A run's jobs without an end and its in-flight messages are over by then: jobs are unknown after
+/// 6 h.
 const QUIET_AFTER: Duration = Duration::from_hours(8);
-/// Between looks at a run.
+/// The interval between reads of a run.
 const LOOK: Duration = Duration::from_secs(5);
-/// A run that only waits for jobs after so many looks is looked at by pieces: the engine works for some seconds, and
-/// stands still for minutes. Six hours of its ticks, one a second, would take a minute of ours.
+/// After this many reads, a run that only waits for jobs runs in pieces: the engine works for some
+/// seconds and pauses for minutes. Six hours of ticks, one a second, would take a minute of real
+/// time.
 const PATIENCE: u32 = 200;
 const PIECE: Duration = Duration::from_mins(9);
 
-/// The engine's task, and how to stop it.
+/// The engine's task, and its stop.
 struct Working {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -53,7 +56,7 @@ pub(crate) struct Pipeline {
     pub(crate) way: Way,
     pub(crate) sqs: Sqs,
     pub(crate) engine: Engine,
-    /// Operations that the workspace allows in a rate window.
+    /// The operations that the workspace allows per rate window.
     pub(crate) limit: u64,
     /// The functions' roles, in front of AWS.
     pub(crate) guard: Guard,
@@ -63,22 +66,22 @@ pub(crate) struct Pipeline {
     working: RefCell<Option<Working>>,
 }
 
-/// In these workspaces a job that may exist is over a minute later; a quarter of an hour of the engine's ticks, one a
-/// second, would be most of a test's time.
+/// The time until a possible job is over. Fifteen minutes of ticks, one a second, would take most
+/// of a test's time.
 const JOB_LIFE_MS: i64 = 60_000;
 
-/// The settings of one machine, as the command has them.
+/// Returns the settings of the command.
 pub(crate) fn settings() -> Settings {
     Settings { pace: Pace::LOCAL, job_life_ms: JOB_LIFE_MS, ..Settings::read(|_| None).unwrap() }
 }
 
 impl Pipeline {
-    /// A pipeline for a plan (TOML) in a workspace made by `options`.
+    /// Creates a pipeline for a plan (TOML) in a workspace with `options`.
     pub(crate) async fn new(plan: &str, options: Options) -> Self {
         Self::with(plan, options, settings(), Vec::new()).await
     }
 
-    /// The same with other settings, and with accidents of the queues.
+    /// Creates a pipeline with other settings and with accidents of the queues.
     pub(crate) async fn with(plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
         let (begin_ms, began) = (BEGIN.parse::<Timestamp>().unwrap().as_millisecond(), Instant::now());
         let wall: Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
@@ -97,7 +100,7 @@ impl Pipeline {
         pipeline
     }
 
-    /// The same engine with ticks as seldom as this: hours of ticks each second are most of a test's time.
+    /// Sets the interval of ticks: hours of ticks, one a second, would take most of a test's time.
     pub(crate) async fn ticking(mut self, each: Duration) -> Self {
         let working = self.working.take().unwrap();
         working.stop.send(true).unwrap();
@@ -107,7 +110,7 @@ impl Pipeline {
         self
     }
 
-    /// Lets the engine work.
+    /// Starts the engine.
     pub(crate) fn work(&self) {
         let (stop, stopped) = watch::channel(false);
         let engine = self.engine.clone();
@@ -115,7 +118,7 @@ impl Pipeline {
         self.working.replace(Some(Working { stop, task }));
     }
 
-    /// Kills the engine between two of its steps' awaits, and loses its queues.
+    /// Kills the engine at an await point, and loses its queues.
     pub(crate) async fn crash(&mut self) {
         let working = self.working.take().unwrap();
         working.task.abort();
@@ -128,27 +131,27 @@ impl Pipeline {
         self.work();
     }
 
-    /// Stops the engine in order, lets this time pass, and goes on: much faster than ticks through weeks.
+    /// Stops the engine, advances time, and starts it again. Much faster than ticks through weeks.
     pub(crate) async fn rest(&self, time: Duration) {
         self.stop().await;
         sleep(time).await;
         self.work();
     }
 
-    /// Stops the engine in order.
+    /// Stops the engine, and lets it finish.
     pub(crate) async fn stop(&self) {
         let working = self.working.take().unwrap();
         working.stop.send(true).unwrap();
         working.task.await.unwrap();
     }
 
-    /// Writes an item as it is, past the ledger.
+    /// Writes an item directly, without the ledger.
     pub(crate) async fn put(&self, item: HashMap<String, AttributeValue>) {
         let request = self.account.dynamodb.put_item().table_name("intercom-bulk-ledger").set_item(Some(item));
         request.send().await.unwrap();
     }
 
-    /// The event that starts this pipeline's plan now, with these further fields.
+    /// Returns the event that starts this pipeline's plan now, with these further fields.
     pub(crate) fn start_event(&self, further: &Value) -> Value {
         let now = Timestamp::from_millisecond(self.engine.now_ms()).unwrap();
         let mut event = json!({"plan": self.plan.to_json(), "time": now.to_string()});
@@ -157,7 +160,7 @@ impl Pipeline {
         event
     }
 
-    /// Starts a run, named by the second it starts in.
+    /// Starts a run, whose id contains its start's second.
     pub(crate) async fn start(&self, further: Value) -> RunId {
         let event = self.start_event(&further);
         let run = StartEvent::read(&event).unwrap().run().unwrap();
@@ -165,7 +168,7 @@ impl Pipeline {
         run
     }
 
-    /// Waits until a run ended or paused and what it left behind is over.
+    /// Waits until a run ends or pauses, and its jobs and messages are over.
     pub(crate) async fn until_ended(&self, run: &RunId) -> Report {
         let bound = Instant::now() + STUCK_AFTER;
         for look in 0.. {
@@ -182,13 +185,13 @@ impl Pipeline {
 
     /// Starts a run and waits for its end.
     pub(crate) async fn run(&self, further: Value) -> Report {
-        // A run of the second before has another name.
+        // The id of a run contains its second, so two starts need two seconds.
         sleep(Duration::from_secs(1)).await;
         let run = self.start(further).await;
         self.until_ended(&run).await
     }
 
-    /// Waits until every job is closed and no message is on its way.
+    /// Waits until every job is closed and no message is queued.
     async fn until_quiet(&self) {
         let bound = Instant::now() + QUIET_AFTER;
         for look in 0.. {
@@ -202,7 +205,7 @@ impl Pipeline {
         }
     }
 
-    /// Lets time pass between two looks; by pieces, where no page is turned and it takes long.
+    /// Advances time until the next read, in pieces if only jobs are waited for.
     async fn reschedule(&self, look: u32, only_waits: bool) {
         sleep(LOOK).await;
         if look > PATIENCE && only_waits {
@@ -210,12 +213,12 @@ impl Pipeline {
         }
     }
 
-    /// Where a run stands; none if there is no such run (yet).
+    /// Returns a run's row; `None` if the run does not exist (yet).
     pub(crate) async fn state(&self, run: &RunId) -> Option<intercom_bulk::domain::run::State> {
         self.engine.clients.ledger.run(run).await.unwrap().map(|run| run.state)
     }
 
-    /// Lets time pass until `reached` holds of the world's state.
+    /// Advances time until the world's state satisfies `reached`.
     pub(crate) async fn until(&self, reached: impl Fn(&intercom_simulator::State) -> bool) {
         let bound = Instant::now() + STUCK_AFTER;
         while !reached(&self.world.state()) {
@@ -224,20 +227,20 @@ impl Pipeline {
         }
     }
 
-    /// All items of the ledger as they lie in the table.
+    /// Returns all items of the ledger's table.
     pub(crate) async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
         let pages = self.account.dynamodb.scan().table_name("intercom-bulk-ledger").into_paginator().items().send();
         pages.collect::<Result<_, _>>().await.unwrap()
     }
 
-    /// Sends a body to a queue as any program could.
+    /// Sends a body to a queue, as another program could.
     pub(crate) async fn send(&self, queue: &str, body: &str) {
         let url = format!("http://sqs.model/000000000000/{queue}");
         self.sqs.client().send_message().queue_url(url).message_body(body).send().await.unwrap();
     }
 }
 
-/// The SDK's clients of an account, with the roles in front of it.
+/// Returns an account's SDK clients behind the functions' roles.
 fn guarded(guard: &Guard, account: &Account, sqs: &Sqs) -> (aws_sdk_dynamodb::Client, aws_sdk_sqs::Client) {
     let dynamodb = account.dynamodb.config();
     let network = guard.before(dynamodb.http_client().unwrap());

@@ -1,4 +1,4 @@
-//! The shipped plans on a workspace where nothing goes wrong.
+//! The shipped plans on a workspace without faults.
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::Options;
@@ -11,12 +11,13 @@ pub(crate) const PLAN_PRICE: &str = include_str!("../../plans/plan-price.toml");
 const ACCOUNT_BY_EMAIL: &str = include_str!("../../plans/account-by-email.toml");
 const COMPANY_NAME: &str = include_str!("../../plans/company-name.toml");
 
-/// A workspace with so many users and no faults.
+/// Returns options with this number of users and no faults.
 pub(crate) fn users(users: usize) -> Options {
     Options { users, ..Options::default() }
 }
 
-/// A dry run, a run, a dry run and a run: the first tells what the second does, and nothing is left for the others.
+/// A dry run, a run, a dry run and a run: the first predicts the second, and the others change
+/// nothing.
 async fn settles_in_one_run(plan: &str) {
     let pipeline = Pipeline::new(plan, users(2_000)).await;
     let dry = pipeline.run(json!({"rails": {"dry_run": true}})).await;
@@ -53,10 +54,10 @@ async fn account_by_email_settles_in_one_run() {
     settles_in_one_run(ACCOUNT_BY_EMAIL).await;
 }
 
-/// The people of a company have e-mail addresses of several domains, so that they disagree on its name: the first one
-/// names it, the others are errors.
+/// People of one company have e-mail addresses of several domains, so they disagree on its name.
+/// The first user names it; the others are errors.
 #[tokio::test(start_paused = true)]
-async fn two_names_for_one_company_are_an_error_of_the_later_user() {
+async fn second_name_of_a_company_is_an_error() {
     let pipeline = Pipeline::new(COMPANY_NAME, users(2_000)).await;
     let first = pipeline.run(Value::Null).await;
     assert_eq!(first.state(), State::CompleteWithErrors, "{}", first.reason());
@@ -66,7 +67,7 @@ async fn two_names_for_one_company_are_an_error_of_the_later_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn companies_keep_the_name_that_a_run_gave_them() {
+async fn companies_keep_the_name_from_a_run() {
     let pipeline = Pipeline::new(COMPANY_NAME, users(2_000)).await;
     let first = pipeline.run(Value::Null).await;
     let second = pipeline.run(Value::Null).await;

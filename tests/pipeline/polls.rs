@@ -1,4 +1,4 @@
-//! Whether check keeps up with the jobs that submit makes.
+//! Check polls as fast as submit creates jobs.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ type = "int"
 value = "user.created_at % 7"
 "#;
 
-/// Windows that are looked at, behind those in which the first jobs come of age.
+/// Number of observed windows, after those in which the first jobs become due.
 const WINDOWS: usize = 60;
 
-/// A job is polled 2.5 s, 5 s and 10 s after it was made, and some seconds later where a window is waited for. Its task
-/// ends after 8 s.
+/// A job is polled 2.5 s, 5 s and 10 s after its creation, plus some seconds if a window is waited
+/// for. Its task ends after 8 s.
 const THREE_POLLS_MS: i64 = 15_000;
 const JOB_DELAY_S: u64 = 8;
 
-/// At 1,333 of 1,667 operations in 10 s, 12 or 13 jobs are made in each window, and each needs three polls.
+/// At 1,333 of 1,667 operations in 10 s, each window has 12 or 13 new jobs with three polls each.
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the series says more than that it is flat")]
-async fn jobs_that_need_three_polls_do_not_pile_up() {
+async fn jobs_with_three_polls_do_not_pile_up() {
     let options = Options { rate_limit_per_10s: 1_667, latency_ms: 600, job_delay_s: JOB_DELAY_S, ..users(95_000) };
     let settings = Settings { pace: Pace::LOCAL, quota_percent: 80, ..settings() };
     let pipeline = Pipeline::with(ALL_CHANGE, options, settings, Vec::new()).await;
@@ -52,7 +52,7 @@ async fn jobs_that_need_three_polls_do_not_pile_up() {
     let (early, last) = (&late[3..13], &late[late.len() - 10..]);
     let mean = |counts: &[usize]| counts.iter().sum::<usize>() as f64 / counts.len() as f64;
     assert!(made[3..].iter().all(|made| *made >= 11), "submit is at work in each window: {made:?}");
-    // One poll after the other, at 0.6 s an answer, were 17 in a window: late polls, 1.2 of each job.
+    // Sequential polls at 0.6 s an answer were 17 in a window: late polls, 1.2 of each job.
     let (polls, made) = (polls[3..].iter().sum::<u64>() as f64, made[3..].iter().sum::<usize>() as f64);
     assert!(polls / made >= 2.7, "{polls} polls of {made} jobs: they are not polled when they are due");
     assert!(mean(last) <= mean(early) + 3.0, "{} at first, {} at last: {late:?}", mean(early), mean(last));

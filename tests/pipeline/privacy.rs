@@ -1,5 +1,6 @@
-//! What must not get out: the token, and who the workspace's people are. A whole run in which much goes wrong, logged as
-//! verbosely as all crates can, the AWS SDK with its requests' and answers' bodies among them.
+//! Secrets and personal data stay inside: the token, and the workspace's people. A whole run with
+//! many faults is logged at the most verbose level of all crates, including the AWS SDK's request
+//! and response bodies.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -16,15 +17,15 @@ use crate::intercom::TOKEN;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::users;
 
-/// A part of every e-mail address, name, telephone number and avatar of the workspace.
+/// A part of every e-mail address, name, phone number and avatar of the workspace.
 const PERSONAL: [&str; 4] = ["zq7mail", "zq7name", "zq7phone", "zq7avatar"];
 
-/// Reads all that is personal, and writes what is not. Some users end in an error because of their name.
+/// Reads all personal fields, and writes no personal value. Some users fail because of their name.
 const PLAN: &str = r#"
 name = "reads-people"
 where = "user.email is present or user.name is present or user.phone is present"
 tables.account = { "acme.com" = "Acme Inc" }
-tables.rank = { nobody = 1 }
+tables.rank = { unknown = 1 }
 [set.custom_attributes."has avatar"]
 type = "bool"
 value = "user.avatar.image_url is present and 'gravatar.com' not in user.avatar.image_url"
@@ -39,7 +40,7 @@ type = "int"
 value = "user.name | length"
 "#;
 
-/// The lines that the program logged in this thread, while the guard lives.
+/// The lines that this thread logs while the guard lives.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -67,7 +68,7 @@ impl Lines {
     }
 }
 
-/// What of `secrets` is in a text, with its surroundings.
+/// Returns the occurrences of `secrets` in a text, with their surroundings.
 fn found(text: &str, secrets: &[&str]) -> Vec<String> {
     let text = text.to_lowercase();
     let around = |at: usize| {
@@ -82,7 +83,7 @@ fn nothing_of(place: &str, text: &str, secrets: &[&str]) {
     assert!(found.is_empty(), "{place}: {found:#?}");
 }
 
-/// A workspace whose people are told by [`PERSONAL`].
+/// Creates a workspace whose people contain [`PERSONAL`].
 async fn pipeline(faults: Vec<Fault>, accidents: Vec<Accident>) -> Pipeline {
     let options = Options { faults, token: Some(TOKEN.to_owned()), ..users(650) };
     let pipeline = Pipeline::with(PLAN, options, settings(), accidents).await;
@@ -97,7 +98,7 @@ async fn pipeline(faults: Vec<Fault>, accidents: Vec<Accident>) -> Pipeline {
     pipeline
 }
 
-/// All items of the ledger, what is compressed in them inflated.
+/// Returns all items of the ledger as text, with compressed attributes inflated.
 async fn dumped(pipeline: &Pipeline) -> String {
     let items = pipeline.items().await;
     let mut dump = format!("{items:?}");
@@ -113,7 +114,7 @@ async fn dumped(pipeline: &Pipeline) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn neither_the_token_nor_a_person_gets_into_a_log_a_message_or_the_ledger() {
+async fn token_and_personal_data_stay_private() {
     let (lines, _guard) = Lines::capture();
     let refused =
         |percent, message: &str| Fault::ItemError { percent, code: "invalid".into(), message: message.into() };
@@ -141,7 +142,7 @@ async fn neither_the_token_nor_a_person_gets_into_a_log_a_message_or_the_ledger(
 
     let secrets = [&PERSONAL[..], &[TOKEN, "authorization: bearer"]].concat();
     let log = lines.text();
-    // It is a log of everything: of ours, and of the SDK's requests with their bodies.
+    // The log is complete: it has own lines, and the SDK's requests with their bodies.
     for said in ["bulk job", "a page did not come", "transactwriteitems", "sendmessagebatch", "has avatar"] {
         assert!(log.contains(said), "the log does not say {said}");
     }
@@ -153,9 +154,10 @@ async fn neither_the_token_nor_a_person_gets_into_a_log_a_message_or_the_ledger(
     nothing_of("the ledger", &dumped(&pipeline).await, &secrets);
 }
 
-/// What others put into a queue may be personal. It stays in the message; the reason why it cannot be read quotes nothing.
+/// Messages of other programs may be personal. The message keeps its body; the reason quotes
+/// nothing.
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_message_is_not_quoted_in_a_log() {
+async fn unreadable_message_is_not_quoted_in_a_log() {
     let pipeline = pipeline(Vec::new(), Vec::new()).await;
     let run = pipeline.start(Value::Null).await;
     pipeline.until_ended(&run).await;

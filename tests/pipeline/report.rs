@@ -1,4 +1,4 @@
-//! What a run left in the ledger, compared with what the workspace really holds.
+//! Compares a run's items in the ledger with the workspace.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use intercom_bulk::ledger::{ErrorRow, JobRow};
 
 use crate::pipeline::Pipeline;
 
-/// A run's end, from both sides.
+/// The end of a run, from both sides.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) run: Run,
@@ -18,11 +18,11 @@ pub(crate) struct Report {
     pub(crate) jobs: Vec<JobRow>,
     pub(crate) errors: Vec<ErrorRow>,
     pub(crate) accounts: Accounts,
-    /// From the run's start to its end, in virtual time.
+    /// The duration of the run, in virtual time.
     pub(crate) seconds: i64,
-    /// The workspace's own count of what happened, over its whole life.
+    /// The workspace's counts, over its whole life.
     pub(crate) world: intercom_simulator::State,
-    /// Operations that the workspace allows in a rate window.
+    /// The operations that the workspace allows per rate window.
     pub(crate) limit: u64,
     /// Users of the workspace that the plan would still change.
     pub(crate) lacking: BTreeSet<String>,
@@ -64,7 +64,7 @@ impl Report {
         }
     }
 
-    /// How many users the plan would change, before any run.
+    /// Returns the number of users that the plan would change, before any run.
     pub(crate) fn to_change(pipeline: &Pipeline) -> usize {
         let users = pipeline.world.users().into_iter().map(|body| User::new(body).unwrap());
         users.filter(|user| pipeline.plan.evaluate(user).patch.is_some()).count()
@@ -74,17 +74,17 @@ impl Report {
         self.run.state
     }
 
-    /// Why the run is in its state; empty where nothing is said.
+    /// Returns the reason of the run's state; empty if there is none.
     pub(crate) fn reason(&self) -> &str {
         self.run.reason.as_deref().unwrap_or_default()
     }
 
-    /// Ids of the users with an error row.
+    /// Returns the ids of the users with an error row.
     pub(crate) fn users_in_error(&self) -> BTreeSet<String> {
         self.errors.iter().map(|row| row.user.clone()).collect()
     }
 
-    /// All promises that hold for every run over the whole workspace, whatever goes wrong.
+    /// Asserts everything that holds for every run over the whole workspace, with any fault.
     pub(crate) fn assert_nobody_lost(&self) {
         self.assert_users_accounted_for();
         self.assert_counts_add_up();
@@ -92,7 +92,7 @@ impl Report {
         self.assert_intercom_respected();
     }
 
-    /// Each user that was read is counted once by its outcome.
+    /// Asserts that each user that was read is counted once, by its outcome.
     pub(crate) fn assert_counts_add_up(&self) {
         let (tally, counted) = (&self.cursor.tally, Counted::of(&self.cursor.tally, &self.accounts.totals));
         let decided = tally.patches + tally.same + tally.skipped + tally.errors - tally.partly;
@@ -103,7 +103,7 @@ impl Report {
         }
     }
 
-    /// Nobody who lacks the plan's value is passed over in silence.
+    /// Asserts that each user without the plan's value is reported.
     pub(crate) fn assert_users_accounted_for(&self) {
         let silent: Vec<_> = self.lacking.difference(&self.users_in_error()).cloned().collect();
         let told = |text: &str| assert!(self.reason().contains(text), "{}: {}", self.state(), self.reason());
@@ -124,8 +124,8 @@ impl Report {
         assert_eq!(self.active, active, "an ended run is not the active one");
     }
 
-    /// Every job that Intercom made is in the ledger under the minute it was made in, or its possible absence is recorded,
-    /// and the end of each is known.
+    /// Asserts that the ledger has every job of Intercom under the minute of its creation, or
+    /// counts it as possibly lost, and knows its end.
     pub(crate) fn assert_jobs_known(&self) {
         let mut unknown = 0;
         for job in &self.world.jobs {
@@ -145,7 +145,7 @@ impl Report {
         assert!(open.is_empty(), "{open:#?}");
     }
 
-    /// We never try to open a second scroll, and never run into the rate limit.
+    /// Asserts that no second scroll was attempted and the rate limit never exceeded.
     pub(crate) fn assert_intercom_respected(&self) {
         assert_eq!(self.world.second_scrolls, 0, "a scroll was opened while one was open");
         assert_eq!(self.world.over_limit, 0, "the rate limit was exceeded");
@@ -153,7 +153,7 @@ impl Report {
         assert_eq!(over, None, "a bulk request overdrew its window of {} operations", self.limit);
     }
 
-    /// The run did all that the plan asks for.
+    /// Asserts that the run did all that the plan asks for.
     pub(crate) fn assert_complete(&self) {
         assert_eq!(self.state(), State::Complete, "{}", self.reason());
         self.assert_nobody_lost();

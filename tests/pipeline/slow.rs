@@ -1,4 +1,4 @@
-//! Pages that take long: the client gives up before the invocation ends, and a slow workspace has a setting.
+//! Slow pages: the client gives up before the invocation ends, and a setting allows more time.
 
 use std::time::Duration;
 
@@ -18,34 +18,34 @@ async fn with(fault: Fault, page_timeout_s: u64, latency_ms: u64) -> Report {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_slower_than_the_time_out_is_a_gap() {
+async fn page_slower_than_the_time_out_is_a_gap() {
     let report = with(Fault::SlowPage { page: 3, seconds: 20 }, 15, 0).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_slower_than_the_scroll_s_minute_is_read_again() {
+async fn page_slower_than_the_scroll_is_read_again() {
     let report = with(Fault::SlowPage { page: 3, seconds: 70 }, 15, 0).await;
     report.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_pages_complete_with_the_time_out_for_them() {
+async fn slow_pages_complete_with_a_longer_time_out() {
     let report = with(Fault::SlowPages(45), 50, 0).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_that_take_most_of_the_default_time_out_complete() {
+async fn pages_just_below_the_time_out_complete() {
     let report = with(Fault::SlowPages(14), 15, 0).await;
     report.assert_complete();
     assert_eq!(report.cursor.generation, 1);
 }
 
-/// Whether the scroll's minute begins with the request or with the late answer is Intercom's secret, so that an attempt
-/// at a new scroll may meet our own one.
+/// It is unknown whether the scroll's minute begins with the request or with the late answer. So an
+/// attempt at a new scroll may meet our own scroll.
 #[tokio::test(start_paused = true)]
 async fn slow_pages_end_truthfully_with_the_default_time_out() {
     let report = with(Fault::SlowPages(45), 15, 0).await;
@@ -56,14 +56,15 @@ async fn slow_pages_end_truthfully_with_the_default_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_network_completes() {
+async fn slow_network_completes() {
     let report = with(Fault::SlowPages(0), 15, 8_000).await;
     report.assert_complete();
 }
 
-/// Twenty requests of 2 s are more than an invocation has time for: what it read is a page, and none is asked for twice.
+/// Twenty requests of 2 s exceed an invocation. The users read so far are a page; none is read
+/// twice.
 #[tokio::test(start_paused = true)]
-async fn a_list_gets_on_where_its_users_come_slowly() {
+async fn list_of_slow_users_makes_progress() {
     let options = Options { latency_ms: 2_000, ..users(44) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let ids: Vec<Value> = pipeline.world.users().iter().map(|user| user["id"].clone()).collect();

@@ -1,4 +1,4 @@
-//! How runs begin, wait for each other, and are ended by their deadline.
+//! Starts of runs, their order, and the end of runs by their deadline.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::plans::{HAS_AVATAR, PLAN_PRICE, users};
 use crate::report::Report;
 
 #[tokio::test(start_paused = true)]
-async fn a_start_while_a_run_is_active_waits_for_its_end() {
+async fn start_waits_for_the_active_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     let first = pipeline.start(Value::Null).await;
     sleep(Duration::from_millis(1_500)).await;
@@ -30,7 +30,7 @@ async fn a_start_while_a_run_is_active_waits_for_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_plan_waits_too_and_the_oldest_start_is_next() {
+async fn oldest_waiting_start_is_next() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     let first = pipeline.start(Value::Null).await;
     let other: Value = json!({
@@ -52,7 +52,7 @@ async fn another_plan_waits_too_and_the_oldest_start_is_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schedule_that_fires_twice_is_one_run() {
+async fn schedule_that_fires_twice_is_one_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let event = pipeline.start_event(&Value::Null);
     let (once, twice) = tokio::join!(pipeline.engine.scroll(event.clone()), pipeline.engine.scroll(event.clone()));
@@ -72,7 +72,7 @@ async fn a_schedule_that_fires_twice_is_one_run() {
 
 /// A schedule that fires twice is delivered while the next start of its plan waits.
 #[tokio::test(start_paused = true)]
-async fn a_start_that_comes_again_takes_none_that_waits_out_of_the_queue() {
+async fn duplicate_start_removes_no_waiting_start() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     let event = pipeline.start_event(&Value::Null);
     pipeline.engine.scroll(event.clone()).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_start_that_comes_again_takes_none_that_waits_out_of_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_by_message_and_by_stored_name_runs() {
+async fn start_by_message_and_stored_name_runs() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     pipeline.engine.clients.ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
     pipeline.send("pages", r#"{"plan": "has-avatar", "time": "2016-11-01T11:00:00Z"}"#).await;
@@ -98,7 +98,7 @@ async fn a_start_by_message_and_by_stored_name_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_with_a_bad_plan_starts_nothing_and_says_why() {
+async fn invalid_plan_starts_nothing_and_names_the_error() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let typo = json!({"name": "typo", "set": {"custom_attributes": {"x": {"type": "string", "value": "user.nmae"}}}});
     for (plan, text) in [(typo, "name"), (json!("nowhere"), "nowhere"), (json!(7), "plan")] {
@@ -111,7 +111,7 @@ async fn a_start_with_a_bad_plan_starts_nothing_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_past_its_deadline_ends_and_counts_what_is_missing() {
+async fn deadline_ends_a_run_and_counts_missing_users() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 10, ..users(900) }).await;
     let run = pipeline.start(Value::Null).await;
     sleep(Duration::from_mins(1)).await;
@@ -125,7 +125,7 @@ async fn a_run_past_its_deadline_ends_and_counts_what_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_run_s_jobs_are_still_looked_at() {
+async fn jobs_of_a_failed_run_are_still_polled() {
     let faults = vec![Fault::RepeatPage(6), Fault::RepeatPage(7), Fault::RepeatPage(8)];
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, job_delay_s: 600, latency_ms: 900, ..users(900) }).await;
     let report = pipeline.run(Value::Null).await;
@@ -134,7 +134,7 @@ async fn a_failed_run_s_jobs_are_still_looked_at() {
     report.assert_nobody_lost();
 }
 
-/// Ids of the first users of the workspace.
+/// Returns the ids of the workspace's first users.
 fn ids(pipeline: &Pipeline, count: usize) -> Vec<Value> {
     pipeline.world.users().iter().map(|user| user["id"].clone()).take(count).collect()
 }
@@ -144,7 +144,7 @@ fn run_of(event: &Value) -> RunId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_starts_of_one_second_are_two_runs() {
+async fn two_starts_in_one_second_are_two_runs() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let ids = ids(&pipeline, 2);
     let further =
@@ -159,9 +159,9 @@ async fn two_starts_of_one_second_are_two_runs() {
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap().len(), 4, "and those that came twice are one");
 }
 
-/// A run is named by its second, and two versions of a plan have one name.
+/// A run's id contains its second, and two versions of a plan have one name.
 #[tokio::test(start_paused = true)]
-async fn another_version_of_a_plan_for_the_same_second_is_refused() {
+async fn other_plan_version_in_the_same_second_is_refused() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     let (first, mut second) = (pipeline.start_event(&Value::Null), pipeline.start_event(&Value::Null));
     second["plan"]["where"] = json!("user.email is present");
@@ -174,7 +174,7 @@ async fn another_version_of_a_plan_for_the_same_second_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_another_one_makes_needless_says_so() {
+async fn needless_start_is_reported() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     pipeline.start(Value::Null).await;
     sleep(Duration::from_millis(1_500)).await;
@@ -185,7 +185,7 @@ async fn a_start_that_another_one_makes_needless_says_so() {
     sleep(Duration::from_millis(1_500)).await;
     let answer = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap();
     assert_eq!((&answer["did"], &answer["run"]), (&json!(["covered"]), &json!(run_of(&waits))));
-    // Another version of the plan does something else, and waits, too.
+    // Another version of the plan is a different start, and waits, too.
     let mut other = pipeline.start_event(&Value::Null);
     other["plan"]["where"] = json!("user.email is present");
     assert_eq!(pipeline.engine.scroll(other.clone()).await.unwrap()["did"], json!(["queued"]));
@@ -195,9 +195,9 @@ async fn a_start_that_another_one_makes_needless_says_so() {
     }
 }
 
-/// A token that may not count users never can.
+/// A token without permission to count users never gets it.
 #[tokio::test(start_paused = true)]
-async fn a_start_that_can_never_begin_is_a_dead_letter_and_the_next_begins() {
+async fn impossible_start_is_dead_lettered() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
     let first = pipeline.start(Value::Null).await;
     let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 20}}}));
@@ -216,9 +216,9 @@ async fn a_start_that_can_never_begin_is_a_dead_letter_and_the_next_begins() {
     assert_eq!(pipeline.engine.clients.ledger.waiting().await.unwrap(), []);
 }
 
-/// An outage of Intercom's passes: the start waits for it, and those behind it do not.
+/// An outage passes: the start waits for it, and the starts after it do not.
 #[tokio::test(start_paused = true)]
-async fn a_start_that_cannot_begin_for_two_hours_begins_then() {
+async fn start_survives_two_hours_of_outage() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await.ticking(Duration::from_secs(20)).await;
     pipeline.way.close(Some("GET /counts"));
     let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
@@ -234,7 +234,7 @@ async fn a_start_that_cannot_begin_for_two_hours_begins_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_list_waits_beside_its_start() {
+async fn long_list_is_stored_with_its_waiting_start() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;
     let first = pipeline.start(json!({"users": ids(&pipeline, 3)})).await;
     sleep(Duration::from_secs(1)).await;
@@ -248,9 +248,9 @@ async fn a_long_list_waits_beside_its_start() {
     assert_eq!(report.world.requests["GET /users/{id}"], 1_203);
 }
 
-/// Each item of a list is a call: those of the longest list fit the time-out of 25 s with room to spare.
+/// Each item of a list is a call. The calls of the longest list fit the time-out of 25 s easily.
 #[tokio::test(start_paused = true)]
-async fn the_longest_list_is_begun_by_a_few_calls() {
+async fn longest_list_begins_with_few_calls() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(3)).await;
     let ids: Vec<String> = (0..LIST_MAX).map(|n| format!("{n:024x}")).collect();
     let run = pipeline.start(json!({ "users": ids })).await;

@@ -1,4 +1,4 @@
-//! A token that is replaced, revoked, unreadable, or of another workspace while a run is at work.
+//! A token that is replaced, revoked, unreadable, or of another workspace during a run.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::plans::{HAS_AVATAR, users};
 const NEWER: &str = "dG9rOm5ld2Vy";
 const OTHERS: &str = "dG9rOm90aGVy";
 
-/// A run of some minutes, in which the first pages are turned and the first jobs made.
+/// Starts a run of some minutes, up to its first pages and jobs.
 async fn under_way() -> (Pipeline, RunId) {
     let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(1_500) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
@@ -23,7 +23,7 @@ async fn under_way() -> (Pipeline, RunId) {
     (pipeline, run)
 }
 
-/// Lets a token lead to a workspace with another id, and returns that workspace.
+/// Makes a token one of a workspace with another id, and returns that workspace.
 fn another_workspace(pipeline: &Pipeline) -> World {
     let other = World::new(Options { app_id: "other123".to_owned(), ..users(50) });
     pipeline.way.lead(OTHERS, other.clone());
@@ -31,7 +31,7 @@ fn another_workspace(pipeline: &Pipeline) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_revoked_as_it_is_replaced_costs_no_run() {
+async fn token_replacement_costs_no_run() {
     for delay_s in [0, 1, 30, 400] {
         let (pipeline, run) = under_way().await;
         pipeline.way.store(Some(NEWER));
@@ -42,7 +42,7 @@ async fn a_token_that_is_revoked_as_it_is_replaced_costs_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameter_store_that_fails_at_a_replacement_costs_no_run() {
+async fn parameter_store_failure_costs_no_run() {
     let (pipeline, run) = under_way().await;
     pipeline.way.store(None);
     pipeline.way.revoke(TOKEN);
@@ -54,7 +54,7 @@ async fn a_parameter_store_that_fails_at_a_replacement_costs_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_another_workspace_pauses_the_run_and_sends_nothing() {
+async fn foreign_token_pauses_the_run() {
     let (pipeline, run) = under_way().await;
     let other = another_workspace(&pipeline);
     pipeline.way.store(Some(OTHERS));
@@ -74,7 +74,7 @@ async fn a_token_of_another_workspace_pauses_the_run_and_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_are_not_asked_for_with_a_token_of_another_workspace() {
+async fn jobs_are_not_polled_with_a_foreign_token() {
     let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 300, ..users(300) }).await;
     let run = pipeline.start(Value::Null).await;
     while pipeline.state(&run).await != Some(State::Draining) {
@@ -94,9 +94,9 @@ async fn jobs_are_not_asked_for_with_a_token_of_another_workspace() {
     assert_eq!(report.accounts.totals.unknown, 0, "no job was taken for lost");
 }
 
-/// A token that may not ask whose it is can still do the run.
+/// A token without permission to read its workspace can still do the run.
 #[tokio::test(start_paused = true)]
-async fn a_workspace_that_is_not_told_stops_no_run() {
+async fn token_without_access_to_its_workspace_can_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     pipeline.way.disturb("GET /me", Closed::Answers(403));
     let report = pipeline.run(Value::Null).await;
@@ -105,9 +105,10 @@ async fn a_workspace_that_is_not_told_stops_no_run() {
     assert_eq!((workspace.host.as_str(), workspace.app_id.as_deref()), ("127.0.0.1", None));
 }
 
-/// Before it is known whose the token is, nothing but that is asked; the start waits, and the run's parts do.
+/// Until the token's workspace is known, no other request is made. The start and the run's parts
+/// wait.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_while_the_workspace_cannot_be_had() {
+async fn nothing_is_sent_while_the_workspace_is_unknown() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
     pipeline.way.close(Some("GET /me"));
     let run = pipeline.start(Value::Null).await;

@@ -1,9 +1,9 @@
-"""Intercom's official Python client, unchanged, against a running simulator.
+"""Intercom's official Python client, unchanged, with a running simulator.
 
     pip install -r tests/python/requirements.txt
     python tests/python/client.py http://127.0.0.1:8787
 
-The simulator has to have users, and no faults. What the client gets is compared with what the world says of itself.
+The simulator must have users and no faults. The client's results are compared with its state.
 """
 
 import sys
@@ -18,7 +18,8 @@ TASK_ENDS_WITHIN_S = 30
 
 
 def scroll_everybody(client, world):
-    """The client's scroll shows every user once, and the workspace's only scroll is free again at its end."""
+    """The scroll returns every user once, and the workspace's only scroll is free again at its
+    end."""
     users = {user.id: user for user in client.users.scroll()}
     state = requests.get(world + "/_simulator/state", timeout=10).json()
     assert len(users) == state["users_total"] > 0, (len(users), state["users_total"])
@@ -27,7 +28,7 @@ def scroll_everybody(client, world):
 
 
 def job_that_ended(client, job_id):
-    """Asks for the job until its task is over: the job itself goes on for hours."""
+    """Polls the job until its task ends: the job itself takes hours."""
     deadline = time.monotonic() + TASK_ENDS_WITHIN_S
     while True:
         job = client.jobs.find(id=job_id)
@@ -40,7 +41,7 @@ def job_that_ended(client, job_id):
 
 
 def submit_one_good_and_one_bad(client, user):
-    """A job of two items ends with one of them in the error feed, and the other in the user."""
+    """A job of two items ends with one error in the feed, and one changed user."""
     patches = [
         {"id": user.id, "custom_attributes": {"has avatar": False}},
         {"id": UNKNOWN_ID, "custom_attributes": {"has avatar": True}},
@@ -60,7 +61,7 @@ def submit_one_good_and_one_bad(client, user):
 
 
 def errors_have_their_classes(client):
-    """The client knows the error bodies: an unknown user is its own ResourceNotFound."""
+    """The client parses the error bodies: an unknown user raises ResourceNotFound."""
     try:
         client.users.find(id=UNKNOWN_ID)
     except ResourceNotFound as error:

@@ -1,7 +1,7 @@
-//! The functions' roles, read from template.yaml: which calls to AWS IAM allows each step.
+//! The functions' roles in template.yaml: the AWS calls that IAM allows for each step.
 //!
-//! IAM knows fewer actions than the SDK has operations: a batch of messages is `sqs:SendMessage`, and a transaction is the
-//! actions of its entries.
+//! IAM has fewer actions than the SDK has operations: a batch of messages needs `sqs:SendMessage`,
+//! and a transaction needs the actions of its entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,10 +9,10 @@ use std::fmt;
 use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
-/// The functions by their steps' names, as the template writes them.
+/// The functions' logical ids in the template, by step.
 const FUNCTIONS: [(&str, &str); 3] = [("scroll", "Scroll"), ("submit", "Submit"), ("check", "Check")];
 
-/// An action on a resource of the template, as in `dynamodb:Query on Ledger/index/due`.
+/// An action on a resource of the template, like `dynamodb:Query on Ledger/index/due`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Access {
     pub(crate) action: String,
@@ -41,18 +41,18 @@ impl Roles {
         Self(FUNCTIONS.into_iter().map(|(step, function)| (step, role(TEMPLATE, function))).collect())
     }
 
-    /// What a step may do.
+    /// Returns the permissions of a step.
     pub(crate) fn of(&self, step: &str) -> &BTreeSet<Access> {
         &self.0[step]
     }
 
-    /// What a call needs and the step's role lacks.
+    /// Returns the permissions that a call needs and the step's role lacks.
     pub(crate) fn lacks(&self, step: &str, needed: &BTreeSet<Access>) -> Vec<Access> {
         needed.difference(self.of(step)).cloned().collect()
     }
 }
 
-/// The statements of a function's role.
+/// Returns the statements of a function's role.
 fn role(template: &str, function: &str) -> BTreeSet<Access> {
     let (_, after) = template.split_once(&format!("\n  {function}Role:\n")).expect("the function has a role");
     let lines =
@@ -60,7 +60,7 @@ fn role(template: &str, function: &str) -> BTreeSet<Access> {
     let block = lines.collect::<Vec<_>>().join("\n");
     let mut allowed = BTreeSet::new();
     for statement in block.split("Effect: Allow").skip(1) {
-        // Who may take the role is a statement without a resource.
+        // The trust policy is a statement without a resource.
         let Some((actions, resources)) = statement.split_once("Resource:") else { continue };
         let actions = words(actions).filter(|word| word.contains(':') && !word.ends_with(':'));
         for action in actions {
@@ -74,7 +74,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || "[]{},\"".contains(c)).filter(|word| !word.is_empty())
 }
 
-/// The resources of a statement by their names in the template: `!GetAtt Pages.Arn` and `"${Ledger.Arn}/index/due"`.
+/// Returns a statement's resources by logical id: `!GetAtt Pages.Arn` and
+/// `"${Ledger.Arn}/index/due"`.
 fn arns(text: &str) -> impl Iterator<Item = String> {
     text.match_indices(".Arn").map(|(at, _)| {
         let name = text[..at].rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
@@ -84,9 +85,10 @@ fn arns(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// What a call of the SDK's needs, by its target header (`DynamoDB_20120810.PutItem`) and its body.
+/// Returns the permissions for an SDK call, given its target header (`DynamoDB_20120810.PutItem`)
+/// and body.
 pub(crate) fn needed(target: &str, body: &[u8]) -> BTreeSet<Access> {
-    // Bodies can be large, and there are many: most are not parsed for what the target says already.
+    // Bodies can be large and frequent, so parse them only if the target is not enough.
     let parsed = || serde_json::from_slice::<Value>(body).unwrap_or_default();
     let (service, operation) = target.split_once('.').unwrap_or_default();
     match operation {
@@ -104,13 +106,13 @@ pub(crate) fn needed(target: &str, body: &[u8]) -> BTreeSet<Access> {
     }
 }
 
-/// There is one table, whatever a test calls it.
+/// There is one table, under any name that a test uses.
 fn table(request: &Value) -> String {
     request["IndexName"].as_str().map_or_else(|| "Ledger".to_owned(), |index| format!("Ledger/index/{index}"))
 }
 
-/// `pages-dead-letters` as the template has it. Its URL is the first text of a request that holds `"QueueUrl":"`, because a
-/// message's own quotation marks are escaped.
+/// Returns the queue's logical id for `pages-dead-letters` and so on. Its URL is the first text
+/// with `"QueueUrl":"`, because a message's own quotation marks are escaped.
 fn queue(body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
     let url = body.split_once("\"QueueUrl\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();

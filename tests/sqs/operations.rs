@@ -1,4 +1,4 @@
-//! The operations that the program uses.
+//! The SQS operations that the program uses.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use super::Sqs;
 use super::queue::{Message, Queue};
 use super::wire::Refused;
 
-/// The ARN of a queue begins so.
+/// The prefix of a queue's ARN.
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
-/// The visibility time-out of a queue that names none (reference of `CreateQueue`).
+/// The default visibility time-out of a queue (reference of `CreateQueue`).
 const VISIBILITY_S: u64 = 30;
 
-/// The queue that a call is about: the last part of its URL.
+/// Returns the queue of a call: the last part of its URL.
 fn name_of(input: &Value) -> &str {
     input["QueueUrl"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default()
 }
 
-/// A setting that SQS takes as text.
+/// Parses a setting that SQS takes as text.
 fn number(value: &Value) -> Option<u64> {
     value.as_str()?.parse().ok()
 }
@@ -118,19 +118,20 @@ impl Sqs {
         let deadline = Instant::now() + self.shared.accidents.long_poll(Duration::from_secs(wait_s));
         loop {
             let mut rung = std::pin::pin!(self.shared.bell.notified());
-            // Heard from here on, so that nothing arrives unheard between the look and the wait.
+            // Register before the check: otherwise a message that arrives between check and wait is
+            // missed.
             rung.as_mut().enable();
             let (messages, next) = self.look(input)?;
             if !messages.is_empty() || Instant::now() >= deadline {
                 return Ok(json!({"Messages": messages}));
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
-            // A time-out is the other reason to look again.
+            // The next time-out also ends the wait.
             let _ = timeout_at(until, rung).await;
         }
     }
 
-    /// What a receive gets now, and when to look again.
+    /// Returns the result of a receive now, and the time of the next check.
     fn look(&self, input: &Value) -> Result<(Vec<Value>, Option<Instant>), Refused> {
         let name = name_of(input);
         let most = input["MaxNumberOfMessages"].as_u64().unwrap_or(1) as usize;

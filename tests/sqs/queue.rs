@@ -1,4 +1,4 @@
-//! One queue: its messages, and when each may be seen.
+//! One queue: its messages, and the times at which they become visible.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Accidents;
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) visibility: Duration,
-    /// Where messages go that were received so often already.
+    /// The dead-letter queue, and the number of receives after which a message goes there.
     pub(super) redrive: Option<(String, u64)>,
     messages: Vec<Message>,
     pub(super) sent: u64,
@@ -28,7 +28,7 @@ pub(super) struct Message {
     attributes: Value,
     visible_at: Instant,
     receives: u64,
-    /// The handle of the last delivery; an older one is of no use any more.
+    /// The handle of the last delivery. Older handles are invalid.
     receipt: Option<String>,
 }
 
@@ -68,7 +68,8 @@ impl Queue {
         self.messages.iter().map(|message| message.body.clone()).collect()
     }
 
-    /// Takes out what the policy sends to the dead-letter queue: visible, and received as often as is allowed.
+    /// Removes the messages for the dead-letter queue: visible, and received the maximum number of
+    /// times.
     pub(super) fn dead(&mut self) -> Vec<Message> {
         let Some((_, most)) = self.redrive else { return Vec::new() };
         let now = Instant::now();
@@ -76,7 +77,7 @@ impl Queue {
         self.messages.extract_if(.., is_dead).collect()
     }
 
-    /// Delivers up to `most` visible messages, hidden for `hidden` from now on.
+    /// Delivers up to `most` visible messages, invisible for `hidden` from now on.
     pub(super) fn receive(
         &mut self,
         name: &str,
@@ -99,19 +100,19 @@ impl Queue {
         delivered
     }
 
-    /// Deletes what this handle's delivery brought; an older handle deletes nothing, and that is no error.
+    /// Deletes the message of this handle. An older handle deletes nothing, without an error.
     pub(super) fn delete(&mut self, receipt: &str) {
         self.messages.retain(|message| message.receipt.as_deref() != Some(receipt));
     }
 
-    /// Hides a message in flight for so long from now.
+    /// Changes the visibility of a message in flight.
     pub(super) fn hide(&mut self, receipt: &str, hidden: Duration) -> Result<(), NotInFlight> {
         let found = self.messages.iter_mut().find(|message| message.in_flight(receipt));
         found.ok_or(NotInFlight)?.visible_at = Instant::now() + hidden;
         Ok(())
     }
 
-    /// When the next message becomes visible.
+    /// Returns the time at which the next message becomes visible.
     pub(super) fn next_visible(&self) -> Option<Instant> {
         self.messages.iter().map(|message| message.visible_at).min()
     }

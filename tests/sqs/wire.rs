@@ -1,4 +1,4 @@
-//! The SDK's HTTP client whose network is a function call: AWS's JSON protocol.
+//! An HTTP client for the SDK that calls a function instead of a network: AWS's JSON protocol.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Sqs;
 
-/// Why a call is refused: the code, as SQS names it.
+/// The reason of a refused call: SQS's code.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused(pub(super) &'static str);
 

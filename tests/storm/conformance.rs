@@ -127,7 +127,7 @@ async fn script(sqs: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_model_says_what_awsim_says() {
+async fn model_behaves_like_awsim() {
     let awsim = Account::open(None).expect("an account in memory");
     let model = Sqs::with(Calm);
     let (theirs, ours) = (script(&awsim.sqs).await, script(&model.client()).await);

@@ -96,7 +96,7 @@ fn mutations_apply() {
 }
 
 #[test]
-fn mutations_that_storm_mutate_chooses_are_found() {
+fn chosen_mutations_are_found() {
     let Ok(which) = std::env::var("STORM_MUTATE") else { return };
     let all = all_mutations();
     let changed = changed(&all);

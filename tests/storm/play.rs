@@ -97,7 +97,7 @@ fn storm() {
 }
 
 #[test]
-fn a_seed_tells_the_same_story_each_time() {
+fn seed_repeats_its_story() {
     for seed in [3, 8, 21, 7264, 4_000_698] {
         let [first, again] = [0, 1].map(|_| tell(Story::of(seed), true).trace);
         let differs = first.iter().zip(&again).find(|(first, again)| first != again);

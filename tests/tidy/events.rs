@@ -1,4 +1,4 @@
-//! The sample events: each is read as its name says, and each has a test.
+//! The sample events: each parses as its name says, and each has a test.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::source::{files, read};
 
-/// What is asked of an event.
+/// A check of an event.
 type Asked = fn(&Value);
 
 /// The events by name.
@@ -52,7 +52,7 @@ const CASES: [(&str, Asked); 11] = [
         assert_eq!(parts.len(), 2);
         assert!(parts[0].run == parts[1].run && parts[0].id != parts[1].id);
         assert_eq!(messages.iter().map(|message| message.receives).collect::<Vec<_>>(), [1, 2]);
-        // Absent, null and a value are three things in what a patch replaces.
+        // A missing, a null and a present old value are three cases in a patch.
         let replaced = parts.iter().flat_map(|part| &part.patches).flat_map(|patch| &patch.changes);
         let replaced: Vec<_> = replaced.map(|change| change.replaced.clone()).collect();
         assert_eq!(replaced, [Some(Value::Bool(false)), None, Some(Value::Null)]);
@@ -70,7 +70,7 @@ fn start(event: &Value) -> StartEvent {
     }
 }
 
-/// The one message of a batch of the pages queue.
+/// Returns the only message of a batch of the pages queue.
 fn only(event: &Value) -> Message {
     match scroll(event) {
         ScrollEvent::Messages(messages) if messages.len() == 1 => messages[0].clone(),
@@ -79,7 +79,7 @@ fn only(event: &Value) -> Message {
 }
 
 #[test]
-fn each_sample_is_read_as_its_name_says() {
+fn each_sample_parses_as_its_name_says() {
     for (name, asked) in CASES {
         asked(&serde_json::from_str(&read(&format!("events/{name}.json"))).unwrap());
     }
@@ -93,14 +93,14 @@ fn each_sample_has_a_test() {
 }
 
 #[test]
-fn samples_hold_no_personal_data() {
+fn samples_contain_no_personal_data() {
     for path in files("events", "json") {
         assert!(!read(&path).contains('@'), "{path} holds an e-mail address");
     }
 }
 
 #[test]
-fn a_function_takes_only_its_own_events() {
+fn function_accepts_only_its_own_events() {
     for (name, _) in CASES {
         let event = serde_json::from_str(&read(&format!("events/{name}.json"))).unwrap();
         let tick = name.ends_with("-tick") || name.starts_with("eventbridge");

@@ -1,8 +1,9 @@
-//! Layers: the folders of the library, in an order. A file imports only from its own folder and from those above it.
+//! Layers: the library's folders in order. A file imports only from its own folder and those above
+//! it.
 
 use crate::source::{code, files, none};
 
-/// The layers, top first. Names that share a line do not import each other.
+/// The layers, top first. Names on one line do not import each other.
 const LAYERS: [&[&str]; 8] = [
     &["domain"],
     &["plan"],
@@ -13,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["runtime"],
     &["steps"],
 ];
-/// The steps, which do not import each other either.
+/// The steps, which do not import each other.
 const STEPS: [&str; 3] = ["check", "scroll", "submit"];
 /// The layers without I/O and environment.
 const PURE: [&str; 2] = ["domain", "plan"];
@@ -22,18 +23,18 @@ const CLOCK: &str = "src/domain/clock.rs";
 
 /// I/O and environment.
 const IO: [&str; 8] = ["tokio", "reqwest", "aws_sdk", "aws_lambda", "tower", "std::env", "std::fs", "std::net"];
-/// Ways to the time other than an invocation's clock, and work that outlives its step.
+/// Access to the time except through an invocation's clock, and work that outlives its step.
 const TIME_AND_TASKS: [&str; 6] =
     ["Instant", "SystemTime", "Timestamp::now", "spawn(", "spawn_blocking", "spawn_local"];
 
-/// The library's top-level module that a file belongs to; none for lib.rs.
+/// Returns the library's top-level module of a file; `None` for lib.rs.
 fn module(path: &str) -> Option<&str> {
     let name = path.strip_prefix("src/")?.split('/').next()?;
     let name = name.strip_suffix(".rs").unwrap_or(name);
     (name != "lib").then_some(name)
 }
 
-/// The step that a file belongs to.
+/// Returns the step of a file.
 fn step(path: &str) -> Option<&str> {
     let name = path.strip_prefix("src/steps/")?.split('/').next()?;
     let name = name.strip_suffix(".rs").unwrap_or(name);
@@ -48,7 +49,8 @@ fn may_import(module: &str, other: &str) -> bool {
     module == other || layer(module).zip(layer(other)).is_some_and(|(own, other)| other < own)
 }
 
-/// The names that follow `prefix` in a line: `crate::` in `use crate::domain::run::Run` is followed by `domain`.
+/// Returns the names after `prefix` in a line: `domain` after `crate::` in `use
+/// crate::domain::run::Run`.
 fn following<'a>(line: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     line.match_indices(prefix).map(move |(at, _)| {
         let rest = &line[at + prefix.len()..];
@@ -70,7 +72,7 @@ fn files_import_only_from_layers_above() {
     for path in files("src", "rs") {
         let Some(importer) = module(&path) else { continue };
         for (number, line) in code(&path) {
-            // An empty name is `crate::{…}`, which hides the module that is imported.
+            // An empty name is `crate::{…}`, which hides the imported module.
             for name in following(&line, "crate::").filter(|name| !may_import(importer, name)) {
                 offences.push(format!("{path}:{number}: {importer} imports `{name}`"));
             }
@@ -88,7 +90,7 @@ fn files_import_only_from_layers_above() {
 }
 
 #[test]
-fn a_function_uses_its_own_step() {
+fn function_uses_only_its_own_step() {
     let mut offences = Vec::new();
     for path in files("functions", "rs") {
         let own = path.split('/').nth(1).unwrap_or_default();

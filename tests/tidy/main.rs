@@ -1,5 +1,5 @@
-//! Rules of the house that the compiler does not hold: who imports whom, sizes, names, and that plans, sample events and
-//! the template say what the library reads.
+//! Rules that the compiler does not check: imports, sizes, names, prose, and that plans, sample
+//! events and the template match the library.
 
 #![expect(clippy::unwrap_used, reason = "all of this binary is tests; clippy exempts only functions marked so")]
 
@@ -17,7 +17,7 @@ use intercom_bulk::plan::Plan;
 use source::{files, read};
 
 #[test]
-fn every_plan_is_one_and_bears_its_file_s_name() {
+fn every_plan_is_valid_and_named_like_its_file() {
     let plans = files("plans", "toml");
     assert!(!plans.is_empty());
     for path in plans {

@@ -1,10 +1,10 @@
-//! What the manifests say of who depends on whom.
+//! Rules for the dependencies in the manifests.
 
 use toml::Table;
 
 use crate::source::read;
 
-/// The names of a manifest's dependencies of all kinds.
+/// Returns the names of a manifest's dependencies of these kinds.
 fn dependencies(path: &str, kinds: &[&str]) -> Vec<String> {
     let manifest: Table = read(path).parse().unwrap_or_else(|error| panic!("{path}: {error}"));
     let tables = kinds.iter().filter_map(|kind| manifest.get(*kind)?.as_table());
@@ -14,7 +14,7 @@ fn dependencies(path: &str, kinds: &[&str]) -> Vec<String> {
 const ALL: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 #[test]
-fn the_simulator_knows_nothing_of_ours() {
+fn simulator_does_not_depend_on_the_library() {
     let found = dependencies("infra/simulator/Cargo.toml", &ALL);
     assert!(!found.is_empty());
     for name in found {
@@ -23,7 +23,7 @@ fn the_simulator_knows_nothing_of_ours() {
 }
 
 #[test]
-fn what_runs_on_lambda_brings_no_emulator() {
+fn functions_do_not_depend_on_the_emulator() {
     let functions = ["check", "scroll", "submit"].map(|name| format!("functions/{name}/Cargo.toml"));
     for path in functions.iter().map(String::as_str).chain(["Cargo.toml"]) {
         for name in dependencies(path, &["dependencies", "build-dependencies"]) {

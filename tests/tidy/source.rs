@@ -1,22 +1,23 @@
-//! The project's files, and a source file reduced to the code that the rules are about.
+//! The project's files, and the code of a source file that the rules apply to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold no source of ours.
+/// Folders without source of this project.
 const FOREIGN: [&str; 2] = ["target", "node_modules"];
 
-/// The project's root.
+/// Returns the project's root.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file's text, by its path from the root.
+/// Returns a file's text, by its path from the root.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files under a folder with this extension, by their paths from the root, sorted; hidden folders are left out.
+/// Returns all files in a folder with this extension, by sorted paths from the root. Skips hidden
+/// folders.
 pub(crate) fn files(folder: &str, extension: &str) -> Vec<String> {
     let mut found = Vec::new();
     collect(&root().join(folder), extension, &mut found);
@@ -38,12 +39,12 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Whether a source file holds nothing but tests.
+/// Returns whether a source file contains only tests.
 pub(crate) fn is_test(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "examples"))
 }
 
-/// The lines of a source file outside its tests and comments, each with its number.
+/// Returns the lines of a source file outside its tests and comments, with their numbers.
 pub(crate) fn code(path: &str) -> Vec<(usize, String)> {
     if is_test(path) {
         return Vec::new();

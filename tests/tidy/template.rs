@@ -1,4 +1,4 @@
-//! What the template and the library both say.
+//! Facts that both the template and the library state.
 
 use intercom_bulk::runtime::config::{Places, Settings, WorkspaceSettings};
 use intercom_bulk::{steps::check, steps::scroll, steps::submit};
@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use crate::source::read;
 
-/// The settings that the library reads, by asking it.
+/// Returns the settings that the library reads, by running it.
 fn settings() -> BTreeSet<String> {
     let asked = RefCell::new(BTreeSet::new());
     let get = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
-        // Good for each setting that has no default, so that reading goes on to the last.
+        // Valid for each setting without a default, so that the library reads all settings.
         let free =
             matches!(name, "INTERCOM_TOKEN" | "LEDGER_TABLE") || name.ends_with("_URL") && name != "INTERCOM_BASE_URL";
         free.then(|| "dG9rOjEyMzQ=".to_owned())
@@ -23,13 +23,13 @@ fn settings() -> BTreeSet<String> {
     asked.into_inner()
 }
 
-/// What `infra/function` reads besides, and does without.
+/// Optional settings that `infra/function` reads in addition.
 const OF_FUNCTIONS: [&str; 3] = ["AWS_ENDPOINT_URL", "STACK_NAME", "WARM_CONNECTIONS"];
-/// The token's two places.
+/// The two ways to give the token.
 const TOKEN: [&str; 2] = ["INTERCOM_TOKEN", "INTERCOM_TOKEN_PARAMETER"];
 
 #[test]
-fn the_template_sets_what_the_library_reads() {
+fn template_sets_all_settings_of_the_library() {
     let template = read("template.yaml");
     let (_, after) = template.split_once("      Variables:\n").unwrap();
     let set =
@@ -42,13 +42,13 @@ fn the_template_sets_what_the_library_reads() {
     assert_eq!(set, read);
 }
 
-/// `"15": { Function: 25, Visibility: 30 }` as numbers.
+/// Parses `"15": { Function: 25, Visibility: 30 }` as numbers.
 fn numbers(line: &str) -> Vec<u64> {
     line.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
 #[test]
-fn time_outs_of_the_template_are_the_library_s() {
+fn template_time_outs_match_the_library() {
     let template = read("template.yaml");
     let (_, after) = template.split_once("  ByPageTimeout:\n").unwrap();
     let rows: Vec<Vec<u64>> = after.lines().take_while(|line| line.starts_with("    ")).map(numbers).collect();
@@ -61,7 +61,7 @@ fn time_outs_of_the_template_are_the_library_s() {
 }
 
 #[test]
-fn scroll_alone_may_call_itself() {
+fn only_scroll_may_call_itself() {
     let template = read("template.yaml");
     let (before, after) = template.split_once("RecursiveLoop: Allow").unwrap();
     let resource = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
@@ -70,7 +70,7 @@ fn scroll_alone_may_call_itself() {
 }
 
 #[test]
-fn each_metric_is_watched_under_its_own_name() {
+fn each_metric_is_on_the_dashboard_and_documented() {
     let watch = read("infra/watch.yaml");
     let shown = watch.split("[\"intercom-bulk\", \"").skip(1).filter_map(|rest| rest.split('"').next());
     let shown: BTreeSet<&str> = shown.collect();
@@ -92,13 +92,13 @@ fn each_metric_is_watched_under_its_own_name() {
     assert!(missing.is_empty(), "infra/OPERATIONS.md does not name {missing:?}");
 }
 
-/// The rest of the line behind a word.
+/// Returns the rest of the line after a word.
 fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.split_once(word)?.1.lines().next()
 }
 
 #[test]
-fn each_queue_takes_the_largest_message_of_sqs() {
+fn each_queue_accepts_the_largest_message() {
     let template = read("template.yaml");
     let queues = template.matches("Type: AWS::SQS::Queue\n").count();
     assert_eq!(template.matches("MaximumMessageSize: 1048576").count(), queues);
@@ -106,7 +106,7 @@ fn each_queue_takes_the_largest_message_of_sqs() {
 
 /// Functions, roles and the output must mean the same parameter.
 #[test]
-fn the_token_s_parameter_is_the_stack_s_own_unless_it_is_named() {
+fn token_parameter_defaults_to_the_stack_s() {
     let template = read("template.yaml");
     let (_, parameter) = template.split_once("  IntercomTokenParameter:\n").unwrap();
     assert_eq!(after(parameter, "Default: "), Some("\"\""), "two stacks of a region would share a name");
@@ -116,9 +116,9 @@ fn the_token_s_parameter_is_the_stack_s_own_unless_it_is_named() {
     assert_eq!(uses, 6, "and the condition");
 }
 
-/// Pages are turned by messages of a queue, which Lambda's count of invocations holds as well as ticks.
+/// Queue messages also invoke scroll, and Lambda's count of invocations includes them.
 #[test]
-fn a_missing_tick_is_seen_while_pages_turn() {
+fn missing_tick_raises_an_alarm_during_a_run() {
     let watch = read("infra/watch.yaml");
     for step in ["Scroll", "Check"] {
         let (_, alarm) = watch.split_once(&format!("  {step}SilenceAlarm:\n")).unwrap();
@@ -127,7 +127,7 @@ fn a_missing_tick_is_seen_while_pages_turn() {
 }
 
 #[test]
-fn each_alarm_has_a_line_on_what_to_do() {
+fn each_alarm_has_a_documented_remedy() {
     let (watch, operations) = (read("infra/watch.yaml"), read("infra/OPERATIONS.md"));
     let names: Vec<&str> =
         watch.split("AlarmName: !Sub \"${Stack} ").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
@@ -138,7 +138,7 @@ fn each_alarm_has_a_line_on_what_to_do() {
 }
 
 #[test]
-fn starts_take_the_queue_and_ticks_do_not_become_dead_letters() {
+fn starts_use_the_queue_and_ticks_are_not_kept() {
     let template = read("template.yaml");
     let schedules: Vec<&str> = template.split("Type: AWS::Scheduler::Schedule\n").skip(1).collect();
     assert_eq!(schedules.len(), 2, "the start, and the one to copy");

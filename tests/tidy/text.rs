@@ -1,20 +1,20 @@
-//! Sizes, names, and words that have no place in finished code.
+//! Sizes, names, and words that finished code must not contain.
 
 use crate::source::{files, none, read};
 
 const LINES_MAX: usize = 300;
 const MAIN_LINES_MAX: usize = 40;
-/// Files that are longer, and why. An entry that is no longer needed fails.
+/// Longer files, with reasons. An entry that is no longer needed fails.
 const LONGER: [(&str, &str); 0] = [];
 
-/// Names that say nothing of what is inside.
+/// Names that do not describe the content.
 const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manager", "managers", "misc"];
-/// Unfinished work. Written in pieces, because this file is searched too.
+/// Unfinished work. The words are split, because this file is searched, too.
 const UNFINISHED: [&str; 4] =
     [concat!("todo", "!"), concat!("unimplemented", "!"), concat!("#[", "ignore"), concat!("FIX", "ME")];
 
 #[test]
-fn no_file_is_too_long_to_read() {
+fn files_have_at_most_300_lines() {
     let mut offences = Vec::new();
     for path in files("", "rs") {
         let lines = read(&path).lines().count();
@@ -27,7 +27,7 @@ fn no_file_is_too_long_to_read() {
 }
 
 #[test]
-fn a_main_wires_and_nothing_else() {
+fn mains_are_short() {
     let mains = files("functions", "rs").into_iter().chain(files("infra", "rs"));
     let mut seen = 0;
     for path in mains.filter(|path| path.ends_with("/src/main.rs")) {
@@ -39,14 +39,14 @@ fn a_main_wires_and_nothing_else() {
 }
 
 #[test]
-fn names_say_what_is_inside() {
+fn module_names_describe_their_content() {
     let empty = |path: &String| path.split('/').any(|part| EMPTY_NAMES.contains(&part.trim_end_matches(".rs")));
     let offences: Vec<String> = files("", "rs").into_iter().filter(empty).collect();
     none("a module is named after what it holds", &offences);
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn unfinished_code_is_absent() {
     let mut offences = Vec::new();
     for path in files("", "rs") {
         for (index, line) in read(&path).lines().enumerate() {

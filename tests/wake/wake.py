@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""How large the functions are and how quickly they wake, against a hello-world function of the same build.
+"""Measures the functions' size and start time against a hello-world function of the same build.
 
-Takes the zips that tests/deploy has built with cargo-lambda, as `sam build` does. Starts what is in each many times, in
-turns, against a Runtime API of its own and takes the median of the time from the process's start to its first poll, of the
-processor time that it used until then (which a busy machine hardly changes), and of the memory at that moment. `init` is
-without warming, `awake` with it: TLS handshakes with everything that an invocation calls, here a server on this machine with
-the machine's root certificates beside its own. Only Python's library is used, and `openssl` for `awake`.
+Uses the zips that tests/deploy builds with cargo-lambda, as `sam build` does. Starts each binary
+many times, in turns, with a Runtime API of its own. Takes the median of: the time from the
+process's start to its first poll, the CPU time until then (nearly independent of a machine's
+load), and the memory at that moment. `init` is without warming. `awake` is with it: TLS handshakes
+with everything that an invocation calls, here a local server, with the machine's root certificates
+in addition to its own. It needs only Python's library, and `openssl` for `awake`.
 
   tests/deploy/run --zips         # builds them; each tests/deploy/run does
   tests/wake/wake.py [--runs 41] [--json] [--check] [--folder target/deploy/zips-x86_64]
 
---check fails where a bound is broken. A slow or busy machine breaks none: hello world is as slow there.
+--check fails if a bound is broken. A slow or busy machine breaks none: hello world is equally slow.
 """
 
 import argparse
@@ -32,13 +33,14 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ["scroll", "submit", "check"]
 HELLO = "hello"
 
-# What must hold on any machine.
+# Bounds for any machine.
 ZIP_BYTES_MAX = 3_300_000
 RSS_BYTES_MAX = 12_000_000
-# The quickest start, which waited for nobody; more where hello world takes longer than it does on the machine of OPERATIONS.md's table.
+# The fastest start, without waits. The bound is relative if hello world is slower than in
+# OPERATIONS.md.
 INIT_MS_MAX = 6.0
 HELLO_MS = 1.2
-# Not more than so many times hello world's, which a machine's speed does not change.
+# Maximum ratios to hello world, which a machine's speed does not change.
 TIMES_HELLO_MAX = {"zip_bytes": 7.2, "init_cpu_ms": 3.0, "rss_bytes": 3.2}
 
 POLL = b"GET /2018-06-01/runtime/invocation/next "
@@ -47,7 +49,7 @@ BUNDLES = ["/etc/pki/tls/cert.pem", "/etc/ssl/certs/ca-certificates.crt"]
 
 
 def unpack(package, folder):
-    """The binary of a deployment package."""
+    """Returns the binary of a deployment package."""
     with zipfile.ZipFile(package) as zipped:
         binary = Path(zipped.extract("bootstrap", folder))
     binary.chmod(0o755)
@@ -55,7 +57,7 @@ def unpack(package, folder):
 
 
 class RuntimeApi:
-    """Lambda's side: it hears the first poll and says nothing."""
+    """Lambda's side: accepts the first poll and does not answer it."""
 
     def __init__(self):
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -78,7 +80,7 @@ class RuntimeApi:
 
 
 class Cloud:
-    """Everything that a function calls, behind TLS, each on a port of its own: answers requests with an empty 404."""
+    """All services that a function calls, behind TLS, each on its own port: empty 404 answers."""
 
     PARTS = ["dynamodb", "sqs", "intercom"]
 
@@ -120,7 +122,7 @@ class Cloud:
 
 
 def environment(api, warm):
-    """A function's environment, as the template and Lambda make it."""
+    """Returns a function's environment, as the template and Lambda create it."""
     queues = ["PAGES_QUEUE_URL", "PAGES_DEAD_LETTERS_URL", "PATCHES_QUEUE_URL", "PATCHES_DEAD_LETTERS_URL"]
     variables = {name: "http://127.0.0.1:9/000000000000/" + name.lower() for name in queues}
     variables |= {
@@ -152,7 +154,7 @@ def environment(api, warm):
 
 
 def memory_bytes(pid):
-    """What the process holds in memory now."""
+    """Returns the process's resident memory."""
     for line in Path("/proc/%d/status" % pid).read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -160,13 +162,13 @@ def memory_bytes(pid):
 
 
 def processor_ms(pid):
-    """What the process's threads have used of a processor, by the scheduler's own account, in nanoseconds there."""
+    """Returns the CPU time of the process's threads, by the scheduler's count."""
     tasks = Path("/proc/%d/task" % pid).iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
 
 
 def once(binary, api, variables):
-    """Starts a function, and returns its first poll's milliseconds, and its processor time and memory then."""
+    """Starts a function, and returns the milliseconds, CPU time and memory at its first poll."""
     began = time.perf_counter()
     process = subprocess.Popen([binary], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -181,7 +183,7 @@ def once(binary, api, variables):
 
 
 def measure(packages, runs):
-    """All figures of all functions; they take turns, so that a busy machine is busy for all of them."""
+    """Returns all figures of all functions, measured in turns, so that load affects all alike."""
     api = RuntimeApi()
     init = {name: [] for name in packages}
     awake = {name: [] for name in FUNCTIONS}
@@ -195,7 +197,7 @@ def measure(packages, runs):
             for name in FUNCTIONS:
                 cloud.asked.clear()
                 awake[name].append(once(binaries[name], api, environment(api, cloud)))
-                # All are awaited, so that none comes later.
+                # Wait for all, so that none arrives later.
                 if sorted(cloud.asked) != sorted(Cloud.PARTS):
                     raise RuntimeError("%s warmed only %s" % (name, cloud.asked))
     table = []
@@ -239,7 +241,7 @@ def show(table):
 
 
 def broken(table):
-    """The bounds that do not hold."""
+    """Returns the broken bounds."""
     hello = next(row for row in table if row["function"] == HELLO)
     init_ms_max = INIT_MS_MAX * max(1.0, hello["init_ms_min"] / HELLO_MS)
     for row in table:

@@ -31,7 +31,7 @@ pub(crate) fn run(data: &[u8]) {
     within((1 << 20) + 160 * data.len(), || RUNTIME.with(|runtime| runtime.block_on(answered(&call, response))));
 }
 
-/// The call and its answer.
+/// Parses the call and its answer.
 fn read(data: &[u8]) -> Option<(String, Response<Bytes>)> {
     let end = data.windows(2).position(|pair| pair == b"\n\n").unwrap_or(data.len());
     let mut lines = std::str::from_utf8(&data[..end]).ok()?.lines();
@@ -91,7 +91,8 @@ fn patch(user: UserId) -> Patch {
     Patch { user, changes: vec![change] }
 }
 
-/// What holds of every call: a value that `good` accepts, or an error that says what to do and shows nobody.
+/// Asserts of every call: a value that `good` accepts, or an error with a remedy and no personal
+/// data.
 fn told<T>(told: Result<Reply<T>, Error>, status: u16, good: impl FnOnce(T)) {
     match told {
         Ok(reply) => {
@@ -144,12 +145,12 @@ fn rated(rate: Option<Rate>) {
     assert!(rate.limit > 0 && rate.remaining <= rate.limit && rate.reset_at_s > 0, "{rate:?}");
 }
 
-/// Fit for a path and a key.
+/// Asserts that an id is safe in a path and a key.
 fn id(text: &str) {
     assert!(UserId::new(text).is_some(), "{text}");
 }
 
-/// Fit for a log: short, nobody's address, nothing that moves a cursor.
+/// Asserts that a text is safe in a log: short, without an address, without control characters.
 fn plain(text: &str, chars_max: usize) {
     assert!(text.chars().count() <= chars_max, "{} characters", text.chars().count());
     assert!(!text.contains('@'), "{text}");

@@ -1,4 +1,4 @@
-//! Events of the three functions, and bodies of both queues' messages: the input is taken as each of them.
+//! Events of the three functions and messages of both queues: each input is read as each of them.
 
 use intercom_bulk::domain::job::ITEMS_MAX;
 use intercom_bulk::domain::user::UserId;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::memory::within;
 
-/// A reason is one line of a log.
+/// The maximum length of a reason: it is one line of a log.
 const REASON_BYTES_MAX: usize = 4096;
 
 pub(crate) fn run(data: &[u8]) {
@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
     });
 }
 
-/// As an event of each function.
+/// Reads it as an event of each function.
 fn whole(event: &Value) {
     match ScrollEvent::read(event) {
         Ok(ScrollEvent::Messages(messages)) => messages.iter().for_each(delivered),
@@ -45,7 +45,7 @@ fn whole(event: &Value) {
     }
 }
 
-/// As a message's body.
+/// Reads it as the body of a message.
 fn body(text: &str) {
     delivered(&Message { id: "m".to_owned(), receipt: "r".to_owned(), body: text.to_owned(), receives: 1 });
 }
@@ -63,7 +63,7 @@ fn delivered(message: &Message) {
         Ok(part) => {
             assert!((1..=ITEMS_MAX).contains(&part.patches.len()));
             assert!(part.patches.iter().all(|patch| !patch.changes.is_empty()));
-            // What goes back to the queue is what came from it.
+            // A parsed part serializes to an equal part.
             let back = serde_json::to_string(&part).expect("a part that was read can be written");
             let back = Message { body: back, ..message.clone() };
             assert_eq!(back.part().as_ref(), Ok(&part));

@@ -1,11 +1,12 @@
-//! How much memory a piece of work takes.
+//! The memory that a piece of work uses.
 
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Does the work, and fails where it took more than so many bytes at a time. Nothing else may run meanwhile.
+/// Does the work, and panics if it uses more bytes at a time. No other work may run at the same
+/// time.
 pub(crate) fn within<T>(bytes_max: usize, work: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

@@ -1,5 +1,5 @@
-//! Plan files and expressions: a plan as TOML or JSON, and after a line of three dashes a user as JSON. What is accepted is
-//! evaluated for that user and for some others.
+//! Plan files and expressions: a plan as TOML or JSON and, after a line of three dashes, a user as
+//! JSON. Accepted plans are evaluated for that user and for some others.
 
 use std::sync::LazyLock;
 
@@ -11,18 +11,19 @@ use serde_json::{Value, json};
 use crate::memory::within;
 
 const SEPARATOR: &str = "\n---\n";
-/// An item of DynamoDB, in which a run keeps its plan beside a little else.
+/// The size of a DynamoDB item, in which a run stores its plan and a little more.
 const STORED_BYTES_MAX: usize = 390 * 1024;
-/// An error is a line or two for a person.
+/// The maximum length of an error text.
 const ERROR_BYTES_MAX: usize = 32 * 1024;
-/// Longer texts than this are not sent (Intercom cuts them), nor larger numbers (JSON readers do not keep them).
+/// Longer texts are not sent (Intercom cuts them), nor are larger numbers (JSON readers lose
+/// digits).
 const TEXT_CHARS_MAX: usize = 255;
 const INT_MAX: u64 = 1 << 53;
 const TARGETS_MAX: usize = 64;
 /// Fields that a plan may write.
 const FIELDS: [&str; 4] = ["name", "phone", "signed_up_at", "unsubscribed_from_emails"];
 
-/// Users that an expression could trip over.
+/// Users that an expression may fail on.
 static USERS: LazyLock<Vec<User>> = LazyLock::new(|| {
     let long = "Wolfeschlegelsteinhausenbergerdorff é ".repeat(500);
     let tags: Vec<Value> = (0..300)
@@ -68,8 +69,9 @@ pub(crate) fn run(data: &[u8]) {
 /// The day of the run, in Unix seconds.
 const TODAY_S: i64 = 1_479_981_900;
 
-/// TOML, or JSON where it looks like an object. A JSON file and the object that it holds are accepted alike, but for
-/// keys that are there twice.
+/// Parses TOML, or JSON if it looks like an object.
+///
+/// A JSON file and the object in it are accepted alike, except for duplicate keys.
 fn read(text: &str) -> Result<Plan, PlanError> {
     if text.trim_start().starts_with('{') {
         let read = Plan::from_json_text("plan.json", text);
@@ -140,7 +142,7 @@ fn evaluated(evaluation: &Evaluation, user: &User) {
     }
 }
 
-/// What Intercom takes as a value.
+/// Asserts that Intercom accepts the value.
 fn scalar(value: &Value) {
     match value {
         Value::String(text) => assert!(text.chars().count() <= TEXT_CHARS_MAX),
@@ -151,7 +153,7 @@ fn scalar(value: &Value) {
     }
 }
 
-/// The user once Intercom has taken the patch.
+/// Returns the user after Intercom has applied the patch.
 fn patched(user: &User, patch: &Patch) -> User {
     let mut body = user.body().clone();
     for Change { target, new, .. } in &patch.changes {

@@ -74,7 +74,7 @@ fn user_option_changes_one_user() {
     let run = world.object(&["run", plan.to_str().unwrap(), "--user", &id, "--json"], 0);
     assert_eq!((run["users"].as_u64(), run["patches"].as_u64()), (Some(1), Some(1)));
     // Probably in the same second, and the second is part of a run's id.
-    let other = world.object(&["run", plan.to_str().unwrap(), "--user", "nobody1", "--json"], 2);
+    let other = world.object(&["run", plan.to_str().unwrap(), "--user", "unknown1", "--json"], 2);
     assert_eq!(other["errors"], 1);
     assert_ne!(other["run"], run["run"]);
 }

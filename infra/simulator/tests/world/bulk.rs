@@ -27,7 +27,7 @@ async fn wrong_request_is_refused_without_a_job() {
         (items(&vec![data.clone(); 101]), 422, "parameter_invalid"),
         (item(&json!({"method": "put"})), 400, "parameter_invalid"),
         (item(&json!({"data_type": "lead"})), 400, "parameter_invalid"),
-        (item(&json!({"data": {"name": "nobody"}})), 422, "field_not_found"),
+        (item(&json!({"data": {"name": "unknown"}})), 422, "field_not_found"),
         (item(&json!({"data": {"id": ""}})), 422, "field_not_found"),
         (json!({"items": [{"method": "post", "data_type": "user", "data": data}], "job": 7}), 400, "type_mismatch"),
     ] {

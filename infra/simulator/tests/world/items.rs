@@ -111,6 +111,6 @@ async fn one_user_can_be_written_without_a_job() {
     let done = post(&world, "/users", &json!({"id": user, "custom_attributes": {"a": false}})).await;
     assert_eq!((done.status, &done.body["custom_attributes"]["a"]), (200, &json!(false)));
     assert_eq!(post(&world, "/users", &json!({"id": user, "email": "@"})).await.error(), (400, "invalid"));
-    assert_eq!(post(&world, "/users", &json!({"name": "nobody"})).await.status, 422);
+    assert_eq!(post(&world, "/users", &json!({"name": "unknown"})).await.status, 422);
     assert_eq!(post(&world, "/bulk/users", &items(&[json!({"id": user})])).await.status, 202);
 }
