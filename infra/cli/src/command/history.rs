@@ -1,6 +1,5 @@
 //! `history`: the runs in a ledger.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,8 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::CommandError;
-use super::deployed::Deployed;
-use super::report::QueueName;
+use super::ledger_options::LedgerOptions;
 use crate::output;
 use intercom_bulk_emulator::engine::machine_wall;
 
@@ -28,14 +26,8 @@ pub(super) struct History {
     /// Maximum number of runs
     #[arg(long, value_name = "N", default_value_t = SHOWN, value_parser = clap::value_parser!(u16).range(1..))]
     most: u16,
-    /// Folder of the runs' state [default: the one that `run` used last]
-    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
-    state: Option<PathBuf>,
-    /// Print one JSON object for each run, on standard output
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    deployed: Deployed,
+    from: LedgerOptions,
 }
 
 /// A listed run.
@@ -54,15 +46,14 @@ struct Listed<'a> {
 
 impl History {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let which = QueueName::all(self.state, self.deployed);
-        let ledger = which.ledger().await?;
+        let ledger = self.from.ledger().await?;
         let now_ms = machine_wall()();
         for id in ledger.runs(usize::from(self.most)).await? {
             // The list contains an expired run for a while.
             let Some(run) = ledger.run(&id).await? else { continue };
             let users = users(&ledger, &run).await?;
             let listed = listed(&run, users, now_ms);
-            if self.json {
+            if self.from.json {
                 output::json(&listed);
             } else {
                 output::line(&words(&listed));

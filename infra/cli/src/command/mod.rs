@@ -1,15 +1,21 @@
-//! The command line: one module per command.
+//! The command line: one module per command. `bounds`, `ledger_options` and `stack_options` declare options that several
+//! commands take; `workspace` asks whose token it is.
 
 mod bounds;
 mod demo;
-mod deployed;
 mod emulate;
+mod errors;
 mod history;
+mod jobs;
+mod ledger_options;
 mod preview;
 mod probe;
-mod report;
+mod put;
 mod run;
 mod simulate;
+mod stack_options;
+mod start;
+mod status;
 mod workspace;
 
 use std::path::PathBuf;
@@ -61,11 +67,11 @@ enum Command {
     /// Run a plan on a workspace; to resume after Ctrl-C or a crash, run the same command again
     Run(run::RunPlan),
     /// Show a run's progress, rate, and the reason of a wait
-    Status(report::Status),
+    Status(status::Status),
     /// List a run's bulk jobs, by bucket
-    Jobs(report::Jobs),
+    Jobs(jobs::Jobs),
     /// List the failed users of a run, and the reasons
-    Errors(report::Errors),
+    Errors(errors::Errors),
     /// List the runs in the ledger, newest first
     History(history::History),
     /// Check the access of a token, with reads only
@@ -75,9 +81,9 @@ enum Command {
     /// Serve DynamoDB and SQS for functions in other processes, and invoke them as AWS does
     Emulate(emulate::Emulate),
     /// Upload a plan to a deployed stack
-    Put(deployed::Put),
+    Put(put::Put),
     /// Start a stored plan on a deployed stack
-    Start(deployed::Start),
+    Start(start::Start),
 }
 
 /// Access to the workspace. The environment variables have the same names.

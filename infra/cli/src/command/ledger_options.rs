@@ -1,0 +1,109 @@
+//! The options of the commands that read a ledger, and the ledger or the run that they name.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use intercom_bulk::domain::run::{Run, RunId};
+use intercom_bulk::ledger::Ledger;
+
+use super::CommandError;
+use super::stack_options::StackOptions;
+use crate::output;
+use crate::state_dir::{Place, PlaceError, whose};
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::engine::{EngineError, TABLE};
+
+/// Which ledger a command reads, and how it writes.
+#[derive(Debug, Args)]
+pub(super) struct LedgerOptions {
+    /// Folder of the runs' state [default: the one that `run` used last]
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
+    state: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    deployed: StackOptions,
+}
+
+/// Which run of a ledger a command reads.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// The run [default: the last]
+    #[arg(long = "run", value_name = "ID")]
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) from: LedgerOptions,
+}
+
+/// A start that has not begun.
+pub(super) struct Waiting {
+    /// The run that it will make.
+    pub(super) id: RunId,
+    /// The active run whose end it waits for.
+    pub(super) behind: Option<RunId>,
+}
+
+impl LedgerOptions {
+    /// Opens the ledger.
+    pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
+        self.ledger_and_folder().await.map(|(ledger, _)| ledger)
+    }
+
+    /// Opens the ledger. The folder is that of a local ledger.
+    pub(super) async fn ledger_and_folder(&self) -> Result<(Ledger, Option<PathBuf>), CommandError> {
+        // `--state` is given on the command line only; LEDGER_TABLE may be left over in the environment.
+        if self.state.is_none() && self.deployed.is_named() {
+            return Ok((self.deployed.ledger().await?, None));
+        }
+        let path = Place::last(self.state.as_deref())?;
+        if let Some(words) = whose(&path, self.state.as_deref()) {
+            output::note(false, &words);
+        }
+        let account = Account::open(Some(&path)).map_err(EngineError::from)?;
+        Ok((Ledger::new(account.dynamodb, TABLE), Some(path)))
+    }
+}
+
+impl RunOptions {
+    /// Reads the run that was named, or the last one.
+    pub(super) async fn find(&self, ledger: &Ledger) -> Result<Run, CommandError> {
+        let id = match &self.name {
+            Some(name) => RunId::parse(name),
+            None => ledger.runs(1).await?.into_iter().next(),
+        };
+        let nothing = || match &self.name {
+            Some(name) => {
+                CommandError::Usage(format!("there is no run {name} in this state; `history` lists its runs"))
+            }
+            None => CommandError::Place(PlaceError::Nothing),
+        };
+        let id = id.ok_or_else(nothing)?;
+        if let Some(run) = ledger.run(&id).await? {
+            return Ok(run);
+        }
+        match self.waiting(ledger).await? {
+            Some(waiting) => Err(CommandError::Usage(waiting.words())),
+            None => Err(nothing()),
+        }
+    }
+
+    /// Reads the start that was named, if it is one that waits.
+    pub(super) async fn waiting(&self, ledger: &Ledger) -> Result<Option<Waiting>, CommandError> {
+        let Some(id) = self.name.as_deref().and_then(RunId::parse) else { return Ok(None) };
+        if !ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == id) {
+            return Ok(None);
+        }
+        Ok(Some(Waiting { id, behind: ledger.active().await?.run }))
+    }
+}
+
+impl Waiting {
+    /// Returns the state of the start in words, without a full stop.
+    pub(super) fn words(&self) -> String {
+        match &self.behind {
+            Some(active) => format!("run {} has not begun: it waits for the end of {active}", self.id),
+            None => format!("run {} has not begun: it waits for the next tick", self.id),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `start`: starts a stored plan on a deployed stack.
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::CommandError;
+use super::bounds::{Bounds, run_of};
+use super::stack_options::{CODES, StackOptions, unnamed};
+use crate::output;
+use crate::stack::{account, output};
+use intercom_bulk_emulator::engine::machine_wall;
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk start [OPTIONS] <PLAN>", after_help = CODES)]
+pub(super) struct Start {
+    /// The name of a stored plan
+    plan: String,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// One JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    /// The pages queue, instead of a stack
+    #[arg(long, value_name = "URL", env = "PAGES_QUEUE_URL")]
+    pages_queue_url: Option<String>,
+    #[command(flatten)]
+    deployed: StackOptions,
+}
+
+impl Start {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        self.deployed.check()?;
+        if self.deployed.stack.is_none() && self.pages_queue_url.is_none() {
+            return Err(unnamed("PAGES_QUEUE_URL"));
+        }
+        let aws = account().await?;
+        let ledger = self.deployed.ledger_of(&aws).await?;
+        if ledger.stored_plan(&self.plan).await?.is_none() {
+            let words = format!("there is no plan \"{}\" in the ledger: store it with `put FILE` first", self.plan);
+            return Err(CommandError::Usage(words));
+        }
+        let queue = match (&self.pages_queue_url, &self.deployed.stack) {
+            (_, Some(stack)) => output(&aws, stack, "PagesQueueUrl", machine_wall()()).await?,
+            (Some(url), None) => url.clone(),
+            (None, None) => return Err(unnamed("PAGES_QUEUE_URL")),
+        };
+        let mut at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
+        // The same start in the same second has the same name, as a run or as a start that waits.
+        let waiting = ledger.waiting().await?;
+        let (start, id) = loop {
+            let start = self.bounds.start(&json!(self.plan), at);
+            let id = run_of(&start)?;
+            if waiting.iter().all(|waits| waits.start.run() != id) && ledger.run(&id).await?.is_none() {
+                break (start, id);
+            }
+            at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+        };
+        let sent = aws.sqs().send_message().queue_url(queue).message_body(start.to_string()).send().await;
+        sent.map_err(|error| {
+            CommandError::Step(format!("the start could not be sent: {}", error.into_service_error()))
+        })?;
+        if self.json {
+            output::json(&json!({ "run": id }));
+        } else {
+            let behind = match ledger.active().await?.run {
+                Some(active) if active != id => format!(" It waits for the end of {active}."),
+                _ => String::new(),
+            };
+            output::line(&format!("Run {id} is asked for; `status --run {id}` shows it.{behind}"));
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,78 @@
+//! `status`: the progress of a run, also while another terminal works on it.
+
+mod seen;
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use self::seen::Seen;
+use super::CommandError;
+use super::ledger_options::RunOptions;
+use crate::jobs_seen::JobsSeen;
+use crate::output;
+use crate::progress::Sample;
+use crate::state_dir::Place;
+use intercom_bulk_emulator::engine::machine_wall;
+
+/// From the last bulk request to the end of its job as the ledger learns it: the first poll, and a tick.
+const LOCAL_TAIL: Duration = Duration::from_millis(3_500);
+const CLOUD_TAIL: Duration = Duration::from_mins(2);
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk status [OPTIONS]")]
+#[command(
+    after_help = "Exit codes: 0 shown, whatever the run's state · 1 there is no run yet, or the ledger cannot be read · \
+    64 wrong usage, or no such run"
+)]
+pub(super) struct Status {
+    #[command(flatten)]
+    of: RunOptions,
+}
+
+impl Status {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let (ledger, folder) = self.of.from.ledger_and_folder().await?;
+        let json = self.of.from.json;
+        if let Some(waiting) = self.of.waiting(&ledger).await?
+            && ledger.run(&waiting.id).await?.is_none()
+        {
+            if json {
+                output::json(&json!({ "run": waiting.id, "state": "waiting", "behind": waiting.behind }));
+            } else {
+                output::line(&format!("R{}.", &waiting.words()[1..]));
+            }
+            return Ok(0);
+        }
+        let run = self.of.find(&ledger).await?;
+        let cursor = ledger.cursor(&run.id).await?;
+        let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.id)))?;
+        let accounts = ledger.accounts(&run, &cursor).await?;
+        let jobs = JobsSeen::default().read(&ledger, &run).await?;
+        let now_ms = machine_wall()();
+        // A stack works by itself; a local run has a process that holds its folder.
+        let at_work = folder.as_deref().and_then(Place::is_held).filter(|_| !run.state.ended());
+        let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
+        let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
+        let seen = Seen {
+            sample: Sample::of(&run, &cursor, &jobs, now_ms, took, tail),
+            totals: if run.state.ended() || at_work == Some(false) {
+                accounts.totals.clone()
+            } else {
+                accounts.totals_at(now_ms)
+            },
+            accounts: &accounts,
+            run: &run,
+            cursor: &cursor,
+            at_work,
+            took,
+        };
+        if json {
+            output::json(&seen.json());
+        } else {
+            seen.words().iter().for_each(|line| output::line(line));
+        }
+        Ok(0)
+    }
+}
