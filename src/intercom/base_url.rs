@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 use http::Uri;
 
@@ -87,23 +86,9 @@ impl BaseUrl {
     }
 }
 
-impl Default for BaseUrl {
-    fn default() -> Self {
-        Self::intercom(HOSTS[0])
-    }
-}
-
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.origin)
-    }
-}
-
-impl FromStr for BaseUrl {
-    type Err = BaseUrlError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 
@@ -142,7 +127,6 @@ mod tests {
             let url = BaseUrl::parse(text).unwrap();
             assert_eq!((url.as_str(), url.is_loopback()), (kept, loopback), "{text}");
         }
-        assert_eq!(BaseUrl::default(), BaseUrl::parse("https://api.intercom.io").unwrap());
         for (text, host) in [
             ("https://api.eu.intercom.io", "api.eu.intercom.io"),
             ("http://127.0.0.1:8080", "127.0.0.1"),

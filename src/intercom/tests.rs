@@ -14,7 +14,12 @@ mod disclosure;
 const TOKEN: &str = "dG9rOnMzY3JldA";
 
 fn client(transport: Transport) -> Intercom {
-    Intercom::new(transport, BaseUrl::default(), Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4)
+    Intercom::new(
+        transport,
+        BaseUrl::parse("https://api.intercom.io").unwrap(),
+        Token::new(TOKEN.into()).unwrap(),
+        ApiVersion::V1_4,
+    )
 }
 
 /// Returns a client with this answer to every call, and the requests it sends.

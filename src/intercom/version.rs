@@ -1,11 +1,10 @@
 //! The versions of Intercom's API.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// A value of the header `Intercom-Version`. The header is always sent: without it the workspace's
 /// own setting decides, and `/users` does not exist if that setting is 2.x.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ApiVersion {
     /// 1.0.
     V1_0,
@@ -16,7 +15,6 @@ pub enum ApiVersion {
     /// 1.3.
     V1_3,
     /// 1.4, the last version with users and bulk jobs.
-    #[default]
     V1_4,
 }
 
@@ -63,14 +61,6 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-impl FromStr for ApiVersion {
-    type Err = ApiVersionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +70,6 @@ mod tests {
         for version in ApiVersion::ALL {
             assert_eq!(ApiVersion::parse(version.as_str()), Ok(version));
         }
-        assert_eq!(ApiVersion::default().as_str(), "1.4");
         for later in ["2.x", "2.16", "Preview", "auto"] {
             assert_eq!(ApiVersion::parse(later), Err(ApiVersionError::NotBuilt), "{later}");
         }

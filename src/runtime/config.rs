@@ -1,32 +1,37 @@
-//! Settings, read once from the environment. The same names stand in the README and the template.
+//! Reads the settings from the environment, once. `settings` declares them.
 
 use std::time::Duration;
 
 use crate::domain::bucket::Width;
 use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, Token, TokenError};
 use crate::queue::QueueUrls;
+use crate::runtime::settings::{
+    API, BASE_URL, BUCKET_MINUTES, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL,
+    PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, SCROLL_LIFE_S, Setting, TOKEN, TOKEN_PARAMETER,
+};
 
 /// A setting that is missing or cannot be read. It names the setting and what to write, never a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not set.
-    #[error("{name} is not set: {meaning}")]
-    Missing {
-        /// The variable.
-        name: &'static str,
-        /// What it is for.
-        meaning: &'static str,
-    },
+    /// Not set, and without a default.
+    #[error("{} is not set: {}", .0.name, .0.help)]
+    Missing(&'static Setting),
     /// Not one of the values it takes.
-    #[error("{name} is \"{value}\": {takes}")]
+    #[error("{} is \"{value}\": {}", .setting.name, .setting.range)]
     Value {
-        /// The variable.
-        name: &'static str,
+        /// The setting.
+        setting: &'static Setting,
         /// What it holds.
         value: String,
-        /// What it takes.
-        takes: &'static str,
     },
+    /// No place to take the token from.
+    #[error(
+        "{} is not set: {}. On AWS, {} names the parameter that holds the token",
+        TOKEN.name,
+        TOKEN.help,
+        TOKEN_PARAMETER.name
+    )]
+    NoToken,
     /// Two places to take the token from.
     #[error(
         "INTERCOM_TOKEN and INTERCOM_TOKEN_PARAMETER are both set: keep the parameter on AWS, the token anywhere else"
@@ -51,9 +56,9 @@ pub enum ConfigError {
 pub struct WorkspaceSettings {
     /// `INTERCOM_TOKEN` or `INTERCOM_TOKEN_PARAMETER`.
     pub token: TokenFrom,
-    /// `INTERCOM_BASE_URL`, Intercom's first host by default.
+    /// `INTERCOM_BASE_URL`.
     pub base_url: BaseUrl,
-    /// `INTERCOM_API`, 1.4 by default.
+    /// `INTERCOM_API`.
     pub api: ApiVersion,
 }
 
@@ -80,17 +85,15 @@ pub struct Places {
 /// How the steps go about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// `BUCKET_MINUTES`: the width of a bucket, 1 by default.
+    /// `BUCKET_MINUTES`: the width of a bucket.
     pub bucket: Width,
-    /// `INTERCOM_QUOTA_PERCENT`: how much of the workspace's limit is ours, 80 by default: others share it.
+    /// `INTERCOM_QUOTA_PERCENT`: the share of the workspace's rate limit that is used.
     pub quota_percent: u32,
-    /// `INTERCOM_PAGE_TIMEOUT_S`: how long a page is waited for, 15 by default, 50 at most.
+    /// `INTERCOM_PAGE_TIMEOUT_S`: the time-out of a page.
     pub page_timeout: Duration,
-    /// `INTERCOM_SCROLL_LIFE_S`: how long an unused scroll is waited for to expire, 65 by default: Intercom's minute and
-    /// a margin for the clocks.
+    /// `INTERCOM_SCROLL_LIFE_S`: the time after which an unused scroll has expired.
     pub scroll_life_ms: i64,
-    /// `INTERCOM_JOB_LIFE_S`: how long a job may still set values, 900 by default: Intercom closes a job 15 minutes after
-    /// it was made (`closing_at`).
+    /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job sets no more values.
     pub job_life_ms: i64,
     /// How often things are looked at.
     pub pace: Pace,
@@ -139,45 +142,14 @@ impl Settings {
 
     /// Reads the settings that have defaults.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let bucket =
-            number(&get, "BUCKET_MINUTES", "minutes that divide an hour: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60")?;
-        let percent = number(&get, "INTERCOM_QUOTA_PERCENT", "a whole number from 1 to 100")?;
-        let page = number(&get, "INTERCOM_PAGE_TIMEOUT_S", "seconds from 5 to 50")?;
-        let life = number(&get, "INTERCOM_SCROLL_LIFE_S", "seconds from 1 to 600")?.unwrap_or(65);
-        let job_life = number(&get, "INTERCOM_JOB_LIFE_S", "seconds from 1 to 3600")?.unwrap_or(900);
-        let checked = |name, value: u32, good: bool, takes| {
-            if good { Ok(value) } else { Err(ConfigError::Value { name, value: value.to_string(), takes }) }
-        };
-        let width = Width::from_minutes(bucket.unwrap_or(1));
-        let percent = percent.unwrap_or(80);
-        let page = page.unwrap_or(15);
+        let bucket = number(&get, &BUCKET_MINUTES)?;
         Ok(Self {
-            bucket: width.ok_or_else(|| ConfigError::Value {
-                name: "BUCKET_MINUTES",
-                value: bucket.unwrap_or(1).to_string(),
-                takes: "minutes that divide an hour: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60",
-            })?,
-            quota_percent: checked(
-                "INTERCOM_QUOTA_PERCENT",
-                percent,
-                (1..=100).contains(&percent),
-                "a whole number from 1 to 100",
-            )?,
-            page_timeout: Duration::from_secs(
-                checked("INTERCOM_PAGE_TIMEOUT_S", page, (5..=50).contains(&page), "seconds from 5 to 50")?.into(),
-            ),
-            scroll_life_ms: i64::from(checked(
-                "INTERCOM_SCROLL_LIFE_S",
-                life,
-                (1..=600).contains(&life),
-                "seconds from 1 to 600",
-            )?) * 1000,
-            job_life_ms: i64::from(checked(
-                "INTERCOM_JOB_LIFE_S",
-                job_life,
-                (1..=3600).contains(&job_life),
-                "seconds from 1 to 3600",
-            )?) * 1000,
+            bucket: Width::from_minutes(bucket)
+                .ok_or_else(|| ConfigError::Value { setting: &BUCKET_MINUTES, value: bucket.to_string() })?,
+            quota_percent: number(&get, &QUOTA_PERCENT)?,
+            page_timeout: Duration::from_secs(number(&get, &PAGE_TIMEOUT_S)?.into()),
+            scroll_life_ms: i64::from(number(&get, &SCROLL_LIFE_S)?) * 1000,
+            job_life_ms: i64::from(number(&get, &JOB_LIFE_S)?) * 1000,
             pace: Pace::CLOUD,
         })
     }
@@ -186,17 +158,15 @@ impl Settings {
 impl WorkspaceSettings {
     /// Reads how to reach the workspace.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let meaning = "the access token of your Intercom app (Developer Hub → your app → Authentication), or on AWS \
-                       INTERCOM_TOKEN_PARAMETER, the parameter that holds it";
-        let token = match (get("INTERCOM_TOKEN"), get("INTERCOM_TOKEN_PARAMETER")) {
+        let token = match (get(TOKEN.name), get(TOKEN_PARAMETER.name)) {
             (Some(_), Some(_)) => return Err(ConfigError::TwoTokens),
             (Some(token), None) => TokenFrom::Here(Token::new(token)?),
             (None, Some(name)) => TokenFrom::Parameter(name),
-            (None, None) => return Err(ConfigError::Missing { name: "INTERCOM_TOKEN", meaning }),
+            (None, None) => return Err(ConfigError::NoToken),
         };
-        let base_url = get("INTERCOM_BASE_URL").map(|text| BaseUrl::parse(&text)).transpose()?;
-        let api = ApiVersion::parse(&get("INTERCOM_API").unwrap_or_else(|| "1.4".to_owned()))?;
-        Ok(Self { token, base_url: base_url.unwrap_or_default(), api })
+        let base_url = BaseUrl::parse(&required(&get, &BASE_URL)?)?;
+        let api = ApiVersion::parse(&required(&get, &API)?)?;
+        Ok(Self { token, base_url, api })
     }
 
     /// The token itself, for programs that do not ask Parameter Store.
@@ -211,16 +181,15 @@ impl WorkspaceSettings {
 impl Places {
     /// Reads the names that the template gives the functions.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let required = |name, meaning| get(name).ok_or(ConfigError::Missing { name, meaning });
         Ok(Self {
-            table: required("LEDGER_TABLE", "the DynamoDB table of the ledger")?,
+            table: required(&get, &LEDGER_TABLE)?,
             pages: QueueUrls {
-                url: required("PAGES_QUEUE_URL", "the queue that carries a run's turns")?,
-                dead_letters: required("PAGES_DEAD_LETTERS_URL", "where its unreadable messages go")?,
+                url: required(&get, &PAGES_QUEUE_URL)?,
+                dead_letters: required(&get, &PAGES_DEAD_LETTERS_URL)?,
             },
             patches: QueueUrls {
-                url: required("PATCHES_QUEUE_URL", "the queue that carries patches")?,
-                dead_letters: required("PATCHES_DEAD_LETTERS_URL", "where its unreadable messages go")?,
+                url: required(&get, &PATCHES_QUEUE_URL)?,
+                dead_letters: required(&get, &PATCHES_DEAD_LETTERS_URL)?,
             },
         })
     }
@@ -231,13 +200,14 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn number(
-    get: &impl Fn(&str) -> Option<String>,
-    name: &'static str,
-    takes: &'static str,
-) -> Result<Option<u32>, ConfigError> {
-    let read = |value: String| value.trim().parse().map_err(|_| ConfigError::Value { name, value, takes });
-    get(name).map(read).transpose()
+fn required(get: impl Fn(&str) -> Option<String>, setting: &'static Setting) -> Result<String, ConfigError> {
+    setting.get(get).ok_or(ConfigError::Missing(setting))
+}
+
+fn number(get: impl Fn(&str) -> Option<String>, setting: &'static Setting) -> Result<u32, ConfigError> {
+    let value = required(get, setting)?;
+    let number = value.trim().parse().ok().filter(|number| setting.range.holds(*number));
+    number.ok_or(ConfigError::Value { setting, value })
 }
 
 #[cfg(test)]
@@ -268,8 +238,10 @@ mod tests {
             [("BUCKET_MINUTES", "7"), ("INTERCOM_QUOTA_PERCENT", "0"), ("INTERCOM_PAGE_TIMEOUT_S", "x")]
         {
             let error = Settings::read(|asked| (asked == name).then(|| value.to_owned())).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains(value), "{error}");
+            assert!(error.starts_with(&format!("{name} is \"{value}\": ")), "{error}");
         }
+        let error = Settings::read(|asked| (asked == "INTERCOM_JOB_LIFE_S").then(|| "3601".to_owned())).unwrap_err();
+        assert_eq!(error.to_string(), "INTERCOM_JOB_LIFE_S is \"3601\": seconds from 1 to 3600");
     }
 
     #[test]

@@ -5,5 +5,6 @@ pub mod clients;
 pub mod config;
 pub mod event;
 pub mod invocation;
+pub mod settings;
 pub mod telemetry;
 pub mod token;

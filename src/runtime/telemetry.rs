@@ -8,12 +8,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::runtime::settings::STACK_NAME;
+
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "intercom-bulk";
 /// The one dimension: several stacks may live in an account.
 pub const DIMENSION: &str = "Stack";
-/// The stack's name where `STACK_NAME` is not set; a dimension's value may not be empty.
-const NO_STACK: &str = "-";
 
 /// What a metric counts in, by CloudWatch's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn line(stack: Option<&str>, now_ms: i64, metrics: &[Metric]) -> Option<Valu
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": told });
     let mut line = Map::new();
     line.insert("_aws".to_owned(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
-    line.insert(DIMENSION.to_owned(), stack.unwrap_or(NO_STACK).into());
+    line.insert(DIMENSION.to_owned(), stack.or(STACK_NAME.default).into());
     line.extend(metrics.iter().map(|metric| (metric.name.to_owned(), metric.value.into())));
     Some(Value::Object(line))
 }

@@ -7,6 +7,7 @@ mod events;
 mod imports;
 mod manifests;
 mod security;
+mod settings;
 mod source;
 mod template;
 mod text;

@@ -1,6 +1,7 @@
 //! Facts that both the template and the library state.
 
 use intercom_bulk::runtime::config::{Places, Settings, WorkspaceSettings};
+use intercom_bulk::runtime::settings::{SETTINGS, TOKEN_PARAMETER};
 use intercom_bulk::{steps::check, steps::scroll, steps::submit};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,10 +13,10 @@ fn settings() -> BTreeSet<String> {
     let asked = RefCell::new(BTreeSet::new());
     let get = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
-        // Valid for each setting without a default, so that the library reads all settings.
-        let free =
-            matches!(name, "INTERCOM_TOKEN" | "LEDGER_TABLE") || name.ends_with("_URL") && name != "INTERCOM_BASE_URL";
-        free.then(|| "dG9rOjEyMzQ=".to_owned())
+        // A value for each setting without a default: reading ends at the first that is missing.
+        let setting = SETTINGS.iter().find(|setting| setting.name == name).expect("each setting is declared");
+        let takes_text = setting.default.is_none() && *setting != TOKEN_PARAMETER;
+        takes_text.then(|| "dG9rOjEyMzQ=".to_owned())
     };
     Places::read(get).unwrap();
     Settings::read(get).unwrap();

@@ -11,6 +11,7 @@ use intercom_bulk::http::Https;
 use intercom_bulk::runtime::clients::{Clients, StepError};
 use intercom_bulk::runtime::config::environment;
 use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::runtime::settings::STACK_NAME;
 use intercom_bulk::runtime::telemetry::{self, Metric};
 use intercom_bulk::runtime::token::StoredToken;
 use lambda_runtime::{Context, Diagnostic, Error};
@@ -47,7 +48,7 @@ impl Function {
         let https = Https::of_one_bundle(&get);
         let aws = Aws::read(&https, &get)?;
         let (clients, token) = Clients::connect(&aws, &https, Clock::of_the_machine(), &get)?;
-        Ok(Self { clients, aws, token, stack: get("STACK_NAME") })
+        Ok(Self { clients, aws, token, stack: get(STACK_NAME.name) })
     }
 
     /// Begins an invocation. Fails without an access token.

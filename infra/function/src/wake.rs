@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::runtime::settings::WARM_CONNECTIONS;
 
 use crate::Function;
 
@@ -16,7 +17,7 @@ impl Function {
     ///
     /// Ignores failures: the call that needs the connection reports them.
     pub(crate) async fn warm(&self, get: impl Fn(&str) -> Option<String>) {
-        if get("WARM_CONNECTIONS").as_deref() == Some("off") {
+        if WARM_CONNECTIONS.get(get).as_deref() == Some("off") {
             return;
         }
         let clock = Clock::of_the_machine();

@@ -33,7 +33,12 @@ fn intercom(stored: &StoredToken, takes: &'static str) -> Intercom {
         let response = Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap();
         std::future::ready(Ok::<_, TransportError>(response))
     };
-    Intercom::new(Transport::new(tower::service_fn(answer)), BaseUrl::default(), stored.tokens(), ApiVersion::V1_4)
+    Intercom::new(
+        Transport::new(tower::service_fn(answer)),
+        BaseUrl::parse("https://api.intercom.io").unwrap(),
+        stored.tokens(),
+        ApiVersion::V1_4,
+    )
 }
 
 #[tokio::test]

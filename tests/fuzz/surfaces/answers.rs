@@ -51,7 +51,8 @@ async fn answered(call: &str, response: Response<Bytes>) {
         std::future::ready(Ok::<_, TransportError>(response.clone()))
     }));
     let token = Token::new("dG9rOjEyMzQ=".to_owned()).expect("it has the form of a token");
-    let intercom = Intercom::new(transport, BaseUrl::default(), token, ApiVersion::default());
+    let base_url = BaseUrl::parse("https://api.intercom.io").expect("Intercom's first host");
+    let intercom = Intercom::new(transport, base_url, token, ApiVersion::V1_4);
     let (user, job) = (UserId::new("5714dd359a3fd47136000001"), JobId::new("job_1"));
     let (user, job) = (user.expect("an id"), job.expect("an id"));
     let timeout = Duration::from_secs(1);

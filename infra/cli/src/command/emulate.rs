@@ -12,6 +12,9 @@ use std::time::Duration;
 use clap::Args;
 use intercom_bulk::ledger;
 use intercom_bulk::runtime::config::Settings;
+use intercom_bulk::runtime::settings::{
+    LEDGER_TABLE, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL, PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, TOKEN,
+};
 use intercom_simulator::local_hosts_only;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -122,7 +125,7 @@ impl Emulate {
             );
             return Err(CommandError::Usage(words));
         }
-        let token = intercom_bulk::runtime::config::environment("INTERCOM_TOKEN");
+        let token = intercom_bulk::runtime::config::environment(TOKEN.name);
         let words = || CommandError::Usage("--serve-token serves INTERCOM_TOKEN, which is not set".to_owned());
         token.ok_or_else(words).map(Some)
     }
@@ -185,11 +188,11 @@ fn variables(address: &str, access_key: &str, wiring: &Wiring) -> Vec<(&'static 
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", access_key.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("LEDGER_TABLE", TABLE.to_owned()),
-        ("PAGES_QUEUE_URL", queue(&wiring.pages.url)),
-        ("PAGES_DEAD_LETTERS_URL", queue(&wiring.pages.dead_letters)),
-        ("PATCHES_QUEUE_URL", queue(&wiring.patches.url)),
-        ("PATCHES_DEAD_LETTERS_URL", queue(&wiring.patches.dead_letters)),
+        (LEDGER_TABLE.name, TABLE.to_owned()),
+        (PAGES_QUEUE_URL.name, queue(&wiring.pages.url)),
+        (PAGES_DEAD_LETTERS_URL.name, queue(&wiring.pages.dead_letters)),
+        (PATCHES_QUEUE_URL.name, queue(&wiring.patches.url)),
+        (PATCHES_DEAD_LETTERS_URL.name, queue(&wiring.patches.dead_letters)),
     ]
 }
 

@@ -1,6 +1,7 @@
-//! The command line: one module per command. `bounds`, `ledger_options` and `stack_options` declare options that several
-//! commands take; `workspace` asks whose token it is.
+//! The command line: one module per command. `access`, `bounds`, `ledger_options` and `stack_options` declare options
+//! that several commands take; `workspace` asks whose token it is.
 
+mod access;
 mod bounds;
 mod demo;
 mod emulate;
@@ -21,10 +22,11 @@ mod workspace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use intercom_bulk::plan::PlanError;
 use intercom_bulk::runtime::config::{ConfigError, environment};
 
+use self::access::Access;
 use crate::output;
 use crate::stack::StackError;
 use crate::state_dir::PlaceError;
@@ -84,56 +86,6 @@ enum Command {
     Put(put::Put),
     /// Start a stored plan on a deployed stack
     Start(start::Start),
-}
-
-/// Access to the workspace. The environment variables have the same names.
-#[derive(Clone, Debug, Args)]
-struct Access {
-    /// Access token of your Intercom app; prefer the environment to the command line
-    #[arg(long, env = "INTERCOM_TOKEN", hide_env_values = true)]
-    intercom_token: Option<String>,
-    /// `https://api.intercom.io`, its `api.eu` and `api.au`, or loopback; `HTTPS_PROXY` is not used
-    #[arg(long, env = "INTERCOM_BASE_URL")]
-    intercom_base_url: Option<String>,
-    /// Generation of the API
-    #[arg(long, env = "INTERCOM_API", default_value = "1.4")]
-    intercom_api: String,
-    /// Percentage of the workspace's rate limit to use; other integrations share it
-    #[arg(long, env = "INTERCOM_QUOTA_PERCENT", default_value = "80")]
-    intercom_quota_percent: String,
-    /// Time limit of a page in seconds, 5 to 50
-    #[arg(long, env = "INTERCOM_PAGE_TIMEOUT_S", default_value = "15")]
-    intercom_page_timeout_s: String,
-    /// Seconds after which an unused scroll expires
-    #[arg(long, env = "INTERCOM_SCROLL_LIFE_S", default_value = "65")]
-    intercom_scroll_life_s: String,
-    /// Seconds after which a job writes no more values
-    #[arg(long, env = "INTERCOM_JOB_LIFE_S", default_value = "900")]
-    intercom_job_life_s: String,
-    /// Width in minutes of the buckets that group job ids
-    #[arg(long, env = "BUCKET_MINUTES", default_value = "1")]
-    bucket_minutes: String,
-    /// Folder of the runs' state [default: .bulk/<workspace> here, or in the nearest parent folder
-    /// with a .bulk]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-}
-
-impl Access {
-    /// Returns a setting by the name that the functions use.
-    fn setting(&self, name: &str) -> Option<String> {
-        match name {
-            "INTERCOM_TOKEN" => self.intercom_token.clone(),
-            "INTERCOM_BASE_URL" => self.intercom_base_url.clone(),
-            "INTERCOM_API" => Some(self.intercom_api.clone()),
-            "INTERCOM_QUOTA_PERCENT" => Some(self.intercom_quota_percent.clone()),
-            "INTERCOM_PAGE_TIMEOUT_S" => Some(self.intercom_page_timeout_s.clone()),
-            "INTERCOM_SCROLL_LIFE_S" => Some(self.intercom_scroll_life_s.clone()),
-            "INTERCOM_JOB_LIFE_S" => Some(self.intercom_job_life_s.clone()),
-            "BUCKET_MINUTES" => Some(self.bucket_minutes.clone()),
-            _ => None,
-        }
-    }
 }
 
 /// A failure of a command; each message names the remedy.

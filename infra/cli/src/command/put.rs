@@ -14,7 +14,7 @@ use crate::output;
 pub(super) struct Put {
     /// The plan, a TOML or JSON file; it is stored under the name it bears
     plan: PathBuf,
-    /// One JSON object, on standard output
+    /// Print one JSON object, on standard output
     #[arg(long)]
     json: bool,
     #[command(flatten)]

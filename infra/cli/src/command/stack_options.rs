@@ -3,6 +3,7 @@
 use clap::Args;
 use intercom_bulk::aws::Aws;
 use intercom_bulk::ledger::Ledger;
+use intercom_bulk::runtime::settings::{LEDGER_TABLE, Setting};
 
 use super::CommandError;
 use crate::stack::{account, output};
@@ -18,8 +19,8 @@ pub(super) struct StackOptions {
     /// A deployed stack, by its name; its table and queue are among its outputs
     #[arg(long, value_name = "NAME")]
     pub(super) stack: Option<String>,
-    /// The ledger's table, instead of a stack
-    #[arg(long, value_name = "TABLE", env = "LEDGER_TABLE")]
+    /// DynamoDB table of the ledger, instead of a stack
+    #[arg(long, value_name = "TABLE", env = LEDGER_TABLE.name)]
     ledger_table: Option<String>,
 }
 
@@ -37,7 +38,7 @@ impl StackOptions {
 
     /// Fails if neither a stack nor a table is named. Called before the credentials are read.
     pub(super) fn check(&self) -> Result<(), CommandError> {
-        if self.is_named() { Ok(()) } else { Err(unnamed("LEDGER_TABLE")) }
+        if self.is_named() { Ok(()) } else { Err(unnamed(&LEDGER_TABLE)) }
     }
 
     /// Opens the ledger of the stack in an account.
@@ -45,13 +46,13 @@ impl StackOptions {
         let table = match (&self.ledger_table, &self.stack) {
             (_, Some(stack)) => output(aws, stack, "LedgerTable", machine_wall()()).await?,
             (Some(table), None) => table.clone(),
-            (None, None) => return Err(unnamed("LEDGER_TABLE")),
+            (None, None) => return Err(unnamed(&LEDGER_TABLE)),
         };
         Ok(Ledger::new(aws.dynamodb(), table))
     }
 }
 
-/// Returns the error of a command that needs `--stack` or this variable.
-pub(super) fn unnamed(variable: &str) -> CommandError {
-    CommandError::Usage(format!("which stack? --stack NAME, or {variable}"))
+/// Returns the error of a command that needs `--stack` or this setting.
+pub(super) fn unnamed(setting: &Setting) -> CommandError {
+    CommandError::Usage(format!("which stack? --stack NAME, or {}", setting.name))
 }

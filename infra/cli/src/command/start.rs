@@ -1,6 +1,7 @@
 //! `start`: starts a stored plan on a deployed stack.
 
 use clap::Args;
+use intercom_bulk::runtime::settings::PAGES_QUEUE_URL;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -18,11 +19,11 @@ pub(super) struct Start {
     plan: String,
     #[command(flatten)]
     bounds: Bounds,
-    /// One JSON object, on standard output
+    /// Print one JSON object, on standard output
     #[arg(long)]
     json: bool,
     /// The pages queue, instead of a stack
-    #[arg(long, value_name = "URL", env = "PAGES_QUEUE_URL")]
+    #[arg(long, value_name = "URL", env = PAGES_QUEUE_URL.name)]
     pages_queue_url: Option<String>,
     #[command(flatten)]
     deployed: StackOptions,
@@ -32,7 +33,7 @@ impl Start {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         self.deployed.check()?;
         if self.deployed.stack.is_none() && self.pages_queue_url.is_none() {
-            return Err(unnamed("PAGES_QUEUE_URL"));
+            return Err(unnamed(&PAGES_QUEUE_URL));
         }
         let aws = account().await?;
         let ledger = self.deployed.ledger_of(&aws).await?;
@@ -43,7 +44,7 @@ impl Start {
         let queue = match (&self.pages_queue_url, &self.deployed.stack) {
             (_, Some(stack)) => output(&aws, stack, "PagesQueueUrl", machine_wall()()).await?,
             (Some(url), None) => url.clone(),
-            (None, None) => return Err(unnamed("PAGES_QUEUE_URL")),
+            (None, None) => return Err(unnamed(&PAGES_QUEUE_URL)),
         };
         let mut at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
         // The same start in the same second has the same name, as a run or as a start that waits.

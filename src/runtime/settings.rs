@@ -1,0 +1,264 @@
+//! Every setting, declared once: its name, default, range and one line of help.
+//!
+//! `config` reads them, the command makes its flags of them, and `tests/tidy` compares docs/settings.md and
+//! template.yaml with them.
+
+use std::fmt;
+
+use crate::domain::bucket::Width;
+
+/// A variable of the environment that a function or the command reads.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// The command's flag, for a setting that the command takes on its command line, too.
+    pub flag: Option<&'static str>,
+    /// The value of a setting that is not set.
+    pub default: Option<&'static str>,
+    /// The values that it takes.
+    pub range: Range,
+    /// Its meaning in one line, as a phrase without a full stop.
+    pub help: &'static str,
+}
+
+/// The values that a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Any text.
+    Any,
+    /// A text that its own type reads and refuses (`BaseUrl`, `ApiVersion`): its values in words.
+    Words(&'static str),
+    /// Whole numbers from `min` to `max`.
+    Whole {
+        /// The unit of the numbers.
+        unit: &'static str,
+        /// The smallest.
+        min: u32,
+        /// The largest.
+        max: u32,
+    },
+    /// Minutes that divide an hour.
+    DivisorOfAnHour,
+}
+
+impl Setting {
+    /// A setting without a default that only the functions read.
+    const fn of_functions(name: &'static str, help: &'static str) -> Self {
+        Self { name, flag: None, default: None, range: Range::Any, help }
+    }
+
+    /// Returns the value that is set, or the default.
+    pub fn get(&self, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+        environment(self.name).or_else(|| self.default.map(ToOwned::to_owned))
+    }
+}
+
+impl Range {
+    /// The numbers that it holds; none for a text.
+    pub fn numbers(self) -> Vec<u32> {
+        match self {
+            Self::Any | Self::Words(_) => Vec::new(),
+            Self::Whole { min, max, .. } => (min..=max).collect(),
+            Self::DivisorOfAnHour => (1..=60).filter(|minutes| Width::from_minutes(*minutes).is_some()).collect(),
+        }
+    }
+
+    /// Whether it holds a number.
+    pub fn holds(self, number: u32) -> bool {
+        match self {
+            Self::Any | Self::Words(_) => false,
+            Self::Whole { min, max, .. } => (min..=max).contains(&number),
+            Self::DivisorOfAnHour => Width::from_minutes(number).is_some(),
+        }
+    }
+}
+
+/// The range in words, for errors and help.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any text"),
+            Self::Words(words) => f.write_str(words),
+            Self::Whole { unit, min, max } => write!(f, "{unit} from {min} to {max}"),
+            Self::DivisorOfAnHour => {
+                let minutes: Vec<String> = self.numbers().iter().map(ToString::to_string).collect();
+                write!(f, "minutes that divide an hour: {}", minutes.join(", "))
+            }
+        }
+    }
+}
+
+/// The access token.
+pub const TOKEN: Setting = Setting {
+    name: "INTERCOM_TOKEN",
+    flag: Some("intercom-token"),
+    default: None,
+    range: Range::Any,
+    help: "access token of your Intercom app (Developer Hub → your app → Authentication); set the variable rather than the \
+           flag, which other users of the machine can see",
+};
+
+/// The parameter of the access token.
+pub const TOKEN_PARAMETER: Setting = Setting::of_functions(
+    "INTERCOM_TOKEN_PARAMETER",
+    "name of the SSM SecureString that holds the token (functions only)",
+);
+
+/// The address of the API.
+pub const BASE_URL: Setting = Setting {
+    name: "INTERCOM_BASE_URL",
+    flag: Some("intercom-base-url"),
+    default: Some("https://api.intercom.io"),
+    range: Range::Words(
+        "https://api.intercom.io, https://api.eu.intercom.io, https://api.au.intercom.io, or a loopback address with a port",
+    ),
+    help: "address of Intercom's API; HTTPS_PROXY is not used",
+};
+
+/// The version of the API.
+pub const API: Setting = Setting {
+    name: "INTERCOM_API",
+    flag: Some("intercom-api"),
+    default: Some("1.4"),
+    range: Range::Words("1.0 to 1.4"),
+    help: "version of the API",
+};
+
+/// The share of the rate limit.
+pub const QUOTA_PERCENT: Setting = Setting {
+    name: "INTERCOM_QUOTA_PERCENT",
+    flag: Some("intercom-quota-percent"),
+    default: Some("80"),
+    range: Range::Whole { unit: "a whole number", min: 1, max: 100 },
+    help: "share of the workspace's rate limit to use, in percent; other integrations share the limit",
+};
+
+/// The time-out of a page.
+pub const PAGE_TIMEOUT_S: Setting = Setting {
+    name: "INTERCOM_PAGE_TIMEOUT_S",
+    flag: Some("intercom-page-timeout-s"),
+    default: Some("15"),
+    range: Range::Whole { unit: "seconds", min: 5, max: 50 },
+    help: "time-out of a page, in seconds; raise it for a workspace whose pages are slow",
+};
+
+/// The time after which an unused scroll expires: Intercom's minute, and a margin for the clocks.
+pub const SCROLL_LIFE_S: Setting = Setting {
+    name: "INTERCOM_SCROLL_LIFE_S",
+    flag: Some("intercom-scroll-life-s"),
+    default: Some("65"),
+    range: Range::Whole { unit: "seconds", min: 1, max: 600 },
+    help: "seconds after which an unused scroll expires",
+};
+
+/// The time after which a bulk job writes no more values: Intercom closes a job 15 minutes after it was made
+/// (`closing_at`).
+pub const JOB_LIFE_S: Setting = Setting {
+    name: "INTERCOM_JOB_LIFE_S",
+    flag: Some("intercom-job-life-s"),
+    default: Some("900"),
+    range: Range::Whole { unit: "seconds", min: 1, max: 3_600 },
+    help: "seconds after which a bulk job writes no more values",
+};
+
+/// The width of a bucket.
+pub const BUCKET_MINUTES: Setting = Setting {
+    name: "BUCKET_MINUTES",
+    flag: Some("bucket-minutes"),
+    default: Some("1"),
+    range: Range::DivisorOfAnHour,
+    help: "width of the buckets that group job ids, in minutes",
+};
+
+/// The ledger's table.
+pub const LEDGER_TABLE: Setting = Setting::of_functions("LEDGER_TABLE", "DynamoDB table of the ledger");
+
+/// The queue of scroll.
+pub const PAGES_QUEUE_URL: Setting =
+    Setting::of_functions("PAGES_QUEUE_URL", "the pages queue, which carries a run's turns");
+
+/// The dead letters of scroll.
+pub const PAGES_DEAD_LETTERS_URL: Setting =
+    Setting::of_functions("PAGES_DEAD_LETTERS_URL", "dead-letter queue for unreadable messages of the pages queue");
+
+/// The queue of submit.
+pub const PATCHES_QUEUE_URL: Setting =
+    Setting::of_functions("PATCHES_QUEUE_URL", "the patches queue, which carries patches to submit");
+
+/// The dead letters of submit.
+pub const PATCHES_DEAD_LETTERS_URL: Setting =
+    Setting::of_functions("PATCHES_DEAD_LETTERS_URL", "dead-letter queue for unreadable messages of the patches queue");
+
+/// The dimension of the metrics, which may not be empty.
+pub const STACK_NAME: Setting = Setting {
+    name: "STACK_NAME",
+    flag: None,
+    default: Some("-"),
+    range: Range::Any,
+    help: "dimension `Stack` of the metrics",
+};
+
+/// Whether a function connects while it starts.
+pub const WARM_CONNECTIONS: Setting = Setting {
+    name: "WARM_CONNECTIONS",
+    flag: None,
+    default: Some("on"),
+    range: Range::Words("on or off"),
+    help: "`off`: connect at the first call instead of while the function starts",
+};
+
+/// All settings, in the order of docs/settings.md.
+pub const SETTINGS: [Setting; 16] = [
+    TOKEN,
+    TOKEN_PARAMETER,
+    BASE_URL,
+    API,
+    QUOTA_PERCENT,
+    PAGE_TIMEOUT_S,
+    SCROLL_LIFE_S,
+    JOB_LIFE_S,
+    BUCKET_MINUTES,
+    LEDGER_TABLE,
+    PAGES_QUEUE_URL,
+    PAGES_DEAD_LETTERS_URL,
+    PATCHES_QUEUE_URL,
+    PATCHES_DEAD_LETTERS_URL,
+    STACK_NAME,
+    WARM_CONNECTIONS,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intercom::{ApiVersion, BaseUrl};
+
+    #[test]
+    fn each_default_is_in_its_range() {
+        for setting in &SETTINGS {
+            let numbers = setting.range.numbers();
+            let Some(default) = setting.default.filter(|_| !numbers.is_empty()) else { continue };
+            let number = default.parse().unwrap();
+            assert!(setting.range.holds(number) && numbers.contains(&number), "{}", setting.name);
+            assert!(
+                !setting.range.holds(0) && !setting.range.holds(numbers[numbers.len() - 1] + 1),
+                "{}",
+                setting.name
+            );
+        }
+    }
+
+    #[test]
+    fn words_of_a_range_are_values_of_its_type() {
+        let words = |setting: Setting| setting.range.to_string();
+        let hosts = words(BASE_URL);
+        let hosts: Vec<&str> = hosts.split(", ").filter(|word| word.starts_with("https://")).collect();
+        assert!(hosts.len() == 3 && hosts.contains(&BASE_URL.default.unwrap()));
+        assert!(hosts.iter().all(|host| BaseUrl::parse(host).is_ok()));
+        let versions = words(API);
+        let (first, last) = versions.split_once(" to ").unwrap();
+        assert!(ApiVersion::parse(first).is_ok() && ApiVersion::parse(last).is_ok());
+        assert_eq!(API.default, Some(last));
+        assert_eq!(BUCKET_MINUTES.range.to_string().matches(", ").count(), 11);
+    }
+}
