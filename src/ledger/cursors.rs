@@ -21,7 +21,7 @@ pub enum Leased {
 /// The additional changes of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Commit {
-    /// None: the cursor alone.
+    /// Only the cursor.
     Turn,
     /// The run's state. A final state releases `ACTIVE`.
     State(State, Option<String>),
