@@ -1,21 +1,22 @@
-//! What may strike at any moment, by name, and how often.
+//! Accidents that may strike at any moment, with their names and rates.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 macro_rules! accidents {
     ($($(#[doc = $doc:literal])+ $name:ident = $base:literal $text:literal,)+) => {
-        /// An accident. Those of the simulated workspace that are planned by page, request or job are its `Fault`s.
+        /// An accident. Accidents of the simulated workspace by page, request or job are its
+        /// `Fault`s.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Accident {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        /// All of them, with the rate (of a thousand) that is common.
+        /// All accidents, with their common rates per thousand.
         const ALL: &[(Accident, u32)] = &[$((Accident::$name, $base),)+];
 
         impl Accident {
-            /// Its name in the table of what struck.
+            /// Returns its name in the table of accidents.
             pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+
@@ -30,57 +31,57 @@ accidents! {
     Death = 4 "process dies",
     /// The process hangs at an await point until its time-out.
     Hang = 1 "process hangs",
-    /// The process does nothing for a while at an await point, and goes on.
+    /// The process freezes at an await point for a while, and continues.
     Freeze = 2 "process freezes",
     /// DynamoDB or SQS throttles a call.
     Throttled = 6 "AWS throttles",
-    /// AWS answers 500, and did nothing.
+    /// AWS answers 500, without an effect.
     AwsError = 4 "AWS answers 500",
-    /// A call to AWS does not arrive.
+    /// A call to AWS does not reach it.
     AwsUnsent = 3 "AWS is not reached",
-    /// A call to AWS was carried out and its answer is lost.
+    /// AWS carries out a call, and its answer is lost.
     AwsLost = 6 "AWS did it, answer lost",
-    /// A call to AWS takes longer than an attempt may.
+    /// A call to AWS takes longer than an attempt's time-out.
     AwsSlow = 2 "AWS takes seconds",
-    /// DynamoDB and SQS do nothing at all for some seconds.
+    /// DynamoDB and SQS are down for some seconds.
     Outage = 1 "AWS is down for a while",
-    /// AWS refuses a call for good, as where a role was changed: the SDK does not repeat it.
+    /// AWS permanently refuses a call, as after a change of a role: the SDK does not retry it.
     AwsDenied = 3 "AWS refuses",
-    /// A transaction meets another one.
+    /// A transaction conflicts with another one.
     Conflict = 10 "transaction conflicts",
-    /// The index does not show what was written yet.
+    /// The index does not contain a recent write yet.
     IndexLag = 100 "index lags",
-    /// A message is taken twice, with two ids.
+    /// A message is accepted twice, with two ids.
     SentTwice = 25 "message sent twice",
     /// A message is delivered twice, with one id.
     DeliveredTwice = 25 "message delivered twice",
     /// A message comes late.
     Late = 20 "message late",
-    /// A message can be seen again before its time.
+    /// A message becomes visible before its time.
     Early = 20 "message seen early",
-    /// A message can be seen again after its time.
+    /// A message becomes visible after its time.
     Overdue = 20 "message seen overdue",
-    /// Not the oldest message comes first.
+    /// A message that is not the oldest comes first.
     Reordered = 300 "message out of order",
-    /// A deleted message comes again.
+    /// A deleted message is delivered again.
     Kept = 15 "deleted message kept",
-    /// An entry of a batch is refused, the others are taken.
+    /// An entry of a batch is refused, the others are accepted.
     EntryRefused = 30 "batch entry refused",
-    /// Intercom is not reached.
+    /// A request does not reach Intercom.
     Unsent = 8 "Intercom not reached",
-    /// A request to Intercom is lost on its way.
+    /// A request to Intercom is lost in transit.
     LostBefore = 5 "request lost",
     /// Intercom's answer is lost.
     LostAfter = 10 "answer lost",
-    /// Intercom's answer is cut off or no JSON.
+    /// Intercom's answer is truncated or not JSON.
     Garbled = 5 "answer garbled",
-    /// 5xx before anything was done.
+    /// Intercom answers 5xx, without an effect.
     ServerError = 8 "5xx, not done",
     /// 429 with headers.
     Limited = 6 "429",
     /// 429 without headers.
     LimitedBare = 6 "429 without headers",
-    /// Intercom's answer takes long.
+    /// Intercom's answer is slow.
     SlowAnswer = 8 "answer slow",
     /// A schedule fires late.
     TickLate = 150 "schedule late",
@@ -90,14 +91,15 @@ accidents! {
     TickMissed = 120 "schedule missed",
 }
 
-/// How often each accident strikes, of a thousand.
+/// The rates of the accidents, per thousand.
 #[derive(Clone, Debug)]
 pub(crate) struct Rates(Vec<u32>);
 
 impl Rates {
-    /// Rates for one story: most stories know some accidents only, so that rare ones are not drowned by the others.
+    /// Draws the rates of one story. Most stories have few accidents, so that frequent ones do not
+    /// hide rare ones.
     pub(crate) fn draw(rng: &mut SmallRng, strength: u32) -> Self {
-        // What came later draws from a source of its own: seeds that are kept tell the same stories.
+        // Later additions draw from their own source, so that the kept seeds repeat their stories.
         let mut later = rng.clone();
         let mut last = SmallRng::from_rng(&mut later.clone());
         let one = |&(accident, base): &(Accident, u32)| {
@@ -115,7 +117,7 @@ impl Rates {
         Self(ALL.iter().map(one).map(|rate| rate.min(700)).collect())
     }
 
-    /// The names of all accidents.
+    /// Returns the names of all accidents.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         ALL.iter().map(|(accident, _)| accident.name())
     }
@@ -126,7 +128,7 @@ impl Rates {
         *rate = least.max(*rate);
     }
 
-    /// Never strikes at all.
+    /// Returns rates of zero.
     pub(crate) fn calm() -> Self {
         Self(vec![0; ALL.len()])
     }

@@ -1,9 +1,8 @@
-//! The places where a process can die: before and after each call to the outside, told apart by step and by what is
-//! called.
+//! The points at which a process can die: before and after each external call, by step and call.
 
 use std::fmt;
 
-/// A step, as an invocation is one of.
+/// The step of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Scroll,
@@ -11,14 +10,14 @@ pub(crate) enum Step {
     Check,
 }
 
-/// On which side of a call's effect.
+/// The side of a call's effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     Before,
     After,
 }
 
-/// Where an invocation waits for the outside.
+/// A point at which an invocation waits for an external call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AwaitPoint {
     pub(crate) step: Step,

@@ -1,4 +1,5 @@
-//! The model of SQS held against awsim: one script through the real SDK, on both, and each says the same.
+//! Compares the model of SQS with awsim: one script through the real SDK gives equal results on
+//! both.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
@@ -10,13 +11,13 @@ use intercom_bulk_emulator::aws::{Account, create_queue};
 
 use crate::sqs::{Accidents, Sqs};
 
-/// All goes well.
+/// No accidents.
 #[derive(Debug)]
 struct Calm;
 
 impl Accidents for Calm {}
 
-/// What a client sees of SQS.
+/// A client's view of SQS.
 struct Seen<'a> {
     sqs: &'a Client,
     lines: Vec<String>,
@@ -57,7 +58,7 @@ impl Seen<'_> {
             format!("{} ({attributes}) {reason:?}", message.body().unwrap_or_default())
         };
         let mut seen: Vec<String> = messages.iter().map(one).collect();
-        // A standard queue promises no order.
+        // A standard queue guarantees no order.
         seen.sort();
         self.lines.push(format!("receive {most}: {}", seen.join(", ")));
         messages
@@ -87,11 +88,11 @@ impl Seen<'_> {
 }
 
 fn code<E: ProvideErrorMetadata, R>(error: &aws_sdk_sqs::error::SdkError<E, R>) -> String {
-    // The query protocol's codes begin so, the JSON protocol's do not.
+    // Codes of the query protocol have this prefix, those of the JSON protocol do not.
     error.code().unwrap_or("no code").trim_start_matches("AWS.SimpleQueueService.").to_owned()
 }
 
-/// What the steps and the mapping do with queues, in one go, without letting time pass.
+/// Runs the queue calls of the steps and the mapping, without advancing time.
 async fn script(sqs: &Client) -> Vec<String> {
     let dead = create_queue(sqs, "dead", 30, None, 0).await.expect("a new queue");
     let queue = create_queue(sqs, "queue", 30, Some(&dead.arn), 3).await.expect("a new queue");

@@ -1,4 +1,4 @@
-//! The faults of the workspace that a story is given, by page, request and job.
+//! The workspace's faults in a story, by page, request and job.
 
 use intercom_simulator::{Fault, Options, World};
 use rand::rngs::SmallRng;
@@ -6,10 +6,10 @@ use rand::{Rng, SeedableRng};
 
 use crate::story::Shape;
 
-/// Numbers that a fault without an end goes up to.
+/// The last page, request or job of an endless fault.
 const FOR_EVER: u64 = 600;
 
-/// Faults for one story, and whether one of them has no end.
+/// Draws the faults of one story. Returns whether one of them is endless.
 pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<Fault>, bool) {
     let mut faults = Vec::new();
     let endless = shape == Shape::Long;
@@ -26,7 +26,8 @@ pub(crate) fn draw(rng: &mut SmallRng, shape: Shape, may_change: bool) -> (Vec<F
     (faults, endless)
 }
 
-/// Faults that few stories have: one user is refused or has a name that is no text, or everybody is denied for good.
+/// Draws rare faults: a refused user, a name that is not text, or a permanent denial of all
+/// requests.
 pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
     match rng.random_range(0..60) {
         0 => {
@@ -35,7 +36,7 @@ pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
         }
         1 => options.faults.push(Fault::TokenRevokedAfter(rng.random_range(0..12))),
         2 | 3 => {
-            // People come from the seed, whatever else a world is given.
+            // Users depend on the seed only, not on other options.
             let people = World::new(Options { users: options.users, seed: options.seed, ..Options::default() }).users();
             let id = |user: &serde_json::Value| Some(user["id"].as_str()?.to_owned());
             let rejected = people.get(rng.random_range(0..people.len().max(1))).and_then(id);
@@ -46,7 +47,7 @@ pub(crate) fn more(rng: &mut SmallRng, mut options: Options) -> Options {
     bad_users(&mut SmallRng::seed_from_u64(options.seed ^ 0x00BA_D05E), options)
 }
 
-/// Users of whom a request is refused whatever else is in it, and names that are no plain text.
+/// Draws users whose requests are always refused, and names that are not plain text.
 fn bad_users(rng: &mut SmallRng, mut options: Options) -> Options {
     match rng.random_range(0..20) {
         0 => {
@@ -110,7 +111,7 @@ fn without_end(rng: &mut SmallRng) -> Vec<Fault> {
         8 => vec![Fault::SlowPages([6, 16, 45][rng.random_range(0..3)])],
         9 => every(Fault::LoseBulk),
         10 => every(Fault::ErrorBulk),
-        // Each attempt of hours is one more step: few stories are so long.
+        // Each attempt of hours is one more step, so such stories are rare.
         11 if rng.random_range(0..5) == 0 => every(Fault::LimitBulkBare),
         11 => (from..from + 40).map(Fault::LimitBulkBare).collect(),
         12 => vec![Fault::TokenRevokedAfter(rng.random_range(1..40))],

@@ -1,5 +1,5 @@
-//! The functions as Lambda runs them: environments that handle one invocation at a time, live on, and die with a crash;
-//! time-outs; and the answers that the mapping code reads.
+//! The functions as Lambda runs them. An environment handles one invocation at a time, is reused,
+//! and dies with a crash. Lambda also enforces time-outs, and the mapping reads the answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,10 @@ use crate::await_point::Step;
 use crate::seams::intercom;
 use crate::storm::{Storm, Who};
 
-/// Time-outs of submit and check, as in the template.
+/// The time-outs of submit and check, as in the template.
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// A warm process of one function, with a clock of its own.
+/// A warm process of one function, with its own clock.
 struct Environment {
     clients: Clients,
     token: StoredToken,
@@ -36,7 +36,7 @@ pub(crate) struct Functions {
     idle: Mutex<BTreeMap<Step, Vec<Environment>>>,
 }
 
-/// Ends an invocation in the books when its future is dropped, be it by Lambda's time-out.
+/// Records the end of an invocation when its future is dropped, also by Lambda's time-out.
 struct Begun<'a> {
     storm: &'a Storm,
     who: Who,
@@ -88,7 +88,8 @@ impl Functions {
         };
         self.storm.weather.note(|| format!("#{who} {step:?} begins: {}", short(&event)));
         let handled = async {
-            // As in `infra/function`: scroll does what needs no token, the others do nothing without one.
+            // As in `infra/function`: scroll works without a token where it can, the others require
+            // one.
             if let Err(error) = environment.token.ready(clock).await
                 && step != Step::Scroll
             {
@@ -138,7 +139,7 @@ async fn handle(step: Step, clients: &Clients, event: &Value, at: &Invocation) -
     }
 }
 
-/// What a function answers Lambda: for messages, those to be delivered again; otherwise its outcome.
+/// Returns a function's answer to Lambda: the failed messages of a batch, or else its outcome.
 fn answer<T: Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Value {
     if event.get("Records").is_some() {
         event::batch_response(redeliver)
@@ -147,7 +148,7 @@ fn answer<T: Serialize>(event: &Value, outcome: &T, redeliver: &[String]) -> Val
     }
 }
 
-/// An event for the trace.
+/// Returns an event in short form, for the trace.
 fn short(event: &Value) -> String {
     match event["Records"].as_array() {
         None => event.to_string().chars().take(60).collect(),

@@ -1,4 +1,4 @@
-//! How a story's rate limit behaves, and what becomes of its token.
+//! The rate limit and the tokens of a story.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use intercom_simulator::{Fault, Options, RateRemaining, RateReset};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-/// A token is put into Parameter Store, and the one before is revoked.
+/// A new token in Parameter Store, and the revocation of the previous one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Replacement {
     pub(crate) after: Duration,
-    /// So long after that.
+    /// The time between the replacement and the revocation.
     pub(crate) revoked_after: Duration,
-    /// The new one is of another workspace.
+    /// The new token is of another workspace.
     pub(crate) is_foreign: bool,
 }
 
-/// The form of the rate headers, another program that spends of the limit, and jobs that cannot be asked for at once.
+/// Draws the form of the rate headers, another program's requests, and jobs that are invisible at
+/// first.
 pub(crate) fn of_workspace(rng: &mut SmallRng, mut options: Options) -> Options {
     if rng.random_ratio(1, 4) {
         options.rate_reset = RateReset::Exact;
@@ -34,7 +35,7 @@ pub(crate) fn of_workspace(rng: &mut SmallRng, mut options: Options) -> Options 
     options
 }
 
-/// Every eighth story or so replaces the token, some of these by one of another workspace and back.
+/// Replaces the token in about every eighth story, sometimes by one of another workspace and back.
 pub(crate) fn tokens(rng: &mut SmallRng) -> (Vec<Replacement>, Option<(Duration, Duration)>) {
     if !rng.random_ratio(1, 8) {
         return (Vec::new(), None);

@@ -1,14 +1,15 @@
-//! The storm: the steps as they ship, in a world where everything goes wrong that can, in virtual time.
+//! The storm: the real steps, with every fault that can happen, in virtual time.
 //!
-//! A seed tells a [`story`]: a small workspace with its faults, a few starts, and the [`weather`]. The [`seams`] carry each
-//! call of the steps through it; the [`functions`] die at await points, run side by side, and have clocks of their own.
-//! After every step of the world the [`promises`] are checked. A seed that fails is told again with
+//! A seed determines a [`story`]: a small workspace with its faults, a few starts, and the
+//! [`weather`]. The [`seams`] pass each call of the steps through the weather. The [`functions`]
+//! die at await points, run concurrently, and have their own clocks. The [`promises`] are checked
+//! after every step of the world. To repeat a seed that failed:
 //!
 //! ```text
 //! STORM_SEED=123 cargo test --test storm -- --nocapture
 //! ```
 //!
-//! `STORM_SEEDS=10000` plays that many fresh ones. `seeds.txt` keeps those that ever failed.
+//! `STORM_SEEDS=10000` plays that many fresh seeds. `seeds.txt` keeps those that ever failed.
 
 mod accident;
 mod await_point;

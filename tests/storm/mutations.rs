@@ -1,12 +1,12 @@
-//! Does the storm bite? Faults of one line, put into a scratch copy of the source, must be found.
+//! Tests the storm itself: it must find one-line faults in a scratch copy of the source.
 //!
 //! ```text
 //! STORM_MUTATE=all cargo test --test storm mutations -- --nocapture
 //! ```
 //!
-//! `STORM_MUTATE=one` plays one of them, drawn by `STORM_BASE`; a name plays that one. The copy holds all of them behind a
-//! switch that the product does not have, so that one build serves them all; it shares this build's dependencies and its
-//! profile.
+//! `STORM_MUTATE=one` plays one of them, drawn by `STORM_BASE`; a name plays that one. The copy
+//! contains all faults behind a switch that the product does not have, so one build serves them
+//! all. It shares this build's dependencies and profile.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,9 +17,9 @@ use serde::Deserialize;
 
 use crate::play::say;
 
-/// Seeds that a mutation is played with at most.
+/// Maximum number of seeds per mutation.
 const SEEDS_MAX: u64 = 3_000;
-/// What a copy needs.
+/// The files of a copy.
 const COPIED: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -34,9 +34,9 @@ const COPIED: [&str; 12] = [
     "benches",
     "template.yaml",
 ];
-/// The switch, for the copy's library.
+/// The switch in the copy's library.
 const SWITCH: &str = r#"
-/// Whether this fault of the scratch copy is in force.
+/// Returns whether this fault of the scratch copy is active.
 pub fn mutant(name: &str) -> bool {
     static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     NAME.get_or_init(|| std::env::var("MUTANT").ok()).as_deref() == Some(name)
@@ -58,7 +58,7 @@ struct Mutation {
 }
 
 impl Mutation {
-    /// The file with the fault behind the switch.
+    /// Returns the file with the fault behind the switch.
     fn apply(&self, text: &str) -> String {
         let at = self.at.as_ref().unwrap_or(&self.from);
         let places = [text.matches(at.as_str()).count(), at.matches(&self.from).count()];
@@ -78,7 +78,7 @@ fn all_mutations() -> Mutations {
     toml::from_str(include_str!("mutations.toml")).expect("mutations.toml can be read")
 }
 
-/// The files with all faults behind the switch.
+/// Returns the files with all faults behind the switch.
 fn changed(all: &Mutations) -> BTreeMap<&str, String> {
     let mut changed: BTreeMap<&str, String> = BTreeMap::new();
     for mutation in &all.mutation {
@@ -100,7 +100,7 @@ fn chosen_mutations_are_found() {
     let Ok(which) = std::env::var("STORM_MUTATE") else { return };
     let all = all_mutations();
     let changed = changed(&all);
-    // The same for the same source, where CI gives the source's hash: a change is not stopped for another draw.
+    // CI gives the source's hash, so the same source draws the same mutation.
     let base: usize = std::env::var("STORM_BASE").ok().and_then(|base| base.parse().ok()).unwrap_or(0);
     let one = base % all.mutation.len();
     let chosen = all.mutation.iter().enumerate().filter(|(index, mutation)| match which.as_str() {
@@ -121,14 +121,14 @@ fn chosen_mutations_are_found() {
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
-/// The profile that this test was built in: its folder's name, but for the one that cargo calls by another.
+/// Returns the profile of this test: the name of its folder, with cargo's one exception.
 fn profile() -> String {
     let program = std::env::current_exe().expect("the system tells");
     let folder = program.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str());
     folder.map_or("dev", |name| if name == "debug" { "dev" } else { name }).to_owned()
 }
 
-/// Builds the copy; its dependencies are this build's. In the dev profile it is compiled in haste.
+/// Builds the copy with this build's dependencies. The dev profile uses less optimisation.
 fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
     let copy = root().join("target/mutants");
     for name in COPIED {
@@ -147,8 +147,10 @@ fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
     root().join(path.unwrap_or_else(|| panic!("the mutations do not compile:\n{text}")))
 }
 
-/// Plays a mutation with fresh seeds: after how many a promise was broken, by which seed, and which. A seed that breaks one
-/// without the mutation, too, finds nothing: the rest is played with others.
+/// Plays a mutation with fresh seeds. Returns the number of seeds until a broken promise, the seed
+/// and the promise.
+///
+/// A seed that fails without the mutation, too, does not count.
 fn found(storm: &Path, name: &str) -> Option<String> {
     let most = std::env::var("STORM_MUTATE_SEEDS").ok().and_then(|most| most.parse().ok()).unwrap_or(SEEDS_MAX);
     let mut played = 0;
@@ -178,7 +180,8 @@ fn command(storm: &Path) -> Command {
     play
 }
 
-/// Makes the copy like the source, and leaves alone what is: cargo looks at times of change.
+/// Makes the copy equal to the source. Skips unchanged files, because cargo reads modification
+/// times.
 fn mirror(path: &Path, copy: &Path, changed: &BTreeMap<&str, String>) {
     let from = root().join(path);
     if from.is_dir() {

@@ -1,4 +1,4 @@
-//! What an operator does to the active run, until there is a step for it: by valid transitions, past the weather.
+//! An operator's actions on the active run: valid transitions, not subject to the weather.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::storm::Storm;
 use crate::story::Act;
 use crate::tell::TABLE;
 
-/// An operator looks so often for a run at work, before going away.
+/// The number of reads of the active run before the operator gives up.
 const LOOKS: u32 = 90;
 
-/// Pauses or cancels the run that is at work, and goes on with it later.
+/// Pauses or cancels the active run, and resumes it later.
 pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
     let storm = &functions.storm;
     sleep(act.after).await;
@@ -38,7 +38,7 @@ pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
     }
 }
 
-/// The run that turns pages or submits, as soon as there is one.
+/// Waits for a run that reads pages or submits.
 async fn at_work(storm: &Storm) -> Option<Run> {
     for _ in 0..LOOKS {
         let active = storm.ledger.active().await.ok()?.run;
@@ -69,11 +69,11 @@ async fn pause(storm: &Storm, run: &Run) {
         .expression_attribute_values(":reason", text("paused by an operator"))
         .send()
         .await;
-    paused.expect("nobody is between the look and the pause");
+    paused.expect("no other write comes between the read and the pause");
 }
 
 async fn cancel(storm: &Storm, run: &Run) {
     let why = Some("cancelled by an operator");
     let ended = storm.ledger.end(run, State::Cancelled, why, None, storm.now_ms()).await;
-    assert!(ended.is_ok_and(|ended| ended), "nobody is between the look and the end");
+    assert!(ended.is_ok_and(|ended| ended), "no other write comes between the read and the end");
 }

@@ -12,7 +12,7 @@ use crate::storm::{Storm, Who};
 
 const SUBMIT: &str = "POST /bulk/users";
 
-/// Something that does not work for hours. It ends no run.
+/// An outage of hours. It ends no run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) from: Duration,
@@ -20,30 +20,31 @@ pub(crate) struct Outage {
     pub(crate) what: Down,
 }
 
-/// What an outage is of.
+/// The part that is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Down {
-    /// Pages, in this way.
+    /// Pages fail in this way.
     Pages(Way),
-    /// Bulk requests cannot be sent.
+    /// Bulk requests are not sent.
     Bulk,
-    /// Bulk requests are answered with 503. Of the first one with several users, smaller requests of the same invocation are
-    /// taken until two users are left: to it the outage looks like a fault of these two.
+    /// Bulk requests get a 503. After the first one with several users, smaller requests of the
+    /// same invocation succeed until two users are left. To it, the outage looks like a fault of
+    /// these two.
     BulkButSome,
-    /// Nothing can be sent to Intercom.
+    /// No request to Intercom is sent.
     Names,
-    /// A queue does not deliver what is sent to it.
+    /// A queue does not deliver new messages.
     Delivery(&'static str),
 }
 
-/// How a request fails.
+/// The failure of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// It cannot be sent.
+    /// It is not sent.
     Unsent,
     /// It is lost.
     Lost,
-    /// It is answered with this status, and not carried out.
+    /// It gets this status, and has no effect.
     Answered(u16),
 }
 
@@ -52,7 +53,7 @@ impl Outage {
         (self.from..self.until).contains(&elapsed)
     }
 
-    /// An outage of hours, in every twelfth story.
+    /// Draws an outage of hours in every twelfth story.
     pub(crate) fn draw(rng: &mut SmallRng) -> Option<Self> {
         let from = Duration::from_secs(rng.random_range(1..240));
         let lasts = Duration::from_mins(rng.random_range(30..200));
@@ -67,7 +68,7 @@ impl Outage {
         rng.random_ratio(1, 12).then_some(Self { from, until: from + lasts, what })
     }
 
-    /// How a request fails at this moment by an outage, if it does.
+    /// Returns the failure of a request at this moment, if any.
     pub(crate) fn fails(&self, name: &str, elapsed: Duration) -> Option<Way> {
         let of_users = name.starts_with("GET /users");
         match self.is_now(elapsed).then_some(self.what)? {
@@ -79,14 +80,14 @@ impl Outage {
         }
     }
 
-    /// How long a queue holds back what it is sent at this moment.
+    /// Returns the time for which a queue delays a message that is sent at this moment.
     pub(crate) fn holds_back(&self, queue: &str, elapsed: Duration) -> Option<Duration> {
         let holds = self.is_now(elapsed) && self.what == Down::Delivery(of(queue));
         holds.then(|| self.until.saturating_sub(elapsed))
     }
 }
 
-/// Users of a refused request that [`Down::BulkButSome`] does not let through.
+/// The number of users of a refused request that [`Down::BulkButSome`] does not let through.
 const LEFT: usize = 2;
 
 /// The refused request whose users [`Down::BulkButSome`] lets through.
@@ -95,12 +96,12 @@ pub(crate) struct LetThrough {
     /// The invocation that sent it.
     of: Option<Who>,
     users: usize,
-    /// How many of them were let through.
+    /// The number of its users that were let through.
     taken: usize,
 }
 
 impl LetThrough {
-    /// Whether a request with so many users is let through.
+    /// Returns whether a request with this number of users is let through.
     fn lets(&mut self, who: Option<Who>, users: usize) -> bool {
         let smaller = self.of.is_some() && self.of == who && users < self.users;
         if smaller && self.taken + users + LEFT <= self.users {
@@ -115,7 +116,7 @@ impl LetThrough {
 }
 
 impl Storm {
-    /// How a request fails at this moment by an outage, if it does.
+    /// Returns the failure of a request at this moment, if any.
     pub(crate) fn fails(&self, who: Option<Who>, name: &str, body: &Bytes) -> Option<Way> {
         let outage = self.story.outage?;
         let way = outage.fails(name, self.weather.elapsed())?;
@@ -127,7 +128,7 @@ impl Storm {
     }
 }
 
-/// A queue by the name that outages have for it.
+/// Returns a queue's name in outages.
 fn of(queue: &str) -> &'static str {
     if queue == "pages" { "pages" } else { "patches" }
 }

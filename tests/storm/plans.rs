@@ -1,4 +1,4 @@
-//! The plans that stories start, compiled once.
+//! The plans of the stories, compiled once.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -23,22 +23,22 @@ static PLANS: LazyLock<BTreeMap<String, Plan>> = LazyLock::new(|| {
     TEXTS.into_iter().map(plan).map(|plan| (plan.name().to_owned(), plan)).collect()
 });
 
-/// A plan by its name.
+/// Returns a plan by its name.
 pub(crate) fn plan(name: &str) -> Option<&'static Plan> {
     PLANS.get(name)
 }
 
-/// Whether no two users of a plan may disagree, as those of one company may about its name.
+/// Returns whether users cannot disagree on a value, unlike on a company's name.
 pub(crate) fn agrees(name: &str) -> bool {
     name != "company-name"
 }
 
-/// The name of the plan that a start's event brings.
+/// Returns the name of the plan in a start's event.
 pub(crate) fn name_of(event: &Value) -> &str {
     event["plan"]["name"].as_str().or(event["plan"].as_str()).unwrap_or_default()
 }
 
-/// A start of some plan, the `index`-th of its story.
+/// Returns the start of a random plan, the `index`-th of its story.
 pub(crate) fn start(rng: &mut SmallRng, index: u32) -> Value {
     let name = match rng.random_range(0..10) {
         0..6 => "has-avatar",

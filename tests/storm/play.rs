@@ -1,4 +1,4 @@
-//! Playing many seeds, on all cores, and telling what came of it.
+//! Plays many seeds on all cores, and reports the results.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
@@ -11,18 +11,19 @@ use crate::story::Story;
 use crate::tally::Tally;
 use crate::tell::tell;
 
-/// Seeds that failed once, one a line, with the reason behind a `#`.
+/// Seeds that failed once, one a line, with the reason after a `#`.
 const KEPT: &str = include_str!("seeds.txt");
-/// Seeds that are the same each time.
+/// The number of seeds that are the same each time.
 const FIXED: u64 = 60;
-/// Fresh seeds, unless the environment says how many.
+/// The default number of fresh seeds.
 const FRESH: u64 = 60;
-/// After so many broken promises there is enough to look at.
+/// The number of broken promises after which the play stops.
 const FAILURES_MAX: usize = 12;
 
-/// Shown although the harness keeps what a test prints: a base that was not seen could not be played again.
+/// Prints although the harness captures a test's output: without its base a play cannot be
+/// repeated.
 pub(crate) fn say(text: &str) {
-    // Nobody reads it if standard error is closed.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -105,7 +106,7 @@ fn seed_repeats_its_story() {
     }
 }
 
-/// Tells one story in words.
+/// Prints the trace of one story.
 fn replay(seed: u64) {
     let story = Story::of(seed);
     say(&format!("{story:#?}"));

@@ -1,4 +1,4 @@
-//! A function's process: what may become of it at an await point, and what is seen of it while it runs.
+//! A function's process: its accidents at await points, and the record of its invocations.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -15,23 +15,23 @@ use crate::accident::Accident;
 use crate::await_point::{AwaitPoint, Side, Step};
 use crate::storm::{Storm, Who};
 
-/// How long a process is frozen: some seconds, or beyond a page's time and its message's visibility. Lambda's time-out of
-/// the invocation goes on meanwhile.
+/// The duration of a freeze: some seconds, or beyond a page's time and its message's visibility.
+/// Lambda's time-out of the invocation keeps running.
 const FROZEN_S: std::ops::RangeInclusive<u64> = 1..=12;
 const FROZEN_LONG_S: std::ops::RangeInclusive<u64> = 20..=310;
 
-/// So long after the calm check's processes still die, hang and freeze.
+/// The time after the calm during which check's processes still die, hang and freeze.
 pub(crate) const CHECK_AFTER_CALM: Duration = Duration::from_mins(20);
 
-/// What becomes of a process as soon as it lets go.
+/// The state of a process after its next await point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fate {
     #[default]
     GoesOn,
     Dies,
-    /// It does nothing any more, until Lambda's time-out ends it.
+    /// It does nothing until Lambda's time-out ends it.
     Hangs,
-    /// It does nothing for so long, and goes on.
+    /// It does nothing for this time, and continues.
     Frozen(Duration),
 }
 
@@ -47,7 +47,7 @@ impl Fate {
 }
 
 impl Storm {
-    /// Runs an invocation's future; none if it died on the way.
+    /// Runs an invocation's future. Returns `None` if the process died.
     pub(crate) async fn watched<F: Future>(&self, who: Who, future: F) -> Option<F::Output> {
         let mut future = Some(Box::pin(future));
         let (mut hangs, mut frozen): (bool, Option<Pin<Box<Sleep>>>) = (false, None);
@@ -77,7 +77,7 @@ impl Storm {
                 }
                 (Ok(Poll::Pending), Fate::Frozen(time)) => {
                     let mut until = Box::pin(sleep(time));
-                    // Registered now; it is not over yet.
+                    // Registers the waker; the wait is not over yet.
                     let _ = until.as_mut().poll(context);
                     frozen = Some(until);
                     Poll::Pending
@@ -88,7 +88,7 @@ impl Storm {
         .await
     }
 
-    /// An await point. The process may end here, or do nothing for a while.
+    /// An await point: the process may end here, or pause for a while.
     pub(crate) async fn pass(&self, who: Option<Who>, call: &str, side: Side) {
         let Some((who, step)) = who.and_then(|who| Some((who, self.step_of(who)?))) else { return };
         let point = AwaitPoint { step, call: call.into(), side };
@@ -99,7 +99,7 @@ impl Storm {
             self.promises.troubled(Some(who));
             self.promises.troubled_at_cursor(Some(who));
             self.set_fate(who, fate);
-            // It is not polled before its time; one that died or hangs, never.
+            // A frozen process is polled again after its time; a dead or hanging one never.
             tokio::task::yield_now().await;
         } else {
             self.weather.passes(point, None);
@@ -107,7 +107,7 @@ impl Storm {
     }
 
     fn draw_fate(&self, step: Step) -> Fate {
-        // Most jobs end when the weather is calm already, and it is then that check has its work.
+        // Most jobs end after the calm begins, and check has its work then.
         let after = if step == Step::Check { CHECK_AFTER_CALM } else { Duration::ZERO };
         let strikes = |accident| self.weather.strikes_until(accident, after);
         if strikes(Accident::Death) {
@@ -123,7 +123,7 @@ impl Storm {
         Fate::Frozen(Duration::from_secs(self.weather.draw(range)))
     }
 
-    /// Runs a task of the world beside the others. One that panics is a bug of the story.
+    /// Runs a task of the world concurrently. A panic in it is a bug of the story.
     pub(crate) fn spawn(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let storm = self.clone();
         let mut future = Box::pin(future);
@@ -141,12 +141,12 @@ impl Storm {
     }
 }
 
-/// Polls a future; the message of its panic, if it panics.
+/// Polls a future. Returns the message of its panic, if it panics.
 fn polled<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Result<Poll<F::Output>, String> {
     catch_unwind(AssertUnwindSafe(|| future.poll(context))).map_err(|panic| message(&*panic))
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())

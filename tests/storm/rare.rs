@@ -1,4 +1,4 @@
-//! Combinations of faults that few stories have: each fault alone is harmless, or too rare to meet the others.
+//! Rare combinations of faults: each fault alone is harmless, or rarely meets the others.
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use crate::accident::Accident;
 use crate::outage::{Down, Outage};
 use crate::story::Story;
 
-/// Adds a rare combination to one story in eight or so. It draws from a source of its own: seeds that are kept tell the same
-/// stories otherwise.
+/// Adds a rare combination to about every eighth story.
+///
+/// It draws from its own source, so that the kept seeds repeat their stories.
 pub(crate) fn added(mut story: Story) -> Story {
     let rng = &mut SmallRng::seed_from_u64(story.seed ^ 0x00C0_4B67);
     match rng.random_range(0..100) {
@@ -23,7 +24,7 @@ pub(crate) fn added(mut story: Story) -> Story {
     story
 }
 
-/// Other programs spend more of the rate limit than our share leaves, and the limit is low.
+/// Other programs use more than our quota leaves, and the rate limit is low.
 fn crowded(rng: &mut SmallRng, story: &mut Story) {
     let options = &mut story.options;
     options.rate_limit_per_10s = [40, 83][rng.random_range(0..2)];
@@ -32,15 +33,15 @@ fn crowded(rng: &mut SmallRng, story: &mut Story) {
     options.faults.push(Fault::OthersSpend(limit * rng.random_range(3..8) / 10));
 }
 
-/// Messages are delivered again while the invocation that has them is at work, and that one dies or is frozen.
+/// Messages are delivered again during their invocation, and that invocation dies or freezes.
 fn seen_early(story: &mut Story) {
     for (accident, least) in [(Accident::Early, 700), (Accident::Death, 10), (Accident::Freeze, 60)] {
         story.rates.raise(accident, least);
     }
 }
 
-/// An outage of bulk requests lets some users of one request through. It is shorter than the three hours after which submit
-/// gives up a run's last users.
+/// An outage of bulk requests lets some users of one request through. It ends before submit gives
+/// up a run's last users (three hours).
 fn but_some(rng: &mut SmallRng, story: &mut Story) {
     if story.outage.is_some() || story.endless || story.calm_after.is_none() || story.has_poison() {
         return;

@@ -1,4 +1,4 @@
-//! What makes things happen: schedules that fire late, twice or not at all, starts, and what others put into the queues.
+//! Triggers: schedules that fire late, twice or not at all, starts, and foreign messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use crate::storm::Storm;
 use crate::story::{Nonsense, StartAt};
 
 const MINUTE_MS: i64 = 60_000;
-/// After so long without a sign of life a schedule may miss some times: it is what makes six hours of waiting affordable.
+/// After this time without progress, a schedule may skip ticks. Otherwise six hours of waiting
+/// would take too long.
 const IDLE_MS: i64 = MINUTE_MS;
-/// Parts are looked for so often.
+/// The interval of checks for parts in the queue.
 const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 300;
 
-/// The tick of a function, each minute, until the story is over.
+/// Invokes a function's tick each minute, until the story is over.
 pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
     loop {
         let storm = &functions.storm;
@@ -35,14 +36,14 @@ pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
             let functions = functions.clone();
             storm.spawn(async move {
                 sleep(Duration::from_secs(late_s)).await;
-                // An error is in the trace; the next minute tries again.
+                // An error is in the trace; the next minute retries.
                 let _ = functions.invoke(step, json!({"tick": {}})).await;
             });
         }
     }
 }
 
-/// How many times the schedule misses while nothing happens.
+/// Returns the number of skipped ticks while no progress happens.
 fn missed(functions: &Functions) -> i64 {
     let storm = &functions.storm;
     let idle_ms = storm.now_ms() - storm.promises.active_ms();
@@ -54,7 +55,7 @@ fn missed(functions: &Functions) -> i64 {
     }
 }
 
-/// A start, as often as its schedule fires.
+/// Sends a start as often as its schedule fires.
 pub(crate) async fn start(functions: Arc<Functions>, sqs: aws_sdk_sqs::Client, start: StartAt) {
     sleep(start.after).await;
     let mut event = start.event;
@@ -88,13 +89,13 @@ pub(crate) async fn start(functions: Arc<Functions>, sqs: aws_sdk_sqs::Client, s
     }
 }
 
-/// Somebody asks to go on.
+/// Sends a resume event.
 pub(crate) async fn resume(functions: Arc<Functions>, after: Duration) {
     sleep(after).await;
     let _ = functions.invoke(Step::Scroll, json!({"resume": true})).await;
 }
 
-/// Others put something into both queues; that which does not come at once, beside good parts, if there are any.
+/// Sends foreign messages to both queues, at once or when there are parts in the queue.
 pub(crate) async fn nonsense(storm: Arc<Storm>, sqs: aws_sdk_sqs::Client, nonsense: Nonsense) {
     if !nonsense.after.is_zero() {
         sleep(nonsense.after).await;

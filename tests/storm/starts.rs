@@ -29,7 +29,7 @@ pub(crate) fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
         .collect()
 }
 
-/// Gives one of the starts a bound that needs a count, if it can be told from the others by it.
+/// Gives one start a limit that needs a count, if the limit distinguishes it from the others.
 pub(crate) fn uncount(starts: &mut [StartAt], rng: &mut SmallRng) -> bool {
     let index = rng.random_range(0..starts.len());
     let start = &mut starts[index];
@@ -39,7 +39,7 @@ pub(crate) fn uncount(starts: &mut [StartAt], rng: &mut SmallRng) -> bool {
     true
 }
 
-/// A further start of the first one's plan and second, which asks for something else.
+/// Adds a start with the first one's plan and second, but a different request.
 pub(crate) fn again_in_the_same_second(starts: &mut Vec<StartAt>, rng: &mut SmallRng) {
     let mut start = starts[0].clone();
     start.after += Duration::from_millis(rng.random_range(0..2_000));

@@ -1,4 +1,5 @@
-//! All of one story: the weather, the workspace, a view of the ledger past the weather, and who is at work.
+//! The state of one story: the weather, the workspace, an undisturbed view of the ledger, and the
+//! running invocations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use crate::weather::Weather;
 /// The wall time at which every story begins, in Unix milliseconds: 1 November 2016, 11:00:33.
 pub(crate) const BEGIN_MS: i64 = 1_477_998_033_000;
 
-/// Names an invocation within its story.
+/// The number of an invocation within its story.
 pub(crate) type Who = u64;
 
 /// One story's world.
@@ -31,15 +32,15 @@ pub(crate) struct Storm {
     pub(crate) story: Story,
     pub(crate) weather: Arc<Weather>,
     pub(crate) world: Workspace,
-    /// The ledger as it is, read past the weather.
+    /// The ledger, read without the weather.
     pub(crate) ledger: Ledger,
-    /// DynamoDB, past the weather.
+    /// DynamoDB, without the weather.
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: Sqs,
-    /// What may be written nowhere but to Intercom.
+    /// Values that may be sent to Intercom only.
     pub(crate) secrets: Vec<String>,
     pub(crate) promises: Promises,
-    /// What an outage of bulk requests let through.
+    /// The users that an outage of bulk requests let through.
     pub(crate) let_through: Mutex<LetThrough>,
     roles: Roles,
     at_work: Mutex<AtWork>,
@@ -54,16 +55,16 @@ impl std::fmt::Debug for Workspace {
     }
 }
 
-/// The invocations at work.
+/// The running invocations.
 #[derive(Debug, Default)]
 struct AtWork {
-    /// Who is polled at this moment.
+    /// The invocation that is being polled.
     current: Option<Who>,
     count: u64,
     alive: BTreeMap<Who, Invoked>,
 }
 
-/// What is known of an invocation while it lasts.
+/// The facts about a running invocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Invoked {
     pub(crate) step: Step,
@@ -71,9 +72,9 @@ pub(crate) struct Invoked {
     pub(crate) owner: String,
     /// The run that a message names.
     pub(crate) run: Option<String>,
-    /// What becomes of it as soon as it lets go.
+    /// Its state after its next await point.
     fate: Fate,
-    /// How far its clock is from the true time.
+    /// The deviation of its clock.
     pub(crate) skew_ms: i64,
 }
 
@@ -91,7 +92,7 @@ impl Storm {
         Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, let_through, roles, at_work }
     }
 
-    /// The true time, in Unix milliseconds.
+    /// Returns the true time, in Unix milliseconds.
     pub(crate) fn now_ms(&self) -> i64 {
         BEGIN_MS + self.weather.elapsed().as_millis() as i64
     }
@@ -100,27 +101,27 @@ impl Storm {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is polled at this moment; nobody, if it is one of Lambda's own pollers.
+    /// Returns the invocation that is being polled; `None` for Lambda's pollers.
     pub(crate) fn current(&self) -> Option<Who> {
         self.at_work().current
     }
 
-    /// What is known of an invocation that is alive.
+    /// Returns the facts about a running invocation.
     pub(crate) fn invoked(&self, who: Option<Who>) -> Option<Invoked> {
         self.at_work().alive.get(&who?).cloned()
     }
 
-    /// How many invocations were begun.
+    /// Returns the number of invocations so far.
     pub(crate) fn invocations(&self) -> u64 {
         self.at_work().count
     }
 
-    /// Whether nobody is at work.
+    /// Returns whether no invocation runs.
     pub(crate) fn is_idle(&self) -> bool {
         self.at_work().alive.is_empty()
     }
 
-    /// A new invocation.
+    /// Begins an invocation.
     pub(crate) fn begin(&self, step: Step, event: &Value, skew_ms: i64) -> Who {
         let mut at_work = self.at_work();
         at_work.count += 1;
@@ -131,17 +132,18 @@ impl Storm {
         who
     }
 
-    /// The end of an invocation, in whichever way.
+    /// Ends an invocation.
     pub(crate) fn over(&self, who: Who) -> Option<Invoked> {
         self.at_work().alive.remove(&who)
     }
 
-    /// Notes who is polled at this moment.
+    /// Records the invocation that is being polled.
     pub(crate) fn polls(&self, who: Option<Who>) {
         self.at_work().current = who;
     }
 
-    /// A call that the step's role in template.yaml does not allow is a bug: on AWS it would be refused.
+    /// Reports a call as a bug if the step's role in template.yaml does not allow it, as AWS would
+    /// refuse it.
     pub(crate) fn needs_its_role(&self, who: Who, target: &str, body: &str) {
         let Some(step) = self.step_of(who) else { return };
         let step = format!("{step:?}").to_lowercase();
@@ -151,24 +153,24 @@ impl Storm {
         }
     }
 
-    /// The step of an invocation that is alive.
+    /// Returns the step of a running invocation.
     pub(crate) fn step_of(&self, who: Who) -> Option<Step> {
         self.at_work().alive.get(&who).map(|invoked| invoked.step)
     }
 
-    /// Decides what becomes of a process when it lets go.
+    /// Sets the state of a process after its next await point.
     pub(crate) fn set_fate(&self, who: Who, fate: Fate) {
         if let Some(invoked) = self.at_work().alive.get_mut(&who) {
             invoked.fate = fate;
         }
     }
 
-    /// What becomes of a process now. It is asked once.
+    /// Takes the state of a process: a second call returns the default.
     pub(crate) fn fate(&self, who: Who) -> Fate {
         self.at_work().alive.get_mut(&who).map(|invoked| std::mem::take(&mut invoked.fate)).unwrap_or_default()
     }
 
-    /// Time on the way, and a chance for others to go first.
+    /// Waits for the transit time, and lets other tasks run first.
     pub(crate) async fn travel(&self, range: &std::ops::RangeInclusive<u64>) {
         match self.weather.draw(range.clone()) {
             0 => tokio::task::yield_now().await,

@@ -1,4 +1,5 @@
-//! What a seed tells: the workspace, its faults, the starts, the weather, and how far the clocks are apart.
+//! The story of a seed: the workspace, its faults, the starts, the weather, and the clocks'
+//! deviation.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,16 +21,16 @@ use crate::starts::{again_in_the_same_second, starts, uncount};
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) seed: u64,
-    /// The workspace, but for its clock.
+    /// The workspace, except its clock.
     pub(crate) options: Options,
-    /// A fault among them has no end.
+    /// One of the faults is endless.
     pub(crate) endless: bool,
     pub(crate) rates: Rates,
-    /// From then on nothing strikes any more; faults of the workspace go by their numbers.
+    /// After this time no accident strikes. The workspace's faults follow their own numbers.
     pub(crate) calm_after: Option<Duration>,
-    /// No clock is further from the true time.
+    /// The maximum deviation of a clock.
     pub(crate) skew_ms: i64,
-    /// How long a request to Intercom is on its way, and an answer.
+    /// The transit time of a request to Intercom, and of an answer.
     pub(crate) transit_ms: RangeInclusive<u64>,
     /// The same for AWS.
     pub(crate) aws_ms: RangeInclusive<u64>,
@@ -38,55 +39,55 @@ pub(crate) struct Story {
     /// Pollers of the pages queue.
     pub(crate) pollers: usize,
     pub(crate) starts: Vec<StartAt>,
-    /// When somebody asks to go on.
+    /// The times of external resumes.
     pub(crate) resumes: Vec<Duration>,
-    /// What an operator does to the active run.
+    /// The operator's actions on the active run.
     pub(crate) acts: Vec<Act>,
-    /// Bodies that others put into both queues.
+    /// Foreign messages in both queues.
     pub(crate) nonsense: Vec<Nonsense>,
-    /// Tokens that take the place of the first one, in the order of time.
+    /// Replacements of the token, in the order of time.
     pub(crate) tokens: Vec<Replacement>,
-    /// From when on, and for how long, Parameter Store does not answer.
+    /// The start and the duration of an outage of Parameter Store.
     pub(crate) store_down: Option<(Duration, Duration)>,
-    /// What does not work for hours.
+    /// An outage of hours.
     pub(crate) outage: Option<Outage>,
-    /// Intercom does not let the token count users.
+    /// The token has no permission to count users.
     pub(crate) uncounted: bool,
 }
 
-/// A body that others put into both queues, and when: at once, or as soon as parts are in the queue after that time.
+/// A foreign message in both queues, at once or when there are parts in the queue after that time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nonsense {
     pub(crate) after: Duration,
     pub(crate) body: &'static str,
 }
 
-/// What an operator does, and when.
+/// An action of an operator, and its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Act {
     pub(crate) after: Duration,
-    /// It is cancelled; otherwise it is paused.
+    /// The run is cancelled; otherwise it is paused.
     pub(crate) cancels: bool,
-    /// So long after a pause somebody asks to go on.
+    /// The time between a pause and the resume.
     pub(crate) goes_on_after: Option<Duration>,
 }
 
-/// A start, and when it comes.
+/// A start and its time.
 #[derive(Clone, Debug)]
 pub(crate) struct StartAt {
     pub(crate) after: Duration,
     pub(crate) event: Value,
-    /// It names so many users; none, for the whole workspace.
+    /// The number of listed users; zero for the whole workspace.
     pub(crate) listed: usize,
     /// It comes through the pages queue.
     pub(crate) by_message: bool,
-    /// The schedule fires so often.
+    /// The number of times that the schedule fires.
     pub(crate) times: u32,
-    /// Its plan is stored, and it has the name alone.
+    /// The plan is stored, and the start has only its name.
     pub(crate) stored: bool,
 }
 
-/// What others may put into a queue; the message of version 99 is of a newer version of the functions, and no nonsense to it.
+/// Foreign messages. The one of version 99 is of a newer version of the functions.
 const NONSENSE: [&str; 5] = [
     "not json",
     "{}",
@@ -96,10 +97,10 @@ const NONSENSE: [&str; 5] = [
 ];
 
 impl Story {
-    /// The story of a seed.
+    /// Returns the story of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let rng = &mut SmallRng::seed_from_u64(seed);
-        // What came later draws from a source of its own: seeds that are kept tell the same stories.
+        // Later additions draw from their own source, so that the kept seeds repeat their stories.
         let later = &mut SmallRng::seed_from_u64(seed ^ 0x001A_7E12);
         let shape = Shape::draw(rng);
         let punctual = rng.random_ratio(1, 2);
@@ -108,7 +109,7 @@ impl Story {
         for start in &mut starts {
             start.stored = later.random_ratio(1, 6);
         }
-        // Who changes by themselves and who disagrees on a company's name would be told apart by nobody.
+        // Changing users and users that disagree on a company's name could not be distinguished.
         let may_change = starts.iter().all(|start| plans::name_of(&start.event) != "company-name");
         let (faults, endless) = faults::draw(rng, shape, may_change);
         let options = Options {
@@ -124,12 +125,12 @@ impl Story {
             ..Options::default()
         };
         let options = faults::more(later, options);
-        // The third source, for the same reason.
+        // A third source, for the same reason.
         let third = &mut SmallRng::seed_from_u64(seed ^ 0x0071_1417);
         let options = limits::of_workspace(third, options);
         let (tokens, store_down) = limits::tokens(third);
         let back = tokens.windows(2).find(|pair| pair[0].is_foreign).map(|pair| pair[1].after);
-        // And what came after that.
+        // A fourth source, for later additions.
         let last = &mut SmallRng::seed_from_u64(seed ^ 0x0007_4A6E);
         let uncounted = last.random_ratio(1, 12) && uncount(&mut starts, last);
         if last.random_ratio(1, 10) {
@@ -144,7 +145,7 @@ impl Story {
             _ => Some(Duration::from_mins(minutes)),
         };
         let nonsense = if rng.random_ratio(1, 10) { Some(NONSENSE[rng.random_range(0..NONSENSE.len())]) } else { None };
-        // Every other one in the first minute, when most runs are at work.
+        // Half of them in the first minute, when most runs are active.
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
         let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
@@ -162,7 +163,7 @@ impl Story {
             starts,
             resumes: {
                 let asked = rng.random_ratio(1, 12).then_some(resume);
-                // Somebody goes on once the token is right again.
+                // A resume once the token is right again.
                 let righted = back.map(|after| after + Duration::from_secs(third.random_range(5..60)));
                 asked.into_iter().chain(righted).collect()
             },
@@ -179,43 +180,43 @@ impl Story {
         })
     }
 
-    /// From when on nothing strikes any more and no outage lasts.
+    /// Returns the time after which no accident strikes and no outage lasts.
     pub(crate) fn quiet_after(&self) -> Option<Duration> {
         let outage = self.outage.map(|outage| outage.until).unwrap_or_default();
         self.calm_after.map(|calm| calm.max(outage))
     }
 
-    /// Whether Intercom denies everything from some request on.
+    /// Returns whether Intercom denies everything from some request on.
     pub(crate) fn is_denied(&self) -> bool {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::Denied { .. } | Fault::TokenRevokedAfter(_)))
     }
 
-    /// Whether a token of another workspace is put into Parameter Store.
+    /// Returns whether Parameter Store gets a token of another workspace.
     pub(crate) fn has_foreign_token(&self) -> bool {
         self.tokens.iter().any(|token| token.is_foreign)
     }
 
-    /// Whether Intercom can take no request with some user.
+    /// Returns whether Intercom refuses every request with some user.
     pub(crate) fn has_poison(&self) -> bool {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::PoisonItem { .. }))
     }
 
-    /// Whether somebody asks to go on with a run.
+    /// Returns whether the story has an external resume.
     pub(crate) fn is_resumed(&self) -> bool {
         !self.resumes.is_empty() || self.acts.iter().any(|act| act.goes_on_after.is_some())
     }
 
-    /// Whether a message is one of a newer version of the functions, which these leave where they are.
+    /// Returns whether a message is of a newer version of the functions: it stays in the queue.
     pub(crate) fn is_newer(body: &str) -> bool {
         body.starts_with(r#"{"v": 99,"#)
     }
 
-    /// Whether a message is somebody else's.
+    /// Returns whether a message is foreign.
     pub(crate) fn is_nonsense(&self, body: &str) -> bool {
         self.nonsense.iter().any(|nonsense| nonsense.body == body)
     }
 
-    /// For how long somebody else may hold the workspace's scroll, in seconds.
+    /// Returns the seconds for which another client may hold the workspace's scroll.
     pub(crate) fn held_for_s(&self) -> u64 {
         let held = self.options.faults.iter().map(|fault| match fault {
             Fault::ForeignScroll(seconds) | Fault::StealScroll { seconds, .. } => *seconds,
@@ -225,20 +226,20 @@ impl Story {
         held.sum()
     }
 
-    /// Whether an answer of the scroll can be so late that its minute ends after ours.
+    /// Returns whether a page's answer can be so late that its minute ends after ours.
     pub(crate) fn has_slow_pages(&self) -> bool {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::SlowPage { .. } | Fault::SlowPages(_)))
     }
 }
 
-/// How large a story is.
+/// The size of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// A handful of pages, a few faults.
+    /// A few pages, a few faults.
     Short,
-    /// Pages of several parts, and a limit that binds.
+    /// Pages of several parts, and a strict rate limit.
     Wide,
-    /// Faults without an end.
+    /// Endless faults.
     Long,
 }
 
@@ -267,7 +268,7 @@ impl Shape {
     }
 }
 
-/// What an operator does: to every eighth story's first run or so, something.
+/// Draws an operator's action in about every eighth story.
 fn acts(rng: &mut SmallRng) -> Vec<Act> {
     if !rng.random_ratio(1, 8) {
         return vec![];
@@ -277,14 +278,14 @@ fn acts(rng: &mut SmallRng) -> Vec<Act> {
     vec![Act { after, cancels: rng.random_ratio(1, 4), goes_on_after: rng.random_ratio(2, 3).then_some(goes_on) }]
 }
 
-/// Nonsense beside good messages.
+/// Draws a foreign message among good ones.
 fn amid(rng: &mut SmallRng) -> Option<Nonsense> {
     let after = Duration::from_millis(rng.random_range(0..60_000));
     let body = NONSENSE[rng.random_range(0..NONSENSE.len())];
     rng.random_ratio(1, 5).then_some(Nonsense { after, body })
 }
 
-/// A start's event with the limits that a chance gives it.
+/// Returns a start's event with random limits.
 pub(crate) fn with_limits(rng: &mut SmallRng, mut event: Value) -> Value {
     let limits = match rng.random_range(0..16) {
         0 => json!({"max_errors": rng.random_range(0..4)}),

@@ -1,4 +1,4 @@
-//! What happened in many stories, counted.
+//! Counts over many stories.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -9,31 +9,31 @@ use intercom_simulator::Fault;
 use crate::accident::{Accident, Rates};
 use crate::await_point::AwaitPoint;
 
-/// So many stories show each end of a run.
+/// The number of stories that must show each end of a run.
 const SOME: u64 = 500;
-/// So many show each accident and each fault.
+/// The number of stories that must show each accident and each fault.
 const MANY: u64 = 3_000;
-/// Of a hundred runs so many are complete at least.
+/// The minimum percentage of complete runs.
 const COMPLETE_MIN_PERCENT: u64 = 60;
 
 /// Counts over stories.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Stories told to their end.
+    /// Stories that ended.
     pub(crate) stories: u64,
     /// Effects on the world, each followed by the promises' checks.
     pub(crate) steps: u64,
     pub(crate) invocations: u64,
     pub(crate) virtual_time: Duration,
-    /// What struck, by name.
+    /// Strikes of accidents, by name.
     pub(crate) accidents: BTreeMap<&'static str, u64>,
-    /// Faults of the workspace that struck.
+    /// Strikes of the workspace's faults.
     pub(crate) faults: BTreeMap<String, u64>,
-    /// Runs by how they ended.
+    /// Runs by their ends.
     pub(crate) ends: BTreeMap<&'static str, u64>,
-    /// The longest that a run took without an endless fault, from its start or from when nothing struck any more.
+    /// The longest run without an endless fault, from its start or from the last disturbance.
     pub(crate) longest: Duration,
-    /// Await points: how often passed, and how often somebody died, hung or froze there.
+    /// Await points: passes, deaths, hangs and freezes.
     pub(crate) points: BTreeMap<AwaitPoint, [u64; 4]>,
 }
 
@@ -64,8 +64,8 @@ impl Tally {
         }
     }
 
-    /// Asserts that the storm showed what it is for: enough runs complete, each end comes about, and (in many stories) nothing
-    /// that can strike never did.
+    /// Asserts that the storm covers its purpose: enough runs complete, each end occurs, and (in
+    /// many stories) every accident strikes.
     pub(crate) fn assert_broad(&self) {
         if self.stories < SOME {
             return;
@@ -88,7 +88,7 @@ impl Tally {
         }
     }
 
-    /// The table of await points, those first at which nobody died yet.
+    /// Returns the table of await points, those without a death first.
     pub(crate) fn points_table(&self) -> String {
         let mut rows: Vec<_> = self.points.iter().collect();
         rows.sort_by_key(|(_, counts)| counts[1]);

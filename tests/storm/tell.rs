@@ -1,5 +1,5 @@
-//! A story from its beginning to its end: the world is set up, the functions are driven by nothing but events, and it ends
-//! when all is quiet, when a promise is broken, or when it should have ended long ago.
+//! Plays a story: sets up the world, drives the functions by events only, and ends when the world
+//! is quiet, a promise is broken, or the time limit has passed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,23 +33,24 @@ use crate::weather::Weather;
 use crate::{operator, process, schedules};
 
 pub(crate) const TABLE: &str = "ledger";
-/// Deliveries before a message is dead, as in the template.
+/// Maximum deliveries of a message, as in the template.
 const RECEIVES_MAX: u32 = 200;
-/// Parts come again for as long as an outage lasts.
+/// Maximum deliveries of a part: an outage delivers it again and again.
 const PARTS_RECEIVES_MAX: u32 = 1_000;
-/// A message of a newer version stays in the pages queue for so long at least: 200 receives, a quarter of an hour apart.
+/// The time that a newer version's message stays in the pages queue: 200 receives, 15 minutes
+/// apart.
 const NEWER_LASTS: Duration = Duration::from_hours(47);
-/// A run's deadline is a day after its start at least; then it is ended by the next tick.
+/// The time limit of a run: its deadline is a day after its start, and the next tick ends it.
 const A_RUN: Duration = Duration::from_hours(25);
-/// A run whose jobs' ends Intercom does not tell: they are unknown after six hours.
+/// The time limit if Intercom does not report jobs' ends: they are unknown after six hours.
 const AN_UNREPORTED_RUN: Duration = Duration::from_hours(8);
-/// Any other is over that long after its start or after the last accident: a message that was taken by somebody who died
-/// comes again after half an hour, and a generation waits a quarter of an hour for the one before.
+/// The time limit of other runs, from the start or the last accident. A dead owner's message
+/// returns after half an hour, and a generation waits a quarter of an hour for the previous one.
 const A_COMMON_RUN: Duration = Duration::from_hours(4);
-/// Between looks at whether all is quiet.
+/// The interval of checks for a quiet world.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// How a story went.
+/// The result of a story.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) tally: Tally,
@@ -57,11 +58,11 @@ pub(crate) struct Told {
     pub(crate) bugs: Vec<String>,
 }
 
-/// Tells a story, in a runtime of its own whose clock is paused.
+/// Plays a story in its own runtime with a paused clock.
 pub(crate) fn tell(told: Story, traced: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing of the system");
-    // What looks at the world from here may panic, too.
+    // The checks may panic, too.
     catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(told, traced)))).unwrap_or_else(|panic| {
         let bug = format!("the story panics: {}", process::message(&*panic));
         Told { bugs: vec![bug], ..Told::default() }
@@ -141,7 +142,7 @@ async fn run(told: Story, traced: bool) -> Told {
     Told { tally, trace, bugs }
 }
 
-/// A client of DynamoDB that signs nothing: nobody checks a signature here.
+/// Returns a DynamoDB configuration with fake credentials: no signature is checked.
 fn dynamodb() -> aws_sdk_dynamodb::config::Builder {
     aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -151,7 +152,7 @@ fn dynamodb() -> aws_sdk_dynamodb::config::Builder {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// The SDK's clients behind the weather. Their retries have nothing of chance, and no bucket that other stories empty.
+/// Returns the SDK's clients behind the weather. Retries have no random delay and no shared bucket.
 fn clients(storm: &Arc<Storm>, account: &Account) -> (aws_sdk_dynamodb::Client, aws_sdk_sqs::Client) {
     let retries = || RetryConfig::standard().with_use_static_exponential_base(true);
     let partition = || RetryPartition::custom("storm").build();
@@ -170,7 +171,8 @@ fn clients(storm: &Arc<Storm>, account: &Account) -> (aws_sdk_dynamodb::Client, 
     (aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), aws_sdk_sqs::Client::from_conf(sqs.build()))
 }
 
-/// What Lambda's own pollers call SQS by. No time-out cuts their long polls: an hour of waiting is one call.
+/// Returns the SQS client of Lambda's pollers. No time-out cuts their long polls: an hour is one
+/// call.
 fn pollers(storm: &Arc<Storm>) -> aws_sdk_sqs::Client {
     let network = Network { storm: storm.clone(), inner: SharedHttpClient::new(storm.sqs.clone()) };
     aws_sdk_sqs::Client::from_conf(storm.sqs.config().http_client(network).build())
@@ -194,12 +196,12 @@ fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
     QueueUrls { url: queue.url.clone(), dead_letters: dead.url.clone() }
 }
 
-/// Waits until nothing is under way any more.
+/// Waits until the world is quiet.
 async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
     let each = match () {
         () if endless || calm_after.is_none() => A_RUN,
-        // Where all that is left are users whom Intercom cannot take, they are given up after three hours.
+        // Users that Intercom always refuses are given up after three hours.
         () if storm.story.is_denied() || storm.story.has_poison() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
     };
@@ -209,7 +211,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
         let since_ms = since_ms.max(storm.calm_ms().unwrap_or_default());
         storm.now_ms() - since_ms > each.as_millis() as i64
     };
-    // Reading is dear, and what was not quiet stays so until something is written.
+    // Reads are expensive, and a world that was not quiet stays so until the next write.
     let mut looked_at = None;
     loop {
         sleep(LOOK).await;
@@ -238,7 +240,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     }
 }
 
-/// No run is active or waits, and no job is open.
+/// Returns whether no run is active or waits, and no job is open.
 async fn is_quiet(storm: &Storm) -> bool {
     let ledger = &storm.ledger;
     let Ok(active) = ledger.active().await else { return false };
@@ -248,14 +250,14 @@ async fn is_quiet(storm: &Storm) -> bool {
             return false;
         }
     }
-    // A run that pauses makes way for a start that waits, at the next tick.
+    // A paused run gives way to a waiting start at the next tick.
     if !ledger.waiting().await.is_ok_and(|waiting| waiting.is_empty()) {
         return false;
     }
     ledger.due(i64::MAX / 2, 1).await.is_ok_and(|due| due.is_empty())
 }
 
-/// The last look.
+/// The final checks.
 async fn end(storm: &Storm) {
     if storm.weather.has_bug() {
         return;

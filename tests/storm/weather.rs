@@ -1,4 +1,4 @@
-//! The weather of one story: every chance is drawn here, from the seed alone, and everything that strikes is counted.
+//! The weather of a story: draws every random event from the seed, and counts all strikes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,12 @@ use crate::accident::{Accident, Rates};
 use crate::await_point::AwaitPoint;
 use crate::tally::Tally;
 
-/// Chance, what struck, and what was seen of it.
+/// The random source, the strikes and the trace.
 #[derive(Debug)]
 pub(crate) struct Weather {
     rates: Rates,
     began: Instant,
-    /// From then on nothing strikes any more.
+    /// From then on no accident strikes.
     calm_at: Option<Instant>,
     sky: Mutex<Sky>,
 }
@@ -34,11 +34,11 @@ struct Sky {
     down_until: Instant,
 }
 
-/// How long AWS is down: longer than the SDK and the steps try.
+/// The duration of an outage of AWS: it may exceed the retries of the SDK and of the steps.
 const DOWN_S: std::ops::RangeInclusive<u64> = 2..=40;
 
 impl Weather {
-    /// The weather of a seed. With `traced`, what happens is kept in words.
+    /// Creates the weather of a seed. With `traced`, it keeps a trace.
     pub(crate) fn new(seed: u64, rates: Rates, calm_after: Option<Duration>, traced: bool) -> Self {
         let began = Instant::now();
         let sky = Sky {
@@ -52,12 +52,12 @@ impl Weather {
         Self { rates, began, calm_at: calm_after.map(|after| began + after), sky: Mutex::new(sky) }
     }
 
-    /// Whether the accident happens now.
+    /// Returns whether the accident strikes now.
     pub(crate) fn strikes(&self, accident: Accident) -> bool {
         self.strikes_until(accident, Duration::ZERO)
     }
 
-    /// The same, for so long after the calm.
+    /// Returns whether the accident strikes now, also for this time after the calm.
     pub(crate) fn strikes_until(&self, accident: Accident, after: Duration) -> bool {
         let rate = self.rates.per_mille(accident);
         if rate == 0 || self.calm_at.is_some_and(|at| Instant::now() >= at + after) {
@@ -71,13 +71,13 @@ impl Weather {
         strikes
     }
 
-    /// How often these struck so far.
+    /// Returns the number of these strikes so far.
     pub(crate) fn struck(&self, accidents: &[Accident]) -> u64 {
         let sky = self.sky();
         accidents.iter().filter_map(|accident| sky.struck.get(accident)).sum()
     }
 
-    /// Whether AWS is down at this moment.
+    /// Returns whether AWS is down now.
     pub(crate) fn aws_is_down(&self) -> bool {
         if self.strikes(Accident::Outage) {
             let until = Instant::now() + Duration::from_secs(self.draw(DOWN_S));
@@ -86,17 +86,17 @@ impl Weather {
         Instant::now() < self.sky().down_until
     }
 
-    /// A number of a range.
+    /// Draws a number of a range.
     pub(crate) fn draw(&self, range: std::ops::RangeInclusive<u64>) -> u64 {
         if range.start() == range.end() { *range.start() } else { self.sky().rng.random_range(range) }
     }
 
-    /// Time since the story began.
+    /// Returns the time since the story began.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Counts the passing of an await point, and what struck there.
+    /// Counts a pass of an await point, and an accident there.
     pub(crate) fn passes(&self, point: AwaitPoint, strikes: Option<Accident>) {
         self.sky().tally.passes(point, strikes);
     }
@@ -106,7 +106,7 @@ impl Weather {
         self.sky().tally.steps += 1;
     }
 
-    /// Counts how a run ended, and how long that took from when it could go its way undisturbed.
+    /// Counts the end of a run, and its undisturbed duration.
     pub(crate) fn run_ended(&self, state: &'static str, lasted: Duration) {
         let mut sky = self.sky();
         *sky.tally.ends.entry(state).or_default() += 1;
@@ -123,18 +123,18 @@ impl Weather {
         }
     }
 
-    /// A promise was broken.
+    /// Records a broken promise.
     pub(crate) fn bug(&self, text: String) {
         self.note(|| format!("BUG  {text}"));
         self.sky().bugs.push(text);
     }
 
-    /// Whether a promise was broken.
+    /// Returns whether a promise was broken.
     pub(crate) fn has_bug(&self) -> bool {
         !self.sky().bugs.is_empty()
     }
 
-    /// What was counted, the trace, and the broken promises.
+    /// Returns the counts, the trace, and the broken promises.
     pub(crate) fn end(&self) -> (Tally, Vec<String>, Vec<String>) {
         let elapsed = self.elapsed();
         let mut sky = self.sky();

@@ -1,19 +1,20 @@
-//! A run is bound to a workspace: nothing is sent for it with a token of another one.
+//! A run is bound to a workspace: no request for it uses a token of another one.
 
 use crate::await_point::Step;
 use crate::seams::intercom::{FOREIGN, WHOSE};
 use crate::storm::{Storm, Who};
 
 impl Storm {
-    /// A request goes to another workspace than the story's. It may ask whose the token is, and it may be for a run that was
-    /// begun there.
+    /// Returns whether a request wrongly goes to another workspace than the story's.
+    ///
+    /// Reading the token's workspace is allowed, and so are requests for a run that began there.
     pub(crate) fn goes_to_another_workspace(&self, who: Option<Who>, name: &str) {
         let Some(invoked) = self.invoked(who).filter(|_| name != WHOSE) else { return };
         let memory = self.promises.memory();
         let is_foreign = |run: &super::RunSeen| run.app_id.as_deref() == Some(FOREIGN);
         let allowed = match &invoked.run {
             Some(run) => memory.runs.get(run).is_some_and(is_foreign),
-            // A start has no run yet; check has those of all jobs.
+            // A start has no run yet; check has the runs of all jobs.
             None => invoked.step == Step::Scroll || memory.runs.values().any(is_foreign),
         };
         drop(memory);

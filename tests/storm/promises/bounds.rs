@@ -8,14 +8,17 @@ use intercom_bulk::domain::run::{GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, RunI
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
-/// Submissions of the same in vain: so many at once, and one more in this time on average. After the first rests a part
-/// comes every five minutes, and its users are sent a few times to tell an outage from a user's fault.
+/// Repeated submissions in vain: this many at once, and one more in each `SUBMISSION_MS` on
+/// average. After the first failures a part comes every five minutes. Its users are then sent a few
+/// times, to tell an outage from a user's fault.
 const SUBMISSIONS_MAX: i64 = 24;
 const SUBMISSION_MS: i64 = 25_000;
 
 impl Storm {
-    /// A submission came back from Intercom: while it goes wrong, the same of a generation is tried rarely. Submissions that
-    /// a job took and refused item by item are counted from the start.
+    /// Checks a submission that Intercom answered: while it fails, the same submission of a
+    /// generation is rarely repeated.
+    ///
+    /// Submissions in a job whose items were refused count from the start.
     pub(super) fn submits_a_few_times(&self, of: (&str, u32), asked: &Bytes, in_vain: bool) {
         let mut hasher = DefaultHasher::new();
         (of, asked).hash(&mut hasher);
@@ -34,7 +37,7 @@ impl Storm {
         }
     }
 
-    /// A run's cursor was committed.
+    /// Checks the commit of a run's cursor.
     pub(super) fn cursor_is_in_bounds(&self, run: &RunId, call: &AwsCall) {
         let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let bounds = [
@@ -53,7 +56,7 @@ impl Storm {
         let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
         let before = std::mem::replace(&mut seen.turn, turn);
         drop(memory);
-        // An answer that was lost makes the SDK repeat a transaction, which is carried out once.
+        // After a lost answer, the SDK repeats a transaction, which is carried out once.
         if turn != before && turn != before + 1 {
             self.weather.bug(format!("{run}: a commit leads from turn {before} to turn {turn}"));
         }

@@ -1,4 +1,4 @@
-//! Promise 6, the why: each end of a run has a cause that its story holds. Without one a run ends complete.
+//! Promise 6, causes: each end of a run has a cause in its story. Without one, a run ends complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,8 @@ use crate::accident::Accident::{self, *};
 use crate::plans;
 use crate::storm::Storm;
 
-/// Accidents that may cost more than time. What is double, early, out of order or missing once changes no end.
+/// Accidents with an effect beyond time. Duplicates, early, reordered or missing events change no
+/// end.
 const TROUBLES: [Accident; 21] = [
     Death,
     Hang,
@@ -46,16 +47,16 @@ const OF_PAGES: [&str; 10] = [
     "slow-pages",
     "repeat-page",
 ];
-/// Faults after which Intercom does not tell how a job ended.
+/// Faults after which Intercom does not report a job's end.
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
-/// Faults that last for good.
+/// Permanent faults.
 const FOR_GOOD: [&str; 2] = ["token-revoked-after", "denied"];
-/// Pages spoilt in a row, from which on a run may give up.
+/// The number of consecutive spoilt pages from which on a run may give up.
 const SPOILT_MIN: u64 = 3;
-/// Times that a message has to go wrong before a run or a part is given up.
+/// The number of failures of a message from which on a run or a part may be given up.
 const GIVEN_UP_MIN: u64 = 5;
 
-/// What struck in a story so far.
+/// The faults and accidents of a story so far.
 pub(super) struct Struck<'a> {
     storm: &'a Storm,
     faults: BTreeMap<String, u64>,
@@ -70,17 +71,17 @@ impl Struck<'_> {
         self.storm.weather.struck(accidents)
     }
 
-    /// All that may cost more than time.
+    /// Returns the number of all events with an effect beyond time.
     fn anything(&self) -> u64 {
         self.accidents(&TROUBLES) + self.faults.values().sum::<u64>()
     }
 
-    /// Whether Intercom refuses this very user, whatever else is in the request.
+    /// Returns whether Intercom refuses this user in every request.
     fn is_poisoned(&self, row: &ErrorRow) -> bool {
         self.storm.world.0.state().poisoned.contains(&row.user)
     }
 
-    /// Whether a failed run has its reason.
+    /// Returns whether a failed run has a cause.
     fn fails(&self, run: &Run, reason: &str, errors: &[ErrorRow], changes: u64) -> bool {
         let has = |text: &str| reason.contains(text);
         let names_companies = run.plan == "company-name";
@@ -93,34 +94,35 @@ impl Struck<'_> {
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
-                // Those of the page that would break the limit are not recorded.
+                // Users of the page that would exceed the limit are not recorded.
                 run.limits.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
             }
             () if has("refuses every user alike") => {
                 self.faults(&["bad-item", "poison-item"]) >= 3 || self.faults(&FOR_GOOD) > 0
             }
             () if has("the scroll is empty") => self.faults(&["users-change"]) > 0,
-            // A 404 on a first call is no expiry: the workspace may offer no scroll.
+            // A 404 on a first call is not an expiry: the workspace may have no scroll.
             () if has("scroll parameter not found") => self.faults(&["forget-scroll", "steal-scroll"]) > 0,
             () if has("far more than the workspace has users for") => self.storm.story.endless,
-            // A run that was begun with a foreign token can read nothing.
+            // A run that began with a foreign token can read nothing.
             () if has("403") && self.storm.story.has_foreign_token() => true,
             () => self.faults(&FOR_GOOD) > 0 && ["401", "402", "403", "404", "400"].iter().any(|code| has(code)),
         }
     }
 
-    /// Whether somebody, or a foreign token, stops a run of this story.
+    /// Returns whether an operator or a foreign token stops a run of this story.
     fn is_stopped(&self) -> bool {
         !self.storm.story.acts.is_empty() || self.storm.story.has_foreign_token()
     }
 
-    /// Whether somebody held the scroll for longer than all waits, or Intercom kept ours after answers that were lost.
+    /// Returns whether another client held the scroll longer than all waits, or lost answers kept
+    /// ours open.
     fn holds_the_scroll(&self) -> bool {
         self.storm.story.held_for_s() > 495
             || self.faults(&["slow-page", "slow-pages"]) + self.accidents(&[SlowAnswer]) > 2
     }
 
-    /// Whether one of the words of an incomplete run has its cause.
+    /// Returns whether one part of an incomplete run's reason has a cause.
     fn is_incomplete(&self, run: &Run, word: &str) -> bool {
         let has = |text: &str| word.contains(text);
         match () {
@@ -134,16 +136,16 @@ impl Struck<'_> {
             }
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,
             () if has("company's name") => run.plan == "company-name",
-            // What goes with the others and has its number checked.
+            // Goes with the others; its number is checked.
             () if has("the last: ") || has("its scroll must expire first") => self.storm.story.endless,
             () => has("users were read") || has("have no known end") || has("may be unseen") || has("may be lost"),
         }
     }
 
-    /// Whether a user's error has its cause.
+    /// Returns whether a user's error has a cause.
     fn errs(&self, run: &Run, row: &ErrorRow) -> bool {
         match row.code.as_str() {
-            // One bad user fails alone: that others were given up has another cause.
+            // One bad user fails alone: given-up users need another cause.
             "gave_up" => self.is_poisoned(row) || self.anything() - self.faults(&["poison-item"]) >= GIVEN_UP_MIN,
             "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
@@ -151,16 +153,16 @@ impl Struck<'_> {
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
-            // Every user is denied for good; the code is missing where the answer was cut off.
+            // Every user is permanently denied. The code is missing in a truncated answer.
             "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
-            // The last answer for a user that Intercom never takes was lost, cut off, or given by a server on the way.
+            // The last answer for an always refused user was lost, truncated, or a proxy's.
             code => (code == "no_answer" || code.starts_with("http_")) && self.is_poisoned(row),
         }
     }
 }
 
 impl Storm {
-    /// A run ended: something of its story is the cause.
+    /// Checks that the end of a run has a cause in its story.
     pub(super) fn end_has_a_cause(&self, run: &Run, errors: &[ErrorRow], lacking: u64) {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
@@ -168,7 +170,7 @@ impl Storm {
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            // A run that pauses because no user has what its plan reads makes way for a later start.
+            // A run that pauses because of unseen attributes gives way to a later start.
             State::Cancelled => struck.is_stopped() || reason.contains("took its place while it was paused"),
             _ => true,
         };
@@ -180,7 +182,7 @@ impl Storm {
             let what = &struck.faults;
             self.weather.bug(format!("6: {} is {} ({reason}) without a cause; {what:?} struck", run.id, run.state));
         }
-        // Plans that may disagree with themselves have errors of their own.
+        // Plans whose users may disagree have errors of their own.
         let undisturbed = struck.anything() == 0
             && !self.story.has_foreign_token()
             && run.limits == Limits::default()

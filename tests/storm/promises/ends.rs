@@ -1,4 +1,4 @@
-//! Promise 1: a run's end tells the truth about every user.
+//! Promise 1: a run's end reports the truth about every user.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use intercom_bulk::domain::user::User;
 use crate::plans;
 use crate::storm::Storm;
 
-/// What follows a number of users in the words of an end.
+/// The texts after a number of users in the reason of an end.
 const WORDS: [&str; 4] = [
     "users were in parts that were dropped",
     "users are in jobs whose end Intercom did not report",
@@ -17,7 +17,8 @@ const WORDS: [&str; 4] = [
 ];
 
 impl Storm {
-    /// A run ended at this moment: who lacks the plan's value is in an error row or in the end's words.
+    /// Checks a run that just ended: each user without the plan's value has an error row or is in
+    /// the reason.
     pub(super) async fn run_tells_the_truth(&self, run: &Run) {
         let reason = run.reason.as_deref().unwrap_or_default();
         let lie = |text: String| self.weather.bug(format!("1: {} is {} ({reason}), and {text}", run.id, run.state));
@@ -31,7 +32,8 @@ impl Storm {
         let lacking = if run.limits.dry_run { BTreeSet::new() } else { self.lacking(run).await };
         let silent: Vec<&String> = lacking.iter().filter(|user| !in_error.contains(user.as_str())).collect();
         self.end_has_a_cause(run, &errors, lacking.len() as u64);
-        // A company's name is in one user's patch and for all users of the company: the end says how many those are.
+        // One user's patch has the company's name for all users of the company. The reason has
+        // their number.
         let sharing = if reason.contains("may lack their company's name") {
             cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default()
         } else {
@@ -48,7 +50,7 @@ impl Storm {
                 let (unheard, unread) = self.told(run, &cursor);
                 let told = sharing + unheard + unread;
                 if silent.len() as u64 > told {
-                    lie(format!("{} users lack the value where {told} are told of: {silent:?}", silent.len()));
+                    lie(format!("{} users lack the value and {told} are reported: {silent:?}", silent.len()));
                 }
                 let sent = self.promises.users_sent(run);
                 let read: Vec<&&String> = silent.iter().filter(|user| sent.contains(**user)).collect();
@@ -63,7 +65,8 @@ impl Storm {
         }
     }
 
-    /// How many users the words of an incomplete run tell of: as dropped or without a known end, and as unread or unseen.
+    /// Returns the numbers in an incomplete run's reason: users dropped or without an end, and
+    /// users unread or unseen.
     fn told(&self, run: &Run, cursor: &Cursor) -> (u64, u64) {
         let reason = run.reason.as_deref().unwrap_or_default();
         let (mut unheard, mut unread) = (0, 0);
@@ -87,7 +90,8 @@ impl Storm {
         (unheard, unread)
     }
 
-    /// Users of the run's source that the plan would still change, but for those who changed by themselves.
+    /// Returns the users of the run's source that the plan would still change, except those that
+    /// changed by themselves.
     async fn lacking(&self, run: &Run) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
         let plan = plan.on_day_of(run.day_s());
@@ -102,7 +106,7 @@ impl Storm {
         lacks.filter(|id| !moved.contains(id) && listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
     }
 
-    /// The users that a run was started for.
+    /// Returns the users that a run was started for.
     async fn listed(&self, run: &Run) -> BTreeSet<String> {
         let mut listed = BTreeSet::new();
         for page in 1.. {

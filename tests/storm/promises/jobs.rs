@@ -1,4 +1,4 @@
-//! Promise 3: every job id that Intercom gave us is in the ledger, or its possible absence is recorded.
+//! Promise 3: every job id of Intercom is in the ledger, or its possible absence is recorded.
 
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::run::RunId;
@@ -6,11 +6,11 @@ use intercom_bulk::domain::run::RunId;
 use super::{Promises, Submission};
 use crate::storm::{Storm, Who};
 
-/// A lost answer makes the SDK count again what it counted: so many times at most.
+/// After a lost answer, the SDK repeats a count: at most this many times.
 const LOOSE_MAX: u64 = 4;
 
 impl Storm {
-    /// An invocation ended: what Intercom gave it is recorded, or the leases of the very parts that it was given for tell
+    /// Checks the end of an invocation: its job ids are recorded, or the leases of their parts show
     /// that something may be lost.
     pub(crate) async fn invocation_ended(&self, who: Who, answered: bool) {
         if answered {
@@ -26,7 +26,8 @@ impl Storm {
         }
     }
 
-    /// Whether each part of a submission has a lease that hides its job, or a lost job on its account.
+    /// Returns whether each part of a submission has a lease that hides its job, or counts a lost
+    /// job.
     async fn is_excused(&self, of: Option<Submission>, owner: &str) -> bool {
         let Some((of, run)) = of.and_then(|of| RunId::parse(&of.run).map(|run| (of, run))) else { return false };
         let Ok(changes) = self.ledger.changes(&run, &of.key).await else { return false };
@@ -40,7 +41,8 @@ impl Storm {
         true
     }
 
-    /// At the end: each job of a run lies in the bucket that it was made in and is closed, or is counted as possibly lost.
+    /// Checks at the end: each job of a run is closed in the bucket of its creation, or counted as
+    /// possibly lost.
     pub(crate) async fn jobs_are_known(&self, id: &RunId) {
         let (Ok(Some(run)), Ok(Some(cursor))) = (self.ledger.run(id).await, self.ledger.cursor(id).await) else {
             return self.weather.bug(format!("{id} is gone"));
@@ -80,7 +82,8 @@ impl Storm {
 }
 
 impl Promises {
-    /// The ids among what an invocation was given that are in no row. What it leased may have lost a job if it was disturbed.
+    /// Returns an invocation's job ids without a row. If it was disturbed, its leases may have lost
+    /// a job.
     fn unrecorded(&self, who: Who, answered: bool) -> Vec<(String, Option<Submission>)> {
         let mut memory = self.memory();
         let did = memory.by.get(&who).cloned().unwrap_or_default();
@@ -93,7 +96,7 @@ impl Promises {
     }
 }
 
-/// A part's identity from its name.
+/// Parses a part's identity from its name.
 pub(super) fn part_id(name: &str) -> Option<intercom_bulk::domain::part::PartId> {
     use intercom_bulk::domain::part::{Origin, PartId};
     let mut fields = name.split('#');

@@ -1,4 +1,4 @@
-//! Promise 4: the rate limit is never knowingly exceeded, window by window, nor our share of it.
+//! Promise 4: the rate limit, and the quota of it, are never knowingly exceeded in any window.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,18 +10,18 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 const WINDOW_MS: i64 = 10_000;
-/// The last of a window is charged to the next one, too (`ledger::budget`).
+/// The last requests of a window are charged to the next one, too (`ledger::budget`).
 const EDGE_MS: i64 = 250;
-/// The first of a window is waited out, for clocks that run ahead.
+/// The start of a window is waited out, for clocks that are ahead.
 const LEAD_MS: i64 = 50;
-/// Operations of a window until Intercom tells.
+/// Operations per window until Intercom reports its limit.
 const UNTIL_TOLD: u32 = 83;
-/// A limit that was learnt is known to all in the window after: clocks are not further apart.
+/// The time until all processes know a new limit: clocks differ by less.
 const LEARNT_MS: i64 = 4_000;
-/// A header that reaches an invocation so shortly before the window's end, by its clock, may not be written to the ledger.
+/// A header that arrives this shortly before the window's end may not be written to the ledger.
 const TOO_LATE_MS: i64 = 500;
 
-/// Windows that a request may be charged to, by their ends, and when that was decided.
+/// The windows that a request may be charged to, by their ends, and the time of that decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Charged {
     ends_ms: [i64; 2],
@@ -30,7 +30,7 @@ pub(super) struct Charged {
     refused: bool,
 }
 
-/// What a header told an invocation, and what the invocation was granted of that window since.
+/// The header that an invocation received, and its permits of that window since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LimitReported {
     end_ms: i64,
@@ -38,12 +38,12 @@ pub(super) struct LimitReported {
     since: u64,
 }
 
-/// A window, as it was granted and used.
+/// A window's permits and requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     granted: u64,
     used: u64,
-    /// The least that the ledger may count: what a header told, and what was granted since.
+    /// The minimum use by a header and by the permits since, which the ledger must know.
     known: u64,
 }
 
@@ -58,7 +58,7 @@ fn end_of(ms: i64) -> i64 {
 }
 
 impl Storm {
-    /// The budget granted something, or learnt the limit.
+    /// Checks a write of the budget: new permits, or a new limit.
     pub(super) fn budget_was_written(&self, who: Option<Who>, call: &AwsCall) {
         let now_ms = self.now_ms();
         let mut memory = self.promises.memory();
@@ -83,10 +83,10 @@ impl Storm {
             let did = memory.by.entry(who).or_default();
             if let Some(limit) = did.limit.as_mut().filter(|limit| limit.end_ms == end_ms) {
                 limit.since += operations;
-                // What the ledger was not told, no invocation can heed.
+                // An invocation cannot follow a limit that the ledger did not get.
                 told = (!did.troubled).then_some(*limit);
             }
-            // At a window's edge the next one is charged first; a lost answer has a charge repeated.
+            // At a window's edge the next one is charged first; a lost answer repeats a charge.
             let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
             let other = if next { end_ms + WINDOW_MS } else { end_ms };
             did.charged = Some(Charged { ends_ms: [end_ms, other], at_ms: now_ms, refused: false });
@@ -95,23 +95,24 @@ impl Storm {
         if granted > cap {
             self.weather.bug(format!("4: {granted} operations are granted in a window whose share is {cap}"));
         }
-        // A fiftieth of the limit, and one, are not looked into.
+        // Excess of a fiftieth of the limit, and of one, is ignored.
         let slack = u64::from(self.story.options.rate_limit_per_10s / 50 + 1);
         if known > cap + slack {
             self.weather.bug(format!(
-                "4: by headers and by what was granted since, {known} operations of a window are spent, and the share is {cap}"
+                "4: by headers and later permits, {known} operations of a window are used, and the share is {cap}"
             ));
         }
         if let Some(LimitReported { used, since, .. }) = told
             && used + since > cap + slack
         {
             self.weather.bug(format!(
-                "4: a header told that {used} operations were used, {since} more are granted, and the share is {cap}"
+                "4: a header shows {used} used operations, {since} more are granted, and the share is {cap}"
             ));
         }
     }
 
-    /// An invocation ended well: the ledger knows by now what a header told it last.
+    /// Records that an invocation succeeded: by now the ledger knows the last header that it
+    /// received.
     pub(super) fn limit_is_known(&self, who: Who) {
         let mut memory = self.promises.memory();
         let Some(did) = memory.by.get(&who).filter(|did| !did.troubled) else { return };
@@ -120,15 +121,15 @@ impl Storm {
         window.known = window.known.max(used + since);
     }
 
-    /// What a header told an invocation is not in the ledger: another one wrote to the same window at that moment, or the
-    /// window is over.
+    /// Records that an invocation's header is not in the ledger: the window is over, or another
+    /// invocation wrote to the same window at that moment.
     pub(super) fn limit_is_unknown(&self, who: Option<Who>) {
         if let Some(who) = who {
             self.promises.memory().by.entry(who).or_default().limit = None;
         }
     }
 
-    /// An answer's headers reach an invocation.
+    /// Records an answer's headers that an invocation received.
     pub(crate) fn limit_was_told(&self, who: Option<Who>, headers: &HeaderMap) {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
         let (limit, remaining) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"));
@@ -145,7 +146,7 @@ impl Storm {
         self.promises.memory().by.entry(who).or_default().limit = Some(LimitReported { end_ms, used, since: 0 });
     }
 
-    /// The operations of a window that are ours, by all that may be known in it.
+    /// Returns the own share of a window, by all that can be known in it.
     fn cap(&self, told_ms: Option<i64>, end_ms: i64) -> u64 {
         let percent = self.story.quota_percent;
         let of = |limit| (u64::from(limit) * u64::from(percent) / 100).max(1);
@@ -154,36 +155,38 @@ impl Storm {
         if all_know { told } else { told.max(of(UNTIL_TOLD)) }
     }
 
-    /// A request is about to be sent: the window that it was paid from, as far as it can be told. What was granted to the
-    /// invocation since its last request; otherwise its process had paid ahead.
+    /// Records the window of a request that is about to be sent, as far as it is known: the
+    /// invocation's permits since its last request, or else prepaid ones.
     pub(crate) fn charges(&self, who: Option<Who>, name: &str) {
         let (Some(who), now_ms) = (who, self.now_ms()) else { return };
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
-        // A submission is paid for soon after its run is read, or with the one before it.
+        // A submission is paid for soon after its run is read, or with the previous one.
         let at_ms = if name == SUBMIT { did.read_run_ms.max(did.request.at_ms) } else { now_ms };
         let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms, refused: false };
-        // The repetition with a newer token has the permit of the request that Intercom refused and did not charge.
+        // A repetition with a newer token reuses the permit of the refused request, which was not
+        // charged.
         let ahead = if did.request.refused { Charged { refused: false, ..did.request } } else { ahead };
         did.request = did.charged.take().unwrap_or(ahead);
     }
 
-    /// Intercom refused the token of an invocation's request.
+    /// Records that Intercom refused the token of an invocation's request.
     pub(crate) fn token_was_refused(&self, who: Option<Who>) {
         let Some(who) = who else { return };
         self.promises.memory().by.entry(who).or_default().request.refused = true;
     }
 
-    /// Counts a request in the window that it reaches Intercom in, if it was paid for there. One that was paid for in
-    /// another was on its way for longer than the edge, or clocks are further apart than that.
+    /// Counts a request in the window of its arrival, if it was paid for there.
+    ///
+    /// Otherwise its transit was longer than the edge, or clocks differ by more than that.
     pub(super) fn counts_request(&self, who: Option<Who>, name: &str, body: &Bytes) {
         let cost = if name == SUBMIT { items(body).max(1) as u64 } else { 1 };
         let now_ms = self.now_ms();
         let end_ms = end_of(now_ms);
         let invoked = self.invoked(who);
         let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
-        // Check has several requests on their way: which grant is whose cannot be told.
+        // Check has several requests in flight, so their permits cannot be matched.
         let alone = invoked.is_none_or(|invoked| invoked.step != Step::Check);
         let mut memory = self.promises.memory();
         memory.asked += cost;

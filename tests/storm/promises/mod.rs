@@ -1,5 +1,5 @@
-//! The promises (design, section 8), checked after every step of the world. What was seen at the seams is remembered, so that
-//! a step costs little; the ledger and the workspace are read where a promise is about them.
+//! The promises of the storm, checked after every step of the world. They remember the events at
+//! the seams, so that a step costs little. Where needed, they read the ledger and the workspace.
 
 mod binding;
 mod bounds;
@@ -28,7 +28,7 @@ use crate::storm::{Invoked, Who};
 pub(crate) use limit::items;
 pub(crate) use secrets::of_people;
 
-/// What was seen so far.
+/// The events so far.
 #[derive(Debug, Default)]
 pub(crate) struct Promises(Mutex<Memory>);
 
@@ -36,55 +36,55 @@ pub(crate) struct Promises(Mutex<Memory>);
 struct Memory {
     /// Runs by name.
     runs: BTreeMap<String, RunSeen>,
-    /// Jobs that Intercom made for us, in that order.
+    /// Jobs that Intercom created for us, in that order.
     jobs: Vec<JobSeen>,
-    /// Users that jobs were made for, by run and generation.
+    /// Users in jobs, by run and generation.
     taken: BTreeMap<(String, u32), BTreeSet<String>>,
-    /// Parts that were sent, with their users, and how many bodies of the queue were read for that.
+    /// Sent parts with their users, and the number of bodies of the queue that were read for them.
     sent: BTreeMap<(RunId, PartId), Vec<String>>,
     bodies_read: usize,
-    /// Parts by run of which a job may have been lost, counted freely.
+    /// Number of parts whose job may be lost, by run; an upper bound.
     loose: BTreeMap<String, u64>,
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
-    /// What invocations did, by their number.
+    /// The actions of invocations, by their number.
     by: BTreeMap<Who, Action>,
-    /// Values on their way to a user's attribute, or there already.
+    /// Pending and applied values of a user's attribute.
     values: HashMap<(String, String), Vec<order::Sent>>,
     /// Windows of the rate limit, by their ends.
     windows: BTreeMap<i64, limit::Window>,
-    /// When Intercom's limit was first told.
+    /// The time at which Intercom first reported its limit.
     told_ms: Option<i64>,
-    /// Operations that the budget granted, over all windows, and those that were asked of Intercom.
+    /// Permits of the budget, over all windows, and requests to Intercom.
     paid: u64,
     asked: u64,
-    /// Who waits for a page of the scroll.
+    /// Invocations that wait for a page of the scroll.
     pages_asked: BTreeSet<Who>,
     second_scrolls: u64,
-    /// Submissions that went wrong, by a digest of what they asked for.
+    /// Submissions in vain, by a digest of their content.
     submissions: HashMap<u64, (i64, i64)>,
-    /// The last sign of life: a page or a job was asked for, or a run's state changed.
+    /// The last sign of progress: a request for a page or a job, or a change of a run's state.
     active_ms: i64,
-    /// Writes to the ledger that were carried out.
+    /// Number of writes to the ledger.
     writes: u64,
-    /// Starts that were sent as messages, by their run's name.
+    /// Starts that were sent as messages, by their run's id.
     started: BTreeMap<String, serde_json::Value>,
 }
 
-/// A run, as its row was last seen.
+/// A run's row, as last seen.
 #[derive(Clone, Debug)]
 struct RunSeen {
-    /// Runs are counted in the order in which they began.
+    /// Runs are numbered in the order of their beginning.
     order: usize,
     state: State,
     generation: u32,
-    /// Since when it could go its way: its beginning, or what an operator did to it last.
+    /// The time since which it was undisturbed: its beginning, or the last action of an operator.
     since_ms: i64,
-    /// When state or generation changed last.
+    /// The last change of its state or generation.
     changed_ms: i64,
-    /// Commits of its cursor.
+    /// Number of commits of its cursor.
     turn: u64,
-    /// Parts that its cursor says were sent, and in which generation.
+    /// Number of sent parts by its cursor, and their generation.
     parts: (u64, u64),
     /// Pages that a commit counts, with their generation.
     pages: BTreeSet<(u64, u64)>,
@@ -95,7 +95,7 @@ struct RunSeen {
     count: Option<u64>,
 }
 
-/// A job, as Intercom made it.
+/// A job, as Intercom created it.
 #[derive(Clone, Debug)]
 struct JobSeen {
     id: String,
@@ -104,7 +104,7 @@ struct JobSeen {
     created_ms: i64,
 }
 
-/// What a job is asked for.
+/// The purpose of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Submission {
     run: String,
@@ -113,31 +113,31 @@ pub(crate) struct Submission {
     key: String,
 }
 
-/// What an invocation did so far.
+/// The actions of an invocation so far.
 #[derive(Clone, Debug, Default)]
 struct Action {
-    /// When it last read a run's row.
+    /// The time of its last read of a run's row.
     read_run_ms: i64,
-    /// What it wrote the changes of last.
+    /// The last submission whose changes it wrote.
     changes: Option<Submission>,
-    /// Ids that Intercom gave it, and for what.
+    /// Job ids from Intercom, with their submissions.
     given: Vec<(String, Option<Submission>)>,
-    /// Submissions of which it does not know what became.
+    /// Submissions with an unknown outcome.
     unreported: u64,
-    /// What the budget granted since its last request, and what that request was paid from.
+    /// The permits since its last request, and the permits that paid for that request.
     charged: Option<limit::Charged>,
     request: limit::Charged,
-    /// What a header told it last of the rate limit.
+    /// The last rate limit header that it received.
     limit: Option<limit::LimitReported>,
     /// Parts that it leased, with their run.
     parts: Vec<(String, String)>,
-    /// A call went wrong, or the process did.
+    /// One of its calls failed, or its process had an accident.
     troubled: bool,
-    /// A write of a cursor went wrong.
+    /// A write of a cursor failed.
     troubled_at_cursor: bool,
-    /// It asked for a page.
+    /// It requested a page.
     asked_for_page: bool,
-    /// Requests for a run that had stopped or gone on meanwhile.
+    /// Requests for a run that had stopped or changed its generation by then.
     late_requests: u32,
 }
 
@@ -146,35 +146,37 @@ impl Promises {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An invocation ended without a word.
+    /// Forgets an invocation that ended without an answer.
     pub(crate) fn cut_off(&self, invoked: &Invoked) {
         let number = invoked.owner.trim_start_matches("request-").parse().unwrap_or_default();
         self.memory().by.remove(&number);
     }
 
-    /// A call of an invocation went wrong, or the process did.
+    /// Records that a call of an invocation failed, or its process had an accident.
     pub(crate) fn troubled(&self, who: Option<Who>) {
         if let Some(who) = who {
             self.memory().by.entry(who).or_default().troubled = true;
         }
     }
 
-    /// A write of a cursor went wrong.
+    /// Records that a write of a cursor failed.
     pub(crate) fn troubled_at_cursor(&self, who: Option<Who>) {
         if let Some(who) = who {
             self.memory().by.entry(who).or_default().troubled_at_cursor = true;
         }
     }
 
-    /// A start was sent as a message. Another one with its run's name, which asks for something else, would be lost.
+    /// Records a start message. Returns an error if another start with the same run id would be
+    /// lost.
     pub(crate) fn started(&self, event: &serde_json::Value) -> Option<String> {
         let run = StartEvent::read(event).ok()?.run()?.to_string();
         let there = self.memory().started.entry(run.clone()).or_insert_with(|| event.clone()).clone();
         (there != *event).then(|| format!("12: {there} and {event} are both {run}"))
     }
 
-    /// Starts for some users, or within bounds, of which no run came and that are no dead letters. Those for all users may be
-    /// needless, because another one waits.
+    /// Returns starts for some users, or with limits, without a run and without a dead letter.
+    ///
+    /// Other starts may be needless, because another one waits.
     pub(crate) fn starts_without_a_run(&self, dead: &[String]) -> Vec<String> {
         let dead: BTreeSet<String> = dead
             .iter()
@@ -189,14 +191,14 @@ impl Promises {
         lost.map(|(run, _)| run.clone()).collect()
     }
 
-    /// A submission is on its way: until its answer is there, nobody knows what became of it.
+    /// Records a submission that was sent: its outcome is unknown until its answer arrives.
     pub(crate) fn unreported(&self, who: Option<Who>, name: &str) {
         if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
             self.memory().by.entry(who).or_default().unreported += 1;
         }
     }
 
-    /// It is there.
+    /// Records the answer of a submission.
     pub(crate) fn told(&self, who: Option<Who>, name: &str) {
         if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
             let mut memory = self.memory();
@@ -205,7 +207,7 @@ impl Promises {
         }
     }
 
-    /// How many users jobs of a run were made for.
+    /// Returns the number of users in jobs of a run.
     fn users_taken(&self, run: &RunId) -> u64 {
         let memory = self.memory();
         let users: BTreeSet<&String> =
@@ -213,24 +215,24 @@ impl Promises {
         users.len() as u64
     }
 
-    /// The runs that have not ended and may be expected to, with the time since which they could go their way.
+    /// Returns the runs that should end, with the times since which they are undisturbed.
     pub(crate) fn under_way(&self) -> Vec<(String, i64)> {
         let memory = self.memory();
         let goes = |seen: &RunSeen| !seen.state.ended() && seen.state != State::Paused;
         memory.runs.iter().filter(|(_, seen)| goes(seen)).map(|(run, seen)| (run.clone(), seen.since_ms)).collect()
     }
 
-    /// When something last happened.
+    /// Returns the time of the last progress.
     pub(crate) fn active_ms(&self) -> i64 {
         self.memory().active_ms
     }
 
-    /// How often the ledger was written.
+    /// Returns the number of writes to the ledger.
     pub(crate) fn writes(&self) -> u64 {
         self.memory().writes
     }
 
-    /// The runs that were begun.
+    /// Returns the runs that began.
     pub(crate) fn runs(&self) -> Vec<String> {
         self.memory().runs.keys().cloned().collect()
     }

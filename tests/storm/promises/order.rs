@@ -1,4 +1,4 @@
-//! Promise 9: an older value never overwrites a newer one of ours.
+//! Promise 9: an older value of ours never overwrites a newer one.
 
 use bytes::Bytes;
 use intercom_bulk::domain::run::RunId;
@@ -8,22 +8,22 @@ use serde_json::Value;
 use super::JobSeen;
 use crate::storm::Storm;
 
-/// A new generation waits so long for the jobs of the one before (`closing_at` of a job).
+/// The time that a new generation waits for the previous one's jobs (`closing_at` of a job).
 const WAITED_FOR_MS: i64 = 15 * 60 * 1000;
 
 /// A value in a job.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
-    /// The run, in the order of their beginnings, and the generation that decided it.
+    /// The index of the run, and the generation that decided the value.
     rank: (usize, u32),
-    /// When the job's task ends.
+    /// The end of the job's task.
     applied_ms: i64,
     value: Value,
     job: usize,
 }
 
 impl Storm {
-    /// Intercom made a job of this submission.
+    /// Records that Intercom created a job from this submission.
     pub(super) fn job_was_made(&self, asked: &Bytes, run: &str, generation: u32) {
         let body: Value = serde_json::from_slice(asked).unwrap_or_default();
         let items = body["items"].as_array().cloned().unwrap_or_default();
@@ -56,7 +56,7 @@ impl Storm {
         broken.into_iter().take(1).for_each(|text| self.weather.bug(text));
     }
 
-    /// A generation begins: what the ones before submitted is there, or will never be.
+    /// Records the begin of a generation: earlier submissions are applied, or never will be.
     pub(super) fn older_jobs_are_over(&self, run: &RunId, generation: u32) {
         let now_ms = self.now_ms();
         let memory = self.promises.memory();
@@ -73,14 +73,14 @@ impl Storm {
         }
     }
 
-    /// When a job's values are there; never for some. One that takes longer than a generation waits is left out.
+    /// Returns the time at which a job's values are applied, if it is within a generation's wait.
     fn applied_ms(&self, number: u64, now_ms: i64) -> Option<i64> {
         let options = &self.story.options;
         let never = |fault: &Fault| matches!(fault, Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number);
         if options.faults.iter().any(never) {
             return None;
         }
-        // Of several for one job the simulated Intercom heeds the first.
+        // The simulated Intercom uses the first of several faults for one job.
         let slow_s = options.faults.iter().find_map(|fault| match fault {
             Fault::SlowJob { job, seconds } if *job == number => Some(*seconds),
             _ => None,
@@ -90,7 +90,7 @@ impl Storm {
     }
 }
 
-/// What an item sets: user, target, value.
+/// Returns the values that an item sets: user, target, value.
 fn values(item: &Value) -> Vec<(String, String, Value)> {
     let data = &item["data"];
     let user = data["id"].as_str().unwrap_or_default();

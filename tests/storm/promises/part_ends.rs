@@ -10,7 +10,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 impl Storm {
-    /// A write gave parts their end.
+    /// Checks a write that ended parts.
     pub(super) async fn parts_may_have_ended(&self, who: Option<Who>, run: &RunId, call: &AwsCall) {
         let end = [r#""done""#, r#""dropped""#, r#""given_up""#]
             .into_iter()
@@ -29,12 +29,12 @@ impl Storm {
         }
     }
 
-    /// Users of a part that are in no job and no error row.
+    /// Returns users of a part that are in no job and no error row.
     async fn without_an_end(&self, run: &RunId, part: &PartId, end: &str) -> Option<String> {
         let mut users: BTreeSet<String> = {
             let memory = self.promises.memory();
             let Some(users) = memory.sent.get(&(run.clone(), part.clone())) else {
-                return Some("nobody sent it".to_owned());
+                return Some("it was never sent".to_owned());
             };
             let taken = memory.taken.get(&(run.to_string(), part.generation)).filter(|_| end.contains("done"));
             users.iter().filter(|user| taken.is_none_or(|taken| !taken.contains(*user))).cloned().collect()
@@ -52,7 +52,8 @@ impl Storm {
 }
 
 impl super::Promises {
-    /// Whether a part was dropped that its run wants, as far as he who dropped it can know.
+    /// Returns an error if a part was dropped that its run wants, by the knowledge of the
+    /// invocation.
     fn dropped_in_vain(&self, who: Option<Who>, run: &RunId, part: &PartId) -> Option<String> {
         let memory = self.memory();
         let seen = memory.runs.get(run.as_str())?;

@@ -1,4 +1,4 @@
-//! Conservation: every part that was sent is done, dropped, given up, or still in the queue.
+//! Conservation: every sent part is done, dropped, given up, or still in the queue.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 impl Storm {
-    /// Messages of the patches queue were deleted; `before` are the bodies that it held.
+    /// Checks a deletion from the patches queue; `before` are its previous bodies.
     pub(super) async fn parts_are_kept(&self, before: &[String]) {
         let ours = |body: &&String| !self.story.is_nonsense(body);
         let part = |body: &String| serde_json::from_str::<Part>(body).ok();
@@ -31,8 +31,10 @@ impl Storm {
 }
 
 impl Storm {
-    /// Messages of the pages queue were deleted; `before` are the bodies that it held. What carries a run on is in the queue
-    /// as long as nobody is at it: the present turn's message, or the one before, which sends it again.
+    /// Checks a deletion from the pages queue; `before` are its previous bodies.
+    ///
+    /// Unless an invocation works on a run, the queue has its current turn's message, or the
+    /// previous one, which resends it.
     pub(super) async fn chain_is_kept(&self, before: &[String]) {
         let turn = |body: &String| {
             let body: serde_json::Value = serde_json::from_str(body).ok()?;
@@ -48,7 +50,7 @@ impl Storm {
             else {
                 continue;
             };
-            // Who asks to go on from outside may die before the message is sent; the tick sends it then.
+            // An external resume may die before it sends its message; then the tick sends it.
             let from_outside = self.story.is_resumed();
             let over = row.state != State::Running || cursor.phase == Phase::Ended;
             let near = turn == cursor.turn || turn + 1 == cursor.turn;
@@ -64,7 +66,7 @@ impl Storm {
 }
 
 impl Promises {
-    /// A write to the ledger was carried out.
+    /// Records a write to the ledger.
     pub(super) fn remember_write(&self, who: Option<Who>, call: &AwsCall) {
         let mut memory = self.memory();
         memory.writes += 1;
@@ -90,7 +92,7 @@ impl Promises {
                         parts.push((run.to_owned(), part.to_owned()));
                     }
                 }
-                // Somebody else's lease may hide a job.
+                // The lease of another invocation may hide a job.
                 Some(("PART", _)) if call.body.contains("claim_owner <> :owner") => {
                     *memory.loose.entry(call.run().unwrap_or_default().to_owned()).or_default() += 1;
                 }

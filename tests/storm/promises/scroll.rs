@@ -1,4 +1,4 @@
-//! Promise 2: no page is asked for under a stale lease, and never a second scroll.
+//! Promise 2: no page is requested under an expired lease, and no second scroll is opened.
 
 use http::StatusCode;
 use intercom_bulk::domain::run::RunId;
@@ -6,10 +6,10 @@ use intercom_bulk::domain::run::RunId;
 use super::Promises;
 use crate::storm::{Storm, Who};
 
-/// With so much time left an invocation tries on.
+/// With this much time left an invocation retries.
 const TIME_LEFT_MS: i64 = 2_500;
 
-/// A request that somebody waits for.
+/// A request that an invocation waits for.
 pub(crate) struct InFlight<'a> {
     pub(super) promises: &'a Promises,
     pub(super) page: Option<Who>,
@@ -24,14 +24,16 @@ impl Drop for InFlight<'_> {
 }
 
 impl Storm {
-    /// The lease of the run's cursor is that of the invocation that asks, or the cursor counts with its call all the same.
+    /// Checks that the requesting invocation has the lease of the run's cursor, or that the cursor
+    /// counts its call.
     pub(super) async fn page_is_leased(&self, who: Option<Who>) {
         let Some(invoked) = self.invoked(who) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else {
             return self.weather.bug("2: a page is asked for by an invocation that has no turn".to_owned());
         };
         let cursor = self.ledger.cursor(&run).await.ok().flatten();
-        // An operator may take a run from the invocation that turns its page; the cursor counts with its call then.
+        // An operator may take a run from the invocation that reads its page. The cursor then
+        // counts its call.
         let counted_with = self.story.is_resumed()
             && cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
         let lease = cursor.and_then(|cursor| cursor.lease);
@@ -44,8 +46,8 @@ impl Storm {
         self.run_turns(who, &run).await;
     }
 
-    /// An invocation failed by an error with time left: it gave its lease back, if it asked for no page; if it did, it would
-    /// have tried on.
+    /// Checks an invocation that failed with time left: it returned its lease, because it requested
+    /// no page. Otherwise it would have retried.
     pub(crate) async fn turn_failed(&self, who: Who, left_ms: i64) {
         let (Some(invoked), true) = (self.invoked(Some(who)), left_ms >= TIME_LEFT_MS) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else { return };
@@ -60,7 +62,7 @@ impl Storm {
         }
     }
 
-    /// Nobody of ours tries to open a scroll while ours is open.
+    /// Checks that no invocation tries to open a scroll while our own is open.
     pub(super) fn opens_one_scroll(&self, status: StatusCode) {
         if !status.is_client_error() {
             return;

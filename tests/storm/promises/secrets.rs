@@ -1,4 +1,4 @@
-//! Promise 7: ids and the named attributes only; the token in one header.
+//! Promise 7: only ids and the named attributes are stored; the token is in one header only.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
 impl Storm {
-    /// No plan of a story writes a value with this sign, so that it stands for an e-mail address.
+    /// No plan writes a value with this character, so it indicates an e-mail address.
     pub(super) fn no_secret_in(&self, name: &str, body: &str) {
         if body.contains('@') {
             self.weather.bug(format!("7: personal data in {name}: {}", around(body, '@')));
@@ -23,7 +23,7 @@ impl Storm {
         }
     }
 
-    /// Changes are compressed: they are read as check reads them.
+    /// Changes are compressed; reads them as check does.
     pub(super) async fn changes_hold_no_secret(&self, run: &RunId, call: &AwsCall) {
         let Some(key) = call.sort_keys().find(|sk| sk.starts_with("CHANGES#")) else { return };
         let changes = self.ledger.changes(run, key).await.ok();
@@ -35,7 +35,7 @@ impl Storm {
     }
 }
 
-/// Names and telephone numbers of the simulated people, as far as they are told from other words.
+/// Returns the simulated people's names and phone numbers, except common words.
 pub(crate) fn of_people(users: &[Value]) -> Vec<String> {
     let texts = users.iter().flat_map(|user| [user["name"].as_str(), user["phone"].as_str()]).flatten();
     let plain = |text: &&str| text.len() > 6 && !text.contains(char::is_control);

@@ -1,4 +1,4 @@
-//! Conservation: what a commit counts was sent, and a run's limits hold for what it sends.
+//! Conservation: a commit counts only sent parts, and a run's limits hold for them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::Storm;
 
 impl Storm {
-    /// Reads the parts that were sent since the last time.
+    /// Reads the parts that were sent since the last call.
     pub(super) fn learn_parts(&self) {
         let from = self.promises.memory().bodies_read;
         let bodies = self.sqs.sent_since("patches", from);
@@ -33,7 +33,7 @@ impl Storm {
         }
     }
 
-    /// A commit counts no part that was never sent.
+    /// Checks that a commit counts only sent parts.
     pub(super) fn parts_were_sent(&self, run: &RunId, call: &AwsCall) {
         self.learn_parts();
         let (generation, page, parts) = (call.number("generation"), call.number("page"), call.number("parts"));
@@ -51,7 +51,7 @@ impl Storm {
         }
     }
 
-    /// A job is closed: the part that its refused items go back in was sent before.
+    /// Checks a closed job: the part with its refused items was sent before.
     pub(super) fn again_was_sent(&self, call: &AwsCall) {
         if !call.body.contains(":again") {
             return;
@@ -66,7 +66,7 @@ impl Storm {
 }
 
 impl Promises {
-    /// Users whose patches a run's present generation sent for pages that it counts.
+    /// Returns the users whose patches were sent for counted pages of a run's current generation.
     pub(super) fn users_sent(&self, run: &Run) -> BTreeSet<String> {
         let memory = self.memory();
         let pages = memory.runs.get(run.id.as_str()).map(|seen| seen.pages.clone()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Promises {
 }
 
 impl Memory {
-    /// The parts that were sent for a page.
+    /// Returns the parts that were sent for a page.
     fn of_page(&self, run: &RunId, generation: u32, page: u32) -> impl Iterator<Item = &Vec<String>> {
         let from = PartId { generation, origin: Origin::Page { page, part: 0 } };
         let is_of = move |id: &PartId| {
@@ -86,8 +86,9 @@ impl Memory {
         parts.map(|(_, users)| users)
     }
 
-    /// What a limit of the run forbids about a part that it sent. A page whose commit was cut off counts in no limit: the next
-    /// generation evaluates it again.
+    /// Returns an error if a sent part breaks a limit of its run.
+    ///
+    /// A page without a commit counts in no limit: the next generation evaluates it again.
     fn breaks_a_limit(&self, run: &RunId, id: &PartId) -> Option<String> {
         let (seen, Origin::Page { page, .. }) = (self.runs.get(run.as_str())?, &id.origin) else { return None };
         let generation = id.generation;

@@ -1,4 +1,4 @@
-//! Where the seams tell what happens, and which promise looks at it.
+//! Receives the events of the seams, and calls the promises that check them.
 
 use aws_smithy_runtime_api::client::http::HttpConnectorFuture;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -17,7 +17,7 @@ use crate::storm::{Storm, Who};
 pub(super) const PAGE: &str = "GET /users/scroll";
 pub(super) const SUBMIT: &str = "POST /bulk/users";
 
-/// What was known of a request before it was answered.
+/// Facts about a request before its answer.
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
     /// The run and the generation that a submission is for.
@@ -25,7 +25,7 @@ pub(crate) struct Reached {
 }
 
 impl Storm {
-    /// A poller of Lambda's calls SQS.
+    /// A poller of Lambda calls SQS.
     pub(crate) async fn polled(
         &self,
         call: &AwsCall,
@@ -52,7 +52,7 @@ impl Storm {
         }
     }
 
-    /// AWS did what it was asked, or refused it.
+    /// AWS carried out or refused a call.
     pub(crate) async fn done_by_aws(&self, who: Option<Who>, call: &AwsCall, answer: HttpResponse) -> HttpResponse {
         self.weather.step();
         if !answer.status().is_success() {
@@ -140,7 +140,7 @@ impl Storm {
         reached
     }
 
-    /// Intercom answered; returns the id of the job that it made.
+    /// Intercom answered. Returns the id of the job that it created.
     pub(crate) fn answered_by_intercom(
         &self,
         name: &str,
@@ -166,7 +166,7 @@ impl Storm {
         Some(answer.get("id")?.as_str()?.to_owned())
     }
 
-    /// An invocation was told a job's id.
+    /// An invocation received a job's id.
     pub(crate) fn gave(&self, who: Option<Who>, id: Option<String>) {
         if let (Some(who), Some(id)) = (who, id) {
             let mut memory = self.promises.memory();

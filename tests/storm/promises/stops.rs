@@ -1,4 +1,4 @@
-//! Promise 5: what stops a run takes effect within one page and one job.
+//! Promise 5: a stop takes effect within one page and one job.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::process::CHECK_AFTER_CALM;
 use crate::storm::{BEGIN_MS, Storm, Who};
 
 impl Storm {
-    /// A page is asked for while the run turns pages; at most one by somebody who read the run before it stopped.
+    /// Checks a request for a page: the run reads pages, or stopped after the invocation read it,
+    /// once.
     pub(super) async fn run_turns(&self, who: Option<Who>, run: &RunId) {
         let Ok(Some(row)) = self.ledger.run(run).await else {
             return self.weather.bug(format!("2: a page is asked for {run}, which is not there"));
@@ -20,7 +21,7 @@ impl Storm {
         }
     }
 
-    /// A job is asked for while the run submits, and for the generation at work.
+    /// Checks a request for a job: the run submits, and its generation is the current one.
     pub(super) async fn run_submits(&self, who: Option<Who>, run: &str, generation: u32) {
         let Some(id) = RunId::parse(run) else { return };
         let Ok(Some(row)) = self.ledger.run(&id).await else {
@@ -46,7 +47,7 @@ impl Storm {
         }
     }
 
-    /// A run's row was written: its state or generation may be another now.
+    /// Checks a write of a run's row for a new state or generation.
     pub(crate) async fn run_may_have_changed(&self, id: &RunId) {
         let Ok(Some(row)) = self.ledger.run(id).await else { return };
         let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
@@ -75,7 +76,7 @@ impl Storm {
 }
 
 impl Storm {
-    /// How long a run took from when it could go its way undisturbed; nothing where something disturbs for ever.
+    /// Returns the undisturbed time of a run; zero if a disturbance is endless.
     fn lasted(&self, id: &RunId) -> Duration {
         let since_ms = self.promises.memory().runs.get(id.as_str()).map(|seen| seen.since_ms);
         let calm_ms = self.calm_ms().filter(|_| !self.story.endless);
@@ -83,14 +84,14 @@ impl Storm {
         Duration::from_millis(lasted_ms.max(0).unsigned_abs())
     }
 
-    /// From when on nothing strikes any more, in Unix milliseconds.
+    /// Returns the start of the calm, in Unix milliseconds.
     pub(crate) fn calm_ms(&self) -> Option<i64> {
         Some(BEGIN_MS + (self.story.quiet_after()? + CHECK_AFTER_CALM).as_millis() as i64)
     }
 }
 
 impl Promises {
-    /// What a run's state and generation were before, if they have changed.
+    /// Returns a run's previous state and generation, if they changed.
     fn run_was(&self, row: &Run, now_ms: i64) -> Option<(State, u32)> {
         let mut memory = self.memory();
         let order = memory.runs.len();

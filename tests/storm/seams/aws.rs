@@ -18,9 +18,9 @@ use crate::accident::Accident;
 use crate::await_point::Side;
 use crate::storm::Storm;
 
-/// A call so slow that an attempt's time-out (4 s) passes at times.
+/// The duration of a slow call: it may exceed an attempt's time-out (4 s).
 const SLOW_MS: RangeInclusive<u64> = 1_500..=7_000;
-/// The code of a throttled call, of DynamoDB and of SQS alike.
+/// The code of a throttled call, in DynamoDB and SQS.
 const THROTTLED: &str = "ThrottlingException";
 
 /// A service behind the weather.
@@ -57,7 +57,7 @@ impl Line {
         let body = request.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
         let call = AwsCall::read(target, body);
         let Some(who) = who else {
-            // Lambda's own pollers.
+            // A call of Lambda's pollers.
             return storm.polled(&call, self.inner.call(request)).await;
         };
         storm.needs_its_role(who, target, body);
@@ -107,7 +107,7 @@ impl Line {
     }
 }
 
-/// Why a call was not carried out.
+/// The reason that a call was not carried out.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Unsent,
@@ -137,7 +137,7 @@ impl Failure {
     }
 }
 
-/// An answer of AWS.
+/// Returns an answer of AWS.
 pub(crate) fn response(status: u16, body: Vec<u8>) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     Ok(HttpResponse::new(status, SdkBody::from(body)))

@@ -18,17 +18,17 @@ use crate::await_point::Side;
 use crate::outage::Way;
 use crate::storm::Storm;
 
-/// How each token of every story begins: a number follows. They appear nowhere but in requests to Intercom.
+/// The prefix of each token, before a number. Tokens appear only in requests to Intercom.
 pub(crate) const TOKEN: &str = "c3Rvcm06c2VjcmV0LXRva2Vu";
-/// A slow answer, some of them slower than a page or a call may be.
+/// The duration of a slow answer: it may exceed the limit of a page or a call.
 const SLOW_MS: RangeInclusive<u64> = 3_000..=30_000;
 
-/// The id of the workspace that a foreign token is of.
+/// The id of a foreign token's workspace.
 pub(crate) const FOREIGN: &str = "foreign0";
-/// Whose a token is.
+/// The request for a token's workspace.
 pub(crate) const WHOSE: &str = "GET /me";
 
-/// The token of one process, in the story's Parameter Store.
+/// Returns the token of one process, from the story's Parameter Store.
 pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
     let reading = {
         let storm = storm.clone();
@@ -48,20 +48,20 @@ pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
 }
 
 impl Storm {
-    /// How many replacements were made by now.
+    /// Returns the number of replacements so far.
     fn replaced(&self) -> usize {
         let now = self.weather.elapsed();
         self.story.tokens.iter().filter(|token| token.after <= now).count()
     }
 
-    /// What Parameter Store answers: the token that was put there last.
+    /// Returns Parameter Store's answer: the latest token.
     fn stored_token(&self) -> Option<String> {
         let now = self.weather.elapsed();
         let down = self.story.store_down.is_some_and(|(from, lasts)| (from..from + lasts).contains(&now));
         (!down).then(|| format!("{TOKEN}{}", self.replaced()))
     }
 
-    /// Whether Intercom takes this token, and whether it is of another workspace.
+    /// Returns whether Intercom accepts this token, and whether it is of another workspace.
     fn stands(&self, request: &Request<Bytes>) -> (bool, bool) {
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let number: usize = header.rsplit(TOKEN).next().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
@@ -72,7 +72,7 @@ impl Storm {
     }
 }
 
-/// A client of the story's workspace, with the weather in between.
+/// Returns a client of the story's workspace behind the weather.
 pub(crate) fn client(storm: &Arc<Storm>, token: &StoredToken) -> Intercom {
     let (storm, router) = (storm.clone(), storm.world.0.router());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
@@ -83,7 +83,7 @@ pub(crate) fn client(storm: &Arc<Storm>, token: &StoredToken) -> Intercom {
     Intercom::new(transport, base_url, token.tokens(), ApiVersion::parse("1.4").expect("the version is known"))
 }
 
-/// Method and path without ids, as in `GET /jobs/{id}`.
+/// Returns method and path without ids, like `GET /jobs/{id}`.
 fn name(request: &Request<Bytes>) -> String {
     let path = request.uri().path();
     let path = match path.split('/').nth(1) {
@@ -102,7 +102,7 @@ async fn carry(
 ) -> Result<Response<Bytes>, TransportError> {
     let (who, weather) = (storm.current(), &storm.weather);
     let name = name(&request);
-    // Before the process may freeze: what pays for a request it has decided by now.
+    // Before a possible freeze: the process has decided by now which permit pays for a request.
     storm.charges(who, &name);
     storm.pass(who, &name, Side::Before).await;
     let fails = storm.fails(who, &name, request.body());
@@ -179,7 +179,7 @@ fn lost(storm: &Storm, name: &str, why: &'static str) -> TransportError {
     TransportError::Unknown { source: why.into() }
 }
 
-/// An answer that somebody on the way gives in Intercom's place.
+/// Returns a proxy's answer instead of Intercom's.
 fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
     let weather = &storm.weather;
     let (status, headers) = match () {
@@ -191,7 +191,7 @@ fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
     Some(refused(storm, status, headers))
 }
 
-/// An answer of this status, with the headers of the limit, or without them.
+/// Returns an answer with this status, with or without rate limit headers.
 fn refused(storm: &Storm, status: u16, headers: bool) -> Response<Bytes> {
     let limit = storm.story.options.rate_limit_per_10s;
     let late_s = if storm.story.options.rate_reset == RateReset::Late { 2 } else { 0 };
@@ -208,7 +208,7 @@ fn refused(storm: &Storm, status: u16, headers: bool) -> Response<Bytes> {
 }
 
 impl Storm {
-    /// What is answered to a token that was revoked, or that is of another workspace: that one only says whose it is.
+    /// Returns the answer to a revoked or foreign token. A foreign one can only read its workspace.
     fn another_answer(&self, who: Option<crate::storm::Who>, name: &str, is_taken: bool) -> Response<Bytes> {
         if is_taken {
             self.goes_to_another_workspace(who, name);

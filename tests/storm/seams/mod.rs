@@ -1,7 +1,7 @@
-//! The two seams, with weather in between: the SDK's `HttpClient` for AWS, `tower::Service` for Intercom.
+//! The two seams with the weather: the SDK's `HttpClient` for AWS, `tower::Service` for Intercom.
 //!
-//! Each call passes an await point, travels, may meet an accident, has its effect, is seen by the promises, may meet
-//! another accident, travels back, and passes a second await point.
+//! The steps of a call: an await point, transit, a possible accident, its effect, the promises'
+//! checks, another possible accident, transit, and a second await point.
 
 pub(crate) mod aws;
 pub(crate) mod intercom;

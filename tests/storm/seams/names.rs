@@ -1,17 +1,17 @@
-//! What a call to the outside is called in traces and await points.
+//! Names of external calls in traces and await points.
 
 /// A call to AWS, read from its request.
 #[derive(Clone, Debug)]
 pub(crate) struct AwsCall {
-    /// As in `PutItem`.
+    /// For example `PutItem`.
     pub(crate) operation: String,
-    /// Operation and kind of item or queue, as in `PutItem CURSOR`.
+    /// The operation and the kind of item or queue, for example `PutItem CURSOR`.
     pub(crate) name: String,
     pub(crate) body: String,
 }
 
 impl AwsCall {
-    /// Reads a request by its target header and its body.
+    /// Parses a request from its target header and its body.
     pub(crate) fn read(target: &str, body: &str) -> Self {
         let operation = target.rsplit('.').next().unwrap_or_default();
         let about = if target.starts_with("DynamoDB") { item(body) } else { queue(body) };
@@ -22,41 +22,41 @@ impl AwsCall {
         !matches!(self.operation.as_str(), "GetItem" | "Query" | "BatchGetItem" | "TransactGetItems")
     }
 
-    /// Whether an item of this kind is named in the request's keys.
+    /// Returns whether the request's keys include an item of this kind.
     pub(crate) fn names(&self, kind: &str) -> bool {
         values(&self.body, "sk").any(|sk| kind_of(sk) == kind)
     }
 
-    /// Whether a cursor is written whole: a lease, a resend and an end write some of it.
+    /// Returns whether a whole cursor is written. A lease, a resend and an end write parts of it.
     pub(crate) fn commits_cursor(&self) -> bool {
         self.names("CURSOR") && self.body.contains("\"scroll_life_ms\":")
     }
 
-    /// The sort keys in the request.
+    /// Returns the sort keys in the request.
     pub(crate) fn sort_keys(&self) -> impl Iterator<Item = &str> {
         values(&self.body, "sk")
     }
 
-    /// A number attribute of the item that is written; 0, if it has none.
+    /// Returns a number attribute of the written item, or 0.
     pub(crate) fn number(&self, name: &str) -> u64 {
         let mark = format!("\"{name}\":{{\"N\":\"");
         let rest = self.body.split_once(&mark).map_or("", |(_, rest)| rest);
         rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
-    /// The gaps of the cursor that is written.
+    /// Returns the gaps of the written cursor.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = u64> {
         let gaps = self.body.split_once("\"holes\":{\"L\":[").and_then(|(_, rest)| rest.split(']').next());
         gaps.unwrap_or_default().split('"').filter_map(|number| number.parse().ok())
     }
 
-    /// The run whose partition the request is about.
+    /// Returns the run of the request's partition.
     pub(crate) fn run(&self) -> Option<&str> {
         values(&self.body, "pk").find_map(|pk| pk.strip_prefix("RUN#"))
     }
 }
 
-/// The texts of an attribute, as the SDK writes it: `"sk":{"S":"…"}`.
+/// Returns the texts of an attribute, in the SDK's form: `"sk":{"S":"…"}`.
 fn values<'a>(body: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let mark = format!("\"{name}\":{{\"S\":\"");
     let mut rest = body;
@@ -72,7 +72,7 @@ fn kind_of(key: &str) -> &str {
     key.split('#').next().unwrap_or_default()
 }
 
-/// The kind of the first item that a request names.
+/// Returns the kind of the first item in a request.
 fn item(body: &str) -> String {
     let pk = values(body, "pk").chain(values(body, ":pk")).next().map(kind_of);
     let sk = values(body, "sk").chain(values(body, ":sk")).next().map(kind_of);

@@ -1,4 +1,4 @@
-//! What a standard queue does to messages in this weather.
+//! The weather's effects on the messages of a standard queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::outage::Outage;
 use crate::sqs::{Accidents, Copy};
 use crate::weather::Weather;
 
-/// The latest that a late message comes: past the 15 minutes that a new generation waits for the parts of the one before.
+/// The delay of a late message: it may exceed the 15 minutes that a new generation waits for parts.
 const LATE_S: std::ops::RangeInclusive<u64> = 1..=1_200;
-/// The longest that a message stays hidden which is seen soon.
+/// The longest visibility time-out of an early message.
 const SOON_MAX: Duration = Duration::from_secs(100);
-/// An empty long poll is repeated by the poller at once; in the model it goes on for an hour instead.
+/// A poller repeats an empty long poll at once; the model extends the poll to an hour instead.
 const LONG_POLL: Duration = Duration::from_hours(1);
 
-/// The weather, as the model of SQS asks for it.
+/// The weather, as accidents of the model of SQS.
 #[derive(Debug)]
 pub(crate) struct OfQueues(pub(crate) Arc<Weather>, pub(crate) Option<Outage>);
 
@@ -60,7 +60,8 @@ impl Accidents for OfQueues {
     fn hidden(&self, asked: Duration) -> Duration {
         if self.0.strikes(Accident::Early) {
             let early = self.0.draw(1..=99);
-            // Every other one is that early that the message of an invocation at work is seen, whatever was asked for.
+            // Half of them are early enough that the message of a running invocation is visible
+            // again.
             let soon = Duration::from_secs(early);
             return if early % 2 == 1 && asked > SOON_MAX { soon } else { asked.mul_f64(early as f64 / 100.0) };
         }
