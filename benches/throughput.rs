@@ -266,7 +266,7 @@ async fn main() {
         scrolls().await;
     }
     if asked.is_empty() || wanted("limit") {
-        println!("The rate limit, all of it ours (INTERCOM_QUOTA_PERCENT=100), everybody changes:");
+        println!("The whole rate limit (INTERCOM_QUOTA_PERCENT=100), every user changes:");
         quota(1_667, 12_000).await;
         quota(83, 700).await;
     }

@@ -109,12 +109,12 @@ def poison(bench):
         expected = len(bodies) + (queue == "Pages")
         wait_for(f"dead letters of {queue}", lambda q=queue, n=expected: bench.stack.depth(f"{q}DeadLettersUrl") >= n, 150)
         found = [letter for letter in bench.stack.dead_letters(queue) if letter[0] != deadly]
-        check(sorted(body for body, _ in found) == sorted(bodies), f"buried of {queue}: {[body[:20] for body, _ in found]}")
+        check(sorted(body for body, _ in found) == sorted(bodies), f"dead letters of {queue}: {[body[:20] for body, _ in found]}")
         check(all(reason for _, reason in found), f"without a reason: {found}")
     bench.stack.receives("Pages", 100)
     check(bench.emulator.calls()["errors.scroll"] >= 3, "the deadly message killed no function")
     nothing_waits(bench)
-    return f"{sum(map(len, sent.values()))} messages buried, each with its reason, and one that killed scroll thrice"
+    return f"{sum(map(len, sent.values()))} dead letters, each with its reason, and one that killed scroll thrice"
 
 
 def failed_start(bench):
@@ -164,7 +164,7 @@ def users_in_error(bench):
     check(wrong > 0, "no user was refused")
     rings(bench, "a run left users in error")
     nothing_waits(bench)
-    return f"{wrong} users are in error, and listed"
+    return f"{wrong} users failed, and are listed"
 
 
 def too_many_errors(bench):
@@ -218,7 +218,7 @@ def killed_scroll(bench):
     row = ended(bench, run, 420)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
     nothing_waits(bench)
-    check(int(row["generation"]) >= 2, "a page was lost, and no generation looked for its users")
+    check(int(row["generation"]) >= 2, "a page was lost, and no generation read its users")
     return f"killed {len(victims)} at page 8; complete in generation {row['generation']}"
 
 

@@ -20,7 +20,7 @@ async fn duplicate_messages_change_nothing() {
             let report = pipeline.run(Value::Null).await;
             report.assert_complete();
             assert_eq!(report.world.items, report.cursor.tally.patches, "{accident:?}: no user was submitted twice");
-            assert_eq!(report.world.requests["GET /users/scroll"], 10, "each page was asked for once");
+            assert_eq!(report.world.requests["GET /users/scroll"], 10, "each page was requested once");
         }
     }
 }
@@ -117,7 +117,7 @@ async fn rule_without_an_input_gets_a_start_example() {
     let did = pipeline.engine.scroll(rule).await.unwrap();
     assert!(did["hint"].as_str().unwrap().contains(r#"{"plan": NAME}"#), "{did}");
     let did = pipeline.engine.scroll(json!({"tick": {}})).await.unwrap();
-    assert_eq!(did.get("hint"), None, "our own tick is no mistake");
+    assert_eq!(did.get("hint"), None, "a tick needs no hint");
 }
 
 #[tokio::test(start_paused = true)]

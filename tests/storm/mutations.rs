@@ -123,7 +123,7 @@ fn chosen_mutations_are_found() {
 
 /// Returns the profile of this test: the name of its folder, with cargo's one exception.
 fn profile() -> String {
-    let program = std::env::current_exe().expect("the system tells");
+    let program = std::env::current_exe().expect("the system knows the path");
     let folder = program.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str());
     folder.map_or("dev", |name| if name == "debug" { "dev" } else { name }).to_owned()
 }

@@ -91,7 +91,7 @@ fn storm() {
     let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     assert!(
         failures.is_empty(),
-        "seeds {seeds:?} break promises; STORM_SEED={} cargo test --test storm -- --nocapture tells one again",
+        "seeds {seeds:?} break promises; STORM_SEED={} cargo test --test storm -- --nocapture repeats one",
         seeds[0]
     );
     tally.assert_broad();

@@ -276,7 +276,7 @@ async fn end(storm: &Storm) {
     for body in dead.iter().filter(|body| newer_lasts || !Story::is_newer(body)) {
         let uncounted = storm.story.uncounted && body.contains("percent");
         if !uncounted && !storm.story.is_nonsense(body) || Story::is_newer(body) {
-            storm.weather.bug(format!("8: a message of ours, or of a newer version, is a dead letter: {body}"));
+            storm.weather.bug(format!("8: a message of this or a newer version is a dead letter: {body}"));
         }
     }
     let nonsense = storm.story.nonsense.iter().filter(|nonsense| !Story::is_newer(nonsense.body)).count();

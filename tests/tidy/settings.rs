@@ -1,4 +1,4 @@
-//! Settings: the flags of the command, docs/settings.md and template.yaml say what `runtime::settings` declares.
+//! Settings: the command's flags, docs/settings.md and template.yaml match `runtime::settings`.
 
 use std::collections::BTreeSet;
 
@@ -73,7 +73,8 @@ fn flags_of_the_command_are_settings() {
                 assert!(help.to_lowercase().starts_with(&setting.help.to_lowercase()), "{at}: {help}");
                 assert!(setting.range == Range::Any || help.contains(&setting.range.to_string()), "{at}: {help}");
             } else {
-                // `--ledger-table` and `--pages-queue-url` name parts of a stack, which may be none.
+                // `--ledger-table` and `--pages-queue-url` name parts of a stack, which is
+                // optional.
                 assert!(defaults.is_empty(), "{at}");
             }
         }

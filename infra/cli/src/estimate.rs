@@ -122,7 +122,8 @@ struct Pace {
 mod tests {
     use super::*;
 
-    /// Ten windows of 60 users after a first one of 20; of 20,000 users 5,000 are read and 4,000 of them change.
+    /// Ten windows of 60 users after a first one of 20. 5,000 of 20,000 users are read, 4,000
+    /// change.
     fn work(sends: &BTreeMap<i64, u64>) -> Work<'_> {
         Work {
             read: 5_000,

@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! * `aws`: DynamoDB and SQS. `event_source_mapping`: SQS to a function. `schedule`: EventBridge Scheduler.
+//! * `aws`: DynamoDB and SQS. `event_source_mapping`: SQS to a function. `schedule`: schedules.
 //! * `topology`: the queues, mappings and schedules of the template, around any way to invoke a
 //!   function.
 //! * `engine`: the steps behind that topology, driven by events. `cost`: the cost of their calls on

@@ -199,7 +199,7 @@ async fn run_items_expire_after_its_end() {
     let row = job(&part, "job_1", NOW_MS);
     ledger.note_bucket(&run.id, &row.bucket).await.unwrap();
     ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
-    assert!(!ledger.expire(2).await.unwrap(), "the run goes on");
+    assert!(!ledger.expire(2).await.unwrap(), "the run continues");
     ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
     while ledger.expire(2).await.unwrap() {}
     let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();

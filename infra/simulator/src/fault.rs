@@ -78,7 +78,7 @@ pub enum Fault {
     },
     /// A share of the users ends as "Exceeded rate limit" the first time they are submitted.
     ItemLimited(f64),
-    /// A bulk request that contains one of this share of the users is refused as a whole: 400 `parameter_invalid`.
+    /// Refuses a bulk request that contains one of this share of users: 400 `parameter_invalid`.
     BadItem(f64),
     /// Refuses a bulk request that contains one of this share of users with this status. No job is
     /// created.

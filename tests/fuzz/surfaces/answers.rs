@@ -1,4 +1,5 @@
-//! Answers of Intercom's API. An input is a line with the call and the status, header lines, an empty line, and the body.
+//! Answers of Intercom's API. An input has a line with the call and the status, header lines, an
+//! empty line, and the body.
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl Storm {
         let resumes = (self.story.resumes.len() + self.story.acts.len()) as u64;
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
-            ("holes", call.gaps().count() as u64, GAPS_MAX as u64),
+            ("gaps", call.gaps().count() as u64, GAPS_MAX as u64),
             ("generations", call.number("generation"), u64::from(GENERATIONS_MAX) + resumes),
             ("stalled generations", call.number("stalled"), STALLED_MAX.unsigned_abs().into()),
         ];

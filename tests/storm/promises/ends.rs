@@ -55,7 +55,7 @@ impl Storm {
                 let sent = self.promises.users_sent(run);
                 let read: Vec<&&String> = silent.iter().filter(|user| sent.contains(**user)).collect();
                 if read.len() as u64 > sharing + unheard {
-                    lie(format!("of those whose patches were sent it tells of {unheard}, and {read:?} lack the value"));
+                    lie(format!("{unheard} users with sent patches are reported, and {read:?} lack the value"));
                 }
                 if !reason.chars().any(|c| c.is_ascii_digit()) {
                     lie("it does not say how many".to_owned());

@@ -198,7 +198,7 @@ impl Storm {
         let (Window { granted, used, .. }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
         if asked > paid {
-            self.weather.bug(format!("4: {asked} operations were asked for, and {paid} are paid for"));
+            self.weather.bug(format!("4: {asked} operations were requested, and {paid} are paid for"));
         }
         if used > cap || used > granted {
             self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));

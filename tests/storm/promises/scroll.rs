@@ -29,7 +29,7 @@ impl Storm {
     pub(super) async fn page_is_leased(&self, who: Option<Who>) {
         let Some(invoked) = self.invoked(who) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else {
-            return self.weather.bug("2: a page is asked for by an invocation that has no turn".to_owned());
+            return self.weather.bug("2: an invocation without a turn requests a page".to_owned());
         };
         let cursor = self.ledger.cursor(&run).await.ok().flatten();
         // An operator may take a run from the invocation that reads its page. The cursor then
@@ -41,7 +41,7 @@ impl Storm {
             .as_ref()
             .is_some_and(|lease| lease.owner == invoked.owner && lease.until_ms + self.story.skew_ms >= self.now_ms());
         if !ours && !counted_with {
-            self.weather.bug(format!("2: {} asks for a page of {run} under a stale claim: {lease:?}", invoked.owner));
+            self.weather.bug(format!("2: {} requests a page of {run} under a stale lease: {lease:?}", invoked.owner));
         }
         self.run_turns(who, &run).await;
     }
@@ -58,7 +58,7 @@ impl Storm {
         }
         let lease = self.ledger.cursor(&run).await.ok().flatten().and_then(|cursor| cursor.lease);
         if !did.troubled_at_cursor && lease.is_some_and(|lease| lease.owner == invoked.owner) {
-            self.weather.bug(format!("2: {} asked for no page of {run} and keeps its claim", invoked.owner));
+            self.weather.bug(format!("2: {} requested no page of {run} and keeps its lease", invoked.owner));
         }
     }
 
@@ -71,7 +71,7 @@ impl Storm {
         if std::mem::replace(&mut self.promises.memory().second_scrolls, second) < second
             && !self.story.has_slow_pages()
         {
-            self.weather.bug("2: a scroll is opened while one of ours is open".to_owned());
+            self.weather.bug("2: a scroll is opened while our own is open".to_owned());
         }
     }
 }

@@ -100,6 +100,6 @@ impl Memory {
         let users: usize = pages.flat_map(|page| self.of_page(run, generation, page)).map(Vec::len).sum();
         let most = seen.limits.max_changes.and_then(|most| most.users(seen.count)).into_iter().chain(seen.limits.limit);
         let most = most.min().filter(|most| users as u64 > *most)?;
-        Some(format!("{run} sends patches of {users} users in generation {generation}, and its rails allow {most}"))
+        Some(format!("{run} sends patches of {users} users in generation {generation}, and its limits allow {most}"))
     }
 }

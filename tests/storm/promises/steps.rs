@@ -115,7 +115,7 @@ impl Storm {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
         }
         if name == PAGE && self.promises.memory().pages_asked.len() > 1 {
-            self.weather.bug("2: two pages are asked for at the same time".to_owned());
+            self.weather.bug("2: two pages are requested at the same time".to_owned());
         }
         InFlight { promises: &self.promises, page }
     }
@@ -131,7 +131,7 @@ impl Storm {
                 let changes = who.and_then(|who| self.promises.memory().by.get(&who)?.changes.clone());
                 match &changes {
                     Some(of) => self.run_submits(who, &of.run, of.generation).await,
-                    None => self.weather.bug("a job is asked for whose changes are not in the ledger".to_owned()),
+                    None => self.weather.bug("a job is requested without its changes in the ledger".to_owned()),
                 }
                 reached.submits = changes;
             }

@@ -14,10 +14,10 @@ impl Storm {
     /// once.
     pub(super) async fn run_turns(&self, who: Option<Who>, run: &RunId) {
         let Ok(Some(row)) = self.ledger.run(run).await else {
-            return self.weather.bug(format!("2: a page is asked for {run}, which is not there"));
+            return self.weather.bug(format!("2: a page is requested for {run}, which does not exist"));
         };
         if row.state != State::Running {
-            self.late(who, run, &format!("a page is asked for, and it is {}", row.state));
+            self.late(who, run, &format!("a page is requested, and it is {}", row.state));
         }
     }
 
@@ -25,12 +25,12 @@ impl Storm {
     pub(super) async fn run_submits(&self, who: Option<Who>, run: &str, generation: u32) {
         let Some(id) = RunId::parse(run) else { return };
         let Ok(Some(row)) = self.ledger.run(&id).await else {
-            return self.weather.bug(format!("5: a job is asked for {run}, which is not there"));
+            return self.weather.bug(format!("5: a job is requested for {run}, which does not exist"));
         };
         if !row.state.submits() {
-            self.late(who, &id, &format!("a job is asked for, and it is {}", row.state));
+            self.late(who, &id, &format!("a job is requested, and it is {}", row.state));
         } else if row.generation > generation {
-            let text = format!("a job of generation {generation} is asked for, and {} is at work", row.generation);
+            let text = format!("a job of generation {generation} is requested, and {} is current", row.generation);
             self.late(who, &id, &text);
         }
     }

@@ -1,4 +1,4 @@
-//! A simulated workspace and an emulated AWS, each a process of the command, with functions between them.
+//! A simulated workspace and an emulated AWS, each a process of the command, and the functions.
 
 use std::collections::HashMap;
 use std::path::Path;

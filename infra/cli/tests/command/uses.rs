@@ -125,7 +125,7 @@ fn trace_log_has_no_token_and_no_personal_data() {
     let plan = plan("has-avatar.toml");
     let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
     let output = command.env("RUST_LOG", "trace").output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "some users are in error");
+    assert_eq!(output.status.code(), Some(2), "some users failed");
     let log = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
     for crates in ["hyper", "aws_smithy_runtime", "intercom_bulk::steps::submit"] {
         assert!(log.contains(crates), "{crates} logs nothing");
