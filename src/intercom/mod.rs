@@ -7,28 +7,18 @@
 //!
 //! # Layout
 //!
-//! * `transport`: the seam to the network. `base_url`, `token`, `tokens`, `version`: the pieces of
-//!   a request. `whose`: the workspace of each token.
-//! * `call`: the shared parts of requests and answers. `reply`: headers. `envelope`: the body of a
-//!   refusal.
+//! * `transport`: everything that does not depend on the API's version: the seam to the network
+//!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
+//!   be sent again (`retry`).
 //! * `v1`: paths and bodies of the API 1.x, with users, scroll and bulk jobs. Another generation is
 //!   a module beside it and a variant of [`ApiVersion`].
-//! * `error`, `disposition`, `advice`: the failure, the reaction, and the advice to the operator.
+//! * `page`: a page of users. `workspaces`: the workspace of each token.
 
-mod advice;
-mod base_url;
-mod call;
-mod disposition;
-mod envelope;
-mod error;
 mod page;
-mod reply;
-mod token;
-mod tokens;
 mod transport;
 mod v1;
 mod version;
-mod whose;
+mod workspaces;
 
 use std::time::Duration;
 
@@ -36,20 +26,20 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use tower::ServiceExt;
 
-pub use self::advice::advice;
-pub use self::base_url::{BaseUrl, BaseUrlError};
-pub use self::disposition::{Disposition, disposition, item_may_be_sent_again};
-pub use self::error::{Error, Invalid, Lost, route};
 pub use self::page::Page;
-pub use self::reply::{RETRY_AFTER_MAX_S, Rate, Reply};
-pub use self::token::{Token, TokenError};
-pub use self::tokens::{TokenRequest, TokenService, Tokens};
-pub use self::transport::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
+pub use self::transport::advice::advice;
+pub use self::transport::base_url::{BaseUrl, BaseUrlError};
+pub use self::transport::error::{Error, Invalid, Lost, route};
+pub use self::transport::headers::{RETRY_AFTER_MAX_S, Rate, Reply};
+pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again};
+pub use self::transport::service::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
+pub use self::transport::token::{Token, TokenError};
+pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::version::{ApiVersion, ApiVersionError};
-pub use self::whose::Whose;
+pub use self::workspaces::Whose;
 
-use self::call::{Call, UnreadableBody};
-use self::whose::Asked;
+use self::transport::request::{Call, UnreadableBody};
+use self::workspaces::Asked;
 use crate::domain::job::{ItemError, Job, JobId};
 use crate::domain::patch::Patch;
 use crate::domain::projection::Projection;
@@ -197,7 +187,7 @@ impl Intercom {
     pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
         match self.workspace_within(timeout).await {
             Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
-            Err(error) if whose::is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
+            Err(error) if workspaces::is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
             Err(error) => Err(error),
         }
     }
@@ -212,7 +202,7 @@ impl Intercom {
     /// token, so it spends nothing of the rate limit. It does not keep the connection, because one
     /// that died during a freeze could cost a page.
     pub async fn warm(&self) -> Result<(), TransportError> {
-        let request = call::warm(&self.base_url);
+        let request = transport::request::warm(&self.base_url);
         self.transport.clone().oneshot(request).await.map(|_| ())
     }
 
@@ -237,7 +227,7 @@ impl Intercom {
     ) -> Result<Reply<T>, Error> {
         let route = call.route;
         let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
-            Ok(Ok(response)) => return call::answer(route, &response, read),
+            Ok(Ok(response)) => return transport::request::answer(route, &response, read),
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
             }

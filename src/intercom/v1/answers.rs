@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::call::UnreadableBody;
-use super::super::envelope::{code, message};
+use super::super::transport::error_body::{code, message};
+use super::super::transport::request::UnreadableBody;
 use super::super::{ErrorFeed, Page, WorkspaceInfo};
 use super::CURSOR_BYTES_MAX;
 use crate::domain::html;

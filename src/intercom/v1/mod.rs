@@ -9,8 +9,8 @@ use http::Method;
 
 pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, user, workspace};
 
-use super::call::Call;
-use super::error::{Error, Invalid, route};
+use super::transport::error::{Error, Invalid, route};
+use super::transport::request::Call;
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::error::Invalid;
+use super::super::transport::error::Invalid;
 use crate::domain::job::ITEMS_MAX;
 use crate::domain::patch::{Change, Patch, Target};
 

@@ -1,7 +1,7 @@
 //! Advice to the operator about an error.
 
-use super::disposition::{Disposition, VERSION_CODE, disposition};
 use super::error::{Error, route};
+use super::retry::{Disposition, VERSION_CODE, disposition};
 
 /// Returns one sentence for the command's user and for the log line of a failed run.
 pub fn advice(error: &Error) -> &'static str {

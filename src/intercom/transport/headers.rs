@@ -41,7 +41,7 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 
 impl Rate {
     /// Reads the three headers; `None` unless all three are plausible.
-    pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
+    pub(in crate::intercom) fn read(headers: &HeaderMap) -> Option<Self> {
         let limit: u32 = number(headers, "x-ratelimit-limit")?;
         let remaining: u32 = number(headers, "x-ratelimit-remaining")?;
         let reset_at_s: i64 = number(headers, "x-ratelimit-reset")?;
@@ -63,17 +63,17 @@ impl Rate {
 
 /// Returns `Retry-After` in seconds. The date form is ignored, because it needs two clocks to
 /// agree.
-pub(super) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
+pub(in crate::intercom) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
     number(headers, "retry-after")
 }
 
 /// Returns `X-Request-Id`, for Intercom's support.
-pub(super) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+pub(in crate::intercom) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     clean_request_id(text(headers, "x-request-id")?)
 }
 
 /// Returns a request id that is safe in a log line.
-pub(super) fn clean_request_id(id: &str) -> Option<Box<str>> {
+pub(in crate::intercom) fn clean_request_id(id: &str) -> Option<Box<str>> {
     let id = redact_to(id, REQUEST_ID_CHARS_MAX);
     (!id.is_empty()).then(|| id.into())
 }

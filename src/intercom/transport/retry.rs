@@ -5,7 +5,7 @@
 //! advanced.
 
 use super::error::{Error, route};
-use super::reply::{RETRY_AFTER_MAX_S, Rate};
+use super::headers::{RETRY_AFTER_MAX_S, Rate};
 use crate::domain::job::ItemError;
 
 /// The most seconds between now and the end of a 10-second window. A larger distance shows that the
@@ -50,7 +50,7 @@ const ITEM_CODES: [&str; 4] = ["conflict", "data_invalid", "not_restorable", "un
 const LIMIT_CODES: [&str; 3] = ["rate_limit_exceeded", "too_many_requests", "retry_after"];
 
 /// The code of an API version without the resource; its status is 400.
-pub(super) const VERSION_CODE: &str = "intercom_version_invalid";
+pub(in crate::intercom) const VERSION_CODE: &str = "intercom_version_invalid";
 
 /// Returns the reaction to an error. `now_s` is the caller's time in Unix seconds.
 pub fn disposition(error: &Error, now_s: i64) -> Disposition {

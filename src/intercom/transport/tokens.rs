@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+use super::service::TransportError;
 use super::token::Token;
-use super::transport::TransportError;
 
 /// A request to the token service.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl From<Token> for Tokens {
 
 impl Tokens {
     /// Returns the token for the next request. On an error, the request is not sent.
-    pub(super) async fn current(&self) -> Result<Token, TransportError> {
+    pub(in crate::intercom) async fn current(&self) -> Result<Token, TransportError> {
         match self {
             Self::One(token) => Ok(token.clone()),
             Self::Service(service) => {
@@ -51,7 +51,7 @@ impl Tokens {
     }
 
     /// Returns the stored token; `None` if the token is fixed.
-    pub(super) async fn newest(&self) -> Result<Option<Token>, TransportError> {
+    pub(in crate::intercom) async fn newest(&self) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
         let answer = service.clone().oneshot(TokenRequest::Newest).await;
         answer.map(Some).map_err(|source| TransportError::NotSent { source })
@@ -59,7 +59,7 @@ impl Tokens {
 
     /// Returns a token other than the refused one, if there is one. If the service fails, the
     /// request counts as not sent: Intercom did nothing for it.
-    pub(super) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, TransportError> {
+    pub(in crate::intercom) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, TransportError> {
         let Self::Service(service) = self else { return Ok(None) };
         let answer = service.clone().oneshot(TokenRequest::InsteadOf(refused.clone())).await;
         let token = answer.map_err(|source| TransportError::NotSent { source })?;

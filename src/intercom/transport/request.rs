@@ -4,36 +4,41 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 
+use super::super::version::ApiVersion;
 use super::base_url::BaseUrl;
-use super::envelope::Envelope;
 use super::error::{Error, Lost};
-use super::reply::{Rate, Reply, request_id, retry_after_s};
+use super::error_body::Envelope;
+use super::headers::{Rate, Reply, request_id, retry_after_s};
 use super::token::Token;
-use super::version::ApiVersion;
 use crate::domain::projection::Projection;
 
 /// A request without the headers that all requests share.
-pub(super) struct Call {
-    pub(super) route: &'static str,
-    pub(super) method: Method,
+pub(in crate::intercom) struct Call {
+    pub(in crate::intercom) route: &'static str,
+    pub(in crate::intercom) method: Method,
     /// Path and query, built from checked and encoded pieces only.
-    pub(super) path: String,
-    pub(super) body: Bytes,
+    pub(in crate::intercom) path: String,
+    pub(in crate::intercom) body: Bytes,
 }
 
 /// The reason why the body of a 2xx is unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UnreadableBody(pub(super) &'static str);
+pub(in crate::intercom) struct UnreadableBody(pub(in crate::intercom) &'static str);
 
 impl Call {
-    pub(super) fn get(route: &'static str, path: String) -> Self {
+    pub(in crate::intercom) fn get(route: &'static str, path: String) -> Self {
         Self { route, method: Method::GET, path, body: Bytes::new() }
     }
 
     /// Returns the whole request. `Accept` is needed: without it Intercom answers 406.
     /// `Cache-Control` is needed too: every page of a scroll has the same URL, and a cache on the
     /// way has returned page two for ever.
-    pub(super) fn request(&self, base_url: &BaseUrl, token: &Token, version: ApiVersion) -> Request<Bytes> {
+    pub(in crate::intercom) fn request(
+        &self,
+        base_url: &BaseUrl,
+        token: &Token,
+        version: ApiVersion,
+    ) -> Request<Bytes> {
         let json = HeaderValue::from_static("application/json");
         let mut request = Request::builder()
             .method(&self.method)
@@ -52,7 +57,7 @@ impl Call {
 }
 
 /// Returns an unauthenticated request that only warms the TLS session.
-pub(super) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
+pub(in crate::intercom) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
     let request = Request::head(format!("{base_url}/")).header(CONNECTION, "close");
     request.body(Bytes::new()).expect("a checked origin makes a request")
 }
@@ -69,7 +74,7 @@ fn is_cut(response: &Response<Bytes>) -> bool {
 }
 
 /// Reads a 2xx with `read`, and any other status as a refusal.
-pub(super) fn answer<T>(
+pub(in crate::intercom) fn answer<T>(
     route: &'static str,
     response: &Response<Bytes>,
     read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use super::reply::Rate;
-use super::transport::TransportError;
+use super::headers::Rate;
+use super::service::TransportError;
 use crate::domain::redact::redact;
 
 /// The kinds of calls, independent of the API version.

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::error::{Error, Lost, route};
-use super::reply::Reply;
-use super::token::Token;
-use super::transport::TransportError;
+use super::transport::error::{Error, Lost, route};
+use super::transport::headers::Reply;
+use super::transport::service::TransportError;
+use super::transport::token::Token;
 use super::v1::NO_WORKSPACE_ID;
 use super::{Disposition, WorkspaceInfo, disposition};
 

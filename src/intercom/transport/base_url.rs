@@ -93,7 +93,7 @@ impl fmt::Display for BaseUrl {
 }
 
 /// Returns whether the token may be sent there: over TLS, or within this machine.
-pub(super) fn may_be_called(uri: &Uri) -> bool {
+pub(in crate::intercom) fn may_be_called(uri: &Uri) -> bool {
     match uri.scheme_str() {
         Some("https") => true,
         Some("http") => uri.host().is_some_and(is_loopback_host),

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::reply::clean_request_id;
+use super::headers::clean_request_id;
 use crate::domain::projection::Projection;
 use crate::domain::redact::{redact, redact_to};
 
@@ -13,15 +13,15 @@ const CODE_CHARS_MAX: usize = 64;
 /// The parsed body of a refusal. Fields are empty if the body has another form: load balancers
 /// answer with HTML or without a body.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Envelope {
-    pub(super) code: Box<str>,
-    pub(super) message: Box<str>,
-    pub(super) request_id: Option<Box<str>>,
+pub(in crate::intercom) struct Envelope {
+    pub(in crate::intercom) code: Box<str>,
+    pub(in crate::intercom) message: Box<str>,
+    pub(in crate::intercom) request_id: Option<Box<str>>,
 }
 
 impl Envelope {
     /// Reads any bytes.
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub(in crate::intercom) fn read(body: &[u8]) -> Self {
         let Ok(body) = Projection::Whole.read(body) else {
             return Self::default();
         };
@@ -39,13 +39,13 @@ impl Envelope {
 }
 
 /// Returns the code of an error object; older errors call it `type`.
-pub(super) fn code(error: &Value) -> String {
+pub(in crate::intercom) fn code(error: &Value) -> String {
     let code = ["code", "type"].iter().find_map(|key| error.get(key)?.as_str().filter(|code| !code.is_empty()));
     redact_to(code.unwrap_or_default(), CODE_CHARS_MAX)
 }
 
 /// Returns the redacted message of an error object.
-pub(super) fn message(error: &Value) -> String {
+pub(in crate::intercom) fn message(error: &Value) -> String {
     redact(error.get("message").and_then(Value::as_str).unwrap_or_default())
 }
 

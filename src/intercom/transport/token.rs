@@ -56,7 +56,7 @@ impl Token {
     }
 
     /// Returns the value of `Authorization`, marked as sensitive so that no library prints it.
-    pub(super) fn header(&self) -> HeaderValue {
+    pub(in crate::intercom) fn header(&self) -> HeaderValue {
         let text = SecretString::from(format!("Bearer {}", self.0.expose_secret()));
         let mut value = HeaderValue::from_str(text.expose_secret()).expect("visible ASCII is a header value");
         value.set_sensitive(true);
