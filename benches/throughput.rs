@@ -1,11 +1,15 @@
 //! Measures the local engine against a simulated workspace in another process.
 //!
-//! `cargo bench -p intercom-bulk-cli` prints, for several latencies of a page: users per second,
-//! the ratio to the physical limit of a serial scroll (100 users per latency), the CPU time per
-//! user, the memory, and the AWS calls and units per page and per job. It then prints the used
-//! share of the rate limit at 1,667 and at 83 operations in 10 seconds, and the cost of a million
-//! users on AWS at list prices. Compare ratios within one run; absolute figures depend on the
-//! machine. `-- scroll`, `-- limit` and `-- large` (100,000 users) select one part.
+//! `cargo bench -p intercom-bulk-cli` runs the first two parts; `-- scroll`, `-- limit` and `--
+//! large` select one.
+//!
+//! * `scroll`, for several latencies of a page: users per second, the ratio to the physical limit
+//!   of a serial scroll (100 users per latency), CPU time per user, memory, AWS calls and units.
+//! * `limit`: the used share of the rate limit at 1,667 and at 83 operations in 10 seconds, and the
+//!   cost of a million users on AWS at list prices.
+//! * `large`: a run on 100,000 users.
+//!
+//! Compare ratios within one run; absolute figures depend on the machine.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::io::{BufRead, BufReader};

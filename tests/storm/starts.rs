@@ -29,7 +29,7 @@ pub(crate) fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
         .collect()
 }
 
-/// Gives one start a limit that needs a count, if the limit distinguishes it from the others.
+/// Gives a random start for all users a limit that needs a count. Returns true.
 pub(crate) fn uncount(starts: &mut [StartAt], rng: &mut SmallRng) -> bool {
     let index = rng.random_range(0..starts.len());
     let start = &mut starts[index];

@@ -80,7 +80,7 @@ pub fn error(text: &str) {
     note(false, &format!("error: {text}"));
 }
 
-/// Asks a question. Any answer but yes means no.
+/// Asks a question. Returns true only for yes.
 pub fn confirm(question: &str) -> bool {
     part(&format!("{} [y/N] ", plain(question)));
     let mut answer = String::new();

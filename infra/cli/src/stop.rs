@@ -62,7 +62,7 @@ fn hangup_is_ignored() -> bool {
     }
 }
 
-/// Reads the mask of ignored signals in `/proc/self/status`; SIGHUP is number 1, its lowest bit.
+/// Reads the mask of ignored signals in `/proc/self/status`. SIGHUP is its lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let redact = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

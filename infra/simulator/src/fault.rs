@@ -129,7 +129,7 @@ pub enum FaultError {
 }
 
 impl Fault {
-    /// Returns an example and the effect of every fault, one a line.
+    /// An example and the effect of every fault, one a line.
     pub const NAMES_HELP: &str = "\
 lose-page=3            page 3: the cursor moves, the connection closes without an answer
 error-page=3           page 3: 500 \"restart the scroll operation\", the cursor has moved

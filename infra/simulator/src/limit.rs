@@ -30,7 +30,7 @@ pub(crate) struct Rate {
 }
 
 impl Limit {
-    /// Admits one operation, or refuses it. A refused operation is not charged.
+    /// Returns whether one more operation is admitted. A refused operation is not charged.
     pub(crate) fn admit(&mut self, now_ms: i64, limit: u32) -> bool {
         self.window = now_ms.div_euclid(WINDOW_MS);
         let used = self.used.entry(self.window).or_default();

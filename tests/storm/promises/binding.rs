@@ -5,9 +5,9 @@ use crate::seams::intercom::{FOREIGN, WHOSE};
 use crate::storm::{Storm, Who};
 
 impl Storm {
-    /// Returns whether a request wrongly goes to another workspace than the story's.
+    /// Checks a request with a token of another workspace than the story's.
     ///
-    /// Reading the token's workspace is allowed, and so are requests for a run that began there.
+    /// It may read the token's workspace, or belong to a run that began there.
     pub(crate) fn goes_to_another_workspace(&self, who: Option<Who>, name: &str) {
         let Some(invoked) = self.invoked(who).filter(|_| name != WHOSE) else { return };
         let memory = self.promises.memory();

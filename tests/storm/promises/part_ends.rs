@@ -29,7 +29,7 @@ impl Storm {
         }
     }
 
-    /// Returns users of a part that are in no job and no error row.
+    /// Returns an error if users of a part are in no job and no error row.
     async fn without_an_end(&self, run: &RunId, part: &PartId, end: &str) -> Option<String> {
         let mut users: BTreeSet<String> = {
             let memory = self.promises.memory();

@@ -46,8 +46,8 @@ impl Storm {
         self.run_turns(who, &run).await;
     }
 
-    /// Checks an invocation that failed with time left: it returned its lease, because it requested
-    /// no page. Otherwise it would have retried.
+    /// Checks an invocation that failed with time left: it requested no page, and returned its
+    /// lease. Otherwise it would have retried.
     pub(crate) async fn turn_failed(&self, who: Who, left_ms: i64) {
         let (Some(invoked), true) = (self.invoked(Some(who)), left_ms >= TIME_LEFT_MS) else { return };
         let Some(run) = invoked.run.as_deref().and_then(RunId::parse) else { return };

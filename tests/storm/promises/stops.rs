@@ -10,8 +10,8 @@ use crate::process::CHECK_AFTER_CALM;
 use crate::storm::{BEGIN_MS, Storm, Who};
 
 impl Storm {
-    /// Checks a request for a page: the run reads pages, or stopped after the invocation read it,
-    /// once.
+    /// Checks a request for a page: the run reads pages. One late request is allowed if the
+    /// invocation read the run before it stopped.
     pub(super) async fn run_turns(&self, who: Option<Who>, run: &RunId) {
         let Ok(Some(row)) = self.ledger.run(run).await else {
             return self.weather.bug(format!("2: a page is requested for {run}, which does not exist"));

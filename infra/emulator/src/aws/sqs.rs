@@ -1,9 +1,10 @@
 //! SQS by awsim, corrected where it differs from AWS for a consumer.
 //!
-//! Awsim polls for a waiting receive every 50 ms, counts a receive twice when a message's
-//! visibility ends, limits a batch to 256 KiB (the limit before August 2025), and accepts a single
-//! message of any size and delay. Here, a waiting receive wakes when a message becomes visible,
-//! each receive counts once, and today's limits apply.
+//! * Awsim polls for a waiting receive every 50 ms. Here, the receive wakes when a message becomes
+//!   visible.
+//! * Awsim counts a receive twice when a message's visibility ends. Here, each receive counts once.
+//! * Awsim has the limits of before August 2025 (256 KiB per batch), and none for a single message.
+//!   Here, today's limits apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -7,7 +7,7 @@ use awsim_sqs::state::SqsState;
 /// A time-out ends early by this much, so that awsim, which checks later, finds no expired one.
 const AHEAD: Duration = Duration::from_millis(5);
 
-/// Returns messages whose visibility time-out has ended to their queue.
+/// Makes messages visible again whose visibility time-out has ended.
 ///
 /// Awsim would count a receive for each, and so halve a redrive policy's `maxReceiveCount`.
 pub(super) fn expire(state: &SqsState, queue: &str) {
