@@ -1,7 +1,7 @@
 //! Measures the local engine against a simulated workspace in another process.
 //!
-//! `cargo bench -p intercom-bulk-cli` runs the first two parts; `-- scroll`, `-- limit` and `--
-//! large` select one.
+//! `cargo bench -p intercom-bulk-cli` runs the first two parts. Name one to select it, like
+//! `-- large`.
 //!
 //! * `scroll`, for several latencies of a page: users per second, the ratio to the physical limit
 //!   of a serial scroll (100 users per latency), CPU time per user, memory, AWS calls and units.

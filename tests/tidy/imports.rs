@@ -49,8 +49,8 @@ fn may_import(module: &str, other: &str) -> bool {
     module == other || layer(module).zip(layer(other)).is_some_and(|(own, other)| other < own)
 }
 
-/// Returns the names after `prefix` in a line: `domain` after `crate::` in `use
-/// crate::domain::run::Run`.
+/// Returns the names after `prefix` in a line, for example `domain` after `crate::` in
+/// `use crate::domain::run::Run`.
 fn following<'a>(line: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     line.match_indices(prefix).map(move |(at, _)| {
         let rest = &line[at + prefix.len()..];

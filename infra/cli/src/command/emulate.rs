@@ -39,8 +39,8 @@ use intercom_bulk_emulator::topology::{Step, Wiring};
     Exit codes: 1 it cannot listen or write the file · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its \
     usual end")]
 pub(super) struct Emulate {
-    /// Address to invoke scroll, submit and check at: `cargo lambda watch`, `sam local
-    /// start-lambda`, …
+    /// Address of the functions scroll, submit and check, by `cargo lambda watch` or
+    /// `sam local start-lambda`
     #[arg(long, value_name = "URL")]
     lambda: String,
     /// Address for DynamoDB and SQS; containers reach this machine at their bridge's, usually

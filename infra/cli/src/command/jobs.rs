@@ -9,7 +9,7 @@ use super::ledger_options::RunOptions;
 use crate::output::{self, count};
 use crate::summary::jobs;
 
-/// Buckets of a range at most, each of them a request: a day of minutes.
+/// Maximum number of buckets in a range: the minutes of a day. Each bucket is a request.
 const BUCKETS_MAX: usize = 1_440;
 
 #[derive(Debug, Args)]
@@ -20,10 +20,11 @@ const BUCKETS_MAX: usize = 1_440;
 pub(super) struct Jobs {
     #[command(flatten)]
     of: RunOptions,
-    /// Only jobs made from this bucket on, such as 2016-11-24T10:05Z; of all runs, unless --run is given
+    /// Only jobs created in this bucket or later, such as 2016-11-24T10:05Z; of all runs without
+    /// --run
     #[arg(long, value_name = "BUCKET")]
     from: Option<String>,
-    /// Up to this bucket [default: the same]
+    /// Only jobs up to this bucket [default: the same]
     #[arg(long, value_name = "BUCKET", requires = "from")]
     to: Option<String>,
 }

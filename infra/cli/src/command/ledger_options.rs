@@ -13,7 +13,7 @@ use crate::state_dir::{Place, PlaceError, whose};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{EngineError, TABLE};
 
-/// Which ledger a command reads, and how it writes.
+/// The ledger that a command reads, and the form of its output.
 #[derive(Debug, Args)]
 pub(super) struct LedgerOptions {
     /// Folder of the runs' state [default: the one that `run` used last]
@@ -26,7 +26,7 @@ pub(super) struct LedgerOptions {
     deployed: StackOptions,
 }
 
-/// Which run of a ledger a command reads.
+/// The run that a command reads.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// The run [default: the last]
@@ -38,7 +38,7 @@ pub(super) struct RunOptions {
 
 /// A start that has not begun.
 pub(super) struct Waiting {
-    /// The run that it will make.
+    /// The id of its future run.
     pub(super) id: RunId,
     /// The active run whose end it waits for.
     pub(super) behind: Option<RunId>,
@@ -52,7 +52,7 @@ impl LedgerOptions {
 
     /// Opens the ledger. The folder is that of a local ledger.
     pub(super) async fn ledger_and_folder(&self) -> Result<(Ledger, Option<PathBuf>), CommandError> {
-        // `--state` is given on the command line only; LEDGER_TABLE may be left over in the environment.
+        // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
         if self.state.is_none() && self.deployed.is_named() {
             return Ok((self.deployed.ledger().await?, None));
         }
@@ -66,7 +66,7 @@ impl LedgerOptions {
 }
 
 impl RunOptions {
-    /// Reads the run that was named, or the last one.
+    /// Reads the named run, or the last one.
     pub(super) async fn find(&self, ledger: &Ledger) -> Result<Run, CommandError> {
         let id = match &self.name {
             Some(name) => RunId::parse(name),
@@ -88,7 +88,7 @@ impl RunOptions {
         }
     }
 
-    /// Reads the start that was named, if it is one that waits.
+    /// Returns the named start, if it waits.
     pub(super) async fn waiting(&self, ledger: &Ledger) -> Result<Option<Waiting>, CommandError> {
         let Some(id) = self.name.as_deref().and_then(RunId::parse) else { return Ok(None) };
         if !ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == id) {
@@ -99,7 +99,7 @@ impl RunOptions {
 }
 
 impl Waiting {
-    /// Returns the state of the start in words, without a full stop.
+    /// Returns the start's state as text, without a full stop.
     pub(super) fn words(&self) -> String {
         match &self.behind {
             Some(active) => format!("run {} has not begun: it waits for the end of {active}", self.id),

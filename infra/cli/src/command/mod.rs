@@ -1,5 +1,7 @@
-//! The command line: one module per command. `access`, `bounds`, `ledger_options` and `stack_options` declare options
-//! that several commands take; `workspace` asks whose token it is.
+//! The command line: one module per command.
+//!
+//! `access`, `bounds`, `ledger_options` and `stack_options` declare options of several commands.
+//! `workspace` identifies the workspace of a token.
 
 mod access;
 mod bounds;

@@ -12,7 +12,7 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk put [OPTIONS] <PLAN>", after_help = CODES)]
 pub(super) struct Put {
-    /// The plan, a TOML or JSON file; it is stored under the name it bears
+    /// The plan, a TOML or JSON file; its name in the file becomes its name in the stack
     plan: PathBuf,
     /// Print one JSON object, on standard output
     #[arg(long)]

@@ -13,10 +13,11 @@ use intercom_bulk_emulator::engine::machine_wall;
 pub(super) const CODES: &str = "Exit codes: 0 done · 1 failed · 64 wrong usage: an argument, a plan, a stack or credentials are missing, \
     and nothing was started";
 
-/// A stack on AWS, or behind `AWS_ENDPOINT_URL`. Region and keys are the environment's, or the AWS CLI's.
+/// A stack on AWS, or at `AWS_ENDPOINT_URL`. Region and keys come from the environment or the AWS
+/// CLI.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StackOptions {
-    /// A deployed stack, by its name; its table and queue are among its outputs
+    /// Name of a deployed stack; its outputs name its table and its queue
     #[arg(long, value_name = "NAME")]
     pub(super) stack: Option<String>,
     /// DynamoDB table of the ledger, instead of a stack
@@ -25,7 +26,7 @@ pub(super) struct StackOptions {
 }
 
 impl StackOptions {
-    /// Whether a stack or a table was named.
+    /// Returns whether a stack or a table is named.
     pub(super) fn is_named(&self) -> bool {
         self.stack.is_some() || self.ledger_table.is_some()
     }
@@ -36,7 +37,7 @@ impl StackOptions {
         self.ledger_of(&account().await?).await
     }
 
-    /// Fails if neither a stack nor a table is named. Called before the credentials are read.
+    /// Fails if neither a stack nor a table is named. Call it before credentials are read.
     pub(super) fn check(&self) -> Result<(), CommandError> {
         if self.is_named() { Ok(()) } else { Err(unnamed(&LEDGER_TABLE)) }
     }

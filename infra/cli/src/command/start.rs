@@ -22,7 +22,7 @@ pub(super) struct Start {
     /// Print one JSON object, on standard output
     #[arg(long)]
     json: bool,
-    /// The pages queue, instead of a stack
+    /// URL of the pages queue, instead of a stack
     #[arg(long, value_name = "URL", env = PAGES_QUEUE_URL.name)]
     pages_queue_url: Option<String>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl Start {
             (None, None) => return Err(unnamed(&PAGES_QUEUE_URL)),
         };
         let mut at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
-        // The same start in the same second has the same name, as a run or as a start that waits.
+        // An equal start in the same second has the same id, as a run or as a waiting start.
         let waiting = ledger.waiting().await?;
         let (start, id) = loop {
             let start = self.bounds.start(&json!(self.plan), at);
@@ -68,7 +68,7 @@ impl Start {
                 Some(active) if active != id => format!(" It waits for the end of {active}."),
                 _ => String::new(),
             };
-            output::line(&format!("Run {id} is asked for; `status --run {id}` shows it.{behind}"));
+            output::line(&format!("Run {id} is requested; `status --run {id}` shows it.{behind}"));
         }
         Ok(0)
     }

@@ -16,7 +16,8 @@ use crate::progress::Sample;
 use crate::state_dir::Place;
 use intercom_bulk_emulator::engine::machine_wall;
 
-/// From the last bulk request to the end of its job as the ledger learns it: the first poll, and a tick.
+/// Time from the last bulk request until the ledger has the end of its job: a first poll and a
+/// tick.
 const LOCAL_TAIL: Duration = Duration::from_millis(3_500);
 const CLOUD_TAIL: Duration = Duration::from_mins(2);
 
@@ -51,7 +52,7 @@ impl Status {
         let accounts = ledger.accounts(&run, &cursor).await?;
         let jobs = JobsSeen::default().read(&ledger, &run).await?;
         let now_ms = machine_wall()();
-        // A stack works by itself; a local run has a process that holds its folder.
+        // A stack runs by itself; a local run needs a process that holds its folder.
         let at_work = folder.as_deref().and_then(Place::is_held).filter(|_| !run.state.ended());
         let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
         let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
