@@ -9,6 +9,11 @@ const LONGER: [(&str, &str); 0] = [];
 
 /// Names that do not describe the content.
 const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", "manager", "managers", "misc"];
+/// Relative clauses that must not begin a comment, and words that name no actor or are out of use.
+const CLAUSES: [&str; 4] = ["What ", "Who ", "Whoever ", "Whose "];
+const VAGUE_WORDS: [&str; 4] = ["nobody", "somebody", "whoever", "anew"];
+/// Files with comments that break the rules of prose. Remove a file once it is clean.
+const UNCLEAR: [&str; 0] = [];
 /// Unfinished work. The words are split, because this file is searched, too.
 const UNFINISHED: [&str; 4] =
     [concat!("todo", "!"), concat!("unimplemented", "!"), concat!("#[", "ignore"), concat!("FIX", "ME")];
@@ -55,4 +60,35 @@ fn unfinished_code_is_absent() {
         }
     }
     none("finished code has none of these", &offences);
+}
+
+/// Returns the text of a comment, which may stand after code.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let text = if line.starts_with("//") { line } else { line.split_once(" // ")?.1 };
+    Some(text.trim_start_matches(['/', '!']).trim_start())
+}
+
+fn is_unclear(comment: &str) -> bool {
+    let mut words = comment.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    CLAUSES.iter().any(|clause| comment.starts_with(clause))
+        || words.any(|word| VAGUE_WORDS.iter().any(|vague| word.eq_ignore_ascii_case(vague)))
+}
+
+#[test]
+fn comments_name_their_subject() {
+    let mut offences = Vec::new();
+    for path in ["src", "infra", "functions", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
+        let text = read(&path);
+        let unclear = |(_, line): &(usize, &str)| comment(line).is_some_and(is_unclear);
+        let found: Vec<_> = text.lines().enumerate().filter(unclear).collect();
+        match (UNCLEAR.contains(&path.as_str()), found.is_empty()) {
+            (true, true) => offences.push(format!("{path} is clean: remove it from UNCLEAR")),
+            (false, false) => {
+                offences.extend(found.iter().map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim())));
+            }
+            _ => {}
+        }
+    }
+    none("a comment begins with its subject and names its actor", &offences);
 }

@@ -4,7 +4,6 @@
 //! Only a caller that signs with the access key id of the variables file gets the token. The id is
 //! random, and only the owner can read the file, so other processes, containers and web pages do
 //! not know it.
-//! is its owner's alone. Another process, container or web page of the machine does not know it.
 
 use axum::Router;
 use axum::extract::Request;
