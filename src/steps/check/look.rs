@@ -190,15 +190,18 @@ struct Sorted {
     unattributed: u64,
 }
 
-/// Tells the items apart by what may be done about them.
+/// Sorts the refused items by what may be done about them. A job can hold several items of one
+/// user, from two pages or from two follow-up parts. Each refusal takes one of them, the last first.
 fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
-    let mut open: BTreeMap<&UserId, (&Patch, u32)> = BTreeMap::new();
+    let mut open: BTreeMap<&UserId, Vec<(&Patch, u32)>> = BTreeMap::new();
     for of_part in &changes.parts {
-        open.extend(of_part.patches.iter().map(|patch| (&patch.user, (patch, of_part.part.attempt()))));
+        for patch in &of_part.patches {
+            open.entry(&patch.user).or_default().push((patch, of_part.part.attempt()));
+        }
     }
     let mut sorted = Sorted { again: Vec::new(), failed: Vec::new(), unattributed: 0 };
     for item in items {
-        let Some((patch, attempt)) = item.user.as_ref().and_then(|user| open.remove(user)) else {
+        let Some((patch, attempt)) = item.user.as_ref().and_then(|user| open.get_mut(user)?.pop()) else {
             sorted.unattributed += 1;
             continue;
         };
@@ -227,4 +230,33 @@ async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::bucket::{Bucket, Width};
+    use crate::domain::job::JobId;
+    use crate::domain::run::RunId;
+    use crate::ledger::ChangesOfPart;
+
+    #[test]
+    fn each_refusal_takes_one_item_of_its_user() {
+        let user = |id: &str| UserId::new(id.to_owned()).unwrap();
+        let patch = |id: &str| Patch { user: user(id), changes: Vec::new() };
+        let id = |page| PartId { generation: 1, origin: Origin::Page { page, part: 0 } };
+        let parts = [(1, ["ann", "bob"]), (2, ["ann", "eve"])];
+        let parts = parts.map(|(page, ids)| ChangesOfPart { part: id(page), patches: ids.map(patch).to_vec() });
+        let part = Part { v: FORMAT, run: RunId::of("p", 0), id: id(1), patches: Vec::new() };
+        let job: JobId = serde_json::from_value(serde_json::json!("job_1")).unwrap();
+        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), &part, 4, 0, 0, String::new());
+        let refused = |id: &str, code: &str| ItemError {
+            user: Some(user(id)),
+            code: code.to_owned(),
+            message: String::new(),
+        };
+        let items = vec![refused("ann", "rate_limit_exceeded"), refused("ann", "data_invalid"), refused("zoe", "x")];
+        let sorted = sort(&row, &Changes { parts: parts.to_vec() }, items);
+        assert_eq!((sorted.again.len(), sorted.failed.len(), sorted.unattributed), (1, 1, 1));
+    }
 }

@@ -154,10 +154,9 @@ impl Round<'_> {
 
     /// Pays for a further request of so many items, no fewer, for which the run is read again.
     pub(super) async fn pay_for(&mut self, run: &mut Run, items: usize) -> Result<Paid, StepError> {
-        let Some(now) = self.clients.ledger.run(&run.id).await?.filter(|now| now.state.submits()) else {
+        if !self.still_submits(run).await? {
             return Ok(Paid::Over);
-        };
-        *run = now;
+        }
         self.pay(run, items, items, items).await
     }
 

@@ -178,6 +178,9 @@ impl LeasedParts {
                 Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
                 Paid::Over => return Ok(Sent::Stop(Stop::Over)),
             }
+        } else if self.sent > 0 && !round.still_submits(run).await? {
+            // One permit can pay for several pieces; the run was stopped between two of them.
+            return Ok(Sent::Stop(Stop::Over));
         }
         self.paid -= piece.0.len().min(self.paid);
         self.sent += 1;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::domain::bucket::Bucket;
 use crate::domain::part::Part;
-use crate::domain::run::RunId;
+use crate::domain::run::{Run, RunId};
 use crate::queue::{Message, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
@@ -150,6 +150,17 @@ impl Round<'_> {
             }
         }
         (works, failed, failure)
+    }
+
+    /// Reads a run again before a further request for its parts. Returns whether it still submits
+    /// the generation of these parts.
+    async fn still_submits(&self, run: &mut Run) -> Result<bool, StepError> {
+        let now = self.clients.ledger.run(&run.id).await?;
+        let Some(now) = now.filter(|now| now.state.submits() && now.generation == run.generation) else {
+            return Ok(false);
+        };
+        *run = now;
+        Ok(true)
     }
 
     /// Leaves a message to a newer version of the function: it comes back until that is deployed.

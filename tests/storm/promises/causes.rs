@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use intercom_bulk::domain::run::{Limits, Run, State};
+use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::ErrorRow;
+use intercom_bulk::plan::Plan;
 
 use crate::accident::Accident::{self, *};
 use crate::plans;
@@ -115,6 +117,18 @@ impl Struck<'_> {
         !self.storm.story.acts.is_empty() || self.storm.story.has_foreign_token()
     }
 
+    /// Returns whether the run must pause because no user of its workspace has a path that its plan
+    /// reads. A list of users and an empty workspace are no sample.
+    fn reads_what_no_user_has(&self, run: &Run) -> bool {
+        let limits = &run.limits;
+        let users: Vec<User> = self.storm.world.0.users().into_iter().filter_map(User::new).collect();
+        if limits.accept_unseen || limits.limit.is_some() || run.listed.is_some() || users.is_empty() {
+            return false;
+        }
+        let seen = |plan: &Plan| users.iter().fold(0, |seen, user| seen | plan.seen(user));
+        plans::plan(&run.plan).is_some_and(|plan| !plan.unseen(seen(plan)).is_empty())
+    }
+
     /// Returns whether another client held the scroll longer than all waits, or lost answers kept
     /// ours open.
     fn holds_the_scroll(&self) -> bool {
@@ -167,11 +181,15 @@ impl Storm {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
         let changes = lacking + self.promises.users_taken(&run.id);
+        let no_user_has = struck.reads_what_no_user_has(run);
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            // A run that pauses because of unseen attributes gives way to a later start.
-            State::Cancelled => struck.is_stopped() || reason.contains("took its place while it was paused"),
+            // A paused run gives way to a later start, and its pause has a cause.
+            State::Cancelled if reason.contains("took its place while it was paused") => {
+                struck.is_stopped() || no_user_has || struck.anything() > 0
+            }
+            State::Cancelled => struck.is_stopped(),
             _ => true,
         };
         let row = errors.iter().find(|row| !struck.errs(run, row));
@@ -187,7 +205,10 @@ impl Storm {
             && !self.story.has_foreign_token()
             && run.limits == Limits::default()
             && plans::agrees(&run.plan);
-        if undisturbed && self.story.resumes.is_empty() && self.story.acts.is_empty() && run.state != State::Complete {
+        // Without any fault, a run pauses for a path that no user has, and gives way to a later start.
+        let gave_way = run.state == State::Cancelled && no_user_has;
+        let untouched = self.story.resumes.is_empty() && self.story.acts.is_empty();
+        if undisturbed && untouched && run.state != State::Complete && !gave_way {
             self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.id, run.state));
         }
     }
