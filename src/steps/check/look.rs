@@ -250,11 +250,8 @@ mod tests {
         let part = Part { v: FORMAT, run: RunId::of("p", 0), id: id(1), patches: Vec::new() };
         let job: JobId = serde_json::from_value(serde_json::json!("job_1")).unwrap();
         let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), &part, 4, 0, 0, String::new());
-        let refused = |id: &str, code: &str| ItemError {
-            user: Some(user(id)),
-            code: code.to_owned(),
-            message: String::new(),
-        };
+        let refused =
+            |id: &str, code: &str| ItemError { user: Some(user(id)), code: code.to_owned(), message: String::new() };
         let items = vec![refused("ann", "rate_limit_exceeded"), refused("ann", "data_invalid"), refused("zoe", "x")];
         let sorted = sort(&row, &Changes { parts: parts.to_vec() }, items);
         assert_eq!((sorted.again.len(), sorted.failed.len(), sorted.unattributed), (1, 1, 1));
