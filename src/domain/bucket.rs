@@ -1,10 +1,10 @@
 //! A bucket: a UTC slice of time that groups job ids. Names are ISO 8601 with padding, so that they
 //! are unique and sort by time.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::domain::text_newtype::text_newtype;
 
 /// The length of a bucket: whole minutes that divide an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +62,9 @@ impl Bucket {
         let minute = name.strip_suffix('Z')?;
         format!("{minute}:00Z").parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
     }
-
-    /// Returns the name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_newtype!(Bucket);
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,8 @@
 //! A bulk job: Intercom's unit of work, at most 100 patches.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
 /// The most items of one bulk request. The 2016 program, three clients, and the error text of
@@ -21,26 +20,9 @@ impl JobId {
         let id = id.into();
         UserId::new(id.clone()).map(|_| Self(id))
     }
-
-    /// Returns the id.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl TryFrom<String> for JobId {
-    type Error = &'static str;
-
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::new(id).ok_or("not a valid job id")
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_newtype!(JobId, JobId::new, "not a valid job id");
 
 /// The state of a job as Intercom reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]

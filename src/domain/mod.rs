@@ -9,4 +9,5 @@ pub mod patch;
 pub mod projection;
 pub mod redact;
 pub mod run;
+mod text_newtype;
 pub mod user;

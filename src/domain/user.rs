@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::text_newtype::text_newtype;
+
 /// Intercom's id of a user: 24 hexadecimal digits in every sample, treated as opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -22,27 +24,10 @@ impl UserId {
         let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         (fits && plain).then_some(Self(id))
     }
-
-    /// Returns the id.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-/// Ids are checked on every read, since any program can send a message.
-impl TryFrom<String> for UserId {
-    type Error = &'static str;
-
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        Self::new(id).ok_or("not a valid user id")
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+// Ids are checked on every read, since any program can send a message.
+text_newtype!(UserId, UserId::new, "not a valid user id");
 
 /// A user: the id, and the body or a projection of it.
 #[derive(Clone, PartialEq)]

@@ -1,11 +1,10 @@
 //! Starts, and the names of the runs that they make.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
 /// Users of a list in one ledger item: 13 KB of Intercom's ids. A list of the greatest length needs
@@ -45,26 +44,9 @@ impl RunId {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         (plain && (1..=100).contains(&name.len())).then(|| Self(name.to_owned()))
     }
-
-    /// Returns the name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl TryFrom<String> for RunId {
-    type Error = &'static str;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::parse(&name).ok_or("not a valid run name")
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_newtype!(RunId, |name: String| RunId::parse(&name), "not a valid run name");
 
 /// The source of a run's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
