@@ -20,24 +20,8 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
 /// not cost much work.
 pub(super) fn distance(left: &str, right: &str) -> usize {
     const CHARS_MAX: usize = 80;
-    let left: Vec<char> = left.chars().take(CHARS_MAX).collect();
-    let right: Vec<char> = right.chars().take(CHARS_MAX).collect();
-    let mut before = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in right.iter().enumerate() {
-            let replaced = last[j] + usize::from(a != b);
-            let mut edits = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
-                let exchanged: usize = before[j - 1];
-                edits = edits.min(exchanged + 1);
-            }
-            row.push(edits);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[right.len()]
+    let cut = |name: &str| name.chars().take(CHARS_MAX).collect::<String>();
+    strsim::osa_distance(&cut(left), &cut(right))
 }
 
 #[cfg(test)]

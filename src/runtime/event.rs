@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aws_lambda_events::sqs::SqsEvent;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::redact::{redact_to, unread};
 use crate::domain::run::{LIST_MAX, Limits, MaxChanges, RunId, Source};
@@ -196,15 +196,15 @@ fn unknown(event: &Value, takes: &'static str) -> EventError {
 }
 
 /// What Lambda is answered for a batch of messages: those that are to be delivered again.
-pub fn batch_response(failed: &[String]) -> Value {
-    let failures: Vec<Value> = failed.iter().map(|id| serde_json::json!({ "itemIdentifier": id })).collect();
-    serde_json::json!({ "batchItemFailures": failures })
+pub fn batch_response(failed: impl IntoIterator<Item = impl Into<String>>) -> Value {
+    let mut response = SqsBatchResponse::default();
+    response.set_failures(failed);
+    json!(response)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_unknown_event_says_what_is_taken_and_shows_no_values() {

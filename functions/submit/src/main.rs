@@ -17,5 +17,5 @@ async fn handle(function: &Function, event: &Value, context: Context) -> Result<
     // Boxed: the step's future, nested in the runtime's, exceeds the compiler's recursion limit.
     let outcome = Box::pin(submit::handle(&function.clients, event, &at)).await.map_err(|error| failed(&error))?;
     function.end(&outcome, &outcome.metrics(), &at);
-    Ok(batch_response(&Vec::from_iter(outcome.redeliver)))
+    Ok(batch_response(outcome.redeliver))
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use intercom_bulk::aws::{Api, Aws, AwsError, CallError};
 use intercom_bulk::http::Https;
 use intercom_bulk::runtime::config::environment;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -16,6 +17,8 @@ const DESCRIBE: Api =
     Api { service: "cloudformation", content_type: "application/x-www-form-urlencoded; charset=utf-8", target: None };
 /// The version of CloudFormation's API, its only one.
 const VERSION: &str = "2010-05-15";
+/// The characters that a value of a form encodes: all except letters, digits and `-._~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The reason that a stack cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +115,7 @@ async fn cli(arguments: &[&str]) -> Result<String, String> {
 
 /// Returns an output of a stack.
 pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -> Result<String, StackError> {
-    let body = format!("Action=DescribeStacks&Version={VERSION}&StackName={}", encoded(stack));
+    let body = format!("Action=DescribeStacks&Version={VERSION}&StackName={}", utf8_percent_encode(stack, RESERVED));
     let called = aws.call(DESCRIBE, &Bytes::from(body), now_ms).await;
     let answer = called.map_err(|source| StackError::Call { stack: stack.to_owned(), source })?;
     let text = String::from_utf8_lossy(&answer.body);
@@ -122,13 +125,6 @@ pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -
         return Err(StackError::Refused { stack, detail, status: answer.status, region });
     }
     named(&text, output).ok_or_else(|| StackError::Output { stack: stack.to_owned(), output })
-}
-
-/// Percent-encodes a stack's name or ARN for a form.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(encode).collect()
 }
 
 /// Returns the text of the first element of this name.
@@ -184,6 +180,7 @@ mod tests {
 
     #[test]
     fn name_in_a_form_is_encoded() {
+        let encoded = |name| utf8_percent_encode(name, RESERVED).to_string();
         assert_eq!(encoded("bulk-eu"), "bulk-eu");
         assert_eq!(encoded("a&b=c d/é"), "a%26b%3Dc%20d%2F%C3%A9");
     }

@@ -1,6 +1,8 @@
 //! Admission: checks the Accept header, the credentials and the version, in Intercom's order.
 
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::wire::Refusal;
 
@@ -45,30 +47,10 @@ fn given_token(value: &str) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let decoded = String::from_utf8(base64(credentials)?).ok()?;
+    // Padding is optional.
+    let decoded = STANDARD_NO_PAD.decode(credentials.trim_end_matches('=')).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
     Some(decoded.split_once(':')?.0.to_owned())
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
-    for letter in text.trim_end_matches('=').bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    Some(bytes)
 }
 
 /// Returns the requested version if this world has it, or the newest of 1.x if none is named.

@@ -6,6 +6,7 @@ mod submission;
 
 use bytes::Bytes;
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, user, workspace};
 
@@ -17,6 +18,8 @@ use crate::domain::user::UserId;
 
 /// The most bytes of a cursor; Intercom's are UUIDs of 36 characters.
 pub(super) const CURSOR_BYTES_MAX: usize = 512;
+/// The characters that a value of a query encodes: all except letters, digits and `-._~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Builds the request for the next page. Without a cursor it opens a new scroll and returns its
 /// first page.
@@ -24,7 +27,7 @@ pub(super) fn get_page(cursor: Option<&str>) -> Result<Call, Error> {
     let path = match cursor {
         None => "/users/scroll".to_owned(),
         Some(cursor) if (1..=CURSOR_BYTES_MAX).contains(&cursor.len()) => {
-            format!("/users/scroll?scroll_param={}", percent_encoded(cursor))
+            format!("/users/scroll?scroll_param={}", utf8_percent_encode(cursor, RESERVED))
         }
         Some(_) => {
             return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Cursor });
@@ -72,20 +75,6 @@ pub(super) fn get_counts() -> Call {
 /// Builds the request for the token's workspace.
 pub(super) fn get_workspace() -> Call {
     Call::get(route::WORKSPACE, "/me".to_owned())
-}
-
-/// Encodes everything except letters, digits and `-._~` as `%XX`.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            const HEX: [u8; 16] = *b"0123456789ABCDEF";
-            out.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ async fn run(clients: &Clients, name: &str, event: &Value) -> Result<Value, Stri
         }
         "submit" => {
             let outcome = submit::handle(clients, event, &at).await.map_err(|error| error.to_string())?;
-            Ok(batch_response(&Vec::from_iter(outcome.redeliver)))
+            Ok(batch_response(outcome.redeliver))
         }
         "check" => {
             let outcome = check::handle(clients, event, &at).await.map_err(|error| error.to_string())?;

@@ -10,7 +10,6 @@
 
 mod event;
 mod failures;
-mod join;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +18,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -65,7 +65,7 @@ impl Mapping {
         F: Future<Output = Result<Value, String>>,
     {
         let pollers = (0..self.concurrency.max(1)).map(|_| self.poll(sqs, &handler, stop.clone()));
-        join::all(pollers).await;
+        join_all(pollers).await;
     }
 
     async fn poll<H, F>(&self, sqs: &Client, handler: &H, mut stop: watch::Receiver<bool>)
