@@ -31,7 +31,7 @@ pub use self::transport::advice::advice;
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
 pub use self::transport::headers::{RETRY_AFTER_MAX_S, Rate, Reply};
-pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again};
+pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again, page_failure};
 pub use self::transport::service::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
 pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};

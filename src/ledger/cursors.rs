@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::items::{self, attribute, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
+use crate::domain::run::decide::Commit;
 use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
 
 /// The outcome of a request for a lease.
@@ -16,17 +17,6 @@ pub enum Leased {
     Not(Box<Cursor>),
     /// The run does not exist.
     Unknown,
-}
-
-/// The additional changes of a commit.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Commit {
-    /// Only the cursor.
-    Turn,
-    /// The run's state. A final state releases `ACTIVE`.
-    State(State, Option<String>),
-    /// The run's generation, and therefore the parts that submit accepts.
-    Generation,
 }
 
 impl Ledger {
@@ -101,7 +91,7 @@ impl Ledger {
         let put = as_read(Write::put(items::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
         let done = match commit {
             Commit::Turn => self.send(put).await?,
-            Commit::State(state, reason) => {
+            Commit::State { state, reason } => {
                 let ended_ms = state.ended().then_some(now_ms);
                 let release = state.ended().then_some(free_at_ms);
                 let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };

@@ -44,7 +44,7 @@ use serde::de::DeserializeOwned;
 pub use active::{Active, Begin};
 pub use budget::{Budget, EDGE_MS, Lane, Permit, Quota, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
-pub use cursors::{Commit, Leased};
+pub use cursors::Leased;
 pub use error::LedgerError;
 pub use items::{Key, key};
 pub use jobs::{Closing, End, JobRow};

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod cursor;
+pub mod decide;
 mod start;
 mod state;
 mod tally;

@@ -6,6 +6,7 @@
 
 use super::error::{Error, route};
 use super::headers::{RETRY_AFTER_MAX_S, Rate};
+use crate::domain::api::PageFailure;
 use crate::domain::job::ItemError;
 
 /// The most seconds between now and the end of a 10-second window. A larger distance shows that the
@@ -77,6 +78,19 @@ pub fn disposition(error: &Error, now_s: i64) -> Disposition {
         404 | 410 if *route == route::SUBMIT && !code.is_empty() => Disposition::ItemRejected,
         404 | 410 => Disposition::NotFound,
         status => of_content(route, status, &code),
+    }
+}
+
+/// Says what may be done about a page that failed. `now_s` is the caller's time in Unix seconds.
+pub fn page_failure(error: &Error, now_s: i64) -> PageFailure {
+    match disposition(error, now_s) {
+        Disposition::NotSent => PageFailure::Repeat { answered: false },
+        Disposition::Later => PageFailure::Repeat { answered: true },
+        Disposition::Ambiguous => PageFailure::MaybeConsumed,
+        Disposition::CursorExpired => PageFailure::Expired,
+        Disposition::ScrollExists => PageFailure::Busy,
+        Disposition::Limited { wait_s } => PageFailure::RateLimited { wait_s },
+        Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => PageFailure::Fatal,
     }
 }
 

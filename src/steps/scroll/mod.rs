@@ -4,14 +4,10 @@
 //! an invocation does is to send the message of the next turn. Every outcome of a turn is one conditional commit.
 
 mod count;
-mod end;
 mod evaluate;
-mod failed;
 mod fetch;
-mod limits;
 mod metrics;
 mod page;
-mod sample;
 mod settle;
 mod start;
 mod tick;
@@ -21,6 +17,7 @@ mod waiting;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::run::decide::TurnAction;
 use crate::queue::{Message, OfPages, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::{self, ScrollEvent, StartEvent};
@@ -99,6 +96,19 @@ pub enum Action {
     Buried,
     /// Nothing was to be done.
     Nothing,
+}
+
+impl From<TurnAction> for Action {
+    fn from(action: TurnAction) -> Self {
+        match action {
+            TurnAction::Turned => Self::Turned,
+            TurnAction::Gap => Self::Gap,
+            TurnAction::Waited => Self::Waited,
+            TurnAction::Ended => Self::Ended,
+            TurnAction::Regenerated => Self::Regenerated,
+            TurnAction::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// What an EventBridge rule without an input is told.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::start::make_way;
 use super::waiting::begin_waiting;
 use super::{Action, ScrollOutcome};
-use crate::domain::run::{Cursor, Phase, REST_MOST_MS, Run, State};
+use crate::domain::run::decide::is_stuck;
+use crate::domain::run::{Cursor, Run, State};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
@@ -33,10 +34,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         make_way(clients, &waiting.start, at).await?;
         return begin_waiting(clients, at, outcome).await;
     }
-    let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
-    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
-    let stuck = now_ms - busy_until_ms > stuck_ms(clients.settings.pace.stuck_ms, cursor.resends);
-    if run.state != State::Running || cursor.phase == Phase::Ended || !stuck {
+    if !is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms) {
         outcome.did.push(Action::Nothing);
         return Ok(());
     }
@@ -50,12 +48,6 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     tracing::warn!(run = run.id.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
     outcome.did.push(Action::Healed);
     Ok(())
-}
-
-/// How long a turn may stand still before its message is sent again, after so many times: an outage of the queue costs
-/// time, and the run's deadline bounds it.
-fn stuck_ms(first_ms: i64, times: u32) -> i64 {
-    first_ms.saturating_mul(1 << times.min(10)).min(REST_MOST_MS.max(first_ms))
 }
 
 /// What a run that is ended before its time leaves under way, in words. The end must not depend on how long the rows of a
@@ -121,15 +113,4 @@ async fn stop(
         outcome.not_complete += 1;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stuck_turn_is_sent_again_at_growing_intervals() {
-        let waits: Vec<i64> = (0..4).map(|times| stuck_ms(90_000, times) / 1000).collect();
-        assert_eq!(waits, [90, 180, 300, 300]);
-    }
 }

@@ -1,10 +1,12 @@
 //! One turn: leased, carried out by its phase, committed, and passed on.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Action, ScrollOutcome, page, settle, tick};
-use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn, TurnOrder};
-use crate::ledger::{Commit, Leased};
+use crate::domain::run::decide::{Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased};
+use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn};
+use crate::ledger::Leased;
 use crate::queue::{Message, QueueName};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -13,48 +15,21 @@ use crate::runtime::invocation::Invocation;
 const AGAIN_MS: i64 = 2_000;
 const AGAIN_REST: Duration = Duration::from_millis(500);
 
-/// What a turn decided: the next cursor, what else the commit changes, and the word for it.
-pub(super) struct Decision {
-    pub(super) next: Cursor,
-    pub(super) commit: Commit,
-    pub(super) did: Action,
+/// The invocation's work on a turn that it has leased.
+pub(super) struct LeasedTurn<'a> {
+    pub(super) clients: &'a Clients,
+    pub(super) run: &'a Run,
+    pub(super) at: &'a Invocation,
+    pub(super) outcome: &'a mut ScrollOutcome,
+    /// Whether a page may be lost with this invocation.
+    pub(super) asked: bool,
 }
 
-impl Decision {
-    /// The cursor alone changes.
-    pub(super) fn turn(next: Cursor, did: Action) -> Self {
-        Self { next, commit: Commit::Turn, did }
+impl LeasedTurn<'_> {
+    /// What a decision rests on at this moment.
+    pub(super) fn facts(&self) -> TurnFacts<'_> {
+        TurnFacts { run: self.run, now_ms: self.at.clock.now_ms() }
     }
-
-    /// The run's state changes with it.
-    pub(super) fn state(next: Cursor, state: State, reason: impl Into<String>) -> Self {
-        Self { next, commit: Commit::State(state, Some(reason.into())), did: Action::Stopped }
-    }
-
-    /// The request brought no answer and cost no page. The turn waits, each time longer, until `least_ms` at the least. The
-    /// run's deadline bounds it.
-    pub(super) fn rest(mut next: Cursor, now_ms: i64, least_ms: i64, why: &str) -> Self {
-        next.not_before_ms = next.rest(now_ms).max(least_ms);
-        next.waits = Some(match next.unanswered {
-            1 => why.to_owned(),
-            times => format!("{why} ({times} tries since {})", time(next.unanswered_since_ms)),
-        });
-        Self::turn(next, Action::Waited)
-    }
-
-    /// The turn waits, and says why.
-    pub(super) fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
-        next.not_before_ms = until_ms;
-        next.waits = Some(why.into());
-        next.idle_turns += 1;
-        Self::turn(next, Action::Waited)
-    }
-}
-
-/// A time in words, in UTC.
-fn time(ms: i64) -> String {
-    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
 /// Handles a message that names a turn.
@@ -84,7 +59,9 @@ pub(super) async fn turn(
     let mut asked = false;
     let decided = match run.map(|run| run.filter(|run| run.state == State::Running && cursor.phase != Phase::Ended)) {
         Ok(Some(run)) => {
-            let decided = decide(clients, &run, cursor, at, (outcome, &mut asked)).await;
+            let mut leased = LeasedTurn { clients, run: &run, at, outcome, asked: false };
+            let decided = decide(&mut leased, cursor).await;
+            asked = leased.asked;
             decided.map(|decision| (run, decision))
         }
         Ok(None) => {
@@ -108,17 +85,18 @@ pub(super) async fn turn(
     commit(clients, &run, decision, at, outcome).await
 }
 
-/// Carries a turn out by its phase. `asked` tells whether a page may be lost with this invocation.
-async fn decide(
-    clients: &Clients,
-    run: &Run,
-    cursor: Cursor,
-    at: &Invocation,
-    (outcome, asked): (&mut ScrollOutcome, &mut bool),
-) -> Result<Decision, StepError> {
+/// Carries a turn out by its phase.
+async fn decide(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
+    let cursor = match after_crash(cursor, &turn.facts()) {
+        ControlFlow::Continue(cursor) => cursor,
+        ControlFlow::Break(decision) => return Ok(decision),
+    };
+    if let Some(decision) = bounds(&cursor, &turn.facts()) {
+        return Ok(decision);
+    }
     match cursor.phase {
-        Phase::Settling => settle::settle(clients, run, cursor, at).await,
-        Phase::Turning | Phase::Ended => page::turn(clients, run, cursor, at, (outcome, asked)).await,
+        Phase::Settling => settle::settle(turn, cursor).await,
+        Phase::Turning | Phase::Ended => page::turn_page(turn, cursor).await,
     }
 }
 
@@ -160,20 +138,14 @@ async fn commit(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    let Decision { next, commit, did } = decision;
-    let goes_on = match &commit {
-        Commit::State(state, _) => *state == State::Running,
-        Commit::Turn | Commit::Generation => next.phase != Phase::Ended,
-    };
-    let commit = match commit {
-        // Not only pages may be missing: what was read can be under way.
-        Commit::State(State::Incomplete, Some(reason)) => {
-            let missing = tick::missing(clients, run, &next).await;
-            Commit::State(State::Incomplete, Some(format!("{reason}; {missing}")))
-        }
-        other => other,
-    };
-    if let Commit::State(state, Some(reason)) = &commit {
+    let goes_on = decision.goes_on();
+    let Decision { next, mut commit, action } = decision;
+    // Not only pages may be missing: what was read can be under way.
+    if let Commit::State { state: State::Incomplete, reason: Some(reason) } = &mut commit {
+        let missing = tick::missing(clients, run, &next).await;
+        *reason = format!("{reason}; {missing}");
+    }
+    if let Commit::State { state, reason: Some(reason) } = &commit {
         tracing::warn!(run = run.id.as_str(), state = state.as_str(), reason, "run changes its state");
     }
     let now_ms = at.clock.now_ms();
@@ -183,6 +155,7 @@ async fn commit(
         outcome.did.push(Action::Dropped);
         return Ok(());
     };
+    let did = Action::from(action);
     outcome.did.push(did);
     outcome.turns += 1;
     outcome.not_complete += u64::from(did == Action::Stopped);
@@ -202,33 +175,21 @@ async fn not_ours(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    let now_ms = at.clock.now_ms();
-    let early_ms = cursor.not_before_ms - now_ms;
-    let did = match (cursor.standing(turn.turn), &cursor.lease) {
-        // The message that made the commit: the chain may have broken between the commit and the send. Another one of
-        // that turn is a duplicate; answered with a message, each would live on to the end of the run.
-        (TurnOrder::Before, _)
-            if cursor.phase != Phase::Ended && cursor.committed_message.as_ref() == Some(&message.id) =>
-        {
-            clients.queues.send_turn(&cursor.present(), early_ms).await?;
+    let did = match not_leased(cursor, turn.turn, &message.id, at.clock.now_ms()) {
+        Delivery::Heal { delay_ms } => {
+            clients.queues.send_turn(&cursor.present(), delay_ms).await?;
             Action::Healed
         }
-        (TurnOrder::Present, None) if early_ms > 0 => {
-            clients.queues.send_turn(turn, early_ms).await?;
+        Delivery::Wait { delay_ms } => {
+            clients.queues.send_turn(turn, delay_ms).await?;
             Action::Waited
         }
-        // Our own message again: its invocation is at work, or died and its lease has not expired yet.
-        (TurnOrder::Present, Some(lease)) if lease.message == message.id => {
-            hide(clients, message, lease.until_ms - now_ms + 1_000).await;
+        Delivery::Hide { for_ms } => {
+            hide(clients, message, for_ms).await;
             Action::Left
         }
-        (TurnOrder::Ahead, _) => {
-            hide(clients, message, 1_000).await;
-            Action::Left
-        }
-        // Expired between the lease's write and this read.
-        (TurnOrder::Present, None) => Action::Left,
-        (TurnOrder::Before | TurnOrder::Older | TurnOrder::Present, _) => Action::Dropped,
+        Delivery::Leave => Action::Left,
+        Delivery::Drop => Action::Dropped,
     };
     if did == Action::Left {
         outcome.redeliver.push(message.id.clone());

@@ -1,0 +1,24 @@
+//! The common ground of Intercom's API families, in the program's own words.
+
+/// The possible reaction to a page whose request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFailure {
+    /// The request was not carried out: repeat it later.
+    Repeat {
+        /// Whether Intercom answered; otherwise the request was not sent.
+        answered: bool,
+    },
+    /// Intercom may have carried the request out. With exclusive reading the page may be consumed.
+    MaybeConsumed,
+    /// The position is not valid any more: begin with the first page.
+    Expired,
+    /// Another reading of the workspace is open: wait until it expires.
+    Busy,
+    /// The request was not carried out because of the rate limit: repeat it later.
+    RateLimited {
+        /// How long to wait, in seconds; `None` where the answer does not say.
+        wait_s: Option<u64>,
+    },
+    /// Every such request will fail: the run cannot continue.
+    Fatal,
+}

@@ -1,0 +1,104 @@
+//! A page whose request failed.
+
+use super::{Decision, TurnAction, TurnFacts};
+use crate::domain::api::PageFailure;
+use crate::domain::run::{Cursor, State};
+
+/// Waits after [`PageFailure::Busy`]: the life of a scroll, twice that, and this long (or three lives). After the last the
+/// run fails.
+const BUSY_LAST_MS: i64 = 300_000;
+const BUSY_WAITS: u32 = 3;
+/// Between two pages in a row that may be lost: a disturbance of seconds costs few of them.
+const BETWEEN_GAPS_MS: i64 = 5_000;
+
+/// A request for a page that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureFacts<'a> {
+    /// The possible reaction.
+    pub failure: PageFailure,
+    /// After [`PageFailure::RateLimited`]: when requests are allowed again, in Unix milliseconds.
+    pub limited_until_ms: i64,
+    /// The words of Intercom or the transport, in short.
+    pub said: &'a str,
+    /// The error with advice, for the end of the run.
+    pub reason: &'a str,
+}
+
+/// Decides what a failed request means.
+pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
+    let TurnFacts { run, now_ms } = *facts;
+    let has_scroll = cursor.scroll.is_some();
+    let later = |next: Cursor, why: &str| Decision::unanswered(next, now_ms, now_ms, why);
+    match request.failure {
+        PageFailure::RateLimited { .. } => {
+            Decision::unanswered(cursor, now_ms, request.limited_until_ms, "Intercom's rate limit")
+        }
+        PageFailure::Repeat { answered: false } => later(cursor, "Intercom could not be reached"),
+        PageFailure::Repeat { answered: true } => later(cursor, "Intercom asked to come back later"),
+        PageFailure::Busy if !has_scroll => busy(cursor, now_ms),
+        PageFailure::Expired if has_scroll => expired(cursor, now_ms),
+        // A user is read by id: Intercom keeps no position that the request could have moved.
+        PageFailure::MaybeConsumed | PageFailure::Busy if run.listed.is_some() => {
+            later(cursor, "Intercom did not answer")
+        }
+        PageFailure::MaybeConsumed | PageFailure::Busy if has_scroll => consumed(cursor, now_ms),
+        PageFailure::MaybeConsumed | PageFailure::Busy => {
+            // The open scroll may be our own, so reset the waits for another program's.
+            cursor.exists_tries = 0;
+            let why = format!("the first page's answer was lost ({}); its scroll must expire first", request.said);
+            let free_at_ms = now_ms + cursor.scroll_life_ms;
+            Decision::unanswered(cursor, now_ms, free_at_ms, &why)
+        }
+        PageFailure::Expired | PageFailure::Fatal => {
+            if !has_scroll {
+                // The first call was refused, so it opened no scroll that the next run would wait for.
+                cursor.called_ms = 0;
+            }
+            Decision::state(cursor, State::Failed, request.reason)
+        }
+    }
+}
+
+/// The scroll is gone before its end: a new generation reads again from the first page.
+fn expired(mut next: Cursor, now_ms: i64) -> Decision {
+    // After a lost page a scroll may be open whose parameter is not known.
+    next.called_ms = if next.gaps.is_empty() { 0 } else { next.called_ms };
+    next.scroll = None;
+    next.excused = next.was_kept_from_reading(now_ms);
+    next.cut = Some("the scroll expired before its end".to_owned());
+    next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
+    next.settle(now_ms);
+    Decision::turn(next, TurnAction::Regenerated)
+}
+
+/// The request may have been carried out: the page becomes a gap, and the scroll is as young as the request.
+fn consumed(mut next: Cursor, now_ms: i64) -> Decision {
+    next.answered();
+    next.gap();
+    let again = next.idle_turns > 1;
+    next.not_before_ms = if again { now_ms + BETWEEN_GAPS_MS } else { 0 };
+    next.waits = again.then(|| "Intercom does not answer: pages may be lost".to_owned());
+    Decision::turn(next, TurnAction::Gap)
+}
+
+/// Another program holds the workspace's only scroll.
+fn busy(mut next: Cursor, now_ms: i64) -> Decision {
+    next.answered();
+    let Some(wait_ms) = busy_wait_ms(next.exists_tries, next.scroll_life_ms) else {
+        let reason = "another program holds the workspace's only scroll: look for integrations, scripts or a second copy \
+                      of this stack that read all users; a scroll ends 60 s after its last page. Then start again";
+        return Decision::state(next, State::Failed, reason);
+    };
+    next.exists_tries += 1;
+    let why = "another scroll is open in the workspace (possibly our own of before)";
+    Decision::wait(next, now_ms + wait_ms, why)
+}
+
+/// How long to wait for another program's scroll after so many tries; none, if that is over.
+fn busy_wait_ms(tries: u32, life_ms: i64) -> Option<i64> {
+    match tries {
+        0 | 1 => Some(life_ms * i64::from(tries + 1)),
+        tries if tries < BUSY_WAITS => Some(BUSY_LAST_MS.max(3 * life_ms)),
+        _ => None,
+    }
+}

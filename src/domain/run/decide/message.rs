@@ -1,0 +1,69 @@
+//! A message whose turn could not be leased, and a turn whose message does not come.
+
+use crate::domain::run::{Cursor, Phase, REST_MOST_MS, Run, State, TurnOrder};
+
+/// After the end of a lease a message of its turn comes back so much later, in milliseconds.
+const AFTER_LEASE_MS: i64 = 1_000;
+/// A message that is ahead of the cursor comes back after this, in milliseconds.
+const AHEAD_MS: i64 = 1_000;
+
+/// The fate of a message whose turn could not be leased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The message of the present turn is sent again: the one before may be lost.
+    Heal {
+        /// How long the new message is delayed, in milliseconds; none, if negative.
+        delay_ms: i64,
+    },
+    /// The same turn's message is sent again for the time at which the turn may be leased.
+    Wait {
+        /// As above.
+        delay_ms: i64,
+    },
+    /// The message is left in the queue and comes back after this time.
+    Hide {
+        /// In milliseconds.
+        for_ms: i64,
+    },
+    /// The message is left in the queue and comes back by the queue's time-out.
+    Leave,
+    /// The message is not needed any more.
+    Drop,
+}
+
+/// Decides by how the message's turn stands to the cursor's.
+pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Delivery {
+    let early_ms = cursor.not_before_ms - now_ms;
+    let made_the_commit = cursor.committed_message.as_deref() == Some(message);
+    match (cursor.standing(turn), &cursor.lease) {
+        // If an invocation crashes between the commit and the send, its message comes again. Another message of that turn
+        // is a duplicate: answered with a message, it would live on until the end of the run.
+        (TurnOrder::Before, _) if cursor.phase != Phase::Ended && made_the_commit => {
+            Delivery::Heal { delay_ms: early_ms }
+        }
+        (TurnOrder::Present, None) if early_ms > 0 => Delivery::Wait { delay_ms: early_ms },
+        // Its own lease: the invocation is at work, or crashed and its lease has not expired yet.
+        (TurnOrder::Present, Some(lease)) if lease.message == message => {
+            Delivery::Hide { for_ms: lease.until_ms - now_ms + AFTER_LEASE_MS }
+        }
+        (TurnOrder::Ahead, _) => Delivery::Hide { for_ms: AHEAD_MS },
+        // The lease expired between its write and this read.
+        (TurnOrder::Present, None) => Delivery::Leave,
+        (TurnOrder::Before | TurnOrder::Older | TurnOrder::Present, _) => Delivery::Drop,
+    }
+}
+
+/// Whether the present turn's message may be lost: nothing happened for `first_ms` after the turn could be leased, and for
+/// longer after each message that was sent again.
+pub fn is_stuck(run: &Run, cursor: &Cursor, first_ms: i64, now_ms: i64) -> bool {
+    let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
+    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
+    let turns = run.state == State::Running && cursor.phase != Phase::Ended;
+    turns && now_ms - busy_until_ms > stuck_ms(first_ms, cursor.resends)
+}
+
+/// How long a turn may stand still before its message is sent again, after so many times: an outage of the queue costs
+/// time, and the run's deadline bounds it.
+fn stuck_ms(first_ms: i64, times: u32) -> i64 {
+    first_ms.saturating_mul(1 << times.min(10)).min(REST_MOST_MS.max(first_ms))
+}

@@ -1,0 +1,191 @@
+//! An answer that is a page, and the end of the pages.
+
+use std::ops::ControlFlow;
+
+use super::{Commit, Decision, TurnAction, TurnFacts, sample};
+use crate::domain::run::{Cursor, Phase, REPEATS_MAX, Run, State, Tally, is_cut_short};
+
+/// First pages that may be empty although the workspace has users.
+const EMPTY_STARTS_MAX: u32 = 3;
+
+/// An answer with a page, before its users are evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerFacts<'a> {
+    /// The parameter of the next page, where the answer has one.
+    pub scroll: Option<&'a str>,
+    /// Whether no page follows, and this one has no users.
+    pub is_end: bool,
+    /// Tells the page from the one before.
+    pub digest: u64,
+    /// Paths that the plan reads and that no user of the generation has so far.
+    pub unseen: &'a [&'a str],
+}
+
+/// A page whose users are evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct PageFacts<'a> {
+    /// Tells the page from the one before.
+    pub digest: u64,
+    /// How far a list is read with this page: whole pages, and users of the next.
+    pub list_read: (u32, u32),
+    /// Users of the page by outcome.
+    pub tally: &'a Tally,
+    /// Paths of the plan that a user of the page has, a bit for each.
+    pub paths_seen: u64,
+    /// Paths that the plan reads and that no user of the generation has, this page included.
+    pub unseen: &'a [&'a str],
+    /// Parts of the page.
+    pub parts: u64,
+}
+
+/// Decides what an answer means before its users are evaluated: continues with the cursor if there are users.
+pub fn after_answer(
+    mut cursor: Cursor,
+    answer: &AnswerFacts<'_>,
+    facts: &TurnFacts<'_>,
+) -> ControlFlow<Decision, Cursor> {
+    if let Some(scroll) = answer.scroll {
+        cursor.scroll = Some(scroll.to_owned());
+    }
+    cursor.exists_tries = 0;
+    cursor.answered();
+    if answer.is_end {
+        return ControlFlow::Break(end(cursor, answer.unseen, facts));
+    }
+    if cursor.digest != Some(answer.digest) {
+        return ControlFlow::Continue(cursor);
+    }
+    cursor.gap();
+    cursor.repeats += 1;
+    ControlFlow::Break(if cursor.repeats >= REPEATS_MAX {
+        let reason = "Intercom sent the same page three times in a row: a cache on the way, or an outage. \
+                      Start it again later";
+        Decision::state(cursor, State::Failed, reason)
+    } else {
+        Decision::turn(cursor, TurnAction::Gap)
+    })
+}
+
+/// Fails the run if the page would exceed `max_changes`. Nothing of the page is sent then.
+pub fn over_max_changes(cursor: &Cursor, page: &Tally, run: &Run) -> Option<Decision> {
+    let most = run.limits.max_changes.and_then(|most| most.users(run.count.or(run.listed)))?;
+    let changes = cursor.changed_before + cursor.tally.patches + page.patches;
+    (changes > most).then(|| {
+        let reason = format!("it would change more than {most} users (max_changes); nothing of this page was sent");
+        Decision::state(cursor.clone(), State::Failed, reason)
+    })
+}
+
+/// Whether the page may exceed `max_errors`. Errors are counted as often as they occur, and the limit is about users: they
+/// must be counted to know.
+pub fn must_count_failed(cursor: &Cursor, page: &Tally, run: &Run) -> bool {
+    let errors = run.errors + cursor.tally.errors + page.errors;
+    run.limits.max_errors.is_some_and(|most| errors > most)
+}
+
+/// Fails the run if more users than `max_errors` have failed, those of the page included. Nothing of the page is sent then.
+pub fn over_max_errors(cursor: &Cursor, failed: u64, run: &Run) -> Option<Decision> {
+    let most = run.limits.max_errors.filter(|most| failed > *most)?;
+    let reason = format!("more than {most} users are in error (max_errors); `errors` lists them");
+    Some(Decision::state(cursor.clone(), State::Failed, reason))
+}
+
+/// Pauses the run if the page completes the sample and the plan reads a path that no user has. Nothing of the page is sent
+/// then: in a workspace of one page, nothing at all.
+pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, run: &Run) -> Option<Decision> {
+    let before = cursor.tally.users;
+    let users = before + page.tally.users;
+    if !sample::is_complete(run, before, users) {
+        return None;
+    }
+    let reason = sample::unseen(run, page.unseen, users)?;
+    let mut next = cursor.clone();
+    next.attributes_seen |= page.paths_seen;
+    next.tally.add(page.tally);
+    Some(Decision::state(next, State::Paused, reason))
+}
+
+/// Moves the cursor past a page whose parts are sent: to the next page, or to the end by `--limit`.
+pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
+    cursor.page += 1;
+    cursor.pages_in_all += 1;
+    cursor.parts += page.parts;
+    cursor.digest = Some(page.digest);
+    cursor.list_read = page.list_read;
+    cursor.attributes_seen |= page.paths_seen;
+    cursor.tally.add(page.tally);
+    cursor.repeats = 0;
+    cursor.idle_turns = 0;
+    cursor.waits = None;
+    cursor.not_before_ms = 0;
+    if facts.run.limits.limit.is_some_and(|limit| cursor.tally.users >= limit) {
+        return end(cursor, page.unseen, facts);
+    }
+    Decision::turn(cursor, TurnAction::Turned)
+}
+
+/// Ends the pages. With gaps another generation follows, if the bounds allow.
+fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
+    let TurnFacts { run, now_ms } = *facts;
+    let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
+    if next.page == 0 && has_users {
+        next.exists_tries = 0;
+        next.scroll = None;
+        if next.idle_turns >= EMPTY_STARTS_MAX {
+            let reason = "the scroll is empty although the workspace has users: ask Intercom's support";
+            return Decision::state(next, State::Failed, reason);
+        }
+        let until_ms = now_ms + next.scroll_life_ms;
+        return Decision::idle(next, until_ms, "the first page was empty; it is asked for again");
+    }
+    if run.limits.limit.is_none() {
+        // The empty page closed the scroll.
+        next.called_ms = 0;
+    }
+    next.scroll = None;
+    next.waits = None;
+    if !next.gaps.is_empty() {
+        let gaps = next.gaps.len();
+        next.settle(now_ms);
+        next.waits = Some(format!("{gaps} pages may be lost: the scroll is begun again"));
+        return Decision::turn(next, TurnAction::Regenerated);
+    }
+    let users = next.tally.users;
+    match sample::unseen(run, unseen, users).filter(|_| sample::is_cut_short(run, users)) {
+        Some(reason) => Decision::state(next, State::Paused, reason),
+        None => Decision::drain(next),
+    }
+}
+
+/// Users and entries that the generation read.
+fn read(cursor: &Cursor) -> u64 {
+    cursor.tally.users + cursor.tally.unreadable
+}
+
+/// Whether the decision ends the pages of a run that reads all users: their number is compared with Intercom's count.
+fn ends_the_list(decision: &Decision, run: &Run) -> bool {
+    let drains = matches!(decision.commit, Commit::State { state: State::Draining, .. });
+    run.reads_everybody() && decision.next.phase == Phase::Ended && drains
+}
+
+/// Whether Intercom is to count the users at the end of the pages: the count of the start is missing, or is higher than
+/// what was read and may be old.
+pub fn needs_count(decision: &Decision, run: &Run) -> bool {
+    let read = read(&decision.next);
+    ends_the_list(decision, run) && run.count.is_none_or(|count| is_cut_short(read, count))
+}
+
+/// Compares the end of the pages with Intercom's count of users, by `count_at_end` of the next cursor or, without it, by the
+/// count of the start. A list that ended early makes the run `incomplete`.
+pub fn after_end(mut decision: Decision, run: &Run) -> Decision {
+    if !ends_the_list(&decision, run) {
+        return decision;
+    }
+    let next = &mut decision.next;
+    let read = read(next);
+    if let Some(count) = next.count_at_end.or(run.count).filter(|count| is_cut_short(read, *count)) {
+        next.cut =
+            Some(format!("Intercom counts {count} users, and its list ended after {read}: start it again later"));
+    }
+    decision
+}

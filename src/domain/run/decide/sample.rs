@@ -1,0 +1,40 @@
+//! The first users of a run: among them each path that the plan reads must be there, or the run pauses.
+
+use crate::domain::run::Run;
+
+/// Users after which each path must have been seen.
+const USERS: u64 = 1_000;
+
+/// Users after which the sample of a run is complete: 1,000, or all users where there are fewer. A part of the users is
+/// no small workspace.
+fn size(run: &Run) -> u64 {
+    let all = run.count.filter(|count| *count > 0 && !is_part(run)).unwrap_or(USERS);
+    all.min(USERS)
+}
+
+fn is_part(run: &Run) -> bool {
+    run.limits.limit.is_some() || run.listed.is_some()
+}
+
+/// Whether a page completes the sample. Later pages do not: a run that an earlier version began may have passed it
+/// without keeping account of all paths.
+pub(super) fn is_complete(run: &Run, users_before: u64, users: u64) -> bool {
+    users_before < size(run) && users >= size(run)
+}
+
+/// Whether the pages ended before the sample was complete: the workspace has fewer users than Intercom counted.
+pub(super) fn is_cut_short(run: &Run, users: u64) -> bool {
+    !is_part(run) && users > 0 && users < size(run)
+}
+
+/// Why the run pauses: the plan reads `paths`, and none of the users has one of them.
+pub(super) fn unseen(run: &Run, paths: &[&str], users: u64) -> Option<String> {
+    if run.limits.accept_unseen || paths.is_empty() {
+        return None;
+    }
+    let paths = paths.join(", ");
+    Some(format!(
+        "none of the first {users} users has {paths}, which the plan reads: the name may be misspelt, or Intercom leaves \
+         the field out of its list of users. Correct the plan and start it, or start it with accept_unseen"
+    ))
+}

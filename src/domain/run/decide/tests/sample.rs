@@ -1,0 +1,38 @@
+use serde_json::json;
+
+use super::run;
+use crate::domain::run::decide::sample;
+
+#[test]
+fn the_page_that_completes_the_sample_is_judged_once() {
+    let of = |count: Option<u64>, listed: Option<u64>, limit: Option<u64>| {
+        run(json!({"count": count, "listed": listed, "rails": {"limit": limit}}))
+    };
+    let (all, few, unknown) = (of(Some(5_000), None, None), of(Some(150), None, None), of(None, None, None));
+    let (listed, limited, none) = (of(None, Some(1), None), of(Some(5_000), None, Some(50)), of(Some(0), None, None));
+    for (run, before, users, complete) in [
+        (&all, 900, 1_000, true),
+        (&all, 800, 900, false),
+        (&all, 1_000, 1_100, false),
+        (&few, 0, 100, false),
+        (&few, 100, 150, true),
+        (&unknown, 950, 1_050, true),
+        (&listed, 0, 1, false),
+        (&listed, 990, 1_010, true),
+        (&limited, 0, 50, false),
+        (&none, 0, 100, false),
+    ] {
+        assert_eq!(sample::is_complete(run, before, users), complete, "{before} {users}");
+    }
+    for (run, users, cut) in [
+        (&all, 999, true),
+        (&all, 1_000, false),
+        (&few, 150, false),
+        (&unknown, 3, true),
+        (&unknown, 0, false),
+        (&listed, 1, false),
+        (&limited, 50, false),
+    ] {
+        assert_eq!(sample::is_cut_short(run, users), cut, "{users}");
+    }
+}
