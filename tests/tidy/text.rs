@@ -13,7 +13,7 @@ const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", 
 const CLAUSES: [&str; 4] = ["What ", "Who ", "Whoever ", "Whose "];
 const VAGUE_WORDS: [&str; 4] = ["nobody", "somebody", "whoever", "anew"];
 /// Files with comments that break the rules of prose. Remove a file once it is clean.
-const UNCLEAR: [&str; 27] = [
+const UNCLEAR: [&str; 24] = [
     "src/rate_limit.rs",
     "src/runtime/binding.rs",
     "src/runtime/clients.rs",
@@ -25,12 +25,9 @@ const UNCLEAR: [&str; 27] = [
     "src/steps/check/metrics.rs",
     "src/steps/check/mod.rs",
     "src/steps/scroll/evaluate.rs",
-    "src/steps/scroll/failed.rs",
     "src/steps/scroll/fetch.rs",
     "src/steps/scroll/metrics.rs",
     "src/steps/scroll/mod.rs",
-    "src/steps/scroll/page.rs",
-    "src/steps/scroll/settle.rs",
     "src/steps/scroll/start.rs",
     "src/steps/scroll/tick.rs",
     "src/steps/scroll/turn.rs",
