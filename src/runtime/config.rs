@@ -1,4 +1,4 @@
-//! Reads the settings from the environment, once. `settings` declares them.
+//! Reads the settings from the environment at start-up. `settings` declares them.
 
 use std::time::Duration;
 
@@ -10,21 +10,22 @@ use crate::runtime::settings::{
     PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, SCROLL_LIFE_S, Setting, TOKEN, TOKEN_PARAMETER,
 };
 
-/// A setting that is missing or cannot be read. It names the setting and what to write, never a secret.
+/// A missing or invalid setting. The text names the setting and the values that it takes, never a
+/// secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not set, and without a default.
+    /// The setting is not set and has no default.
     #[error("{} is not set: {}", .0.name, .0.help)]
     Missing(&'static Setting),
-    /// Not one of the values it takes.
+    /// The value is outside the setting's range.
     #[error("{} is \"{value}\": {}", .setting.name, .setting.range)]
     Value {
         /// The setting.
         setting: &'static Setting,
-        /// What it holds.
+        /// The value that was read.
         value: String,
     },
-    /// No place to take the token from.
+    /// Neither the token nor its parameter is set.
     #[error(
         "{} is not set: {}. On AWS, {} names the parameter that holds the token",
         TOKEN.name,
@@ -32,26 +33,26 @@ pub enum ConfigError {
         TOKEN_PARAMETER.name
     )]
     NoToken,
-    /// Two places to take the token from.
+    /// Both the token and its parameter are set.
     #[error(
-        "INTERCOM_TOKEN and INTERCOM_TOKEN_PARAMETER are both set: keep the parameter on AWS, the token anywhere else"
+        "INTERCOM_TOKEN and INTERCOM_TOKEN_PARAMETER are both set: on AWS, set only the parameter; elsewhere, only the token"
     )]
     TwoTokens,
-    /// A parameter, where only a token is taken.
-    #[error("INTERCOM_TOKEN_PARAMETER is for the functions on AWS: here, set INTERCOM_TOKEN")]
+    /// The parameter is set for a program that takes the token alone.
+    #[error("INTERCOM_TOKEN_PARAMETER is for the functions on AWS: set INTERCOM_TOKEN instead")]
     NotHere,
-    /// A token that cannot be one.
+    /// The token is malformed.
     #[error("INTERCOM_TOKEN cannot be used: {0}")]
     Token(#[from] TokenError),
-    /// An address that is not Intercom's.
+    /// The base URL is not an address of Intercom.
     #[error("INTERCOM_BASE_URL cannot be used: {0}")]
     BaseUrl(#[from] BaseUrlError),
-    /// An API generation that there is no door for.
+    /// The API version is not supported.
     #[error("INTERCOM_API cannot be used: {0}")]
     Api(#[from] ApiVersionError),
 }
 
-/// How to reach the workspace.
+/// The settings of the connection to the workspace.
 #[derive(Clone, Debug)]
 pub struct WorkspaceSettings {
     /// `INTERCOM_TOKEN` or `INTERCOM_TOKEN_PARAMETER`.
@@ -62,16 +63,16 @@ pub struct WorkspaceSettings {
     pub api: ApiVersion,
 }
 
-/// Where the access token is.
+/// The source of the access token.
 #[derive(Clone, Debug)]
 pub enum TokenFrom {
-    /// In the environment.
+    /// The token itself, from the environment.
     Here(Token),
-    /// In the parameter of this name.
+    /// The name of the Parameter Store parameter that holds the token.
     Parameter(String),
 }
 
-/// Where the functions keep and send things.
+/// The functions' table and queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     /// `LEDGER_TABLE`.
@@ -82,60 +83,60 @@ pub struct Places {
     pub patches: QueueUrls,
 }
 
-/// How the steps go about it.
+/// The settings of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `BUCKET_MINUTES`: the width of a bucket.
     pub bucket: Width,
-    /// `INTERCOM_QUOTA_PERCENT`: the share of the workspace's rate limit that is used.
+    /// `INTERCOM_QUOTA_PERCENT`: the share of the workspace's rate limit to use.
     pub quota_percent: u32,
     /// `INTERCOM_PAGE_TIMEOUT_S`: the time-out of a page.
     pub page_timeout: Duration,
     /// `INTERCOM_SCROLL_LIFE_S`: the time after which an unused scroll has expired.
     pub scroll_life_ms: i64,
-    /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job sets no more values.
+    /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job writes no more values.
     pub job_life_ms: i64,
-    /// How often things are looked at.
+    /// The intervals between polls.
     pub pace: Pace,
 }
 
-/// How often the steps look at what they wait for, in milliseconds. On AWS a look costs; on one machine it does not.
+/// The intervals between polls, in milliseconds. A poll costs money on AWS but not on one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Between looks at the parts that a generation has under way.
+    /// Between polls of a generation's unfinished parts.
     pub settle_ms: i64,
-    /// From a job's making to the first look at it, and between looks whether jobs were closed.
+    /// From a job's creation to its first poll, and between checks for closed jobs.
     pub look_first_ms: i64,
-    /// The longest time between two looks at a job.
+    /// The longest time between two polls of a job.
     pub look_most_ms: i64,
-    /// How long after its time a turn counts as stuck.
+    /// The delay after which an overdue turn counts as stuck.
     pub stuck_ms: i64,
 }
 
 impl Pace {
-    /// On AWS.
+    /// The intervals on AWS.
     pub const CLOUD: Self = Self { settle_ms: 20_000, look_first_ms: 60_000, look_most_ms: 300_000, stuck_ms: 90_000 };
-    /// On one machine.
+    /// The intervals on one machine.
     pub const LOCAL: Self = Self { settle_ms: 1_000, look_first_ms: 2_500, look_most_ms: 10_000, stuck_ms: 90_000 };
 }
 
-/// What an invocation of scroll has beside the page that it waits for.
+/// The time that an invocation of scroll has in addition to the page's time-out.
 const SCROLL_ROOM: Duration = Duration::from_secs(10);
 const _: () = assert!(crate::aws::CALL.as_millis() < SCROLL_ROOM.as_millis(), "a call of AWS fits beside a page");
 
 impl Settings {
-    /// How long an invocation of scroll may last: a page, and room around it.
+    /// Returns the time-out of an invocation of scroll: the page's time-out plus `SCROLL_ROOM`.
     pub fn scroll_timeout(&self) -> Duration {
         self.page_timeout + SCROLL_ROOM
     }
 
-    /// How long a lease of a turn is believed: 10 s longer than its owner can live.
+    /// Returns the duration of a turn's lease, in milliseconds: 10 s longer than its owner can run.
     pub fn lease_ms(&self) -> i64 {
         (self.scroll_timeout() + Duration::from_secs(10)).as_millis() as i64
     }
 
-    /// How long a message of the pages queue stays hidden: longer than the function's time-out, and short enough that
-    /// its next delivery still meets the scroll's minute.
+    /// Returns the visibility timeout of the pages queue: longer than the function's time-out, and
+    /// short enough that the next delivery arrives before the scroll expires (1 minute).
     pub fn pages_visibility(&self) -> Duration {
         self.scroll_timeout() + Duration::from_secs(5)
     }
@@ -156,7 +157,7 @@ impl Settings {
 }
 
 impl WorkspaceSettings {
-    /// Reads how to reach the workspace.
+    /// Reads the settings of the connection to the workspace.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let token = match (get(TOKEN.name), get(TOKEN_PARAMETER.name)) {
             (Some(_), Some(_)) => return Err(ConfigError::TwoTokens),
@@ -169,7 +170,10 @@ impl WorkspaceSettings {
         Ok(Self { token, base_url, api })
     }
 
-    /// The token itself, for programs that do not ask Parameter Store.
+    /// Returns the token, for programs that do not call Parameter Store.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotHere`] if only the parameter's name is set.
     pub fn token(&self) -> Result<Token, ConfigError> {
         match &self.token {
             TokenFrom::Here(token) => Ok(token.clone()),
@@ -179,7 +183,7 @@ impl WorkspaceSettings {
 }
 
 impl Places {
-    /// Reads the names that the template gives the functions.
+    /// Reads the names that the template sets for the functions.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             table: required(&get, &LEDGER_TABLE)?,
@@ -195,7 +199,7 @@ impl Places {
     }
 }
 
-/// The process's environment, for the mains; an empty variable is not set.
+/// Returns a variable of the process's environment. An empty variable counts as not set.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -215,14 +219,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_setting_is_named_with_its_meaning() {
+    fn missing_setting_is_named_with_its_meaning() {
         let error = Places::read(|_| None).unwrap_err().to_string();
         assert!(error.contains("LEDGER_TABLE") && error.contains("DynamoDB"), "{error}");
         assert!(WorkspaceSettings::read(|_| None).unwrap_err().to_string().contains("Developer Hub"));
     }
 
     #[test]
-    fn the_token_has_one_place() {
+    fn token_has_exactly_one_source() {
         let only = |name: &'static str| move |asked: &str| (asked == name).then(|| "/bulk/token".to_owned());
         let read = |name| WorkspaceSettings::read(only(name)).unwrap().token;
         assert!(matches!(read("INTERCOM_TOKEN"), TokenFrom::Here(_)));
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_says_what_it_takes() {
+    fn invalid_setting_error_shows_the_range() {
         for (name, value) in
             [("BUCKET_MINUTES", "7"), ("INTERCOM_QUOTA_PERCENT", "0"), ("INTERCOM_PAGE_TIMEOUT_S", "x")]
         {
@@ -245,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn time_outs_fit_each_other() {
+    fn time_outs_are_ordered() {
         let settings = Settings::read(|_| None).unwrap();
         assert!(settings.page_timeout < settings.scroll_timeout());
         assert!(settings.scroll_timeout() < settings.pages_visibility());
         assert!(settings.lease_ms() > settings.scroll_timeout().as_millis() as i64);
-        // A message delivered again still meets the scroll's minute.
+        // A redelivered message arrives before the scroll expires.
         assert!(settings.pages_visibility() < Duration::from_mins(1));
     }
 }

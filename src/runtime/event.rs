@@ -1,4 +1,4 @@
-//! The events that the functions take, told apart by shape. `events/` holds one of each.
+//! The events that the functions accept, distinguished by shape. `events/` has an example of each.
 
 use std::collections::BTreeSet;
 
@@ -11,76 +11,78 @@ use crate::domain::run::{LIST_MAX, Limits, MaxChanges, RunId, Source};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
-/// An event that is none of those a function takes. Says what it takes; shows none of the event's values.
+/// An event that the function does not accept. The text lists the accepted events and shows none of
+/// the event's values.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// Another shape.
+    /// The event has an unknown shape.
     #[error("unknown event: this function takes {takes}; the event's keys are {keys:?}")]
     Unknown {
-        /// What would be taken.
+        /// The accepted events.
         takes: &'static str,
-        /// The keys that came.
+        /// The event's keys.
         keys: Vec<String>,
     },
-    /// A start that cannot be read.
+    /// The start is malformed.
     #[error(
-        "the start cannot be read: {detail}. It is {{\"plan\": NAME or {{…}}, \"time\": \"2016-11-24T10:05:00Z\"}}"
+        "cannot read the start: {detail}. A start is {{\"plan\": NAME or {{…}}, \"time\": \"2016-11-24T10:05:00Z\"}}"
     )]
     Start {
-        /// What is wrong.
+        /// The fault.
         detail: String,
     },
 }
 
-/// Keys of an unknown event that its error shows, and how much of each.
+/// Number of keys of an unknown event that its error shows.
 const KEYS_SHOWN: usize = 10;
+/// Characters of each key that the error shows.
 const KEY_CHARS_SHOWN: usize = 60;
 
 const SCROLL_TAKES: &str = r#"{"tick": {}}, {"plan": NAME or {…}}, {"resume": true}, or records of the pages queue"#;
 const SUBMIT_TAKES: &str = "records of the patches queue";
 const CHECK_TAKES: &str = r#"{"tick": {}}"#;
 
-/// Why a run goes on by a new generation.
+/// The reason for continuing a run in a new generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// An operator asks for it; an invocation may be at work.
+    /// An operator requested it. Another invocation may still be running.
     Asked,
-    /// The only process there is was started again: whoever holds a lease is dead.
+    /// The only process was restarted, so no holder of a lease is still running.
     Restarted,
 }
 
-/// What scroll takes.
+/// An event of scroll.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScrollEvent {
-    /// The schedule's watch over the active run.
+    /// The schedule's periodic check of the active run.
     Tick,
     /// A start.
     Start(Box<StartEvent>),
-    /// Go on with a paused run, or after a restart, by a new generation.
+    /// Continue a run in a new generation, after a pause or a restart.
     Resume(Resume),
     /// Messages of the pages queue.
     Messages(Vec<Message>),
 }
 
-/// A start as an event brings it.
+/// The event that starts a run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StartEvent {
     /// A stored plan's name, or the plan itself.
     pub plan: Value,
-    /// The time it was scheduled at, in RFC 3339; now, if it is not said.
+    /// The scheduled time in RFC 3339. Defaults to the present time.
     #[serde(default)]
     pub time: Option<jiff::Timestamp>,
-    /// Only these users, read by id.
+    /// If set, the run reads only these users, by id.
     #[serde(default)]
     pub users: Option<Vec<UserId>>,
-    /// What stops the run.
+    /// The limits that stop the run.
     #[serde(default, with = "StrictLimits", alias = "rails")]
     pub limits: Limits,
 }
 
-/// Limits in an event. An unknown name is refused, because a misspelt limit would limit nothing. Stored limits are
-/// read without this check.
+/// Limits in an event. An unknown name is refused, because a misspelt limit would limit nothing.
+/// Stored limits are read without this check.
 #[derive(Deserialize)]
 #[serde(remote = "Limits", deny_unknown_fields)]
 struct StrictLimits {
@@ -97,34 +99,35 @@ struct StrictLimits {
 }
 
 impl StartEvent {
-    /// Reads a start.
+    /// Reads a start and checks its plan and users.
     pub fn read(value: &Value) -> Result<Self, EventError> {
         let start: Self =
             serde_json::from_value(value.clone()).map_err(|e| EventError::Start { detail: unread(&e) })?;
         match &start.users {
             Some(users) if users.is_empty() => {
-                Err(EventError::Start { detail: "`users` is a list of Intercom's user ids, at least one".to_owned() })
+                Err(EventError::Start { detail: "`users` must list at least one Intercom user id".to_owned() })
             }
             Some(users) if users.len() > LIST_MAX => Err(EventError::Start {
                 detail: format!(
-                    "`users` names {} users, and {LIST_MAX} are the most of one start: start several",
+                    "`users` lists {} users, but a start takes at most {LIST_MAX}: split the list",
                     users.len()
                 ),
             }),
             _ if !(start.plan.is_string() || start.plan.is_object()) => {
-                Err(EventError::Start { detail: "`plan` is a name or a plan".to_owned() })
+                Err(EventError::Start { detail: "`plan` must be a name or a plan".to_owned() })
             }
             _ => Ok(start),
         }
     }
 
-    /// The run that the start makes, where it says for what time it is; none, where it does not, or names no plan.
+    /// Returns the id of the run that this start creates, or `None` if the start has no time or its
+    /// plan has no name.
     pub fn run(&self) -> Option<RunId> {
         let plan = self.plan.as_str().or_else(|| self.plan.get("name")?.as_str())?;
         Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.limits))
     }
 
-    /// Where the pages come from; a user that is named twice is read once.
+    /// Returns the source of the pages. Duplicate user ids are removed.
     pub fn source(&self) -> Source {
         let mut seen = BTreeSet::new();
         let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();
@@ -133,7 +136,7 @@ impl StartEvent {
 }
 
 impl ScrollEvent {
-    /// Tells which event it is.
+    /// Reads an event.
     pub fn read(event: &Value) -> Result<Self, EventError> {
         if event.get("Records").is_some() {
             return messages(event, SCROLL_TAKES).map(Self::Messages);
@@ -152,27 +155,28 @@ impl ScrollEvent {
     }
 }
 
-/// The messages that submit takes.
+/// Reads an event of submit: messages of the patches queue.
 pub fn submit(event: &Value) -> Result<Vec<Message>, EventError> {
     messages(event, SUBMIT_TAKES)
 }
 
-/// The tick that check takes.
+/// Checks an event of check, which accepts only a tick.
 pub fn check(event: &Value) -> Result<(), EventError> {
     if is_tick(event) { Ok(()) } else { Err(unknown(event, CHECK_TAKES)) }
 }
 
-/// Whether an event is a tick: our own, or EventBridge's event of a rule without an input.
+/// Returns whether an event is a tick: `{"tick": …}`, or the default event of an EventBridge rule.
 pub fn is_tick(event: &Value) -> bool {
     event.get("tick").is_some() || has_no_input(event)
 }
 
-/// Whether an event is that of an EventBridge rule without an input. It may be meant as a start, and names no plan.
+/// Returns whether an event is the default event of an EventBridge rule, which is sent if the rule
+/// has no input. The rule may be meant to start a run, but the event names no plan.
 pub fn has_no_input(event: &Value) -> bool {
     event.get("detail-type").and_then(Value::as_str) == Some("Scheduled Event")
 }
 
-/// Takes the records as they are: a body that cannot be read is that message's fault, not the batch's.
+/// Returns the records with unparsed bodies: a malformed body must fail only its own message.
 fn messages(event: &Value, takes: &'static str) -> Result<Vec<Message>, EventError> {
     let records: SqsEvent = serde_json::from_value(event.clone()).map_err(|_| unknown(event, takes))?;
     let message = |record: aws_lambda_events::sqs::SqsMessage| {
@@ -195,7 +199,7 @@ fn unknown(event: &Value, takes: &'static str) -> EventError {
     EventError::Unknown { takes, keys }
 }
 
-/// What Lambda is answered for a batch of messages: those that are to be delivered again.
+/// Returns the function's response to a batch of messages: the ids of those to deliver again.
 pub fn batch_response(failed: impl IntoIterator<Item = impl Into<String>>) -> Value {
     let mut response = SqsBatchResponse::default();
     response.set_failures(failed);
@@ -207,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_event_says_what_is_taken_and_shows_no_values() {
+    fn unknown_event_error_shows_no_values() {
         let error = ScrollEvent::read(&json!({"email": "ann@example.com"})).unwrap_err().to_string();
         assert!(error.contains(r#"{"tick": {}}"#) && error.contains("email"), "{error}");
         assert!(!error.contains("ann@"), "{error}");
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_with_a_typo_is_refused() {
+    fn start_with_a_misspelt_key_is_refused() {
         let error = ScrollEvent::read(&json!({"plan": "x", "ruls": {}})).unwrap_err().to_string();
         assert!(error.contains("ruls"), "{error}");
         let error = ScrollEvent::read(&json!({"plan": "x", "rails": {"max_eror": 3}})).unwrap_err().to_string();
@@ -225,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_bounded_and_the_bound_is_said() {
+    fn list_of_users_is_bounded() {
         let users = |count: usize| (0..count).map(|n| format!("{n:024x}")).collect::<Vec<_>>();
         let start = |count| StartEvent::read(&json!({"plan": "x", "users": users(count)}));
         assert!(start(LIST_MAX).is_ok());
         let error = start(LIST_MAX + 1).unwrap_err().to_string();
-        assert!(error.contains("20001 users") && error.contains("20000 are the most"), "{error}");
+        assert!(error.contains("20001 users") && error.contains("at most 20000"), "{error}");
         let event = json!({"plan": "x", "users": users(LIST_MAX)}).to_string();
         assert!(event.len() < 600 * 1024, "SQS takes 1 MiB: {}", event.len());
     }
 
     #[test]
-    fn eventbridge_s_own_event_is_a_tick() {
+    fn default_event_of_eventbridge_is_a_tick() {
         let event = json!({"version": "0", "detail-type": "Scheduled Event", "detail": {}});
         assert_eq!(ScrollEvent::read(&event).unwrap(), ScrollEvent::Tick);
     }

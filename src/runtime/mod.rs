@@ -1,4 +1,4 @@
-//! The frame around a step: its settings, clients, event, token and metrics.
+//! The environment of a step: its settings, clients, event, token and metrics.
 
 pub mod binding;
 pub mod clients;

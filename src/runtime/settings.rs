@@ -1,7 +1,7 @@
-//! Every setting, declared once: its name, default, range and one line of help.
+//! Declares every setting once: its name, default, range and one line of help.
 //!
-//! `config` reads them, the command makes its flags of them, and `tests/tidy` compares docs/settings.md and
-//! template.yaml with them.
+//! `config` reads the settings, the command derives its flags from them, and `tests/tidy` compares
+//! them with docs/settings.md and template.yaml.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::domain::bucket::Width;
 pub struct Setting {
     /// The variable.
     pub name: &'static str,
-    /// The command's flag, for a setting that the command takes on its command line, too.
+    /// The command's flag, if the command also takes the setting on its command line.
     pub flag: Option<&'static str>,
-    /// The value of a setting that is not set.
+    /// The value if the variable is not set.
     pub default: Option<&'static str>,
-    /// The values that it takes.
+    /// The accepted values.
     pub range: Range,
     /// Its meaning in one line, as a phrase without a full stop.
     pub help: &'static str,
@@ -27,7 +27,8 @@ pub struct Setting {
 pub enum Range {
     /// Any text.
     Any,
-    /// A text that its own type reads and refuses (`BaseUrl`, `ApiVersion`): its values in words.
+    /// A text that its own type parses (`BaseUrl`, `ApiVersion`), with the accepted values in
+    /// words.
     Words(&'static str),
     /// Whole numbers from `min` to `max`.
     Whole {
@@ -55,7 +56,7 @@ impl Setting {
 }
 
 impl Range {
-    /// The numbers that it holds; none for a text.
+    /// Returns the numbers in the range, or no numbers for a text.
     pub fn numbers(self) -> Vec<u32> {
         match self {
             Self::Any | Self::Words(_) => Vec::new(),
@@ -64,7 +65,7 @@ impl Range {
         }
     }
 
-    /// Whether it holds a number.
+    /// Returns whether the range contains a number.
     pub fn holds(self, number: u32) -> bool {
         match self {
             Self::Any | Self::Words(_) => false,
@@ -143,7 +144,7 @@ pub const PAGE_TIMEOUT_S: Setting = Setting {
     help: "time-out of a page, in seconds; raise it for a workspace whose pages are slow",
 };
 
-/// The time after which an unused scroll expires: Intercom's minute, and a margin for the clocks.
+/// The time after which an unused scroll expires: Intercom's minute plus a margin for clock skew.
 pub const SCROLL_LIFE_S: Setting = Setting {
     name: "INTERCOM_SCROLL_LIFE_S",
     flag: Some("intercom-scroll-life-s"),
@@ -152,8 +153,8 @@ pub const SCROLL_LIFE_S: Setting = Setting {
     help: "seconds after which an unused scroll expires",
 };
 
-/// The time after which a bulk job writes no more values: Intercom closes a job 15 minutes after it was made
-/// (`closing_at`).
+/// The time after which a bulk job writes no more values. Intercom closes a job 15 minutes after
+/// its creation (`closing_at`).
 pub const JOB_LIFE_S: Setting = Setting {
     name: "INTERCOM_JOB_LIFE_S",
     flag: Some("intercom-job-life-s"),
@@ -174,23 +175,23 @@ pub const BUCKET_MINUTES: Setting = Setting {
 /// The ledger's table.
 pub const LEDGER_TABLE: Setting = Setting::of_functions("LEDGER_TABLE", "DynamoDB table of the ledger");
 
-/// The queue of scroll.
+/// The queue whose messages invoke scroll.
 pub const PAGES_QUEUE_URL: Setting =
     Setting::of_functions("PAGES_QUEUE_URL", "the pages queue, which carries a run's turns");
 
-/// The dead letters of scroll.
+/// The dead-letter queue of the pages queue.
 pub const PAGES_DEAD_LETTERS_URL: Setting =
     Setting::of_functions("PAGES_DEAD_LETTERS_URL", "dead-letter queue for unreadable messages of the pages queue");
 
-/// The queue of submit.
+/// The queue whose messages invoke submit.
 pub const PATCHES_QUEUE_URL: Setting =
     Setting::of_functions("PATCHES_QUEUE_URL", "the patches queue, which carries patches to submit");
 
-/// The dead letters of submit.
+/// The dead-letter queue of the patches queue.
 pub const PATCHES_DEAD_LETTERS_URL: Setting =
     Setting::of_functions("PATCHES_DEAD_LETTERS_URL", "dead-letter queue for unreadable messages of the patches queue");
 
-/// The dimension of the metrics, which may not be empty.
+/// The dimension of the metrics. CloudWatch requires a non-empty value, hence the default.
 pub const STACK_NAME: Setting = Setting {
     name: "STACK_NAME",
     flag: None,
@@ -199,7 +200,7 @@ pub const STACK_NAME: Setting = Setting {
     help: "dimension `Stack` of the metrics",
 };
 
-/// Whether a function connects while it starts.
+/// Switches connecting during a function's start on or off.
 pub const WARM_CONNECTIONS: Setting = Setting {
     name: "WARM_CONNECTIONS",
     flag: None,

@@ -1,10 +1,12 @@
-//! One line of metrics for an invocation, in CloudWatch's embedded metric format.
+//! Formats an invocation's metrics as one line of CloudWatch's embedded metric format.
 //!
-//! A function writes the line to standard output as bare JSON and CloudWatch Logs makes metrics of it: no call, no
-//! permission, no agent. Lambda's log format `JSON` leaves it as it is, because it never encodes twice what is JSON
-//! already, and counts a line without a `level` as `INFO`: an application log level above that would drop it.
-//! Sources: "Specification: Embedded metric format" and "Using the embedded metric format with Lambda" in CloudWatch's
-//! user guide, "Configuring JSON and plain text log formats" in Lambda's.
+//! A function writes the line to standard output as JSON, and CloudWatch Logs extracts the metrics.
+//! This needs no API call, permission or agent. Lambda's log format `JSON` keeps the line
+//! unchanged, because it does not encode a line that is already JSON. Lambda treats a line without
+//! `level` as `INFO`, so an application log level above `INFO` would drop the metrics.
+//!
+//! Sources: "Specification: Embedded metric format" and "Using the embedded metric format with
+//! Lambda" in CloudWatch's user guide; "Configuring JSON and plain text log formats" in Lambda's.
 
 use serde_json::{Map, Value, json};
 
@@ -12,43 +14,45 @@ use crate::runtime::settings::STACK_NAME;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "intercom-bulk";
-/// The one dimension: several stacks may live in an account.
+/// The only dimension. It separates several stacks in one account.
 pub const DIMENSION: &str = "Stack";
 
-/// What a metric counts in, by CloudWatch's names.
+/// The unit of a metric, with CloudWatch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of items.
     Count,
-    /// Of a hundred.
+    /// A share from 0 to 100.
     Percent,
 }
 
-/// A figure of an invocation.
+/// A metric of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name, one word for one thing in all steps.
+    /// Its name. All steps use the same name for the same metric.
     pub name: &'static str,
     /// Its value.
     pub value: u64,
-    /// What it counts in.
+    /// Its unit.
     pub unit: Unit,
 }
 
 impl Metric {
-    /// A number of things.
+    /// Creates a metric that counts items.
     pub const fn count(name: &'static str, value: u64) -> Self {
         Self { name, value, unit: Unit::Count }
     }
 
-    /// A share.
+    /// Creates a metric in percent.
     pub const fn percent(name: &'static str, value: u64) -> Self {
         Self { name, value, unit: Unit::Percent }
     }
 }
 
-/// The line of an invocation at `now_ms`, or none for one that found nothing to do: a metric is billed for each hour in
-/// which it was written, and the two ticks of an idle stack would pay for all of them every hour.
+/// Returns an invocation's line at `now_ms` (Unix milliseconds), or `None` if all metrics are 0.
+///
+/// A metric is billed for each hour in which it is written. Without this rule, the two ticks of an
+/// idle stack would incur the cost of all metrics every hour.
 pub fn line(stack: Option<&str>, now_ms: i64, metrics: &[Metric]) -> Option<Value> {
     if metrics.iter().all(|metric| metric.value == 0) {
         return None;

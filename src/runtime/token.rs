@@ -1,5 +1,8 @@
-//! The access token of a function: read from Parameter Store once per environment, again when it is old, and at once when
-//! Intercom refuses it. So a token can be replaced, and the old one revoked at once, while a run is at work.
+//! The access token of a function, read from Parameter Store.
+//!
+//! Each execution environment reads the token at its first invocation, again after `FRESH_MS`, and
+//! immediately after Intercom refuses it. Therefore an operator can replace the token and revoke
+//! the old one during a run.
 
 use std::sync::Arc;
 
@@ -11,17 +14,19 @@ use crate::aws::{Parameter, ParameterError};
 use crate::domain::clock::Clock;
 use crate::intercom::{Token, TokenRequest, TokenService, Tokens};
 
-/// How long a token is used without asking whether it was replaced.
+/// Time after which an invocation reads the token again, in milliseconds.
 const FRESH_MS: i64 = 5 * 60 * 1000;
-/// After a reading that brought a token which Intercom had refused before: the time until the next one. A wrong token must
-/// not cost a reading per request. A reading that came before the refusal proves nothing, because the token may have been
-/// replaced in between, and is never waited for.
+/// Time between two reads while the stored token is one that Intercom refused, in milliseconds. It
+/// prevents one read per request with a wrong token.
+///
+/// The time starts at a read after the refusal. A read before the refusal starts no wait, because
+/// the token may have been replaced in between.
 const REFUSED_REST_MS: i64 = 5_000;
 
-/// Reads the text that should be a token, at this time (Unix milliseconds).
+/// Reads the text of the parameter. The request is the present time in Unix milliseconds.
 pub type Reading = BoxCloneSyncService<i64, String, ParameterError>;
 
-/// A token that lies in Parameter Store. Clones share it.
+/// A token in Parameter Store. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct StoredToken(Arc<Mutex<Kept>>);
 
@@ -32,14 +37,14 @@ struct Kept {
     reading: Reading,
     clock: Clock,
     token: Option<Token>,
-    /// When it was last read, or tried.
+    /// Time of the last read or attempt, in Unix milliseconds.
     read_ms: i64,
-    /// When it was read although Intercom had refused it, and had not changed.
+    /// Time of a read that returned the refused token unchanged, in Unix milliseconds.
     refused_ms: Option<i64>,
 }
 
 impl StoredToken {
-    /// The token of this parameter; not read yet.
+    /// Creates the token of this parameter without reading it.
     pub fn new(parameter: Parameter, clock: Clock) -> Self {
         let name = parameter.name().to_owned();
         let reading = tower::service_fn(move |now_ms| {
@@ -49,14 +54,17 @@ impl StoredToken {
         Self::read_by(name, Reading::new(reading), clock)
     }
 
-    /// The token of the parameter of this name, read by other means than a call of Parameter Store.
+    /// Creates the token of the parameter `name`, which `reading` reads instead of Parameter Store.
     pub fn read_by(name: String, reading: Reading, clock: Clock) -> Self {
         let kept = Kept { name, reading, clock, token: None, read_ms: i64::MIN, refused_ms: None };
         Self(Arc::new(Mutex::new(kept)))
     }
 
-    /// Makes sure, at the beginning of an invocation with this clock, that there is a token and that it is fresh. One
-    /// that was read before is used on where Parameter Store does not answer.
+    /// Reads the token at the beginning of an invocation, unless it was read within `FRESH_MS`. If
+    /// the read fails, the function keeps the previous token.
+    ///
+    /// # Errors
+    /// The error of the read, if there is no previous token.
     pub async fn ready(&self, clock: Clock) -> Result<(), ParameterError> {
         let mut kept = self.0.lock().await;
         kept.clock = clock;
@@ -66,14 +74,14 @@ impl StoredToken {
         }
         match kept.read().await {
             Err(error) if kept.token.is_some() => {
-                tracing::warn!(%error, "the token could not be read anew; the one before is used");
+                tracing::warn!(%error, "could not read the access token again; using the previous one");
                 Ok(())
             }
             read => read.map(|_| ()),
         }
     }
 
-    /// What gives the client its tokens.
+    /// Returns the source of tokens for the client.
     pub fn tokens(&self) -> Tokens {
         let stored = self.clone();
         Tokens::Service(TokenService::new(tower::service_fn(move |ask| {
@@ -92,7 +100,7 @@ impl StoredToken {
         };
         let now_ms = kept.clock.now_ms();
         let rests = kept.refused_ms.is_some_and(|read_ms| now_ms.saturating_sub(read_ms) < REFUSED_REST_MS);
-        // Another request may have brought a newer one already.
+        // Another request may already have read a newer token.
         if rests || !token.is(&refused) {
             return Ok(token);
         }
@@ -103,7 +111,8 @@ impl StoredToken {
 }
 
 impl Kept {
-    /// Reads the parameter. A failure counts as a reading where there is a token to go on with.
+    /// Reads the parameter. If there is a previous token, a failed attempt also updates `read_ms`,
+    /// so that `ready` retries only after `FRESH_MS`.
     async fn read(&mut self) -> Result<Token, ParameterError> {
         let now_ms = self.clock.now_ms();
         if self.token.is_some() {
@@ -111,7 +120,7 @@ impl Kept {
         }
         let token = Token::new(self.reading.clone().oneshot(now_ms).await?);
         let token = token.map_err(|error| ParameterError::unusable(&self.name, &error))?;
-        tracing::info!(parameter = self.name, "the access token was read");
+        tracing::info!(parameter = self.name, "read the access token");
         self.token = Some(token.clone());
         self.read_ms = now_ms;
         Ok(token)

@@ -1,11 +1,11 @@
-//! The line against the specification: its schema, as CloudWatch's user guide prints it, and the prose around it.
+//! Compares the line with the specification in CloudWatch's user guide: the schema and its prose.
 
 use super::*;
 use crate::steps::{check, scroll, submit};
 
 const NOW_MS: i64 = 1_479_981_900_123;
 
-/// The specification's units; a metric with another one is refused.
+/// The specification's units. CloudWatch refuses a metric with another unit.
 const UNITS: [&str; 27] = [
     "Seconds",
     "Microseconds",
@@ -42,8 +42,8 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// Holds a line against the schema: what is required, what it may hold, how long and how many; and that each name that
-/// is referred to is a member of the root.
+/// Checks a line against the schema: required members, types, lengths and counts. Each name in the
+/// directive must be a member of the root.
 fn conforms(line: &Value) {
     let aws = &line["_aws"];
     assert_eq!(keys(aws), ["CloudWatchMetrics", "Timestamp"]);
@@ -76,7 +76,7 @@ fn conforms(line: &Value) {
 }
 
 #[test]
-fn a_line_is_exactly_what_the_specification_asks_for() {
+fn line_conforms_to_the_specification() {
     let metrics = [Metric::count("Pages", 1), Metric::percent("QuotaUsedPercent", 0)];
     let line = line(Some("bulk-eu"), NOW_MS, &metrics).unwrap();
     conforms(&line);
@@ -97,7 +97,7 @@ fn a_line_is_exactly_what_the_specification_asks_for() {
 }
 
 #[test]
-fn lines_of_all_steps_conform_and_name_one_thing_by_one_word() {
+fn lines_of_all_steps_conform_and_share_units() {
     let scroll = scroll::ScrollOutcome { users: 100, patches: 7, pages: 1, turns: 1, ..Default::default() };
     let submit =
         submit::SubmitOutcome { jobs: 2, users: 150, refused: 1, quota_used_percent: 40, ..Default::default() };
@@ -114,7 +114,7 @@ fn lines_of_all_steps_conform_and_name_one_thing_by_one_word() {
 }
 
 #[test]
-fn an_invocation_that_found_nothing_to_do_writes_no_line() {
+fn idle_invocation_writes_no_line() {
     assert_eq!(line(Some("s"), NOW_MS, &check::CheckOutcome::default().metrics()), None);
     let dropped = scroll::ScrollOutcome { did: vec![scroll::Action::Nothing], ..Default::default() };
     assert_eq!(line(Some("s"), NOW_MS, &dropped.metrics()), None);

@@ -1,4 +1,5 @@
-//! The token's life, against a loopback server that stands for Parameter Store and a closure that stands for Intercom.
+//! Tests the token with a loopback server in place of Parameter Store and a closure in place of
+//! Intercom.
 
 use std::time::Duration;
 
@@ -18,14 +19,14 @@ async fn stored(cloud: &Cloud) -> (StoredToken, Clock) {
     (StoredToken::new(Parameter::new(cloud.serve().await, "/bulk/token".to_owned()), clock), clock)
 }
 
-/// Lets time pass on the clocks, while sockets stay real.
+/// Advances the clocks. Sockets keep working in real time.
 async fn pass(minutes: u64) {
     pause();
     advance(Duration::from_mins(minutes)).await;
     resume();
 }
 
-/// Intercom, which takes only this token.
+/// Returns a client of an Intercom that accepts only this token.
 fn intercom(stored: &StoredToken, takes: &'static str) -> Intercom {
     let answer = move |request: Request<Bytes>| {
         let good = request.headers()["authorization"].to_str().unwrap() == format!("Bearer {takes}");
@@ -42,7 +43,7 @@ fn intercom(stored: &StoredToken, takes: &'static str) -> Intercom {
 }
 
 #[tokio::test]
-async fn a_token_is_read_once_and_again_when_it_is_old() {
+async fn token_is_read_once_and_again_when_it_is_old() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("first"), secure("second")]);
     let (stored, clock) = stored(&cloud).await;
@@ -61,20 +62,20 @@ async fn a_token_is_read_once_and_again_when_it_is_old() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_read_again_at_once_and_the_request_goes_through() {
+async fn refused_token_is_read_again_and_the_request_succeeds() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("old"), secure("new")]);
     let (stored, clock) = stored(&cloud).await;
     stored.ready(clock).await.unwrap();
     let intercom = intercom(&stored, "new");
-    assert!(intercom.workspace().await.is_ok(), "the replaced token is no error of the run");
+    assert!(intercom.workspace().await.is_ok(), "a replaced token does not fail the run");
     assert!(intercom.workspace().await.is_ok());
     assert_eq!(cloud.calls(), 2);
 }
 
-/// Two replacements one after the other, each revoked at once.
+/// The token is replaced twice in a row, and each old token is revoked immediately.
 #[tokio::test]
-async fn a_token_that_was_replaced_while_it_was_read_is_read_again() {
+async fn token_replaced_during_the_read_is_read_again() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("first"), secure("second"), secure("third")]);
     let (stored, clock) = stored(&cloud).await;
@@ -83,9 +84,9 @@ async fn a_token_that_was_replaced_while_it_was_read_is_read_again() {
     assert_eq!(cloud.calls(), 3);
 }
 
-/// It is unknown whether the token was replaced, and Intercom did nothing.
+/// The token may have been replaced, and Intercom has executed nothing.
 #[tokio::test]
-async fn a_refused_token_that_cannot_be_read_again_is_a_request_not_sent() {
+async fn failed_read_of_a_refused_token_is_not_sent() {
     for answer in [
         (400, json!({"__type": "ThrottlingException"})),
         (400, json!({"__type": "AccessDeniedException"})),
@@ -99,12 +100,12 @@ async fn a_refused_token_that_cannot_be_read_again_is_a_request_not_sent() {
         let error = intercom.workspace().await.unwrap_err();
         assert!(matches!(error, crate::intercom::Error::NotSent { .. }), "{error:?}");
         cloud.answers(&[secure("new")]);
-        assert!(intercom.workspace().await.is_ok(), "it is read again at once");
+        assert!(intercom.workspace().await.is_ok(), "the next request reads it again immediately");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_read_again_after_a_rest_and_is_an_error() {
+async fn wrong_token_is_an_error_and_is_read_again_after_a_wait() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("wrong")]);
     let (stored, clock) = stored(&cloud).await;
@@ -120,7 +121,7 @@ async fn a_wrong_token_is_read_again_after_a_rest_and_is_an_error() {
 }
 
 #[tokio::test]
-async fn without_parameter_store_the_token_of_before_is_used() {
+async fn failed_read_keeps_the_previous_token() {
     let cloud = Cloud::default();
     cloud.answers(&[secure("only"), (400, json!({"__type": "AccessDeniedException"}))]);
     let (stored, clock) = stored(&cloud).await;
@@ -132,7 +133,7 @@ async fn without_parameter_store_the_token_of_before_is_used() {
 }
 
 #[tokio::test]
-async fn without_any_token_nothing_begins_and_nothing_is_sent() {
+async fn missing_token_sends_no_request() {
     let cloud = Cloud::default();
     cloud.answers(&[(400, json!({"__type": "ParameterNotFound"}))]);
     let (stored, clock) = stored(&cloud).await;
@@ -142,11 +143,11 @@ async fn without_any_token_nothing_begins_and_nothing_is_sent() {
     assert!(matches!(refused, crate::intercom::Error::NotSent { .. }), "{refused:?}");
     cloud.answers(&[secure("x")]);
     stored.ready(clock).await.unwrap();
-    assert!(intercom(&stored, "x").workspace().await.is_ok(), "it is asked for again at once");
+    assert!(intercom(&stored, "x").workspace().await.is_ok(), "the next request reads it immediately");
 }
 
 #[tokio::test]
-async fn a_parameter_that_holds_no_token_is_refused_and_never_shown() {
+async fn invalid_parameter_is_refused_and_never_shown() {
     let cloud = Cloud::default();
     let (stored, clock) = stored(&cloud).await;
     for (value, word) in [("s3cret s3cret", "line break"), ("'s3cret'", "quotation marks"), ("app1:s3cret", "API key")]
