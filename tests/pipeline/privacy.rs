@@ -143,7 +143,7 @@ async fn token_and_personal_data_stay_private() {
     let secrets = [&PERSONAL[..], &[TOKEN, "authorization: bearer"]].concat();
     let log = lines.text();
     // The log is complete: it has own lines, and the SDK's requests with their bodies.
-    for said in ["bulk job", "a page did not come", "transactwriteitems", "sendmessagebatch", "has avatar"] {
+    for said in ["bulk job", "a request for a page failed", "transactwriteitems", "sendmessagebatch", "has avatar"] {
         assert!(log.contains(said), "the log does not say {said}");
     }
     assert!(log.len() > 1 << 20, "{} bytes of log", log.len());

@@ -13,20 +13,13 @@ const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", 
 const CLAUSES: [&str; 4] = ["What ", "Who ", "Whoever ", "Whose "];
 const VAGUE_WORDS: [&str; 4] = ["nobody", "somebody", "whoever", "anew"];
 /// Files with comments that break the rules of prose. Remove a file once it is clean.
-const UNCLEAR: [&str; 20] = [
+const UNCLEAR: [&str; 13] = [
     "src/rate_limit.rs",
     "src/runtime/binding.rs",
     "src/runtime/clients.rs",
     "src/steps/check/look.rs",
     "src/steps/check/metrics.rs",
     "src/steps/check/mod.rs",
-    "src/steps/scroll/evaluate.rs",
-    "src/steps/scroll/fetch.rs",
-    "src/steps/scroll/metrics.rs",
-    "src/steps/scroll/mod.rs",
-    "src/steps/scroll/start.rs",
-    "src/steps/scroll/tick.rs",
-    "src/steps/scroll/turn.rs",
     "src/steps/submit/batch.rs",
     "src/steps/submit/failing.rs",
     "src/steps/submit/leased.rs",

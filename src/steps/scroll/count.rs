@@ -1,4 +1,4 @@
-//! How many users the workspace has, by Intercom's own count.
+//! Intercom's count of the workspace's users.
 
 use std::time::Duration;
 
@@ -9,13 +9,18 @@ use crate::rate_limit::PermitRequest;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// The count must leave the invocation time for the start itself.
+/// Time-out of the count. It leaves the invocation time for the start itself.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time that a start with a count needs, in milliseconds.
 pub(super) const COUNT_MS: i64 = COUNT_TIMEOUT.as_millis() as i64 + 5_000;
 
-/// How many users there are, to bound the run and to show its progress. A token that may not read the count can still
-/// do the run, so that an error here is none of the run's: what is wrong with a token shows on the first page. Where a
-/// percentage bounds the changes, a run without the count would have no bound, and is not begun.
+/// Returns the number of users, for the run's deadline, limits and progress, or `None` if unknown.
+///
+/// A token without permission for the count may still have permission for the run, so a failed
+/// count does not fail the run. An invalid token fails at the first page.
+///
+/// # Errors
+/// [`StepError::NotCounted`] if `max_changes` is a percentage: without a count, it limits nothing.
 pub(super) async fn count_users(clients: &Clients, start: &Start, at: &Invocation) -> Result<Option<u64>, StepError> {
     if start.source != Source::Scroll {
         return Ok(None);
@@ -26,16 +31,16 @@ pub(super) async fn count_users(clients: &Clients, start: &Start, at: &Invocatio
             Err(StepError::NotCounted { reason, for_good })
         }
         (Err(Uncounted { reason, .. }), _) => {
-            tracing::warn!(reason, "the users could not be counted; the run goes on without an estimate");
+            tracing::warn!(reason, "cannot count the users; the run continues without an estimate");
             Ok(None)
         }
     }
 }
 
-/// Why there is no count.
+/// The reason for a missing count.
 pub(super) struct Uncounted {
     pub(super) reason: String,
-    /// Intercom refuses it, and will again.
+    /// True if a retry would fail, too.
     for_good: bool,
 }
 
@@ -45,7 +50,7 @@ impl Uncounted {
     }
 }
 
-/// Intercom's count of users, or why there is none.
+/// Requests Intercom's count of users.
 pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u64, Uncounted>, StepError> {
     if at.left_ms() < COUNT_MS {
         return Ok(Err(Uncounted::for_now("this invocation has no time left for it")));

@@ -1,4 +1,4 @@
-//! What the plan decides for the users of a page, counted.
+//! Evaluates the plan for the users of a page, and counts the results.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,30 +10,30 @@ use crate::ledger::{ErrorRow, Reserved};
 use crate::plan::{Note, Plan};
 use crate::runtime::clients::{Clients, StepError};
 
-/// Hexadecimal digits of an id of Intercom's.
+/// Length of an Intercom user id, in hexadecimal digits.
 const INTERCOM_ID_LENGTH: usize = 24;
 
-/// A page, evaluated.
+/// The result of evaluating a page.
 #[derive(Debug, Default)]
 pub(super) struct Evaluated {
-    /// Users by what becomes of them.
+    /// Counts of users by result.
     pub(super) tally: Tally,
-    /// What to send.
+    /// Patches to send.
     pub(super) patches: Vec<Patch>,
-    /// Users that ended in an error.
+    /// Errors of failed users.
     pub(super) errors: Vec<ErrorRow>,
-    /// Which of the paths that the plan reads a user of the page has.
+    /// Paths of the plan that at least one user of the page has, one bit each.
     pub(super) paths_seen: u64,
-    /// Companies, and the names that users of the page find right as they are.
+    /// Companies that already have the right name, according to users of the page, with that name.
     agreed: BTreeSet<(String, String)>,
 }
 
-/// Where an error happened: the page in words, and its generation.
+/// The location of an error: the page as text, and its generation.
 type Place = (String, u32);
 
 impl Evaluated {
-    /// Counts a user once: as failed, to change, unchanged or skipped. `same_before` is the count of unchanged users
-    /// before this one.
+    /// Counts a user once: as failed, to change, unchanged or skipped. `same_before` is the count
+    /// of unchanged users before this one.
     fn count(&mut self, user: &User, patch: Option<Patch>, same_before: u64) {
         let failed = self.errors.last().is_some_and(|row| row.user == user.id().as_str());
         match (patch, failed) {
@@ -47,7 +47,7 @@ impl Evaluated {
         }
     }
 
-    /// A user that ended in an error. Several reasons of one user are one row.
+    /// Records an error of a user. Several errors of one user are joined in one row.
     fn fail(&mut self, user: &str, code: &str, message: String, (at, generation): &Place) {
         if let Some(row) = self.errors.last_mut().filter(|row| row.user == user) {
             row.message = format!("{}; {message}", row.message);
@@ -58,7 +58,8 @@ impl Evaluated {
     }
 }
 
-/// Evaluates a page. A user whose evaluation fails is an error of its own and harms no other.
+/// Evaluates a page. A user whose evaluation fails becomes an error and does not affect other
+/// users.
 pub(super) async fn evaluate(
     clients: &Clients,
     run: &Run,
@@ -71,7 +72,7 @@ pub(super) async fn evaluate(
     let room = run.limits.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     let mut met = HashSet::new();
     for user in &page.users {
-        // Two entries of one user are one user: evaluated, bounded and counted once.
+        // Evaluate, limit and count duplicate entries of a user once.
         if !met.insert(user.id()) {
             done.tally.doubles += 1;
             continue;
@@ -105,16 +106,17 @@ pub(super) async fn evaluate(
     Ok(done)
 }
 
-/// Why a user of a list was not found. Intercom's ids have one form; the app's own are no use here.
+/// Returns the message for a listed user that Intercom does not have. If the id does not have the
+/// form of Intercom's ids, the message explains the form.
 fn unknown(user: &UserId) -> String {
     let id = user.as_str();
     let is_intercom_s = id.len() == INTERCOM_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let hint = "; Intercom's id is meant, 24 hexadecimal digits such as 5714dd359a3fd47136000001, and this looks like your \
-                app's own (user_id)";
-    format!("Intercom knows no user of this id{}", if is_intercom_s { "" } else { hint })
+    let hint = "; this looks like your app's own id (user_id): list Intercom's id instead, 24 hexadecimal digits such as \
+                5714dd359a3fd47136000001";
+    format!("Intercom has no user with this id{}", if is_intercom_s { "" } else { hint })
 }
 
-/// Counts what the plan says of a user, and returns the patch that it makes.
+/// Evaluates a user, counts the notes, and returns the patch if there is one.
 fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<Patch> {
     let evaluation = plan.evaluate(user);
     for note in evaluation.notes {
@@ -131,8 +133,8 @@ fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<
     evaluation.patch
 }
 
-/// A user whose company has the right name already speaks for it as one who renames it does: otherwise two users who
-/// disagree would rename it by turns, once in every run.
+/// Reserves the names of companies that already have the right name, as a rename does. Otherwise
+/// two users with different names for one company would rename it alternately, once per run.
 async fn agree(
     clients: &Clients,
     run: &Run,
@@ -163,8 +165,9 @@ fn named_differently(done: &mut Evaluated, user: &UserId, at: &Place) {
     done.fail(user.as_str(), "company_named_differently", message, at);
 }
 
-/// A company's name is sent once in a generation: for a user of a company that another user named already, the change
-/// is left out if it is the same, and is that user's error if it is another.
+/// Reserves the company names of a patch, so that each name is sent once per generation. If another
+/// user has reserved the same name, the change is removed from the patch. If another user has
+/// reserved a different name, this user becomes an error.
 async fn companies(
     clients: &Clients,
     run: &Run,

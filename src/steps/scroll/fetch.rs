@@ -1,4 +1,4 @@
-//! The two sources of a page: the workspace's scroll, and a list of ids.
+//! Reads a page from its source: the workspace's scroll, or a list of user ids.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::rate_limit::PermitRequest;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Kept of the invocation's time for what follows a page.
+/// Time reserved for the calls after a page, in milliseconds.
 const AFTER_PAGE_MS: i64 = 4_000;
 
-/// A page is not asked for with less time than this.
+/// The least time-out with which a page is requested, in milliseconds.
 const PAGE_LEAST_MS: i64 = 3_000;
 
 /// A page of either source.
@@ -22,27 +22,27 @@ pub(super) struct Page {
     pub(super) users: Vec<User>,
     /// Entries of the scroll without a usable id.
     pub(super) unreadable: u32,
-    /// Users of the list that Intercom does not show, and why.
+    /// Users of the list that cannot be read, with the reason.
     pub(super) unknown: Vec<(UserId, NoUser)>,
-    /// The cursor of the next page, where the scroll gave one.
+    /// The scroll's cursor for the next page, if any.
     pub(super) cursor: Option<String>,
-    /// Tells a page from the one before.
+    /// Digest that distinguishes the page from the previous one.
     pub(super) digest: u64,
-    /// Nothing follows.
+    /// True for the last page.
     pub(super) is_end: bool,
-    /// How far the list is read with it.
+    /// The position in the list after this page.
     pub(super) list_read: (u32, u32),
 }
 
-/// A page, or why there is none.
+/// The result of a request for a page.
 pub(super) enum Fetched {
     Page(Page),
     Failed(Error),
-    /// Not asked for: again at this time, and why.
+    /// The page was not requested: retry at this time (Unix milliseconds), for this reason.
     Wait(i64, &'static str),
 }
 
-/// Asks for the cursor's next page; its first request is paid for.
+/// Requests the cursor's next page. The caller has acquired the permit of the first request.
 pub(super) async fn fetch(
     clients: &Clients,
     run: &Run,
@@ -54,7 +54,7 @@ pub(super) async fn fetch(
         return listed(clients, run, cursor, at).await;
     }
     let Some(timeout) = timeout(clients, at) else {
-        // A page that is given up is gone; the next invocation has all of its time.
+        // A request that times out loses its page. The next invocation has its full time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     };
     match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
@@ -73,20 +73,20 @@ pub(super) async fn fetch(
     }
 }
 
-/// How long an answer is waited for, if this invocation has time for one. It is given up in time for the lease: nobody else
-/// asks while the request may be under way.
+/// Returns the time-out of a request, or `None` if this invocation has too little time. A request
+/// ends before the turn's lease expires, so no other invocation sends a request at the same time.
 fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
     let left_ms = at.left_ms() - AFTER_PAGE_MS;
     let left = Duration::from_millis(left_ms.unsigned_abs());
     (left_ms >= PAGE_LEAST_MS).then(|| clients.settings.page_timeout.min(left))
 }
 
-/// Requests without an answer after which the first user of a list's page is compared with another one: Intercom may fail
-/// for this user alone, who then must not hold up the users behind.
+/// Unanswered requests after which the first user of a list's page is compared with another user.
+/// If Intercom fails for this user alone, the user must not block the users behind.
 const SUSPECT_AFTER: u32 = 8;
 
-/// Reads the users of a page of the list one by one. Those before one that cannot be read now are a page, so that a list
-/// gets on whatever part of its requests fails.
+/// Reads the users of a page of the list one by one. If a user cannot be read now, the users before
+/// it form the page. Therefore a list makes progress even if some requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let (pages, before) = cursor.list_read;
     let ids = clients.ledger.listed(&run.id, pages + 1).await?;
@@ -101,7 +101,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
             }
             Err(why) if read == before => return Ok(why),
             Err(Fetched::Failed(error)) => {
-                tracing::warn!(run = run.id.as_str(), %error, "a user of the list did not come; those before it are the page");
+                tracing::warn!(run = run.id.as_str(), %error, "cannot read a user of the list now; the page ends before it");
                 break;
             }
             Err(_) => break,
@@ -109,7 +109,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         read += 1;
     }
     if let Some((id, error)) = suspect {
-        // With nobody behind, the user before is read once more.
+        // If no user is behind, read the previous user once more.
         let before = before.checked_sub(1).and_then(|index| ids.get(index as usize));
         let others_come = !users.is_empty()
             || !unknown.is_empty()
@@ -128,12 +128,13 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
 }
 
-/// Whether Intercom may fail for this user alone: an answer was missing often enough, and this is no matter of the limit.
+/// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the
+/// rate limit is not the cause.
 fn is_suspect(cursor: &Cursor, error: &Error, at: &Invocation) -> bool {
     cursor.unanswered >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
 }
 
-/// Why a user whose answers fail is not read.
+/// Returns the reason for not reading a user whose requests fail.
 fn refused(error: &Error) -> NoUser {
     let code = match (error.code(), error.status()) {
         ("", Some(status)) => format!("http_{status}"),
@@ -143,7 +144,8 @@ fn refused(error: &Error) -> NoUser {
     NoUser { code, said: error.said() }
 }
 
-/// Reads one user of the list, the first of an invocation being paid for, or learns why Intercom does not show it.
+/// Reads one user of the list, or returns the reason why Intercom does not show it. `is_paid` means
+/// that the caller has acquired the permit.
 async fn one(
     clients: &Clients,
     id: &UserId,
@@ -172,7 +174,8 @@ async fn one(
     }
 }
 
-/// Waits within the invocation until the budget gives one request; returns when to come back if that is too late.
+/// Waits within the invocation until the budget gives one request; returns when to come back if
+/// that is too late.
 async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
     while let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Page), at.clock).await? {
         let wait_ms = (until_ms - at.clock.now_ms()).max(1);

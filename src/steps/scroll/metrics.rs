@@ -1,10 +1,10 @@
-//! What an invocation of scroll tells CloudWatch.
+//! The metrics of an invocation of scroll.
 
 use super::{Action, ScrollOutcome};
 use crate::runtime::telemetry::Metric;
 
 impl ScrollOutcome {
-    /// The figures of this invocation.
+    /// Returns the metrics of this invocation.
     pub fn metrics(&self) -> Vec<Metric> {
         let times = |what: Action| self.did.iter().filter(|did| **did == what).count() as u64;
         vec![

@@ -1,7 +1,8 @@
-//! The scroll step: starts runs, turns their pages one per invocation, and watches over the active run.
+//! The scroll step: starts runs, turns their pages one per invocation, and checks the active run.
 //!
-//! The schedule's tick starts and watches; the pages queue carries a run: each message turns one page and the last thing
-//! an invocation does is to send the message of the next turn. Every outcome of a turn is one conditional commit.
+//! A tick of the schedule starts waiting runs and checks the active one. Each message of the pages
+//! queue turns one page. The outcome of a turn is one conditional commit, after which the
+//! invocation sends the message of the next turn.
 
 mod count;
 mod evaluate;
@@ -23,12 +24,12 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::{self, ScrollEvent, StartEvent};
 use crate::runtime::invocation::Invocation;
 
-/// What an invocation did, for the log line and the caller.
+/// The outcome of an invocation, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ScrollOutcome {
-    /// What happened, one word each.
+    /// The actions, in order.
     pub did: Vec<Action>,
-    /// The run it was about.
+    /// The run of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Users of the page.
@@ -37,64 +38,64 @@ pub struct ScrollOutcome {
     pub patches: u64,
     /// Pages turned.
     pub pages: u64,
-    /// Pages that may be lost.
+    /// Pages that may be lost, recorded as gaps.
     #[serde(rename = "holes")]
     pub gaps: u64,
     /// Turns committed.
     pub turns: u64,
-    /// Runs that were ended incomplete or failed, or that pause for a decision.
+    /// Runs that ended incomplete or failed, or that were paused.
     pub not_complete: u64,
-    /// Answers that said 429.
+    /// Answers with status 429.
     pub rate_limited: u64,
-    /// How much of our quota the fullest window had spent, in percent.
+    /// The highest use of our quota in a rate window, in percent.
     pub quota_used_percent: u64,
-    /// Messages and runs of a newer format, left to the newer version of the function.
+    /// Messages and runs of a newer format, which are left to the newer version of the function.
     pub newer: u64,
-    /// Advice to the person who sent the event.
+    /// Advice for the sender of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<&'static str>,
-    /// Messages to be delivered again, by id.
+    /// Ids of messages to deliver again.
     #[serde(skip)]
     pub redeliver: Vec<String>,
 }
 
-/// What happened to an event.
+/// An action of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// A run began.
     Started,
-    /// A start waits for the active run.
+    /// A start was queued behind the active run.
     Queued,
-    /// A start that is there already.
+    /// The start's run exists, or the start is queued already.
     Known,
-    /// A start that another one of its plan, which waits, makes needless; `run` is the one that it makes.
+    /// A queued start of the same plan makes this start redundant. `run` is the queued start's run.
     Covered,
-    /// A start that waits could not be begun, and is tried later.
+    /// A queued start failed and is retried later.
     #[serde(rename = "put_off")]
     Deferred,
     /// A page was turned.
     Turned,
-    /// A page may be lost, and was written down.
+    /// A page may be lost and was recorded as a gap.
     #[serde(rename = "hole")]
     Gap,
-    /// The turn waits.
+    /// The turn was postponed.
     Waited,
-    /// The scroll came to its end.
+    /// The scroll ended.
     Ended,
-    /// A new generation began, or is prepared.
+    /// A new generation began or is being prepared.
     Regenerated,
     /// The run failed or was stopped by a limit.
     Stopped,
-    /// The present turn's message was sent again.
+    /// The present turn's message was resent.
     Healed,
-    /// A message that is not needed any more.
+    /// An obsolete message was deleted.
     Dropped,
-    /// A message that somebody else works on.
+    /// A message was left in the queue, because another invocation holds the turn's lease.
     Left,
-    /// A message or a start that cannot be used went to the dead-letter queue.
+    /// An unusable message or start was sent to the dead-letter queue.
     Buried,
-    /// Nothing was to be done.
+    /// There was no work.
     Nothing,
 }
 
@@ -111,9 +112,9 @@ impl From<TurnAction> for Action {
     }
 }
 
-/// What an EventBridge rule without an input is told.
-const NO_INPUT: &str = "this event has no input: it was taken as a tick, which starts no plan. Give the rule the input \
-                        {\"plan\": NAME} to start one";
+/// The hint for an EventBridge rule without an input.
+const NO_INPUT: &str = "this event has no input, so it counts as a tick, which starts no plan. To start a plan, give the \
+                        rule the input {\"plan\": NAME}";
 
 /// Handles one event.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<ScrollOutcome, StepError> {
@@ -125,7 +126,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
                 outcome.hint = Some(NO_INPUT);
             }
             match tick::tick(clients, at, &mut outcome).await {
-                // The next tick may be the newer version's.
+                // The newer version may handle the next tick.
                 Err(error) if error.is_newer() => {
                     tracing::error!(%error, "the active run is left to a newer version of the function");
                     outcome.did.push(Action::Left);
@@ -157,7 +158,7 @@ async fn one(
         Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
                 Err(error) if error.is_final() => dead_letter(clients, message, &error.to_string(), outcome).await,
-                // An outage of Intercom may last longer than a message is delivered again.
+                // An outage of Intercom may outlast the message's redeliveries.
                 Err(StepError::NotCounted { .. }) => start::wait(clients, &event, at, outcome).await,
                 done => done,
             },
@@ -178,7 +179,8 @@ async fn one(
     }
 }
 
-/// Leaves a message to a newer version of the function: it comes back until that is deployed.
+/// Leaves a message to a newer version of the function. The queue delivers it again until that
+/// version is deployed.
 async fn leave(clients: &Clients, message: &Message, reason: &str, outcome: &mut ScrollOutcome) {
     tracing::error!(message.id, reason, "a message is left to a newer version of the function");
     turn::hide(clients, message, message.rest_for_newer_ms()).await;
@@ -193,7 +195,7 @@ async fn dead_letter(
     reason: &str,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    tracing::error!(message.id, reason, "a message or a start cannot be used; it is in the dead-letter queue");
+    tracing::error!(message.id, reason, "sending an unusable message or start to the dead-letter queue");
     clients.queues.dead_letter(QueueName::Pages, message, reason).await?;
     outcome.did.push(Action::Buried);
     Ok(())

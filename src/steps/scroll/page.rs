@@ -1,4 +1,5 @@
-//! A turn that requests a page: pays for it, requests it, evaluates its users and sends their parts.
+//! A turn that requests a page: acquires a permit, requests the page, evaluates its users and sends
+//! their parts.
 
 use std::ops::ControlFlow;
 
@@ -21,22 +22,23 @@ use crate::rate_limit::PermitRequest;
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
-/// After an answer about the token's workspace that took longer than this, in milliseconds, the next invocation reads the
-/// page.
+/// If the answer about the token's workspace takes longer than this, in milliseconds, the next
+/// invocation reads the page.
 const SLOW_ANSWER_MS: i64 = 4_000;
-/// Pages are paid for ahead where they are less than such a part of the window, and at most so many.
+/// One page of permits is acquired for each this many operations of the window.
 const PAGES_AHEAD_OF: u32 = 100;
+/// The most permits for pages that are acquired at once.
 const PAGES_AHEAD_MAX: u32 = 8;
 
-/// Turns a page: pays for it, requests it, and decides by its answer.
+/// Turns a page: acquires a permit, requests the page, and decides by the answer.
 pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> Result<Decision, StepError> {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let listed = run.listed.is_some();
     let begun_ms = at.clock.now_ms();
     match binding::of_run(clients, run, at).await? {
-        // The page would have less than its time-out, and a page that is given up is gone.
+        // The page would get less than its time-out, and a request that times out loses its page.
         Binding::Holds if at.clock.now_ms() - begun_ms > SLOW_ANSWER_MS => {
-            let why = "Intercom was slow to say whose the access token is; the page is read by the next invocation";
+            let why = "Intercom was slow to return the access token's workspace; the next invocation reads the page";
             return Ok(Decision::idle(cursor, at.clock.now_ms(), why));
         }
         Binding::Holds => {}
@@ -47,14 +49,14 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         }
     }
     let quota = clients.limiter.quota(at.clock).await?;
-    // Pages that a large window will surely see are paid for at once.
+    // A large window certainly has several pages, so acquire their permits at once.
     let ahead = if listed { 1 } else { (quota.reach(Lane::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
     if let Permit::Wait(until_ms) =
         clients.limiter.take(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
     {
         return Ok(Decision::spent(cursor, until_ms));
     }
-    // Read before the page is asked for: without it the page would be lost.
+    // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
     if !listed {
         cursor.called_ms = at.clock.now_ms();
@@ -73,11 +75,11 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     }
 }
 
-/// A page that did not come.
+/// Handles a failed request for a page.
 async fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let facts = turn.facts();
-    tracing::warn!(run = run.id.as_str(), page = cursor.page + 1, %error, "a page did not come");
+    tracing::warn!(run = run.id.as_str(), page = cursor.page + 1, %error, "a request for a page failed");
     let failure = page_failure(error, at.clock.now_s());
     let limited_until_ms = match failure {
         PageFailure::RateLimited { wait_s } => clients.limiter.limited(wait_s, at.clock).await,
@@ -88,7 +90,7 @@ async fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decisio
     after_failure(cursor, &request, &facts)
 }
 
-/// A page that was read, with what its evaluation needs.
+/// A page, with the values that its evaluation needs.
 #[derive(Clone, Copy)]
 struct Read<'a> {
     page: &'a Page,
@@ -109,7 +111,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     };
     let evaluated = insist!(at, evaluate(clients, run, &cursor, plan, page));
     if let Some(decision) = insist!(at, over_limits(clients, run, &cursor, &evaluated)) {
-        // The end points to them.
+        // The reason of the run's end refers to these errors.
         insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors));
         return Ok(decision);
     }
@@ -128,12 +130,12 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         cut(&run.id, cursor.generation, cursor.page + 1, patches, size)
     };
     facts.parts = parts.len() as u64;
-    // From now on parts of this page may be in the queue.
+    // From here on, parts of this page may be in the queue.
     turn.asked = true;
     insist!(at, clients.queues.send_parts(&parts));
     insist!(at, clients.ledger.record_errors(&run.id, &errors));
     if let Err(error) = extend_deadline(clients, run, cursor.tally.users + tally.users, quota).await {
-        tracing::warn!(%error, "the run's deadline is extended with a later page");
+        tracing::warn!(%error, "cannot extend the run's deadline; a later page retries");
     }
     turn.outcome.pages += 1;
     turn.outcome.users += tally.users;
@@ -141,7 +143,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     Ok(after_page(cursor, &facts, &turn.facts()))
 }
 
-/// The end of the run, if the page would exceed one of its limits.
+/// Returns the decision to end the run if the page would exceed one of its limits.
 async fn over_limits(
     clients: &Clients,
     run: &Run,
@@ -157,20 +159,20 @@ async fn over_limits(
     Ok(over_max_errors(cursor, users.len() as u64, run))
 }
 
-/// Intercom's count of users at the end of the pages, if it can be had.
+/// Returns Intercom's count of users after the last page, or `None` if it is not available.
 async fn count_at_end(clients: &Clients, at: &Invocation) -> Option<u64> {
     match count(clients, at).await {
         Ok(Ok(count)) => return Some(count),
         Ok(Err(why)) => {
-            tracing::warn!(reason = why.reason, "the users could not be counted at the end of the pages");
+            tracing::warn!(reason = why.reason, "cannot count the users after the last page");
         }
-        Err(error) => tracing::warn!(%error, "the users could not be counted at the end of the pages"),
+        Err(error) => tracing::warn!(%error, "cannot count the users after the last page"),
     }
     None
 }
 
-/// Without a count from Intercom the deadline cannot rest on it: it grows with what was read. An operator who set it
-/// meanwhile is not overruled.
+/// Extends the deadline of a run whose users Intercom did not count, by the number of users read. A
+/// deadline that an operator has set is not changed.
 async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota) -> Result<(), StepError> {
     if let Some(until_ms) = run.extended_deadline_ms(users, quota.cap()) {
         clients.ledger.extend_deadline(run, until_ms).await?;
@@ -178,7 +180,7 @@ async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota)
     Ok(())
 }
 
-/// A dry run keeps the first page's changes, to be shown.
+/// Stores the changes of a dry run's first page with changes, as a sample.
 async fn keep_sample(
     clients: &Clients,
     run: &Run,

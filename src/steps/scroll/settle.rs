@@ -1,11 +1,11 @@
-//! Between two generations, and after a run that was stopped: reads what is under way.
+//! A turn between two generations, or after a stopped run: polls unfinished parts and jobs.
 
 use super::turn::LeasedTurn;
 use crate::domain::run::decide::{Commit, Decision, EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
 use crate::domain::run::{Cursor, RunId};
 use crate::runtime::clients::{Clients, StepError};
 
-/// Looks whether what was sent before has ended, and begins the next reading or waits.
+/// Checks whether earlier parts and jobs have ended. Then begins the next generation, or waits.
 pub(super) async fn settle(turn: &LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
     let (clients, facts) = (turn.clients, turn.facts());
     let pace = clients.settings.pace;
@@ -19,12 +19,13 @@ pub(super) async fn settle(turn: &LeasedTurn<'_>, cursor: Cursor) -> Result<Deci
     let decision = after_wait(cursor, &settle, &facts);
     if decision.commit == Commit::Generation {
         let generation = decision.next.generation;
-        tracing::info!(run = turn.run.id.as_str(), run.generation = generation, "the scroll begins again");
+        tracing::info!(run = turn.run.id.as_str(), run.generation = generation, "the scroll restarts");
     }
     Ok(decision)
 }
 
-/// When the last job of an ended run is over, in Unix milliseconds: at once if all are closed.
+/// Returns the time at which an ended run's last open job writes no more values, in Unix
+/// milliseconds: a time in the past if all jobs are closed.
 async fn jobs_over_ms(clients: &Clients, run: &RunId, now_ms: i64) -> Result<i64, StepError> {
     let ledger = &clients.ledger;
     let Some((run, cursor)) = ledger.run(run).await?.zip(ledger.cursor(run).await?) else { return Ok(now_ms) };

@@ -1,4 +1,5 @@
-//! Starts: by event or message; begun at once, or queued behind the active run.
+//! Starts, by event or message: begins a run immediately, or queues the start behind the active
+//! run.
 
 use super::count::count_users;
 use super::{Action, ScrollOutcome};
@@ -10,7 +11,7 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::StartEvent;
 use crate::runtime::invocation::Invocation;
 
-/// Takes a start as an event brings it. A plan that cannot be used is refused here: nothing is started.
+/// Handles a start event. An invalid plan is refused, and no run begins.
 pub(super) async fn start(
     clients: &Clients,
     event: &StartEvent,
@@ -18,14 +19,14 @@ pub(super) async fn start(
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
-    // A start that is there already decides nothing about a run that pauses.
+    // A duplicate of a known start must not cancel a paused run.
     if clients.ledger.run(&start.run()).await?.is_none() {
         make_way(clients, &start, at).await?;
     }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
 
-/// Lets a start wait that an event brings and that cannot be begun now: the ticks try it.
+/// Queues the start of an event that cannot begin now. Ticks retry it.
 pub(super) async fn wait(
     clients: &Clients,
     event: &StartEvent,
@@ -36,7 +37,7 @@ pub(super) async fn wait(
     queue(clients, &start, at, outcome).await
 }
 
-/// The start that an event brings, and its plan.
+/// Returns the start of an event, and its plan.
 async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
     let inline = event.plan.is_object().then(|| event.plan.clone());
     let plan = match (&inline, event.plan.as_str()) {
@@ -54,23 +55,24 @@ pub(super) async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepEr
     Ok(Plan::from_json(&plan)?)
 }
 
-/// A paused run gives way to a later start: it waits for a decision, and the start is one.
+/// Cancels a paused run in favor of a later start. A paused run waits for an operator's decision,
+/// and the start counts as one.
 pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) -> Result<(), StepError> {
     let Some(active) = clients.ledger.active().await?.run else { return Ok(()) };
     let Some(run) = clients.ledger.run(&active).await? else { return Ok(()) };
     if run.state == State::Paused && active != start.run() {
-        let reason = format!("a later start, {}, took its place while it was paused", start.run());
+        let reason = format!("a later start, {}, replaced it while it was paused", start.run());
         clients.ledger.end(&run, State::Cancelled, Some(&reason), None, at.clock.now_ms()).await?;
     }
     Ok(())
 }
 
-/// What became of a start that can be begun.
+/// The result of an attempt to begin a start.
 pub(super) enum Began {
     Started,
-    /// Its run is there already.
+    /// Its run exists already.
     Known,
-    /// Another run is active, or it is not known yet which workspace the token is of.
+    /// Another run is active, or the token's workspace is not known yet.
     Waits,
 }
 
@@ -136,34 +138,37 @@ pub(super) async fn begin(
     Ok(Began::Started)
 }
 
-/// A run of the start's name is there. With the same plan it is this start's: a schedule fired twice.
+/// Handles a start whose run exists. If the plans are equal, the schedule fired twice.
+///
+/// # Errors
+/// [`StepError::Taken`] if the run has another plan.
 async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut ScrollOutcome) -> Result<Began, StepError> {
-    // A plan that is stored may have been changed since.
+    // A stored plan may have changed since the run began, so compare only inline plans.
     if start.inline.is_some() && clients.ledger.plan_of(&start.run()).await? != plan.to_json() {
         return Err(StepError::Taken { run: start.run() });
     }
     clients.ledger.dequeue(start).await?;
-    tracing::info!(run = start.run().as_str(), "a start is not needed: its run is there already");
+    tracing::info!(run = start.run().as_str(), "a start is redundant: its run exists already");
     outcome.did.push(Action::Known);
     Ok(Began::Known)
 }
 
-/// The first cursor of a run: its scroll waits for that of the run before to expire, and its first page for the jobs of
-/// one that was stopped.
+/// Returns the first cursor of a run. The run's scroll waits until the previous run's scroll has
+/// expired. If the previous run was stopped, the first page also waits for its jobs.
 async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms: i64) -> Result<Cursor, StepError> {
     let scroll_life_ms = clients.settings.scroll_life_ms;
     let opens_scroll = start.source == Source::Scroll;
     let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
     let mut cursor = Cursor::first(start.run(), not_before_ms, scroll_life_ms);
     if active.free_at_ms > now_ms {
-        // That scroll is ours as long as it may be open, whether this run opens one or not.
+        // Record that the previous scroll may be open, even if this run opens none.
         cursor.called_ms = active.free_at_ms - scroll_life_ms;
     }
     if not_before_ms > now_ms {
-        cursor.waits = Some("the scroll of the run before must expire first".to_owned());
+        cursor.waits = Some("the previous run's scroll must expire first".to_owned());
     }
     let Some(last) = &active.last else { return Ok(cursor) };
-    // A run that ended well has closed all of its jobs.
+    // All jobs of a complete run are closed.
     let ended_well = |run: Run| matches!(run.state, State::Complete | State::CompleteWithErrors);
     if !clients.ledger.run(last).await?.is_none_or(ended_well) {
         cursor.phase = Phase::Settling;
@@ -172,7 +177,7 @@ async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms:
     Ok(cursor)
 }
 
-/// Lets a start wait for the end of the active run, and says what that means for it.
+/// Queues a start behind the active run, and records the resulting action.
 async fn queue(
     clients: &Clients,
     start: &Start,
@@ -182,18 +187,18 @@ async fn queue(
     let run = start.run();
     outcome.did.push(match clients.ledger.enqueue(start, at.clock.now_ms()).await? {
         Queued::Waits => {
-            tracing::info!(run = run.as_str(), "a start waits");
+            tracing::info!(run = run.as_str(), "a start is queued");
             Action::Queued
         }
         Queued::Known => {
-            tracing::info!(run = run.as_str(), "a start is not needed: it waits already");
+            tracing::info!(run = run.as_str(), "a start is redundant: it is queued already");
             Action::Known
         }
         Queued::Covered(by) => {
             tracing::info!(
                 run = run.as_str(),
                 by = by.as_str(),
-                "a start is not needed: one of the same plan for all users waits"
+                "a start is redundant: one of the same plan for all users is queued"
             );
             outcome.run = Some(by.to_string());
             Action::Covered

@@ -1,4 +1,4 @@
-//! The schedule's watch over the active run, and going on after a pause or a restart.
+//! The schedule's check of the active run, and continuing a run after a pause or a restart.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
 
-/// How long the rows of a run that ends are read for what is missing.
+/// Time-out for reading the rows of an ending run, to count its unfinished parts and jobs.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Looks at a run that goes on while it is asked to begin again.
+/// Tries to resume a run whose cursor moves in between.
 const RESUME_TRIES: u32 = 5;
 
-/// Begins what waits, ends what is past its deadline, and sends a stuck turn's message again.
+/// Begins a waiting start if no run is active. Otherwise ends a run past its deadline, or resends a
+/// stuck turn's message.
 pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut ScrollOutcome) -> Result<(), StepError> {
     let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
     outcome.run = Some(run.id.to_string());
@@ -30,7 +31,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     if run.state == State::Paused
         && let Some(waiting) = clients.ledger.waiting().await?.first()
     {
-        // It waited before the pause, and is no less a decision than one that comes after.
+        // A start that waited before the pause replaces the run, as a later start does.
         make_way(clients, &waiting.start, at).await?;
         return begin_waiting(clients, at, outcome).await;
     }
@@ -40,8 +41,8 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     }
     let times = cursor.resends + 1;
     let waits = format!(
-        "no invocation turned the page, and its message was sent again ({times}): look at the scroll function's errors and \
-         at the pages queue"
+        "no invocation turned the page, so its message was resent ({times}): check the scroll function's errors and the \
+         pages queue"
     );
     clients.ledger.resend(&cursor, &waits, now_ms).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
@@ -50,16 +51,17 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     Ok(())
 }
 
-/// What a run that is ended before its time leaves under way, in words. The end must not depend on how long the rows of a
-/// large run take to read.
+/// Describes the unfinished parts and jobs of a run that ends early. The time-out keeps a large
+/// run's rows from blocking its end.
 pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
     match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(run, cursor)).await {
         Ok(Ok(accounts)) => accounts.missing(),
-        Ok(Err(_)) | Err(_) => "what has no known end could not be counted".to_owned(),
+        Ok(Err(_)) | Err(_) => "unfinished parts and jobs could not be counted".to_owned(),
     }
 }
 
-/// Goes on with the active run by a new generation, which does not count against the bound on generations.
+/// Continues the active run in a new generation, which does not count toward the maximum number of
+/// generations.
 pub(super) async fn resume(
     clients: &Clients,
     why: Resume,
@@ -70,10 +72,11 @@ pub(super) async fn resume(
         let Some((run, cursor)) = active(clients).await? else { return begin_waiting(clients, at, outcome).await };
         outcome.run = Some(run.id.to_string());
         if run.state == State::Draining && clients.ledger.accounts(&run, &cursor).await?.parts_open == 0 {
-            // Only jobs are under way; check finds their ends.
+            // Only jobs are unfinished, and check polls those.
             break;
         }
-        // Who holds a lease may call as late as it allows; a dead one has called before now.
+        // The holder of a lease may request a page until the lease expires. After a restart of the
+        // only process, the holder has made its last request before now.
         let now_ms = at.clock.now_ms();
         let called_ms = match (&cursor.lease, why) {
             (Some(lease), Resume::Restarted) => lease.until_ms.min(now_ms),
@@ -87,7 +90,7 @@ pub(super) async fn resume(
             outcome.did.push(Action::Regenerated);
             return Ok(());
         }
-        // A turn was leased or committed meanwhile.
+        // A turn was leased or committed in between.
     }
     outcome.did.push(Action::Nothing);
     Ok(())
@@ -108,7 +111,7 @@ async fn stop(
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     if clients.ledger.end(run, state, Some(reason), None, at.clock.now_ms()).await? {
-        tracing::error!(run = run.id.as_str(), state = state.as_str(), reason, "run ended before its time");
+        tracing::error!(run = run.id.as_str(), state = state.as_str(), reason, "run ended early");
         outcome.did.push(Action::Stopped);
         outcome.not_complete += 1;
     }

@@ -1,4 +1,5 @@
-//! One turn: leased, carried out by its phase, committed, and passed on.
+//! One turn: leases it, executes its phase, commits the decision, and sends the next turn's
+//! message.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -11,22 +12,23 @@ use crate::queue::{Message, QueueName};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Time left from which on a failed write is tried again, and the rest before it.
+/// A failed call after a page is retried only with at least this much time left, in milliseconds.
 const AGAIN_MS: i64 = 2_000;
+/// The wait before such a retry.
 const AGAIN_REST: Duration = Duration::from_millis(500);
 
-/// The invocation's work on a turn that it has leased.
+/// A turn that this invocation has leased.
 pub(super) struct LeasedTurn<'a> {
     pub(super) clients: &'a Clients,
     pub(super) run: &'a Run,
     pub(super) at: &'a Invocation,
     pub(super) outcome: &'a mut ScrollOutcome,
-    /// Whether a page may be lost with this invocation.
+    /// True if a crash of this invocation may lose a page.
     pub(super) asked: bool,
 }
 
 impl LeasedTurn<'_> {
-    /// What a decision rests on at this moment.
+    /// Returns the facts for a decision at this moment.
     pub(super) fn facts(&self) -> TurnFacts<'_> {
         TurnFacts { run: self.run, now_ms: self.at.clock.now_ms() }
     }
@@ -44,7 +46,7 @@ pub(super) async fn turn(
     let now_ms = at.clock.now_ms();
     let until_ms = now_ms + clients.settings.lease_ms();
     let lease = Lease { owner: at.request_id.clone(), message: message.id.clone(), until_ms };
-    // Both at once: the run of a turn was committed before the turn's message was sent.
+    // The two reads may run concurrently: the run was committed before the turn's message was sent.
     let ledger = &clients.ledger;
     let (leased, run) = tokio::join!(ledger.lease(&turn.run, turn.turn, &lease, now_ms), ledger.run(&turn.run));
     let cursor = match leased? {
@@ -73,9 +75,9 @@ pub(super) async fn turn(
     let (run, decision) = match decided {
         Ok(decided) => decided,
         Err(error) => {
-            // No page was asked for, so the next invocation need not take it for lost.
+            // No page was requested, so the next invocation need not record a gap.
             if !asked && let Err(error) = clients.ledger.release_lease(&before, &at.request_id).await {
-                tracing::warn!(run = turn.run.as_str(), %error, "a claim is not given back");
+                tracing::warn!(run = turn.run.as_str(), %error, "cannot release a lease");
             }
             return Err(error);
         }
@@ -85,7 +87,7 @@ pub(super) async fn turn(
     commit(clients, &run, decision, at, outcome).await
 }
 
-/// Carries a turn out by its phase.
+/// Executes the turn's phase and returns the decision.
 async fn decide(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
     let cursor = match after_crash(cursor, &turn.facts()) {
         ControlFlow::Continue(cursor) => cursor,
@@ -100,9 +102,11 @@ async fn decide(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, S
     }
 }
 
-/// Waits for a call that follows a page, and repeats it while this invocation has time: without it the page would be lost,
-/// and with it a whole generation. Returns the last error from the function around it. (A macro, because the future of an
-/// `AsyncFnMut` is not known to be `Send`.)
+/// Awaits a call that follows a page, and repeats it while this invocation has time. If the call
+/// failed, the page would be lost, and the run would need another generation. Returns the last
+/// error from the enclosing function.
+///
+/// This is a macro because the compiler cannot prove that the future of an `AsyncFnMut` is `Send`.
 macro_rules! insist {
     ($at:expr, $call:expr) => {
         loop {
@@ -120,17 +124,17 @@ macro_rules! insist {
 }
 pub(super) use insist;
 
-/// Whether there is time for another try, after a rest.
+/// Returns whether time is left for a retry. If so, waits `AGAIN_REST` first.
 pub(super) async fn again(at: &Invocation, error: &StepError) -> bool {
     if at.left_ms() < AGAIN_MS {
         return false;
     }
-    tracing::warn!(%error, "what follows a page is tried once more");
+    tracing::warn!(%error, "retrying a call that follows a page");
     tokio::time::sleep(AGAIN_REST).await;
     true
 }
 
-/// Commits the decision and sends the next turn's message: the last thing that an invocation does.
+/// Commits the decision, then sends the next turn's message. An invocation does nothing after it.
 async fn commit(
     clients: &Clients,
     run: &Run,
@@ -140,7 +144,7 @@ async fn commit(
 ) -> Result<(), StepError> {
     let goes_on = decision.goes_on();
     let Decision { next, mut commit, action } = decision;
-    // Not only pages may be missing: what was read can be under way.
+    // Besides unread pages, parts and jobs of earlier pages may be unfinished.
     if let Commit::State { state: State::Incomplete, reason: Some(reason) } = &mut commit {
         let missing = tick::missing(clients, run, &next).await;
         *reason = format!("{reason}; {missing}");
@@ -151,7 +155,8 @@ async fn commit(
     let now_ms = at.clock.now_ms();
     let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, &commit, now_ms));
     let Some(committed) = committed else {
-        // Somebody changed the run's state meanwhile (a pause, an end), or took the turn over after our lease.
+        // Another invocation changed the run's state (pause, end), or leased the turn after our
+        // lease expired.
         outcome.did.push(Action::Dropped);
         return Ok(());
     };
@@ -166,7 +171,7 @@ async fn commit(
     Ok(())
 }
 
-/// A message whose turn could not be leased: what becomes of it depends on how its turn stands to the cursor's.
+/// Handles a message whose turn could not be leased, by comparing its turn with the cursor's.
 async fn not_ours(
     clients: &Clients,
     message: &Message,
@@ -198,9 +203,10 @@ async fn not_ours(
     Ok(())
 }
 
-/// A message that is left comes back when it can be of use; without this, when the queue's time-out is over.
+/// Changes the visibility of a message so that the queue delivers it again when it is useful. If
+/// this fails, the queue delivers it after the visibility timeout.
 pub(super) async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
     if let Err(error) = clients.queues.hide(QueueName::Pages, message, for_ms).await {
-        tracing::debug!(%error, "a message keeps the queue's visibility time-out");
+        tracing::debug!(%error, "cannot change a message's visibility; the queue's timeout applies");
     }
 }

@@ -1,4 +1,4 @@
-//! Starts that wait: begun one after the other, each when no run is active.
+//! Queued starts: begins them one after another, each when no run is active.
 
 use serde_json::json;
 
@@ -12,14 +12,15 @@ use crate::queue::Message;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// How long a start that could not be begun rests, the first time and at most.
+/// The first wait after a failed start, in milliseconds. Each further wait is twice as long.
 const TRY_AGAIN_MS: i64 = 60_000;
+/// The longest such wait, in milliseconds.
 const TRY_AGAIN_MOST_MS: i64 = 300_000;
-/// Tries, after which it goes to the dead-letter queue: a day of them.
+/// Tries before a start goes to the dead-letter queue: about one day.
 const TRIES_MAX: u32 = 300;
 
-/// Begins the oldest start that waits and can be begun, if no run is active. One that never can goes to the dead-letter
-/// queue, and the next one is begun in its place.
+/// Begins the oldest queued start that can begin, if no run is active. A start that fails
+/// permanently goes to the dead-letter queue, and the next one begins in its place.
 pub(super) async fn begin_waiting(
     clients: &Clients,
     at: &Invocation,
@@ -35,7 +36,7 @@ pub(super) async fn begin_waiting(
             break;
         }
         let error = match begin_one(clients, &waiting.start, at, outcome).await {
-            // The schedule fired twice; this start decides nothing about the ones behind it.
+            // The schedule fired twice. This start does not affect the starts behind it.
             Ok(Began::Known) => continue,
             Ok(Began::Started | Began::Waits) => return Ok(()),
             Err(error) => error,
@@ -44,7 +45,7 @@ pub(super) async fn begin_waiting(
             dead_letter_start(clients, &waiting.start, &error, outcome).await?;
             continue;
         }
-        tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is put off");
+        tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is deferred");
         clients.ledger.defer_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
         if matches!(error, StepError::NotCounted { .. }) {
             outcome.did.push(Action::Deferred);
@@ -58,12 +59,12 @@ pub(super) async fn begin_waiting(
     failure.map_or(Ok(()), Err)
 }
 
-/// How long a start rests after so many tries.
+/// Returns the wait after this many tries, in milliseconds.
 fn try_again_ms(tries: u32) -> i64 {
     TRY_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
 }
 
-/// Begins a start that waits.
+/// Begins a queued start.
 async fn begin_one(
     clients: &Clients,
     start: &Start,
@@ -78,7 +79,10 @@ async fn begin_one(
     begin(clients, &start, &plan, at, outcome).await
 }
 
-/// A start that waited, with the users of its list.
+/// Returns a queued start with the user ids of its list.
+///
+/// # Errors
+/// [`StepError::ListGone`] if the ledger does not have the whole list.
 async fn with_ids(clients: &Clients, start: &Start) -> Result<Start, StepError> {
     let Source::Stored(listed) = start.source else { return Ok(start.clone()) };
     let users = clients.ledger.list(&start.run()).await?;
@@ -89,7 +93,8 @@ async fn with_ids(clients: &Clients, start: &Start) -> Result<Start, StepError> 
     Ok(start.with_ids(users))
 }
 
-/// Puts a start that cannot be begun into the dead-letter queue, as a message that asks for it again.
+/// Sends a start that cannot begin to the dead-letter queue, as a message that starts it when
+/// redriven.
 async fn dead_letter_start(
     clients: &Clients,
     start: &Start,
@@ -103,7 +108,7 @@ async fn dead_letter_start(
     Ok(clients.ledger.dequeue(start).await?)
 }
 
-/// A start as a message that asks for it again.
+/// Returns the message body that repeats a start.
 fn again(start: &Start, users: &[UserId]) -> String {
     let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
@@ -121,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_is_tried_for_a_day() {
+    fn failing_start_is_tried_for_a_day() {
         let waits: Vec<i64> = (0..5).map(|tries| try_again_ms(tries) / 60_000).collect();
         assert_eq!(waits, [1, 2, 4, 5, 5]);
         let all: i64 = (0..TRIES_MAX).map(try_again_ms).sum();

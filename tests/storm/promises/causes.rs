@@ -186,7 +186,7 @@ impl Storm {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
             // A paused run gives way to a later start, and its pause has a cause.
-            State::Cancelled if reason.contains("took its place while it was paused") => {
+            State::Cancelled if reason.contains("replaced it while it was paused") => {
                 struck.is_stopped() || no_user_has || struck.anything() > 0
             }
             State::Cancelled => struck.is_stopped(),
