@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use intercom_bulk::domain::run::{Cursor, Run, RunId};
 use intercom_bulk::intercom::{Intercom, over_https};
-use intercom_bulk::ledger::{WINDOW_MS, window_end_ms};
 use intercom_bulk::plan::Plan;
+use intercom_bulk::rate_limit::{WINDOW_MS, window_end_ms};
 use intercom_bulk::runtime::config::{Pace, Settings, WorkspaceSettings};
 use intercom_bulk_cli::session::{Session, drive};
 use intercom_bulk_emulator::aws::Account;

@@ -15,10 +15,7 @@ pub enum PageFailure {
     /// Another reading of the workspace is open: wait until it expires.
     Busy,
     /// The request was not carried out because of the rate limit: repeat it later.
-    RateLimited {
-        /// How long to wait, in seconds; `None` where the answer does not say.
-        wait_s: Option<u64>,
-    },
+    RateLimited,
     /// Every such request will fail: the run cannot continue.
     Fatal,
 }

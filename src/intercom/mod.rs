@@ -24,15 +24,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 pub use self::page::Page;
 pub use self::transport::advice::advice;
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
 pub use self::transport::headers::{RETRY_AFTER_MAX_S, Rate, Reply};
+pub use self::transport::rate_report::{Limited, RateReport};
 pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again, page_failure};
-pub use self::transport::service::{BODY_BYTES_MAX, Transport, TransportError, over, over_https};
+pub use self::transport::service::{
+    AfterAnswer, BODY_BYTES_MAX, Operations, Transport, TransportError, over, over_https,
+};
 pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::version::{ApiVersion, ApiVersionError};
@@ -100,6 +103,12 @@ impl Intercom {
     /// Creates a client without sending a request.
     pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
         Self { transport, base_url, tokens: tokens.into(), version, asked: Asked::default() }
+    }
+
+    /// Returns this client with a layer around its transport.
+    #[must_use]
+    pub fn layered(self, layer: &impl Layer<Transport, Service = Transport>) -> Self {
+        Self { transport: layer.layer(self.transport), ..self }
     }
 
     /// Returns the host of the API, without a port.
@@ -227,7 +236,10 @@ impl Intercom {
     ) -> Result<Reply<T>, Error> {
         let route = call.route;
         let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
-            Ok(Ok(response)) => return transport::request::answer(route, &response, read),
+            Ok(Ok(mut response)) => {
+                AfterAnswer::perform(&mut response).await;
+                return transport::request::answer(route, &response, read);
+            }
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
             }

@@ -169,3 +169,27 @@ async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
     let error = intercom.page(None, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
     assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{error}");
 }
+
+#[tokio::test]
+async fn requests_carry_their_cost() {
+    let (intercom, requests) = answering(202, &[], r#"{"id":"job_1","state":"running"}"#);
+    intercom.submit(&vec![patch(); 7]).await.unwrap();
+    intercom.job(&JobId::new("job_1").unwrap()).await.unwrap();
+    let costs = requests.lock().unwrap().iter().map(|request| request.extensions().get().copied()).collect::<Vec<_>>();
+    assert_eq!(costs, [Some(Operations(7)), Some(Operations(1))]);
+}
+
+/// If a layer writes to a slow ledger within the time-out, the answer is lost with its page.
+#[tokio::test(start_paused = true)]
+async fn work_of_a_layer_outlasts_the_timeout() {
+    let transport = tower::service_fn(|_: Request<Bytes>| async {
+        let mut response = Response::new(Bytes::from_static(br#"{"users":[]}"#));
+        let work = tokio::time::sleep(Duration::from_secs(60));
+        response.extensions_mut().insert(AfterAnswer::new(work));
+        Ok(response)
+    });
+    let begun = tokio::time::Instant::now();
+    let page = client(Transport::new(transport)).page(None, &Projection::Whole, Duration::from_secs(1)).await;
+    assert!(page.is_ok(), "{page:?}");
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::Quota;
 use super::error::conditional;
 use super::items::{key, n};
 use super::{Key, Ledger, LedgerError};
@@ -37,14 +36,6 @@ impl Default for LimitItem {
     }
 }
 
-impl LimitItem {
-    /// Returns the quota at `now_ms`; `percent` of the limit is ours.
-    pub fn quota(self, percent: u32, now_ms: i64) -> Quota {
-        let polls = if now_ms < self.polls_until_ms { self.polls } else { 0 };
-        Quota { limit: self.limit.max(1), percent, polls }
-    }
-}
-
 fn limit_key() -> Key {
     key("BUDGET", "LIMIT")
 }
@@ -53,11 +44,6 @@ impl Ledger {
     /// Returns the limit's item, or its defaults.
     pub async fn limit(&self) -> Result<LimitItem, LedgerError> {
         Ok(self.get(&limit_key()).await?.unwrap_or_default())
-    }
-
-    /// Returns the last reported limit and our share of it.
-    pub async fn quota(&self, percent: u32) -> Result<Quota, LedgerError> {
-        Ok(self.limit().await?.quota(percent, i64::MAX))
     }
 
     /// Stores the limit that a header reported.
@@ -87,7 +73,7 @@ impl Ledger {
     }
 
     /// Stores the time before which no function may call Intercom.
-    pub(super) async fn store_closed_until(&self, until_ms: i64) -> Result<(), LedgerError> {
+    pub async fn store_closed_until(&self, until_ms: i64) -> Result<(), LedgerError> {
         let request = self.client.update_item().table_name(&self.table);
         let sent = request
             .set_key(Some(limit_key().attributes()))
@@ -97,16 +83,5 @@ impl Ledger {
             .send()
             .await;
         conditional("UpdateItem", sent).map(|_| ())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reservation_for_polls_expires() {
-        let item = LimitItem { polls: 45, polls_until_ms: 20_000, ..LimitItem::default() };
-        assert_eq!([19_999, 20_000].map(|now_ms| item.quota(80, now_ms).polls), [45, 0]);
     }
 }

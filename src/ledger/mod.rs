@@ -42,7 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
-pub use budget::{Budget, EDGE_MS, Lane, Permit, Quota, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+pub use budget::{Budget, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::Leased;
 pub use error::LedgerError;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use crate::domain::run::{Run, WorkspaceBinding};
 use crate::intercom::{Disposition, Whose, disposition};
-use crate::ledger::{Lane, Permit};
-use crate::rate_limit::PermitRequest;
+use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -121,12 +120,11 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
             return later(UNREAD);
         }
     }
-    if let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Check), at.clock).await? {
+    if let Permit::Wait(until_ms) = clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await? {
         return Ok(Err((until_ms, SPENT)));
     }
     match clients.intercom.ask_whose(timeout(clients, at)).await {
         Ok(reply) => {
-            clients.limiter.learn(reply.rate, at.clock).await;
             if reply.value == Whose::Refused {
                 tracing::warn!(
                     "Intercom does not say which workspace the access token is of; the run goes on without it"
@@ -135,10 +133,9 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
             Ok(Ok(reply.value))
         }
         Err(error) => {
-            clients.limiter.learn(error.rate(), at.clock).await;
             tracing::warn!(%error, "Intercom does not say now which workspace the access token is of");
-            if let Disposition::Limited { wait_s } = disposition(&error, at.clock.now_s()) {
-                return Ok(Err((clients.limiter.limited(wait_s, at.clock).await, "Intercom's rate limit")));
+            if matches!(disposition(&error, at.clock.now_s()), Disposition::Limited { .. }) {
+                return Ok(Err((clients.limiter.closed_until_ms(), "Intercom's rate limit")));
             }
             later("Intercom did not answer which workspace the access token is of")
         }

@@ -84,6 +84,20 @@ impl Compiled {
 const INTERCOM_CONNECT: Duration = Duration::from_secs(5);
 
 impl Clients {
+    /// Creates a process's clients. Intercom's answers are reported to their rate limiter.
+    pub fn new(intercom: Intercom, ledger: Ledger, queues: Queues, settings: Settings) -> Self {
+        let limiter = RateLimiter::new(ledger.clone(), settings.quota_percent);
+        Self {
+            intercom: intercom.layered(&limiter.layer()),
+            ledger,
+            queues,
+            limiter,
+            settings,
+            compiled: Compiled::default(),
+            accounts_due: AccountsDue::default(),
+        }
+    }
+
     /// Makes the clients that the environment describes, and what keeps the token fresh where it lies in Parameter Store.
     /// Nothing is sent yet, and nothing set up that only sending needs.
     pub fn connect(
@@ -102,16 +116,9 @@ impl Clients {
             }
         };
         let transport = over(https, INTERCOM_CONNECT);
-        let ledger = Ledger::new(aws.dynamodb(), places.table);
-        let clients = Self {
-            intercom: Intercom::new(transport, workspace.base_url, tokens, workspace.api),
-            limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
-            ledger,
-            queues: Queues::new(aws.sqs(), places.pages, places.patches),
-            settings,
-            compiled: Compiled::default(),
-            accounts_due: AccountsDue::default(),
-        };
+        let intercom = Intercom::new(transport, workspace.base_url, tokens, workspace.api);
+        let queues = Queues::new(aws.sqs(), places.pages, places.patches);
+        let clients = Self::new(intercom, Ledger::new(aws.dynamodb(), places.table), queues, settings);
         Ok((clients, stored))
     }
 

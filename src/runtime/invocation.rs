@@ -1,10 +1,9 @@
 //! One invocation of a step: its clock, its request id, and its deadline.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 
 use crate::domain::clock::Clock;
+use crate::rate_limit::Deadline;
 
 /// The invocation that a step runs in.
 #[derive(Clone, Debug)]
@@ -25,20 +24,14 @@ impl Invocation {
         self.stop.as_ref().is_some_and(|stop| *stop.borrow())
     }
 
-    /// Waits so many milliseconds, or until the invocation is to stop.
+    /// Returns the deadline for waits that leave `ms` of the invocation's time.
+    pub fn leaving(&self, ms: i64) -> Deadline {
+        Deadline { clock: self.clock, until_ms: self.deadline_ms - ms, stop: self.stop.clone() }
+    }
+
+    /// Waits this many milliseconds, or until the invocation must stop.
     pub async fn rest(&self, ms: i64) {
-        let time = tokio::time::sleep(Duration::from_millis(ms.max(0).unsigned_abs()));
-        let Some(mut stop) = self.stop.clone() else { return time.await };
-        let stopped = async move {
-            if stop.wait_for(|stopping| *stopping).await.is_err() {
-                // The sender is gone and asks for nothing any more.
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = time => {}
-            () = stopped => {}
-        }
+        self.leaving(0).rest(ms).await;
     }
 
     /// Milliseconds left before the deadline, none if it is past.
@@ -49,6 +42,8 @@ impl Invocation {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

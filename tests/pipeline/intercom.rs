@@ -31,6 +31,8 @@ pub(crate) enum Closed {
     Doubles,
     /// A proxy answers with this status.
     Answers(u16),
+    /// Intercom refuses, and its headers state this limit.
+    States(u32),
 }
 
 impl Closed {
@@ -50,9 +52,17 @@ impl Closed {
                 (200, serde_json::json!({"type": "count.hash", "user": {"count": users}}).to_string())
             }
             Self::Answers(status) => (status, error.to_owned()),
+            Self::States(_) => (403, error.to_owned()),
         };
         let mut answer = Response::new(Bytes::from(body));
         *answer.status_mut() = status.try_into().unwrap();
+        if let Self::States(limit) = self {
+            // The reset names a window of long ago.
+            for (name, value) in [("x-ratelimit-limit", limit), ("x-ratelimit-remaining", 0), ("x-ratelimit-reset", 1)]
+            {
+                answer.headers_mut().insert(name, value.into());
+            }
+        }
         Ok(answer)
     }
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::domain::run::State;
-use intercom_bulk::intercom::Rate;
-use intercom_bulk::ledger::{self, Lane, Ledger, Permit};
-use intercom_bulk::rate_limit::{PermitRequest, RateLimiter};
+use intercom_bulk::intercom::{Limited, Rate, RateReport};
+use intercom_bulk::ledger::{self, Ledger};
+use intercom_bulk::rate_limit::{Deadline, Lane, Permit, PermitRequest, RateLimiter, window_end_ms};
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk_emulator::aws::Account;
 use intercom_simulator::{Choice, Fault, Options};
 use serde_json::json;
 use tokio::time::advance;
 
+use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{PLAN_PRICE, users};
 
@@ -44,8 +45,8 @@ impl Two {
     /// Takes between one and `most` operations. Returns the number of permits.
     async fn take(&self, limiter: &RateLimiter, most: u32) -> u32 {
         let ask = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Check) };
-        match limiter.take(ask, self.at.clock).await.unwrap() {
-            Permit::Granted { operations, .. } => operations,
+        match limiter.try_acquire(ask, self.at.clock).await.unwrap() {
+            Permit::Granted(operations) => operations,
             Permit::Wait(_) => 0,
         }
     }
@@ -53,7 +54,7 @@ impl Two {
     /// The second process reads the headers of an answer to a request of `operations`.
     async fn learns(&self, operations: u32, remaining: u32, reset_at_s: i64) {
         let rate = Rate { limit: LIMIT, remaining, reset_at_s };
-        self.second.learn_of(Some(rate), operations, self.at.clock).await;
+        self.second.report(RateReport { rate: Some(rate), limited: None }, operations).await;
     }
 
     async fn spent(&self) -> (u32, u32) {
@@ -113,7 +114,7 @@ async fn no_header_form_invents_another_program() {
 async fn prepaid_permits_are_added_to_a_header() {
     let two = Two::new().await;
     let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
-    assert!(matches!(two.second.take(ahead, two.at.clock).await.unwrap(), Permit::Granted { operations: 1, .. }));
+    assert!(matches!(two.second.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted(1)));
     // One own operation and 20 of another program; 29 are prepaid and come later.
     two.learns(1, LIMIT - 21, END_S).await;
     assert_eq!(two.spent().await, (50, 20));
@@ -134,25 +135,89 @@ async fn header_of_another_window_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn long_retry_after_applies_to_all_processes() {
     let two = Two::new().await;
-    let go_on_ms = two.first.limited(Some(300), two.at.clock).await;
+    assert_eq!(two.take(&two.first, 1).await, 1);
+    two.first.report(RateReport { rate: None, limited: Some(Limited { wait_s: Some(300) }) }, 1).await;
+    let go_on_ms = two.first.closed_until_ms();
     assert_eq!(go_on_ms, WINDOW_MS + 301_000);
     let ask = PermitRequest::one(Lane::Check);
     for _ in 0..29 {
         for limiter in [&two.first, &two.second] {
             assert!(
-                matches!(limiter.take(ask, two.at.clock).await.unwrap(), Permit::Wait(_)),
+                matches!(limiter.try_acquire(ask, two.at.clock).await.unwrap(), Permit::Wait(_)),
                 "{}",
                 two.at.clock.now_ms()
             );
         }
         advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(two.second.take(ask, two.at.clock).await.unwrap(), Permit::Wait(go_on_ms));
+    assert_eq!(two.second.try_acquire(ask, two.at.clock).await.unwrap(), Permit::Wait(go_on_ms));
     advance(Duration::from_secs(10)).await;
     assert_eq!((two.take(&two.first, 1).await, two.take(&two.second, 1).await), (1, 1));
 }
 
 /// A dry run's pages would use 64 of a window of 83, and the other program uses 40.
+/// A 429 of another process is known through the ledger only; one of its own ends prepaid permits.
+#[tokio::test(start_paused = true)]
+async fn prepaid_permits_end_with_a_429() {
+    let two = Two::new().await;
+    let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
+    let one = PermitRequest::one(Lane::Check);
+    for limiter in [&two.first, &two.second] {
+        assert_eq!(limiter.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted(1));
+    }
+    two.first.report(RateReport { rate: None, limited: Some(Limited { wait_s: None }) }, 1).await;
+    assert_eq!(two.first.try_acquire(one, two.at.clock).await.unwrap(), Permit::Wait(WINDOW_MS + 11_000));
+    assert_eq!(two.second.try_acquire(one, two.at.clock).await.unwrap(), Permit::Granted(1), "prepaid");
+    let more = PermitRequest::exactly(Lane::Check, 40);
+    assert_eq!(two.second.try_acquire(more, two.at.clock).await.unwrap(), Permit::Wait(WINDOW_MS + 10_000));
+    assert_eq!((two.first.take_usage().rate_limited, two.first.take_usage().rate_limited), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn acquire_waits_as_long_as_the_deadline_allows() {
+    let two = Two::new().await;
+    let (clock, end_ms) = (two.at.clock, WINDOW_MS + 10_000);
+    let request = PermitRequest::one(Lane::Check);
+    let acquire = |until_ms, stop| {
+        let second = two.second.clone();
+        async move { second.acquire(request, &Deadline { clock, until_ms, stop }).await.unwrap() }
+    };
+    assert_eq!(two.take(&two.first, LIMIT).await, LIMIT);
+    assert_eq!(acquire(end_ms - 1, None).await, Permit::Wait(end_ms));
+    assert_eq!(acquire(WINDOW_MS, None).await, Permit::Wait(WINDOW_MS + 1_000), "the deadline has passed");
+    assert_eq!(clock.now_ms(), WINDOW_MS + 1_000, "no wait was long enough");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let stops = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stop.send(true).unwrap();
+    };
+    let (permit, ()) = tokio::join!(acquire(end_ms + 5_000, Some(stopped)), stops);
+    assert_eq!(permit, Permit::Wait(WINDOW_MS + 3_000), "the caller must stop");
+    assert_eq!(acquire(end_ms, None).await, Permit::Granted(1));
+    // The first moments of a window are waited out.
+    assert_eq!(clock.now_ms(), end_ms + 50);
+}
+
+/// A start goes on without the count, but what the failed answer says counts for all.
+#[tokio::test(start_paused = true)]
+async fn failed_count_reaches_the_limiter() {
+    for how in [Closed::Limited, Closed::States(500)] {
+        let pipeline = Pipeline::new(PLAN_PRICE, users(100)).await;
+        pipeline.way.disturb("GET /counts", how);
+        let run = pipeline.start(json!({})).await;
+        let (clients, now_ms) = (&pipeline.engine.clients, pipeline.engine.now_ms());
+        if matches!(how, Closed::Limited) {
+            assert!(clients.limiter.closed_until_ms() > now_ms);
+            let spent = clients.ledger.window(window_end_ms(now_ms)).await.unwrap().spent;
+            assert!(u64::from(spent) > pipeline.limit, "no process sends in this window: {spent}");
+        } else {
+            assert_eq!(clients.ledger.limit().await.unwrap().limit, 500);
+        }
+        pipeline.way.close(None);
+        assert_eq!(pipeline.until_ended(&run).await.state(), State::Complete);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_program_is_noticed_before_a_429() {
     for choices in [&[][..], &["rate-reset=exact", "rate-remaining=after"], &["rate-reset=exact"]] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::ledger::WINDOW_MS;
+use intercom_bulk::rate_limit::WINDOW_MS;
 use intercom_bulk::runtime::config::{Pace, Settings};
 use intercom_simulator::Options;
 use serde_json::Value;

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use intercom_bulk::domain::clock::Clock;
-use intercom_bulk::rate_limit::RateLimiter;
-use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled, StepError};
+use intercom_bulk::runtime::clients::{Clients, StepError};
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk::runtime::token::StoredToken;
 use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
@@ -61,12 +60,11 @@ impl Functions {
         idle.entry(step).or_default().pop().unwrap_or_else(|| {
             let skew = self.storm.story.skew_ms;
             let skew_ms = self.storm.weather.draw(0..=2 * skew.unsigned_abs()) as i64 - skew;
-            let (shared, percent) = (self.clients.clone(), self.storm.story.quota_percent);
-            let limiter = RateLimiter::new(shared.ledger.clone(), percent);
-            let (compiled, accounts_due) = (Compiled::default(), AccountsDue::default());
+            let shared = &self.clients;
+            let (ledger, queues, settings) = (shared.ledger.clone(), shared.queues.clone(), shared.settings.clone());
             let token = intercom::token(&self.storm);
-            let intercom = intercom::client(&self.storm, &token);
-            Environment { clients: Clients { intercom, limiter, compiled, accounts_due, ..shared }, token, skew_ms }
+            let clients = Clients::new(intercom::client(&self.storm, &token), ledger, queues, settings);
+            Environment { clients, token, skew_ms }
         })
     }
 

@@ -11,8 +11,7 @@ use intercom_bulk::aws::timeouts;
 use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::queue::{QueueUrls, Queues};
-use intercom_bulk::rate_limit::RateLimiter;
-use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled};
+use intercom_bulk::runtime::clients::Clients;
 use intercom_bulk::runtime::config::Settings;
 use intercom_bulk_emulator::aws::{Account, Queue, create_queue};
 use intercom_bulk_emulator::event_source_mapping::Mapping;
@@ -88,15 +87,8 @@ async fn run(told: Story, traced: bool) -> Told {
     let (dynamodb, sqs) = clients(&storm, &account);
     let pollers_sqs = pollers(&storm);
     let ledger = Ledger::new(dynamodb, TABLE);
-    let clients = Clients {
-        intercom: intercom::client(&storm, &intercom::token(&storm)),
-        limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
-        ledger,
-        queues: Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead)),
-        settings: settings.clone(),
-        compiled: Compiled::default(),
-        accounts_due: AccountsDue::default(),
-    };
+    let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
+    let clients = Clients::new(intercom::client(&storm, &intercom::token(&storm)), ledger, queues, settings.clone());
     let functions = Arc::new(Functions::new(storm.clone(), clients));
     let (stop, stopped) = watch::channel(false);
     for (queue, step, batch_size, concurrency, most) in [

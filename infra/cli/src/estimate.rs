@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use intercom_bulk::ledger::WINDOW_MS;
+use intercom_bulk::rate_limit::WINDOW_MS;
 
 /// Users to read before their share of patches is representative, unless the workspace has fewer.
 const READ_LEAST: u64 = 300;

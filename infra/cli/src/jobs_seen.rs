@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use intercom_bulk::domain::bucket::Bucket;
 use intercom_bulk::domain::run::Run;
-use intercom_bulk::ledger::{JobRow, Ledger, LedgerError, WINDOW_MS};
+use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
+use intercom_bulk::rate_limit::WINDOW_MS;
 
 /// The number of most recent buckets to read again: they may get more jobs.
 const YOUNGEST: usize = 2;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use intercom_bulk::domain::job::ITEMS_MAX;
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, Run, State};
-use intercom_bulk::ledger::{Changes, Lane, Ledger, LedgerError, Quota, SAMPLE, WINDOW_MS};
+use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
 use intercom_bulk::plan::Plan;
+use intercom_bulk::rate_limit::{Lane, Quota, WINDOW_MS};
 use serde::Serialize;
 
 use crate::changed::Changed;

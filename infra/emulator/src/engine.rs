@@ -10,8 +10,7 @@ use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::ledger::{self, Ledger, LedgerError};
 use intercom_bulk::queue::Queues;
-use intercom_bulk::rate_limit::RateLimiter;
-use intercom_bulk::runtime::clients::{AccountsDue, Clients, Compiled, StepError};
+use intercom_bulk::runtime::clients::{Clients, StepError};
 use intercom_bulk::runtime::config::Settings;
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
@@ -108,15 +107,8 @@ impl Engine {
         ledger::create(dynamodb, TABLE).await?;
         let wiring = Wiring::open(sqs, settings.scroll_timeout(), settings.pages_visibility()).await?;
         let ledger = Ledger::new(dynamodb.clone(), TABLE);
-        let clients = Clients {
-            intercom,
-            limiter: RateLimiter::new(ledger.clone(), settings.quota_percent),
-            ledger,
-            queues: Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone()),
-            settings,
-            compiled: Compiled::default(),
-            accounts_due: AccountsDue::default(),
-        };
+        let queues = Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone());
+        let clients = Clients::new(intercom, ledger, queues, settings);
         let ticks = (SCROLL_TICK, CHECK_TICK);
         Ok(Self { clients, done: Arc::default(), ticks, stop: None, sqs: sqs.clone(), wall, wiring })
     }

@@ -8,7 +8,7 @@ use intercom_bulk::domain::patch::{Change, Patch, Target};
 use intercom_bulk::domain::run::{Cursor, FORMAT, Lease, Limits, Run, RunId, SCROLL_LIFE_MS, Source, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    Active, Begin, ErrorRow, JobRow, Lane, Leased, Ledger, PartEnd, PartLease, Quota, Reserved, create,
+    Active, Begin, ErrorRow, JobRow, Leased, Ledger, PartEnd, PartLease, Reserved, Taken, create,
 };
 use intercom_bulk_emulator::aws::Account;
 use serde_json::json;
@@ -171,22 +171,18 @@ async fn buckets_are_listed_without_a_scan() {
 #[tokio::test]
 async fn budget_never_exceeds_the_window() {
     let (ledger, _account) = ledger().await;
-    let quota = Quota { limit: 100, percent: 100, polls: 0 };
-    let share = Lane::Submit { scroll_open: true };
+    let (end_ms, reach) = (NOW_MS + 10_000, 97);
     let mut granted = 0;
-    while let intercom_bulk::ledger::Permit::Granted { operations, .. } =
-        ledger.take(quota, share, 1, 30, NOW_MS).await.unwrap()
-    {
-        granted += operations;
+    while let Some(taken) = ledger.take(end_ms, reach, 1, 30).await.unwrap() {
+        granted += taken.operations;
+        assert_eq!(taken.spent, granted);
     }
-    assert_eq!(granted, quota.reach(share));
-    let page = ledger.take(quota, Lane::Page, 1, 1, NOW_MS).await.unwrap();
-    assert!(matches!(page, intercom_bulk::ledger::Permit::Granted { .. }), "pages have their share: {page:?}");
-    ledger.close_until(NOW_MS, NOW_MS + 1).await.unwrap();
-    assert_eq!(
-        ledger.take(quota, Lane::Check, 1, 1, NOW_MS).await.unwrap(),
-        intercom_bulk::ledger::Permit::Wait(NOW_MS + 10_000)
-    );
+    assert_eq!(granted, reach);
+    let further = ledger.take(end_ms, reach + 2, 1, 1).await.unwrap();
+    assert_eq!(further, Some(Taken { operations: 1, spent: reach + 1 }), "another lane reaches further");
+    assert_eq!(ledger.take(end_ms, reach + 2, 2, 2).await.unwrap(), None, "fewer are left than the least");
+    ledger.mark_spent(end_ms).await.unwrap();
+    assert_eq!(ledger.take(end_ms, reach + 2, 1, 1).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub(super) mod base_url;
 pub(super) mod error;
 pub(super) mod error_body;
 pub(super) mod headers;
+pub(super) mod rate_report;
 pub(super) mod request;
 pub(super) mod retry;
 pub(super) mod service;

@@ -9,6 +9,7 @@ use super::base_url::BaseUrl;
 use super::error::{Error, Lost};
 use super::error_body::Envelope;
 use super::headers::{Rate, Reply, request_id, retry_after_s};
+use super::service::Operations;
 use super::token::Token;
 use crate::domain::projection::Projection;
 
@@ -19,6 +20,8 @@ pub(in crate::intercom) struct Call {
     /// Path and query, built from checked and encoded pieces only.
     pub(in crate::intercom) path: String,
     pub(in crate::intercom) body: Bytes,
+    /// What the request costs.
+    pub(in crate::intercom) operations: Operations,
 }
 
 /// The reason why the body of a 2xx is unreadable.
@@ -27,7 +30,7 @@ pub(in crate::intercom) struct UnreadableBody(pub(in crate::intercom) &'static s
 
 impl Call {
     pub(in crate::intercom) fn get(route: &'static str, path: String) -> Self {
-        Self { route, method: Method::GET, path, body: Bytes::new() }
+        Self { route, method: Method::GET, path, body: Bytes::new(), operations: Operations::default() }
     }
 
     /// Returns the whole request. `Accept` is needed: without it Intercom answers 406.
@@ -46,7 +49,8 @@ impl Call {
             .header(AUTHORIZATION, token.header())
             .header(ACCEPT, &json)
             .header(CACHE_CONTROL, "no-cache, no-store")
-            .header("intercom-version", version.as_str());
+            .header("intercom-version", version.as_str())
+            .extension(self.operations);
         if !self.body.is_empty() {
             request = request.header(CONTENT_TYPE, &json);
         }

@@ -89,7 +89,7 @@ pub fn page_failure(error: &Error, now_s: i64) -> PageFailure {
         Disposition::Ambiguous => PageFailure::MaybeConsumed,
         Disposition::CursorExpired => PageFailure::Expired,
         Disposition::ScrollExists => PageFailure::Busy,
-        Disposition::Limited { wait_s } => PageFailure::RateLimited { wait_s },
+        Disposition::Limited { .. } => PageFailure::RateLimited,
         Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => PageFailure::Fatal,
     }
 }

@@ -6,6 +6,9 @@
 //! this one times only the connection.
 
 use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +52,46 @@ pub enum TransportError {
 enum Reason {
     #[error("only https, or http to this machine, is allowed")]
     NotAllowed,
+}
+
+/// Operations of the rate limit that a request costs: one for each item of a bulk request, otherwise
+/// one. The client adds it to the extensions of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operations(pub u32);
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// Work of a layer that follows an answer. A layer adds it to the extensions of the response, and
+/// the client performs it after the request's time-out has ended: slow work never loses an answer.
+#[derive(Clone)]
+pub struct AfterAnswer(Arc<Mutex<Option<Work>>>);
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl AfterAnswer {
+    /// Wraps the work.
+    pub fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::pin(work)))))
+    }
+
+    /// Performs the work of a response, if a layer added any.
+    pub(in crate::intercom) async fn perform(response: &mut Response<Bytes>) {
+        let Some(Self(work)) = response.extensions_mut().remove() else { return };
+        let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work.await;
+        }
+    }
+}
+
+impl fmt::Debug for AfterAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterAnswer")
+    }
 }
 
 /// Creates the HTTPS transport and sets it up at once.

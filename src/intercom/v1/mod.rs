@@ -12,6 +12,7 @@ pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, us
 
 use super::transport::error::{Error, Invalid, route};
 use super::transport::request::Call;
+use super::transport::service::Operations;
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;
@@ -51,7 +52,13 @@ pub(super) fn get_user(id: &UserId) -> Call {
 /// that "quite problematic".
 pub(super) fn post_patches(patches: &[Patch]) -> Result<Call, Error> {
     let body = submission::body(patches).map_err(|reason| Error::Invalid { route: route::SUBMIT, reason })?;
-    Ok(Call { route: route::SUBMIT, method: Method::POST, path: "/bulk/users".to_owned(), body: Bytes::from(body) })
+    Ok(Call {
+        route: route::SUBMIT,
+        method: Method::POST,
+        path: "/bulk/users".to_owned(),
+        body: Bytes::from(body),
+        operations: Operations(patches.len() as u32),
+    })
 }
 
 /// Builds the request for a job's state.

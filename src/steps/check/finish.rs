@@ -2,7 +2,7 @@
 
 use super::CheckOutcome;
 use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
-use crate::ledger::WINDOW_MS;
+use crate::rate_limit::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 

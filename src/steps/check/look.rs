@@ -31,10 +31,7 @@ pub(super) async fn look(
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
     let job = match clients.intercom.job(&row.job).await {
-        Ok(reply) => {
-            clients.limiter.learn(reply.rate, at.clock).await;
-            reply.value
-        }
+        Ok(reply) => reply.value,
         Err(error) => return unreported(clients, row, &error, at, outcome).await,
     };
     match job.progress {
@@ -71,7 +68,6 @@ async fn unreported(
     at: &Invocation,
     outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
-    clients.limiter.learn(error.rate(), at.clock).await;
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
@@ -86,7 +82,7 @@ async fn unreported(
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }
-        Disposition::Limited { wait_s } => due_ms = clients.limiter.limited(wait_s, at.clock).await,
+        Disposition::Limited { .. } => due_ms = clients.limiter.closed_until_ms(),
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);
@@ -139,7 +135,6 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
         }
         match clients.intercom.job_errors(&row.job, page).await {
             Ok(reply) => {
-                clients.limiter.learn(reply.rate, at.clock).await;
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {
                     break;

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::run::RunId;
-use crate::ledger::{JobRow, Lane, Permit};
-use crate::rate_limit::PermitRequest;
+use crate::ledger::JobRow;
+use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
@@ -82,7 +82,9 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
     }
     let Tick { mut outcome, clean, failure, .. } = tick;
-    (outcome.rate_limited, outcome.quota_used_percent) = clients.limiter.told();
+    let usage = clients.limiter.take_usage();
+    outcome.rate_limited = usage.rate_limited;
+    outcome.quota_used_percent = usage.quota_used_percent;
     match finish::finish(clients, at, &mut outcome).await {
         Err(error) if error.is_newer() => {
             tracing::error!(%error, "the active run is left to a newer version of the function");
@@ -249,21 +251,10 @@ impl CheckOutcome {
     }
 }
 
-/// Pays for one request of `ahead`, waiting within the invocation for a window that has it; `false` when the time is up.
+/// Acquires a permit for one poll, with `ahead` expected in the window. Returns `false` when the time
+/// is up.
 async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, StepError> {
-    loop {
-        if at.left_ms() < FOR_A_LOOK_MS || at.is_stopping() {
-            return Ok(false);
-        }
-        match clients.limiter.take(PermitRequest { ahead, ..PermitRequest::one(Lane::Check) }, at.clock).await? {
-            Permit::Granted { .. } => return Ok(true),
-            Permit::Wait(until_ms) => {
-                let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-                if wait_ms + FOR_A_LOOK_MS > at.left_ms() {
-                    return Ok(false);
-                }
-                at.rest(wait_ms).await;
-            }
-        }
-    }
+    let request = PermitRequest { ahead, ..PermitRequest::one(Lane::Check) };
+    let permit = clients.limiter.acquire(request, &at.leaving(FOR_A_LOOK_MS)).await?;
+    Ok(matches!(permit, Permit::Granted(_)))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::domain::run::{MaxChanges, Source, Start};
 use crate::intercom::{Disposition, disposition};
-use crate::ledger::{Lane, Permit};
-use crate::rate_limit::PermitRequest;
+use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -55,27 +54,14 @@ pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u
     if at.left_ms() < COUNT_MS {
         return Ok(Err(Uncounted::for_now("this invocation has no time left for it")));
     }
-    if let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Check), at.clock).await? {
-        let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-        if wait_ms + COUNT_MS > at.left_ms() {
-            return Ok(Err(Uncounted::for_now("the rate limit's window is spent")));
-        }
-        tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
-        if let Permit::Wait(_) = clients.limiter.take(PermitRequest::one(Lane::Check), at.clock).await? {
-            return Ok(Err(Uncounted::for_now("the rate limit's windows are spent")));
-        }
+    let deadline = at.leaving(COUNT_MS);
+    if let Permit::Wait(_) = clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
+        return Ok(Err(Uncounted::for_now("the rate limit's window is spent")));
     }
     match clients.intercom.count_users(COUNT_TIMEOUT).await {
-        Ok(reply) => {
-            clients.limiter.learn(reply.rate, at.clock).await;
-            Ok(Ok(reply.value))
-        }
+        Ok(reply) => Ok(Ok(reply.value)),
         Err(error) => {
-            clients.limiter.learn(error.rate(), at.clock).await;
             let disposition = disposition(&error, at.clock.now_s());
-            if let Disposition::Limited { wait_s } = disposition {
-                clients.limiter.limited(wait_s, at.clock).await;
-            }
             let for_good = matches!(disposition, Disposition::RunFault | Disposition::NotFound);
             Ok(Err(Uncounted { reason: error.to_string(), for_good }))
         }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::domain::run::{Cursor, LIST_PAGE, Run};
 use crate::domain::user::{User, UserId};
 use crate::intercom::{Disposition, Error, NoUser, disposition};
-use crate::ledger::{Lane, Permit};
 use crate::plan::Plan;
-use crate::rate_limit::PermitRequest;
+use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -59,17 +58,13 @@ pub(super) async fn fetch(
     };
     match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
         Ok(reply) => {
-            clients.limiter.learn(reply.rate, at.clock).await;
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
             let (digest, list_read) = (page.digest, (0, 0));
             Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest, is_end, list_read }))
         }
-        Err(error) => {
-            clients.limiter.learn(error.rate(), at.clock).await;
-            Ok(Fetched::Failed(error))
-        }
+        Err(error) => Ok(Fetched::Failed(error)),
     }
 }
 
@@ -152,37 +147,17 @@ async fn one(
     is_paid: bool,
     at: &Invocation,
 ) -> Result<Result<Result<User, NoUser>, Fetched>, StepError> {
-    if !is_paid && let Some(until_ms) = wait_for_one(clients, at).await? {
+    if !is_paid
+        && let Permit::Wait(until_ms) =
+            clients.limiter.acquire(PermitRequest::one(Lane::Page), &at.leaving(AFTER_PAGE_MS)).await?
+    {
         return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
     }
     let Some(timeout) = timeout(clients, at) else {
         return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
     };
     match clients.intercom.user(id, timeout).await {
-        Ok(reply) => {
-            clients.limiter.learn(reply.rate, at.clock).await;
-            Ok(Ok(reply.value))
-        }
-        Err(error) => {
-            clients.limiter.learn(error.rate(), at.clock).await;
-            // That of the first user is told by the turn.
-            if !is_paid && let Disposition::Limited { wait_s } = disposition(&error, at.clock.now_s()) {
-                clients.limiter.limited(wait_s, at.clock).await;
-            }
-            Ok(Err(Fetched::Failed(error)))
-        }
+        Ok(reply) => Ok(Ok(reply.value)),
+        Err(error) => Ok(Err(Fetched::Failed(error))),
     }
-}
-
-/// Waits within the invocation until the budget gives one request; returns when to come back if
-/// that is too late.
-async fn wait_for_one(clients: &Clients, at: &Invocation) -> Result<Option<i64>, StepError> {
-    while let Permit::Wait(until_ms) = clients.limiter.take(PermitRequest::one(Lane::Page), at.clock).await? {
-        let wait_ms = (until_ms - at.clock.now_ms()).max(1);
-        if wait_ms + AFTER_PAGE_MS > at.left_ms() || at.is_stopping() {
-            return Ok(Some(until_ms));
-        }
-        at.rest(wait_ms).await;
-    }
-    Ok(None)
 }

@@ -143,7 +143,9 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             }
         }
     }
-    (outcome.rate_limited, outcome.quota_used_percent) = clients.limiter.told();
+    let usage = clients.limiter.take_usage();
+    outcome.rate_limited = usage.rate_limited;
+    outcome.quota_used_percent = usage.quota_used_percent;
     Ok(outcome)
 }
 

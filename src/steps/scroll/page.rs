@@ -16,9 +16,9 @@ use crate::domain::run::decide::{
 };
 use crate::domain::run::{Cursor, Run, State};
 use crate::intercom::{Error, advice, page_failure};
-use crate::ledger::{Changes, ChangesOfPart, Lane, Permit, Quota, SAMPLE};
+use crate::ledger::{Changes, ChangesOfPart, SAMPLE};
 use crate::plan::Plan;
-use crate::rate_limit::PermitRequest;
+use crate::rate_limit::{Lane, Permit, PermitRequest, Quota};
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -52,7 +52,7 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     // A large window certainly has several pages, so acquire their permits at once.
     let ahead = if listed { 1 } else { (quota.reach(Lane::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
     if let Permit::Wait(until_ms) =
-        clients.limiter.take(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
+        clients.limiter.try_acquire(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
     {
         return Ok(Decision::spent(cursor, until_ms));
     }
@@ -70,19 +70,19 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
             }
             Ok(after_end(decision, run))
         }
-        Fetched::Failed(error) => Ok(failed(turn, cursor, &error).await),
+        Fetched::Failed(error) => Ok(failed(turn, cursor, &error)),
         Fetched::Wait(until_ms, why) => Ok(Decision::idle(cursor, until_ms, why)),
     }
 }
 
 /// Handles a failed request for a page.
-async fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
+fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let facts = turn.facts();
     tracing::warn!(run = run.id.as_str(), page = cursor.page + 1, %error, "a request for a page failed");
     let failure = page_failure(error, at.clock.now_s());
     let limited_until_ms = match failure {
-        PageFailure::RateLimited { wait_s } => clients.limiter.limited(wait_s, at.clock).await,
+        PageFailure::RateLimited => clients.limiter.closed_until_ms(),
         _ => facts.now_ms,
     };
     let reason = format!("{error}. {}", advice(error));

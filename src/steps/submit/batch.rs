@@ -9,8 +9,8 @@ use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
 use crate::domain::run::{Run, RunId, State};
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{ErrorRow, Lane, PartEnd, PartLease, Permit};
-use crate::rate_limit::PermitRequest;
+use crate::ledger::{ErrorRow, PartEnd, PartLease};
+use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::StepError;
 
@@ -162,23 +162,13 @@ impl Round<'_> {
 
     /// Pays for `least` to `most` items of `ahead`, waiting within the invocation for the window that has them.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Paid, StepError> {
-        let share = Lane::Submit { scroll_open: run.state == State::Running };
-        let ask = PermitRequest { share, least: least as u32, most: most as u32, ahead: ahead.min(AHEAD_MAX) as u32 };
-        loop {
-            if self.at.left_ms() < FOR_A_JOB_MS || self.at.is_stopping() {
-                return Ok(Paid::Later(self.at.clock.now_ms()));
-            }
-            match self.clients.limiter.take(ask, self.at.clock).await? {
-                Permit::Granted { operations, .. } => return Ok(Paid::Items(operations as usize)),
-                Permit::Wait(until_ms) => {
-                    let wait_ms = (until_ms - self.at.clock.now_ms()).max(1);
-                    if wait_ms + FOR_A_JOB_MS > self.at.left_ms() {
-                        return Ok(Paid::Later(until_ms));
-                    }
-                    self.at.rest(wait_ms).await;
-                }
-            }
-        }
+        let lane = Lane::Submit { scroll_open: run.state == State::Running };
+        let ahead = ahead.min(AHEAD_MAX) as u32;
+        let request = PermitRequest { lane, least: least as u32, most: most as u32, ahead };
+        Ok(match self.clients.limiter.acquire(request, &self.at.leaving(FOR_A_JOB_MS)).await? {
+            Permit::Granted(items) => Paid::Items(items as usize),
+            Permit::Wait(at_ms) => Paid::Later(at_ms),
+        })
     }
 
     /// Leases parts; those that another invocation holds come back, those that have their end are done with. Returns also

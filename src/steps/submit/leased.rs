@@ -9,7 +9,8 @@ use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::Run;
 use crate::intercom::{Disposition, Error, advice, disposition};
-use crate::ledger::{EDGE_MS, ErrorRow, Release, window_end_ms};
+use crate::ledger::{ErrorRow, Release};
+use crate::rate_limit::{EDGE_MS, window_end_ms};
 use crate::runtime::clients::StepError;
 
 /// What became of a request.
@@ -190,19 +191,12 @@ impl LeasedParts {
         let mut repeated = false;
         loop {
             let error = match round.clients.intercom.submit(&patches).await {
-                Ok(reply) => {
-                    round.clients.limiter.learn_of(reply.rate, patches.len() as u32, round.at.clock).await;
-                    return Ok(Sent::Made(reply.value));
-                }
+                Ok(reply) => return Ok(Sent::Made(reply.value)),
                 Err(error) => error,
             };
-            round.clients.limiter.learn_of(error.rate(), patches.len() as u32, round.at.clock).await;
             tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request did not go through");
             match disposition(&error, round.at.clock.now_s()) {
-                Disposition::Limited { wait_s } => {
-                    round.clients.limiter.limited(wait_s, round.at.clock).await;
-                    return Ok(Sent::Stop(Stop::Again));
-                }
+                Disposition::Limited { .. } => return Ok(Sent::Stop(Stop::Again)),
                 Disposition::NotSent => {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
                 }

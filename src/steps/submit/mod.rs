@@ -101,7 +101,9 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             failure = Some(error);
         }
     }
-    (round.outcome.rate_limited, round.outcome.quota_used_percent) = clients.limiter.told();
+    let usage = clients.limiter.take_usage();
+    round.outcome.rate_limited = usage.rate_limited;
+    round.outcome.quota_used_percent = usage.quota_used_percent;
     match failure {
         // Nothing was done at all: an error, so that the function's alarm sees it. With an error all messages come again,
         // also one that is in the dead-letter queue by now.

@@ -11,6 +11,7 @@ use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;
 use crate::session::{Session, drive};
+use intercom_bulk::rate_limit::Quota;
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
@@ -60,7 +61,7 @@ impl Preview {
                 Ok(INTERRUPTED)
             }
             Session::Over { run, cursor, .. } => {
-                let quota = engine.clients.ledger.quota(quota_percent).await?;
+                let quota = Quota::of(&engine.clients.ledger.limit().await?, quota_percent, i64::MAX);
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
                 found.show(self.json);
                 if !self.json && cursor.scroll_free_at_ms() > engine.now_ms() {

@@ -30,7 +30,7 @@ pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &Tur
     let has_scroll = cursor.scroll.is_some();
     let later = |next: Cursor, why: &str| Decision::unanswered(next, now_ms, now_ms, why);
     match request.failure {
-        PageFailure::RateLimited { .. } => {
+        PageFailure::RateLimited => {
             Decision::unanswered(cursor, now_ms, request.limited_until_ms, "Intercom's rate limit")
         }
         PageFailure::Repeat { answered: false } => later(cursor, "Intercom could not be reached"),

@@ -43,7 +43,7 @@ fn assert_rows(rows: impl IntoIterator<Item = Row>) {
 
 #[test]
 fn a_request_that_was_not_carried_out_is_repeated() {
-    let limited = RateLimited { wait_s: None };
+    let limited = RateLimited;
     let (unsent, held) = (Repeat { answered: false }, Repeat { answered: true });
     assert_rows([
         row("429", limited, json!({}), false, "Waited", first_wait(NOW_MS + 40_000, "Intercom's rate limit")),

@@ -1,0 +1,106 @@
+//! The knowledge of one process about the rate limit, with its prepaid permits.
+
+use super::limiter::PermitRequest;
+use super::quota::Lane;
+use crate::domain::clock::Clock;
+use crate::intercom::Rate;
+use crate::ledger::LimitItem;
+
+/// The knowledge of one process.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The clock of the last caller. Each request follows a call of the limiter in the same
+    /// invocation, so this is the clock of the invocation that a reported answer belongs to.
+    pub(super) clock: Option<Clock>,
+    /// The limit as last read or reported, and the end of the window at that time.
+    pub(super) limit: Option<(i64, LimitItem)>,
+    /// The end of the window of the last permits, and its counter at that time.
+    pub(super) seen: Option<(i64, u32)>,
+    /// True after an answer that shows that `X-RateLimit-Remaining` excludes its own request.
+    leaves_out_own: bool,
+    /// The counts for the invocation's metrics.
+    pub(super) usage: Usage,
+    /// Prepaid permits of pages, submissions and polls.
+    prepaid: [Prepaid; 3],
+    /// A 429 closed the budget until this time, in Unix milliseconds.
+    pub(super) closed_until_ms: i64,
+}
+
+/// What an invocation met of the rate limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Answers with a 429.
+    pub rate_limited: u64,
+    /// Our quota's use in the fullest window, in percent.
+    pub quota_used_percent: u64,
+}
+
+/// Permits of a window that were acquired and are not used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Prepaid {
+    end_ms: i64,
+    left: u32,
+}
+
+impl Known {
+    fn prepaid(&mut self, lane: Lane) -> &mut Prepaid {
+        match lane {
+            Lane::Page => &mut self.prepaid[0],
+            Lane::Submit { .. } => &mut self.prepaid[1],
+            Lane::Check => &mut self.prepaid[2],
+        }
+    }
+
+    /// Keeps permits of the window that ends at `end_ms` for later requests.
+    pub(super) fn keep(&mut self, lane: Lane, end_ms: i64, permits: u32) {
+        let prepaid = self.prepaid(lane);
+        let left = if prepaid.end_ms == end_ms { prepaid.left } else { 0 };
+        *prepaid = Prepaid { end_ms, left: left + permits };
+    }
+
+    /// Takes prepaid permits of the window that ends at `end_ms`, if they cover the request.
+    pub(super) fn use_prepaid(&mut self, request: PermitRequest, end_ms: i64) -> Option<u32> {
+        let prepaid = self.prepaid(request.lane);
+        let permits = prepaid.left.min(request.most);
+        if prepaid.end_ms != end_ms || permits < request.least.max(1) {
+            return None;
+        }
+        prepaid.left -= permits;
+        Some(permits)
+    }
+
+    /// Closes the budget for this process after a 429, and drops its prepaid permits.
+    pub(super) fn close_until(&mut self, until_ms: i64) {
+        self.prepaid = Default::default();
+        self.usage.rate_limited += 1;
+        self.closed_until_ms = self.closed_until_ms.max(until_ms);
+    }
+
+    /// Returns the prepaid permits of a window.
+    fn unused(&self, end_ms: i64) -> u32 {
+        self.prepaid.iter().filter(|prepaid| prepaid.end_ms == end_ms).map(|prepaid| prepaid.left).sum()
+    }
+
+    /// Returns what a window's counter must be at least according to an answer's headers, if that
+    /// is more than this process knows.
+    ///
+    /// `X-RateLimit-Remaining` shows what Intercom has counted: our requests that it has seen, and
+    /// those of other programs. It excludes prepaid permits and, in the recorded form, the answered
+    /// request itself. This process's requests in flight are taken as counted. Therefore another
+    /// program that does not exist is never inferred, and one that exists shows with the next
+    /// answer. The ledger accounts for permits of our other processes.
+    pub(super) fn news(&mut self, rate: Rate, operations: u32, end_ms: i64) -> Option<u32> {
+        self.leaves_out_own |= rate.used() == 0;
+        let own = if self.leaves_out_own { operations } else { 0 };
+        let counted = rate.used().saturating_add(own).saturating_add(self.unused(end_ms));
+        let seen = self.seen.filter(|(of, _)| *of == end_ms).map_or(0, |(_, spent)| spent);
+        (counted > seen.saturating_add(slack(rate.limit))).then_some(counted)
+    }
+}
+
+/// Operations by which a header may exceed this process's knowledge before the ledger is read: a
+/// fiftieth of the limit, so that a window costs at most 50 reads, and one for a request that may
+/// or may not be counted.
+fn slack(limit: u32) -> u32 {
+    limit / 50 + 1
+}

@@ -1,0 +1,219 @@
+//! Permits: from the prepaid ones of this process, or from the window's counter in the ledger.
+//!
+//! A process acquires permits for several requests at once if it expects them within the window,
+//! and keeps the rest until the window ends. Most requests then cost no write. Unused permits
+//! expire with their window: this may waste budget but never exceeds it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use super::known::{Known, Usage};
+use super::quota::{Lane, Quota};
+use super::window::{EDGE_MS, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+use crate::domain::clock::Clock;
+use crate::ledger::{Ledger, LedgerError, LimitItem, Taken};
+
+/// Windows that may end during one call of the ledger before the caller must retry.
+const TRIES: u32 = 3;
+
+/// A request for permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermitRequest {
+    /// The kind of request.
+    pub lane: Lane,
+    /// The fewest useful permits.
+    pub least: u32,
+    /// The most permits that can be used now.
+    pub most: u32,
+    /// Permits that are expected to be used within the window, including `most`.
+    pub ahead: u32,
+}
+
+impl PermitRequest {
+    /// Requests exactly this many permits.
+    pub fn exactly(lane: Lane, permits: u32) -> Self {
+        Self { lane, least: permits, most: permits, ahead: permits }
+    }
+
+    /// Requests one permit.
+    pub fn one(lane: Lane) -> Self {
+        Self::exactly(lane, 1)
+    }
+}
+
+/// The limiter's answer to a request for permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// The caller may perform this many operations now.
+    Granted(u32),
+    /// Fewer permits are left than requested; retry at this time (Unix milliseconds).
+    Wait(i64),
+}
+
+/// One process's access to the shared budget. Clones share it.
+#[derive(Clone, Debug)]
+pub struct RateLimiter {
+    pub(super) ledger: Ledger,
+    percent: u32,
+    known: Arc<Mutex<Known>>,
+}
+
+impl RateLimiter {
+    /// Creates a limiter that uses at most `percent` of Intercom's limit.
+    pub fn new(ledger: Ledger, percent: u32) -> Self {
+        Self { ledger, percent, known: Arc::default() }
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time by the last caller's clock in Unix seconds, or 0 without a caller.
+    pub(super) fn now_s(&self) -> i64 {
+        self.known().clock.map_or(0, |clock| clock.now_s())
+    }
+
+    /// Acquires permits. Waits for a window that has them, as long as the deadline allows.
+    /// [`Permit::Wait`] means that this would take too long, or that the caller must stop.
+    pub async fn acquire(&self, request: PermitRequest, deadline: &Deadline) -> Result<Permit, LedgerError> {
+        loop {
+            if deadline.is_over() {
+                return Ok(Permit::Wait(deadline.clock.now_ms()));
+            }
+            let until_ms = match self.try_acquire(request, deadline.clock).await? {
+                Permit::Wait(until_ms) => until_ms,
+                granted @ Permit::Granted(_) => return Ok(granted),
+            };
+            let now_ms = deadline.clock.now_ms();
+            let wait_ms = (until_ms - now_ms).max(1);
+            if now_ms + wait_ms > deadline.until_ms {
+                return Ok(Permit::Wait(until_ms));
+            }
+            deadline.rest(wait_ms).await;
+        }
+    }
+
+    /// Acquires permits without waiting for another window. Permits of a window that ended during
+    /// the ledger's answer are useless in the next one; the limiter tries again.
+    pub async fn try_acquire(&self, request: PermitRequest, clock: Clock) -> Result<Permit, LedgerError> {
+        for _ in 0..TRIES {
+            // Wait out a window's first moments: all waiting processes start then.
+            let lead_ms = lead_ms(clock.now_ms());
+            if lead_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(lead_ms.unsigned_abs())).await;
+            }
+            let now_ms = clock.now_ms();
+            let (end_ms, edge) = (window_end_ms(now_ms), at_edge(now_ms));
+            {
+                let mut known = self.known();
+                known.clock = Some(clock);
+                if now_ms < known.closed_until_ms {
+                    return Ok(Permit::Wait(known.closed_until_ms));
+                }
+                if !edge && let Some(permits) = known.use_prepaid(request, end_ms) {
+                    return Ok(Permit::Granted(permits));
+                }
+            }
+            let item = self.limit(clock).await?;
+            if now_ms < item.closed_until_ms {
+                return Ok(Permit::Wait(item.closed_until_ms));
+            }
+            let quota = Quota::of(&item, self.percent, now_ms);
+            let taken = match self.charge(quota, request, now_ms).await? {
+                Ok(taken) => taken,
+                Err(until_ms) => return Ok(Permit::Wait(until_ms)),
+            };
+            // At the edge the next window is charged, too. If the edge of the last charged window
+            // began during the ledger's answer, the window after it would have to be charged.
+            let charged_to_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
+            if clock.now_ms() < charged_to_ms - EDGE_MS {
+                return Ok(self.keep(request, end_ms, taken, quota));
+            }
+        }
+        Ok(Permit::Wait(window_end_ms(clock.now_ms())))
+    }
+
+    /// Charges the window of this moment, or returns when to retry.
+    async fn charge(
+        &self,
+        quota: Quota,
+        request: PermitRequest,
+        now_ms: i64,
+    ) -> Result<Result<Taken, i64>, LedgerError> {
+        let PermitRequest { lane, least, most, ahead } = request;
+        let (reach, end_ms, edge) = (quota.reach(lane), window_end_ms(now_ms), at_edge(now_ms));
+        if edge {
+            // At the edge a request may be counted in the next window. Charge a single one to both
+            // windows; more must wait.
+            if most > 1 {
+                return Ok(Err(end_ms));
+            }
+            let next_ms = end_ms + WINDOW_MS;
+            if self.ledger.take(next_ms, reach, 1, 1).await?.is_none() {
+                return Ok(Err(next_ms));
+            }
+        }
+        let least = least.min(reach).max(1);
+        let most = if edge { most } else { most.max(ahead) };
+        let taken = self.ledger.take(end_ms, reach, least, most.max(least)).await?;
+        Ok(taken.ok_or(end_ms))
+    }
+
+    /// Grants what was requested, and keeps the rest as prepaid permits.
+    fn keep(&self, request: PermitRequest, end_ms: i64, taken: Taken, quota: Quota) -> Permit {
+        let Taken { operations, spent } = taken;
+        let rest = operations.saturating_sub(request.most);
+        let used_percent = u64::from(spent) * 100 / u64::from(quota.cap());
+        let mut known = self.known();
+        known.seen = Some((end_ms, spent));
+        known.usage.quota_used_percent = known.usage.quota_used_percent.max(used_percent);
+        known.keep(request.lane, end_ms, rest);
+        Permit::Granted(operations - rest)
+    }
+
+    /// Returns the quota in force.
+    pub async fn quota(&self, clock: Clock) -> Result<Quota, LedgerError> {
+        let item = self.limit(clock).await?;
+        Ok(Quota::of(&item, self.percent, clock.now_ms()))
+    }
+
+    /// Returns the shared knowledge about the limit. It is read once per window.
+    async fn limit(&self, clock: Clock) -> Result<LimitItem, LedgerError> {
+        let end_ms = window_end_ms(clock.now_ms());
+        let known = self.known().limit.filter(|(of, _)| *of == end_ms);
+        if let Some((_, item)) = known {
+            return Ok(item);
+        }
+        let item = self.ledger.limit().await?;
+        self.known().limit = Some((end_ms, item));
+        Ok(item)
+    }
+
+    /// Reserves operations for this many polls of jobs in this window and the next two.
+    pub async fn expect_polls(&self, polls: u32, clock: Clock) -> Result<(), LedgerError> {
+        let now_ms = clock.now_ms();
+        let item = self.limit(clock).await?;
+        let end_ms = window_end_ms(now_ms);
+        let kept = item.polls_until_ms > end_ms && item.polls >= polls;
+        if kept || polls <= Quota::of(&item, self.percent, i64::MAX).polls_kept() {
+            return Ok(());
+        }
+        let polls_until_ms = end_ms + 2 * WINDOW_MS;
+        self.ledger.expect_polls(polls, polls_until_ms).await?;
+        self.known().limit = Some((end_ms, LimitItem { polls, polls_until_ms, ..item }));
+        Ok(())
+    }
+
+    /// Returns the time until which a 429 closed the budget for this process, in Unix milliseconds;
+    /// in the past or 0 if none did.
+    pub fn closed_until_ms(&self) -> i64 {
+        self.known().closed_until_ms
+    }
+
+    /// Returns and resets the counts for the invocation's metrics. Lambda gives a process one
+    /// invocation at a time.
+    pub fn take_usage(&self) -> Usage {
+        std::mem::take(&mut self.known().usage)
+    }
+}

@@ -1,0 +1,30 @@
+//! The rate limiter: permits for Intercom's requests, from one budget that all functions share.
+//!
+//! * A caller gets permits from [`RateLimiter::acquire`] before each request. The limiter waits as
+//!   long as the caller's [`Deadline`] allows, and otherwise returns when to retry.
+//! * [`RateLimiter::layer`] wraps the client's transport and reports the rate headers of each
+//!   answer, and each 429, to the limiter. No caller reports anything.
+//!
+//! # Layout
+//!
+//! * `window`: the 10-second windows. `quota`: our share of a window, and its lanes.
+//! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one process,
+//!   with its prepaid permits.
+//! * `report`: the effect of an answer. `layer`: the tower layer that calls it.
+//!
+//! The ledger stores one counter per window, and one item for what all functions know of the limit.
+
+mod deadline;
+mod known;
+mod layer;
+mod limiter;
+mod quota;
+mod report;
+mod window;
+
+pub use deadline::Deadline;
+pub use known::Usage;
+pub use layer::ReportLayer;
+pub use limiter::{Permit, PermitRequest, RateLimiter};
+pub use quota::{Lane, Quota};
+pub use window::{EDGE_MS, WINDOW_MS, window_end_ms};

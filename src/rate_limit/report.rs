@@ -1,0 +1,79 @@
+//! The effect of an answer on the limiter: its rate headers, and a 429.
+
+use super::limiter::RateLimiter;
+use super::window::{WINDOW_MS, window_end_ms};
+use crate::domain::clock::Clock;
+use crate::intercom::{RETRY_AFTER_MAX_S, Rate, RateReport};
+use crate::ledger::{LedgerError, LimitItem};
+
+/// The longest wait after a 429, in milliseconds.
+const CLOSED_MAX_MS: i64 = RETRY_AFTER_MAX_S as i64 * 1000;
+/// Windows that are marked as spent after a 429, with one write each. A longer wait is stored in
+/// the limit's item, which each process reads once per window.
+const MARKED_MAX: i64 = 6;
+
+impl RateLimiter {
+    /// Takes over what the answer to a request of `operations` says of the rate limit. A failed
+    /// write to the ledger is a warning, so that the page or the job's id of the answer is not lost.
+    ///
+    /// Without an earlier call of the limiter nothing happens: a process without permits, such as
+    /// a preview, has no use for the report.
+    pub async fn report(&self, report: RateReport, operations: u32) {
+        let Some(clock) = self.known().clock else { return };
+        if let Some(rate) = report.rate
+            && let Err(error) = self.learn(rate, operations, clock).await
+        {
+            tracing::warn!(%error, "cannot store an answer's rate headers in the ledger");
+        }
+        if let Some(limited) = report.limited
+            && let Err(error) = self.close(limited.wait_s, clock).await
+        {
+            tracing::warn!(%error, "cannot store a 429 in the ledger: other functions may get one too");
+        }
+    }
+
+    /// Learns from headers: the limit, and that other programs use the window too. Headers can only
+    /// reduce what a window has left.
+    async fn learn(&self, rate: Rate, operations: u32, clock: Clock) -> Result<(), LedgerError> {
+        let now_ms = clock.now_ms();
+        if rate.limit != self.quota(clock).await?.limit {
+            self.ledger.told_limit(rate.limit).await?;
+            let end_ms = window_end_ms(now_ms);
+            let mut known = self.known();
+            let item = known.limit.map_or_else(LimitItem::default, |(_, item)| item);
+            known.limit = Some((end_ms, LimitItem { limit: rate.limit, ..item }));
+        }
+        let end_ms = rate.window_end_s().saturating_mul(1000);
+        // A past window has nothing left to reduce. A window further ahead means that the clocks
+        // disagree.
+        if end_ms <= now_ms || end_ms > window_end_ms(now_ms) + WINDOW_MS {
+            return Ok(());
+        }
+        let Some(counted) = self.known().news(rate, operations, end_ms) else { return Ok(()) };
+        let spent = self.ledger.counted(end_ms, counted).await?;
+        self.known().seen = Some((end_ms, spent));
+        Ok(())
+    }
+
+    /// Closes the budget after a 429 for `wait_s`, or until the window's end. This process obeys
+    /// even if the ledger cannot be written.
+    async fn close(&self, wait_s: Option<u64>, clock: Clock) -> Result<(), LedgerError> {
+        let now_ms = clock.now_ms();
+        let pause_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
+        let present_ms = window_end_ms(now_ms);
+        let until_ms = present_ms.max(now_ms.saturating_add(pause_ms.clamp(1, CLOSED_MAX_MS)));
+        self.known().close_until(until_ms);
+        if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
+            self.ledger.store_closed_until(until_ms).await?;
+        }
+        for window in 0..MARKED_MAX {
+            let end_ms = present_ms + window * WINDOW_MS;
+            // The window that contains the end of the wait stays open, unless it is the present one.
+            if window > 0 && end_ms > until_ms {
+                break;
+            }
+            self.ledger.mark_spent(end_ms).await?;
+        }
+        Ok(())
+    }
+}
