@@ -26,7 +26,7 @@ pub(super) struct Known {
     pub(super) closed_until_ms: i64,
 }
 
-/// What an invocation met of the rate limit.
+/// The rate limit as one invocation met it, for its metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Answers with a 429.

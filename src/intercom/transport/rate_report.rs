@@ -1,4 +1,4 @@
-//! What an answer says of the rate limit, for a layer of the transport.
+//! The report of an answer about the rate limit, for a layer of the transport.
 
 use bytes::Bytes;
 use http::Response;
@@ -7,7 +7,7 @@ use super::headers::Rate;
 use super::request::answer;
 use super::retry::{Disposition, disposition};
 
-/// What an answer says of the rate limit.
+/// The report of an answer about the rate limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateReport {
     /// The window, if the headers describe it.

@@ -20,7 +20,7 @@ pub(in crate::intercom) struct Call {
     /// Path and query, built from checked and encoded pieces only.
     pub(in crate::intercom) path: String,
     pub(in crate::intercom) body: Bytes,
-    /// What the request costs.
+    /// The cost of the request.
     pub(in crate::intercom) operations: Operations,
 }
 
