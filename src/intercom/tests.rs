@@ -184,7 +184,7 @@ async fn requests_carry_their_cost() {
 async fn work_of_a_layer_outlasts_the_timeout() {
     let transport = tower::service_fn(|_: Request<Bytes>| async {
         let mut response = Response::new(Bytes::from_static(br#"{"users":[]}"#));
-        let work = tokio::time::sleep(Duration::from_secs(60));
+        let work = tokio::time::sleep(Duration::from_mins(1));
         response.extensions_mut().insert(AfterAnswer::new(work));
         Ok(response)
     });
