@@ -10,11 +10,14 @@
 //! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a waiting start |
 //! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |
 //! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
+//! | `RUN#<run> / SAMPLE` | the first changes of a dry run, compressed |
+//! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of the run |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
-//! | `BUDGET / <window>` | operations spent of a 10-second window |
+//! | `BUDGET / WINDOW#<end>` | operations spent of a 10-second window |
+//! | `BUDGET / LIMIT` | the limit that Intercom last reported |
 //!
 //! All reads are strongly consistent except those of the sparse index `due`, which lists open jobs
 //! by the time of their next poll.

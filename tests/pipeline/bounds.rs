@@ -32,7 +32,7 @@ async fn silent_pages_queue_ends_the_run_at_its_deadline() {
     pipeline.rest(Duration::from_hours(25)).await;
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
-    let told = ["past its deadline", "was sent again", "scroll function's errors", "0 of 900 users were read"];
+    let told = ["past its deadline", "was resent", "scroll function's errors", "0 of 900 users were read"];
     assert!(told.iter().all(|text| report.reason().contains(text)), "{}", report.reason());
     report.assert_nobody_lost();
 }

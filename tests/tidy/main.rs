@@ -9,6 +9,7 @@ mod manifests;
 mod security;
 mod settings;
 mod source;
+mod tables;
 mod template;
 mod text;
 

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Waits for the run before it.
-    Queued,
     /// Reads pages.
     Running,
     /// All pages are read; some parts or jobs have not ended.
@@ -29,6 +27,18 @@ pub enum State {
 }
 
 impl State {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Running,
+        Self::Draining,
+        Self::Paused,
+        Self::Complete,
+        Self::CompleteWithErrors,
+        Self::Incomplete,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
     /// Returns whether the run has ended.
     pub fn ended(self) -> bool {
         matches!(self, Self::Complete | Self::CompleteWithErrors | Self::Incomplete | Self::Failed | Self::Cancelled)
@@ -41,9 +51,8 @@ impl State {
 
     /// Returns whether a run may change from this state to `next`. A final state does not change.
     pub fn may_become(self, next: Self) -> bool {
-        use State::{Cancelled, Draining, Failed, Incomplete, Paused, Queued, Running};
+        use State::{Cancelled, Draining, Failed, Incomplete, Paused, Running};
         match (self, next) {
-            (Queued, next) => matches!(next, Running | Cancelled | Failed),
             (Running, next) => matches!(next, Draining | Paused | Failed | Incomplete | Cancelled),
             // Draining goes back to running if a restart lost the queued parts.
             (Draining, next) => next.ended() || matches!(next, Running | Paused),
@@ -55,7 +64,6 @@ impl State {
     /// Returns the word that is stored, logged and shown.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Queued => "queued",
             Self::Running => "running",
             Self::Draining => "draining",
             Self::Paused => "paused",
@@ -78,13 +86,10 @@ impl fmt::Display for State {
 mod tests {
     use super::State::{self, *};
 
-    const ALL: [State; 9] =
-        [Queued, Running, Draining, Paused, Complete, CompleteWithErrors, Incomplete, Failed, Cancelled];
-
     #[test]
     fn final_states_are_final_and_reachable() {
-        for state in ALL {
-            let next: Vec<_> = ALL.into_iter().filter(|&next| state.may_become(next)).collect();
+        for state in State::ALL {
+            let next: Vec<_> = State::ALL.into_iter().filter(|&next| state.may_become(next)).collect();
             assert_eq!(state.ended(), next.is_empty(), "{state} → {next:?}");
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn nothing_completes_without_draining() {
-        let before: Vec<_> = ALL.into_iter().filter(|state| state.may_become(Complete)).collect();
+        let before: Vec<_> = State::ALL.into_iter().filter(|state| state.may_become(Complete)).collect();
         assert_eq!(before, [Draining]);
     }
 }

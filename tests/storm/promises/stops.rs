@@ -53,14 +53,15 @@ impl Storm {
         let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
         self.weather.note(|| {
             format!(
-                "{id}: {was} → {} generation {} {}",
+                "{id}: {} → {} generation {} {}",
+                word(was),
                 row.state,
                 row.generation,
                 row.reason.as_deref().unwrap_or_default()
             )
         });
-        if !was.may_become(row.state) && was != row.state {
-            self.weather.bug(format!("{id} goes from {was} to {}", row.state));
+        if !may_follow(was, row.state) {
+            self.weather.bug(format!("{id} goes from {} to {}", word(was), row.state));
         }
         if row.generation < generation {
             self.weather.bug(format!("{id} goes from generation {generation} to {}", row.generation));
@@ -73,6 +74,18 @@ impl Storm {
             self.run_tells_the_truth(&row).await;
         }
     }
+}
+
+/// Returns whether a run may have this state after that one, or, without one, when it is read for the first time.
+fn may_follow(was: Option<State>, now: State) -> bool {
+    match was {
+        Some(was) => was == now || was.may_become(now),
+        None => matches!(now, State::Running | State::Cancelled | State::Failed),
+    }
+}
+
+fn word(state: Option<State>) -> &'static str {
+    state.map_or("new", State::as_str)
 }
 
 impl Storm {
@@ -92,10 +105,11 @@ impl Storm {
 
 impl Promises {
     /// Returns a run's previous state and generation, if they changed.
-    fn run_was(&self, row: &Run, now_ms: i64) -> Option<(State, u32)> {
+    fn run_was(&self, row: &Run, now_ms: i64) -> Option<(Option<State>, u32)> {
         let mut memory = self.memory();
         let order = memory.runs.len();
-        let (state, generation) = (State::Queued, 1);
+        let (state, generation) = (row.state, 1);
+        let is_new = !memory.runs.contains_key(row.id.as_str());
         let limits = row.limits.clone();
         let count = row.count.or(row.listed);
         let app_id = row.workspace.as_ref().and_then(|workspace| workspace.app_id.clone());
@@ -113,10 +127,10 @@ impl Promises {
             count,
         };
         let seen = memory.runs.entry(row.id.to_string()).or_insert(new);
-        let was = (seen.state, seen.generation);
+        let was = ((!is_new).then_some(seen.state), seen.generation);
         (seen.state, seen.generation) = (row.state, row.generation);
-        let changed = was != (row.state, row.generation);
-        if was.0 == State::Paused || seen.state == State::Paused {
+        let changed = was != (Some(row.state), row.generation);
+        if was.0 == Some(State::Paused) || seen.state == State::Paused {
             seen.since_ms = now_ms;
         }
         if changed {
