@@ -1,4 +1,4 @@
-//! How long a caller waits for permits.
+//! The deadline up to which a caller waits for permits.
 
 use std::time::Duration;
 

@@ -8,8 +8,8 @@
 //! # Layout
 //!
 //! * `window`: the 10-second windows. `quota`: our share of a window, and its lanes.
-//! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one process,
-//!   with its prepaid permits.
+//! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one
+//!   process, with its prepaid permits.
 //! * `report`: the effect of an answer. `layer`: the tower layer that calls it.
 //!
 //! The ledger stores one counter per window, and one item for what all functions know of the limit.

@@ -13,11 +13,12 @@ const CLOSED_MAX_MS: i64 = RETRY_AFTER_MAX_S as i64 * 1000;
 const MARKED_MAX: i64 = 6;
 
 impl RateLimiter {
-    /// Takes over what the answer to a request of `operations` says of the rate limit. A failed
-    /// write to the ledger is a warning, so that the page or the job's id of the answer is not lost.
+    /// Applies the answer to a request of `operations` to the limiter: its rate headers and a 429.
+    /// A failed write to the ledger is only a warning, so that the answer's page or job id is not
+    /// lost.
     ///
-    /// Without an earlier call of the limiter nothing happens: a process without permits, such as
-    /// a preview, has no use for the report.
+    /// Does nothing before the limiter's first permit, because a process without permits, such as
+    /// a preview, does not use the report.
     pub async fn report(&self, report: RateReport, operations: u32) {
         let Some(clock) = self.known().clock else { return };
         if let Some(rate) = report.rate
@@ -68,7 +69,7 @@ impl RateLimiter {
         }
         for window in 0..MARKED_MAX {
             let end_ms = present_ms + window * WINDOW_MS;
-            // The window that contains the end of the wait stays open, unless it is the present one.
+            // The window that contains the end of the wait stays open, except for the present one.
             if window > 0 && end_ms > until_ms {
                 break;
             }

@@ -1,8 +1,9 @@
-//! The workspace that a run belongs to. A token can be replaced in the middle of a run; one of another workspace must
-//! neither read for the run nor write for it.
+//! Binds a run to a workspace. An operator may replace the token during a run, and a token of
+//! another workspace must neither read nor write for the run.
 //!
-//! Each process asks Intercom once per token (`/me`) and pays for it. A step compares before it calls Intercom for a run.
-//! Between that and the call the client refuses any token that was not asked about (see [`crate::intercom`]).
+//! Each process requests the workspace of each token once (`/me`, one permit). A step compares
+//! workspaces before it calls Intercom for a run. Between the comparison and the call, the client
+//! refuses a token whose workspace was not requested (see [`crate::intercom`]).
 
 use std::time::Duration;
 
@@ -12,33 +13,34 @@ use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Kept of the invocation's time while the answer is waited for: the step records what it came to.
+/// Time reserved after the request, in milliseconds, for recording the result.
 const AFTER_ANSWER_MS: i64 = 5_000;
-/// After an answer that did not come: the wait until the next request, in milliseconds.
+/// The wait after a failed request, in milliseconds.
 const LATER_MS: i64 = 5_000;
 
-/// How the present token stands to a run.
+/// The relation between the present token and a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// It is of the run's workspace, as far as Intercom says.
+    /// The token belongs to the run's workspace, as far as Intercom reports it.
     Holds,
-    /// It is of another workspace; the reason names both.
+    /// The token belongs to another workspace. The reason names both.
     Differs(String),
-    /// It is not known yet, because Intercom or Parameter Store does not answer: the work waits until this time (Unix
-    /// milliseconds) at least, for this reason.
+    /// Unknown, because Intercom or Parameter Store does not answer. The work waits at least until
+    /// this time (Unix milliseconds), for this reason.
     Later(i64, &'static str),
-    /// It is not known yet, because the rate limit's window is spent until this time.
+    /// Unknown, because the rate limit's window is spent until this time (Unix milliseconds).
     Spent(i64),
 }
 
-/// The workspace of the present token, for a run that begins; or until when the start waits, and why.
+/// Returns the workspace of the present token, for a run that begins. If it is unknown, returns the
+/// time (Unix milliseconds) until which the start waits, and the reason.
 pub async fn of_start(
     clients: &Clients,
     at: &Invocation,
 ) -> Result<Result<WorkspaceBinding, (i64, &'static str)>, StepError> {
     let mut whose_token = whose(clients, at).await?;
-    // A refused token may have been replaced since this process read it. A run that begins without a workspace cannot
-    // continue with the token that replaces it.
+    // A refused token may have been replaced since this process read it. A run that begins without
+    // a workspace cannot continue with the token that replaces it.
     if whose_token == Ok(Whose::Refused) {
         match clients.intercom.replace_token().await {
             Ok(true) => whose_token = whose(clients, at).await?,
@@ -93,9 +95,11 @@ fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     WorkspaceBinding { host: clients.intercom.host().to_owned(), app_id }
 }
 
-/// Returns why the workspace of a token is not the run's, if it is not. A run of an earlier version has no workspace and
-/// accepts each token. A run accepts a token whose workspace Intercom does not say. A run that began with such a token does
-/// not accept one whose workspace is known, because that can be any workspace.
+/// Returns the difference between a run's workspace and a token's, if any.
+///
+/// A run of an earlier version has no workspace and accepts every token. A run accepts a token
+/// whose workspace Intercom does not report. A run that began with such a token does not accept a
+/// token with a known workspace, because that can be any workspace.
 fn difference(of_run: Option<&WorkspaceBinding>, of_token: &WorkspaceBinding) -> Option<String> {
     let of_run = of_run?;
     let same_app = of_token.app_id.is_none() || of_run.app_id == of_token.app_id;
@@ -104,12 +108,15 @@ fn difference(of_run: Option<&WorkspaceBinding>, of_token: &WorkspaceBinding) ->
     }
     let advice = match of_run.app_id {
         Some(_) => "Store a token of the run's workspace and resume the run, or start the plan again for the other one",
-        None => "Intercom did not say which workspace the run's token was of: start the plan again",
+        None => "Intercom did not report the workspace of the run's token: start the plan again",
     };
-    Some(format!("the access token is of {of_token}, and this run is of {of_run}: nothing was sent with it. {advice}"))
+    Some(format!(
+        "the access token belongs to {of_token}, but this run belongs to {of_run}: no request was sent. {advice}"
+    ))
 }
 
-/// What Intercom says of the present token; asked, where this process has not.
+/// Returns the workspace of the present token. Requests it from Intercom once per process and
+/// token.
 async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64, &'static str)>, StepError> {
     let later = |why| Ok(Err((at.clock.now_ms() + LATER_MS, why)));
     match clients.intercom.whose().await {
@@ -126,23 +133,21 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
     match clients.intercom.ask_whose(timeout(clients, at)).await {
         Ok(reply) => {
             if reply.value == Whose::Refused {
-                tracing::warn!(
-                    "Intercom does not say which workspace the access token is of; the run goes on without it"
-                );
+                tracing::warn!("Intercom does not report the access token's workspace; the run continues without it");
             }
             Ok(Ok(reply.value))
         }
         Err(error) => {
-            tracing::warn!(%error, "Intercom does not say now which workspace the access token is of");
+            tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
             if matches!(disposition(&error, at.clock.now_s()), Disposition::Limited { .. }) {
                 return Ok(Err((clients.limiter.closed_until_ms(), "Intercom's rate limit")));
             }
-            later("Intercom did not answer which workspace the access token is of")
+            later("Intercom did not return the access token's workspace")
         }
     }
 }
 
-/// How long the answer is waited for: as long as for a page, as far as the invocation lasts.
+/// Returns the time-out of the request: that of a page, or less if the invocation ends earlier.
 fn timeout(clients: &Clients, at: &Invocation) -> Duration {
     let left_ms = (at.left_ms() - AFTER_ANSWER_MS).max(1);
     clients.settings.page_timeout.min(Duration::from_millis(left_ms.unsigned_abs()))
@@ -157,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_bound_to_what_is_known_of_its_workspace() {
+    fn run_is_bound_to_its_known_workspace() {
         let us = "api.intercom.io";
         for (of_run, of_token, same) in [
             (at(us, Some("a")), at(us, Some("a")), true),
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_names_both_workspaces() {
+    fn difference_names_both_workspaces() {
         let reason = difference(Some(&at("h", Some("mine"))), &at("h", Some("theirs"))).unwrap();
         assert!(reason.contains("workspace mine at h") && reason.contains("workspace theirs at h"), "{reason}");
     }

@@ -1,4 +1,4 @@
-//! What every step is given: the three clients and the settings, made once per process.
+//! The clients and settings of every step, created once per process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,39 +16,42 @@ use crate::runtime::config::{ConfigError, Places, Settings, TokenFrom, Workspace
 use crate::runtime::invocation::Invocation;
 use crate::runtime::token::StoredToken;
 
-/// A step's ways to the outside.
+/// The clients and settings of a step.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// Intercom.
+    /// The client of Intercom.
     pub intercom: Intercom,
-    /// DynamoDB.
+    /// The ledger in DynamoDB.
     pub ledger: Ledger,
-    /// SQS.
+    /// The SQS queues.
     pub queues: Queues,
-    /// What the rate limit leaves.
+    /// The rate limiter for Intercom.
     pub limiter: RateLimiter,
-    /// How to go about it.
+    /// The settings of the steps.
     pub settings: Settings,
-    /// The plan of the run at work.
+    /// The plan of the active run.
     pub compiled: Compiled,
-    /// When the accounts of a draining run are worth reading.
+    /// The time of the next read of a draining run's accounts.
     pub accounts_due: AccountsDue,
 }
 
-/// When the accounts of the draining run are worth reading again, kept by the process: they are all of its parts and jobs,
-/// and a tick each minute of a long run would read them a thousand times to find that it goes on.
+/// The time of the next read of a draining run's accounts, stored per process. The accounts are all
+/// parts and jobs of the run. If each tick read them, a long run would read them thousands of
+/// times.
 #[derive(Clone, Debug, Default)]
 pub struct AccountsDue(Arc<Mutex<Option<Deferred>>>);
 
 impl AccountsDue {
-    /// From when on, in Unix milliseconds, and whether parts are missing; at once where nothing is known.
+    /// Returns the time of the next read (Unix milliseconds) and whether parts are open. Returns 0
+    /// and `false` if nothing is known about the run.
     pub fn of(&self, run: &RunId, generation: u32) -> (i64, bool) {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = kept.as_ref().filter(|kept| kept.run == *run && kept.generation == generation);
         kept.map_or((0, false), |kept| (kept.until_ms, kept.parts))
     }
 
-    /// Not before `until_ms`; `parts` are missing, or only ends of jobs.
+    /// Defers the next read to `until_ms` (Unix milliseconds). `parts` is true if parts are open,
+    /// and false if only jobs are.
     pub fn defer(&self, run: &RunId, generation: u32, until_ms: i64, parts: bool) {
         let defer = Deferred { run: run.clone(), generation, until_ms, parts };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(defer);
@@ -63,13 +66,13 @@ struct Deferred {
     parts: bool,
 }
 
-/// The plan that was last compiled, by its run: a run's copy never changes, and reading and compiling it again for each
-/// page would be most of a page's cost.
+/// A cache of the last compiled plan, by run. A run's copy of its plan never changes. Reading and
+/// compiling it for each page would dominate the page's cost.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled(Arc<Mutex<Option<(RunId, Plan)>>>);
 
 impl Compiled {
-    /// The run's plan, if it is the one.
+    /// Returns the plan if it is cached for this run.
     fn get(&self, run: &RunId) -> Option<Plan> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.as_ref().filter(|(of, _)| of == run).map(|(_, plan)| plan.clone())
@@ -80,7 +83,7 @@ impl Compiled {
     }
 }
 
-/// How long a connection to Intercom is waited for.
+/// Time-out for connecting to Intercom.
 const INTERCOM_CONNECT: Duration = Duration::from_secs(5);
 
 impl Clients {
@@ -98,8 +101,8 @@ impl Clients {
         }
     }
 
-    /// Makes the clients that the environment describes, and what keeps the token fresh where it lies in Parameter Store.
-    /// Nothing is sent yet, and nothing set up that only sending needs.
+    /// Creates the clients from the environment. If the token is in Parameter Store, also returns
+    /// the [`StoredToken`] that reads it. Sends no request and opens no connection.
     pub fn connect(
         aws: &Aws,
         https: &Https,
@@ -122,7 +125,8 @@ impl Clients {
         Ok((clients, stored))
     }
 
-    /// The run's own copy of its plan on the run's day, compiled once per process.
+    /// Returns the run's own copy of its plan, evaluated for the run's day. It is compiled once per
+    /// process.
     pub async fn plan_of(&self, run: &Run) -> Result<Plan, StepError> {
         if let Some(plan) = self.compiled.get(&run.id) {
             return Ok(plan);
@@ -135,7 +139,7 @@ impl Clients {
     }
 }
 
-/// Why a step could not do its work. Lambda delivers the event again; nothing was lost.
+/// The error of a step. Lambda delivers the event again, so no user is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The ledger failed.
@@ -144,53 +148,51 @@ pub enum StepError {
     /// A queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The event is none that the step takes.
+    /// The step does not accept the event.
     #[error(transparent)]
     Event(#[from] crate::runtime::event::EventError),
-    /// The plan of a start cannot be used.
+    /// The plan of a start is invalid.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
-    /// A run's own copy of its plan cannot be read: the version that began the run took it.
-    #[error(
-        "the plan of run {run} was taken by a newer version of the functions, and this one cannot read it: {source}"
-    )]
+    /// A run's own copy of its plan cannot be read, because a newer version began the run.
+    #[error("cannot read the plan of run {run}, which a newer version of the functions began: {source}")]
     RunsPlan {
         /// The run.
         run: RunId,
-        /// What is wrong with it, to this version.
+        /// The fault that this version finds.
         source: crate::plan::PlanError,
     },
-    /// The function's time-out leaves no time for the least piece of its work.
+    /// The function's time-out is too short for the smallest piece of its work.
     #[error(
-        "an invocation of {step} has {left_s} s, and needs {least_s} s to do anything: raise the function's time-out \
+        "an invocation of {step} has {left_s} s but needs at least {least_s} s: raise the function's time-out \
          (template.yaml has the right one)"
     )]
     TimeOut {
         /// The step.
         step: &'static str,
-        /// What the invocation has.
+        /// Seconds that the invocation has.
         left_s: i64,
-        /// What it needs.
+        /// Seconds that it needs.
         least_s: i64,
     },
-    /// A start names a plan that is not stored.
+    /// The start names a plan that is not stored.
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan {
         /// The name.
         name: String,
     },
-    /// A start whose bound on changes is a percentage, and Intercom does not say of how many users.
+    /// The start's `max_changes` is a percentage, and the number of users is unknown.
     #[error(
         "the run is not begun: max_changes is a percentage and the users could not be counted ({reason}). Start it again, \
          or give max_changes as a number"
     )]
     NotCounted {
-        /// Why not.
+        /// The error of the count.
         reason: String,
-        /// Intercom refuses the count itself: it will again.
+        /// True if a retry would fail, too, because Intercom refuses the count.
         for_good: bool,
     },
-    /// Another start has the run's name.
+    /// A run of this name exists with another plan.
     #[error(
         "the run is not begun: another version of this plan was started for the same second, and has its name, {run}. \
          Start it again for another time"
@@ -199,18 +201,19 @@ pub enum StepError {
         /// The name.
         run: RunId,
     },
-    /// The list of users of a start that waited is not whole.
+    /// The list of users of a queued start is incomplete.
     #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
     ListGone {
-        /// How many the start named.
+        /// Number of users that the start listed.
         listed: u64,
-        /// How many are there.
+        /// Number of users in the ledger.
         found: u64,
     },
 }
 
 impl StepError {
-    /// Whether a newer version of the functions can do what this one cannot. The message or the run is left to it.
+    /// Returns whether only a newer version of the functions can handle the message or run, which
+    /// is then left to it.
     pub fn is_newer(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_newer(),
@@ -218,15 +221,16 @@ impl StepError {
         }
     }
 
-    /// Fails an invocation of `step` that begins with less than `least_ms`: each would give back what it was given, for
-    /// ever, and report success.
+    /// Returns an error if an invocation of `step` begins with less than `least_ms` milliseconds.
+    /// Without this check, each invocation would return its messages to the queue and report
+    /// success.
     pub(crate) fn unless_time(step: &'static str, at: &Invocation, least_ms: i64) -> Result<(), Self> {
         let left_ms = at.left_ms();
         let short = Self::TimeOut { step, left_s: left_ms / 1000, least_s: least_ms / 1000 };
         if left_ms < least_ms { Err(short) } else { Ok(()) }
     }
 
-    /// The error's type as Lambda shows it to callers and counts it in logs.
+    /// Returns the error type for Lambda's callers and logs.
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::Ledger(_) => "Ledger",
@@ -241,7 +245,7 @@ impl StepError {
         }
     }
 
-    /// Whether a start that failed for this fails again, however often it is tried.
+    /// Returns whether every retry of a start that failed with this error fails, too.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
@@ -255,7 +259,7 @@ impl StepError {
 mod tests {
     use super::*;
 
-    /// The environment as the template makes it, without the variable `missing`.
+    /// Connects with the template's environment except for the variable `missing`.
     fn connect_without(missing: &str) -> Result<(Clients, Option<StoredToken>), ConfigError> {
         const SET: [&str; 9] = [
             "INTERCOM_TOKEN",
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_setting_without_a_default_is_asked_for_by_name() {
+    async fn missing_setting_is_named() {
         assert!(connect_without("nothing").is_ok());
         for name in ["INTERCOM_TOKEN", "LEDGER_TABLE", "PAGES_QUEUE_URL", "PATCHES_DEAD_LETTERS_URL"] {
             let error = connect_without(name).unwrap_err().to_string();
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_fits_beside_a_page_of_each_time_out() {
+    fn aws_call_fits_beside_a_page() {
         for seconds in ["15", "30", "50"] {
             let get = |name: &str| (name == "INTERCOM_PAGE_TIMEOUT_S").then(|| seconds.to_owned());
             let settings = Settings::read(get).unwrap();

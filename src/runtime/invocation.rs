@@ -8,18 +8,20 @@ use crate::rate_limit::Deadline;
 /// The invocation that a step runs in.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// The invocation's time.
+    /// The clock of the invocation.
     pub clock: Clock,
-    /// Lambda's request id: the owner's name in every lease of this invocation.
+    /// Lambda's request id. It is the owner of all leases of this invocation.
     pub request_id: String,
-    /// When Lambda ends the invocation, in Unix milliseconds.
+    /// The time at which Lambda ends the invocation, in Unix milliseconds.
     pub deadline_ms: i64,
-    /// Turns true when the invocation is to begin no further request: the local command's Ctrl-C. None on Lambda.
+    /// Turns true when the invocation must start no further request (Ctrl-C of the local command).
+    /// `None` on Lambda.
     pub stop: Option<watch::Receiver<bool>>,
 }
 
 impl Invocation {
-    /// Whether no further request is to be begun; the one under way is finished and recorded.
+    /// Returns whether the invocation must start no further request. A request in progress is
+    /// finished and recorded.
     pub fn is_stopping(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| *stop.borrow())
     }
@@ -34,7 +36,7 @@ impl Invocation {
         self.leaving(0).rest(ms).await;
     }
 
-    /// Milliseconds left before the deadline, none if it is past.
+    /// Returns the milliseconds left before the deadline, or 0 if it is past.
     pub fn left_ms(&self) -> i64 {
         (self.deadline_ms - self.clock.now_ms()).max(0)
     }
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_ends_a_rest() {
+    async fn stop_ends_a_wait() {
         let (sender, receiver) = watch::channel(false);
         let clock = Clock::starting_at(0);
         let at = Invocation { clock, request_id: String::new(), deadline_ms: 60_000, stop: Some(receiver) };

@@ -12,22 +12,6 @@ const EMPTY_NAMES: [&str; 8] = ["util", "utils", "helper", "helpers", "common", 
 /// Relative clauses that must not begin a comment, and words that name no actor or are out of use.
 const CLAUSES: [&str; 4] = ["What ", "Who ", "Whoever ", "Whose "];
 const VAGUE_WORDS: [&str; 4] = ["nobody", "somebody", "whoever", "anew"];
-/// Files with comments that break the rules of prose. Remove a file once it is clean.
-const UNCLEAR: [&str; 13] = [
-    "src/rate_limit.rs",
-    "src/runtime/binding.rs",
-    "src/runtime/clients.rs",
-    "src/steps/check/look.rs",
-    "src/steps/check/metrics.rs",
-    "src/steps/check/mod.rs",
-    "src/steps/submit/batch.rs",
-    "src/steps/submit/failing.rs",
-    "src/steps/submit/leased.rs",
-    "src/steps/submit/metrics.rs",
-    "src/steps/submit/mod.rs",
-    "src/steps/submit/pieces.rs",
-    "src/steps/submit/record.rs",
-];
 /// Unfinished work. The words are split, because this file is searched, too.
 const UNFINISHED: [&str; 4] =
     [concat!("todo", "!"), concat!("unimplemented", "!"), concat!("#[", "ignore"), concat!("FIX", "ME")];
@@ -95,14 +79,8 @@ fn comments_name_their_subject() {
     for path in ["src", "infra", "functions", "tests", "benches"].into_iter().flat_map(|folder| files(folder, "rs")) {
         let text = read(&path);
         let unclear = |(_, line): &(usize, &str)| comment(line).is_some_and(is_unclear);
-        let found: Vec<_> = text.lines().enumerate().filter(unclear).collect();
-        match (UNCLEAR.contains(&path.as_str()), found.is_empty()) {
-            (true, true) => offences.push(format!("{path} is clean: remove it from UNCLEAR")),
-            (false, false) => {
-                offences.extend(found.iter().map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim())));
-            }
-            _ => {}
-        }
+        let found = text.lines().enumerate().filter(unclear);
+        offences.extend(found.map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim())));
     }
     none("a comment begins with its subject and names its actor", &offences);
 }

@@ -1,4 +1,4 @@
-//! The end of a run, decided from strongly read rows.
+//! Decides the end of a run from consistently read rows.
 
 use super::CheckOutcome;
 use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
@@ -6,12 +6,14 @@ use crate::rate_limit::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Accounts are read at least so often, whatever the rate limit promises: it may rise.
+/// The longest time between two reads of the accounts, in milliseconds. The rate limit may rise in
+/// between.
 const ACCOUNTS_REST_MAX_MS: i64 = 30 * 60_000;
-/// Where only ends of jobs are missing, the accounts are read when one is closed; without that, so often.
+/// The time between two reads of the accounts, in milliseconds, if only jobs are open and none was
+/// closed.
 const JOBS_REST_MS: i64 = 5 * 60_000;
 
-/// Ends the active run if everything that it sent is accounted for, or if a limit says so.
+/// Ends the active run if all of its parts and jobs have ended, or if it exceeds `max_errors`.
 pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let ledger = &clients.ledger;
     let Some(active) = ledger.active().await?.run else { return Ok(()) };
@@ -20,7 +22,8 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     let (state, reason, totals) = if too_many {
         (State::Failed, Some("more users are in error than max_errors allows; `errors` lists them".to_owned()), None)
     } else if run.state == State::Draining {
-        // While parts are missing, the end of a job tells nothing; where only ends are missing, each may be the last.
+        // While parts are open, a closed job does not end the run. If only jobs are open, each
+        // closed one may be the last.
         let (due_ms, for_parts) = clients.accounts_due.of(&run.id, cursor.generation);
         if at.clock.now_ms() < due_ms && (for_parts || outcome.closed == 0) {
             return Ok(());
@@ -40,8 +43,8 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     Ok(())
 }
 
-/// Whether more users are in error than the limit allows. They are counted as often as they are met, which is cheap to
-/// know; what the limit is about is users.
+/// Returns whether more users failed than `max_errors` allows. The cheap counter counts a user once
+/// per error. Only if the counter exceeds the limit, the distinct users are read.
 async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<bool, StepError> {
     let Some(most) = run.limits.max_errors.filter(|most| run.errors + cursor.tally.errors > *most) else {
         return Ok(false);
@@ -49,7 +52,8 @@ async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Res
     Ok(clients.ledger.users_in_error(run).await?.len() as u64 > most)
 }
 
-/// Puts the next reading of the accounts off, to when half of what is left can have been submitted.
+/// Defers the next read of the accounts to the earliest time at which half of the open parts can be
+/// submitted.
 async fn defer(
     clients: &Clients,
     run: &Run,

@@ -1,4 +1,4 @@
-//! One look at one job.
+//! Polls one job and handles its result.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,17 @@ use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// A job without an ended task this long after its making has no end that Intercom will tell.
+/// If a job has not ended this long after its creation, in milliseconds, its result counts as
+/// unknown.
 const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
-/// Attempts at an item, the first included.
+/// The most attempts at an item, including the first.
 const ATTEMPTS_MAX: u32 = 3;
-/// Pages of an error feed: a job's items are 100, so that more pages than items are nonsense.
+/// The most pages of an error feed. A job has at most 100 items, so this is more than enough.
 const FEED_PAGES_MAX: u32 = 200;
-/// Before refused items are sent again: a rate window, and some.
+/// The delay before refused items are sent again, in milliseconds: more than one rate window.
 const AGAIN_AFTER_MS: i64 = 15_000;
 
-/// Looks at a job; `false` where Intercom did not tell.
+/// Polls a job. Returns `false` if its state is still unknown.
 pub(super) async fn look(
     clients: &Clients,
     row: &JobRow,
@@ -41,7 +42,8 @@ pub(super) async fn look(
             close(clients, row, Closing::with(End::Completed), outcome).await?;
         }
         Progress::Ended { errors: true } => match feed(clients, row, at).await? {
-            // The job says that items failed and its feed does not say which: who has the value is not known.
+            // The job reports failed items, but its error feed is empty. It is unknown which users
+            // have the value.
             Feed::Items(items) if items.is_empty() => {
                 tracing::error!(
                     job.id = row.job.as_str(),
@@ -53,14 +55,15 @@ pub(super) async fn look(
             }
             Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
             Feed::Unreported(error) => return unreported(clients, row, &error, at, outcome).await,
-            // It stays due, and the next tick looks at it again.
+            // The job stays due, and the next tick polls it again.
             Feed::OutOfTime => return Ok(false),
         },
     }
     Ok(true)
 }
 
-/// Intercom did not tell: a job that it lost is closed as such, everything else is asked again later.
+/// Handles a failed poll. A job that Intercom has lost is closed as unknown. Otherwise it is polled
+/// again later.
 async fn unreported(
     clients: &Clients,
     row: &JobRow,
@@ -71,10 +74,10 @@ async fn unreported(
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
     match disposition(error, at.clock.now_s()) {
-        // A job that was just made may not be visible yet, and a single 404 may be of a server on the way: while the job
-        // may be at work, it is polled again.
+        // A new job may not be visible yet, and a single 404 may come from a proxy. While the job
+        // may be running, poll it again.
         Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
-            tracing::info!(job.id = row.job.as_str(), "Intercom does not know this job yet; it is polled again");
+            tracing::info!(job.id = row.job.as_str(), "Intercom does not show this job yet; it is polled again later");
             clients.ledger.reschedule(row, due_ms).await?;
             return Ok(true);
         }
@@ -89,12 +92,13 @@ async fn unreported(
         }
         _ => {}
     }
-    tracing::warn!(job.id = row.job.as_str(), %error, "a job's state is not told; asked again later");
+    tracing::warn!(job.id = row.job.as_str(), %error, "cannot read a job's state; it is polled again later");
     clients.ledger.reschedule(row, due_ms).await?;
     Ok(false)
 }
 
-/// A look failed for what the ledger holds or does: the job is looked at again later, or nobody will tell its end.
+/// Reschedules a job whose poll failed because of the ledger. After [`UNKNOWN_AFTER_MS`], closes it
+/// as unknown.
 pub(super) async fn defer(
     clients: &Clients,
     row: &JobRow,
@@ -109,24 +113,24 @@ pub(super) async fn defer(
 }
 
 async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut CheckOutcome) -> Result<(), StepError> {
-    tracing::error!(job.id = row.job.as_str(), job.users = row.users, "Intercom does not tell how this job ended");
+    tracing::error!(job.id = row.job.as_str(), job.users = row.users, "the result of this job is unknown");
     close(clients, row, Closing::with(End::Unknown), outcome).await
 }
 
-/// The time to the next look: longer with each.
+/// Returns the time to the next poll, in milliseconds. It grows with each poll.
 fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
     let pace = clients.settings.pace;
     pace.look_first_ms.saturating_mul(i64::from(row.looks) + 1).min(pace.look_most_ms)
 }
 
-/// What became of reading an error feed.
+/// The result of reading an error feed.
 enum Feed {
     Items(Vec<ItemError>),
     Unreported(Error),
     OutOfTime,
 }
 
-/// All pages of a job's error feed, asked for by number: no link is followed.
+/// Reads all pages of a job's error feed, by number. No link is followed.
 async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, StepError> {
     let mut items = Vec::new();
     for page in 1..=FEED_PAGES_MAX {
@@ -146,7 +150,8 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
     Ok(Feed::Items(items))
 }
 
-/// Refused items: those that may be tried again go back as a part before the job is closed; the rest are error rows.
+/// Closes a job with refused items. Items that may be retried are sent as a part before the job is
+/// closed. The others become error rows.
 async fn close_with_errors(
     clients: &Clients,
     row: &JobRow,
@@ -171,7 +176,8 @@ async fn close_with_errors(
     close(clients, row, closing, outcome).await
 }
 
-/// The part that items go back in: one for the whole job, whatever the size of the parts that it was made of.
+/// Returns the follow-up part of a job's refused items. A job has at most one, whatever the size of
+/// its parts.
 fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
     let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
     let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
@@ -186,7 +192,8 @@ struct Sorted {
 }
 
 /// Sorts the refused items by what may be done about them. A job can hold several items of one
-/// user, from two pages or from two follow-up parts. Each refusal takes one of them, the last first.
+/// user, from two pages or from two follow-up parts. Each refusal takes one of them, the last
+/// first.
 fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
     let mut open: BTreeMap<&UserId, Vec<(&Patch, u32)>> = BTreeMap::new();
     for of_part in &changes.parts {

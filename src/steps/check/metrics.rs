@@ -1,12 +1,12 @@
-//! What an invocation of check tells CloudWatch.
+//! The metrics of an invocation of check.
 
 use super::CheckOutcome;
 use crate::domain::run::State;
 use crate::runtime::telemetry::Metric;
 
 impl CheckOutcome {
-    /// The figures of this invocation. A run that completed with errors is complete, because each user has an end, and
-    /// counts as one with errors, too.
+    /// Returns the metrics of this invocation. A run that completed with errors counts as complete,
+    /// because each user has a result, and also as a run with errors.
     pub fn metrics(&self) -> Vec<Metric> {
         let ended = self.ended.as_ref().map(|(_, state)| state.as_str());
         let with_errors = ended == Some(State::CompleteWithErrors.as_str());

@@ -1,5 +1,5 @@
-//! The check step: finds out how each bulk job ended, sends refused items that may be tried again back, and decides the
-//! end of a run once everything is accounted for.
+//! The check step: polls bulk jobs, sends refused items again if that can help, and ends a run when
+//! all of its parts and jobs have ended.
 
 mod finish;
 mod look;
@@ -20,44 +20,44 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
 use crate::runtime::invocation::Invocation;
 
-/// Jobs listed at once. Their number is also what is kept of each window for polls, so it is above the polls of a window
-/// of 4,000 operations.
+/// Jobs listed at once. Each window reserves this many polls at most, so it exceeds the polls of a
+/// window of 4,000 operations.
 const LISTED: i32 = 200;
-/// Jobs polled at once: at Intercom's 0.6 s an answer these are 130 polls in a window.
+/// Jobs polled at once. At 0.6 s per answer of Intercom, this allows 130 polls per window.
 const POLLED_AT_ONCE: usize = 8;
 /// Items of an ended run that get their time to live in one tick.
 const EXPIRED_AT_ONCE: i32 = 500;
-/// Kept of the invocation's time for one job: its state, its feed, and the writes.
+/// Time reserved for one job, in milliseconds: its state, its error feed, and the writes.
 const FOR_A_LOOK_MS: i64 = 60_000;
-/// Polls in a row that failed, from which on the rest waits for the next tick.
+/// Consecutive failed polls after which the other jobs wait for the next tick.
 const FAILURES_MAX: u32 = 3;
 
-/// What an invocation did, for the log line and the caller.
+/// The outcome of an invocation, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CheckOutcome {
-    /// Jobs looked at.
+    /// Polled jobs.
     pub looked: u64,
-    /// Jobs that were due and are left for the next tick.
+    /// Due jobs that are left for the next tick.
     pub overdue: u64,
     /// Jobs closed.
     pub closed: u64,
-    /// Users refused for good.
+    /// Users that were refused permanently.
     pub failed: u64,
     /// Users sent again.
     pub again: u64,
-    /// Closed jobs in which users were refused.
+    /// Closed jobs with refused users.
     pub with_errors: u64,
-    /// Closed jobs whose end nobody knows.
+    /// Closed jobs with an unknown result.
     pub unknown: u64,
     /// Refused items that belong to no user of their job.
     pub unattributed: u64,
-    /// Jobs and runs of a newer format, left to the newer version of the function.
+    /// Jobs and runs of a newer format, which are left to the newer version of the function.
     pub newer: u64,
-    /// Runs that were paused, because the token is of another workspace.
+    /// Runs that were paused because the token belongs to another workspace.
     pub paused: u64,
-    /// Answers that said 429.
+    /// Answers with status 429.
     pub rate_limited: u64,
-    /// How much of our quota the fullest window had spent, in percent.
+    /// The highest use of our quota in a rate window, in percent.
     pub quota_used_percent: u64,
     /// The run that ended, and its state.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     }
     clients.ledger.expire(EXPIRED_AT_ONCE).await?;
     match failure {
-        // No poll went well: an error, so that the function's alarm sees it.
+        // Return an error if no poll succeeded, so that the function's alarm sees it.
         Some(error) if clean == 0 => Err(error),
         _ => Ok(outcome),
     }
@@ -104,17 +104,17 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
 #[derive(Debug, Default)]
 struct Tick {
     outcome: CheckOutcome,
-    /// Polls that went well.
+    /// Successful polls.
     clean: u32,
-    /// The last poll that failed for what the ledger holds or does.
+    /// The error of the last poll that failed because of the ledger.
     failure: Option<StepError>,
-    /// Polls in a row that did not go well.
+    /// Consecutive failed polls.
     failures: u32,
-    /// How the present token stands to the runs of the jobs.
+    /// The present token's binding to the runs of the jobs.
     bindings: BTreeMap<RunId, Binding>,
 }
 
-/// What one poll came to.
+/// The result of one poll.
 struct Polled {
     outcome: CheckOutcome,
     clean: bool,
@@ -122,9 +122,11 @@ struct Polled {
 }
 
 impl Tick {
-    /// The jobs that may be asked for with the present token. Those of a run that is of another workspace would look as if
-    /// Intercom had lost them: the run is paused, and they are polled again later. Where the workspace is not known, the
-    /// jobs wait for the next tick.
+    /// Returns the jobs that may be polled with the present token.
+    ///
+    /// With a token of another workspace, Intercom would answer 404, and the jobs would seem lost.
+    /// Therefore their run is paused, and they are polled again later. If the token's workspace is
+    /// unknown, the jobs wait for the next tick.
     async fn bound(&mut self, clients: &Clients, due: Vec<JobRow>, at: &Invocation) -> Result<Vec<JobRow>, StepError> {
         let mut bound = Vec::new();
         for row in due {
@@ -148,8 +150,8 @@ impl Tick {
         Ok(bound)
     }
 
-    /// Polls these jobs, several at once. Each is paid for, one after the other, right before it is sent. What is left when
-    /// the time is up, or after too many failures, is counted as overdue.
+    /// Polls these jobs concurrently. The permit of each poll is acquired right before it is sent.
+    /// Jobs that are left when the time is up, or after too many failures, count as overdue.
     async fn poll(&mut self, clients: &Clients, due: Vec<JobRow>, at: &Invocation) -> Result<(), StepError> {
         let kept = clients.limiter.quota(at.clock).await?.polls_kept();
         let mut rows = due.into_iter();
@@ -161,7 +163,7 @@ impl Tick {
             let pays = room && !is_over && rows.len() > 0;
             tokio::select! {
                 biased;
-                // Those that are under way come to their end, whatever becomes of one of them.
+                // Polls in progress finish, even if one of them fails.
                 Some(polled) = polls.next(), if !polls.is_empty() => match polled {
                     Ok(polled) => self.add(polled),
                     Err(error) => (is_over, failed) = (true, Some(error)),
@@ -189,7 +191,7 @@ impl Tick {
     }
 }
 
-/// How the present token stands to a run; one of another workspace pauses the run.
+/// Compares the present token with a run's workspace, and pauses the run if they differ.
 async fn binding_of(
     clients: &Clients,
     run: &RunId,
@@ -228,9 +230,9 @@ async fn poll(clients: &Clients, row: JobRow, at: &Invocation) -> Result<Polled,
             outcome.newer += 1;
             Ok(Polled { outcome, clean: true, failure: None })
         }
-        // One job's rows are no reason to leave the others alone: it is polled again later.
+        // A job with faulty rows must not block other jobs. It is polled again later.
         Err(error) => {
-            tracing::error!(job.id = row.job.as_str(), %error, "a look at a job failed");
+            tracing::error!(job.id = row.job.as_str(), %error, "a poll of a job failed");
             look::defer(clients, &row, at, &mut outcome).await?;
             Ok(Polled { outcome, clean: false, failure: Some(error) })
         }
@@ -238,7 +240,7 @@ async fn poll(clients: &Clients, row: JobRow, at: &Invocation) -> Result<Polled,
 }
 
 impl CheckOutcome {
-    /// Adds what one poll came to.
+    /// Adds the outcome of one poll.
     fn add(&mut self, polled: &Self) {
         self.looked += polled.looked;
         self.closed += polled.closed;
@@ -251,8 +253,8 @@ impl CheckOutcome {
     }
 }
 
-/// Acquires a permit for one poll, with `ahead` expected in the window. Returns `false` when the time
-/// is up.
+/// Acquires a permit for one poll, with `ahead` expected in the window. Returns `false` when the
+/// time is up.
 async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, StepError> {
     let request = PermitRequest { ahead, ..PermitRequest::one(Lane::Check) };
     let permit = clients.limiter.acquire(request, &at.leaving(FOR_A_LOOK_MS)).await?;

@@ -1,4 +1,4 @@
-//! The parts of one run: packed into jobs, each within what the budget leaves.
+//! Packs the parts of one run into bulk jobs, within the budget of the rate limit.
 
 use super::failing::{request_size, rest_ms};
 use super::leased::LeasedParts;
@@ -14,49 +14,56 @@ use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::StepError;
 
-/// Kept of the invocation's time for a request and its record.
+/// Time reserved for a request and its record, in milliseconds.
 pub(super) const FOR_A_JOB_MS: i64 = CALL_TIMEOUT.as_millis() as i64 + 5_000;
-/// A lease is believed so long after its owner's end.
+/// Time from an invocation's deadline to the expiry of its leases, in milliseconds.
 pub(super) const LEASE_MARGIN_MS: i64 = 10_000;
-/// The attempt with which a part is given up. Those count that failed while Intercom took other requests of the run.
+/// Failed attempts after which a part is given up. An attempt counts only if Intercom accepted
+/// other requests of the run at that time.
 const ATTEMPTS_MAX: u32 = 8;
-/// Parts that are few: the last of a run.
+/// A draining run with at most this many open parts counts as nearly finished.
 const FEW_PARTS: u64 = 3;
-/// A run that changes few users, or of which few parts are left, gives a part up after this time, even where no other request
-/// tells an outage from a fault of these users: the few that Intercom cannot take must not hold a run until its deadline.
-/// Shorter than the time that a new generation waits for parts: each of these ends as an error of its users.
+/// Time after which a failing part is given up, in milliseconds, if the run changes few users or
+/// has few parts left.
+///
+/// In such a run no other request distinguishes an outage from a fault of these users. Without this
+/// bound, a few users that Intercom cannot accept would keep the run open until its deadline. The
+/// time is shorter than a new generation's wait for parts, so each part ends as errors of its users.
 const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
-/// The same where each user of the part failed in an earlier generation of the run: it was waited for then, or proved to be at
-/// fault. Long enough for eight attempts, so that no moment of trouble decides.
+/// The same time if each user of the part failed in an earlier generation of the run. The users
+/// were retried in that generation. The time is long enough for eight attempts, so a short outage
+/// does not decide.
 const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
-/// Items that are paid for at once: three jobs. More would be sent after a 429 that another invocation met.
+/// The most permits that are acquired ahead: three jobs. Prepaid permits are used even if another
+/// invocation gets a 429, so more would extend that time.
 const AHEAD_MAX: usize = 3 * crate::domain::job::ITEMS_MAX;
-/// A part is sent in pieces where a window leaves at least so many items of it: each piece is a job of its own.
+/// A part is sent in pieces if a window has permits for at least this many of its items. Each piece
+/// is a separate job.
 const PIECE_MIN: usize = 50;
-/// A run that was read longer ago is read again before a request.
+/// Age after which a run is read again before a request, in milliseconds.
 const READ_STALE_MS: i64 = 1_000;
-/// A part that is returned for want of time comes back after this.
+/// The shortest wait of a part that is returned for lack of time, in milliseconds.
 const SOON_MS: i64 = 1_000;
 
-/// A request that failed, for the parts that it was for.
+/// The effect of a failed request on its parts.
 pub(super) struct Rest<'a> {
-    /// Why, in words.
+    /// The reason, as text.
     pub(super) why: &'a str,
-    /// Whether it left this machine.
+    /// True if the request was sent.
     pub(super) sent: bool,
-    /// Whether Intercom took another request for these parts in this invocation.
+    /// True if Intercom accepted another request for these parts in this invocation.
     pub(super) taken: bool,
-    /// How long the parts rest, in milliseconds.
+    /// The wait before the parts are delivered again, in milliseconds.
     pub(super) ms: i64,
 }
 
-/// What the budget said.
+/// The result of a request for permits.
 pub(super) enum Paid {
-    /// So many items may be sent.
+    /// The number of items that may be sent.
     Items(usize),
-    /// Not within this invocation; the time (Unix milliseconds) to come back.
+    /// No permits within this invocation: retry at this time (Unix milliseconds).
     Later(i64),
-    /// The run does not submit any more.
+    /// The run no longer submits.
     Over,
 }
 
@@ -72,7 +79,12 @@ impl Round<'_> {
                     continue;
                 }
                 Binding::Later(at_ms, why) => {
-                    tracing::warn!(run = run.id.as_str(), why, parts = left.len(), "the parts come again later");
+                    tracing::warn!(
+                        run = run.id.as_str(),
+                        why,
+                        parts = left.len(),
+                        "the parts are delivered again later"
+                    );
                     let wait_ms = at_ms - self.at.clock.now_ms();
                     for work in &left {
                         self.return_after(work, wait_ms.max(rest_ms(work.message.receives))).await;
@@ -91,7 +103,7 @@ impl Round<'_> {
                 Paid::Over => return self.drop_all(&left).await,
             };
             let paid_ms = self.at.clock.now_ms();
-            // A window was waited for, and the run may have been stopped meanwhile.
+            // The run may have been stopped during the wait for permits.
             if self.at.clock.now_ms() - read_ms > READ_STALE_MS {
                 let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
                 run = now;
@@ -99,7 +111,7 @@ impl Round<'_> {
             let sizes = sizes_of(&left);
             let mut chosen = pack(&sizes, items);
             if chosen.is_empty() {
-                // No whole part fits what a window ever leaves: the smallest is sent in pieces.
+                // No window ever has permits for a whole part, so send the smallest part in pieces.
                 chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
             }
             let (now, later) = split(left, &chosen);
@@ -109,7 +121,7 @@ impl Round<'_> {
         }
     }
 
-    /// Pauses a run that this invocation must not send for.
+    /// Pauses a run whose workspace is not the token's.
     async fn pause(&mut self, run: &Run, reason: &str) -> Result<(), StepError> {
         if self.clients.ledger.pause(run, reason).await? {
             tracing::error!(run = run.id.as_str(), reason, "run is paused");
@@ -118,7 +130,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Gives parts back to the queue until a window of the rate limit that has permits for them.
+    /// Returns parts to the queue until a rate window that has permits for them.
     async fn return_all(&mut self, works: &[Work], at_ms: i64) -> Result<(), StepError> {
         let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
         for work in works {
@@ -127,17 +139,14 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Reads the parts' run, and drops those that it does not want (any more); none if that leaves none.
+    /// Reads the parts' run and drops parts that it no longer accepts. Returns `None` if no parts
+    /// are left.
     async fn wanted(&mut self, works: &mut Vec<Work>) -> Result<Option<Run>, StepError> {
         let Some(first) = works.first() else { return Ok(None) };
         let run = self.clients.ledger.run(&first.part.run).await?;
         if run.is_none() {
-            // Nothing is written of a run that never was, or that is forgotten: its rows would have no end.
-            tracing::warn!(
-                run = first.part.run.as_str(),
-                parts = works.len(),
-                "parts of no run that is known are dropped"
-            );
+            // The run does not exist or has expired. Rows written for it would never expire.
+            tracing::warn!(run = first.part.run.as_str(), parts = works.len(), "dropping parts of an unknown run");
             self.outcome.dropped += works.drain(..).count() as u64;
             return Ok(None);
         }
@@ -152,7 +161,7 @@ impl Round<'_> {
         Ok((!works.is_empty()).then_some(run))
     }
 
-    /// Pays for a further request of so many items, no fewer, for which the run is read again.
+    /// Reads the run again and acquires exactly `items` permits for a further request.
     pub(super) async fn pay_for(&mut self, run: &mut Run, items: usize) -> Result<Paid, StepError> {
         if !self.still_submits(run).await? {
             return Ok(Paid::Over);
@@ -160,7 +169,8 @@ impl Round<'_> {
         self.pay(run, items, items, items).await
     }
 
-    /// Pays for `least` to `most` items of `ahead`, waiting within the invocation for the window that has them.
+    /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
+    /// window that has them, as long as the invocation lasts.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Paid, StepError> {
         let lane = Lane::Submit { scroll_open: run.state == State::Running };
         let ahead = ahead.min(AHEAD_MAX) as u32;
@@ -171,8 +181,8 @@ impl Round<'_> {
         })
     }
 
-    /// Leases parts; those that another invocation holds come back, those that have their end are done with. Returns also
-    /// how many users a request for them may have.
+    /// Leases parts. Parts that another invocation holds are delivered again; ended parts are
+    /// skipped. Also returns the maximum number of users per request.
     async fn lease(&mut self, works: Vec<Work>) -> Result<(Vec<Work>, usize), StepError> {
         let until_ms = self.at.deadline_ms + LEASE_MARGIN_MS;
         let (mut leased, mut size) = (Vec::new(), usize::MAX);
@@ -181,7 +191,7 @@ impl Round<'_> {
             match self.clients.ledger.lease_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
                 PartLease::Ours(attempt) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
-                    let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was cut off".to_owned());
+                    let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was interrupted".to_owned());
                     self.give_up(&work, &why).await?;
                 }
                 PartLease::Ours(attempt) => {
@@ -197,8 +207,9 @@ impl Round<'_> {
         Ok((leased, size))
     }
 
-    /// Gives a part back to the queue for a rest, after a request that failed for this reason. The attempt counts if Intercom
-    /// took others in the meantime: these, as `taken` says, or any of the run since the part's attempt before.
+    /// Returns a part to the queue for a wait, after a failed request. The attempt counts if
+    /// Intercom accepted other requests in the meantime: for these parts (`taken`), or any of the
+    /// run since the part's previous attempt.
     pub(super) async fn rest(&mut self, run: &Run, work: &Work, rest: &Rest<'_>) -> Result<(), StepError> {
         let Rest { why, sent, taken, ms } = *rest;
         let (part, now_ms) = (&work.part, self.at.clock.now_ms());
@@ -219,7 +230,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Whether so little of the run is left that no other request of it may come.
+    /// Returns whether so few parts are left that the run may send no other request.
     async fn few_are_left(&self, run: &Run) -> Result<bool, StepError> {
         if run.state != State::Draining {
             return Ok(false);
@@ -228,9 +239,9 @@ impl Round<'_> {
         Ok(self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
     }
 
-    /// Whether each user of the part failed in a request of an earlier generation of the run.
+    /// Returns whether each user of the part failed in an earlier generation of the run.
     async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
-        // Generation 0 stands for items of an earlier version; errors of pages and jobs are of another kind.
+        // Generation 0 marks rows of an earlier version. Errors of pages and jobs do not count.
         let earlier = 1..work.part.id.generation;
         let rows = self.clients.ledger.errors(run).await?;
         let failed = |patch: &Patch| {
@@ -240,14 +251,14 @@ impl Round<'_> {
         Ok(work.part.patches.iter().all(failed))
     }
 
-    /// Whether a job of the run was made in a bucket after the one of this time.
+    /// Returns whether a job of the run was created in a bucket later than the bucket of `at_ms`.
     async fn takes_since(&self, run: &RunId, at_ms: Option<i64>) -> Result<bool, StepError> {
         let Some(at_ms) = at_ms else { return Ok(false) };
         let then = Bucket::of(at_ms, self.clients.settings.bucket);
         Ok(self.clients.ledger.buckets_of(run).await?.iter().any(|bucket| *bucket > then))
     }
 
-    /// Drops parts, and records that: of an older generation, or of a run that does not submit any more.
+    /// Drops parts of an older generation, or of a run that no longer submits, and records this.
     pub(super) async fn drop_all(&mut self, works: &[Work]) -> Result<(), StepError> {
         for work in works {
             let now_ms = self.at.clock.now_ms();
@@ -257,7 +268,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Gives a part up: each of its users is recorded as an error.
+    /// Gives up a part: records each of its users as an error.
     pub(super) async fn give_up(&mut self, work: &Work, why: &str) -> Result<(), StepError> {
         let at = format!("part {}", work.part.id);
         let row = |patch: &crate::domain::patch::Patch| crate::ledger::ErrorRow {

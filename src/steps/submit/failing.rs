@@ -1,52 +1,56 @@
-//! Requests that Intercom does not take for a reason that it does not name (5xx, no answer, "later"): whether that is an
-//! outage, or one user in them whom Intercom cannot take.
+//! Requests that fail without a reason (5xx, no answer, "later"): decides between an outage and a
+//! user that Intercom cannot accept.
 
-/// Single users that are sent to find out whether Intercom takes any.
+/// Single users that are sent to check whether Intercom accepts any request.
 pub(super) const PROBES_MAX: u32 = 2;
-/// Requests that fail one after the other, from which on an outage is more likely than users who share a fault. The halves
-/// of a full request down to one user are eight.
+/// Above this number of consecutive failures, an outage is more likely than users that share a
+/// fault. Halving a full request down to one user takes eight requests.
 const IN_A_ROW_MAX: u32 = 10;
 
-/// How long a part rests after a request that failed, the first time and at most.
+/// The first wait of a part after a failed request, in milliseconds.
 const REST_MS: i64 = 10_000;
+/// The longest such wait before [`RARELY_FROM`], in milliseconds.
 const REST_MOST_MS: i64 = 300_000;
-/// Each further rest is so many times as long.
+/// The factor from one wait to the next.
 const REST_GROWS: i64 = 4;
-/// From this delivery on a rest takes an hour: the queue delivers a message 1,000 times, and a run may last 40 days.
+/// From this delivery on, each wait is [`RARELY_MS`]. The queue delivers a message 1,000 times, and
+/// a run may last 40 days.
 const RARELY_FROM: u32 = 600;
+/// The wait of a part that was delivered often: one hour, in milliseconds.
 const RARELY_MS: i64 = 3600 * 1000;
 
-/// A request that failed, and what happened before it in this invocation.
+/// A failed request, and the events before it in this invocation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
-    /// Its users.
+    /// Number of users in the request.
     pub(super) users: usize,
-    /// Whether Intercom answered it.
+    /// True if Intercom answered.
     pub(super) answered: bool,
-    /// Whether a request for the same parts was taken.
+    /// True if Intercom accepted a request for the same parts.
     pub(super) taken: bool,
-    /// Users that were sent alone before anything was taken.
+    /// Users that were sent alone before any request was accepted.
     pub(super) probes: u32,
-    /// Whether users of the same parts are left to be sent.
+    /// True if unsent users of the same parts are left.
     pub(super) others: bool,
-    /// Requests that failed since the last one that was taken, this one included.
+    /// Failed requests since the last accepted one, including this one.
     pub(super) in_a_row: u32,
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// An outage, as far as is known: the parts rest.
+    /// Treat the failure as an outage: the parts wait.
     Rest,
-    /// Send one user alone: if that is taken, others of the request are at fault.
+    /// Send one user alone. If Intercom accepts it, other users of the request are at fault.
     Probe,
-    /// Send each half.
+    /// Send each half separately.
     Halve,
-    /// One user whom Intercom may be unable to take: tried once more after the others.
+    /// Retry this one user after the others: Intercom may be unable to accept it.
     Suspect,
 }
 
-/// Decides what a request that failed means. Nothing is split while an outage explains all that was seen.
+/// Decides the next action after a failed request. While an outage explains all failures, no
+/// request is split.
 pub(super) fn next(failing: Failing) -> Next {
     let Failing { users, answered, taken, probes, others, in_a_row } = failing;
     if in_a_row > IN_A_ROW_MAX {
@@ -55,14 +59,14 @@ pub(super) fn next(failing: Failing) -> Next {
     match (taken, users) {
         (true, 1) => Next::Suspect,
         (true, _) => Next::Halve,
-        // A request without an answer takes as long as the invocation has time for.
+        // An unanswered request uses up the invocation's time, so send no probe after it.
         (false, _) if !answered || probes >= PROBES_MAX => Next::Rest,
         (false, 1) if !others => Next::Rest,
         (false, _) => Next::Probe,
     }
 }
 
-/// How long a part rests that was delivered so often.
+/// Returns the wait of a part with this receive count, in milliseconds.
 pub(super) fn rest_ms(receives: u32) -> i64 {
     if receives >= RARELY_FROM {
         return RARELY_MS;
@@ -70,8 +74,8 @@ pub(super) fn rest_ms(receives: u32) -> i64 {
     REST_MS.saturating_mul(REST_GROWS.saturating_pow(receives.saturating_sub(1))).min(REST_MOST_MS)
 }
 
-/// The most users of a request at this attempt at a part: half as many at each, so that a part whose users cannot be told
-/// apart within one invocation is in the end sent one by one.
+/// Returns the maximum number of users per request for this attempt at a part. Each attempt halves
+/// it. If one invocation cannot isolate the users at fault, later attempts send them one by one.
 pub(super) fn request_size(users: usize, attempt: u32) -> usize {
     (users >> attempt.saturating_sub(1).min(usize::BITS - 1)).max(1)
 }
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_split_while_an_outage_explains_it() {
+    fn possible_outage_splits_no_request() {
         let whole = Failing { users: 100, answered: true, taken: false, probes: 0, others: false, in_a_row: 1 };
         for (failing, expected) in [
             (whole, Next::Probe),
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_grow_and_outlast_a_run_s_deadline() {
+    fn waits_grow_and_outlast_the_deadline() {
         let rests: Vec<i64> = (1..=6).map(|receives| rest_ms(receives) / 1000).collect();
         assert_eq!(rests, [10, 40, 160, 300, 300, 300]);
         let (all_ms, day_ms) = ((1..1_000).map(rest_ms).sum::<i64>(), 24 * 3600 * 1000);
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_shrink_with_each_attempt_to_one_user() {
+    fn requests_shrink_with_each_attempt() {
         let sizes: Vec<usize> = (1..=8).map(|attempt| request_size(100, attempt)).collect();
         assert_eq!(sizes, [100, 50, 25, 12, 6, 3, 1, 1]);
         assert_eq!((request_size(1, 0), request_size(100, u32::MAX)), (1, 1));

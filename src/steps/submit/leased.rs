@@ -1,4 +1,4 @@
-//! Leased parts on their way into bulk jobs: sent piece by piece, recorded, and each part ended or given back.
+//! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
 use super::batch::{FOR_A_JOB_MS, Paid, Rest};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
@@ -13,61 +13,63 @@ use crate::ledger::{ErrorRow, Release};
 use crate::rate_limit::{EDGE_MS, window_end_ms};
 use crate::runtime::clients::StepError;
 
-/// What became of a request.
+/// The result of a request.
 pub(super) enum Sent {
-    /// A job was made.
+    /// Intercom created a job.
     Made(Job),
-    /// Intercom refused the whole request for something in it.
+    /// Intercom refused the whole request because of its content.
     Refused(Error),
-    /// Intercom gave no reason that names its users: 5xx, no answer, "later".
+    /// The request failed without a reason that names users: 5xx, no answer, "later".
     Failed {
-        /// What came.
+        /// The error.
         error: Error,
-        /// Whether Intercom answered.
+        /// True if Intercom answered.
         answered: bool,
     },
-    /// Nothing further is sent.
+    /// No further request is sent.
     Stop(Stop),
 }
 
-/// Why the rest of the parts is not sent now.
+/// The reason for not sending the rest of the parts now.
 pub(super) enum Stop {
-    /// The rate limit: the same within this invocation.
+    /// The rate limit: retry within this invocation.
     Again,
-    /// The budget or the invocation's time: the same at this time (Unix milliseconds).
+    /// No permits or no time within this invocation: retry at this time (Unix milliseconds).
     Later(i64),
-    /// An outage: the same after a rest. The words are shown; `sent` is false where nothing left this machine.
+    /// An outage: retry after a wait. `why` is shown to the operator. `sent` is false if no request
+    /// was sent.
     Rest { why: String, sent: bool },
-    /// Nothing of the run can be sent.
+    /// A fault of the run: none of its parts can be sent.
     Fault(String),
     /// The run ended in the meantime.
     Over,
 }
 
-/// One user whom Intercom may be unable to take.
+/// One user that Intercom may be unable to accept.
 pub(super) struct Suspect {
     pub(super) piece: Piece,
     pub(super) error: Error,
-    /// The number of its first request.
+    /// The number of the user's first request.
     pub(super) at: u32,
 }
 
-/// Parts that this invocation holds.
+/// Parts that this invocation has leased.
 pub(super) struct LeasedParts {
     pub(super) works: Vec<Work>,
     pub(super) ids: Vec<PartId>,
-    /// Patches of each part that have no end yet.
+    /// For each part, the number of patches without a result.
     open: Vec<usize>,
     pub(super) pieces: Vec<Piece>,
-    /// Items that are paid for already, and the end of the window that they were paid in (Unix milliseconds).
+    /// Items that this invocation has permits for.
     paid: usize,
+    /// The time at which these permits expire, in Unix milliseconds.
     paid_to_ms: i64,
     pub(super) refused: Vec<ErrorRow>,
-    /// Requests so far.
+    /// Number of requests so far.
     pub(super) sent: u32,
-    /// The number of the last request that was taken; 0 for none.
+    /// The number of the last accepted request, or 0.
     pub(super) taken_at: u32,
-    /// One user that was taken: what Intercom takes again, if it takes anything.
+    /// A user that Intercom accepted, and would accept again unless there is an outage.
     pub(super) control: Option<Patch>,
     pub(super) suspects: Vec<Suspect>,
     probes: u32,
@@ -75,13 +77,14 @@ pub(super) struct LeasedParts {
     halved: bool,
 }
 
-/// Until when permits of this moment can be used for a further request.
+/// Returns the time until which permits acquired at `now_ms` can be used, in Unix milliseconds.
 fn paid_to_ms(now_ms: i64) -> i64 {
     window_end_ms(now_ms) - EDGE_MS
 }
 
 impl LeasedParts {
-    /// Parts to be sent in requests of at most `size` users, `paid` of which were paid for at `paid_ms`.
+    /// Prepares parts for requests of at most `size` users. Permits for `paid` items were acquired
+    /// at `paid_ms`.
     pub(super) fn new(works: Vec<Work>, (paid, paid_ms): (usize, i64), size: usize) -> Self {
         let ids = works.iter().map(|work| work.part.id.clone()).collect();
         let open = works.iter().map(|work| work.part.patches.len()).collect();
@@ -104,12 +107,12 @@ impl LeasedParts {
         }
     }
 
-    /// Whether Intercom took a request for these parts in this invocation.
+    /// Returns whether Intercom accepted a request for these parts in this invocation.
     pub(super) fn taken(&self) -> bool {
         self.taken_at > 0
     }
 
-    /// Sends all pieces. Returns parts that can be tried again within this invocation.
+    /// Sends all pieces. Returns parts that can be retried within this invocation.
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
             let stop = match self.send(round, &mut run, &piece).await? {
@@ -131,7 +134,7 @@ impl LeasedParts {
         }
     }
 
-    /// A request failed without a reason that names its users.
+    /// Handles a request that failed without a reason that names its users.
     fn failed(&mut self, piece: Piece, error: Error, answered: bool) -> Option<Stop> {
         self.in_a_row += 1;
         let others = !self.pieces.is_empty();
@@ -144,7 +147,8 @@ impl LeasedParts {
                     1 => self.suspects.push(Suspect { piece, error, at: self.sent }),
                     _ => self.pieces.push(piece),
                 }
-                // Another user each time, of all that are left: those of the first piece may all be at fault.
+                // Choose a different user each time, from all pieces: all users of the first piece
+                // may be at fault.
                 let number = self.receives().saturating_mul(PROBES_MAX).saturating_add(self.probes);
                 let alone = Piece::one_alone(&mut self.pieces, number as usize);
                 self.pieces.extend(alone);
@@ -160,8 +164,9 @@ impl LeasedParts {
         None
     }
 
-    /// Pays for a piece and sends it, after its changes are in the ledger. A 5xx is tried once more (Intercom's advice),
-    /// unless others were taken and it can be split.
+    /// Acquires permits for a piece, stores its changes in the ledger, and sends it. A 5xx is
+    /// retried once (Intercom's advice), unless other requests were accepted and the piece can be
+    /// split.
     pub(super) async fn send(
         &mut self,
         round: &mut Round<'_>,
@@ -171,7 +176,7 @@ impl LeasedParts {
         if round.at.is_stopping() {
             return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
-        // Requests before this one may have taken their time: what is left of an older window is lost.
+        // Earlier requests may have outlasted the window. Its unused permits have expired.
         let expired = self.sent > 0 && round.at.clock.now_ms() >= self.paid_to_ms;
         if expired || self.paid < piece.0.len() {
             match round.pay_for(run, piece.0.len()).await? {
@@ -180,7 +185,7 @@ impl LeasedParts {
                 Paid::Over => return Ok(Sent::Stop(Stop::Over)),
             }
         } else if self.sent > 0 && !round.still_submits(run).await? {
-            // One permit can pay for several pieces; the run was stopped between two of them.
+            // The permits covered several pieces, and the run was stopped between two of them.
             return Ok(Sent::Stop(Stop::Over));
         }
         self.paid -= piece.0.len().min(self.paid);
@@ -194,7 +199,7 @@ impl LeasedParts {
                 Ok(reply) => return Ok(Sent::Made(reply.value)),
                 Err(error) => error,
             };
-            tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request did not go through");
+            tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");
             match disposition(&error, round.at.clock.now_s()) {
                 Disposition::Limited { .. } => return Ok(Sent::Stop(Stop::Again)),
                 Disposition::NotSent => {
@@ -229,7 +234,7 @@ impl LeasedParts {
         }
     }
 
-    /// Takes a piece's patches off what is open; returns the parts that are complete with it.
+    /// Subtracts a piece's patches from the open ones. Returns the parts that are now complete.
     pub(super) fn end(&mut self, piece: &Piece) -> Vec<usize> {
         for (index, _) in &piece.0 {
             self.open[*index] -= 1;
@@ -240,9 +245,9 @@ impl LeasedParts {
         touched
     }
 
-    /// Ends the work on these parts, or has them delivered again.
+    /// Ends the parts, or returns them to the queue.
     async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
-        // They have their end, although their part comes again.
+        // Refused users have their result, even if their part is delivered again.
         self.record_refused(round, run).await?;
         match stop {
             Stop::Again => {
@@ -252,7 +257,8 @@ impl LeasedParts {
                 Ok(self.into_open())
             }
             Stop::Later(at_ms) => {
-                // What was learned of its users is lost: the next attempt begins with smaller requests.
+                // The next attempt does not know the results of splitting, so it begins with
+                // smaller requests.
                 let release = if self.halved { Release::Tried } else { Release::NotSent };
                 let wait_ms = at_ms - round.at.clock.now_ms();
                 for work in self.into_open() {
@@ -273,7 +279,7 @@ impl LeasedParts {
         }
     }
 
-    /// Deliveries of the part that came most often.
+    /// Returns the highest receive count of the parts' messages.
     fn receives(&self) -> u32 {
         self.works.iter().map(|work| work.message.receives).max().unwrap_or(1)
     }

@@ -1,10 +1,10 @@
-//! What an invocation of submit tells CloudWatch.
+//! The metrics of an invocation of submit.
 
 use super::SubmitOutcome;
 use crate::runtime::telemetry::Metric;
 
 impl SubmitOutcome {
-    /// The figures of this invocation.
+    /// Returns the metrics of this invocation.
     pub fn metrics(&self) -> Vec<Metric> {
         vec![
             Metric::count("Jobs", self.jobs),

@@ -1,5 +1,5 @@
-//! The submit step: takes parts from the patches queue, packs them into bulk jobs within the budget, and records each job
-//! under its bucket together with its parts' done marks.
+//! The submit step: receives parts from the patches queue and packs them into bulk jobs within the
+//! budget. It records each job under its bucket, together with its parts' done marks.
 
 mod batch;
 mod failing;
@@ -22,52 +22,54 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
 use crate::runtime::invocation::Invocation;
 
-/// From this delivery on a part is handled alone and last, so that poison harms no neighbour.
+/// From this receive count on, a part is handled alone and last. If its message ends the
+/// invocation, no other part is affected.
 const ALONE_FROM_RECEIVE: u32 = 3;
-/// Parts whose submission failed come back so long after the leases that it may have left.
+/// Parts whose submission failed are delivered again this long after their leases expire, in
+/// milliseconds.
 const AFTER_LEASE_MS: i64 = 1_000;
 
-/// What an invocation did, for the log line and the caller.
+/// The outcome of an invocation, for the log line and the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SubmitOutcome {
-    /// Bulk jobs made.
+    /// Created bulk jobs.
     pub jobs: u64,
-    /// Users in them.
+    /// Users in these jobs.
     pub users: u64,
-    /// Users that Intercom refused one by one.
+    /// Users that Intercom refused individually.
     pub refused: u64,
     /// Parts dropped.
     pub dropped: u64,
     /// Parts given up.
     pub given_up: u64,
-    /// Users of them.
+    /// Users of the parts given up.
     pub users_given_up: u64,
-    /// Runs that failed or were paused here.
+    /// Runs that this invocation failed or paused.
     pub not_complete: u64,
-    /// Answers that said 429.
+    /// Answers with status 429.
     pub rate_limited: u64,
-    /// How much of our quota the fullest window had spent, in percent.
+    /// The highest use of our quota in a rate window, in percent.
     pub quota_used_percent: u64,
-    /// Messages that cannot be read.
+    /// Unreadable messages, sent to the dead-letter queue.
     #[serde(rename = "buried")]
     pub dead_lettered: u64,
-    /// Messages of a newer format or run, left to the newer version of the function.
+    /// Messages of a newer format or run, which are left to the newer version of the function.
     pub newer: u64,
-    /// Why parts rest after a request that failed, in words.
+    /// The reason why parts wait after a failed request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
-    /// Messages to be delivered again, by id.
+    /// Ids of messages to deliver again.
     #[serde(skip)]
     pub redeliver: BTreeSet<String>,
 }
 
-/// A message and the part that it carries.
+/// A message and its part.
 struct Work {
     message: Message,
     part: Part,
 }
 
-/// What an invocation carries from job to job.
+/// The state of an invocation.
 struct Round<'a> {
     clients: &'a Clients,
     at: &'a Invocation,
@@ -84,7 +86,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {
         let messages: Vec<Message> = group.iter().map(|work| work.message.clone()).collect();
-        // A failure of one group is delivered again and leaves the others alone.
+        // If one group fails, only its messages are delivered again.
         if let Err(error) = round.submit(group).await {
             if error.is_newer() {
                 for message in &messages {
@@ -92,9 +94,9 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
                 }
                 continue;
             }
-            tracing::error!(%error, parts = messages.len(), "parts could not be submitted; they are delivered again");
+            tracing::error!(%error, parts = messages.len(), "cannot submit parts; they are delivered again");
             for message in &messages {
-                // Their leases may be ours until then.
+                // This invocation may hold their leases until then.
                 round.return_message(message, at.left_ms() + batch::LEASE_MARGIN_MS + AFTER_LEASE_MS).await;
             }
             failed += messages.len();
@@ -105,14 +107,15 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     round.outcome.rate_limited = usage.rate_limited;
     round.outcome.quota_used_percent = usage.quota_used_percent;
     match failure {
-        // Nothing was done at all: an error, so that the function's alarm sees it. With an error all messages come again,
-        // also one that is in the dead-letter queue by now.
+        // Return an error if all messages failed, so that the function's alarm sees it. After an
+        // error, the queue delivers all messages again, including those already in the dead-letter
+        // queue.
         Some(error) if failed == count => Err(error),
         _ => Ok(round.outcome),
     }
 }
 
-/// Parts of one run go together; those that came often already, alone and last.
+/// Groups parts by run. Parts that were received often come last, each in a group of its own.
 fn groups(works: Vec<Work>) -> Vec<Vec<Work>> {
     let (alone, together): (Vec<Work>, Vec<Work>) =
         works.into_iter().partition(|work| work.message.receives >= ALONE_FROM_RECEIVE);
@@ -124,11 +127,14 @@ fn groups(works: Vec<Work>) -> Vec<Vec<Work>> {
 }
 
 impl Round<'_> {
-    /// The parts of the messages. One that cannot be read goes to the dead-letter queue by our own hand. A part that came
-    /// twice is taken once: the lease is this invocation's for both, and two done marks of one part in the transaction
-    /// that records a job would refuse it, and with it the job's id.
+    /// Reads the parts of the messages, and sends unreadable messages to the dead-letter queue.
     ///
-    /// Returns the parts, how many messages could not even be put into the dead-letter queue, and why.
+    /// A duplicate part is skipped. Both copies would have this invocation's lease. DynamoDB
+    /// refuses a transaction with two done marks of one part, so the job's id would not be
+    /// recorded.
+    ///
+    /// Returns the parts, the number of messages that could not be sent to the dead-letter queue,
+    /// and the last such error.
     async fn read(&mut self, messages: Vec<Message>) -> (Vec<Work>, usize, Option<StepError>) {
         let (mut works, mut failed, mut failure): (Vec<Work>, usize, Option<StepError>) = (Vec::new(), 0, None);
         for message in messages {
@@ -137,12 +143,12 @@ impl Round<'_> {
                 Ok(part) => works.push(Work { message, part }),
                 Err(error @ UnreadableMessage::Newer(_)) => self.leave(&message, &error.to_string()).await,
                 Err(UnreadableMessage::Malformed(reason)) => {
-                    tracing::error!(message.id, reason, "a message of the patches queue cannot be read");
+                    tracing::error!(message.id, reason, "cannot read a message of the patches queue");
                     match self.clients.queues.dead_letter(QueueName::Patches, &message, &reason).await {
                         Ok(()) => self.outcome.dead_lettered += 1,
-                        // It comes again by itself, and those beside it are no worse for it.
+                        // The queue delivers it again. The other messages are not affected.
                         Err(error) => {
-                            tracing::error!(message.id, %error, "it cannot be put into the dead-letter queue either");
+                            tracing::error!(message.id, %error, "cannot send the unreadable message to the dead-letter queue");
                             self.outcome.redeliver.insert(message.id.clone());
                             failed += 1;
                             failure = Some(error.into());
@@ -165,14 +171,15 @@ impl Round<'_> {
         Ok(true)
     }
 
-    /// Leaves a message to a newer version of the function: it comes back until that is deployed.
+    /// Leaves a message to a newer version of the function. The queue delivers it again until that
+    /// version is deployed.
     async fn leave(&mut self, message: &Message, reason: &str) {
         tracing::error!(message.id, reason, "a message is left to a newer version of the function");
         self.return_message(message, message.rest_for_newer_ms()).await;
         self.outcome.newer += 1;
     }
 
-    /// Has a part delivered again after so many milliseconds.
+    /// Returns a part to the queue, for delivery after `ms` milliseconds.
     async fn return_after(&mut self, work: &Work, ms: i64) {
         self.return_message(&work.message, ms).await;
     }
@@ -180,7 +187,7 @@ impl Round<'_> {
     async fn return_message(&mut self, message: &Message, ms: i64) {
         self.outcome.redeliver.insert(message.id.clone());
         if let Err(error) = self.clients.queues.hide(QueueName::Patches, message, ms).await {
-            tracing::debug!(%error, "a message keeps the queue's visibility time-out");
+            tracing::debug!(%error, "cannot change a message's visibility; the queue's timeout applies");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The pieces that the patches of leased parts are sent in: at first as many as the budget paid for, and halves where
-//! Intercom refuses a whole request for one of its items.
+//! Pieces: the patches of leased parts, one request each. A piece is at first as large as its
+//! permits allow. If Intercom refuses a whole request because of one item, the piece is split into
+//! halves.
 
 use crate::domain::part::{Part, PartId};
 use crate::domain::patch::Patch;
@@ -10,7 +11,8 @@ use crate::ledger::{Changes, ChangesOfPart};
 pub(super) struct Piece(pub(super) Vec<(usize, Patch)>);
 
 impl Piece {
-    /// The patches of these parts, in pieces of at most `size`, the first last: the pieces are a stack.
+    /// Returns the patches of these parts as a stack of pieces of at most `size`. The first piece
+    /// is on top, which is the end of the vector.
     pub(super) fn stack<'a>(parts: impl Iterator<Item = &'a Part>, size: usize) -> Vec<Self> {
         let each = |(index, part): (usize, &'a Part)| part.patches.iter().map(move |patch| (index, patch.clone()));
         let all: Vec<_> = parts.enumerate().flat_map(each).collect();
@@ -19,7 +21,7 @@ impl Piece {
         pieces
     }
 
-    /// Its two halves; one user cannot be halved.
+    /// Splits the piece into halves. Returns the patch as the error if there is only one.
     pub(super) fn halves(mut self) -> Result<(Self, Self), Patch> {
         if self.0.len() < 2 {
             return Err(self.0.remove(0).1);
@@ -28,7 +30,8 @@ impl Piece {
         Ok((self, Self(second)))
     }
 
-    /// Takes one user out of a stack of pieces, alone: the one at this place, counted round over all of them from the top.
+    /// Removes one user from a stack of pieces and returns it as a piece. `place` counts the users
+    /// from the top, modulo their number.
     pub(super) fn one_alone(stack: &mut Vec<Self>, place: usize) -> Option<Self> {
         let users: usize = stack.iter().map(|piece| piece.0.len()).sum();
         let mut place = place.checked_rem(users)?;
@@ -41,12 +44,12 @@ impl Piece {
         Some(Self(vec![alone]))
     }
 
-    /// The patches, to send.
+    /// Returns the patches of the request.
     pub(super) fn patches(&self) -> Vec<Patch> {
         self.0.iter().map(|(_, patch)| patch.clone()).collect()
     }
 
-    /// What the ledger keeps of them.
+    /// Returns the patches as the ledger stores them, grouped by part.
     pub(super) fn changes(&self, parts: &[PartId]) -> Changes {
         let mut kept: Vec<ChangesOfPart> = Vec::new();
         for (index, patch) in &self.0 {
@@ -105,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn two_probes_of_each_delivery_reach_every_user_in_pieces_of_any_size() {
+    fn two_probes_per_delivery_reach_every_user() {
         let name = |piece: Piece| piece.0[0].1.user.to_string();
         for (users, size) in (2..=30).flat_map(|users| (1..=users).map(move |size| (users, size))) {
             let mut reached = BTreeSet::new();
             for receives in 1..=users {
                 let mut pieces = Piece::stack(parts(users, users).iter(), size);
-                // What is sent first, and fails, is a suspect where it is one user.
+                // A piece of one user that is sent first and fails becomes a suspect.
                 if size == 1 {
                     reached.extend(pieces.pop().map(name));
                 }

@@ -1,4 +1,4 @@
-//! A job that was made, on its way into the ledger.
+//! Records created jobs in the ledger.
 
 use std::time::Duration;
 
@@ -12,20 +12,22 @@ use crate::domain::run::Run;
 use crate::ledger::JobRow;
 use crate::runtime::clients::StepError;
 
-/// Kept of the invocation's time for one try at recording a job: a call of the ledger's, with the SDK's own retries.
+/// Time reserved for one try at recording a job, in milliseconds: one call of the ledger with the
+/// SDK's own retries.
 const RECORD_MS: i64 = 10_000;
-/// Between two of these.
+/// The wait between two tries.
 const RECORD_REST: Duration = Duration::from_secs(1);
-/// `created_at` further than this from our clock is not believed.
+/// If `created_at` differs from our clock by more than this, in milliseconds, it is ignored.
 const CLOCKS_APART_MAX_MS: i64 = 3600 * 1000;
 
 impl LeasedParts {
-    /// Distinct for each request that may make a job: a resubmission keeps what the first one sent.
+    /// Returns the key of a request's changes. It is unique for each request that may create a job,
+    /// so a resubmission does not overwrite the changes of the first request.
     pub(super) fn changes_key(&self, round: &Round<'_>) -> String {
         format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, self.sent)
     }
 
-    /// A job was made of a piece.
+    /// Handles a job that Intercom created for a piece.
     pub(super) async fn made(
         &mut self,
         round: &mut Round<'_>,
@@ -38,8 +40,8 @@ impl LeasedParts {
         self.record(round, run, piece.0.len(), job, done).await
     }
 
-    /// Records a job and the done marks of the parts that it completes. Its id is worth more than the time that is left:
-    /// while there is some, what the ledger did not take is written again.
+    /// Records a job and the done marks of the parts that it completes. If the write fails, it is
+    /// retried while the invocation has time, because a lost job id cannot be recovered.
     pub(super) async fn record(
         &mut self,
         round: &mut Round<'_>,
@@ -61,7 +63,7 @@ impl LeasedParts {
             if round.at.left_ms() < RECORD_MS {
                 return Err(error);
             }
-            tracing::warn!(job.id = row.job.as_str(), %error, "a job is not in the ledger yet; once more");
+            tracing::warn!(job.id = row.job.as_str(), %error, "cannot record a job; retrying");
             tokio::time::sleep(RECORD_REST).await;
         }
         round.outcome.jobs += 1;
@@ -69,17 +71,20 @@ impl LeasedParts {
         Ok(())
     }
 
-    /// What is written of a job; may be repeated as a whole.
+    /// Writes a job's rows once. The whole call may be repeated.
     async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
         let noted = (run.id.clone(), row.bucket.clone());
         if !round.noted.contains(&noted) {
             round.clients.ledger.note_bucket(&run.id, &row.bucket).await?;
             round.noted.insert(noted);
         }
-        // Users of these parts that were refused alone are recorded before the part counts as done.
+        // Record individually refused users of these parts before the parts count as done.
         self.record_refused(round, run).await?;
         if round.clients.ledger.record_job(row, done, &round.at.request_id).await? {
-            tracing::warn!(job.id = row.job.as_str(), "a resubmission: somebody else took a part of it, too");
+            tracing::warn!(
+                job.id = row.job.as_str(),
+                "resubmission: another invocation also submitted a part of this job"
+            );
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Requests that Intercom refuses for something in them: whose fault it is, the user's or the run's.
+//! Requests that Intercom refuses because of their content: decides between a fault of the user and
+//! a fault of the run.
 
 use super::leased::{LeasedParts, Sent, Stop};
 use super::pieces::Piece;
@@ -9,15 +10,18 @@ use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::runtime::clients::StepError;
 
-/// Users refused alone, alike, with nothing taken, from which on the fault may be the run's.
+/// If this many users are refused individually with the same code, and no request was accepted, the
+/// run may be at fault.
 const REFUSED_ALIKE: usize = 3;
-/// It is the run's where so many users are to be changed, and they are such a part of all that were seen.
+/// A run changes many users from this number of patches on.
 const PATCHES_MANY: u64 = 20;
+/// It must also change at least one user in this many.
 const PATCHES_PART_OF: u64 = 20;
 
 impl LeasedParts {
-    /// A refused request: halved until the bad item stands alone and becomes its user's error. Returns the run's fault,
-    /// if it looks like one: several users refused alone with the same code and nothing taken.
+    /// Handles a refused request. It is split into halves until the refused item is alone and
+    /// becomes its user's error. Returns the run's fault if several users were refused individually
+    /// with the same code and no request was accepted.
     pub(super) async fn refuse(
         &mut self,
         round: &mut Round<'_>,
@@ -34,7 +38,7 @@ impl LeasedParts {
         self.refused.push(self.row(&piece, error));
         round.outcome.refused += 1;
         let alike = self.refused.iter().all(|row| row.code == code_of(error));
-        // Nothing says that it is about a user, and no user of these was taken.
+        // The refusal names no user, and no other piece is left.
         let all = may_be_of_all(error) && self.pieces.is_empty();
         if !self.taken()
             && alike
@@ -48,7 +52,7 @@ impl LeasedParts {
         Ok(None)
     }
 
-    /// The row of a piece's one user.
+    /// Returns the error row of a piece's only user.
     fn row(&self, piece: &Piece, error: &Error) -> ErrorRow {
         let (index, patch) = &piece.0[0];
         let part = &self.ids[*index];
@@ -56,7 +60,7 @@ impl LeasedParts {
         ErrorRow { user: patch.user.to_string(), code: code_of(error), message: error.said(), at, generation }
     }
 
-    /// A user's end is an error: the part that has no other open user ends with it.
+    /// Ends a piece whose only user failed. A part without other open users ends, too.
     async fn ends_alone(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece) -> Result<(), StepError> {
         for index in self.end(piece) {
             self.record_refused(round, run).await?;
@@ -66,9 +70,10 @@ impl LeasedParts {
         Ok(())
     }
 
-    /// Tries the users once more whose requests failed alone. A user that fails again is an error of its own if a request
-    /// was taken since its first one; where none was, a user that was taken before is sent again to find out. If that is
-    /// taken, Intercom takes requests, and these users are at fault; if not, it is an outage.
+    /// Retries the users whose individual requests failed. A user that fails again becomes an error
+    /// if Intercom accepted a request after the user's first one. Otherwise, a user that Intercom
+    /// accepted before is sent again as a control. If the control is accepted, the failed users are
+    /// at fault. If not, it is an outage.
     pub(super) async fn convict(&mut self, round: &mut Round<'_>, run: &mut Run) -> Result<Option<Stop>, StepError> {
         let mut failed = Vec::new();
         for mut suspect in std::mem::take(&mut self.suspects) {
@@ -80,7 +85,7 @@ impl LeasedParts {
                     }
                 }
                 Sent::Failed { error, answered } => {
-                    // An answer says more of the user than one that was lost.
+                    // Prefer an answer over a lost answer, because its text describes the user.
                     if answered || suspect.error.status().is_none() {
                         suspect.error = error;
                     }
@@ -94,7 +99,8 @@ impl LeasedParts {
             let Some(control) = self.control.clone() else {
                 return Ok(Some(Stop::Rest { why: last.error.said(), sent: true }));
             };
-            // Under the name of a part that is open: its lease accounts for a job whose id is lost.
+            // Send the control as an item of an open part: the part's lease accounts for a job
+            // whose id is lost.
             let piece = Piece(vec![(last.piece.0[0].0, control)]);
             match self.send(round, run, &piece).await? {
                 Sent::Made(job) => self.record_control(round, run, job).await?,
@@ -123,7 +129,7 @@ impl LeasedParts {
         round.clients.ledger.record_errors(&run.id, &self.refused).await?;
         let errors = round.clients.ledger.count_errors(&run.id, self.refused.len() as u64).await?;
         self.refused.clear();
-        // Counted as often as they are met; the limit is about users.
+        // `errors` counts a user once per error, but the limit counts users.
         let most = run.limits.max_errors.filter(|most| errors > *most);
         if let Some(most) = most
             && round.clients.ledger.users_in_error(run).await?.len() as u64 > most
@@ -136,7 +142,8 @@ impl LeasedParts {
     async fn end_run(&self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
         let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
         let mut run = run.clone();
-        // The state may change between the look and the end; a fault of the run ends it in any state but an end.
+        // The state may change between the read and the end. A fault ends the run in every state
+        // that is not final.
         loop {
             if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
                 round.outcome.not_complete += 1;
@@ -150,14 +157,14 @@ impl LeasedParts {
         Ok(())
     }
 
-    /// The run's fault: it ends, and what it has left is dropped.
+    /// Ends a run that is at fault, and drops its open parts.
     pub(super) async fn fail(self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<Vec<Work>, StepError> {
         self.end_run(round, run, reason).await?;
         self.drop_open(round).await
     }
 }
 
-/// Intercom's code, or the status of an answer without one.
+/// Returns Intercom's code, or the status of an answer without a code.
 fn code_of(error: &Error) -> String {
     match (error.code(), error.status()) {
         ("", Some(status)) => format!("http_{status}"),
@@ -166,7 +173,8 @@ fn code_of(error: &Error) -> String {
     }
 }
 
-/// Whether a refusal may be about all users: a permission, or an address, of which Intercom names no user.
+/// Returns whether a refusal may concern all users: a missing permission or address, without a text
+/// that names a user.
 fn may_be_of_all(error: &Error) -> bool {
     let Error::Refused { status, code, message, .. } = error else { return false };
     let names_a_user = ["user", "contact"].iter().any(|word| {
@@ -176,8 +184,9 @@ fn may_be_of_all(error: &Error) -> bool {
     matches!(status, 403 | 404 | 410) && !names_a_user
 }
 
-/// Whether a run changes many users. Where few are left that Intercom refuses for good (a plan's second run, a list of
-/// users in error), each is a fault of its own, and the run goes on.
+/// Returns whether a run changes many users. If a run changes few users (a plan's second run, a
+/// list of failed users), Intercom may refuse all of them for individual faults, and the run
+/// continues.
 pub(super) async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
     let Some(cursor) = round.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
     let (patches, users) = (cursor.tally.patches, cursor.tally.users);
