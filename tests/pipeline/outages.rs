@@ -124,7 +124,7 @@ async fn two_hours_without_delivery_end_no_run() {
         assert!(matches!(pipeline.state(&run).await, Some(State::Running | State::Draining)), "{queue}");
         if queue == "pages" {
             let cursor = pipeline.engine.clients.ledger.cursor(&run).await.unwrap().unwrap();
-            assert!(cursor.waits.unwrap_or_default().contains("sent again"));
+            assert!(cursor.waits.unwrap_or_default().contains("was resent"));
             assert!((8..20).contains(&cursor.resends), "at growing intervals: {}", cursor.resends);
         }
         let report = pipeline.until_ended(&run).await;
