@@ -185,6 +185,14 @@ fn command(storm: &Path) -> Command {
 fn mirror(path: &Path, copy: &Path, changed: &BTreeMap<&str, String>) {
     let from = root().join(path);
     if from.is_dir() {
+        // A file that the source no longer has could be a second file of a module.
+        for old in fs::read_dir(copy.join(path)).into_iter().flatten().flatten() {
+            if !from.join(old.file_name()).exists() {
+                let old = old.path();
+                let removed = if old.is_dir() { fs::remove_dir_all(old) } else { fs::remove_file(old) };
+                removed.expect("the target directory can be written");
+            }
+        }
         for entry in fs::read_dir(from).expect("it can be read") {
             mirror(&path.join(entry.expect("it can be read").file_name()), copy, changed);
         }
