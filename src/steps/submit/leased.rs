@@ -176,7 +176,10 @@ impl LeasedParts {
         if round.at.is_stopping() {
             return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
-        // Earlier requests may have outlasted the window. Its unused permits have expired.
+        if self.sent > 0 && !round.still_submits(run).await? {
+            return Ok(Sent::Stop(Stop::Over));
+        }
+        // Earlier requests and this read may have outlasted the window. Its permits have expired.
         let expired = self.sent > 0 && round.at.clock.now_ms() >= self.paid_to_ms;
         if expired || self.paid < piece.0.len() {
             match round.pay_for(run, piece.0.len()).await? {
@@ -184,9 +187,6 @@ impl LeasedParts {
                 Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
                 Paid::Over => return Ok(Sent::Stop(Stop::Over)),
             }
-        } else if self.sent > 0 && !round.still_submits(run).await? {
-            // The permits covered several pieces, and the run was stopped between two of them.
-            return Ok(Sent::Stop(Stop::Over));
         }
         self.paid -= piece.0.len().min(self.paid);
         self.sent += 1;
