@@ -1,10 +1,11 @@
 //! The budget: one conditional counter per 10-second window of the rate limit, shared by all
 //! functions.
 
-use super::error::conditional;
-use super::items::{key, n};
-use super::{Ledger, LedgerError};
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
+
+use super::items::{key, n, number};
+use super::{Key, Ledger, LedgerError, Write};
 
 /// Time to live of a window's counter, in seconds after the window's end.
 const KEPT_S: i64 = 3600;
@@ -31,7 +32,7 @@ pub struct Budget {
     pub spent_by_others: u32,
 }
 
-fn window_key(end_ms: i64) -> super::Key {
+fn window_key(end_ms: i64) -> Key {
     key("BUDGET", format!("WINDOW#{end_ms}"))
 }
 
@@ -56,23 +57,14 @@ impl Ledger {
     }
 
     async fn spend(&self, end_ms: i64, operations: u32, spent_max: u32) -> Result<Option<u32>, LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(window_key(end_ms).attributes()))
-            .update_expression("SET expires_at = :expires ADD spent :operations")
-            .condition_expression("attribute_not_exists(spent) OR spent <= :most")
-            .expression_attribute_values(":operations", n(operations))
-            .expression_attribute_values(":most", n(spent_max))
-            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
-            .send()
-            .await;
-        let done = conditional("UpdateItem", sent)?;
-        done.map(|done| {
-            let counter = done.attributes.and_then(|found| found.get("spent")?.as_n().ok()?.parse().ok());
-            counter.ok_or_else(|| LedgerError::Missing { what: "counter", key: format!("window {end_ms}") })
-        })
-        .transpose()
+        let write = Write::update(&window_key(end_ms), "SET expires_at = :expires ADD spent :operations")
+            .when("attribute_not_exists(spent) OR spent <= :most")
+            .with(":operations", n(operations))
+            .with(":most", n(spent_max))
+            .with(":expires", n(end_ms / 1000 + KEPT_S));
+        let Some(counter) = self.send_for(write, Some(ReturnValue::UpdatedNew)).await? else { return Ok(None) };
+        let missing = || LedgerError::Missing { what: "counter", key: format!("window {end_ms}") };
+        number(&counter, "spent").ok_or_else(missing).map(Some)
     }
 
     /// Returns the counter of the window that ends at `end_ms`.
@@ -82,16 +74,11 @@ impl Ledger {
 
     /// Marks the window that ends at `end_ms` as spent.
     pub async fn mark_spent(&self, end_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(window_key(end_ms).attributes()))
-            .update_expression("SET spent = :spent, expires_at = :expires")
-            .condition_expression("attribute_not_exists(spent) OR spent < :spent")
-            .expression_attribute_values(":spent", n(SPENT))
-            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&window_key(end_ms), "SET spent = :spent, expires_at = :expires")
+            .when("attribute_not_exists(spent) OR spent < :spent")
+            .with(":spent", n(SPENT))
+            .with(":expires", n(end_ms / 1000 + KEPT_S));
+        self.send(write).await.map(|_| ())
     }
 
     /// Raises a window's counter to what a header shows (`counted`), and returns the counter.
@@ -104,19 +91,15 @@ impl Ledger {
             return Ok(window.spent);
         }
         let more = by_others - window.spent_by_others;
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(window_key(end_ms).attributes()))
-            .update_expression("SET spent_by_others = :others, expires_at = :expires ADD spent :more")
+        let update = "SET spent_by_others = :others, expires_at = :expires ADD spent :more";
+        let write = Write::update(&window_key(end_ms), update)
             // Another process may have added the same in between. The next answer shows the rest.
-            .condition_expression("attribute_not_exists(spent_by_others) OR spent_by_others = :before")
-            .expression_attribute_values(":others", n(by_others))
-            .expression_attribute_values(":more", n(more))
-            .expression_attribute_values(":before", n(window.spent_by_others))
-            .expression_attribute_values(":expires", n(end_ms / 1000 + KEPT_S))
-            .send()
-            .await;
-        let added = conditional("UpdateItem", sent)?.is_some();
+            .when("attribute_not_exists(spent_by_others) OR spent_by_others = :before")
+            .with(":others", n(by_others))
+            .with(":more", n(more))
+            .with(":before", n(window.spent_by_others))
+            .with(":expires", n(end_ms / 1000 + KEPT_S));
+        let added = self.send(write).await?;
         Ok(if added { window.spent.saturating_add(more) } else { window.spent })
     }
 }

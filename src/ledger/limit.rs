@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::conditional;
 use super::items::{key, n};
-use super::{Key, Ledger, LedgerError};
+use super::{Key, Ledger, LedgerError, Write};
 
 /// Operations per window until a header reports the limit: the limit of 2016 to 2018, 500 a minute.
 const LIMIT_UNTIL_TOLD: u32 = 83;
@@ -48,40 +47,22 @@ impl Ledger {
 
     /// Stores the limit that a header reported.
     pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(limit_key().attributes()))
-            .update_expression("SET #limit = :limit")
-            .expression_attribute_names("#limit", "limit")
-            .expression_attribute_values(":limit", n(limit))
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
+        self.send(Write::update(&limit_key(), "SET #limit = :limit").with(":limit", n(limit))).await.map(|_| ())
     }
 
     /// Reserves operations for this many polls of jobs in each window until `until_ms`.
     pub async fn expect_polls(&self, polls: u32, until_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(limit_key().attributes()))
-            .update_expression("SET polls = :polls, polls_until_ms = :until")
-            .expression_attribute_values(":polls", n(polls))
-            .expression_attribute_values(":until", n(until_ms))
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|e| LedgerError::call("UpdateItem", e))
+        let write = Write::update(&limit_key(), "SET polls = :polls, polls_until_ms = :until")
+            .with(":polls", n(polls))
+            .with(":until", n(until_ms));
+        self.send(write).await.map(|_| ())
     }
 
     /// Stores the time before which no function may call Intercom.
     pub async fn store_closed_until(&self, until_ms: i64) -> Result<(), LedgerError> {
-        let request = self.client.update_item().table_name(&self.table);
-        let sent = request
-            .set_key(Some(limit_key().attributes()))
-            .update_expression("SET closed_until_ms = :until")
-            .condition_expression("attribute_not_exists(closed_until_ms) OR closed_until_ms < :until")
-            .expression_attribute_values(":until", n(until_ms))
-            .send()
-            .await;
-        conditional("UpdateItem", sent).map(|_| ())
+        let write = Write::update(&limit_key(), "SET closed_until_ms = :until")
+            .when("attribute_not_exists(closed_until_ms) OR closed_until_ms < :until")
+            .with(":until", n(until_ms));
+        self.send(write).await.map(|_| ())
     }
 }
