@@ -10,7 +10,7 @@ use crate::domain::patch::Patch;
 use crate::domain::run::{Run, RunId, State};
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, PartEnd, PartLease};
-use crate::rate_limit::{Lane, Permit, PermitRequest};
+use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
 use crate::runtime::binding::{self, Binding};
 use crate::runtime::clients::StepError;
 
@@ -57,14 +57,19 @@ pub(super) struct Rest<'a> {
     pub(super) ms: i64,
 }
 
-/// The result of a request for permits.
-pub(super) enum Paid {
-    /// The number of items that may be sent.
-    Items(usize),
-    /// No permits within this invocation: retry at this time (Unix milliseconds).
-    Later(i64),
-    /// The run no longer submits.
-    Over,
+/// Permits for items of bulk requests, which expire with their rate window.
+pub(super) struct Permits {
+    /// The number of items.
+    pub(super) items: usize,
+    /// The time until which a request can use them, in Unix milliseconds.
+    pub(super) until_ms: i64,
+}
+
+impl Permits {
+    /// Permits that were acquired at `now_ms`.
+    pub(super) fn new(items: u32, now_ms: i64) -> Self {
+        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS }
+    }
 }
 
 impl Round<'_> {
@@ -97,19 +102,17 @@ impl Round<'_> {
             let sizes = sizes_of(&left);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
             let most: usize = pack(&sizes, crate::domain::job::ITEMS_MAX).iter().map(|&index| sizes[index].items).sum();
-            let items = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
-                Paid::Items(items) => items,
-                Paid::Later(at_ms) => return self.return_all(&left, at_ms).await,
-                Paid::Over => return self.drop_all(&left).await,
+            let permits = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
+                Permit::Granted(items) => Permits::new(items, self.at.clock.now_ms()),
+                Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
             };
-            let paid_ms = self.at.clock.now_ms();
             // The run may have been stopped during the wait for permits.
             if self.at.clock.now_ms() - read_ms > READ_STALE_MS {
                 let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
                 run = now;
             }
             let sizes = sizes_of(&left);
-            let mut chosen = pack(&sizes, items);
+            let mut chosen = pack(&sizes, permits.items);
             if chosen.is_empty() {
                 // No window ever has permits for a whole part, so send the smallest part in pieces.
                 chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
@@ -117,7 +120,7 @@ impl Round<'_> {
             let (now, later) = split(left, &chosen);
             left = later;
             let (leased, size) = self.lease(now).await?;
-            left.extend(LeasedParts::new(leased, (items, paid_ms), size).submit(self, run).await?);
+            left.extend(LeasedParts::new(leased, permits, size).submit(self, run).await?);
         }
     }
 
@@ -161,24 +164,18 @@ impl Round<'_> {
         Ok((!works.is_empty()).then_some(run))
     }
 
-    /// Reads the run again and acquires exactly `items` permits for a further request.
-    pub(super) async fn pay_for(&mut self, run: &mut Run, items: usize) -> Result<Paid, StepError> {
-        if !self.still_submits(run).await? {
-            return Ok(Paid::Over);
-        }
+    /// Acquires exactly `items` permits for a further request, before which the caller reads the run.
+    pub(super) async fn pay_for(&mut self, run: &Run, items: usize) -> Result<Permit, StepError> {
         self.pay(run, items, items, items).await
     }
 
     /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
     /// window that has them, as long as the invocation lasts.
-    async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Paid, StepError> {
+    async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Permit, StepError> {
         let lane = Lane::Submit { scroll_open: run.state == State::Running };
         let ahead = ahead.min(AHEAD_MAX) as u32;
         let request = PermitRequest { lane, least: least as u32, most: most as u32, ahead };
-        Ok(match self.clients.limiter.acquire(request, &self.at.leaving(FOR_A_JOB_MS)).await? {
-            Permit::Granted(items) => Paid::Items(items as usize),
-            Permit::Wait(at_ms) => Paid::Later(at_ms),
-        })
+        Ok(self.clients.limiter.acquire(request, &self.at.leaving(FOR_A_JOB_MS)).await?)
     }
 
     /// Leases parts. Parts that another invocation holds are delivered again; ended parts are

@@ -1,6 +1,6 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
-use super::batch::{FOR_A_JOB_MS, Paid, Rest};
+use super::batch::{FOR_A_JOB_MS, Permits, Rest};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::pieces::Piece;
 use super::{Round, Work};
@@ -10,7 +10,7 @@ use crate::domain::patch::Patch;
 use crate::domain::run::Run;
 use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::ledger::{ErrorRow, Release};
-use crate::rate_limit::{EDGE_MS, window_end_ms};
+use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
 /// The result of a request.
@@ -60,10 +60,7 @@ pub(super) struct LeasedParts {
     /// For each part, the number of patches without a result.
     open: Vec<usize>,
     pub(super) pieces: Vec<Piece>,
-    /// Items that this invocation has permits for.
-    paid: usize,
-    /// The time at which these permits expire, in Unix milliseconds.
-    paid_to_ms: i64,
+    permits: Permits,
     pub(super) refused: Vec<ErrorRow>,
     /// Number of requests so far.
     pub(super) sent: u32,
@@ -77,25 +74,18 @@ pub(super) struct LeasedParts {
     halved: bool,
 }
 
-/// Returns the time until which permits acquired at `now_ms` can be used, in Unix milliseconds.
-fn paid_to_ms(now_ms: i64) -> i64 {
-    window_end_ms(now_ms) - EDGE_MS
-}
-
 impl LeasedParts {
-    /// Prepares parts for requests of at most `size` users. Permits for `paid` items were acquired
-    /// at `paid_ms`.
-    pub(super) fn new(works: Vec<Work>, (paid, paid_ms): (usize, i64), size: usize) -> Self {
+    /// Prepares parts for requests of at most `size` users.
+    pub(super) fn new(works: Vec<Work>, permits: Permits, size: usize) -> Self {
         let ids = works.iter().map(|work| work.part.id.clone()).collect();
         let open = works.iter().map(|work| work.part.patches.len()).collect();
-        let pieces = Piece::stack(works.iter().map(|work| &work.part), paid.min(size));
+        let pieces = Piece::stack(works.iter().map(|work| &work.part), permits.items.min(size));
         Self {
             works,
             ids,
             open,
             pieces,
-            paid,
-            paid_to_ms: paid_to_ms(paid_ms),
+            permits,
             refused: Vec::new(),
             sent: 0,
             taken_at: 0,
@@ -176,19 +166,18 @@ impl LeasedParts {
         if round.at.is_stopping() {
             return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
-        if self.sent > 0 && !round.still_submits(run).await? {
+        if (self.sent > 0 || self.permits.items < piece.0.len()) && !round.still_submits(run).await? {
             return Ok(Sent::Stop(Stop::Over));
         }
         // Earlier requests and this read may have outlasted the window. Its permits have expired.
-        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.paid_to_ms;
-        if expired || self.paid < piece.0.len() {
+        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.permits.until_ms;
+        if expired || self.permits.items < piece.0.len() {
             match round.pay_for(run, piece.0.len()).await? {
-                Paid::Items(items) => (self.paid, self.paid_to_ms) = (items, paid_to_ms(round.at.clock.now_ms())),
-                Paid::Later(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
-                Paid::Over => return Ok(Sent::Stop(Stop::Over)),
+                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
+                Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
             }
         }
-        self.paid -= piece.0.len().min(self.paid);
+        self.permits.items -= piece.0.len().min(self.permits.items);
         self.sent += 1;
         let changes = piece.changes(&self.ids);
         round.clients.ledger.put_changes(&run.id, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
@@ -217,10 +206,11 @@ impl LeasedParts {
                     if repeated || !answered || splits || !time {
                         return Ok(Sent::Failed { error, answered });
                     }
-                    match round.pay_for(run, patches.len()).await? {
-                        Paid::Items(_) => {}
-                        Paid::Later(_) => return Ok(Sent::Failed { error, answered }),
-                        Paid::Over => return Ok(Sent::Stop(Stop::Over)),
+                    if !round.still_submits(run).await? {
+                        return Ok(Sent::Stop(Stop::Over));
+                    }
+                    if let Permit::Wait(_) = round.pay_for(run, patches.len()).await? {
+                        return Ok(Sent::Failed { error, answered });
                     }
                     repeated = true;
                 }
