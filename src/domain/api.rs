@@ -5,7 +5,7 @@
 pub enum PageFailure {
     /// The request was not carried out: repeat it later.
     Repeat {
-        /// Whether Intercom answered; otherwise the request was not sent.
+        /// True if Intercom answered; otherwise the request was not sent.
         answered: bool,
     },
     /// Intercom may have carried the request out. With exclusive reading the page may be consumed.

@@ -1,7 +1,7 @@
 //! Decisions about a turn: pure functions from cursor and facts to a [`Decision`].
 //!
-//! `steps/scroll` reads the facts, calls these functions, and carries the decision out. Nothing here reads a clock or
-//! calls a client.
+//! `steps/scroll` reads the facts, calls these functions, and carries the decision out. Nothing
+//! here reads a clock or calls a client.
 
 use std::ops::ControlFlow;
 
@@ -39,14 +39,14 @@ pub enum Commit {
     State {
         /// The new state.
         state: State,
-        /// Why, in words for the operator.
+        /// The reason, for the operator.
         reason: Option<String>,
     },
     /// The run's generation: submit accepts no parts of an older one.
     Generation,
 }
 
-/// The effect of a turn, in a word.
+/// The effect of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnAction {
     /// A page was read.
@@ -91,8 +91,8 @@ impl Decision {
         Self { next, commit: Commit::State { state: State::Draining, reason: None }, action: TurnAction::Ended }
     }
 
-    /// Waits after a request that brought no answer and cost no page: each time longer, until `least_ms` at the least. The
-    /// run's deadline bounds it.
+    /// Waits after a request without an answer that cost no page: each time longer, and at least
+    /// until `least_ms`. The run's deadline bounds the wait.
     pub fn unanswered(mut next: Cursor, now_ms: i64, least_ms: i64, why: &str) -> Self {
         next.not_before_ms = next.rest(now_ms).max(least_ms);
         next.waits = Some(match next.unanswered {
@@ -102,7 +102,8 @@ impl Decision {
         Self::turn(next, TurnAction::Waited)
     }
 
-    /// Waits until `until_ms` for a reason that has a bound of its own, so that the turn does not count as idle.
+    /// Waits until `until_ms`. The reason has a bound of its own, so the turn does not count as
+    /// idle.
     fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
         next.not_before_ms = until_ms;
         next.waits = Some(why.into());
@@ -116,12 +117,12 @@ impl Decision {
         decision
     }
 
-    /// Waits for a window of the rate limit. Other steps use this window: that is progress, and ends by itself.
+    /// Waits for a window of the rate limit. The other steps make progress in the present one.
     pub fn spent(next: Cursor, until_ms: i64) -> Self {
         Self::wait(next, until_ms, "the rate limit's window is spent")
     }
 
-    /// Whether another turn follows.
+    /// Returns whether another turn follows.
     pub fn goes_on(&self) -> bool {
         match &self.commit {
             Commit::State { state, .. } => *state == State::Running,
@@ -136,8 +137,9 @@ fn time(ms: i64) -> String {
     at.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
-/// Decides what an expired lease on the turn means. If its owner crashed between the request and the commit, the page may
-/// be consumed. Continues with the cursor, without lease and with a gap for each such page, or begins again.
+/// Decides what an expired lease on the turn means. If its owner crashed between the request and
+/// the commit, the page may be consumed. Continues with the cursor, without lease and with a gap
+/// for each such page, or begins again.
 pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Decision, Cursor> {
     let Some(died) = cursor.lease.take() else { return ControlFlow::Continue(cursor) };
     if cursor.phase == Phase::Settling {
@@ -150,8 +152,8 @@ pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Dec
         cursor.called_ms = cursor.called_ms.max(died.until_ms);
     }
     if listed || cursor.scroll.is_none() {
-        // The same page would be evaluated again, and parts of it may be in the queue under the same names. A new
-        // generation gives them other names.
+        // The same page would be evaluated again, and parts of it may be in the queue under the
+        // same names. A new generation gives them other names.
         cursor.settle(facts.now_ms);
         cursor.waits = Some("an invocation was cut off; the pages are begun again".to_owned());
         return ControlFlow::Break(Decision::turn(cursor, TurnAction::Regenerated));
@@ -165,8 +167,8 @@ pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Dec
     ControlFlow::Continue(cursor)
 }
 
-/// Stops or ends the pages when a bound is reached: the deadline, the number of pages, idle turns or gaps. The bounds
-/// take the place of Lambda's detection of recursive loops.
+/// Stops or ends the pages when a bound is reached: the deadline, the number of pages, idle turns
+/// or gaps. The bounds replace Lambda's detection of recursive loops.
 pub fn bounds(cursor: &Cursor, facts: &TurnFacts<'_>) -> Option<Decision> {
     let TurnFacts { run, now_ms } = *facts;
     let stop = |state, reason: String| Some(Decision::state(cursor.clone(), state, reason));

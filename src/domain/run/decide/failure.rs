@@ -4,11 +4,12 @@ use super::{Decision, TurnAction, TurnFacts};
 use crate::domain::api::PageFailure;
 use crate::domain::run::{Cursor, State};
 
-/// Waits after [`PageFailure::Busy`]: the life of a scroll, twice that, and this long (or three lives). After the last the
-/// run fails.
+/// The last wait after [`PageFailure::Busy`], in milliseconds, if it exceeds three lives of a
+/// scroll. The waits before are one life and two. The run fails after the last one.
 const BUSY_LAST_MS: i64 = 300_000;
 const BUSY_WAITS: u32 = 3;
-/// Between two pages in a row that may be lost: a disturbance of seconds costs few of them.
+/// The wait between two pages in a row that may be lost, in milliseconds. A disturbance of seconds
+/// then costs few pages.
 const BETWEEN_GAPS_MS: i64 = 5_000;
 
 /// A request for a page that failed.
@@ -16,7 +17,8 @@ const BETWEEN_GAPS_MS: i64 = 5_000;
 pub struct FailureFacts<'a> {
     /// The possible reaction.
     pub failure: PageFailure,
-    /// After [`PageFailure::RateLimited`]: when requests are allowed again, in Unix milliseconds.
+    /// The time of the next allowed request after [`PageFailure::RateLimited`], in Unix
+    /// milliseconds.
     pub limited_until_ms: i64,
     /// The words of Intercom or the transport, in short.
     pub said: &'a str,
@@ -61,7 +63,7 @@ pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &Tur
 
 /// The scroll is gone before its end: a new generation reads again from the first page.
 fn expired(mut next: Cursor, now_ms: i64) -> Decision {
-    // After a lost page a scroll may be open whose parameter is not known.
+    // After a lost page, a scroll with an unknown parameter may be open.
     next.called_ms = if next.gaps.is_empty() { 0 } else { next.called_ms };
     next.scroll = None;
     next.excused = next.was_kept_from_reading(now_ms);
@@ -71,7 +73,8 @@ fn expired(mut next: Cursor, now_ms: i64) -> Decision {
     Decision::turn(next, TurnAction::Regenerated)
 }
 
-/// The request may have been carried out: the page becomes a gap, and the scroll is as young as the request.
+/// Intercom may have carried the request out: the page becomes a gap, and the scroll lives on from
+/// this request.
 fn consumed(mut next: Cursor, now_ms: i64) -> Decision {
     next.answered();
     next.gap();
@@ -94,7 +97,7 @@ fn busy(mut next: Cursor, now_ms: i64) -> Decision {
     Decision::wait(next, now_ms + wait_ms, why)
 }
 
-/// How long to wait for another program's scroll after so many tries; none, if that is over.
+/// Returns the wait for another program's scroll, in milliseconds; `None` after the last wait.
 fn busy_wait_ms(tries: u32, life_ms: i64) -> Option<i64> {
     match tries {
         0 | 1 => Some(life_ms * i64::from(tries + 1)),

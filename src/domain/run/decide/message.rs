@@ -1,10 +1,10 @@
-//! A message whose turn could not be leased, and a turn whose message does not come.
+//! A message without a lease for its turn, and a turn without a message.
 
 use crate::domain::run::{Cursor, Phase, REST_MOST_MS, Run, State, TurnOrder};
 
-/// After the end of a lease a message of its turn comes back so much later, in milliseconds.
+/// The delay of a message after the end of its turn's lease, in milliseconds.
 const AFTER_LEASE_MS: i64 = 1_000;
-/// A message that is ahead of the cursor comes back after this, in milliseconds.
+/// The delay of a message that is ahead of the cursor, in milliseconds.
 const AHEAD_MS: i64 = 1_000;
 
 /// The fate of a message whose turn could not be leased.
@@ -12,17 +12,17 @@ const AHEAD_MS: i64 = 1_000;
 pub enum Delivery {
     /// The message of the present turn is sent again: the one before may be lost.
     Heal {
-        /// How long the new message is delayed, in milliseconds; none, if negative.
+        /// The delay of the new message, in milliseconds; no delay if negative.
         delay_ms: i64,
     },
     /// The same turn's message is sent again for the time at which the turn may be leased.
     Wait {
-        /// As above.
+        /// The delay of the new message, in milliseconds.
         delay_ms: i64,
     },
     /// The message is left in the queue and comes back after this time.
     Hide {
-        /// In milliseconds.
+        /// The time, in milliseconds.
         for_ms: i64,
     },
     /// The message is left in the queue and comes back by the queue's time-out.
@@ -31,13 +31,14 @@ pub enum Delivery {
     Drop,
 }
 
-/// Decides by how the message's turn stands to the cursor's.
+/// Decides by the order of the message's turn and the cursor's.
 pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Delivery {
     let early_ms = cursor.not_before_ms - now_ms;
     let made_the_commit = cursor.committed_message.as_deref() == Some(message);
     match (cursor.standing(turn), &cursor.lease) {
-        // If an invocation crashes between the commit and the send, its message comes again. Another message of that turn
-        // is a duplicate: answered with a message, it would live on until the end of the run.
+        // If an invocation crashes between the commit and the send, its message is delivered again.
+        // Another message of that turn is a duplicate. A message in response to it would exist
+        // until the end of the run.
         (TurnOrder::Before, _) if cursor.phase != Phase::Ended && made_the_commit => {
             Delivery::Heal { delay_ms: early_ms }
         }
@@ -53,8 +54,8 @@ pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Del
     }
 }
 
-/// Whether the present turn's message may be lost: nothing happened for `first_ms` after the turn could be leased, and for
-/// longer after each message that was sent again.
+/// Returns whether the present turn's message may be lost: nothing happened for `first_ms` after
+/// the turn could be leased, and for longer after each resend.
 pub fn is_stuck(run: &Run, cursor: &Cursor, first_ms: i64, now_ms: i64) -> bool {
     let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
     let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
@@ -62,8 +63,8 @@ pub fn is_stuck(run: &Run, cursor: &Cursor, first_ms: i64, now_ms: i64) -> bool 
     turns && now_ms - busy_until_ms > stuck_ms(first_ms, cursor.resends)
 }
 
-/// How long a turn may stand still before its message is sent again, after so many times: an outage of the queue costs
-/// time, and the run's deadline bounds it.
+/// Returns the time without progress before the next resend, in milliseconds. It grows with each
+/// resend, because an outage of the queue costs only time. The run's deadline bounds it.
 fn stuck_ms(first_ms: i64, times: u32) -> i64 {
     first_ms.saturating_mul(1 << times.min(10)).min(REST_MOST_MS.max(first_ms))
 }

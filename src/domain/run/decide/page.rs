@@ -11,11 +11,11 @@ const EMPTY_STARTS_MAX: u32 = 3;
 /// An answer with a page, before its users are evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerFacts<'a> {
-    /// The parameter of the next page, where the answer has one.
+    /// The parameter of the next page, if the answer has one.
     pub scroll: Option<&'a str>,
-    /// Whether no page follows, and this one has no users.
+    /// True if no page follows and this one has no users.
     pub is_end: bool,
-    /// Tells the page from the one before.
+    /// Digest that distinguishes the page from the previous one.
     pub digest: u64,
     /// Paths that the plan reads and that no user of the generation has so far.
     pub unseen: &'a [&'a str],
@@ -24,13 +24,13 @@ pub struct AnswerFacts<'a> {
 /// A page whose users are evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct PageFacts<'a> {
-    /// Tells the page from the one before.
+    /// Digest that distinguishes the page from the previous one.
     pub digest: u64,
-    /// How far a list is read with this page: whole pages, and users of the next.
+    /// The position in a list after this page: whole pages, and users of the next one.
     pub list_read: (u32, u32),
     /// Users of the page by outcome.
     pub tally: &'a Tally,
-    /// Paths of the plan that a user of the page has, a bit for each.
+    /// Paths of the plan that a user of the page has, one bit each.
     pub paths_seen: u64,
     /// Paths that the plan reads and that no user of the generation has, this page included.
     pub unseen: &'a [&'a str],
@@ -38,7 +38,8 @@ pub struct PageFacts<'a> {
     pub parts: u64,
 }
 
-/// Decides what an answer means before its users are evaluated: continues with the cursor if there are users.
+/// Decides what an answer means before its users are evaluated. Continues with the cursor if there
+/// are users.
 pub fn after_answer(
     mut cursor: Cursor,
     answer: &AnswerFacts<'_>,
@@ -76,22 +77,23 @@ pub fn over_max_changes(cursor: &Cursor, page: &Tally, run: &Run) -> Option<Deci
     })
 }
 
-/// Whether the page may exceed `max_errors`. Errors are counted as often as they occur, and the limit is about users: they
-/// must be counted to know.
+/// Returns whether the page may exceed `max_errors`. The tally counts errors and the limit is about
+/// users, so the caller must then count the users that failed.
 pub fn must_count_failed(cursor: &Cursor, page: &Tally, run: &Run) -> bool {
     let errors = run.errors + cursor.tally.errors + page.errors;
     run.limits.max_errors.is_some_and(|most| errors > most)
 }
 
-/// Fails the run if more users than `max_errors` have failed, those of the page included. Nothing of the page is sent then.
+/// Fails the run if more than `max_errors` users have failed, including those of the page. Nothing
+/// of the page is sent then.
 pub fn over_max_errors(cursor: &Cursor, failed: u64, run: &Run) -> Option<Decision> {
     let most = run.limits.max_errors.filter(|most| failed > *most)?;
     let reason = format!("more than {most} users are in error (max_errors); `errors` lists them");
     Some(Decision::state(cursor.clone(), State::Failed, reason))
 }
 
-/// Pauses the run if the page completes the sample and the plan reads a path that no user has. Nothing of the page is sent
-/// then: in a workspace of one page, nothing at all.
+/// Pauses the run if the page completes the sample and the plan reads a path that no user has.
+/// Nothing of the page is sent then: in a workspace of one page, nothing at all.
 pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, run: &Run) -> Option<Decision> {
     let before = cursor.tally.users;
     let users = before + page.tally.users;
@@ -162,21 +164,22 @@ fn read(cursor: &Cursor) -> u64 {
     cursor.tally.users + cursor.tally.unreadable
 }
 
-/// Whether the decision ends the pages of a run that reads all users: their number is compared with Intercom's count.
+/// Returns whether the decision ends the pages of a run that reads all users. Their number is then
+/// compared with Intercom's count.
 fn ends_the_list(decision: &Decision, run: &Run) -> bool {
     let drains = matches!(decision.commit, Commit::State { state: State::Draining, .. });
     run.reads_everybody() && decision.next.phase == Phase::Ended && drains
 }
 
-/// Whether Intercom is to count the users at the end of the pages: the count of the start is missing, or is higher than
-/// what was read and may be old.
+/// Returns whether Intercom must count the users at the end of the pages: the count of the start is
+/// missing, or is higher than the number of users read and may be old.
 pub fn needs_count(decision: &Decision, run: &Run) -> bool {
     let read = read(&decision.next);
     ends_the_list(decision, run) && run.count.is_none_or(|count| is_cut_short(read, count))
 }
 
-/// Compares the end of the pages with Intercom's count of users, by `count_at_end` of the next cursor or, without it, by the
-/// count of the start. A list that ended early makes the run `incomplete`.
+/// Compares the end of the pages with Intercom's count of users: `count_at_end` of the next cursor
+/// or, without it, the count of the start. A list that ended early makes the run `incomplete`.
 pub fn after_end(mut decision: Decision, run: &Run) -> Decision {
     if !ends_the_list(&decision, run) {
         return decision;

@@ -1,5 +1,5 @@
-//! Tables of the decisions. A row names the fields of cursor and run that matter, by their stored names, and lists every
-//! field of the cursor that the decision changes.
+//! Tables of the decisions. A row names the relevant fields of cursor and run by their stored
+//! names, and lists every field of the cursor that the decision changes.
 
 mod failure;
 mod message;
@@ -67,8 +67,8 @@ fn words(decision: &Decision) -> String {
     }
 }
 
-/// Asserts what a function decided: in words, of which an expected `…` at the end leaves the rest open, and by the fields
-/// that it changed.
+/// Asserts a function's decision, in words and by the fields that it changed. An expected `…` at
+/// the end leaves the rest of the words open.
 fn assert_decides(name: &str, before: &Cursor, decision: &Decision, expected: &str, fields: &Value) {
     let words = words(decision);
     match expected.strip_suffix('…') {

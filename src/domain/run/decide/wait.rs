@@ -1,19 +1,19 @@
-//! Between two generations, and after a run that was stopped: the next reading begins when what was sent before has ended,
-//! so that an older value never overwrites a newer one.
+//! Waits between two generations, and after a stopped run. The next reading begins after all
+//! earlier parts and jobs have ended, so that an older value never overwrites a newer one.
 
 use super::{Commit, Decision, TurnAction, TurnFacts};
 use crate::domain::run::{Accounts, Cursor, Phase, RunId};
 
-/// How long no part of a generation may end before the next one begins without them: longer than an outage of hours. Their
-/// messages are then lost, or dead letters.
+/// The time without an ended part after which the next generation begins, in milliseconds: longer
+/// than an outage of hours. The messages of the parts are then lost, or dead letters.
 const PARTS_LIFE_MS: i64 = 4 * 3600 * 1000;
 
-/// Waits between two turns that look whether something has ended, in milliseconds.
+/// The waits between two polls of the unfinished work, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {
-    /// While parts have no end.
+    /// The wait while parts have no end.
     pub parts_ms: i64,
-    /// While jobs have no end.
+    /// The wait while jobs have no end.
     pub jobs_ms: i64,
 }
 
@@ -22,18 +22,18 @@ pub struct Pauses {
 pub struct SettleFacts<'a> {
     /// The accounts of the run.
     pub accounts: &'a Accounts,
-    /// How long a job can set values after it was made, in milliseconds.
+    /// The longest time after its creation at which a job can set values, in milliseconds.
     pub job_life_ms: i64,
-    /// How often to look.
+    /// The waits between two polls.
     pub pauses: Pauses,
 }
 
-/// A run that was stopped, and whose jobs may still set values.
+/// A stopped run. Its jobs may still set values.
 #[derive(Clone, Debug)]
 pub struct EarlierRun {
     /// The run.
     pub run: RunId,
-    /// When its last job is over at the latest, in Unix milliseconds.
+    /// The latest end of its last job, in Unix milliseconds.
     pub over_ms: i64,
 }
 
@@ -59,7 +59,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
             // Their outcome is unknown, so wait until the maximum job lifetime has passed.
             (true, 0) => over_ms,
         };
-        // The rate limit decides how long parts take.
+        // The rate limit determines the time that parts take.
         cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.scroll_free_at_ms()));
         let under_way = UnderWay { parts, jobs, maybe_lost: !jobs_are_over, died: cursor.queue_lost };
         cursor.waits = Some(under_way.waits_for());
@@ -85,11 +85,11 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
 struct UnderWay {
     /// Parts that may still be submitted.
     parts: u64,
-    /// Jobs whose end is not known.
+    /// Jobs without a known end.
     jobs: u64,
-    /// Whether a job may exist whose id is not known.
+    /// True if a job with an unknown id may exist.
     maybe_lost: bool,
-    /// Whether the process that submitted them is gone, and its queue with it.
+    /// True if the process that submitted them is gone, and its queue with it.
     died: bool,
 }
 
@@ -115,8 +115,8 @@ impl UnderWay {
     }
 }
 
-/// Begins with the first page once the jobs of an earlier run are over; waits until then. Its parts do not matter: submit
-/// drops the parts of a run that ended.
+/// Begins with the first page once the jobs of an earlier run are over; waits until then. Its parts
+/// do not matter, because submit drops the parts of an ended run.
 pub fn after_earlier_run(mut cursor: Cursor, earlier: EarlierRun, pauses: Pauses, facts: &TurnFacts<'_>) -> Decision {
     let EarlierRun { run, over_ms } = earlier;
     if over_ms <= facts.now_ms {
