@@ -27,6 +27,17 @@ async fn rate_limited_items_are_resent() {
     }
 }
 
+/// A 429 between two requests for one part: the part is leased again in the same invocation.
+#[tokio::test(start_paused = true)]
+async fn requests_around_a_429_keep_their_own_changes() {
+    for limited in 2..8 {
+        let faults = vec![Fault::BadItem(4.0), Fault::LimitBulkBare(limited), item_error(50.0)];
+        let report = Pipeline::new(HAS_AVATAR, Options { faults, ..users(200) }).await.run(Value::Null).await;
+        report.assert_jobs_known();
+        assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    }
+}
+
 /// After three attempts, each user has an error row.
 #[tokio::test(start_paused = true)]
 async fn always_rate_limited_items_become_errors() {

@@ -179,6 +179,7 @@ impl LeasedParts {
         }
         self.permits.items -= piece.0.len().min(self.permits.items);
         self.sent += 1;
+        round.requests += 1;
         let changes = piece.changes(&self.ids);
         round.clients.ledger.put_changes(&run.id, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
         let patches = piece.patches();

@@ -74,6 +74,8 @@ struct Round<'a> {
     clients: &'a Clients,
     at: &'a Invocation,
     noted: BTreeSet<(RunId, Bucket)>,
+    /// Bulk requests of this invocation, for all of its parts.
+    requests: u32,
     outcome: SubmitOutcome,
 }
 
@@ -81,7 +83,7 @@ struct Round<'a> {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<SubmitOutcome, StepError> {
     let messages = event::submit(event)?;
     StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
-    let mut round = Round { clients, at, noted: BTreeSet::new(), outcome: SubmitOutcome::default() };
+    let mut round = Round { clients, at, noted: BTreeSet::new(), requests: 0, outcome: SubmitOutcome::default() };
     let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {

@@ -21,10 +21,11 @@ const RECORD_REST: Duration = Duration::from_secs(1);
 const CLOCKS_APART_MAX_MS: i64 = 3600 * 1000;
 
 impl LeasedParts {
-    /// Returns the key of a request's changes. It is unique for each request that may create a job,
-    /// so a resubmission does not overwrite the changes of the first request.
+    /// Returns the key of the present request's changes. It is unique for each request that may
+    /// create a job. If an invocation leases a part again after a 429, its later requests must not
+    /// overwrite the changes of its earlier jobs.
     pub(super) fn changes_key(&self, round: &Round<'_>) -> String {
-        format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, self.sent)
+        format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, round.requests)
     }
 
     /// Handles a job that Intercom created for a piece.
