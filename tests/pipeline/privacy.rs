@@ -9,8 +9,9 @@ use flate2::read::ZlibDecoder;
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
+use tracing::Dispatch;
 use tracing::Level;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use crate::accident::Accident;
 use crate::intercom::TOKEN;
@@ -56,11 +57,17 @@ impl Write for Lines {
 }
 
 impl Lines {
-    fn capture() -> (Self, DefaultGuard) {
+    /// Captures the lines of this thread while both guards live.
+    ///
+    /// With one subscriber in the process, tracing asks the thread that first reaches a log line
+    /// whether the line is wanted. Another test's thread, which has no subscriber, would disable the
+    /// line for all. With a second subscriber, tracing asks both.
+    fn capture() -> (Self, (DefaultGuard, Dispatch)) {
         let lines = Self::default();
         let writer = lines.clone();
+        let second = Dispatch::new(NoSubscriber::default());
         let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(move || writer.clone());
-        (lines, tracing::subscriber::set_default(subscriber.finish()))
+        (lines, (tracing::subscriber::set_default(subscriber.finish()), second))
     }
 
     fn text(&self) -> String {
