@@ -155,14 +155,10 @@ fn bundled(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
 
 /// An error while a body is read.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum BodyError {
-    /// The body is larger than the caller's limit.
     #[error("the body is larger than {most} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        most: usize,
-    },
-    /// The connection broke.
+    TooLarge { most: usize },
     #[error("the connection broke during the body")]
     Broken(#[from] reqwest::Error),
 }

@@ -23,28 +23,15 @@ const TRIES: u32 = 3;
 
 /// A failed call to SQS, after the SDK's own retries. It contains no message body.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum QueueError {
-    /// SQS returned an error or did not answer.
     #[error("SQS {operation} failed ({code}): {detail}")]
-    Call {
-        /// The operation.
-        operation: &'static str,
-        /// The service's code, or `no answer`.
-        code: String,
-        /// The chain of causes.
-        detail: String,
-    },
-    /// A message cannot be serialized.
+    Call { operation: &'static str, code: String, detail: String },
     #[error("cannot serialize a message: {0}")]
     Unwritable(String),
     /// SQS rejected some entries of a batch in each of `TRIES` tries.
     #[error("SQS rejected {entries} parts in each of {TRIES} tries ({code})")]
-    NotTaken {
-        /// Number of rejected entries.
-        entries: usize,
-        /// The code of one of them.
-        code: String,
-    },
+    NotTaken { entries: usize, code: String },
 }
 
 /// The URLs of a queue and of its dead-letter queue.

@@ -21,6 +21,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 
 pub use parameter::{Parameter, ParameterError};
+pub(crate) use signed::causes;
 pub use signed::{Answer, Api, CallError};
 
 use connector::Connector;
@@ -40,11 +41,10 @@ pub(crate) const CALL: Duration = Duration::from_secs(9);
 
 /// A variable that is required to call AWS is not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum AwsError {
-    /// No region.
     #[error("AWS_REGION is not set: Lambda sets it; elsewhere, the region of the stack")]
     Region,
-    /// No credentials.
     #[error(
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, \
          eval \"$(aws configure export-credentials --format env)\""

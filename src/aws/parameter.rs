@@ -19,55 +19,24 @@ pub struct Parameter {
 
 /// An error reading a parameter. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum ParameterError {
-    /// The parameter does not exist.
     #[error(
         "Parameter Store has no parameter {name} in {region}: store the token with `aws ssm put-parameter --name {name} \
          --type SecureString --value …`, or correct INTERCOM_TOKEN_PARAMETER"
     )]
-    Missing {
-        /// Its name.
-        name: String,
-        /// The region that was searched.
-        region: String,
-    },
-    /// The role may not read the parameter.
+    Missing { name: String, region: String },
     #[error(
         "reading the parameter {name} is not allowed ({code}): the function's role needs ssm:GetParameter on it, and \
          kms:Decrypt on its key if that is not the account's aws/ssm"
     )]
-    Denied {
-        /// Its name.
-        name: String,
-        /// AWS's code.
-        code: String,
-    },
-    /// The value is not stored as a secret, or is not a token.
+    Denied { name: String, code: String },
     #[error("the parameter {name} cannot be used: {why}")]
-    Unusable {
-        /// Its name.
-        name: String,
-        /// The reason.
-        why: String,
-    },
-    /// AWS returned another error.
+    Unusable { name: String, why: String },
     #[error("Parameter Store returned an error for {name} ({status} {code}); the next event tries again")]
-    Refused {
-        /// Its name.
-        name: String,
-        /// The HTTP status.
-        status: u16,
-        /// AWS's code.
-        code: String,
-    },
-    /// AWS did not answer.
+    Refused { name: String, status: u16, code: String },
     #[error("cannot read the parameter {name}: {source}")]
-    Call {
-        /// Its name.
-        name: String,
-        /// The cause.
-        source: CallError,
-    },
+    Call { name: String, source: CallError },
 }
 
 impl ParameterError {

@@ -41,21 +41,14 @@ pub struct Answer {
 
 /// An error without an answer.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum CallError {
-    /// No credentials to sign with.
     #[error("no AWS credentials: {0}")]
     Credentials(#[from] aws_credential_types::provider::error::CredentialsError),
-    /// The request cannot be made or signed.
     #[error("the request cannot be signed: {0}")]
     Request(Box<dyn std::error::Error + Send + Sync>),
-    /// The service did not answer.
     #[error("{service} does not answer: {detail}")]
-    Unreachable {
-        /// The service.
-        service: &'static str,
-        /// The chain of causes.
-        detail: String,
-    },
+    Unreachable { service: &'static str, detail: String },
 }
 
 impl Aws {
@@ -121,7 +114,8 @@ fn throttled(answer: &Answer) -> bool {
     answer.status == 429 || answer.status == 400 && (named(b"ThrottlingException") || named(b">Throttling<"))
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+/// Returns the chain of causes, which describes a call without an answer.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -2,72 +2,30 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws::causes;
 use crate::domain::run::FORMAT;
 
-/// A failed call, or an unreadable item. No variant contains an item's content.
+/// A failed call, or an unreadable item. No variant contains an item's content; `key` is its sort key.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum LedgerError {
     /// DynamoDB returned an error or did not answer, after the SDK's retries.
     #[error("DynamoDB {operation} failed ({code}): {detail}")]
-    Call {
-        /// The operation.
-        operation: &'static str,
-        /// The service's code, or `no answer`.
-        code: String,
-        /// The chain of causes.
-        detail: String,
-    },
-    /// A stored item has an unknown shape.
+    Call { operation: &'static str, code: String, detail: String },
     #[error("cannot read the ledger item {key} (was it written by a newer version?): {source}")]
-    Decode {
-        /// Its sort key.
-        key: String,
-        /// The cause.
-        source: serde_dynamo::Error,
-    },
-    /// A stored item has a newer format than this version reads.
+    Decode { key: String, source: serde_dynamo::Error },
     #[error("the ledger item {key} has format {v}, this version reads up to format {FORMAT}: deploy the newer one")]
-    Newer {
-        /// Its sort key.
-        key: String,
-        /// Its format.
-        v: u64,
-    },
-    /// A value cannot be serialized.
+    Newer { key: String, v: u64 },
     #[error("cannot serialize the ledger item {key}: {source}")]
-    Encode {
-        /// Its sort key.
-        key: String,
-        /// The cause.
-        source: serde_dynamo::Error,
-    },
-    /// A start cannot be read or written as JSON.
+    Encode { key: String, source: serde_dynamo::Error },
     #[error("cannot read or write the start {key} (was it stored by a newer version?): {detail}")]
-    Json {
-        /// The run's name, or the sort key of the start.
-        key: String,
-        /// The cause.
-        detail: String,
-    },
-    /// A request lacks a required field; its builder names the field.
+    Json { key: String, detail: String },
     #[error("a request to DynamoDB is incomplete: {0}")]
     Build(#[from] aws_sdk_dynamodb::error::BuildError),
-    /// A required item does not exist.
     #[error("the ledger has no {what} for {key}")]
-    Missing {
-        /// The kind of item.
-        what: &'static str,
-        /// Its key.
-        key: String,
-    },
-    /// Compressed values cannot be read.
+    Missing { what: &'static str, key: String },
     #[error("cannot read the changes {key}: {source}")]
-    Compressed {
-        /// Their sort key.
-        key: String,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Compressed { key: String, source: std::io::Error },
 }
 
 impl LedgerError {
@@ -105,17 +63,6 @@ where
         Err(e) if e.code() == Some("ConditionalCheckFailedException") => Ok(None),
         Err(e) => Err(LedgerError::call(operation, e)),
     }
-}
-
-/// Returns the chain of causes, which describes a call without an answer.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        chain = format!("{chain}: {source}");
-        cause = source.source();
-    }
-    chain
 }
 
 /// Returns whether a condition cancelled a transaction: another writer was first. Conflicts and

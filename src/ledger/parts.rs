@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::expiry::expires_at_s;
 use super::items::{NOT_NEWER, attribute, key, n, number, run_pk, s};
 use super::{JobRow, Key, Ledger, LedgerError, Write};
-use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::run::{FORMAT, RunId};
@@ -63,9 +62,6 @@ pub struct PartRow {
     /// The last job that contains patches of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// That job's bucket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bucket: Option<Bucket>,
 }
 
 /// The outcome of the request that a part was leased for.

@@ -10,33 +10,14 @@ use super::nearest::nearest;
 
 /// A plan that is refused. No run has started.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum PlanError {
-    /// The text is longer than a plan may be.
     #[error("{file}: the plan is {bytes} bytes, and at most {PLAN_BYTES_MAX} are accepted: shorten its tables")]
-    TooLarge {
-        /// The file, or a name in place of one.
-        file: String,
-        /// Its length in bytes.
-        bytes: usize,
-    },
-    /// The text is not TOML, or not JSON.
+    TooLarge { file: String, bytes: usize },
     #[error("{place}: this is not {format}: {message}")]
-    NotRead {
-        /// The location of the error.
-        place: Box<Location>,
-        /// TOML or JSON.
-        format: &'static str,
-        /// The parser's message.
-        message: String,
-    },
-    /// The text is well formed, but it is not a valid plan.
+    NotRead { place: Box<Location>, format: &'static str, message: String },
     #[error("{place}: {fault}{}", reference(fault))]
-    Refused {
-        /// The location.
-        place: Box<Location>,
-        /// The mistake.
-        fault: Fault,
-    },
+    Refused { place: Box<Location>, fault: Fault },
     /// Several mistakes of one plan, ordered by line.
     #[error("{}", lines(.0))]
     Several(Vec<PlanError>),

@@ -178,11 +178,6 @@ impl Plan {
         Self { inner: Arc::clone(&self.inner), today: Some(dates::day_of(unix_seconds)) }
     }
 
-    /// Returns whether an expression reads `today`. Users can then change every day.
-    pub fn reads_today(&self) -> bool {
-        self.inner.reads.today
-    }
-
     /// Returns the plan's name: 1 to 64 of a-z, 0-9 and `-`.
     pub fn name(&self) -> &str {
         &self.inner.name

@@ -141,74 +141,41 @@ impl Clients {
 
 /// The error of a step. Lambda delivers the event again, so no user is lost.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum StepError {
-    /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The step does not accept the event.
     #[error(transparent)]
     Event(#[from] crate::runtime::event::EventError),
-    /// The plan of a start is invalid.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
-    /// A run's own copy of its plan cannot be read, because a newer version began the run.
     #[error("cannot read the plan of run {run}, which a newer version of the functions began: {source}")]
-    RunsPlan {
-        /// The run.
-        run: RunId,
-        /// The fault that this version finds.
-        source: crate::plan::PlanError,
-    },
-    /// The function's time-out is too short for the smallest piece of its work.
+    RunsPlan { run: RunId, source: crate::plan::PlanError },
     #[error(
         "an invocation of {step} has {left_s} s but needs at least {least_s} s: raise the function's time-out \
          (template.yaml has the right one)"
     )]
-    TimeOut {
-        /// The step.
-        step: &'static str,
-        /// Seconds that the invocation has.
-        left_s: i64,
-        /// Seconds that it needs.
-        least_s: i64,
-    },
-    /// The start names a plan that is not stored.
+    TimeOut { step: &'static str, left_s: i64, least_s: i64 },
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
-    NoPlan {
-        /// The name.
-        name: String,
-    },
-    /// The start's `max_changes` is a percentage, and the number of users is unknown.
+    NoPlan { name: String },
     #[error(
         "the run is not begun: max_changes is a percentage and the users could not be counted ({reason}). Start it again, \
          or give max_changes as a number"
     )]
     NotCounted {
-        /// The error of the count.
         reason: String,
         /// True if a retry would fail, too, because Intercom refuses the count.
         for_good: bool,
     },
-    /// A run of this name exists with another plan.
     #[error(
         "the run is not begun: another version of this plan was started for the same second, and has its name, {run}. \
          Start it again for another time"
     )]
-    Taken {
-        /// The name.
-        run: RunId,
-    },
-    /// The list of users of a queued start is incomplete.
+    Taken { run: RunId },
     #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
-    ListGone {
-        /// Number of users that the start listed.
-        listed: u64,
-        /// Number of users in the ledger.
-        found: u64,
-    },
+    ListGone { listed: u64, found: u64 },
 }
 
 impl StepError {

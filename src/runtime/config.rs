@@ -13,19 +13,12 @@ use crate::runtime::settings::{
 /// A missing or invalid setting. The text names the setting and the values that it takes, never a
 /// secret.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum ConfigError {
-    /// The setting is not set and has no default.
     #[error("{} is not set: {}", .0.name, .0.help)]
     Missing(&'static Setting),
-    /// The value is outside the setting's range.
     #[error("{} is \"{value}\": {}", .setting.name, .setting.range)]
-    Value {
-        /// The setting.
-        setting: &'static Setting,
-        /// The value that was read.
-        value: String,
-    },
-    /// Neither the token nor its parameter is set.
+    Value { setting: &'static Setting, value: String },
     #[error(
         "{} is not set: {}. On AWS, {} names the parameter that holds the token",
         TOKEN.name,
@@ -33,21 +26,16 @@ pub enum ConfigError {
         TOKEN_PARAMETER.name
     )]
     NoToken,
-    /// Both the token and its parameter are set.
     #[error(
         "INTERCOM_TOKEN and INTERCOM_TOKEN_PARAMETER are both set: on AWS, set only the parameter; elsewhere, only the token"
     )]
     TwoTokens,
-    /// The parameter is set for a program that takes the token alone.
     #[error("INTERCOM_TOKEN_PARAMETER is for the functions on AWS: set INTERCOM_TOKEN instead")]
     NotHere,
-    /// The token is malformed.
     #[error("INTERCOM_TOKEN cannot be used: {0}")]
     Token(#[from] TokenError),
-    /// The base URL is not an address of Intercom.
     #[error("INTERCOM_BASE_URL cannot be used: {0}")]
     BaseUrl(#[from] BaseUrlError),
-    /// The API version is not supported.
     #[error("INTERCOM_API cannot be used: {0}")]
     Api(#[from] ApiVersionError),
 }

@@ -14,23 +14,14 @@ use crate::queue::Message;
 /// An event that the function does not accept. The text lists the accepted events and shows none of
 /// the event's values.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum EventError {
-    /// The event has an unknown shape.
     #[error("unknown event: this function takes {takes}; the event's keys are {keys:?}")]
-    Unknown {
-        /// The accepted events.
-        takes: &'static str,
-        /// The event's keys.
-        keys: Vec<String>,
-    },
-    /// The start is malformed.
+    Unknown { takes: &'static str, keys: Vec<String> },
     #[error(
         "cannot read the start: {detail}. A start is {{\"plan\": NAME or {{…}}, \"time\": \"2016-11-24T10:05:00Z\"}}"
     )]
-    Start {
-        /// The fault.
-        detail: String,
-    },
+    Start { detail: String },
 }
 
 /// Number of keys of an unknown event that its error shows.

@@ -39,7 +39,7 @@ async fn watch(options: Options) -> (Vec<Shown>, f64) {
             pipeline.until_ended(&id).await.assert_complete();
             return (shown, at);
         }
-        shown.push(Shown { at, end: sample.left().map(|left| at + left.as_secs_f64()), percent: sample.percent() });
+        shown.push(Shown { at, end: sample.left.map(|left| at + left.as_secs_f64()), percent: sample.percent });
     }
 }
 

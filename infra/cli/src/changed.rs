@@ -6,24 +6,23 @@ use serde_json::Value;
 
 /// The changes of one user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// Intercom's id of the user.
-    pub user: String,
+    pub(crate) user: String,
     /// The changed values.
-    pub changes: Vec<Replaced>,
+    pub(crate) changes: Vec<Replaced>,
 }
 
 /// One changed value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// The target: `attribute`, `field` or `company_name`, with its name or the company's id.
     #[serde(flatten)]
-    pub target: Target,
+    pub(crate) target: Target,
     /// The value before: left out if missing, null if null.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Value>,
-    /// The value after.
-    pub after: Value,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Value,
 }
 
 impl From<&Patch> for Changed {
@@ -39,7 +38,7 @@ impl From<&Patch> for Changed {
 
 impl Changed {
     /// Returns a line for each value: before → after.
-    pub fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         let words = |change: &Replaced| {
             let target = match &change.target {
                 Target::Attribute(name) => format!("{name:?}"),

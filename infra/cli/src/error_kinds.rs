@@ -10,19 +10,17 @@ use crate::output::count;
 /// Maximum number of shown error kinds, most frequent first.
 const KINDS_SHOWN: usize = 10;
 
-/// A kind of error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Kind {
-    /// The number of users.
-    pub users: usize,
+pub(crate) struct Kind {
+    pub(crate) users: usize,
     /// One of them, by id.
-    pub example: String,
+    pub(crate) example: String,
     /// The message of that user's error, without personal data.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Counts errors by code. A user with errors in two generations counts once.
-pub fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
+pub(crate) fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
     let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut kinds = BTreeMap::new();
     for row in rows {
@@ -34,7 +32,7 @@ pub fn by_code(rows: &[ErrorRow]) -> BTreeMap<String, Kind> {
 }
 
 /// Returns lines of errors by code, most frequent first, with an example each.
-pub fn kinds(by_code: &BTreeMap<String, Kind>) -> Vec<String> {
+pub(crate) fn kinds(by_code: &BTreeMap<String, Kind>) -> Vec<String> {
     let mut kinds: Vec<_> = by_code.iter().collect();
     kinds.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.users));
     let hidden = kinds.len().saturating_sub(KINDS_SHOWN);

@@ -15,28 +15,27 @@ const WINDOWS_MOST: i64 = 30;
 
 /// The work of a run's current generation at one moment.
 #[derive(Clone, Debug)]
-pub struct Work<'a> {
-    /// Users read.
-    pub read: u64,
+pub(crate) struct Work<'a> {
+    pub(crate) read: u64,
     /// Users to read; `None` if Intercom gives no count.
-    pub count: Option<u64>,
+    pub(crate) count: Option<u64>,
     /// All users are read.
-    pub all_read: bool,
+    pub(crate) all_read: bool,
     /// Users to change among the users read.
-    pub patches: u64,
+    pub(crate) patches: u64,
     /// Time since the first page's request.
-    pub reading: Duration,
+    pub(crate) reading: Duration,
     /// Users sent, by rate window (Unix time in units of 10 s).
-    pub sends: &'a BTreeMap<i64, u64>,
+    pub(crate) sends: &'a BTreeMap<i64, u64>,
     /// The present moment, in Unix milliseconds.
-    pub now_ms: i64,
+    pub(crate) now_ms: i64,
     /// Time from the last bulk request until the ledger records the end of its job.
-    pub tail: Duration,
+    pub(crate) tail: Duration,
 }
 
 impl Work<'_> {
     /// Users in jobs.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sends.values().sum()
     }
 
@@ -55,7 +54,7 @@ impl Work<'_> {
     }
 
     /// Returns the progress from 0 to 1, the lesser of reading and sending; `None` without a count.
-    pub fn done(&self) -> Option<f64> {
+    pub(crate) fn done(&self) -> Option<f64> {
         let read = self.read_share()?;
         if self.patches == 0 || read == 0.0 {
             return Some(read);
@@ -64,7 +63,7 @@ impl Work<'_> {
     }
 
     /// Returns the time left; `None` before it can be estimated.
-    pub fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         let read = self.read_share()?;
         let least = self.count.map_or(READ_LEAST, |count| READ_LEAST.min(count)).max(1);
         if !self.all_read && self.read < least {

@@ -9,16 +9,16 @@
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
 //!   command.
 
-pub mod changed;
+mod changed;
 pub mod command;
-pub mod error_kinds;
-pub mod estimate;
+mod error_kinds;
+mod estimate;
 pub mod jobs_seen;
-pub mod output;
-pub mod preview;
+mod output;
+mod preview;
 pub mod progress;
 pub mod session;
-pub mod stack;
-pub mod state_dir;
-pub mod stop;
-pub mod summary;
+mod stack;
+mod state_dir;
+mod stop;
+mod summary;

@@ -26,17 +26,22 @@ fn plain(text: &str) -> String {
 }
 
 /// Prints a line of a result.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{}", plain(text));
 }
 
 /// Prints a result as one JSON object on one line.
-pub fn json<T: Serialize>(value: &T) {
+pub(crate) fn json<T: Serialize>(value: &T) {
     line(&serde_json::to_string(value).unwrap_or_default());
 }
 
+/// Prints a result as JSON, or as text.
+pub(crate) fn result<T: Serialize>(as_json: bool, value: &T, text: impl FnOnce() -> String) {
+    if as_json { json(value) } else { line(&text()) }
+}
+
 /// Prints a line that is not part of the result.
-pub fn note(quiet: bool, text: &str) {
+pub(crate) fn note(quiet: bool, text: &str) {
     if !quiet {
         DRAWN.store(false, Ordering::Relaxed);
         let _ = writeln!(std::io::stderr().lock(), "{}", plain(text));
@@ -45,14 +50,14 @@ pub fn note(quiet: bool, text: &str) {
 
 /// Draws a progress line. Cuts it to the terminal's width, because a wrapped line cannot be
 /// replaced.
-pub fn draw(text: &str) {
+pub(crate) fn draw(text: &str) {
     let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
     DRAWN.store(true, Ordering::Relaxed);
     part(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", fit(&plain(text), width)));
 }
 
 /// Cuts text to this many columns, with `…` at its end if it was longer.
-pub fn fit(text: &str, columns: usize) -> String {
+pub(crate) fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
@@ -61,7 +66,7 @@ pub fn fit(text: &str, columns: usize) -> String {
 }
 
 /// Returns the log's writer: standard error. It removes a progress line first.
-pub fn log() -> impl Write {
+pub(crate) fn log() -> impl Write {
     let mut stream = std::io::stderr().lock();
     if DRAWN.swap(false, Ordering::Relaxed) {
         let _ = write!(stream, "\r\x1b[2K");
@@ -76,12 +81,12 @@ fn part(text: &str) {
 }
 
 /// Prints an error and its remedy.
-pub fn error(text: &str) {
+pub(crate) fn error(text: &str) {
     note(false, &format!("error: {text}"));
 }
 
 /// Asks a question. Returns true only for yes.
-pub fn confirm(question: &str) -> bool {
+pub(crate) fn confirm(question: &str) -> bool {
     part(&format!("{} [y/N] ", plain(question)));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
@@ -89,19 +94,19 @@ pub fn confirm(question: &str) -> bool {
 }
 
 /// Replaces the limits' names in a run's reason with the command's flags.
-pub fn flags(reason: &str) -> String {
+pub(crate) fn flags(reason: &str) -> String {
     const LIMITS: [(&str, &str); 3] =
         [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
     LIMITS.iter().fold(reason.to_owned(), |words, (limit, flag)| words.replace(limit, flag))
 }
 
 /// Returns a number of things: `1 user`, `2 users`.
-pub fn count(number: u64, thing: &str) -> String {
+pub(crate) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Returns a duration in its two largest units.
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
@@ -111,7 +116,7 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// Returns an estimated duration: seconds below ten minutes, minutes below ten hours.
-pub fn about(estimate: Duration) -> String {
+pub(crate) fn about(estimate: Duration) -> String {
     let minutes = (estimate.as_secs() + 30) / 60;
     match (minutes / 60, minutes % 60) {
         (0, ..10) => duration(estimate),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::changed::Changed;
 use crate::error_kinds::{Kind, by_code, kinds};
 use crate::output::{self, count};
-use crate::summary::left_alone;
+use crate::summary::{exit_code, skip_reasons};
 use intercom_bulk_emulator::cost::Used;
 
 /// Maximum number of shown changes.
@@ -22,47 +22,44 @@ const SHOWN: usize = 10;
 
 /// The result of a dry run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Found {
-    /// The plan.
-    pub plan: String,
+pub(crate) struct Found {
+    pub(crate) plan: String,
     /// The end state of the dry run.
-    pub state: State,
-    /// Users seen.
-    pub users: u64,
+    pub(crate) state: State,
+    pub(crate) users: u64,
     /// Users that would change.
-    pub to_change: u64,
+    pub(crate) to_change: u64,
     /// Users whose values are already right.
-    pub same: u64,
+    pub(crate) same: u64,
     /// Users that the plan's rules skip.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Skipped values and users, by reason.
-    pub left_alone: BTreeMap<String, u64>,
+    pub(crate) left_alone: BTreeMap<String, u64>,
     /// Failed users.
-    pub errors: u64,
-    /// The errors by code.
-    pub errors_by_code: BTreeMap<String, Kind>,
+    pub(crate) errors: u64,
+    pub(crate) errors_by_code: BTreeMap<String, Kind>,
     /// Paths that the plan reads and no user has, like `user.custom_attributes.plan`.
-    pub unseen: Vec<String>,
+    pub(crate) unseen: Vec<String>,
     /// Parts of the plan that are valid but rarely intended.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// The table keys that were missing most often.
-    pub missed: BTreeMap<String, u64>,
+    pub(crate) missed: BTreeMap<String, u64>,
     /// Minimum number of bulk jobs for the changes.
-    pub jobs: u64,
+    pub(crate) jobs: u64,
     /// Seconds of submitting at the quota.
-    pub seconds_at_quota: u64,
+    pub(crate) seconds_at_quota: u64,
     /// The run's cost on AWS, in US dollars at list prices.
-    pub aws_dollars: f64,
+    pub(crate) aws_dollars: f64,
     /// Some of the changes.
-    pub sample: Vec<Changed>,
+    pub(crate) sample: Vec<Changed>,
     /// The reason of the dry run's end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 impl Found {
     /// Creates it from the rows of a dry run.
-    pub async fn read(
+    pub(crate) async fn read(
         ledger: &Ledger,
         plan: &Plan,
         run: &Run,
@@ -102,18 +99,16 @@ impl Found {
     }
 
     /// Returns 2 if something would change, 3 if the dry run did not see all users.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self.state {
             State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
             State::Complete | State::CompleteWithErrors => 2,
-            State::Incomplete => 3,
-            State::Paused => 4,
-            _ => 1,
+            state => exit_code(state),
         }
     }
 
     /// Prints it as text, or as one object.
-    pub fn show(&self, json_only: bool) {
+    pub(crate) fn show(&self, json_only: bool) {
         if json_only {
             return output::json(self);
         }
@@ -140,12 +135,7 @@ impl Found {
             ));
         }
         lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
-        let tally = intercom_bulk::domain::run::Tally {
-            left_alone: self.left_alone.clone(),
-            missed: self.missed.clone(),
-            ..Default::default()
-        };
-        lines.extend(left_alone(&tally));
+        lines.extend(skip_reasons(&self.left_alone, &self.missed));
         if self.to_change > 0 {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
             lines.push(format!("  {}, {took} at the quota", count(self.jobs, "bulk job")));
@@ -165,7 +155,7 @@ fn unseen(plan: &Plan, cursor: &Cursor) -> Vec<String> {
 }
 
 /// Returns changes as lines, before → after, of at most ten users.
-pub fn changes(patches: &[Patch]) -> Vec<String> {
+pub(crate) fn changes(patches: &[Patch]) -> Vec<String> {
     patches.iter().take(SHOWN).flat_map(|patch| Changed::from(patch).words()).collect()
 }
 

@@ -17,19 +17,21 @@ const PERCENT_MOST: u64 = 99;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     generation: u32,
-    /// The progress of the whole run.
-    percent: Option<u64>,
-    left: Option<Duration>,
+    /// The progress of the whole run, in percent.
+    pub percent: Option<u64>,
+    /// The time left; `None` before it can be estimated.
+    pub left: Option<Duration>,
     users: u64,
     count: Option<u64>,
     patches: u64,
     sent: u64,
     jobs_open: u64,
     /// Users read per second, during the scroll.
-    rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// A dry run sends nothing.
     dry_run: bool,
-    waits: Option<String>,
+    /// The reason of a wait, if any.
+    pub(crate) waits: Option<String>,
 }
 
 impl Sample {
@@ -92,31 +94,6 @@ impl Sample {
         parts.extend(self.rate.map(|rate| format!("{rate:.0} users/s")));
         parts.extend(self.waits.clone());
         parts.join(" | ")
-    }
-
-    /// Returns the reason of a wait, if any.
-    pub fn waits(&self) -> Option<&str> {
-        self.waits.as_deref()
-    }
-
-    /// Returns the time left; `None` before it can be estimated.
-    pub fn left(&self) -> Option<Duration> {
-        self.left
-    }
-
-    /// Returns the progress of the whole run, in percent.
-    pub fn percent(&self) -> Option<u64> {
-        self.percent
-    }
-
-    /// Returns the users of the current generation in jobs.
-    pub fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    /// Returns the users read per second, during the scroll.
-    pub fn rate(&self) -> Option<f64> {
-        self.rate
     }
 }
 

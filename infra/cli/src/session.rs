@@ -48,14 +48,12 @@ pub enum Session {
 
 /// The reason that a session failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum SessionError {
-    /// Scroll refused the event.
     #[error("{0}")]
     Refused(String),
-    /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The run was started and is not in the ledger.
     #[error("the run {0} is not in the ledger: was its state removed during the run?")]
     Gone(RunId),
 }

@@ -9,6 +9,7 @@ use intercom_bulk::aws::{Api, Aws, AwsError, CallError};
 use intercom_bulk::http::Https;
 use intercom_bulk::runtime::config::environment;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use roxmltree::{Document, Node};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -22,43 +23,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// The reason that a stack cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub enum StackError {
-    /// Neither the environment nor the AWS CLI has credentials or a region.
+pub(crate) enum StackError {
     #[error("{source}. The AWS CLI failed, too: {detail}")]
-    Access {
-        /// The missing part of the environment.
-        source: AwsError,
-        /// The error of the CLI.
-        detail: String,
-    },
-    /// CloudFormation did not answer.
+    Access { source: AwsError, detail: String },
     #[error("the outputs of the stack {stack} cannot be read: {source}")]
-    Call {
-        /// The stack.
-        stack: String,
-        /// The reason.
-        source: CallError,
-    },
-    /// CloudFormation refused.
+    Call { stack: String, source: CallError },
     #[error("the outputs of the stack {stack} cannot be read: {detail} ({status}, region {region})")]
-    Refused {
-        /// The stack.
-        stack: String,
-        /// The refusal's message.
-        detail: String,
-        /// The HTTP status.
-        status: u16,
-        /// The region of the request.
-        region: String,
-    },
-    /// The stack is not of this project's template, or incomplete.
+    Refused { stack: String, detail: String, status: u16, region: String },
     #[error("the stack {stack} has no output {output}: is it one of this project's template, and is it complete?")]
-    Output {
-        /// The stack.
-        stack: String,
-        /// The output.
-        output: &'static str,
-    },
+    Output { stack: String, output: &'static str },
 }
 
 /// The output of `aws configure export-credentials --format process`.
@@ -74,7 +47,7 @@ struct Exported {
 ///
 /// If the environment has no keys, the AWS CLI provides them, including profiles and single
 /// sign-on.
-pub async fn account() -> Result<Aws, StackError> {
+pub(crate) async fn account() -> Result<Aws, StackError> {
     let https = Https::default();
     let source = match Aws::read(&https, environment) {
         Ok(aws) => return Ok(aws),
@@ -114,7 +87,7 @@ async fn cli(arguments: &[&str]) -> Result<String, String> {
 }
 
 /// Returns an output of a stack.
-pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -> Result<String, StackError> {
+pub(crate) async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -> Result<String, StackError> {
     let body = format!("Action=DescribeStacks&Version={VERSION}&StackName={}", utf8_percent_encode(stack, RESERVED));
     let called = aws.call(DESCRIBE, &Bytes::from(body), now_ms).await;
     let answer = called.map_err(|source| StackError::Call { stack: stack.to_owned(), source })?;
@@ -129,28 +102,20 @@ pub async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms: i64) -
 
 /// Returns the text of the first element of this name.
 fn element(text: &str, name: &str) -> Option<String> {
-    let document = roxmltree::Document::parse(text).ok()?;
-    let found = document.descendants().find(|node| node.has_tag_name_of(name))?;
-    found.text().map(ToOwned::to_owned)
+    let document = Document::parse(text).ok()?;
+    elements(document.root(), name).next()?.text().map(ToOwned::to_owned)
 }
 
 /// Returns the value of the output of this name.
 fn named(text: &str, output: &str) -> Option<String> {
-    let document = roxmltree::Document::parse(text).ok()?;
-    let key = document.descendants().find(|node| node.has_tag_name_of("OutputKey") && node.text() == Some(output))?;
-    let value = key.parent()?.children().find(|node| node.has_tag_name_of("OutputValue"))?;
-    value.text().map(ToOwned::to_owned)
+    let document = Document::parse(text).ok()?;
+    let key = elements(document.root(), "OutputKey").find(|key| key.text() == Some(output))?;
+    elements(key.parent()?, "OutputValue").next()?.text().map(ToOwned::to_owned)
 }
 
-/// Finds elements by name in any namespace, because emulators omit it.
-trait Named {
-    fn has_tag_name_of(&self, name: &str) -> bool;
-}
-
-impl Named for roxmltree::Node<'_, '_> {
-    fn has_tag_name_of(&self, name: &str) -> bool {
-        self.is_element() && self.tag_name().name() == name
-    }
+/// Returns the elements of this name in any namespace, because emulators omit it.
+fn elements<'a, 'input>(within: Node<'a, 'input>, name: &str) -> impl Iterator<Item = Node<'a, 'input>> {
+    within.descendants().filter(move |node| node.tag_name().name() == name)
 }
 
 #[cfg(test)]

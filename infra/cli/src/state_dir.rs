@@ -21,37 +21,25 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The reason that the state cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// A file operation failed.
+pub(crate) enum PlaceError {
     #[error("cannot use the state directory {path}: {source}")]
-    Files {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// Another engine works on the state.
+    Files { path: PathBuf, source: std::io::Error },
     #[error("another `run` works on {path}: watch it with `status`, or stop it first")]
-    Taken {
-        /// The state directory.
-        path: PathBuf,
-    },
-    /// No run has used a state yet.
+    Taken { path: PathBuf },
     #[error("there is no run yet: start one with `run`, or name its state with --state DIR")]
     Nothing,
 }
 
 /// A state directory, locked by this process.
 #[derive(Debug)]
-pub struct Place {
-    /// The directory.
-    pub path: PathBuf,
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
     _lock: File,
 }
 
 impl Place {
     /// Locks the state directory of a workspace, or the named one, for this process.
-    pub fn take(named: Option<&Path>, workspace: &str) -> Result<Self, PlaceError> {
+    pub(crate) fn take(named: Option<&Path>, workspace: &str) -> Result<Self, PlaceError> {
         let folder = folder();
         let path = named.map_or_else(|| folder.join(workspace), Path::to_owned);
         let failed = |path: &Path| {
@@ -82,13 +70,13 @@ impl Place {
     }
 
     /// Returns whether a process works on a state directory; `None` if `run` never used it.
-    pub fn is_held(path: &Path) -> Option<bool> {
+    pub(crate) fn is_held(path: &Path) -> Option<bool> {
         let lock = File::options().write(true).open(path.join(LOCK)).ok()?;
         Some(lock.try_lock_shared().is_err())
     }
 
     /// Returns the named state directory, or the last used one.
-    pub fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
+    pub(crate) fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
         let path = if let Some(path) = named {
             path.to_owned()
         } else {
@@ -103,7 +91,7 @@ impl Place {
 /// Returns a warning about a state directory of another user, or of a parent folder.
 ///
 /// A parent folder's state may have come with a clone of another person's repository.
-pub fn whose(path: &Path, named: Option<&Path>) -> Option<String> {
+pub(crate) fn whose(path: &Path, named: Option<&Path>) -> Option<String> {
     let here = std::env::current_dir().unwrap_or_default();
     words(path, named.is_none() && !path.starts_with(&here), private::foreign_owner(path))
 }
@@ -129,7 +117,7 @@ fn root(here: &Path) -> Option<&Path> {
 }
 
 /// Returns the folder name of a workspace: the host, and the app's id.
-pub fn workspace_name(base_url: &str, app_id: &str) -> String {
+pub(crate) fn workspace_name(base_url: &str, app_id: &str) -> String {
     let host = base_url.split_once("://").map_or(base_url, |(_, host)| host);
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "-");
     format!("{}-{}", plain(host), plain(app_id))

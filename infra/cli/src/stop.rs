@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Receives the signals. A signal between two calls of [`Stops::next`] is not lost.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Stops {
+pub(crate) struct Stops {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hangup: Option<Signal>,
@@ -18,7 +18,7 @@ impl Stops {
     /// Starts to listen. From now on, these signals do not end the process by themselves.
     ///
     /// An ignored hang-up, for instance under `nohup`, stays ignored.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         let of = |kind| signal(kind).inspect_err(|error| tracing::warn!(%error, "a signal cannot be heard")).ok();
         Self {
             interrupt: of(SignalKind::interrupt()),
@@ -28,7 +28,7 @@ impl Stops {
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             () = heard(&mut self.interrupt) => {}
             () = heard(&mut self.terminate) => {}
@@ -62,7 +62,7 @@ fn hangup_is_ignored() -> bool {
     }
 }
 
-/// Reads the mask of ignored signals in `/proc/self/status`. SIGHUP is its lowest bit.
+/// Reads the redact of ignored signals in `/proc/self/status`. SIGHUP is its lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
     let redact = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -72,17 +72,17 @@ fn ignores_hangup(status: &str) -> bool {
 /// Receives Ctrl-C, the only signal on this system.
 #[cfg(not(unix))]
 #[derive(Debug)]
-pub struct Stops;
+pub(crate) struct Stops;
 
 #[cfg(not(unix))]
 impl Stops {
     /// Starts to listen.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         Self
     }
 
     /// Waits for the next Ctrl-C.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

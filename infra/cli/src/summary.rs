@@ -15,65 +15,44 @@ const BUCKETS_SHOWN: usize = 12;
 
 /// The final output of `demo` and `run`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// The run.
-    pub run: String,
-    /// Its state.
-    pub state: State,
+pub(crate) struct Summary {
+    pub(crate) run: String,
+    pub(crate) state: State,
     /// Users read by the last generation.
-    pub users: u64,
+    pub(crate) users: u64,
     /// The number of users by Intercom's count, if the run reads all users.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-    /// Users by outcome.
+    pub(crate) count: Option<u64>,
     #[serde(flatten)]
-    pub counted: Outcomes,
+    pub(crate) counted: Counted,
     /// Distinct users in jobs.
-    pub sent: u64,
+    pub(crate) sent: u64,
     /// Items of the jobs. A resent user counts again.
-    pub patches: u64,
-    /// Bulk jobs.
-    pub jobs: u64,
+    pub(crate) patches: u64,
+    pub(crate) jobs: u64,
     /// Jobs without a known end.
-    pub jobs_open: u64,
-    /// Users with an error.
-    pub errors: u64,
-    /// The errors by code.
-    pub errors_by_code: BTreeMap<String, Kind>,
+    pub(crate) jobs_open: u64,
+    pub(crate) errors: u64,
+    pub(crate) errors_by_code: BTreeMap<String, Kind>,
     /// Jobs that may exist but whose ids are unknown.
-    pub jobs_possibly_lost: u64,
+    pub(crate) jobs_possibly_lost: u64,
     /// Attempts at the scroll.
-    pub generations: u32,
+    pub(crate) generations: u32,
     /// Seconds from the run's start to its end.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Job ids by bucket.
-    pub buckets: BTreeMap<String, Vec<String>>,
+    pub(crate) buckets: BTreeMap<String, Vec<String>>,
     /// The reason of the end, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     #[serde(skip)]
     tally: Tally,
     #[serde(skip)]
     stopped_by: Option<&'static str>,
 }
 
-/// Users by outcome. Each user counts once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Outcomes {
-    /// Changed by this run, as Intercom reported.
-    pub written: u64,
-    /// Already had the plan's values.
-    pub unchanged: u64,
-    /// Skipped by the plan's rules.
-    pub skipped: u64,
-    /// Failed.
-    pub failed: u64,
-    /// Read, and none of the others: not sent, or without a known end.
-    pub pending: u64,
-}
-
 /// Returns the jobs of a run by bucket, from the ledger.
-pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<JobRow>>, LedgerError> {
+pub(crate) async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<JobRow>>, LedgerError> {
     let mut by_bucket = BTreeMap::new();
     for bucket in ledger.buckets_of(&run.id).await? {
         let jobs: Vec<JobRow> = ledger.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id).collect();
@@ -84,7 +63,7 @@ pub async fn jobs(ledger: &Ledger, run: &Run) -> Result<BTreeMap<String, Vec<Job
 
 impl Summary {
     /// Creates it from the ledger.
-    pub async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
+    pub(crate) async fn read(ledger: &Ledger, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<Self, LedgerError> {
         // Bucket by bucket: a large run's rows would not fit in memory.
         let mut buckets = BTreeMap::new();
         for bucket in ledger.buckets_of(&run.id).await? {
@@ -94,14 +73,14 @@ impl Summary {
         let accounts = ledger.accounts(run, cursor).await?;
         let totals = if run.state.ended() { accounts.totals.clone() } else { accounts.totals_at(now_ms) };
         let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
-        let Counted { read, written, unchanged, skipped, failed, pending } = Counted::of(&cursor.tally, &totals);
+        let counted = Counted::of(&cursor.tally, &totals);
         let reason = run.reason.as_deref().map(output::flags);
         Ok(Self {
             run: run.id.to_string(),
             state: run.state,
-            users: read,
+            users: counted.read,
             count: totals.count,
-            counted: Outcomes { written, unchanged, skipped, failed, pending },
+            counted,
             sent: totals.sent,
             patches: totals.patches,
             jobs: totals.jobs,
@@ -118,19 +97,12 @@ impl Summary {
         })
     }
 
-    /// Returns the exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self.state {
-            State::Complete => 0,
-            State::CompleteWithErrors => 2,
-            State::Incomplete => 3,
-            State::Paused => 4,
-            _ => 1,
-        }
+    pub(crate) fn exit_code(&self) -> u8 {
+        exit_code(self.state)
     }
 
     /// Prints it as text, or as one object. `lists_errors` is the command for the failed users.
-    pub fn show(&self, json_only: bool, lists_errors: Option<&str>) {
+    pub(crate) fn show(&self, json_only: bool, lists_errors: Option<&str>) {
         if json_only {
             return output::json(self);
         }
@@ -163,7 +135,7 @@ impl Summary {
         lines.extend(kinds(&self.errors_by_code));
         lines.extend(self.differs());
         lines.extend(possibly_lost(self.jobs_possibly_lost));
-        lines.extend(left_alone(&self.tally));
+        lines.extend(skip_reasons(&self.tally.left_alone, &self.tally.missed));
         lines.extend(self.jobs_by_bucket());
         lines.extend(self.next(lists_errors));
         lines
@@ -171,7 +143,7 @@ impl Summary {
 
     /// For example `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
     fn outcomes(&self) -> String {
-        let Outcomes { written, unchanged, skipped, failed, pending } = self.counted;
+        let Counted { written, unchanged, skipped, failed, pending, .. } = self.counted;
         let read = count(self.users, "user");
         if self.generations > 1 && !self.all_read() {
             // The outcomes cover all passes, and the last one did not read all users.
@@ -248,6 +220,17 @@ impl Summary {
     }
 }
 
+/// Returns the exit code of a run in this state.
+pub(crate) fn exit_code(state: State) -> u8 {
+    match state {
+        State::Complete => 0,
+        State::CompleteWithErrors => 2,
+        State::Incomplete => 3,
+        State::Paused => 4,
+        _ => 1,
+    }
+}
+
 /// The limits that end a run, as flags.
 const LIMITS: [&str; 2] = ["--max-changes", "--max-errors"];
 
@@ -257,15 +240,15 @@ fn were(number: u64, thing: &str) -> String {
 }
 
 /// Returns the reasons of skipped users or values, and the table keys that were missing most often.
-pub fn left_alone(tally: &Tally) -> Vec<String> {
+pub(crate) fn skip_reasons(reasons: &BTreeMap<String, u64>, missed: &BTreeMap<String, u64>) -> Vec<String> {
     let times = |(word, users): (&String, &u64)| format!("{} ×{users}", word.replace('_', " "));
     let mut lines = Vec::new();
-    if !tally.left_alone.is_empty() {
-        let reasons: Vec<String> = tally.left_alone.iter().map(times).collect();
+    if !reasons.is_empty() {
+        let reasons: Vec<String> = reasons.iter().map(times).collect();
         lines.push(format!("  Skipped because: {}", reasons.join(", ")));
     }
-    if !tally.missed.is_empty() {
-        let mut missed: Vec<_> = tally.missed.iter().collect();
+    if !missed.is_empty() {
+        let mut missed: Vec<_> = missed.iter().collect();
         missed.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
         let words: Vec<String> = missed.iter().map(|(key, users)| format!("{key} ×{users}")).collect();
         lines.push(format!("  Not in the table: {}", words.join(", ")));
@@ -274,7 +257,7 @@ pub fn left_alone(tally: &Tally) -> Vec<String> {
 }
 
 /// Returns a note on jobs without a known end, if there are any.
-pub fn still_open(jobs: u64, ended: bool) -> String {
+pub(crate) fn still_open(jobs: u64, ended: bool) -> String {
     match (jobs, ended) {
         (0, _) => String::new(),
         (jobs, false) => format!("; {} open", count(jobs, "job")),
@@ -285,7 +268,7 @@ pub fn still_open(jobs: u64, ended: bool) -> String {
 }
 
 /// Returns a note on jobs whose ids are unknown, if there may be any.
-pub fn possibly_lost(jobs: u64) -> Option<String> {
+pub(crate) fn possibly_lost(jobs: u64) -> Option<String> {
     (jobs > 0).then(|| {
         format!(
             "  {} may exist in Intercom in addition: the answer with the id was lost. The users were submitted again.",

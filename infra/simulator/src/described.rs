@@ -60,11 +60,10 @@ pub struct OddPost {
 
 /// The reason that a file is not a workspace.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum DescribedError {
-    /// The JSON has the wrong form.
     #[error("the workspace cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// A user's id is not one of Intercom's.
     #[error("user {index} of the workspace has no `id` of 24 hexadecimal digits")]
     Id {
         /// The index in the list, from 0.

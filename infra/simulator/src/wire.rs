@@ -54,21 +54,14 @@ impl Refusal {
     pub(crate) fn parts(&self) -> (u16, Cow<'_, str>, Cow<'_, str>) {
         let (status, code, message) = match self {
             Self::RateLimited { limit } => {
-                let message = format!("Exceeded rate limit of {limit} in 10_seconds");
-                return (429, "rate_limit_exceeded".into(), message.into());
+                (429, "rate_limit_exceeded", format!("Exceeded rate limit of {limit} in 10_seconds").into())
             }
-            Self::JobNotFound { id } => {
-                return (404, "job_not_found".into(), format!("job {id} not found").into());
-            }
-            Self::JobClosed { id } => {
-                return (403, "forbidden".into(), format!("job {id} is closed for new task updates").into());
-            }
+            Self::JobNotFound { id } => (404, "job_not_found", format!("job {id} not found").into()),
+            Self::JobClosed { id } => (403, "forbidden", format!("job {id} is closed for new task updates").into()),
             Self::TextTooLong { name } => {
-                return (400, "parameter_invalid".into(), format!("{name} is longer than 255 characters").into());
+                (400, "parameter_invalid", format!("{name} is longer than 255 characters").into())
             }
-            Self::FieldType { field } => {
-                return (400, "type_mismatch".into(), format!("{field} has the wrong type").into());
-            }
+            Self::FieldType { field } => (400, "type_mismatch", format!("{field} has the wrong type").into()),
             Self::Poison { status } => {
                 let (code, message) = match status {
                     404 => ("not_found", "User Not Found"),
@@ -78,12 +71,15 @@ impl Refusal {
                     423 => ("locked", "the user is locked"),
                     _ => ("server_error", "Server Error"),
                 };
-                return (*status, code.into(), message.into());
+                (*status, code, message.into())
             }
-            Self::Injected { code, message } => return (400, code.into(), message.into()),
-            plain => plain.plain_parts(),
+            Self::Injected { code, message } => (400, code.as_str(), message.into()),
+            plain => {
+                let (status, code, message) = plain.plain_parts();
+                (status, code, message.into())
+            }
         };
-        (status, code.into(), message.into())
+        (status, code.into(), message)
     }
 
     fn plain_parts(&self) -> (u16, &'static str, &'static str) {

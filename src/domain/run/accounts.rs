@@ -74,6 +74,7 @@ pub struct Totals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
     /// Users read by the last generation, including unreadable entries.
+    #[serde(skip)]
     pub read: u64,
     /// Users that this run changed, by Intercom's own report.
     pub written: u64,

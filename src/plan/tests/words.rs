@@ -29,7 +29,7 @@ fn iso_dates_become_unix_seconds() {
 #[test]
 fn today_is_the_utc_day_of_the_run() {
     let plan = plan("int", "today", "").unwrap();
-    assert!(plan.reads_today());
+    assert!(plan.inner.reads.today);
     let midnight = 1_479_945_600;
     for second in [midnight, TODAY_S, midnight + 86_399] {
         assert_eq!(new_value(&plan.on_day_of(second), json!({})), Some(json!(midnight)));
@@ -38,7 +38,7 @@ fn today_is_the_utc_day_of_the_run() {
     let unknown = plan.evaluate(&user(json!({})));
     assert!(matches!(&unknown.notes[..], [Note::Failed { target, .. }] if target == "today"), "never a guess");
     assert_eq!(plan.warnings(), ["the plan reads `today`: each run on another day can change users again"]);
-    assert!(!self::plan("int", "1", "").unwrap().reads_today());
+    assert!(!self::plan("int", "1", "").unwrap().inner.reads.today);
 }
 
 #[test]

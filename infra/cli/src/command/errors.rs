@@ -24,11 +24,7 @@ impl Errors {
         let json = self.of.from.json;
         let rows = ledger.errors(&run).await?;
         for row in &rows {
-            if json {
-                output::json(row);
-            } else {
-                output::line(&format!("{}  {}: {} ({})", row.user, row.code, row.message, row.at));
-            }
+            output::result(json, row, || format!("{}  {}: {} ({})", row.user, row.code, row.message, row.at));
         }
         if rows.is_empty() && !json {
             output::line(&format!("No user of run {} failed.", run.id));

@@ -53,11 +53,7 @@ impl History {
             let Some(run) = ledger.run(&id).await? else { continue };
             let users = users(&ledger, &run).await?;
             let listed = listed(&run, users, now_ms);
-            if self.from.json {
-                output::json(&listed);
-            } else {
-                output::line(&words(&listed));
-            }
+            output::result(self.from.json, &listed, || words(&listed));
         }
         Ok(0)
     }

@@ -39,9 +39,7 @@ impl Jobs {
             jobs(&ledger, &run).await?.into_values().flatten().collect()
         };
         for job in &found {
-            if self.of.from.json {
-                output::json(job);
-            } else {
+            output::result(self.of.from.json, job, || {
                 let end = job.end.map_or("open", |end| match end {
                     End::Completed => "completed",
                     End::CompletedWithErrors => "completed with errors",
@@ -49,8 +47,8 @@ impl Jobs {
                     End::Unknown => "unknown",
                 });
                 let users = count(job.users, "user");
-                output::line(&format!("{}  {}  {users}, {} failed  {end}", job.bucket, job.job, job.failed));
-            }
+                format!("{}  {}  {users}, {} failed  {end}", job.bucket, job.job, job.failed)
+            });
         }
         Ok(0)
     }

@@ -92,77 +92,39 @@ enum Command {
 
 /// A failure of a command; each message names the remedy.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// A setting.
+pub(crate) enum CommandError {
     #[error("{0}")]
     Config(#[from] ConfigError),
-    /// The plan.
     #[error("{0}")]
     Plan(#[from] PlanError),
-    /// A plan that cannot be read.
     #[error("cannot read the plan {path}: {source}")]
-    PlanFile {
-        /// The plan's path.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// A file that cannot be written.
+    PlanFile { path: PathBuf, source: std::io::Error },
     #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file's path.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// The state directory.
+    Write { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// The engine.
     #[error("{0}")]
     Engine(#[from] EngineError),
-    /// A step refused its event.
     #[error("{0}")]
     Step(String),
-    /// The ledger.
     #[error(transparent)]
     Ledger(#[from] intercom_bulk::ledger::LedgerError),
-    /// The network client.
     #[error(transparent)]
     Setup(#[from] intercom_bulk::http::SetupError),
-    /// Intercom.
     #[error("{error}. {advice}")]
-    Intercom {
-        /// Intercom's error.
-        error: Box<intercom_bulk::intercom::Error>,
-        /// The remedy.
-        advice: &'static str,
-    },
-    /// Intercom does not identify the workspace.
+    Intercom { error: Box<intercom_bulk::intercom::Error>, advice: &'static str },
     #[error(
         "{error}. {advice} Without its answer the workspace and the folder of its runs are unknown, so \
          nothing was started. Run the command again, or name the folder with --state DIR"
     )]
-    Whose {
-        /// Intercom's error.
-        error: Box<intercom_bulk::intercom::Error>,
-        /// The remedy.
-        advice: &'static str,
-    },
+    Whose { error: Box<intercom_bulk::intercom::Error>, advice: &'static str },
     /// Wrong usage that the argument parser cannot see.
     #[error("{0}")]
     Usage(String),
-    /// A deployed stack.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// A local socket.
     #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address and the port.
-        address: String,
-        /// The reason.
-        source: std::io::Error,
-    },
+    Listen { address: String, source: std::io::Error },
 }
 
 impl From<intercom_bulk::intercom::Error> for CommandError {

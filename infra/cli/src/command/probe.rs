@@ -50,11 +50,9 @@ impl Probe {
             ]);
         }
         for finding in &findings {
-            if self.json {
-                output::json(finding);
-            } else {
-                output::line(&format!("{:4} {}: {}", if finding.ok { "ok" } else { "NO" }, finding.what, finding.says));
-            }
+            output::result(self.json, finding, || {
+                format!("{:4} {}: {}", if finding.ok { "ok" } else { "NO" }, finding.what, finding.says)
+            });
         }
         output::note(self.json, "The scroll was not opened (it would be held for a minute), and nothing was written.");
         Ok(u8::from(findings.iter().any(|finding| !finding.ok)))

@@ -29,14 +29,9 @@ impl Put {
         for warning in plan.warnings() {
             output::note(self.json, &format!("Warning: {warning}"));
         }
-        if self.json {
-            output::json(&json!({ "plan": plan.name() }));
-        } else {
-            output::line(&format!(
-                "Plan {} is stored. A run that is under way keeps the one it began with.",
-                plan.name()
-            ));
-        }
+        output::result(self.json, &json!({ "plan": plan.name() }), || {
+            format!("Plan {} is stored. A run that is under way keeps the one it began with.", plan.name())
+        });
         Ok(0)
     }
 }

@@ -113,11 +113,8 @@ impl Simulate {
         let (listener, address) = listen(self.port).await?;
         // A program that waits for the address may send a signal at once.
         let mut stops = Stops::listen();
-        if self.json {
-            output::json(&json!({ "address": address, "users": users, "seed": self.world.seed }));
-        } else {
-            output::line(&format!("listening on {address}"));
-        }
+        let shown = json!({ "address": address, "users": users, "seed": self.world.seed });
+        output::result(self.json, &shown, || format!("listening on {address}"));
         let token = if self.token.is_some() { "<that token>" } else { "any" };
         output::note(
             self.json,

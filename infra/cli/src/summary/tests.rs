@@ -8,7 +8,7 @@ fn summary(state: State) -> Summary {
         state,
         users: 5,
         count: None,
-        counted: Outcomes { written: 4, unchanged: 1, ..Outcomes::default() },
+        counted: Counted { written: 4, unchanged: 1, ..Counted::default() },
         sent: 4,
         patches: 4,
         jobs: 1,
@@ -53,7 +53,7 @@ fn summary_names_the_next_step() {
         generation: 1,
     };
     let errors_by_code = by_code(&[row.clone(), ErrorRow { user: "2".to_owned(), ..row }]);
-    let counted = Outcomes { written: 2, failed: 2, unchanged: 1, ..Outcomes::default() };
+    let counted = Counted { written: 2, failed: 2, unchanged: 1, ..Counted::default() };
     let failed = Summary { counted, errors: 2, errors_by_code, ..summary(State::CompleteWithErrors) };
     let words = failed.words(None);
     assert!(words.contains(&"    2 users type, for example 1: must be a number".to_owned()), "{words:?}");

@@ -55,21 +55,13 @@ pub struct Account {
 /// The reason that an account cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum AccountError {
-    /// The state directory cannot be created.
     #[error("cannot create the state directory {path}")]
-    Directory {
-        /// The requested directory.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Directory { path: PathBuf, source: std::io::Error },
     /// The state directory's name is not UTF-8, as `SQLite` requires.
     #[error("the state directory {path} is not valid UTF-8")]
-    Path {
-        /// The requested directory.
-        path: PathBuf,
-    },
+    Path { path: PathBuf },
     /// `SQLite` refuses the file: it is locked, damaged, or of a newer version.
     #[error("cannot open the emulated DynamoDB")]
     Database(#[from] dynoxide::DynoxideError),

@@ -19,29 +19,15 @@ pub struct Queue {
 /// The reason that a queue cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum QueueError {
     /// The call failed, or a queue of this name has other attributes.
     #[error("cannot create the queue {name}")]
-    Create {
-        /// The requested queue.
-        name: String,
-        /// The SDK's error.
-        source: Box<SdkError<CreateQueueError>>,
-    },
-    /// The call that reads the ARN failed.
+    Create { name: String, source: Box<SdkError<CreateQueueError>> },
     #[error("cannot read the attributes of the queue {name}")]
-    Attributes {
-        /// The requested queue.
-        name: String,
-        /// The SDK's error.
-        source: Box<SdkError<GetQueueAttributesError>>,
-    },
-    /// A response lacks the URL or the ARN.
+    Attributes { name: String, source: Box<SdkError<GetQueueAttributesError>> },
     #[error("the answer about the queue {name} lacks its URL or its ARN")]
-    Incomplete {
-        /// The requested queue.
-        name: String,
-    },
+    Incomplete { name: String },
 }
 
 /// Creates the queue `name`, or finds one with the same attributes.

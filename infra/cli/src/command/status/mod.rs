@@ -39,11 +39,8 @@ impl Status {
         if let Some(waiting) = self.of.waiting(&ledger).await?
             && ledger.run(&waiting.id).await?.is_none()
         {
-            if json {
-                output::json(&json!({ "run": waiting.id, "state": "waiting", "behind": waiting.behind }));
-            } else {
-                output::line(&format!("R{}.", &waiting.words()[1..]));
-            }
+            let shown = json!({ "run": waiting.id, "state": "waiting", "behind": waiting.behind });
+            output::result(json, &shown, || format!("R{}.", &waiting.words()[1..]));
             return Ok(0);
         }
         let run = self.of.find(&ledger).await?;

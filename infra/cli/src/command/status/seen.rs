@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::output::{self, count};
 use crate::progress::Sample;
-use crate::summary::{left_alone, possibly_lost, still_open};
+use crate::summary::{possibly_lost, skip_reasons, still_open};
 
 /// The view of a run in `status`.
 pub(super) struct Seen<'a> {
@@ -30,7 +30,7 @@ impl Seen<'_> {
     /// Returns the time left. The start of a later generation is not recorded; a stopped run has
     /// none.
     fn left(&self) -> Option<Duration> {
-        self.sample.left().filter(|_| self.run.generation == 1 && !self.stopped())
+        self.sample.left.filter(|_| self.run.generation == 1 && !self.stopped())
     }
 
     /// Returns the number of users to change that are in no job.
@@ -46,7 +46,7 @@ impl Seen<'_> {
             "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
             "at_work": self.at_work,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
-            "count": run.listed.or(run.count), "percent": self.sample.percent(), "patches": cursor.tally.patches,
+            "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "held": accounts.held, "totals": totals,
@@ -66,17 +66,17 @@ impl Seen<'_> {
                 "  The same `run` command finishes it. It reads all users again and sends what is missing.".into(),
             );
         } else {
-            let percent = self.sample.percent().map(|percent| format!(", {percent} % done")).unwrap_or_default();
+            let percent = self.sample.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
             let left = self.left().map(|left| format!(", about {} left", output::about(left))).unwrap_or_default();
             lines.push(format!("Run {} is {}, {took} after its start{percent}{left}.", run.id, run.state));
         }
-        let waits = self.sample.waits().filter(|_| !self.stopped());
+        let waits = self.sample.waits.as_deref().filter(|_| !self.stopped());
         let reason = run.reason.as_deref().map(output::flags);
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
         lines.push(format!("  {}", self.read()));
         lines.push(format!("  {}", self.sent()));
         lines.extend(possibly_lost(totals.jobs_possibly_lost));
-        lines.extend(left_alone(&cursor.tally));
+        lines.extend(skip_reasons(&cursor.tally.left_alone, &cursor.tally.missed));
         lines
     }
 
@@ -84,7 +84,7 @@ impl Seen<'_> {
         let Counted { read, unchanged, skipped, failed, .. } = Counted::of(&self.cursor.tally, &self.totals);
         let of = self.run.listed.or(self.run.count).map(|count| format!(" of {count}")).unwrap_or_default();
         let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
-        let rate = self.sample.rate().filter(|_| !self.stopped());
+        let rate = self.sample.rate.filter(|_| !self.stopped());
         let rate = rate.map(|rate| format!(" at {rate:.0} a second")).unwrap_or_default();
         let to_change = self.cursor.tally.patches;
         format!(
