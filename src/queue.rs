@@ -75,7 +75,7 @@ pub struct Message {
 
 /// A message of the pages queue.
 #[derive(Clone, Debug, PartialEq)]
-pub enum OfPages {
+pub enum PagesMessage {
     /// Takes one turn of a run.
     Turn(Turn),
     /// Begins a run.
@@ -102,15 +102,15 @@ struct WireTurn {
 
 impl Message {
     /// Parses a message of the pages queue.
-    pub fn of_pages(&self) -> Result<OfPages, UnreadableMessage> {
+    pub fn pages_message(&self) -> Result<PagesMessage, UnreadableMessage> {
         let malformed = |what: &str, error| UnreadableMessage::Malformed(format!("{what}: {}", unread(&error)));
         let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("not JSON", e))?;
         version(&value)?;
         if value.get("plan").is_some() {
-            return Ok(OfPages::Start(Box::new(value)));
+            return Ok(PagesMessage::Start(Box::new(value)));
         }
         let wire: WireTurn = serde_json::from_value(value).map_err(|e| malformed("neither a turn nor a start", e))?;
-        Ok(OfPages::Turn(wire.turn))
+        Ok(PagesMessage::Turn(wire.turn))
     }
 
     /// Parses a message of the patches queue.
@@ -236,7 +236,7 @@ impl Queues {
 
     /// Changes a message's visibility, so that it is delivered again after `for_ms` milliseconds.
     /// Best effort: if the handle has expired, the message is already being delivered again.
-    pub async fn hide(&self, which: QueueName, message: &Message, for_ms: i64) -> Result<(), QueueError> {
+    pub async fn change_visibility(&self, which: QueueName, message: &Message, for_ms: i64) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.urls(which).url);
         let seconds = seconds(for_ms).min(HIDDEN_MAX_S) as i32;
         let sent = request.receipt_handle(&message.receipt).visibility_timeout(seconds).send().await;

@@ -49,12 +49,12 @@ impl ParameterError {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Found {
-    parameter: Value,
+    parameter: ParameterValue,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Value {
+struct ParameterValue {
     value: String,
     #[serde(default)]
     r#type: String,

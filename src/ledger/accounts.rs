@@ -17,7 +17,7 @@ impl Ledger {
         let mut counting = Counting { run, cursor, accounts, ended, held_ms: None };
         counting.accounts.totals.users = cursor.tally.users;
         counting.accounts.totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
-        counting.accounts.totals.sharing = cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default();
+        counting.accounts.totals.sharing = cursor.tally.skip_reasons.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Read parts before jobs: a part that is done has its job in the ledger. If jobs were read
         // first, a job recorded between the two reads would be missed although its part has ended.
         let pk = run_pk(&run.id);

@@ -13,7 +13,7 @@ use super::language::TODAY;
 use super::otherwise::Otherwise;
 use super::table::Scope;
 use super::value::{is_same, is_same_name};
-use super::{Inner, Setting, Written};
+use super::{Inner, TargetRule, Written};
 
 /// The outcome for one user.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Note {
     /// Every target already has its value.
     Same,
     /// A target was skipped by the plan's own rules.
-    LeftAlone(SkipReason),
+    Skipped(SkipReason),
     /// A table does not have the key that it was read with.
     MissedKey {
         /// The table.
@@ -84,7 +84,7 @@ impl SkipReason {
 enum TargetResult {
     Set(Change),
     Same,
-    Left(SkipReason),
+    Skipped(SkipReason),
 }
 
 impl Inner {
@@ -103,13 +103,13 @@ impl Inner {
 
     /// Returns the names that the plan gives companies for this user, including unchanged names.
     pub(super) fn company_names(&self, user: &User, today: Option<i64>) -> Vec<(String, Json)> {
-        let of_company = |setting: &Setting| matches!(setting.target, Written::Company { .. });
+        let of_company = |setting: &TargetRule| matches!(setting.target, Written::Company { .. });
         if !self.settings.iter().any(of_company) {
             return Vec::new();
         }
         let Ok(scope) = self.scope(user.body(), today) else { return Vec::new() };
         let holds = self.condition.as_ref().is_none_or(|condition| condition.holds(&scope).unwrap_or(false));
-        let name = |setting: &Setting| {
+        let name = |setting: &TargetRule| {
             let Written::Company { id } = &setting.target else { return None };
             let (company, _) = company(user.body(), &company_ids(id.value(&scope).ok()?).ok()?).ok()?;
             Some((company, setting.new_value(&scope).ok()??))
@@ -133,14 +133,14 @@ impl Inner {
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
         match self.condition.as_ref().map(|condition| condition.holds(&scope)) {
             Some(Err(failure)) => notes.push(failed("where", failure)),
-            Some(Ok(false)) => notes.push(Note::LeftAlone(SkipReason::WhereIsFalse)),
+            Some(Ok(false)) => notes.push(Note::Skipped(SkipReason::WhereIsFalse)),
             Some(Ok(true)) | None => {
                 for setting in &self.settings {
                     match setting.outcome(body, &scope) {
                         Ok(TargetResult::Set(change)) => changes.push(change),
                         Ok(TargetResult::Same) => {}
-                        Ok(TargetResult::Left(reason)) if notes.contains(&Note::LeftAlone(reason)) => {}
-                        Ok(TargetResult::Left(reason)) => notes.push(Note::LeftAlone(reason)),
+                        Ok(TargetResult::Skipped(reason)) if notes.contains(&Note::Skipped(reason)) => {}
+                        Ok(TargetResult::Skipped(reason)) => notes.push(Note::Skipped(reason)),
                         Err(failure) => notes.push(failed(&setting.shown, failure)),
                     }
                 }
@@ -182,7 +182,7 @@ fn shown(target: &Target) -> String {
     }
 }
 
-impl Setting {
+impl TargetRule {
     fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<TargetResult, Failure> {
         let (target, replaced) = match &self.target {
             Written::Attribute(name) => {
@@ -192,10 +192,10 @@ impl Setting {
             Written::Field(name) => (Target::Field(name.clone()), body.get(name)),
             Written::Company { id } => match company(body, &company_ids(id.value(scope)?)?) {
                 Ok((id, name)) => (Target::CompanyName(id), name),
-                Err(reason) => return Ok(TargetResult::Left(reason)),
+                Err(reason) => return Ok(TargetResult::Skipped(reason)),
             },
         };
-        let Some(new) = self.new_value(scope)? else { return Ok(TargetResult::Left(SkipReason::ValueUndefined)) };
+        let Some(new) = self.new_value(scope)? else { return Ok(TargetResult::Skipped(SkipReason::ValueUndefined)) };
         let same = match replaced {
             None => new.is_null(),
             Some(old) => is_same(&new, old) || target.is_name() && is_same_name(&new, old),
@@ -211,7 +211,7 @@ impl Setting {
     fn new_value(&self, scope: &Arc<Scope>) -> Result<Option<Json>, Failure> {
         match (self.value.value(scope)?, &self.otherwise) {
             (Some(value), _) => self.kind.accept(&value).map(Some),
-            (None, Otherwise::Projection) => Ok(None),
+            (None, Otherwise::Keep) => Ok(None),
             (None, Otherwise::Clear) => Ok(Some(Json::Null)),
             (None, Otherwise::Value(value)) => Ok(Some(value.clone())),
             (None, Otherwise::Error) => {

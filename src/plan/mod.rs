@@ -84,7 +84,7 @@ pub struct Plan {
 struct Inner {
     name: String,
     condition: Option<Expression>,
-    settings: Vec<Setting>,
+    settings: Vec<TargetRule>,
     tables: Arc<Tables>,
     reads: Reads,
     keeps: Projection,
@@ -98,7 +98,7 @@ struct Inner {
 
 /// One target and its rule.
 #[derive(Debug)]
-struct Setting {
+struct TargetRule {
     target: Written,
     kind: ValueType,
     value: Expression,
@@ -117,7 +117,7 @@ enum Written {
     },
 }
 
-impl Setting {
+impl TargetRule {
     fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let id = match &self.target {
             Written::Company { id } => Some(id),

@@ -12,7 +12,7 @@ use super::value::ValueType;
 /// The rule. The default is keep: a rule without a value for a user writes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Otherwise {
-    Projection,
+    Keep,
     Clear,
     Error,
     Value(Json),
@@ -26,7 +26,7 @@ impl Otherwise {
     pub(super) fn read(cursor: &Scanner<'_>, kind: ValueType, clearable: bool) -> Result<Self, PlanError> {
         match &cursor.node.data {
             Data::Text(text) => match text.as_str() {
-                "keep" => Ok(Self::Projection),
+                "keep" => Ok(Self::Keep),
                 "error" => Ok(Self::Error),
                 "clear" if clearable => Ok(Self::Clear),
                 "clear" => Err(cursor.refuse(Fault::NotClearable)),

@@ -18,7 +18,7 @@ use super::scanner::{Scanner, spell_key};
 use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
-use super::{Inner, Setting, Written};
+use super::{Inner, TargetRule, Written};
 use crate::domain::projection::Projection;
 
 /// The most targets of one plan.
@@ -52,7 +52,7 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     // the format.
     settings.sort_by(|a, b| a.shown.cmp(&b.shown));
     let mut reads = Reads::default();
-    for expression in settings.iter().flat_map(Setting::expressions).chain(&condition) {
+    for expression in settings.iter().flat_map(TargetRule::expressions).chain(&condition) {
         reads.merge(&expression.reads);
     }
     let keeps = keeps(&reads, &settings);
@@ -83,7 +83,7 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
 }
 
 /// Returns the paths that are read, without the targets: attributes first, ordered by name.
-fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> {
+fn required(reads: &Reads, settings: &[TargetRule]) -> Vec<(Vec<Segment>, String)> {
     let is_target = |path: &[Segment]| {
         settings.iter().any(|setting| match &setting.target {
             Written::Attribute(name) => attribute(path) == Some(name),
@@ -103,7 +103,7 @@ fn required(reads: &Reads, settings: &[Setting]) -> Vec<(Vec<Segment>, String)> 
 }
 
 /// Returns the projection: paths that are read, and targets, whose old values are compared.
-fn keeps(reads: &Reads, settings: &[Setting]) -> Projection {
+fn keeps(reads: &Reads, settings: &[TargetRule]) -> Projection {
     let mut fields: BTreeSet<&str> = reads.fields.iter().map(String::as_str).chain(["id"]).collect();
     let mut attributes: BTreeMap<_, _> =
         reads.attributes.iter().map(|name| (name.clone(), Projection::Whole)).collect();
@@ -138,7 +138,7 @@ fn expression(cursor: &Scanner<'_>, tables: &Tables) -> Result<Expression, PlanE
     Expression::new(cursor.text(AN_EXPRESSION)?, tables, cursor.of_run).map_err(|fault| cursor.refuse(fault))
 }
 
-fn read_settings(set: &Scanner<'_>, tables: &Tables) -> Result<Vec<Setting>, PlanError> {
+fn read_settings(set: &Scanner<'_>, tables: &Tables) -> Result<Vec<TargetRule>, PlanError> {
     let mut settings = Vec::new();
     for (name, target) in set.entries(A_TARGET)? {
         match name {
@@ -177,12 +177,12 @@ fn read_setting(
     target: Written,
     kind: Option<ValueType>,
     tables: &Tables,
-) -> Result<Option<Setting>, PlanError> {
+) -> Result<Option<TargetRule>, PlanError> {
     let [kind_name, value, otherwise] = cursor.known_entries(["type", "value", "otherwise"], A_TARGET)?;
     Ok(finish(cursor, target, kind, [kind_name, value, otherwise], tables))
 }
 
-fn read_company(cursor: &Scanner<'_>, tables: &Tables) -> Result<Option<Setting>, PlanError> {
+fn read_company(cursor: &Scanner<'_>, tables: &Tables) -> Result<Option<TargetRule>, PlanError> {
     let [kind_name, value, otherwise, id] =
         cursor.known_entries(["type", "value", "otherwise", "company_id"], A_TARGET)?;
     let write = "company_id = \"user.companies.companies | map(attribute='company_id')\"";
@@ -197,7 +197,7 @@ fn finish(
     needed: Option<ValueType>,
     [kind, value, otherwise]: [Option<Scanner<'_>>; 3],
     tables: &Tables,
-) -> Option<Setting> {
+) -> Option<TargetRule> {
     let kind = kind.ok_or_else(|| cursor.missing("type", "type = \"bool\" (or int, float, string, date)"));
     let kind = cursor.keep(kind.and_then(|kind| read_type(&kind, needed)));
     let value = value.ok_or_else(|| cursor.missing("value", "value = \"user.avatar.image_url is present\""));
@@ -211,13 +211,13 @@ fn finish(
         Written::Company { .. } => false,
     };
     let otherwise = otherwise.and_then(|otherwise| cursor.keep(Otherwise::read(&otherwise, kind, clearable)));
-    let otherwise = otherwise.unwrap_or(Otherwise::Projection);
+    let otherwise = otherwise.unwrap_or(Otherwise::Keep);
     let shown = match &target {
         Written::Attribute(name) => format!("custom_attributes.{}", spell_key(name)),
         Written::Field(name) => name.clone(),
         Written::Company { .. } => "company.name".to_owned(),
     };
-    Some(Setting { target, kind, value, otherwise, shown })
+    Some(TargetRule { target, kind, value, otherwise, shown })
 }
 
 fn read_type(cursor: &Scanner<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {

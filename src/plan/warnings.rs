@@ -7,9 +7,9 @@ use super::paths;
 use super::reads::Reads;
 use super::table::Tables;
 use super::value::ValueType;
-use super::{Setting, Written};
+use super::{TargetRule, Written};
 
-pub(super) fn of(reads: &Reads, settings: &[Setting], tables: &Tables) -> Vec<String> {
+pub(super) fn of(reads: &Reads, settings: &[TargetRule], tables: &Tables) -> Vec<String> {
     let mut warnings = Vec::new();
     if reads.today {
         warnings.push("the plan reads `today`: each run on another day can change users again".to_owned());

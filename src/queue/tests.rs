@@ -16,7 +16,7 @@ fn a_newer_message_is_not_malformed_whatever_its_shape() {
         json!({"v": newer, "run": "a.20161101T110033Z", "step": {"turn": 3}}),
         json!({"v": newer, "plan": "has-avatar"}),
     ] {
-        assert_eq!(message(&body, 1).of_pages(), Err(UnreadableMessage::Newer(newer.into())), "{body}");
+        assert_eq!(message(&body, 1).pages_message(), Err(UnreadableMessage::Newer(newer.into())), "{body}");
     }
     let origin = json!({"page": {"page": 1, "part": 0}});
     for body in [
@@ -26,7 +26,7 @@ fn a_newer_message_is_not_malformed_whatever_its_shape() {
         assert_eq!(message(&body, 1).part(), Err(UnreadableMessage::Newer(newer.into())), "{body}");
     }
     for body in [json!({"v": FORMAT}), json!({"v": "2"}), json!({"v": -1}), json!([])] {
-        assert!(matches!(message(&body, 1).of_pages(), Err(UnreadableMessage::Malformed(_))), "{body}");
+        assert!(matches!(message(&body, 1).pages_message(), Err(UnreadableMessage::Malformed(_))), "{body}");
         assert!(matches!(message(&body, 1).part(), Err(UnreadableMessage::Malformed(_))), "{body}");
     }
 }

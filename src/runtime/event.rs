@@ -37,7 +37,7 @@ const CHECK_TAKES: &str = r#"{"tick": {}}"#;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
     /// An operator requested it. Another invocation may still be running.
-    Asked,
+    Requested,
     /// The only process was restarted, so no holder of a lease is still running.
     Restarted,
 }
@@ -137,7 +137,7 @@ impl ScrollEvent {
         }
         match () {
             () if is_tick(event) => Ok(Self::Tick),
-            () if event.get("resume") == Some(&Value::Bool(true)) => Ok(Self::Resume(Resume::Asked)),
+            () if event.get("resume") == Some(&Value::Bool(true)) => Ok(Self::Resume(Resume::Requested)),
             () if event.get("resume").and_then(Value::as_str) == Some("restarted") => {
                 Ok(Self::Resume(Resume::Restarted))
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use intercom_bulk::domain::run::Source;
 use intercom_bulk::plan::Plan;
-use intercom_bulk::queue::{Message, OfPages};
+use intercom_bulk::queue::{Message, PagesMessage};
 use intercom_bulk::runtime::event::{self, Resume, ScrollEvent, StartEvent};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const CASES: [(&str, Asked); 11] = [
         event::check(event).unwrap();
         assert_eq!(scroll(event), ScrollEvent::Tick);
     }),
-    ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume(Resume::Asked))),
+    ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume(Resume::Requested))),
     ("scroll-start-by-name", |event| {
         let start = start(event);
         assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::Scroll));
@@ -31,14 +31,14 @@ const CASES: [(&str, Asked); 11] = [
         assert_eq!(Plan::from_json(&start.plan).unwrap().name(), "has-avatar");
         assert_eq!(start.limits.limit, Some(1_000));
     }),
-    ("scroll-start-message", |event| match only(event).of_pages() {
-        Ok(OfPages::Start(value)) => assert_eq!(StartEvent::read(&value).unwrap().plan, "has-avatar"),
+    ("scroll-start-message", |event| match only(event).pages_message() {
+        Ok(PagesMessage::Start(value)) => assert_eq!(StartEvent::read(&value).unwrap().plan, "has-avatar"),
         other => panic!("no start: {other:?}"),
     }),
     ("scroll-start-users", |event| assert!(matches!(start(event).source(), Source::Users(users) if users.len() == 2))),
     ("scroll-tick", |event| assert_eq!(scroll(event), ScrollEvent::Tick)),
-    ("scroll-turn", |event| match only(event).of_pages() {
-        Ok(OfPages::Turn(turn)) => assert_eq!(turn.turn, 3),
+    ("scroll-turn", |event| match only(event).pages_message() {
+        Ok(PagesMessage::Turn(turn)) => assert_eq!(turn.turn, 3),
         other => panic!("no turn: {other:?}"),
     }),
     ("submit-mixed", |event| {

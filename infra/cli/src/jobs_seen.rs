@@ -13,7 +13,7 @@ const YOUNGEST: usize = 2;
 
 /// Bulk jobs, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Jobs {
+pub struct JobCounts {
     /// Created jobs.
     pub made: u64,
     /// Created jobs with a known end.
@@ -23,7 +23,7 @@ pub struct Jobs {
     pub sends: BTreeMap<i64, u64>,
 }
 
-impl Jobs {
+impl JobCounts {
     /// Counts a job of a run whose generation is `generation`.
     pub fn count(&mut self, row: &JobRow, generation: u32) {
         self.made += 1;
@@ -47,23 +47,23 @@ impl Jobs {
 #[derive(Debug, Default)]
 pub struct JobsSeen {
     generation: u32,
-    over: BTreeMap<Bucket, Jobs>,
+    over: BTreeMap<Bucket, JobCounts>,
 }
 
 impl JobsSeen {
     /// Counts all jobs of the run.
-    pub async fn read(&mut self, ledger: &Ledger, run: &Run) -> Result<Jobs, LedgerError> {
+    pub async fn read(&mut self, ledger: &Ledger, run: &Run) -> Result<JobCounts, LedgerError> {
         if self.generation != run.generation {
             *self = Self { generation: run.generation, over: BTreeMap::new() };
         }
         let buckets = ledger.buckets_of(&run.id).await?;
-        let mut all = Jobs::default();
+        let mut all = JobCounts::default();
         for (index, bucket) in buckets.iter().enumerate() {
             if let Some(jobs) = self.over.get(bucket) {
                 all.add(jobs);
                 continue;
             }
-            let mut jobs = Jobs::default();
+            let mut jobs = JobCounts::default();
             for row in ledger.jobs(bucket).await?.iter().filter(|row| row.run == run.id) {
                 jobs.count(row, run.generation);
             }

@@ -34,7 +34,8 @@ pub(crate) struct Found {
     /// Users that the plan's rules skip.
     pub(crate) skipped: u64,
     /// Skipped values and users, by reason.
-    pub(crate) left_alone: BTreeMap<String, u64>,
+    #[serde(rename = "left_alone")]
+    pub(crate) skip_reasons: BTreeMap<String, u64>,
     /// Failed users.
     pub(crate) errors: u64,
     pub(crate) errors_by_code: BTreeMap<String, Kind>,
@@ -84,7 +85,7 @@ impl Found {
             to_change: tally.patches,
             same: tally.same,
             skipped: tally.skipped,
-            left_alone: tally.left_alone.clone(),
+            skip_reasons: tally.skip_reasons.clone(),
             errors: tally.errors,
             errors_by_code: by_code(&ledger.errors(run).await?),
             unseen: unseen(plan, cursor),
@@ -135,7 +136,7 @@ impl Found {
             ));
         }
         lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
-        lines.extend(skip_reasons(&self.left_alone, &self.missed));
+        lines.extend(skip_reasons(&self.skip_reasons, &self.missed));
         if self.to_change > 0 {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
             lines.push(format!("  {}, {took} at the quota", count(self.jobs, "bulk job")));
@@ -171,7 +172,7 @@ mod tests {
             to_change: 0,
             same: 0,
             skipped: 0,
-            left_alone: BTreeMap::new(),
+            skip_reasons: BTreeMap::new(),
             errors: 0,
             errors_by_code: BTreeMap::new(),
             unseen: Vec::new(),

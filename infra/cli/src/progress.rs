@@ -5,7 +5,7 @@ use std::time::Duration;
 use intercom_bulk::domain::run::{Cursor, Phase, Run, State};
 
 use crate::estimate::Work;
-use crate::jobs_seen::Jobs;
+use crate::jobs_seen::JobCounts;
 use crate::output::{self, count};
 
 /// The first rate is shown after this time.
@@ -46,7 +46,7 @@ impl Sample {
     ///
     /// `reading` is the time since its generation began. `tail` is the time from a bulk request to
     /// the end of its job.
-    pub fn of(run: &Run, cursor: &Cursor, jobs: &Jobs, now_ms: i64, reading: Duration, tail: Duration) -> Self {
+    pub fn of(run: &Run, cursor: &Cursor, jobs: &JobCounts, now_ms: i64, reading: Duration, tail: Duration) -> Self {
         let turning = run.state == State::Running && cursor.phase == Phase::Turning;
         let all_read = run.state == State::Draining;
         let patches = if run.limits.dry_run { 0 } else { cursor.tally.patches };

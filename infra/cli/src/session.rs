@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::jobs_seen::{Jobs, JobsSeen};
+use crate::jobs_seen::{JobCounts, JobsSeen};
 use crate::output;
 use crate::progress::{Progress, Sample};
 use crate::stop::Stops;
@@ -173,13 +173,13 @@ struct Watched<'a> {
     /// The generation, and the time at which it had read no page.
     unread: (u32, Instant),
     seen: JobsSeen,
-    jobs: Jobs,
+    jobs: JobCounts,
     count_at: Instant,
 }
 
 impl<'a> Watched<'a> {
     fn new(engine: &'a Engine, began: Instant) -> Self {
-        Self { engine, unread: (0, began), seen: JobsSeen::default(), jobs: Jobs::default(), count_at: began }
+        Self { engine, unread: (0, began), seen: JobsSeen::default(), jobs: JobCounts::default(), count_at: began }
     }
 
     /// Reads a sample. Counts jobs less often than it reads the run, and at once in a new

@@ -62,11 +62,11 @@ fn hangup_is_ignored() -> bool {
     }
 }
 
-/// Reads the redact of ignored signals in `/proc/self/status`. SIGHUP is its lowest bit.
+/// Reads the mask of ignored signals in `/proc/self/status`. SIGHUP is its lowest bit.
 #[cfg(unix)]
 fn ignores_hangup(status: &str) -> bool {
-    let redact = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    redact.and_then(|redact| u64::from_str_radix(redact.trim(), 16).ok()).is_some_and(|redact| redact & 1 == 1)
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Receives Ctrl-C, the only signal on this system.

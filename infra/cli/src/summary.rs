@@ -135,7 +135,7 @@ impl Summary {
         lines.extend(kinds(&self.errors_by_code));
         lines.extend(self.differs());
         lines.extend(possibly_lost(self.jobs_possibly_lost));
-        lines.extend(skip_reasons(&self.tally.left_alone, &self.tally.missed));
+        lines.extend(skip_reasons(&self.tally.skip_reasons, &self.tally.missed));
         lines.extend(self.jobs_by_bucket());
         lines.extend(self.next(lists_errors));
         lines

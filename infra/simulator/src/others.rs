@@ -20,10 +20,10 @@ pub(crate) enum Kind {
 /// The places of both.
 #[derive(Default)]
 pub(crate) struct Others {
-    open: [Option<Open>; 2],
+    open: [Option<OpenOther>; 2],
 }
 
-struct Open {
+struct OpenOther {
     param: String,
     shown: usize,
     used_at_ms: i64,
@@ -51,7 +51,7 @@ impl Others {
         let place = &mut self.open[kind as usize];
         let mut open = match (param, place.take()) {
             (Some(param), Some(open)) if open.param == param => open,
-            (None, None) if !taken => Open { param: uuid(rng, 4, '-'), shown: 0, used_at_ms: now_ms },
+            (None, None) if !taken => OpenOther { param: uuid(rng, 4, '-'), shown: 0, used_at_ms: now_ms },
             (None, open) => {
                 *place = open;
                 return Err(Refusal::ScrollExists);

@@ -62,13 +62,13 @@ async fn intercom(State(world): State<World>, request: Request) -> Response {
 }
 
 /// The values that every answer carries.
-struct Shared {
+struct Common {
     request_id: String,
     version: &'static str,
     rate: Rate,
 }
 
-fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared) {
+fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Common) {
     let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
     let call = Call {
         path: parts.uri.path(),
@@ -82,7 +82,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Shared)
     let now_ms = world.now_ms();
     let mut workspace = world.workspace();
     let answer = workspace.answer(&call, options, now_ms);
-    let shared = Shared {
+    let shared = Common {
         request_id: chance::request_id(&mut workspace.rng),
         version: gate::version(&parts.headers).unwrap_or("1.4"),
         rate: workspace.limit.rate(options),
@@ -98,7 +98,7 @@ fn base_url(headers: &HeaderMap) -> String {
     }
 }
 
-fn respond(answer: Answer, shared: &Shared) -> Response {
+fn respond(answer: Answer, shared: &Common) -> Response {
     let body = match answer.content {
         Content::Json(body) => Body::from(body.to_string()),
         Content::Text(body) => Body::from(body),

@@ -29,8 +29,8 @@ pub struct Tally {
     /// Users whose values are already right.
     pub same: u64,
     /// Skipped users, by reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_alone: BTreeMap<String, u64>,
+    #[serde(rename = "left_alone", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skip_reasons: BTreeMap<String, u64>,
     /// Users without a patch and without an error for which a rule skipped at least one value.
     #[serde(default)]
     pub skipped: u64,
@@ -72,8 +72,8 @@ impl Tally {
         self.errors += other.errors;
         self.partly += other.partly;
         self.unreadable += other.unreadable;
-        for (reason, count) in &other.left_alone {
-            *self.left_alone.entry(reason.clone()).or_default() += count;
+        for (reason, count) in &other.skip_reasons {
+            *self.skip_reasons.entry(reason.clone()).or_default() += count;
         }
         for (name, count) in &other.missed {
             if self.missed.contains_key(name) || self.missed.len() < MISSED_KEYS_MAX {

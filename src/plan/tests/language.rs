@@ -173,7 +173,7 @@ fn a_missed_key_is_shown_unless_it_is_personal() {
         for _ in 0..2 {
             assert_eq!(
                 plan.evaluate(&user(body.clone())).notes,
-                [Note::LeftAlone(SkipReason::ValueUndefined), missed.clone()],
+                [Note::Skipped(SkipReason::ValueUndefined), missed.clone()],
                 "{value}"
             );
         }

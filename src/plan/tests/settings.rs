@@ -19,7 +19,7 @@ fn otherwise_decides_without_a_value() {
     };
     for keep in ["", "otherwise = \"keep\""] {
         let evaluation = evaluate(&attribute(keep), with(json!("old")));
-        assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(SkipReason::ValueUndefined)] });
+        assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::Skipped(SkipReason::ValueUndefined)] });
     }
     assert_eq!(set("otherwise = \"clear\"", with(json!("old"))), Some(Json::Null));
     assert_eq!(set("otherwise = \"clear\"", with(json!(null))), None);
@@ -99,7 +99,7 @@ fn a_company_is_renamed_only_if_one_is_selected() {
     ] {
         assert_eq!(
             evaluate(text, body.clone()),
-            Evaluation { patch: None, notes: vec![Note::LeftAlone(reason)] },
+            Evaluation { patch: None, notes: vec![Note::Skipped(reason)] },
             "{body}"
         );
     }
@@ -112,7 +112,7 @@ fn where_decides_and_unsettled_targets_fail() {
     let once = "name = \"p\"\nwhere = \"user.custom_attributes.x is not present\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"1\"\n";
     assert!(evaluate(once, json!({})).patch.is_some());
     let evaluation = evaluate(once, json!({"custom_attributes": {"x": 2}}));
-    assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::LeftAlone(SkipReason::WhereIsFalse)] });
+    assert_eq!(evaluation, Evaluation { patch: None, notes: vec![Note::Skipped(SkipReason::WhereIsFalse)] });
 
     let counts = "name = \"p\"\n[set.custom_attributes.x]\ntype = \"int\"\nvalue = \"user.custom_attributes.x + 1\"\n";
     let evaluation = evaluate(counts, json!({"custom_attributes": {"x": 2}}));

@@ -48,10 +48,10 @@ fn a_price_comes_from_its_table() {
     let on = |name: Json| json!({"custom_attributes": {"plan": name}});
     assert_eq!(new_value(&plan, on(json!("Pro Plus"))), Some(json!(99)));
     assert_eq!(new_value(&plan, on(json!("free"))), Some(json!(0)), "a price of nothing is a price");
-    assert_eq!(plan.evaluate(&user(on(json!(null)))).notes, [Note::LeftAlone(SkipReason::WhereIsFalse)]);
+    assert_eq!(plan.evaluate(&user(on(json!(null)))).notes, [Note::Skipped(SkipReason::WhereIsFalse)]);
     let missed = plan.evaluate(&user(on(json!("pro plus")))).notes;
     let miss = Note::MissedKey { table: "price".into(), key: Some("pro plus".into()) };
-    assert_eq!(missed, [Note::LeftAlone(SkipReason::ValueUndefined), miss], "keys are compared by case");
+    assert_eq!(missed, [Note::Skipped(SkipReason::ValueUndefined), miss], "keys are compared by case");
     assert_eq!(plan.unseen(0), ["user.custom_attributes.plan"]);
 }
 
@@ -63,7 +63,7 @@ fn an_account_is_found_by_domain() {
     {
         assert_eq!(new_value(&plan, json!({"email": email})), Some(json!(account)), "{email}");
     }
-    assert_eq!(plan.evaluate(&user(json!({"email": null}))).notes, [Note::LeftAlone(SkipReason::ValueUndefined)]);
+    assert_eq!(plan.evaluate(&user(json!({"email": null}))).notes, [Note::Skipped(SkipReason::ValueUndefined)]);
 }
 
 #[test]
@@ -74,5 +74,5 @@ fn a_company_is_renamed() {
     let patch = plan.evaluate(&user(body)).patch.unwrap();
     assert_eq!(patch.changes[0].target, Target::CompanyName("366".into()));
     assert_eq!((&patch.changes[0].new, &patch.changes[0].replaced), (&json!("Acme Inc"), &Some(json!("acme"))));
-    assert_eq!(plan.evaluate(&user(json!({"email": "ann@acme.com"}))).notes, [Note::LeftAlone(SkipReason::NoCompany)]);
+    assert_eq!(plan.evaluate(&user(json!({"email": "ann@acme.com"}))).notes, [Note::Skipped(SkipReason::NoCompany)]);
 }

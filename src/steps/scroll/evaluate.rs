@@ -123,7 +123,7 @@ fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<
         match note {
             Note::Same if evaluation.patch.is_none() => done.tally.same += 1,
             Note::Same => {}
-            Note::LeftAlone(reason) => *done.tally.left_alone.entry(reason.as_str().to_owned()).or_default() += 1,
+            Note::Skipped(reason) => *done.tally.skip_reasons.entry(reason.as_str().to_owned()).or_default() += 1,
             Note::MissedKey { table, key } => done.tally.miss(&table, key.as_deref()),
             Note::Failed { target, code, message } => {
                 done.fail(user.id().as_str(), code.as_str(), format!("{target}: {message}"), at);
@@ -185,7 +185,7 @@ async fn companies(
         let name = change.new.as_str().unwrap_or_default();
         match clients.ledger.reserve_company(&run.id, cursor.generation, (company, name), &patch.user).await? {
             Reserved::New => kept.push(change),
-            Reserved::Same => *done.tally.left_alone.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
+            Reserved::Same => *done.tally.skip_reasons.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
             Reserved::Other => named_differently(done, &patch.user, at),
         }
     }

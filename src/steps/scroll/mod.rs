@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::run::decide::TurnAction;
-use crate::queue::{Message, OfPages, QueueName, UnreadableMessage};
+use crate::queue::{Message, PagesMessage, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::{self, ScrollEvent, StartEvent};
 use crate::runtime::invocation::Invocation;
@@ -155,9 +155,9 @@ async fn one(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    let used = match message.of_pages() {
-        Ok(OfPages::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
-        Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
+    let used = match message.pages_message() {
+        Ok(PagesMessage::Turn(turn)) => turn::turn(clients, message, &turn, at, outcome).await,
+        Ok(PagesMessage::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
                 Err(error) if error.is_final() => dead_letter(clients, message, &error.to_string(), outcome).await,
                 // An outage of Intercom may outlast the message's redeliveries.

@@ -80,7 +80,7 @@ pub(super) async fn resume(
         let now_ms = at.clock.now_ms();
         let called_ms = match (&cursor.lease, why) {
             (Some(lease), Resume::Restarted) => lease.until_ms.min(now_ms),
-            (Some(lease), Resume::Asked) => lease.until_ms,
+            (Some(lease), Resume::Requested) => lease.until_ms,
             (None, _) => 0,
         };
         let queue_lost = why == Resume::Restarted;

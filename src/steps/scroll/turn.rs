@@ -206,7 +206,7 @@ async fn not_ours(
 /// Changes the visibility of a message so that the queue delivers it again when it is useful. If
 /// this fails, the queue delivers it after the visibility timeout.
 pub(super) async fn hide(clients: &Clients, message: &Message, for_ms: i64) {
-    if let Err(error) = clients.queues.hide(QueueName::Pages, message, for_ms).await {
+    if let Err(error) = clients.queues.change_visibility(QueueName::Pages, message, for_ms).await {
         tracing::debug!(%error, "cannot change a message's visibility; the queue's timeout applies");
     }
 }

@@ -188,7 +188,7 @@ impl Round<'_> {
 
     async fn return_message(&mut self, message: &Message, ms: i64) {
         self.outcome.redeliver.insert(message.id.clone());
-        if let Err(error) = self.clients.queues.hide(QueueName::Patches, message, ms).await {
+        if let Err(error) = self.clients.queues.change_visibility(QueueName::Patches, message, ms).await {
             tracing::debug!(%error, "cannot change a message's visibility; the queue's timeout applies");
         }
     }

@@ -3,7 +3,7 @@
 use intercom_bulk::domain::job::ITEMS_MAX;
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::plan::Plan;
-use intercom_bulk::queue::{Message, OfPages};
+use intercom_bulk::queue::{Message, PagesMessage};
 use intercom_bulk::runtime::event::{self, EventError, ScrollEvent, StartEvent};
 use serde_json::Value;
 
@@ -51,12 +51,12 @@ fn body(text: &str) {
 }
 
 fn delivered(message: &Message) {
-    match message.of_pages() {
-        Ok(OfPages::Start(value)) => match StartEvent::read(&value) {
+    match message.pages_message() {
+        Ok(PagesMessage::Start(value)) => match StartEvent::read(&value) {
             Ok(start) => started(&start),
             Err(error) => refused(&error),
         },
-        Ok(OfPages::Turn(turn)) => assert!(serde_json::to_string(&turn).is_ok()),
+        Ok(PagesMessage::Turn(turn)) => assert!(serde_json::to_string(&turn).is_ok()),
         Err(error) => reasoned(&error.to_string()),
     }
     match message.part() {

@@ -125,7 +125,7 @@ fn evaluated(evaluation: &Evaluation, user: &User) {
             Note::MissedKey { key: Some(key), .. } => assert!(!key.contains('@') && key.chars().count() <= 80, "{key}"),
             Note::Failed { message, .. } => assert!((1..200).contains(&message.len()), "{message}"),
             Note::Same => assert_eq!(evaluation.patch, None),
-            Note::MissedKey { .. } | Note::LeftAlone(_) => {}
+            Note::MissedKey { .. } | Note::Skipped(_) => {}
         }
     }
     let Some(patch) = &evaluation.patch else { return };

@@ -35,7 +35,7 @@ impl Storm {
         // One user's patch has the company's name for all users of the company. The reason has
         // their number.
         let sharing = if reason.contains("may lack their company's name") {
-            cursor.tally.left_alone.get(NAMED_ALREADY).copied().unwrap_or_default()
+            cursor.tally.skip_reasons.get(NAMED_ALREADY).copied().unwrap_or_default()
         } else {
             0
         };

@@ -76,7 +76,7 @@ impl Seen<'_> {
         lines.push(format!("  {}", self.read()));
         lines.push(format!("  {}", self.sent()));
         lines.extend(possibly_lost(totals.jobs_possibly_lost));
-        lines.extend(skip_reasons(&cursor.tally.left_alone, &cursor.tally.missed));
+        lines.extend(skip_reasons(&cursor.tally.skip_reasons, &cursor.tally.missed));
         lines
     }
 
