@@ -16,6 +16,8 @@ pub(super) struct Known {
     pub(super) limit: Option<(i64, LimitItem)>,
     /// The end of the window of the last permits, and its counter at that time.
     pub(super) seen: Option<(i64, u32)>,
+    /// The highest use of a window that a header showed.
+    reported: Option<Reported>,
     /// True after an answer that shows that `X-RateLimit-Remaining` excludes its own request.
     leaves_out_own: bool,
     /// The counts for the invocation's metrics.
@@ -40,6 +42,16 @@ pub struct Usage {
 struct Prepaid {
     end_ms: i64,
     left: u32,
+}
+
+/// A window's use by a header.
+#[derive(Clone, Copy, Debug)]
+struct Reported {
+    end_ms: i64,
+    /// Operations that the header showed.
+    counted: u32,
+    /// Those of them that the ledger may not hold.
+    unstored: u32,
 }
 
 impl Known {
@@ -81,6 +93,33 @@ impl Known {
         self.prepaid.iter().filter(|prepaid| prepaid.end_ms == end_ms).map(|prepaid| prepaid.left).sum()
     }
 
+    /// Returns the operations of a window that a header showed and that the ledger may not hold.
+    pub(super) fn unstored(&self, end_ms: i64) -> u32 {
+        self.reported.filter(|reported| reported.end_ms == end_ms).map_or(0, |reported| reported.unstored)
+    }
+
+    /// Records the use that a header showed, before it is written to the ledger. A concurrent
+    /// request of this process must not use permits that the header has taken away.
+    pub(super) fn reports(&mut self, end_ms: i64, counted: u32) {
+        let is_highest = self.reported.is_none_or(|last| last.end_ms != end_ms || last.counted < counted);
+        if is_highest {
+            let unstored = counted.saturating_sub(self.seen_of(end_ms)).max(self.unstored(end_ms));
+            self.reported = Some(Reported { end_ms, counted, unstored });
+        }
+    }
+
+    /// Records a window's counter in the ledger after a header's use was written to it.
+    pub(super) fn stored(&mut self, end_ms: i64, counted: u32, spent: u32) {
+        self.seen = Some((end_ms, spent));
+        if let Some(reported) = self.reported.as_mut().filter(|last| (last.end_ms, last.counted) == (end_ms, counted)) {
+            reported.unstored = counted.saturating_sub(spent);
+        }
+    }
+
+    fn seen_of(&self, end_ms: i64) -> u32 {
+        self.seen.filter(|(of, _)| *of == end_ms).map_or(0, |(_, spent)| spent)
+    }
+
     /// Returns what a window's counter must be at least according to an answer's headers, if that
     /// is more than this process knows.
     ///
@@ -93,7 +132,7 @@ impl Known {
         self.leaves_out_own |= rate.used() == 0;
         let own = if self.leaves_out_own { operations } else { 0 };
         let counted = rate.used().saturating_add(own).saturating_add(self.unused(end_ms));
-        let seen = self.seen.filter(|(of, _)| *of == end_ms).map_or(0, |(_, spent)| spent);
+        let seen = self.seen_of(end_ms);
         (counted > seen.saturating_add(slack(rate.limit))).then_some(counted)
     }
 }
@@ -103,4 +142,30 @@ impl Known {
 /// or may not be counted.
 fn slack(limit: u32) -> u32 {
     limit / 50 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reported_use_counts_until_the_ledger_holds_it() {
+        let mut known = Known { seen: Some((10_000, 30)), ..Known::default() };
+        let unstored = |known: &Known| (known.unstored(10_000), known.unstored(20_000));
+        assert_eq!(unstored(&known), (0, 0));
+        known.reports(10_000, 46);
+        assert_eq!(unstored(&known), (16, 0));
+        known.reports(10_000, 40);
+        assert_eq!(unstored(&known), (16, 0), "an earlier answer that arrives later");
+        known.stored(10_000, 40, 40);
+        assert_eq!(unstored(&known), (16, 0), "the higher use is not written yet");
+        known.stored(10_000, 46, 44);
+        assert_eq!(unstored(&known), (2, 0), "another process wrote at the same time");
+        known.reports(10_000, 47);
+        assert_eq!(unstored(&known), (3, 0));
+        known.stored(10_000, 47, 47);
+        assert_eq!(unstored(&known), (0, 0));
+        known.reports(20_000, 5);
+        assert_eq!(unstored(&known), (0, 5), "of the next window, nothing is seen yet");
+    }
 }

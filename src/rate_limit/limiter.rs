@@ -156,6 +156,10 @@ impl RateLimiter {
         }
         let least = least.min(reach).max(1);
         let most = if edge { most } else { most.max(ahead) };
+        let reach = reach.saturating_sub(self.known().unstored(end_ms));
+        if reach < least {
+            return Ok(Err(end_ms));
+        }
         let taken = self.ledger.take(end_ms, reach, least, most.max(least)).await?;
         Ok(taken.ok_or(end_ms))
     }

@@ -50,9 +50,14 @@ impl RateLimiter {
         if end_ms <= now_ms || end_ms > window_end_ms(now_ms) + WINDOW_MS {
             return Ok(());
         }
-        let Some(counted) = self.known().news(rate, operations, end_ms) else { return Ok(()) };
+        let counted = {
+            let mut known = self.known();
+            let Some(counted) = known.news(rate, operations, end_ms) else { return Ok(()) };
+            known.reports(end_ms, counted);
+            counted
+        };
         let spent = self.ledger.counted(end_ms, counted).await?;
-        self.known().seen = Some((end_ms, spent));
+        self.known().stored(end_ms, counted, spent);
         Ok(())
     }
 

@@ -36,6 +36,8 @@ pub(super) struct LimitReported {
     end_ms: i64,
     used: u64,
     since: u64,
+    /// Requests for permits that were under way when the header arrived.
+    before: u32,
 }
 
 /// A window's permits and requests.
@@ -53,13 +55,37 @@ pub(crate) fn items(body: &Bytes) -> usize {
     items().unwrap_or(1)
 }
 
+fn takes_permits(call: &AwsCall) -> bool {
+    call.number(":operations") > 0 && call.names("WINDOW")
+}
+
 fn end_of(ms: i64) -> i64 {
     (ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
 }
 
 impl Storm {
+    /// Records a request for permits that is sent now.
+    pub(super) fn requests_permits(&self, who: Who, call: &AwsCall) {
+        if takes_permits(call) {
+            self.promises.memory().by.entry(who).or_default().permits_requested += 1;
+        }
+    }
+
+    /// Returns whether this request for permits was sent before the last header arrived: an
+    /// invocation that has several requests under way could not heed that header.
+    pub(super) fn was_requested_before_header(&self, who: Option<Who>, call: &AwsCall) -> bool {
+        let Some(who) = who.filter(|_| takes_permits(call)) else { return false };
+        let mut memory = self.promises.memory();
+        let did = memory.by.entry(who).or_default();
+        did.permits_requested = did.permits_requested.saturating_sub(1);
+        let Some(limit) = did.limit.as_mut() else { return false };
+        let is_before = limit.before > 0;
+        limit.before = limit.before.saturating_sub(1);
+        is_before
+    }
+
     /// Checks a write of the budget: new permits, or a new limit.
-    pub(super) fn budget_was_written(&self, who: Option<Who>, call: &AwsCall) {
+    pub(super) fn budget_was_written(&self, who: Option<Who>, call: &AwsCall, is_before_header: bool) {
         let now_ms = self.now_ms();
         let mut memory = self.promises.memory();
         if call.sort_keys().any(|sk| sk == "LIMIT") {
@@ -82,9 +108,9 @@ impl Storm {
         if let Some(who) = who {
             let did = memory.by.entry(who).or_default();
             if let Some(limit) = did.limit.as_mut().filter(|limit| limit.end_ms == end_ms) {
-                limit.since += operations;
+                limit.since += if is_before_header { 0 } else { operations };
                 // An invocation cannot follow a limit that the ledger did not get.
-                told = (!did.troubled).then_some(*limit);
+                told = (!did.troubled && !is_before_header).then_some(*limit);
             }
             // At a window's edge the next one is charged first; a lost answer repeats a charge.
             let next = did.charged.is_some_and(|charged| charged.ends_ms.contains(&(end_ms + WINDOW_MS)));
@@ -116,7 +142,7 @@ impl Storm {
     pub(super) fn limit_is_known(&self, who: Who) {
         let mut memory = self.promises.memory();
         let Some(did) = memory.by.get(&who).filter(|did| !did.troubled) else { return };
-        let Some(LimitReported { end_ms, used, since }) = did.limit else { return };
+        let Some(LimitReported { end_ms, used, since, .. }) = did.limit else { return };
         let window = memory.windows.entry(end_ms).or_default();
         window.known = window.known.max(used + since);
     }
@@ -143,7 +169,9 @@ impl Storm {
         if self.now_ms() + skew_ms + TOO_LATE_MS >= end_ms {
             return self.limit_is_unknown(Some(who));
         }
-        self.promises.memory().by.entry(who).or_default().limit = Some(LimitReported { end_ms, used, since: 0 });
+        let mut memory = self.promises.memory();
+        let did = memory.by.entry(who).or_default();
+        did.limit = Some(LimitReported { end_ms, used, since: 0, before: did.permits_requested });
     }
 
     /// Returns the own share of a window, by all that can be known in it.

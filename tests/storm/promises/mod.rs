@@ -129,6 +129,8 @@ struct Action {
     request: limit::Charged,
     /// The last rate limit header that it received.
     limit: Option<limit::LimitReported>,
+    /// Its requests for permits that are under way.
+    permits_requested: u32,
     /// Parts that it leased, with their run.
     parts: Vec<(String, String)>,
     /// One of its calls failed, or its process had an accident.

@@ -44,7 +44,8 @@ impl Storm {
     }
 
     /// A step calls AWS.
-    pub(crate) fn sends_to_aws(&self, call: &AwsCall) {
+    pub(crate) fn sends_to_aws(&self, who: Who, call: &AwsCall) {
+        self.requests_permits(who, call);
         self.no_secret_in(&call.name, &call.body);
         let reads = matches!(call.operation.as_str(), "GetItem" | "Query");
         if reads && !call.body.contains("\"IndexName\"") && !call.body.contains("\"ConsistentRead\":true") {
@@ -55,6 +56,7 @@ impl Storm {
     /// AWS carried out or refused a call.
     pub(crate) async fn done_by_aws(&self, who: Option<Who>, call: &AwsCall, answer: HttpResponse) -> HttpResponse {
         self.weather.step();
+        let is_before_header = self.was_requested_before_header(who, call);
         if !answer.status().is_success() {
             if call.number(":others") > 0 {
                 self.limit_is_unknown(who);
@@ -76,7 +78,7 @@ impl Storm {
         } else if call.body.contains("\"TableName\"") {
             self.promises.remember_write(who, call);
             if call.names("WINDOW") || call.names("LIMIT") {
-                self.budget_was_written(who, call);
+                self.budget_was_written(who, call, is_before_header);
             }
             if call.names("JOB") {
                 self.again_was_sent(call);

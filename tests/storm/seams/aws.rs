@@ -61,9 +61,10 @@ impl Line {
             return storm.polled(&call, self.inner.call(request)).await;
         };
         storm.needs_its_role(who, target, body);
-        let (who, weather) = (Some(who), &storm.weather);
-        storm.pass(who, &call.name, Side::Before).await;
-        storm.sends_to_aws(&call);
+        let weather = &storm.weather;
+        storm.pass(Some(who), &call.name, Side::Before).await;
+        storm.sends_to_aws(who, &call);
+        let who = Some(who);
         storm.travel(&storm.story.aws_ms).await;
         if weather.strikes(Accident::AwsSlow) {
             storm.travel(&SLOW_MS).await;
