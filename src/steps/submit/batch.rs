@@ -7,7 +7,7 @@ use super::{Round, Work};
 use crate::domain::bucket::Bucket;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
-use crate::domain::run::{Run, RunId, State};
+use crate::domain::run::{Phase, Run, RunId, State};
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, PartEnd, PartLease};
 use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
@@ -21,7 +21,7 @@ pub(super) const LEASE_MARGIN_MS: i64 = 10_000;
 /// Failed attempts after which a part is given up. An attempt counts only if Intercom accepted
 /// other requests of the run at that time.
 const ATTEMPTS_MAX: u32 = 8;
-/// A draining run with at most this many open parts counts as nearly finished.
+/// A generation that reads no more pages is nearly finished with at most this many open parts.
 const FEW_PARTS: u64 = 3;
 /// Time after which a failing part is given up, in milliseconds, if the run changes few users or
 /// has few parts left.
@@ -229,10 +229,10 @@ impl Round<'_> {
 
     /// Returns whether so few parts are left that the run may send no other request.
     async fn few_are_left(&self, run: &Run) -> Result<bool, StepError> {
-        if run.state != State::Draining {
+        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
+        if cursor.phase == Phase::Turning {
             return Ok(false);
         }
-        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
         Ok(self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
     }
 
