@@ -18,23 +18,19 @@ pub struct BaseUrl {
 
 /// An error about a base URL. It does not quote the URL, because people paste secrets into URLs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum BaseUrlError {
-    /// Not of the form `https://host`.
     #[error("not a URL of the form https://api.intercom.io")]
     Malformed,
-    /// User name, path, query or fragment.
     #[error("write scheme, host and port only: no user name, path, query or fragment")]
     MoreThanOrigin,
-    /// The host is neither Intercom's nor this machine.
     #[error(
         "this host is not allowed: use https://api.intercom.io, https://api.eu.intercom.io, \
          https://api.au.intercom.io, or this machine (http://127.0.0.1:PORT)"
     )]
     HostNotAllowed,
-    /// Intercom's host without https or with a port.
     #[error("Intercom's hosts are reached by https and without a port")]
     HttpsOnly,
-    /// This machine without a port.
     #[error("an address of this machine needs a port, as in http://127.0.0.1:8080")]
     PortMissing,
 }

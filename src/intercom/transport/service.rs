@@ -32,19 +32,14 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// An error without a response.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum TransportError {
     /// Nothing reached Intercom: connection refused, unknown host, no TLS, or connect time-out.
     #[error("the request was not sent")]
-    NotSent {
-        /// The cause.
-        source: Box<dyn StdError + Send + Sync>,
-    },
+    NotSent { source: Box<dyn StdError + Send + Sync> },
     /// The request may have been sent, so Intercom may have acted on it.
     #[error("the request may have been sent, and its answer is incomplete")]
-    Unknown {
-        /// The cause.
-        source: Box<dyn StdError + Send + Sync>,
-    },
+    Unknown { source: Box<dyn StdError + Send + Sync> },
 }
 
 /// Errors of this module.

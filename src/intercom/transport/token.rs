@@ -11,17 +11,14 @@ pub struct Token(SecretString);
 
 /// The reason why a text cannot be a token. The text is not quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum TokenError {
-    /// The text is empty.
     #[error("the access token is empty")]
     Empty,
-    /// The text has a character that is not allowed in the header.
     #[error("the access token contains a blank, a line break or a character that is not plain ASCII")]
     NotVisibleAscii,
-    /// The text is in quotation marks.
     #[error("the access token is in quotation marks: remove them")]
     Quoted,
-    /// An app id and its API key, which Intercom accepted until 2018.
     #[error(
         "this looks like an app id and an API key, which Intercom no longer accepts: use the access token \
          (Developer Hub → your app → Authentication)"
