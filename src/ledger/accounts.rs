@@ -134,20 +134,14 @@ impl Counting<'_> {
         if matches!(job.end, None | Some(End::Unknown)) {
             *made_last_ms = (*made_last_ms).max(job.made_ms);
         }
-        let end = match job.end {
-            None => {
-                *jobs_open += 1;
-                return Ok(());
-            }
-            Some(End::Completed) => "completed",
-            Some(End::CompletedWithErrors) => "completed_with_errors",
-            Some(End::Unknown) => {
-                let users = if counts { job.users } else { 0 };
-                *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += users;
-                "unknown"
-            }
+        let Some(end) = job.end else {
+            *jobs_open += 1;
+            return Ok(());
         };
-        *totals.jobs_by_end.entry(end.to_owned()).or_default() += 1;
+        if end == End::Unknown && counts {
+            *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += job.users;
+        }
+        *totals.jobs_by_end.entry(end.to_string()).or_default() += 1;
         Ok(())
     }
 

@@ -14,8 +14,9 @@ use crate::domain::part::{Part, PartId};
 use crate::domain::run::RunId;
 
 /// The end of a job, as reported by Intercom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum End {
     /// Intercom accepted every item.
     Completed,
@@ -212,14 +213,10 @@ impl Ledger {
 
     /// Closes a job in one conditional write. Returns `false` if it was already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
-        let end = match closing.end {
-            End::Completed => "completed",
-            End::CompletedWithErrors => "completed_with_errors",
-            End::Unknown => "unknown",
-        };
+        let end = attribute(closing.end, &row.job)?;
         let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
         let mut values =
-            vec![(":end", s(end)), (":failed", n(closing.failed)), (":unattributed", n(closing.unattributed))];
+            vec![(":end", end), (":failed", n(closing.failed)), (":unattributed", n(closing.unattributed))];
         if let Some((again, users)) = &closing.again {
             let value = attribute(again, &row.job)?;
             update.push_str(", again = :again, again_users = :again_users");

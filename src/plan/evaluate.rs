@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
+use strum::IntoStaticStr;
 
 use crate::domain::patch::{Change, Patch, Target};
 use crate::domain::user::User;
@@ -53,7 +54,8 @@ pub enum Note {
 }
 
 /// The reason why a target was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
     /// The plan's `where` is false.
     WhereIsFalse,
@@ -70,13 +72,7 @@ pub enum SkipReason {
 impl SkipReason {
     /// Returns the reason as it is written in rows, summaries and logs.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WhereIsFalse => "where_is_false",
-            Self::ValueUndefined => "value_undefined",
-            Self::NoCompany => "no_company",
-            Self::SeveralCompanies => "several_companies",
-            Self::NotInCompany => "not_in_company",
-        }
+        self.into()
     }
 }
 

@@ -2,10 +2,12 @@
 //! data.
 
 use minijinja::ErrorKind;
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 /// The reason for a missing value, for counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureCode {
     /// The expression needs more instructions than one user may cost.
     OutOfFuel,
@@ -30,17 +32,7 @@ pub enum FailureCode {
 impl FailureCode {
     /// Returns the code as it is written in rows and logs.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OutOfFuel => "out_of_fuel",
-            Self::WrongType => "wrong_type",
-            Self::DivisionByZero => "division_by_zero",
-            Self::NumberTooLarge => "number_too_large",
-            Self::TextTooLong => "text_too_long",
-            Self::NotUnixSeconds => "not_unix_seconds",
-            Self::FilterFailed => "filter_failed",
-            Self::ValueUndefined => "value_undefined",
-            Self::NeverSettles => "never_settles",
-        }
+        self.into()
     }
 
     pub(super) fn because(self, message: &'static str) -> Failure {

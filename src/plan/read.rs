@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::value::Value;
+use strum::VariantNames;
 
 use super::error::{Fault, Instead, PlanError};
 use super::expression::Expression;
@@ -222,13 +223,13 @@ fn finish(
 
 fn read_type(cursor: &Scanner<'_>, needed: Option<ValueType>) -> Result<ValueType, PlanError> {
     let name = cursor.text("\"bool\", \"int\", \"float\", \"string\" or \"date\"")?;
-    let kind = ValueType::from_name(name).ok_or_else(|| {
+    let kind = name.parse::<ValueType>().map_err(|_| {
         let known = hints::type_name(name).map(|known| Instead::Nearest(known.to_owned()));
-        let instead = known.unwrap_or_else(|| Instead::of(name, ValueType::NAMES.into_iter()));
+        let instead = known.unwrap_or_else(|| Instead::of(name, ValueType::VARIANTS.iter().copied()));
         cursor.refuse(Fault::UnknownType { name: name.to_owned(), instead })
     })?;
     match needed {
-        Some(needed) if needed != kind => Err(cursor.refuse(Fault::TargetType { needed: needed.name() })),
+        Some(needed) if needed != kind => Err(cursor.refuse(Fault::TargetType { needed: needed.into() })),
         _ => Ok(kind),
     }
 }

@@ -3,6 +3,7 @@
 
 use minijinja::value::{Value, ValueKind};
 use serde_json::{Number, Value as Json};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::comparison::truth;
 use super::dates::DATE_MAX_S;
@@ -16,41 +17,20 @@ pub(super) const TEXT_CHARS_MAX: usize = 255;
 /// The largest integer that JSON readers represent exactly: Intercom stores numbers as doubles.
 pub(super) const INT_MAX: i64 = 1 << 53;
 
-/// The type of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The type of a target, by the words of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum ValueType {
     Bool,
     Int,
     Float,
+    #[strum(serialize = "string")]
     Text,
     /// Unix seconds.
     Date,
 }
 
 impl ValueType {
-    pub(super) const NAMES: [&'static str; 5] = ["bool", "int", "float", "string", "date"];
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "bool" => Self::Bool,
-            "int" => Self::Int,
-            "float" => Self::Float,
-            "string" => Self::Text,
-            "date" => Self::Date,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "string",
-            Self::Date => "date",
-        }
-    }
-
     /// Returns the value to send, or why Intercom would refuse it. Types are not converted.
     pub(super) fn accept(self, value: &Value) -> Result<Json, Failure> {
         match self {

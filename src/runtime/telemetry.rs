@@ -8,6 +8,7 @@
 //! Sources: "Specification: Embedded metric format" and "Using the embedded metric format with
 //! Lambda" in CloudWatch's user guide; "Configuring JSON and plain text log formats" in Lambda's.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::runtime::settings::STACK_NAME;
@@ -18,7 +19,7 @@ pub const NAMESPACE: &str = "intercom-bulk";
 pub const DIMENSION: &str = "Stack";
 
 /// The unit of a metric, with CloudWatch's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// A number of items.
     Count,
@@ -57,23 +58,14 @@ pub fn line(stack: Option<&str>, now_ms: i64, metrics: &[Metric]) -> Option<Valu
     if metrics.iter().all(|metric| metric.value == 0) {
         return None;
     }
-    let told = metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit.name() }));
-    let told: Vec<Value> = told.collect();
-    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": told });
+    let declared = metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit }));
+    let declared: Vec<Value> = declared.collect();
+    let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": declared });
     let mut line = Map::new();
     line.insert("_aws".to_owned(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": [directive] }));
     line.insert(DIMENSION.to_owned(), stack.or(STACK_NAME.default).into());
     line.extend(metrics.iter().map(|metric| (metric.name.to_owned(), metric.value.into())));
     Some(Value::Object(line))
-}
-
-impl Unit {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Percent => "Percent",
-        }
-    }
 }
 
 #[cfg(test)]

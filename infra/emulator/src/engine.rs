@@ -16,6 +16,7 @@ use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
 use jiff::Timestamp;
 use serde_json::Value;
+use strum::VariantArray;
 use tokio::sync::watch;
 
 use crate::aws::{AccountError, QueueError};
@@ -29,14 +30,12 @@ const CHECK_TICK: Duration = Duration::from_secs(1);
 
 /// The reason that the engine cannot be set up.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum EngineError {
-    /// The emulated account failed.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// A queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The table failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -51,7 +50,7 @@ pub struct Done {
     /// Invocations that failed.
     pub failures: AtomicU64,
     /// Running invocations, by step.
-    under_way: [AtomicU64; Step::ALL.len()],
+    under_way: [AtomicU64; Step::VARIANTS.len()],
     /// The reason that parts wait after a failed request, until a job is created.
     held: Mutex<Option<String>>,
     /// The time of the last page, in Unix milliseconds.
@@ -126,7 +125,8 @@ impl Engine {
 
     /// Returns the steps with a running invocation.
     pub fn under_way(&self) -> Vec<&'static str> {
-        let busy = Step::ALL.iter().zip(&self.done.under_way).filter(|(_, count)| count.load(Ordering::Relaxed) > 0);
+        let busy =
+            Step::VARIANTS.iter().zip(&self.done.under_way).filter(|(_, count)| count.load(Ordering::Relaxed) > 0);
         busy.map(|(step, _)| step.name()).collect()
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use intercom_bulk::queue::QueueUrls;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use strum::{IntoStaticStr, VariantArray};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,7 +25,8 @@ const RECEIVES_MAX: u32 = 200;
 const PARTS_RECEIVES_MAX: u32 = 1_000;
 
 /// A function, by the name of its step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Step {
     /// Reads pages of the scroll.
     Scroll,
@@ -35,16 +37,9 @@ pub enum Step {
 }
 
 impl Step {
-    /// All steps, in the order of their numbers.
-    pub(crate) const ALL: [Self; 3] = [Self::Scroll, Self::Submit, Self::Check];
-
     /// Returns the function's name, which is also its folder's and its binary's.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Scroll => "scroll",
-            Self::Submit => "submit",
-            Self::Check => "check",
-        }
+        self.into()
     }
 }
 
@@ -117,14 +112,8 @@ fn mapping(queue: &Queue, batch_size: i32, function_timeout: Duration) -> Mappin
 
 async fn queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility_s: u32) -> Result<(Queue, QueueUrls), QueueError> {
     let dead = create_queue(sqs, &format!("{name}-dead-letters"), 30, None, 0).await?;
-    let queue = create_queue(
-        sqs,
-        name,
-        visibility_s,
-        Some(&dead.arn),
-        if name.ends_with("patches") { PARTS_RECEIVES_MAX } else { RECEIVES_MAX },
-    )
-    .await?;
+    let max_receives = if name.ends_with("patches") { PARTS_RECEIVES_MAX } else { RECEIVES_MAX };
+    let queue = create_queue(sqs, name, visibility_s, Some(&dead.arn), max_receives).await?;
     let urls = QueueUrls { url: queue.url.clone(), dead_letters: dead.url };
     Ok((queue, urls))
 }

@@ -1,6 +1,7 @@
 //! The request body of `POST /bulk/users`, and the reasons to refuse a whole request.
 
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::upsert;
 use crate::wire::Refusal;
@@ -9,7 +10,8 @@ use crate::wire::Refusal;
 pub(crate) const ITEMS_LIMIT: usize = 100;
 
 /// The operation of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Method {
     /// Create or update.
     Post,
@@ -18,10 +20,7 @@ pub(crate) enum Method {
 
 impl Method {
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Post => "post",
-            Self::Delete => "delete",
-        }
+        self.into()
     }
 }
 
@@ -68,11 +67,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Submission, Refusal> {
 
 fn item(item: &Value) -> Result<Item, Refusal> {
     let item = item.as_object().ok_or(Refusal::ItemNotObject)?;
-    let method = match item.get("method").and_then(Value::as_str) {
-        Some("post") => Method::Post,
-        Some("delete") => Method::Delete,
-        _ => return Err(Refusal::ItemMethod),
-    };
+    let method = item.get("method").and_then(Value::as_str).and_then(|method| method.parse().ok());
+    let method = method.ok_or(Refusal::ItemMethod)?;
     if item.get("data_type").and_then(Value::as_str) != Some("user") {
         return Err(Refusal::ItemDataType);
     }

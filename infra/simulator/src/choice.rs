@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use strum::{EnumString, VariantNames};
 use thiserror::Error;
 
 use crate::described::Quirks;
@@ -9,12 +10,10 @@ use crate::options::{NullAttribute, Options, Order, RateRemaining, RateReset, Sl
 
 /// One choice. It is parsed from `name=value`; [`Choice::NAMES_HELP`] lists all choices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a variant says what its field means")]
 pub enum Choice {
-    /// Each page of a scroll has its own parameter, or the scroll keeps one.
-    ScrollParam {
-        /// A parameter for each page.
-        rotating: bool,
-    },
+    /// Each page of a scroll has its own parameter (`rotating`), or the scroll keeps one.
+    ScrollParam { rotating: bool },
     /// The scrolls of users, leads and companies share the workspace's one place, or each has its
     /// own.
     ScrollSlot(Slot),
@@ -35,14 +34,12 @@ pub enum Choice {
     /// The requests that the rate headers count.
     RateRemaining(RateRemaining),
     /// The names of users and companies are escaped as HTML, or are plain text.
-    Names {
-        /// Escaped as HTML.
-        escaped: bool,
-    },
+    Names { escaped: bool },
 }
 
 /// The operations that a bulk request is charged for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Charge {
     /// Each item, after the request is admitted: this may overdraw the window.
     After,
@@ -54,23 +51,12 @@ pub enum Charge {
 
 /// The reason that a choice cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum ChoiceError {
-    /// No choice has that name.
     #[error("there is no option `{name}`; there are:\n{}", Choice::NAMES_HELP)]
-    Unknown {
-        /// The requested name.
-        name: String,
-    },
-    /// The value does not fit the name.
+    Unknown { name: String },
     #[error("the option `{name}` takes {expected}, not `{value}`")]
-    Value {
-        /// The option's name.
-        name: String,
-        /// The given value.
-        value: String,
-        /// The accepted values.
-        expected: &'static str,
-    },
+    Value { name: String, value: String, expected: String },
 }
 
 impl Choice {
@@ -96,51 +82,42 @@ impl FromStr for Choice {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let (name, value) = (name.trim(), value.trim());
         let wrong = |expected| ChoiceError::Value { name: name.to_owned(), value: value.to_owned(), expected };
-        let either = |usual: &str, other: &str, expected| match value {
-            value if value == usual => Ok(false),
-            value if value == other => Ok(true),
-            _ => Err(wrong(expected)),
-        };
+        let seconds = || value.parse().map_err(|_| wrong("seconds".to_owned()));
         Ok(match name {
-            "scroll-param" => Self::ScrollParam { rotating: either("constant", "rotating", "constant or rotating")? },
-            "scroll-slot" => {
-                let own = either("shared", "own", "shared or own")?;
-                Self::ScrollSlot(if own { Slot::Own } else { Slot::Shared })
-            }
-            "scroll-order" => Self::ScrollOrder(match value {
-                "oldest" => Order::Oldest,
-                "newest" => Order::Newest,
-                "random" => Order::Random,
-                _ => return Err(wrong("oldest, newest or random")),
-            }),
+            "scroll-param" => Self::ScrollParam { rotating: either(value, ["constant", "rotating"]).map_err(wrong)? },
+            "scroll-slot" => Self::ScrollSlot(word(value).map_err(wrong)?),
+            "scroll-order" => Self::ScrollOrder(word(value).map_err(wrong)?),
             "scroll-overlap" => {
                 let users = value.parse().ok().filter(|users| *users < crate::options::PAGE_SIZE);
-                Self::ScrollOverlap(users.ok_or_else(|| wrong("a number of users, fewer than a page has"))?)
+                Self::ScrollOverlap(users.ok_or_else(|| wrong("a number of users, fewer than a page has".to_owned()))?)
             }
-            "bulk-charge" => Self::BulkCharge(match value {
-                "after" => Charge::After,
-                "before" => Charge::Before,
-                "request" => Charge::Request,
-                _ => return Err(wrong("after, before or request")),
-            }),
-            "null-attribute" => {
-                let removed = either("stored", "removed", "stored or removed")?;
-                Self::NullAttribute(if removed { NullAttribute::Removed } else { NullAttribute::Stored })
-            }
-            "names" => Self::Names { escaped: either("plain", "escaped", "plain or escaped")? },
-            "job-life-s" => Self::JobLife(value.parse().map_err(|_| wrong("seconds"))?),
-            "job-visible-after-s" => Self::JobVisibleAfter(value.parse().map_err(|_| wrong("seconds"))?),
-            "rate-reset" => {
-                let exact = either("late", "exact", "late or exact")?;
-                Self::RateReset(if exact { RateReset::Exact } else { RateReset::Late })
-            }
-            "rate-remaining" => {
-                let after = either("before", "after", "before or after")?;
-                Self::RateRemaining(if after { RateRemaining::After } else { RateRemaining::Before })
-            }
+            "bulk-charge" => Self::BulkCharge(word(value).map_err(wrong)?),
+            "null-attribute" => Self::NullAttribute(word(value).map_err(wrong)?),
+            "names" => Self::Names { escaped: either(value, ["plain", "escaped"]).map_err(wrong)? },
+            "job-life-s" => Self::JobLife(seconds()?),
+            "job-visible-after-s" => Self::JobVisibleAfter(seconds()?),
+            "rate-reset" => Self::RateReset(word(value).map_err(wrong)?),
+            "rate-remaining" => Self::RateRemaining(word(value).map_err(wrong)?),
             _ => return Err(ChoiceError::Unknown { name: name.to_owned() }),
         })
     }
+}
+
+/// Parses a word of an enum. The error lists its words.
+fn word<T: FromStr + VariantNames>(value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| one_of(T::VARIANTS))
+}
+
+/// Returns whether the value is the second of two words. The error lists both.
+fn either(value: &str, words: [&str; 2]) -> Result<bool, String> {
+    let index = words.iter().position(|word| *word == value);
+    index.map(|index| index == 1).ok_or_else(|| one_of(&words))
+}
+
+/// Returns words as a list: `oldest, newest or random`.
+fn one_of(words: &[&str]) -> String {
+    let (last, first) = words.split_last().unwrap_or((&"", &[]));
+    format!("{} or {last}", first.join(", "))
 }
 
 impl Options {

@@ -1,10 +1,13 @@
 //! Faults by name. Pages, bulk requests and jobs are counted from 1 over the world's lifetime.
 
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 /// One fault. Several can be given, also of the same kind. Each is also parsed from `name=value`;
 /// [`Fault::NAMES_HELP`] lists them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "a variant says what its fields mean")]
 pub enum Fault {
     /// The cursor moves, and the connection closes without an answer.
     LosePage(u64),
@@ -15,27 +18,19 @@ pub enum Fault {
     /// 200 with an empty body; the cursor has moved.
     EmptyPage(u64),
     /// 503 with an empty body, as a load balancer sends it; the cursor has moved.
+    #[strum(serialize = "empty-503-page")]
     Empty503Page(u64),
     /// The scroll no longer exists: 404.
     ForgetScroll(u64),
     /// Another client's scroll is open for the world's first seconds.
     ForeignScroll(u64),
-    /// The scroll no longer exists (404), and another client's scroll is open from then on.
-    StealScroll {
-        /// The page that triggers it.
-        page: u64,
-        /// The duration.
-        seconds: u64,
-    },
+    /// The scroll no longer exists (404), and another client's scroll is open for this time
+    /// from then on.
+    StealScroll { page: u64, seconds: u64 },
     /// `scroll_exists` for every request.
     ScrollExistsForever,
     /// One page takes this long.
-    SlowPage {
-        /// The page's number.
-        page: u64,
-        /// The duration.
-        seconds: u64,
-    },
+    SlowPage { page: u64, seconds: u64 },
     /// Every page takes this many seconds.
     SlowPages(u64),
     /// Sends the page before once more; the cursor stays.
@@ -55,52 +50,31 @@ pub enum Fault {
     /// The job's tasks stay running.
     JobNeverEnds(u64),
     /// The job's tasks end this much later than others.
-    SlowJob {
-        /// The job's number.
-        job: u64,
-        /// The delay.
-        seconds: u64,
-    },
+    SlowJob { job: u64, seconds: u64 },
     /// The job and its tasks end as failed; none of its items is applied.
     JobFails(u64),
     /// The job object ends this many seconds after its tasks. This overrides the options.
     LateJobObject(u64),
     /// Items of this user (by id) end as errors.
     RejectUser(String),
-    /// A share of the users ends as item errors.
-    ItemError {
-        /// The percentage of users.
-        percent: f64,
-        /// The error's code.
-        code: String,
-        /// The error's message.
-        message: String,
-    },
+    /// A share of the users (in percent) ends as item errors with this code and message.
+    ItemError { percent: f64, code: String, message: String },
     /// A share of the users ends as "Exceeded rate limit" the first time they are submitted.
     ItemLimited(f64),
     /// Refuses a bulk request that contains one of this share of users: 400 `parameter_invalid`.
     BadItem(f64),
-    /// Refuses a bulk request that contains one of this share of users with this status. No job is
-    /// created.
-    PoisonItem {
-        /// 404, 409, 410, 422, 423, or 500 and above.
-        status: u16,
-        /// The percentage of users.
-        percent: f64,
-    },
+    /// Refuses a bulk request that contains one of this share of users with this status: 404, 409,
+    /// 410, 422, 423, or 500 and above. No job is created.
+    PoisonItem { status: u16, percent: f64 },
     /// The names of this share of the users end with half a surrogate pair, which no text can hold.
     CutName(f64),
     /// Items in a page of a job's error feed.
     FeedPageSize(u64),
     /// 401 from the request after this many.
     TokenRevokedAfter(u64),
-    /// Refuses every request with this status, after the first `after` requests.
-    Denied {
-        /// 402, 403 or 404; 400 for an API version without the resource.
-        status: u16,
-        /// The number of requests that are admitted first.
-        after: u64,
-    },
+    /// Refuses every request with this status, after the first `after` requests: 402, 403 or 404, or
+    /// 400 for an API version without the resource.
+    Denied { status: u16, after: u64 },
     /// Users are changed, deleted and added with every requested page.
     UsersChange,
     /// Other programs use this many operations of each rate window, in its first two seconds.
@@ -109,23 +83,12 @@ pub enum Fault {
 
 /// The reason that a fault cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum FaultError {
-    /// There is no fault of that name.
     #[error("there is no fault `{name}`; there are:\n{}", Fault::NAMES_HELP)]
-    Unknown {
-        /// The requested name.
-        name: String,
-    },
-    /// The value does not fit the name.
+    Unknown { name: String },
     #[error("the fault `{name}` needs {expected}, not `{value}`; write for example `{}`", Fault::example(name))]
-    Value {
-        /// The fault's name.
-        name: String,
-        /// The given value.
-        value: String,
-        /// The accepted values.
-        expected: &'static str,
-    },
+    Value { name: String, value: String, expected: &'static str },
 }
 
 impl Fault {
@@ -165,6 +128,11 @@ feed-page-size=10      10 items in a page of a job's error feed
 token-revoked-after=9  401 from the tenth request on
 others-spend=20        other programs spend 20 operations of each window of the rate limit
 denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
+
+    /// Returns the fault's name, as in [`Fault::NAMES_HELP`].
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
 
     /// Returns the help's example of a fault, without its explanation.
     fn example(name: &str) -> &'static str {

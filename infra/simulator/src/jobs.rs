@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rand::rngs::SmallRng;
+use strum::IntoStaticStr;
 
 use crate::bulk::Item;
 use crate::chance::uuid;
@@ -67,7 +68,8 @@ pub(crate) struct Failure {
 }
 
 /// The states of tasks and jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Stage {
     Pending,
     Running,
@@ -78,13 +80,7 @@ pub(crate) enum Stage {
 
 impl Stage {
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::CompletedWithErrors => "completed_with_errors",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 

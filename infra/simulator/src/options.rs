@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use strum::{EnumString, VariantNames};
+
 use crate::described::{Quirks, Users};
 use crate::fault::Fault;
 
@@ -20,7 +22,8 @@ pub const RATE_LIMIT_PER_10S: u32 = 1667;
 pub const JOB_OBJECT_DELAY_S: u64 = 4 * 3600;
 
 /// The effect of a null on a custom attribute. Intercom does not document it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum NullAttribute {
     /// The attribute stays, and its value is null.
     #[default]
@@ -30,7 +33,8 @@ pub enum NullAttribute {
 }
 
 /// The place that a scroll occupies. "One scroll per workspace" may mean one of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Slot {
     /// The scrolls of users, leads and companies share the workspace's one place.
     #[default]
@@ -40,7 +44,8 @@ pub enum Slot {
 }
 
 /// The order of users in a scroll. Intercom does not document it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Order {
     /// Oldest first. Users who are added during the scroll come last.
     #[default]
@@ -52,7 +57,8 @@ pub enum Order {
 }
 
 /// The end of the window in `X-RateLimit-Reset`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum RateReset {
     /// Two seconds after the window's end, as in each of 525 answers recorded in 2021.
     #[default]
@@ -62,7 +68,8 @@ pub enum RateReset {
 }
 
 /// The requests that `X-RateLimit-Remaining` counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum RateRemaining {
     /// All before the current one, as in answers recorded in 2021: a window's first answer shows
     /// the full limit.

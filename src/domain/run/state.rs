@@ -1,12 +1,12 @@
 //! The states of a run and their transitions.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// The state of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// Reads pages.
     Running,
@@ -27,18 +27,6 @@ pub enum State {
 }
 
 impl State {
-    /// All states.
-    pub const ALL: [Self; 8] = [
-        Self::Running,
-        Self::Draining,
-        Self::Paused,
-        Self::Complete,
-        Self::CompleteWithErrors,
-        Self::Incomplete,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
     /// Returns whether the run has ended.
     pub fn ended(self) -> bool {
         matches!(self, Self::Complete | Self::CompleteWithErrors | Self::Incomplete | Self::Failed | Self::Cancelled)
@@ -63,33 +51,20 @@ impl State {
 
     /// Returns the word that is stored, logged and shown.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Draining => "draining",
-            Self::Paused => "paused",
-            Self::Complete => "complete",
-            Self::CompleteWithErrors => "complete_with_errors",
-            Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::State::{self, *};
 
     #[test]
     fn final_states_are_final_and_reachable() {
-        for state in State::ALL {
-            let next: Vec<_> = State::ALL.into_iter().filter(|&next| state.may_become(next)).collect();
+        for &state in State::VARIANTS {
+            let next: Vec<_> = State::VARIANTS.iter().filter(|&&next| state.may_become(next)).collect();
             assert_eq!(state.ended(), next.is_empty(), "{state} → {next:?}");
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
@@ -97,7 +72,7 @@ mod tests {
 
     #[test]
     fn nothing_completes_without_draining() {
-        let before: Vec<_> = State::ALL.into_iter().filter(|state| state.may_become(Complete)).collect();
-        assert_eq!(before, [Draining]);
+        let before: Vec<_> = State::VARIANTS.iter().filter(|state| state.may_become(Complete)).collect();
+        assert_eq!(before, [&Draining]);
     }
 }

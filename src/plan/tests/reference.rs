@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use strum::VariantNames;
+
 use super::*;
 use crate::plan::language::{FILTERS, TESTS};
 use crate::plan::otherwise::WORDS;
@@ -53,7 +55,7 @@ fn each_path_is_described() {
 
 #[test]
 fn types_words_and_limits_are_described() {
-    for word in ValueType::NAMES.into_iter().chain(WORDS) {
+    for word in ValueType::VARIANTS.iter().copied().chain(WORDS) {
         assert!(section("Targets").contains(&format!("`\"{word}\"`")), "{word}");
     }
     for limit in ["262,144 bytes", "512 KiB", "384 KiB", "64 targets", "4,096 bytes"] {
