@@ -110,7 +110,7 @@ mod tests {
         let kind = "com.amazonaws.dynamodb.v20120810#TransactionConflictException";
         cloud.answers(&[(400, json!({"__type": kind, "message": "conflict"})), (200, json!({}))]);
         let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
-        ledger.told_limit(167).await.unwrap();
+        ledger.store_limit(167).await.unwrap();
         assert_eq!(cloud.calls(), 2);
     }
 }

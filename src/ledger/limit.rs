@@ -6,13 +6,13 @@ use super::items::{key, n};
 use super::{Key, Ledger, LedgerError, Write};
 
 /// Operations per window until a header reports the limit: the limit of 2016 to 2018, 500 a minute.
-const LIMIT_UNTIL_TOLD: u32 = 83;
+const DEFAULT_LIMIT: u32 = 83;
 
 /// The shared knowledge about the rate limit. Each process reads it once per window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitItem {
     /// Operations per window that Intercom allows.
-    #[serde(default = "until_told")]
+    #[serde(default = "default_limit")]
     pub limit: u32,
     /// No request before this time in Unix milliseconds, because of a 429.
     #[serde(default)]
@@ -25,13 +25,13 @@ pub struct LimitItem {
     pub polls_until_ms: i64,
 }
 
-fn until_told() -> u32 {
-    LIMIT_UNTIL_TOLD
+fn default_limit() -> u32 {
+    DEFAULT_LIMIT
 }
 
 impl Default for LimitItem {
     fn default() -> Self {
-        Self { limit: LIMIT_UNTIL_TOLD, closed_until_ms: 0, polls: 0, polls_until_ms: 0 }
+        Self { limit: DEFAULT_LIMIT, closed_until_ms: 0, polls: 0, polls_until_ms: 0 }
     }
 }
 
@@ -46,7 +46,7 @@ impl Ledger {
     }
 
     /// Stores the limit that a header reported.
-    pub async fn told_limit(&self, limit: u32) -> Result<(), LedgerError> {
+    pub async fn store_limit(&self, limit: u32) -> Result<(), LedgerError> {
         self.send(Write::update(&limit_key(), "SET #limit = :limit").with(":limit", n(limit))).await.map(|_| ())
     }
 

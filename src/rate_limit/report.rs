@@ -38,7 +38,7 @@ impl RateLimiter {
     async fn learn(&self, rate: Rate, operations: u32, clock: Clock) -> Result<(), LedgerError> {
         let now_ms = clock.now_ms();
         if rate.limit != self.quota(clock).await?.limit {
-            self.ledger.told_limit(rate.limit).await?;
+            self.ledger.store_limit(rate.limit).await?;
             let end_ms = window_end_ms(now_ms);
             let mut known = self.known();
             let item = known.limit.map_or_else(LimitItem::default, |(_, item)| item);

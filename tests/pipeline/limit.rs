@@ -35,7 +35,7 @@ impl Two {
         let account = Account::open(None).unwrap();
         ledger::create(&account.dynamodb, "ledger").await.unwrap();
         let ledger = Ledger::new(account.dynamodb.clone(), "ledger");
-        ledger.told_limit(LIMIT).await.unwrap();
+        ledger.store_limit(LIMIT).await.unwrap();
         let clock = Clock::starting_at(WINDOW_MS + 1_000);
         let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: WINDOW_MS + 1_000_000, stop: None };
         let [first, second] = [0, 1].map(|_| RateLimiter::new(ledger.clone(), 100));

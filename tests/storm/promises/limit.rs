@@ -15,7 +15,7 @@ const EDGE_MS: i64 = 250;
 /// The start of a window is waited out, for clocks that are ahead.
 const LEAD_MS: i64 = 50;
 /// Operations per window until Intercom reports its limit.
-const UNTIL_TOLD: u32 = 83;
+const DEFAULT_LIMIT: u32 = 83;
 /// The time until all processes know a new limit: clocks differ by less.
 const LEARNT_MS: i64 = 4_000;
 /// A header that arrives this shortly before the window's end may not be written to the ledger.
@@ -180,7 +180,7 @@ impl Storm {
         let of = |limit| (u64::from(limit) * u64::from(percent) / 100).max(1);
         let told = of(self.story.options.rate_limit_per_10s);
         let all_know = told_ms.is_some_and(|told_ms| told_ms + LEARNT_MS < end_ms - WINDOW_MS);
-        if all_know { told } else { told.max(of(UNTIL_TOLD)) }
+        if all_know { told } else { told.max(of(DEFAULT_LIMIT)) }
     }
 
     /// Records the window of a request that is about to be sent, as far as it is known: the
