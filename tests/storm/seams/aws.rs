@@ -64,32 +64,32 @@ impl Line {
         let weather = &storm.weather;
         storm.pass(Some(who), &call.name, Side::Before).await;
         storm.sends_to_aws(who, &call);
-        let who = Some(who);
+        let by = Some(who);
         storm.travel(&storm.story.aws_ms).await;
         if weather.strikes(Accident::AwsSlow) {
             storm.travel(&SLOW_MS).await;
         }
         if let Some(failure) = self.not_done(&call) {
-            weather.note(|| format!("#{} {}: {failure:?}", who.unwrap_or_default(), call.name));
-            storm.promises.troubled(who);
+            weather.note(|| format!("#{who} {}: {failure:?}", call.name));
+            storm.promises.troubled(by);
             if call.names("CURSOR") {
-                storm.promises.troubled_at_cursor(who);
+                storm.promises.troubled_at_cursor(by);
             }
             return failure.answer();
         }
         let answer = self.inner.call(request).await?;
-        weather.note(|| format!("#{} {} → {}", who.unwrap_or_default(), call.name, answer.status()));
-        let answer = storm.done_by_aws(who, &call, answer).await;
+        weather.note(|| format!("#{who} {} → {}", call.name, answer.status()));
+        let answer = storm.done_by_aws(by, &call, answer).await;
         if weather.strikes(Accident::AwsLost) {
-            weather.note(|| format!("#{} {}: done, and the answer is lost", who.unwrap_or_default(), call.name));
-            storm.promises.troubled(who);
+            weather.note(|| format!("#{who} {}: done, and the answer is lost", call.name));
+            storm.promises.troubled(by);
             if call.names("CURSOR") {
-                storm.promises.troubled_at_cursor(who);
+                storm.promises.troubled_at_cursor(by);
             }
             return Err(ConnectorError::io("the connection was reset".into()));
         }
         storm.travel(&storm.story.aws_ms).await;
-        storm.pass(who, &call.name, Side::After).await;
+        storm.pass(by, &call.name, Side::After).await;
         Ok(answer)
     }
 
