@@ -6,6 +6,7 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::api::WRITE_USERS_MAX;
 use crate::domain::part::Part;
 use crate::domain::redact::unread;
 use crate::domain::run::{FORMAT, Turn};
@@ -125,11 +126,8 @@ impl Message {
             return Err(UnreadableMessage::Newer(part.v.into()));
         }
         let users = part.patches.len();
-        if !(1..=crate::domain::job::ITEMS_MAX).contains(&users)
-            || part.patches.iter().any(|patch| patch.changes.is_empty())
-        {
-            let most = crate::domain::job::ITEMS_MAX;
-            let text = format!("a part has 1 to {most} patches with changes, this one {users}");
+        if !(1..=WRITE_USERS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
+            let text = format!("a part has 1 to {WRITE_USERS_MAX} patches with changes, this one {users}");
             return Err(UnreadableMessage::Malformed(text));
         }
         Ok(part)

@@ -1,4 +1,106 @@
-//! The common ground of Intercom's API families, in the program's own words.
+//! The families of Intercom's API, in the program's own words. Each family is a module of
+//! `intercom`; the rest of the program asks its [`Capabilities`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::job::JobId;
+
+/// A family of Intercom's API. A run stores the one that it began with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// The versions 1.0 to 1.4.
+    #[default]
+    V1,
+}
+
+/// The differences between the families that matter outside `intercom`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The most users of a page.
+    pub page_users_max: u32,
+    /// The most users of one write.
+    pub write_users_max: usize,
+    /// The way in which all users of the workspace are read.
+    pub reading: Reading,
+    /// The way in which values are written.
+    pub write: Writing,
+}
+
+/// The way in which pages are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Intercom keeps the position and sends each page once. A workspace has one such reading at a
+    /// time.
+    Exclusive {
+        /// Seconds after its last page at which Intercom forgets the reading.
+        life_s: u32,
+    },
+    /// Each page can be requested again.
+    Repeatable,
+}
+
+/// The way in which values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// As bulk jobs, which Intercom carries out later.
+    Jobs {
+        /// Seconds after its creation at which a job writes no more values.
+        life_s: u32,
+    },
+}
+
+/// Margin for differences between clocks, in seconds, that is added to the life of an exclusive
+/// reading.
+pub const CLOCKS_MARGIN_S: u32 = 5;
+
+/// The most users of one write of any family. Messages do not name their family.
+pub const WRITE_USERS_MAX: usize = Api::V1.capabilities().write_users_max;
+
+impl Api {
+    /// All families.
+    pub const ALL: [Self; 1] = [Self::V1];
+
+    /// Returns what this family can do.
+    ///
+    /// V1: the program of 2016, three clients, and the error text of today's endpoint agree on 100
+    /// users per bulk request. The documentation gives 100 users per page, and a minute to an unused
+    /// reading.
+    /// A job is closed 15 minutes after its creation (`closing_at`).
+    pub const fn capabilities(self) -> Capabilities {
+        match self {
+            Self::V1 => Capabilities {
+                page_users_max: 100,
+                write_users_max: 100,
+                reading: Reading::Exclusive { life_s: 60 },
+                write: Writing::Jobs { life_s: 900 },
+            },
+        }
+    }
+}
+
+/// Intercom's answer to a write that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// A bulk job, to be polled.
+    Job {
+        /// The job's id.
+        id: JobId,
+        /// Creation time in Unix seconds by Intercom's clock, if reported.
+        created_at_s: Option<i64>,
+    },
+}
+
+/// The state of a bulk job, as far as its items are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Items may still be carried out.
+    Open,
+    /// Every item was carried out.
+    Completed,
+    /// The job has ended, and items failed.
+    CompletedWithErrors,
+}
 
 /// The possible reaction to a page whose request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,4 +120,27 @@ pub enum PageFailure {
     RateLimited,
     /// Every such request will fail: the run cannot continue.
     Fatal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_as_documented() {
+        for api in Api::ALL {
+            let (name, page_users_max, write_users_max, reading, write) = match api {
+                Api::V1 => ("v1", 100, 100, Reading::Exclusive { life_s: 60 }, Writing::Jobs { life_s: 900 }),
+            };
+            let expected = Capabilities { page_users_max, write_users_max, reading, write };
+            assert_eq!(api.capabilities(), expected, "{api:?}");
+            assert_eq!(serde_json::to_value(api).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn each_family_writes_at_most_as_many_users_as_a_message_may_hold() {
+        let most = Api::ALL.into_iter().map(|api| api.capabilities().write_users_max).max();
+        assert_eq!(most, Some(WRITE_USERS_MAX));
+    }
 }

@@ -5,23 +5,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::job::{ITEMS_MAX, JobId};
+use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
 
-/// The most patches of a part: those of a page and of a bulk job. Each part costs a lease and a
-/// done mark.
-pub const PATCHES_MAX: usize = ITEMS_MAX;
 /// The most bytes of a part's patches as JSON: well below SQS's 1 MiB per message.
 const BYTES_MAX: usize = 128 * 1024;
 /// The most bytes of a bulk job's patches, as received in messages. Compressed they must fit a
 /// DynamoDB item, 400 KB; text without repetition compresses to three quarters.
 const JOB_BYTES_MAX: usize = 384 * 1024;
-/// From this many operations per window, a window is large compared with a bulk job, and parts need
-/// not fit it.
-const LARGE_WINDOW: u32 = 400;
-/// A part size that packs well into a small window: a quarter of a bulk job.
-const SMALL_PART: u32 = 26;
+/// A window of this many writes is large, and parts need not fit it.
+const LARGE_WINDOW_WRITES: u32 = 4;
+/// A part size that packs well into a small window: just more than this part of a write.
+const SMALL_PART_OF: u32 = 4;
 
 /// The source of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,19 +88,20 @@ pub struct Part {
     /// The part's identity.
     #[serde(flatten)]
     pub id: PartId,
-    /// The patches to submit: 1 to [`PATCHES_MAX`] from a page, up to a whole job's in a follow-up
-    /// part.
+    /// The patches to submit: at least 1, and at most those of a write.
     pub patches: Vec<Patch>,
 }
 
-/// Returns the size of parts for a window that leaves `usable` operations to submit. Whole parts
-/// should fill the window.
-pub fn size_for(usable: u32) -> usize {
-    if usable >= LARGE_WINDOW {
-        return PATCHES_MAX;
+/// Returns the size of parts for writes of at most `most` users and a window that leaves `usable`
+/// operations to submit. Whole parts should fill the window. Each part costs a lease and a done mark.
+pub fn size_for(usable: u32, most: usize) -> usize {
+    let most = most as u32;
+    if usable >= LARGE_WINDOW_WRITES * most {
+        return most as usize;
     }
-    let parts = ((usable + SMALL_PART / 2) / SMALL_PART).max(1);
-    ((usable / parts) as usize).clamp(1, PATCHES_MAX)
+    let small = most / SMALL_PART_OF + 1;
+    let parts = ((usable + small / 2) / small).max(1);
+    (usable / parts).clamp(1, most) as usize
 }
 
 /// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes.
@@ -115,7 +112,7 @@ pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: u
         let more = serde_json::to_vec(&patch).map_or(0, |json| json.len());
         bytes += more;
         match parts.last_mut() {
-            Some(part) if part.patches.len() < size.clamp(1, PATCHES_MAX) && bytes <= BYTES_MAX => {
+            Some(part) if part.patches.len() < size && bytes <= BYTES_MAX => {
                 part.patches.push(patch);
             }
             _ => {
@@ -138,12 +135,12 @@ pub struct Size {
 }
 
 /// Chooses parts by their sizes for the next bulk job, and returns their indices in the order of
-/// `sizes`. The parts have at most `room` items, and never more than a job holds. The largest parts
-/// that fit come first, so that the job uses the whole limit.
+/// `sizes`. The parts have at most `room` items. The largest parts that fit come first, so that the
+/// job uses the whole limit.
 pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..sizes.len()).collect();
     by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index].items));
-    let (mut items, mut bytes) = (room.min(ITEMS_MAX), JOB_BYTES_MAX);
+    let (mut items, mut bytes) = (room, JOB_BYTES_MAX);
     let mut chosen = Vec::new();
     for index in by_size {
         let size = sizes[index];
@@ -161,6 +158,7 @@ pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::api::WRITE_USERS_MAX;
     use crate::domain::patch::{Change, Target};
     use crate::domain::user::UserId;
     use proptest::prelude::*;
@@ -172,11 +170,12 @@ mod tests {
     #[test]
     fn parts_fill_small_windows() {
         for usable in [62, 79, 127, 160, 399] {
-            let size = size_for(usable) as u32;
+            let size = size_for(usable, 100) as u32;
             assert!(usable % size < usable / 10, "{usable} is cut in {size}");
         }
-        assert_eq!(size_for(1300), PATCHES_MAX);
-        assert_eq!(size_for(0), 1);
+        assert_eq!([399, 400, 1300].map(|usable| size_for(usable, 100)), [26, 100, 100]);
+        assert_eq!([0, 3, 4, 1300].map(|usable| size_for(usable, 1)), [1; 4]);
+        assert_eq!(size_for(0, 100), 1);
     }
 
     #[test]
@@ -202,7 +201,7 @@ mod tests {
             new: "x".repeat(255).into(),
         };
         let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: (0..64).map(change).collect() };
-        let parts = cut(&RunId::of("p", 0), 1, 1, (0..100).map(patch).collect(), PATCHES_MAX);
+        let parts = cut(&RunId::of("p", 0), 1, 1, (0..100).map(patch).collect(), WRITE_USERS_MAX);
         assert!(parts.len() > 10, "{}", parts.len());
         assert!(parts.iter().all(|part| serde_json::to_vec(part).unwrap().len() < BYTES_MAX + 1_000));
         assert_eq!(parts.iter().map(|part| part.patches.len()).sum::<usize>(), 100);
@@ -213,23 +212,23 @@ mod tests {
         fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
             let whole = patches(count);
             let parts = cut(&RunId::of("p", 0), 1, 1, whole.clone(), size);
-            prop_assert!(parts.iter().all(|part| (1..=PATCHES_MAX.min(size)).contains(&part.patches.len())));
+            prop_assert!(parts.iter().all(|part| (1..=size).contains(&part.patches.len())));
             let back: Vec<_> = parts.into_iter().flat_map(|part| part.patches).collect();
             prop_assert_eq!(back, whole);
         }
 
         #[test]
-        fn packing_never_exceeds_a_job_nor_the_room(
-            sizes in prop::collection::vec((1usize..=PATCHES_MAX, 1usize..200_000), 0..12),
+        fn packing_never_exceeds_the_room(
+            sizes in prop::collection::vec((1usize..=WRITE_USERS_MAX, 1usize..200_000), 0..12),
             room in 0usize..200,
         ) {
             let sizes: Vec<Size> = sizes.into_iter().map(|(items, bytes)| Size { items, bytes }).collect();
             let chosen = pack(&sizes, room);
             let items: usize = chosen.iter().map(|&index| sizes[index].items).sum();
             let bytes: usize = chosen.iter().map(|&index| sizes[index].bytes).sum();
-            prop_assert!(items <= room.min(ITEMS_MAX) && bytes <= JOB_BYTES_MAX);
+            prop_assert!(items <= room && bytes <= JOB_BYTES_MAX);
             // No part that still fits is left out.
-            let left = (room.min(ITEMS_MAX) - items, JOB_BYTES_MAX - bytes);
+            let left = (room - items, JOB_BYTES_MAX - bytes);
             let fits = |index: &usize| sizes[*index].items <= left.0 && sizes[*index].bytes <= left.1;
             prop_assert!(!(0..sizes.len()).filter(|index| !chosen.contains(index)).any(|index| fits(&index)));
         }

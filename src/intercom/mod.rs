@@ -10,11 +10,13 @@
 //! * `transport`: everything that does not depend on the API's version: the seam to the network
 //!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
 //!   be sent again (`retry`).
-//! * `v1`: paths and bodies of the API 1.x, with users, scroll and bulk jobs. Another generation is
-//!   a module beside it and a variant of [`ApiVersion`].
-//! * `page`: a page of users. `workspaces`: the workspace of each token.
+//! * `v1`: paths, bodies, limits and own refusals of the family [`Api::V1`]. Another family is a
+//!   module beside it, and a variant of [`Api`] and [`ApiVersion`].
+//! * `page`: a page of users. `refusals`: what a refusal means in each family. `workspaces`: the
+//!   workspace of each token.
 
 mod page;
+mod refusals;
 mod transport;
 mod v1;
 mod version;
@@ -27,25 +29,29 @@ use http::{Response, StatusCode};
 use tower::{Layer, ServiceExt};
 
 pub use self::page::Page;
-pub use self::transport::advice::advice;
+pub use self::refusals::{NoUser, advice, page_failure};
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
 pub use self::transport::headers::{RETRY_AFTER_MAX_S, Rate, Reply};
 pub use self::transport::rate_report::{Limited, RateReport};
-pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again, page_failure};
+pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again};
 pub use self::transport::service::{
     AfterAnswer, BODY_BYTES_MAX, Operations, Transport, TransportError, over, over_https,
 };
 pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
+pub use self::v1::V1Version;
 pub use self::version::{ApiVersion, ApiVersionError};
 pub use self::workspaces::Whose;
 
-use self::transport::request::{Call, UnreadableBody};
+use self::transport::body::UnreadableBody;
+use self::transport::request::Call;
 use self::workspaces::Asked;
-use crate::domain::job::{ItemError, Job, JobId};
+use crate::domain::api::{Api, JobState, Submitted};
+use crate::domain::job::{ItemError, JobId};
 use crate::domain::patch::Patch;
 use crate::domain::projection::Projection;
+use crate::domain::run::Position;
 use crate::domain::user::{User, UserId};
 
 /// Time-out of a call, including the connection. Pages and listed users have their own time-outs,
@@ -62,22 +68,6 @@ pub struct ErrorFeed {
     pub items: Vec<ItemError>,
     /// True if another page follows. False after an empty page, so that the feed ends.
     pub more: bool,
-}
-
-/// The reason why Intercom does not return a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoUser {
-    /// Intercom's code: `not_found`, `contact_merged` and the like.
-    pub code: String,
-    /// Status, code and message.
-    pub said: String,
-}
-
-impl NoUser {
-    /// Returns whether no user has this id.
-    pub fn is_unknown(&self) -> bool {
-        matches!(self.code.as_str(), "not_found" | "user_not_found")
-    }
 }
 
 /// The workspace that a token belongs to.
@@ -111,64 +101,81 @@ impl Intercom {
         Self { transport: layer.layer(self.transport), ..self }
     }
 
+    /// Returns the family of the API.
+    pub fn api(&self) -> Api {
+        self.version.api()
+    }
+
     /// Returns the host of the API, without a port.
     pub fn host(&self) -> &str {
         self.base_url.host()
     }
 
-    /// Returns the next page of the scroll, or the first page of a new scroll if `cursor` is
-    /// `None`. `of_user` is the projection of each user and must include `id`. Intercom sends each
-    /// page only once.
+    /// Returns a page of all users. `of_user` is the projection of each user and must include `id`.
+    /// With exclusive reading, Intercom sends each page only once, and the first page begins a
+    /// reading.
     pub async fn page(
         &self,
-        cursor: Option<&str>,
+        position: &Position,
         of_user: &Projection,
         timeout: Duration,
     ) -> Result<Reply<Page>, Error> {
-        self.request(v1::get_page(cursor)?, timeout, |body| v1::page(body, of_user)).await
+        match self.api() {
+            Api::V1 => self.request(v1::get_page(position)?, timeout, |body| v1::page(body, of_user)).await,
+        }
     }
 
-    /// Returns the first users of the workspace without opening a scroll, for a preview.
+    /// Returns the first users of the workspace without beginning an exclusive reading, for a
+    /// preview.
     pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
-        self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
+        let (call, read) = match self.api() {
+            Api::V1 => (v1::get_first_users(), v1::page),
+        };
+        self.request(call, CALL_TIMEOUT, |body| read(body, &Projection::Whole)).await
     }
 
     /// Returns one user, or the reason why Intercom does not return it: it does not exist, was
     /// merged into another, or is refused on its own. An `Err` is not about this user.
     pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Result<User, NoUser>>, Error> {
-        let read = |body: &[u8]| v1::user(body).map(Ok);
-        match self.request(v1::get_user(id), timeout, read).await {
-            Err(error) if is_about_the_user(&error) => {
-                let reason = NoUser { code: error.code().to_owned(), said: error.said() };
-                Ok(Reply { value: Err(reason), rate: error.rate() })
-            }
+        let answer = match self.api() {
+            Api::V1 => self.request(v1::get_user(id), timeout, |body| v1::user(body).map(Ok)).await,
+        };
+        match answer {
+            Err(error) => match NoUser::of(self.api(), &error) {
+                Some(reason) => Ok(Reply { value: Err(reason), rate: error.rate() }),
+                None => Err(error),
+            },
             answer => answer,
         }
     }
 
-    /// Submits the patches as a new bulk job. Invalid patches return [`Error::Invalid`] before a
-    /// request is sent.
-    pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Job>, Error> {
-        self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::job).await
+    /// Submits the patches in one write. Invalid patches return [`Error::Invalid`] before a request
+    /// is sent.
+    pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Submitted>, Error> {
+        match self.api() {
+            Api::V1 => self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::submitted).await,
+        }
     }
 
     /// Returns the state of a bulk job.
-    pub async fn job(&self, id: &JobId) -> Result<Reply<Job>, Error> {
-        let read = |body: &[u8]| match v1::job(body) {
-            Ok(job) if job.id != *id => Err(UnreadableBody("it is another job's")),
-            job => job,
-        };
-        self.request(v1::get_job(id), CALL_TIMEOUT, read).await
+    pub async fn job(&self, id: &JobId) -> Result<Reply<JobState>, Error> {
+        match self.api() {
+            Api::V1 => self.request(v1::get_job(id), CALL_TIMEOUT, |body| v1::job_state(body, id)).await,
+        }
     }
 
     /// Returns one page of a bulk job's error feed, counted from 1.
     pub async fn job_errors(&self, id: &JobId, page: u32) -> Result<Reply<ErrorFeed>, Error> {
-        self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await
+        match self.api() {
+            Api::V1 => self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await,
+        }
     }
 
     /// Returns Intercom's own count of users.
     pub async fn count_users(&self, timeout: Duration) -> Result<Reply<u64>, Error> {
-        self.request(v1::get_counts(), timeout, v1::count_users).await
+        match self.api() {
+            Api::V1 => self.request(v1::get_counts(), timeout, v1::count_users).await,
+        }
     }
 
     /// Returns the workspace of the token.
@@ -178,7 +185,7 @@ impl Intercom {
 
     async fn workspace_within(&self, timeout: Duration) -> Result<Reply<WorkspaceInfo>, Error> {
         let mut used = None;
-        let answer = self.request_by(v1::get_workspace(), timeout, v1::workspace, &mut used).await;
+        let answer = self.request_by(workspaces::get(), timeout, workspaces::read, &mut used).await;
         if let Some(token) = used {
             self.asked.keep(token, &answer);
         }
@@ -268,16 +275,6 @@ impl Intercom {
             token = newer;
             replaced += 1;
         }
-    }
-}
-
-/// Returns whether a refusal is about the requested user. A 404 with another code than these two
-/// may mean that the API does not exist. A 410 is about a user that was merged into another.
-fn is_about_the_user(error: &Error) -> bool {
-    match error.status() {
-        Some(404) => matches!(error.code(), "not_found" | "user_not_found"),
-        Some(410) => !error.code().is_empty(),
-        _ => disposition(error, 0) == Disposition::ItemRejected,
     }
 }
 

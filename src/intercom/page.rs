@@ -1,17 +1,18 @@
 //! One page of users.
 
+use crate::domain::run::Position;
 use crate::domain::user::User;
 
-/// At most 100 users of one read, in Intercom's order.
+/// The users of one read, in Intercom's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// The users. A page without users and without unreadable entries ends the scroll.
+    /// The users. A page without users and without unreadable entries is the last.
     pub users: Vec<User>,
     /// Entries without a usable id: users that exist and cannot be patched.
     pub unreadable: u32,
-    /// The cursor of the next page. If a page has users and no cursor, use the previous cursor: a
-    /// request without one would open a second scroll.
-    pub cursor: Option<String>,
+    /// The place of the next page. If a page has users and names no place, the place of this page
+    /// stays: a request for the first page would begin another reading.
+    pub next: Option<Position>,
     /// A digest of the ordered ids, the same in every process. It detects a page that equals the
     /// one before.
     pub digest: u64,
@@ -19,8 +20,8 @@ pub struct Page {
 
 impl Page {
     /// Creates a page; `None` stands for an unreadable entry.
-    pub(super) fn new(entries: impl IntoIterator<Item = Option<User>>, cursor: Option<String>) -> Self {
-        let mut page = Self { users: Vec::new(), unreadable: 0, cursor, digest: FNV_OFFSET };
+    pub(super) fn new(entries: impl IntoIterator<Item = Option<User>>, next: Option<Position>) -> Self {
+        let mut page = Self { users: Vec::new(), unreadable: 0, next, digest: FNV_OFFSET };
         for entry in entries {
             page.digest = digest(page.digest, entry.as_ref().map_or("", |user| user.id().as_str()));
             match entry {
@@ -31,7 +32,7 @@ impl Page {
         page
     }
 
-    /// Returns whether this page ends the scroll. A short page does not.
+    /// Returns whether no page follows. A short page is not the last.
     pub fn is_end(&self) -> bool {
         self.users.is_empty() && self.unreadable == 0
     }

@@ -18,7 +18,7 @@ fn client(transport: Transport) -> Intercom {
         transport,
         BaseUrl::parse("https://api.intercom.io").unwrap(),
         Token::new(TOKEN.into()).unwrap(),
-        ApiVersion::V1_4,
+        ApiVersion::DEFAULT,
     )
 }
 
@@ -36,6 +36,10 @@ fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> (Intercom, Ar
         std::future::ready(Ok(response.clone()))
     });
     (client(Transport::new(transport)), requests)
+}
+
+fn after(param: &str) -> Position {
+    Position::Scroll { param: param.to_owned() }
 }
 
 fn user_id() -> UserId {
@@ -65,7 +69,7 @@ async fn a_truncated_refusal_is_ambiguous() {
 async fn every_request_carries_the_same_headers() {
     let (intercom, requests) = answering(500, &[], "");
     let job = JobId::new("job_1").unwrap();
-    let _ = intercom.page(Some("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await;
+    let _ = intercom.page(&after("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await;
     let _ =
         (intercom.user(&user_id(), CALL_TIMEOUT).await, intercom.submit(&[patch()]).await, intercom.job(&job).await);
     let _ = (intercom.job_errors(&job, 2).await, intercom.count_users(CALL_TIMEOUT).await, intercom.workspace().await);
@@ -86,8 +90,9 @@ async fn every_request_carries_the_same_headers() {
 async fn a_submission_posts_json_and_returns_the_job() {
     let (intercom, requests) =
         answering(202, &[], r#"{"id":"job_v2_c5e0b20a_895d","created_at":1475494652,"state":"running"}"#);
-    let job = intercom.submit(&[patch()]).await.unwrap().value;
-    assert_eq!((job.id.as_str(), job.progress), ("job_v2_c5e0b20a_895d", crate::domain::job::Progress::Open));
+    let id = JobId::new("job_v2_c5e0b20a_895d").unwrap();
+    let submitted = intercom.submit(&[patch()]).await.unwrap().value;
+    assert_eq!(submitted, Submitted::Job { id, created_at_s: Some(1_475_494_652) });
     let requests = requests.lock().unwrap();
     assert_eq!((requests[0].method().as_str(), requests[0].uri().path()), ("POST", "/bulk/users"));
     assert_eq!(requests[0].headers()["content-type"], "application/json");
@@ -108,11 +113,11 @@ async fn the_rate_comes_with_success_and_with_failure() {
     let headers = [("x-ratelimit-limit", "83"), ("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "1522849880")];
     let rate = Some(Rate { limit: 83, remaining: 5, reset_at_s: 1_522_849_880 });
     let (intercom, _) = answering(200, &headers, r#"{"users":[]}"#);
-    assert_eq!(intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap().rate, rate);
+    assert_eq!(intercom.page(&Position::First, &Projection::Whole, CALL_TIMEOUT).await.unwrap().rate, rate);
     let (intercom, _) = answering(429, &headers, "");
-    assert_eq!(intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err().rate(), rate);
+    assert_eq!(intercom.page(&Position::First, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err().rate(), rate);
     let (intercom, _) = answering(200, &headers, "");
-    let error = intercom.page(None, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err();
+    let error = intercom.page(&Position::First, &Projection::Whole, CALL_TIMEOUT).await.unwrap_err();
     assert!(matches!(error, Error::Unknown { .. }), "an empty 200 is no answer: {error}");
     assert_eq!(error.rate(), rate);
 }
@@ -122,12 +127,12 @@ async fn a_refused_user_has_a_reason_and_a_missing_api_is_an_error() {
     let missing = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
     let (intercom, _) = answering(404, &[], missing);
     let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
-    assert!(reason.is_unknown() && reason.said.contains("404 not_found \"User Not Found\""), "{reason:?}");
+    assert!(reason.is_unknown && reason.said.contains("404 not_found \"User Not Found\""), "{reason:?}");
     for (status, code) in [(410, "contact_merged"), (400, "parameter_invalid"), (422, "of_tomorrow")] {
         let body = json!({"errors": [{"code": code, "message": "so"}]}).to_string();
         let (intercom, _) = answering(status, &[], &body);
         let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
-        assert_eq!((reason.code.as_str(), reason.is_unknown()), (code, false));
+        assert_eq!((reason.code.as_str(), reason.is_unknown), (code, false));
     }
     for status in [401, 403, 500] {
         let (intercom, _) = answering(status, &[], missing);
@@ -155,8 +160,10 @@ async fn a_redirect_is_a_refusal() {
 #[tokio::test]
 async fn a_time_out_is_unknown() {
     let transport = tower::service_fn(|_| std::future::pending());
-    let error =
-        client(Transport::new(transport)).page(None, &Projection::Whole, Duration::from_millis(20)).await.unwrap_err();
+    let error = client(Transport::new(transport))
+        .page(&Position::First, &Projection::Whole, Duration::from_millis(20))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Unknown { lost: Lost::TimedOut { .. }, .. }), "{error}");
 }
 
@@ -165,8 +172,8 @@ async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let transport = over_https(Duration::from_secs(5)).unwrap();
-    let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::V1_4);
-    let error = intercom.page(None, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
+    let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::DEFAULT);
+    let error = intercom.page(&Position::First, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
     assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{error}");
 }
 
@@ -189,7 +196,8 @@ async fn work_of_a_layer_outlasts_the_timeout() {
         Ok(response)
     });
     let begun = tokio::time::Instant::now();
-    let page = client(Transport::new(transport)).page(None, &Projection::Whole, Duration::from_secs(1)).await;
+    let page =
+        client(Transport::new(transport)).page(&Position::First, &Projection::Whole, Duration::from_secs(1)).await;
     assert!(page.is_ok(), "{page:?}");
     assert_eq!(begun.elapsed().as_secs(), 60);
 }

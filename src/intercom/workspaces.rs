@@ -2,15 +2,44 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
+use super::transport::body::{UnreadableBody, object};
 use super::transport::error::{Error, Lost, route};
 use super::transport::headers::Reply;
+use super::transport::request::Call;
 use super::transport::service::TransportError;
 use super::transport::token::Token;
-use super::v1::NO_WORKSPACE_ID;
 use super::{Disposition, WorkspaceInfo, disposition};
+use crate::domain::redact::redact_to;
 
 /// The most remembered tokens: the present one, and those that it replaced.
 const REMEMBERED_MAX: usize = 4;
+
+/// The most characters of a workspace's name.
+const NAME_CHARS_MAX: usize = 100;
+
+/// The reason for an answer about a workspace that is complete but has no usable id.
+const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
+
+/// Builds the request for the token's workspace. Every version of the API has it.
+pub(super) fn get() -> Call {
+    Call::get(route::WORKSPACE, "/me".to_owned())
+}
+
+/// Parses `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
+pub(super) fn read(body: &[u8]) -> Result<WorkspaceInfo, UnreadableBody> {
+    let body = object(body)?;
+    let app = body.get("app").unwrap_or(&Value::Null);
+    let text = |key| app.get(key).and_then(Value::as_str);
+    // The id names a folder on the local machine, so it must have plain characters only.
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let app_id = text("id_code").filter(plain).ok_or(UnreadableBody(NO_WORKSPACE_ID))?;
+    let name = text("name").map(|name| redact_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
+    Ok(WorkspaceInfo { app_id: app_id.to_owned(), name })
+}
 
 /// Intercom's answer about a token's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +120,7 @@ pub(super) fn is_refusal(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn token(text: &str) -> Token {
         Token::new(text.to_owned()).unwrap()
@@ -105,6 +135,19 @@ mod tests {
         let (code, message) = ("".into(), "".into());
         let route = route::WORKSPACE;
         Err(Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None })
+    }
+
+    #[test]
+    fn a_workspace_has_an_id_and_perhaps_a_name() {
+        let me =
+            |app: Value| read(json!({"type": "admin", "email": "ann@example.com", "app": app}).to_string().as_bytes());
+        let name = Some("Acme".to_owned());
+        let acme = WorkspaceInfo { app_id: "yf209ops".into(), name };
+        assert_eq!(me(json!({"id_code": "yf209ops", "name": "Acme"})), Ok(acme));
+        assert_eq!(me(json!({"id_code": "yf209ops", "name": null})).unwrap().name, None);
+        for app in [json!(null), json!({}), json!({"id_code": "../etc"}), json!({"id_code": "x".repeat(65)})] {
+            assert!(me(app).is_err());
+        }
     }
 
     #[test]

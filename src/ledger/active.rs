@@ -12,7 +12,7 @@ pub struct Active {
     /// The active run, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// No scroll may be opened before this time (Unix milliseconds).
+    /// No exclusive reading may begin before this time (Unix milliseconds).
     #[serde(default)]
     pub free_at_ms: i64,
     /// The previous active run.
@@ -49,7 +49,7 @@ impl Ledger {
     /// the run begins.
     ///
     /// `cursor` must be based on `seen`. If another run was active since then, the cursor does not
-    /// know that run's scroll and jobs, so the result is [`Begin::Busy`].
+    /// know that run's reading and jobs, so the result is [`Begin::Busy`].
     pub async fn begin(
         &self,
         run: &Run,
@@ -80,7 +80,7 @@ impl Ledger {
     }
 
     /// Ends a run that was read as `run`: closes its cursor to leases and releases `ACTIVE`, with
-    /// the time at which its scroll has expired. Returns `false` if another writer changed the
+    /// the time at which its reading has expired. Returns `false` if another writer changed the
     /// state first.
     pub async fn end(
         &self,
@@ -100,7 +100,7 @@ impl Ledger {
         for _ in 0..END_TRIES {
             let Some(cursor) = self.cursor(&run.id).await? else { return Ok(false) };
             let writes = vec![Self::close(&cursor)];
-            if self.change_run(run, &ended, writes, Some(cursor.scroll_free_at_ms())).await? {
+            if self.change_run(run, &ended, writes, Some(cursor.reading_free_at_ms())).await? {
                 return Ok(true);
             }
             // Either the run changed, or a turn was leased or committed in between.
@@ -121,7 +121,7 @@ impl Ledger {
 
     /// Replaces run `was` by `now`, together with other writes, in one transaction. Returns `false`
     /// if the transition is not allowed or if state or generation changed since the read. `release`
-    /// clears `ACTIVE` and sets the time from which a scroll may be opened.
+    /// clears `ACTIVE` and sets the time from which an exclusive reading may begin.
     pub(super) async fn change_run(
         &self,
         was: &Run,

@@ -79,7 +79,7 @@ impl Ledger {
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
         let turn = next.turn;
-        let free_at_ms = next.scroll_free_at_ms();
+        let free_at_ms = next.reading_free_at_ms();
         next.turn += 1;
         next.lease = None;
         next.died = None;
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// Adds 1 to the cursor's turn, so that no message can lease it. The holder of a lease may
-    /// still call the scroll, but cannot commit.
+    /// still request a page, but cannot commit.
     pub(super) fn close(cursor: &Cursor) -> Write {
         let write = Write::update(&cursor_key(&cursor.run), "SET turn = :next").with(":next", n(cursor.turn + 1));
         as_read(write, cursor.turn, cursor.owner())
@@ -132,7 +132,7 @@ impl Ledger {
     /// The next generation does not count against the bounds. Returns `None` if the turn, its lease
     /// or the run changed since the read.
     ///
-    /// The owner of the present lease may have called the scroll as late as `called_ms`. The cursor
+    /// The owner of the present lease may have requested a page as late as `called_ms`. The cursor
     /// stores that time, so that another restart does not forget it. `queue_lost`: the in-memory
     /// queue died with its process, so no worker is running.
     pub async fn resettle(
@@ -145,10 +145,10 @@ impl Ledger {
     ) -> Result<Option<Cursor>, LedgerError> {
         let mut next = cursor.clone();
         next.lease = None;
-        if run.listed.is_none() && cursor.phase == Phase::Turning {
-            next.called_ms = cursor.called_ms.max(called_ms);
+        if run.reads_exclusively() && cursor.phase == Phase::Turning {
+            next.exclusive.called_ms = cursor.exclusive.called_ms.max(called_ms);
         }
-        let free_at_ms = next.scroll_free_at_ms().max(now_ms);
+        let free_at_ms = next.reading_free_at_ms().max(now_ms);
         // `queue_lost`: no owner of a lease is alive. The turn runs at once and reports the whole
         // wait.
         next.not_before_ms = if queue_lost { now_ms } else { free_at_ms };
@@ -158,7 +158,7 @@ impl Ledger {
         // The requested generation is not a stall, however far the previous one got.
         next.stalled = -1;
         next.furthest = 0;
-        next.scroll = None;
+        next.position.forget_reading();
         next.queue_lost = queue_lost;
         next.waits = Some("a restart: the next generation begins after all parts and jobs have ended".to_owned());
         next.turn += 1;
@@ -177,8 +177,8 @@ fn cursor_key(run: &RunId) -> Key {
     key(run_pk(run), "CURSOR")
 }
 
-/// Adds the condition that turn and lease are unchanged since the read. A new owner may call the
-/// scroll, and a decision based on this read would not know of it.
+/// Adds the condition that turn and lease are unchanged since the read. A new owner may request a
+/// page, and a decision based on this read would not know of it.
 fn as_read(write: Write, turn: u64, owner: Option<&str>) -> Write {
     let write = write.with(":turn", n(turn));
     match owner {

@@ -2,7 +2,7 @@
 //!
 //! | key | item |
 //! |---|---|
-//! | `ACTIVE` | the active run, and when a scroll may be opened again |
+//! | `ACTIVE` | the active run, and when an exclusive reading may begin again |
 //! | `STARTS / <plan or run>` | a waiting start, and how often it could not begin |
 //! | `RUNS / <time>#<run>` | the runs, ordered by start time |
 //! | `PLANS / <name>` | a stored plan |

@@ -179,7 +179,7 @@ fn list_key(run: &RunId, page: u32) -> Key {
 /// Returns the key of a start for all users, so that one start per plan waits. A start for some
 /// users has no such key, because it does not cover the others.
 fn key_by_plan(start: &Start) -> Option<Key> {
-    let for_all = start.source == Source::Scroll && start.limits == Limits::default();
+    let for_all = start.source == Source::All && start.limits == Limits::default();
     for_all.then(|| key(PARTITION, &start.plan))
 }
 

@@ -8,12 +8,12 @@ const POLLS_MAX_OF: u32 = 4;
 /// The kind of request. Each window reserves operations for the other lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// A page, which must be requested before the scroll expires.
+    /// A page. An exclusive reading expires without one.
     Page,
-    /// Bulk items. `scroll_open` reserves operations for pages.
+    /// Users of a write. `reads` reserves operations for pages.
     Submit {
-        /// True while a scroll is open.
-        scroll_open: bool,
+        /// True while the run reads pages.
+        reads: bool,
     },
     /// A poll of a job, and other small questions.
     Check,
@@ -56,8 +56,8 @@ impl Quota {
         // fill.
         let (pages, polls) = ((cap / 66).max(2), self.polls_kept());
         let kept = match lane {
-            Lane::Submit { scroll_open: true } => pages + polls,
-            Lane::Page | Lane::Submit { scroll_open: false } => polls,
+            Lane::Submit { reads: true } => pages + polls,
+            Lane::Page | Lane::Submit { reads: false } => polls,
             Lane::Check => 0,
         };
         cap.saturating_sub(kept).max(1)
@@ -71,12 +71,12 @@ mod tests {
     #[test]
     fn lanes_leave_room_for_each_other() {
         let small = Quota { limit: 83, percent: 100, polls: 0 };
-        assert_eq!((small.cap(), small.reach(Lane::Submit { scroll_open: true })), (83, 79));
+        assert_eq!((small.cap(), small.reach(Lane::Submit { reads: true })), (83, 79));
         let large = Quota { limit: 1667, percent: 100, polls: 0 };
-        let used = large.reach(Lane::Submit { scroll_open: true });
+        let used = large.reach(Lane::Submit { reads: true });
         assert!(f64::from(used) >= 0.95 * 1667.0, "{used}");
         let tiny = Quota { limit: 1, percent: 1, polls: 9 };
-        assert_eq!(tiny.reach(Lane::Submit { scroll_open: true }), 1, "a tiny limit still lets one through");
+        assert_eq!(tiny.reach(Lane::Submit { reads: true }), 1, "a tiny limit still lets one through");
     }
 
     #[test]

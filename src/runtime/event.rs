@@ -122,7 +122,7 @@ impl StartEvent {
     pub fn source(&self) -> Source {
         let mut seen = BTreeSet::new();
         let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();
-        self.users.clone().map(once).map_or(Source::Scroll, Source::Users)
+        self.users.clone().map(once).map_or(Source::All, Source::Users)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::domain::bucket::Width;
+use crate::intercom::ApiVersion;
 
 /// A variable of the environment that a function or the command reads.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,8 +122,8 @@ pub const BASE_URL: Setting = Setting {
 pub const API: Setting = Setting {
     name: "INTERCOM_API",
     flag: Some("intercom-api"),
-    default: Some("1.4"),
-    range: Range::Words("1.0 to 1.4"),
+    default: Some(ApiVersion::DEFAULT.as_str()),
+    range: Range::Words(ApiVersion::WORDS),
     help: "version of the API",
 };
 
@@ -232,7 +233,9 @@ pub const SETTINGS: [Setting; 16] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intercom::{ApiVersion, BaseUrl};
+    use crate::domain::api::{Api, Writing};
+    use crate::domain::run::EXCLUSIVE_LIFE_MS;
+    use crate::intercom::BaseUrl;
 
     #[test]
     fn each_default_is_in_its_range() {
@@ -247,6 +250,14 @@ mod tests {
                 setting.name
             );
         }
+    }
+
+    #[test]
+    fn lives_are_those_of_the_api() {
+        let default_s = |setting: Setting| setting.default.unwrap().parse::<u32>().unwrap();
+        assert_eq!(i64::from(default_s(SCROLL_LIFE_S)) * 1000, EXCLUSIVE_LIFE_MS);
+        let Writing::Jobs { life_s } = Api::V1.capabilities().write;
+        assert_eq!(default_s(JOB_LIFE_S), life_s);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const CASES: [(&str, Asked); 11] = [
     ("scroll-resume", |event| assert_eq!(scroll(event), ScrollEvent::Resume(Resume::Requested))),
     ("scroll-start-by-name", |event| {
         let start = start(event);
-        assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::Scroll));
+        assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::All));
         assert!(start.time.is_some() && start.limits.max_changes.is_some());
     }),
     ("scroll-start-inline", |event| {

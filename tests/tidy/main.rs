@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this binary is tests; clippy exempts only functions marked so")]
 
 mod events;
+mod families;
 mod imports;
 mod manifests;
 mod security;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use intercom_bulk::domain::job::ITEMS_MAX;
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, Run, State};
 use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
@@ -74,9 +73,9 @@ impl Found {
             Err(error) => return Err(error),
         };
         let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
-        let reach = u64::from(quota.reach(Lane::Submit { scroll_open: false }));
+        let reach = u64::from(quota.reach(Lane::Submit { reads: false }));
         let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
-        let jobs = tally.patches.div_ceil(ITEMS_MAX as u64);
+        let jobs = tally.patches.div_ceil(run.api.capabilities().write_users_max as u64);
         let used = Used::estimate(f64::from(cursor.page), jobs as f64, seconds as f64);
         Ok(Self {
             plan: run.plan.clone(),

@@ -26,7 +26,7 @@ pub struct Sample {
     patches: u64,
     sent: u64,
     jobs_open: u64,
-    /// Users read per second, during the scroll.
+    /// Users read per second, while pages are read.
     pub(crate) rate: Option<f64>,
     /// A dry run sends nothing.
     dry_run: bool,

@@ -58,7 +58,7 @@ pub enum SessionError {
     Gone(RunId),
 }
 
-/// Sends `event` to scroll and drives the steps until `run` ends or pauses, or the user stops it.
+/// Sends `event` to its step and drives the steps until `run` ends or pauses, or the user stops it.
 pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> Result<Session, SessionError> {
     let mut stops = Stops::listen();
     let (stop, stopped) = watch::channel(false);
@@ -211,13 +211,13 @@ fn long_wait(cursor: &Cursor, now_ms: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use intercom_bulk::domain::run::SCROLL_LIFE_MS;
+    use intercom_bulk::domain::run::EXCLUSIVE_LIFE_MS;
 
     use super::*;
 
     #[test]
     fn long_wait_is_shown_with_its_time_of_day() {
-        let mut cursor = Cursor::first(RunId::of("p", 0), 65_000, SCROLL_LIFE_MS);
+        let mut cursor = Cursor::first(RunId::of("p", 0), 65_000, EXCLUSIVE_LIFE_MS);
         assert_eq!(long_wait(&cursor, 0), None, "nothing is waited for");
         cursor.waits = Some("a bulk request was under way".to_owned());
         assert_eq!(

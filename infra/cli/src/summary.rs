@@ -36,7 +36,7 @@ pub(crate) struct Summary {
     pub(crate) errors_by_code: BTreeMap<String, Kind>,
     /// Jobs that may exist but whose ids are unknown.
     pub(crate) jobs_possibly_lost: u64,
-    /// Attempts at the scroll.
+    /// Attempts at reading all pages.
     pub(crate) generations: u32,
     /// Seconds from the run's start to its end.
     pub(crate) seconds: u64,

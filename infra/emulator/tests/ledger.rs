@@ -1,11 +1,12 @@
 //! The ledger's guarantees, on the emulated DynamoDB behind the real client.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+use intercom_bulk::domain::api::Api;
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{Part, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
-use intercom_bulk::domain::run::{Cursor, FORMAT, Lease, Limits, Run, RunId, SCROLL_LIFE_MS, Source, State};
+use intercom_bulk::domain::run::{Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Run, RunId, Source, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
     Active, Begin, ErrorRow, JobRow, Leased, Ledger, PartEnd, PartLease, Reserved, Taken, create,
@@ -27,6 +28,7 @@ fn run(plan: &str) -> Run {
         v: FORMAT,
         id: RunId::of(plan, NOW_MS / 1000),
         plan: plan.to_owned(),
+        api: Api::V1,
         state: State::Running,
         reason: None,
         generation: 1,
@@ -48,8 +50,8 @@ async fn begin(ledger: &Ledger, run: &Run) -> Begin {
 }
 
 async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
-    let cursor = Cursor::first(run.id.clone(), 0, SCROLL_LIFE_MS);
-    ledger.begin(run, &json!({}), &Source::Scroll, &cursor, seen).await.unwrap()
+    let cursor = Cursor::first(run.id.clone(), 0, EXCLUSIVE_LIFE_MS);
+    ledger.begin(run, &json!({}), &Source::All, &cursor, seen).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {
@@ -76,7 +78,7 @@ async fn one_run_is_active_at_a_time() {
     assert!(ledger.end(&first, State::Failed, Some("why"), None, NOW_MS).await.unwrap());
     assert!(!ledger.end(&first, State::Failed, None, None, NOW_MS).await.unwrap(), "an end is final");
     let free_at_ms = ledger.active().await.unwrap().free_at_ms;
-    assert_eq!(free_at_ms, lease.until_ms + SCROLL_LIFE_MS, "the lease owner may call the scroll until then");
+    assert_eq!(free_at_ms, lease.until_ms + EXCLUSIVE_LIFE_MS, "the lease owner may call the scroll until then");
     let late = Lease { until_ms: NOW_MS + 10, ..lease };
     let late = ledger.lease(&first.id, 0, &late, NOW_MS + 6).await.unwrap();
     assert!(matches!(late, Leased::Not(_)), "a turn of an ended run cannot be leased: {late:?}");

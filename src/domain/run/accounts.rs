@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, Tally};
+use super::{Cursor, Run, State, Tally};
 
 /// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,15 +124,16 @@ impl Accounts {
         Totals { jobs_possibly_lost, ..self.totals.clone() }
     }
 
-    /// Decides how a draining run ends, if it does. `gaps` counts the pages of the last generation
-    /// that may be lost; `cut` is why it did not reach its end.
-    pub fn verdict(&self, gaps: usize, cut: Option<&str>) -> Verdict {
+    /// Decides how a draining run ends, if it does. `cursor` has the pages of the last generation
+    /// that may be lost, and why it did not reach its end.
+    pub fn verdict(&self, run: &Run, cursor: &Cursor) -> Verdict {
         if !self.settled() {
             return Verdict::NotYet;
         }
-        let mut causes: Vec<String> = cut.map(ToOwned::to_owned).into_iter().collect();
+        let mut causes: Vec<String> = cursor.cut.iter().cloned().collect();
+        let gaps = cursor.gaps.len() as u64;
         if gaps > 0 {
-            causes.push(format!("up to {} users on {gaps} pages may be unseen", gaps * 100));
+            causes.push(format!("up to {} users on {gaps} pages may be unseen", gaps * run.users_of_page()));
         }
         causes.extend(self.unheard());
         // The ledger does not store whose patch names a company. If one user fails, any user who
@@ -185,6 +186,7 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::RunId;
 
     fn with(change: impl FnOnce(&mut Accounts)) -> Accounts {
         let mut accounts = Accounts::default();
@@ -192,28 +194,40 @@ mod tests {
         accounts
     }
 
+    /// The verdict after a generation with this many gaps.
+    fn verdict(accounts: &Accounts, gaps: u32) -> Verdict {
+        let stored = serde_json::json!({"v": 1, "run": "p.1", "plan": "p", "state": "draining", "generation": 1,
+            "started_ms": 0, "deadline_ms": 0});
+        let mut cursor = Cursor::first(RunId::of("p", 0), 0, 0);
+        cursor.gaps = (1..=gaps).collect();
+        accounts.verdict(&serde_json::from_value(stored).unwrap(), &cursor)
+    }
+
     #[test]
     fn a_run_ends_after_every_part_and_job() {
-        assert_eq!(with(|a| a.parts_open = 1).verdict(0, None), Verdict::NotYet);
-        assert_eq!(with(|a| a.jobs_open = 1).verdict(0, None), Verdict::NotYet);
+        assert_eq!(verdict(&with(|a| a.parts_open = 1), 0), Verdict::NotYet);
+        assert_eq!(verdict(&with(|a| a.jobs_open = 1), 0), Verdict::NotYet);
     }
 
     #[test]
     fn complete_means_that_nothing_is_missing() {
-        let state = |accounts: Accounts, gaps| match accounts.verdict(gaps, None) {
+        let state = |accounts: Accounts, gaps| match verdict(&accounts, gaps) {
             Verdict::Ends(state, _) => state,
             Verdict::NotYet => panic!("not settled"),
         };
         assert_eq!(state(Accounts::default(), 0), State::Complete);
         assert_eq!(state(Accounts::default(), 1), State::Incomplete);
+        let unseen = "up to 200 users on 2 pages may be unseen";
+        let ends = Verdict::Ends(State::Incomplete, Some(unseen.to_owned()));
+        assert_eq!(verdict(&Accounts::default(), 2), ends);
         assert_eq!(state(with(|a| a.totals.errors = 1), 0), State::CompleteWithErrors);
         assert_eq!(state(with(|a| a.totals.sharing = 7), 0), State::Complete, "who named the company had no error");
-        let shared = with(|a| (a.totals.errors, a.totals.sharing) = (1, 7)).verdict(0, None);
+        let shared = verdict(&with(|a| (a.totals.errors, a.totals.sharing) = (1, 7)), 0);
         assert!(matches!(shared, Verdict::Ends(State::CompleteWithErrors, Some(why)) if why.contains("up to 7 users")));
         assert_eq!(state(with(|a| a.totals.dropped = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unknown = 1), 0), State::Incomplete);
         assert_eq!(state(with(|a| a.totals.unattributed = 1), 0), State::Incomplete);
-        let failed = with(|a| a.totals.failed_unnamed = 83).verdict(0, None);
+        let failed = verdict(&with(|a| a.totals.failed_unnamed = 83), 0);
         assert!(matches!(failed, Verdict::Ends(State::Incomplete, Some(why)) if why.contains("reported as failed")));
     }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunId, Tally};
+use super::{ExclusiveReading, Position, RunId, Tally};
 
 mod generations;
 mod rests;
@@ -17,12 +17,6 @@ pub const GAPS_MAX: usize = 10;
 pub const REPEATS_MAX: u32 = 3;
 /// Consecutive turns that may pass without a page.
 pub const IDLE_TURNS_MAX: u32 = 50;
-/// Lifetime of an unused scroll (60 s), plus a margin for clocks, in milliseconds.
-pub const SCROLL_LIFE_MS: i64 = 65_000;
-
-fn scroll_life_ms() -> i64 {
-    SCROLL_LIFE_MS
-}
 
 /// The work of the cursor's turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +57,7 @@ pub struct Cursor {
     pub v: u32,
     /// The run.
     pub run: RunId,
-    /// The attempt at the scroll, from 1.
+    /// The attempt at reading all pages, from 1.
     pub generation: u32,
     /// Commits so far. A message must name this number to be the present one.
     pub turn: u64,
@@ -73,9 +67,12 @@ pub struct Cursor {
     pub page: u32,
     /// Pages of all generations; bounds the spend.
     pub pages_in_all: u64,
-    /// The latest `scroll_param`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scroll: Option<String>,
+    /// The place of the next page.
+    #[serde(flatten)]
+    pub position: Position,
+    /// The workspace's exclusive reading.
+    #[serde(flatten)]
+    pub exclusive: ExclusiveReading,
     /// Parts sent in this generation.
     pub parts: u64,
     /// Pages that may be lost.
@@ -95,15 +92,6 @@ pub struct Cursor {
     /// Latest end of the wait for `waits`, in Unix milliseconds, if turns poll before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until_ms: Option<i64>,
-    /// Time after which an unused scroll has expired, in milliseconds.
-    #[serde(default = "scroll_life_ms")]
-    pub scroll_life_ms: i64,
-    /// Time of the last call of the scroll, in Unix milliseconds.
-    #[serde(default)]
-    pub called_ms: i64,
-    /// Consecutive `scroll_exists` answers.
-    #[serde(default)]
-    pub exists_tries: u32,
     /// Consecutive turns without a page, except those whose request got no answer.
     #[serde(default)]
     pub idle_turns: u32,
@@ -148,9 +136,6 @@ pub struct Cursor {
     /// The previous run. The first page waits for its jobs, because they may still set values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RunId>,
-    /// Pages of the list of users that were read whole, and users read of the next page.
-    #[serde(default)]
-    pub list_read: (u32, u32),
     /// Intercom's count of users at the end of the pages, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_at_end: Option<u64>,
@@ -202,8 +187,9 @@ pub enum TurnOrder {
 }
 
 impl Cursor {
-    /// Returns the first cursor of a run.
-    pub fn first(run: RunId, not_before_ms: i64, scroll_life_ms: i64) -> Self {
+    /// Returns the first cursor of a run. `life_ms` is the time after which an exclusive reading has
+    /// expired.
+    pub fn first(run: RunId, not_before_ms: i64, life_ms: i64) -> Self {
         Self {
             v: super::FORMAT,
             run,
@@ -212,7 +198,8 @@ impl Cursor {
             phase: Phase::Turning,
             page: 0,
             pages_in_all: 0,
-            scroll: None,
+            position: Position::First,
+            exclusive: ExclusiveReading::closed(life_ms),
             parts: 0,
             gaps: Vec::new(),
             digest: None,
@@ -220,9 +207,6 @@ impl Cursor {
             not_before_ms,
             waits: None,
             waits_until_ms: None,
-            scroll_life_ms,
-            called_ms: 0,
-            exists_tries: 0,
             idle_turns: 0,
             unanswered: 0,
             unanswered_since_ms: 0,
@@ -237,7 +221,6 @@ impl Cursor {
             parts_left_ms: 0,
             changed_before: 0,
             after: None,
-            list_read: (0, 0),
             count_at_end: None,
             cut: None,
             queue_lost: false,
@@ -272,18 +255,14 @@ impl Cursor {
         Turn { run: self.run.clone(), turn: self.turn }
     }
 
-    /// Returns when another scroll may be opened: the last call that may have kept ours open, plus
-    /// its lifetime.
-    pub fn scroll_free_at_ms(&self) -> i64 {
-        // A scroll that is known to be closed has no last call. A limit ends the pages and leaves
-        // the scroll open.
-        let maybe_open = self.called_ms > 0;
-        let called_ms = self.lease.as_ref().map_or(self.called_ms, |lease| lease.until_ms.max(self.called_ms));
-        if maybe_open || self.lease.is_some() && self.phase == Phase::Turning {
-            called_ms + self.scroll_life_ms
-        } else {
-            0
-        }
+    /// Returns when another exclusive reading may begin: the last call that may have kept ours open,
+    /// plus its life.
+    pub fn reading_free_at_ms(&self) -> i64 {
+        // A reading that is known to be closed has no last call. A limit ends the pages and leaves
+        // the reading open.
+        let ExclusiveReading { life_ms, called_ms: last_ms, .. } = self.exclusive;
+        let called_ms = self.lease.as_ref().map_or(last_ms, |lease| lease.until_ms.max(last_ms));
+        if last_ms > 0 || self.lease.is_some() && self.phase == Phase::Turning { called_ms + life_ms } else { 0 }
     }
 
     /// Records a gap: the next page was requested, and there is no trustworthy answer.

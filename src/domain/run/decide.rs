@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Run, State};
+use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State};
 
 mod failure;
 mod message;
@@ -146,12 +146,12 @@ pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Dec
         // Such a turn requests no page.
         return ControlFlow::Continue(cursor);
     }
-    let listed = facts.run.listed.is_some();
-    if !listed {
-        // The owner may have called the scroll until its lease expired.
-        cursor.called_ms = cursor.called_ms.max(died.until_ms);
+    let exclusive = facts.run.reads_exclusively();
+    if exclusive {
+        // The owner may have requested a page until its lease expired.
+        cursor.exclusive.called_ms = cursor.exclusive.called_ms.max(died.until_ms);
     }
-    if listed || cursor.scroll.is_none() {
+    if !exclusive || cursor.position == Position::First {
         // The same page would be evaluated again, and parts of it may be in the queue under the
         // same names. A new generation gives them other names.
         cursor.settle(facts.now_ms);

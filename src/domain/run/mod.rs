@@ -4,6 +4,7 @@
 mod accounts;
 mod cursor;
 pub mod decide;
+mod position;
 mod start;
 mod state;
 mod tally;
@@ -12,11 +13,14 @@ mod workspace;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::api::{Api, Reading};
+
 pub use accounts::{Accounts, Counted, Totals, Verdict};
 pub use cursor::{
-    Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, SCROLL_LIFE_MS,
-    STALLED_MAX, Turn, TurnOrder,
+    Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX, Turn,
+    TurnOrder,
 };
+pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
@@ -26,8 +30,6 @@ pub use workspace::WorkspaceBinding;
 pub const FORMAT: u32 = 1;
 /// Users of a list that one turn reads. Each is a request, and all must fit one invocation.
 pub const LIST_PAGE: usize = 20;
-/// Users of a page of the scroll, fixed by Intercom.
-const USERS_OF_PAGE: u64 = 100;
 /// A run's shortest deadline, in milliseconds.
 pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
 /// A run's longest deadline, in milliseconds. Rows of a run expire long after it.
@@ -37,7 +39,7 @@ pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Read only the first users of the scroll, at most this many.
+    /// Read only the first users of the workspace, at most this many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Fail before the run changes more users than this.
@@ -85,12 +87,15 @@ pub struct Run {
     pub id: RunId,
     /// The plan's name.
     pub plan: String,
+    /// The family of the API; V1 in runs of earlier versions.
+    #[serde(default)]
+    pub api: Api,
     /// The present state.
     pub state: State,
     /// The reason for the state, in words for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The present attempt at the scroll. Patches of an older one are not submitted.
+    /// The present attempt at reading all pages. Patches of an older one are not submitted.
     pub generation: u32,
     /// Start time, in Unix milliseconds.
     pub started_ms: i64,
@@ -137,7 +142,7 @@ impl Run {
         self.scheduled_at_s.unwrap_or(self.started_ms.div_euclid(1000))
     }
 
-    /// Returns the number of pages after which the run is stopped, so that an endless scroll is not
+    /// Returns the number of pages after which the run is stopped, so that an endless list is not
     /// read for ever. Intercom's count may lag, and users may be imported during the run. Therefore
     /// the bound is ten times the count plus a million users.
     pub fn pages_max(&self) -> u64 {
@@ -146,7 +151,7 @@ impl Run {
         match (self.listed, self.count) {
             // A page of a list has at least one user.
             (Some(listed), _) => 2 * listed + 100,
-            (None, Some(count)) => count.saturating_mul(10).div_ceil(USERS_OF_PAGE) + PAGES_MORE,
+            (None, Some(count)) => count.saturating_mul(10).div_ceil(self.users_of_page()) + PAGES_MORE,
             (None, None) => PAGES_WITHOUT_COUNT,
         }
     }
@@ -165,12 +170,27 @@ impl Run {
     pub fn reads_everybody(&self) -> bool {
         self.listed.is_none() && self.limits.limit.is_none()
     }
-}
 
-/// Returns whether a list that ended after `read` users was cut short: Intercom counts more by a
-/// page and by a hundredth. A smaller difference is users who come and go during the read.
-pub fn is_cut_short(read: u64, count: u64) -> bool {
-    count.saturating_sub(read) > USERS_OF_PAGE.max(count / 100)
+    /// Returns how the run reads its pages. A list of users is read by id, which every API repeats.
+    pub fn reading(&self) -> Reading {
+        if self.listed.is_some() { Reading::Repeatable } else { self.api.capabilities().reading }
+    }
+
+    /// Returns whether Intercom keeps the position of the run's pages and sends each only once.
+    pub fn reads_exclusively(&self) -> bool {
+        matches!(self.reading(), Reading::Exclusive { .. })
+    }
+
+    /// Returns the most users of a page of all users.
+    pub fn users_of_page(&self) -> u64 {
+        self.api.capabilities().page_users_max.into()
+    }
+
+    /// Returns whether a list that ended after `read` users was cut short: Intercom counts more by a
+    /// page and by a hundredth. A smaller difference is users who come and go during the read.
+    pub fn is_cut_short(&self, read: u64, count: u64) -> bool {
+        count.saturating_sub(read) > self.users_of_page().max(count / 100)
+    }
 }
 
 /// Returns the deadline of a run that began at `started_ms`: 24 hours later, or twice the time that
@@ -186,11 +206,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_of_an_older_version_uses_its_start_day() {
+    fn a_run_of_an_older_version_is_v1_and_uses_its_start_day() {
         let stored = serde_json::json!({"v": 1, "run": "p.20161124T100500Z", "plan": "p", "state": "running", "generation": 1,
             "started_ms": 1_479_981_900_500_i64, "deadline_ms": 0});
         let run: Run = serde_json::from_value(stored).unwrap();
-        assert_eq!(run.day_s(), 1_479_981_900);
+        assert_eq!((run.day_s(), run.api), (1_479_981_900, Api::V1));
         assert_eq!(Run { scheduled_at_s: Some(5), ..run }.day_s(), 5);
     }
 
@@ -229,7 +249,7 @@ mod tests {
         // tenth.
         assert!(run(Some(1_000)).pages_max() > 501_000 / 100);
         assert!(run(Some(1_000_000)).pages_max() > 10_000_000 / 100);
-        assert!(run(Some(1_000_000)).pages_max() < 200_000, "a scroll that never ends is not read for ever");
+        assert!(run(Some(1_000_000)).pages_max() < 200_000, "a list that never ends is not read for ever");
     }
 
     #[test]
@@ -244,7 +264,7 @@ mod tests {
             (989_999, 1_000_000),
             (7, 5),
         ];
-        let cut = cases.map(|(read, count)| is_cut_short(read, count));
+        let cut = cases.map(|(read, count)| run(None).is_cut_short(read, count));
         assert_eq!(cut, [false, true, false, true, false, false, true, false]);
     }
 }

@@ -32,7 +32,7 @@ impl RunId {
     /// fires twice has equal ones.
     pub fn of_start(plan: &str, scheduled_at_s: i64, source: &Source, limits: &Limits) -> Self {
         let default = Self::of(plan, scheduled_at_s);
-        if (source, limits) == (&Source::Scroll, &Limits::default()) {
+        if (source, limits) == (&Source::All, &Limits::default()) {
             return default;
         }
         let text = serde_json::to_string(&(source, limits)).unwrap_or_default();
@@ -52,9 +52,10 @@ text_newtype!(RunId, |name: String| RunId::parse(&name), "not a valid run name")
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// All users, by the workspace's scroll.
+    /// All users of the workspace.
     #[default]
-    Scroll,
+    #[serde(rename = "scroll")]
+    All,
     /// These users, each read by id.
     Users(Vec<UserId>),
     /// This many users, whose ids are in the ledger under the run's name. A waiting start has this
@@ -66,7 +67,7 @@ impl Source {
     /// Returns the number of listed users; `None` for the whole workspace.
     pub fn listed(&self) -> Option<u64> {
         match self {
-            Self::Scroll => None,
+            Self::All => None,
             Self::Users(users) => Some(users.len() as u64),
             Self::Stored(users) => Some(*users),
         }
@@ -156,9 +157,9 @@ mod tests {
             run.to_string()
         };
         let all = [
-            named(&Source::Scroll, &limit(None)),
-            named(&Source::Scroll, &limit(Some(10))),
-            named(&Source::Scroll, &limit(Some(11))),
+            named(&Source::All, &limit(None)),
+            named(&Source::All, &limit(Some(10))),
+            named(&Source::All, &limit(Some(11))),
             named(&users(&["a"]), &limit(None)),
             named(&users(&["b"]), &limit(None)),
             named(&users(&["a", "b"]), &limit(Some(10))),

@@ -9,7 +9,7 @@ use super::*;
 
 /// Formats an error as a log shows it, including its sources.
 fn shown(error: &Error) -> String {
-    let mut text = format!("{error:?} {error} {}", advice(error));
+    let mut text = format!("{error:?} {error} {}", advice(Api::V1, error));
     let mut source = error.source();
     while let Some(error) = source {
         let _ = write!(text, " {error}");
@@ -24,7 +24,7 @@ async fn errors_show_neither_token_nor_personal_data() {
     let mut text = String::new();
     for (status, body) in [(401, echo.as_str()), (400, &echo), (200, &echo), (200, "{\"users\":[\"ann@example.com")] {
         let (intercom, requests) = answering(status, &[], body);
-        text += &shown(&intercom.page(Some("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await.unwrap_err());
+        text += &shown(&intercom.page(&after("25b649f7"), &Projection::Whole, CALL_TIMEOUT).await.unwrap_err());
         let _ = write!(text, "{intercom:?} {:?}", requests.lock().unwrap());
     }
     for sent in [false, true] {
@@ -50,7 +50,7 @@ proptest! {
             let disposition = disposition(&error, now_s);
             prop_assert_eq!(disposition == Disposition::Ambiguous, matches!(status, 200..=299 | 408 | 500..));
             prop_assert_eq!(matches!(disposition, Disposition::Limited { .. }), status == 429);
-            prop_assert!(!advice(&error).is_empty());
+            prop_assert!(!advice(Api::V1, &error).is_empty());
         }
     }
 }

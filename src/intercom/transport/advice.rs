@@ -1,14 +1,12 @@
 //! Advice to the operator about an error.
 
 use super::error::{Error, route};
-use super::retry::{Disposition, VERSION_CODE, disposition};
+use super::retry::{Disposition, disposition};
 
-/// Returns one sentence for the command's user and for the log line of a failed run.
-pub fn advice(error: &Error) -> &'static str {
+/// Returns one sentence for the command's user and for the log line of a failed run, whatever the
+/// family of the API.
+pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
     match (error.status(), error.code()) {
-        (_, VERSION_CODE) => {
-            "This API version does not offer the resource: set INTERCOM_API to 1.4, and if it is, ask Intercom's support whether the workspace still has the 1.x API."
-        }
         (_, "custom_data_limit_reached") => {
             "The workspace has as many custom attributes as Intercom allows (250): archive one, or let the plan write to an existing one."
         }
@@ -23,9 +21,6 @@ pub fn advice(error: &Error) -> &'static str {
         }
         (Some(403), _) => {
             "The token lacks a permission: give its app the permissions to read and write users in Intercom's Developer Hub."
-        }
-        (Some(404 | 410), _) if error.route() == route::SUBMIT => {
-            "This workspace does not offer bulk jobs: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
         }
         (Some(300..=399), _) => "Intercom answered with a redirect, which is not followed: check INTERCOM_BASE_URL.",
         _ => of_disposition(error),
@@ -43,12 +38,6 @@ fn is_of_another_region(error: &Error) -> bool {
 fn of_disposition(error: &Error) -> &'static str {
     // The time affects only the length of a wait, which the sentence does not contain.
     match disposition(error, 0) {
-        Disposition::ScrollExists => {
-            "Another scroll is open in this workspace, and Intercom allows one: it expires a minute after its last page; if it stays, look for another integration that reads all users."
-        }
-        Disposition::CursorExpired => {
-            "The scroll expired, or the workspace offers none: if it was the first call, ask Intercom's support whether /users/scroll is available."
-        }
         Disposition::Limited { .. } => {
             "The rate limit is spent: it fills again every 10 seconds; lower INTERCOM_QUOTA_PERCENT if other integrations need it too."
         }
@@ -63,7 +52,7 @@ fn of_disposition(error: &Error) -> &'static str {
         }
         Disposition::NotFound if error.route() == route::USER => "The user does not exist in this workspace any more.",
         Disposition::NotFound => {
-            "This workspace does not have the resource: check that the token belongs to the right workspace, and that the workspace still has the 1.x API."
+            "This workspace does not have the resource: check that the token belongs to the right workspace."
         }
         Disposition::Later => "Another process is changing the same data: the request is retried later.",
         Disposition::RunFault => {
@@ -87,9 +76,7 @@ mod tests {
             (refused(route::PAGE, 401, "unauthorized"), "INTERCOM_TOKEN"),
             (refused(route::PAGE, 402, "api_plan_restricted"), "subscription"),
             (refused(route::SUBMIT, 403, "forbidden"), "permissions"),
-            (refused(route::PAGE, 400, VERSION_CODE), "INTERCOM_API"),
             (refused(route::PAGE, 302, ""), "INTERCOM_BASE_URL"),
-            (refused(route::PAGE, 400, "scroll_exists"), "Another scroll"),
             (refused(route::SUBMIT, 422, "parameter_invalid"), "value"),
             (refused(route::SUBMIT, 400, "custom_data_limit_reached"), "250"),
             (refused(route::USER, 404, "not_found"), "user"),

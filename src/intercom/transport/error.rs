@@ -138,9 +138,9 @@ pub enum Invalid {
         /// Index of the patch, from 0.
         index: usize,
     },
-    /// A cursor that is empty, or longer than any of Intercom's.
-    #[error("the cursor is empty or too long")]
-    Cursor,
+    /// A place that this API cannot have: of another kind, empty, or longer than any of Intercom's.
+    #[error("the page's place is not one of this API")]
+    Position,
 }
 
 /// Returns the first cause of an error, which names the failure: "Connection refused".

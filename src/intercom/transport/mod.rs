@@ -3,6 +3,7 @@
 
 pub(super) mod advice;
 pub(super) mod base_url;
+pub(super) mod body;
 pub(super) mod error;
 pub(super) mod error_body;
 pub(super) mod headers;

@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, Request, Response};
 
 use super::super::version::ApiVersion;
 use super::base_url::BaseUrl;
+use super::body::UnreadableBody;
 use super::error::{Error, Lost};
 use super::error_body::Envelope;
 use super::headers::{Rate, Reply, request_id, retry_after_s};
@@ -24,18 +25,14 @@ pub(in crate::intercom) struct Call {
     pub(in crate::intercom) operations: Operations,
 }
 
-/// The reason why the body of a 2xx is unreadable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::intercom) struct UnreadableBody(pub(in crate::intercom) &'static str);
-
 impl Call {
     pub(in crate::intercom) fn get(route: &'static str, path: String) -> Self {
         Self { route, method: Method::GET, path, body: Bytes::new(), operations: Operations::default() }
     }
 
     /// Returns the whole request. `Accept` is needed: without it Intercom answers 406.
-    /// `Cache-Control` is needed too: every page of a scroll has the same URL, and a cache on the
-    /// way has returned page two for ever.
+    /// `Cache-Control` is needed too: pages can have the same URL, and a cache on the way has
+    /// returned page two for ever.
     pub(in crate::intercom) fn request(
         &self,
         base_url: &BaseUrl,

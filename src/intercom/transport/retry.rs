@@ -1,8 +1,8 @@
 //! The consequence of a failed call for the caller: one pure function, tested as a table.
 //!
 //! The code decides, then (for answers older than the codes) the message, then the status. A 5xx is
-//! ambiguous whatever its body says: the scroll's cursor lives on Intercom's server and may have
-//! advanced.
+//! ambiguous whatever its body says: a position that Intercom keeps may have advanced. The refusals
+//! that only one family of the API has are in that family's module.
 
 use super::error::{Error, route};
 use super::headers::{RETRY_AFTER_MAX_S, Rate};
@@ -16,11 +16,6 @@ const WINDOW_END_APART_MAX_S: i64 = 60;
 /// The possible reactions to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Another scroll is open in the workspace: wait until it expires.
-    ScrollExists,
-    /// The scroll is gone. On the first call, which has no cursor, `/users/scroll` itself is gone;
-    /// the caller knows which.
-    CursorExpired,
     /// Not carried out because of the rate limit: retry later.
     Limited {
         /// Seconds to wait; `None` if the answer has no usable value, which means a whole window of
@@ -73,7 +68,6 @@ pub fn disposition(error: &Error, now_s: i64) -> Disposition {
         // accepted.
         403 if *route == route::SUBMIT => Disposition::ItemRejected,
         401 | 402 | 403 | 405 | 406 | 415 => Disposition::RunFault,
-        _ if *route == route::PAGE => of_page(*status, &code, &message),
         // A 404 about an item has a code; a gateway's 404 has none.
         404 | 410 if *route == route::SUBMIT && !code.is_empty() => Disposition::ItemRejected,
         404 | 410 => Disposition::NotFound,
@@ -81,30 +75,16 @@ pub fn disposition(error: &Error, now_s: i64) -> Disposition {
     }
 }
 
-/// Says what may be done about a page that failed. `now_s` is the caller's time in Unix seconds.
-pub fn page_failure(error: &Error, now_s: i64) -> PageFailure {
-    match disposition(error, now_s) {
-        Disposition::NotSent => PageFailure::Repeat { answered: false },
-        Disposition::Later => PageFailure::Repeat { answered: true },
-        Disposition::Ambiguous => PageFailure::MaybeConsumed,
-        Disposition::CursorExpired => PageFailure::Expired,
-        Disposition::ScrollExists => PageFailure::Busy,
-        Disposition::Limited { .. } => PageFailure::RateLimited,
-        Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected => PageFailure::Fatal,
-    }
-}
-
-/// Handles the scroll's own errors. Until about 2019 the first had no code and said "for this app".
-fn of_page(status: u16, code: &str, message: &str) -> Disposition {
-    if code == "scroll_exists" || message.contains("scroll already exists") {
-        return Disposition::ScrollExists;
-    }
-    let gone = message.contains("scroll parameter not found") || (status == 404 && code == "not_found");
-    match status {
-        400 | 404 | 410 if gone => Disposition::CursorExpired,
-        404 | 410 => Disposition::NotFound,
-        409 | 423 | 425 => Disposition::Later,
-        _ => Disposition::RunFault,
+impl Disposition {
+    /// Returns the reaction to a page whose request failed.
+    pub(in crate::intercom) fn page_failure(self) -> PageFailure {
+        match self {
+            Self::NotSent => PageFailure::Repeat { answered: false },
+            Self::Later => PageFailure::Repeat { answered: true },
+            Self::Ambiguous => PageFailure::MaybeConsumed,
+            Self::Limited { .. } => PageFailure::RateLimited,
+            Self::RunFault | Self::NotFound | Self::ItemRejected => PageFailure::Fatal,
+        }
     }
 }
 

@@ -5,21 +5,16 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::super::transport::body::{UnreadableBody, object, object_of};
 use super::super::transport::error_body::{code, message};
-use super::super::transport::request::UnreadableBody;
-use super::super::{ErrorFeed, Page, WorkspaceInfo};
+use super::super::{ErrorFeed, Page};
 use super::CURSOR_BYTES_MAX;
+use crate::domain::api::{JobState, Submitted};
 use crate::domain::html;
-use crate::domain::job::{ItemError, Job, JobId, Progress};
+use crate::domain::job::{ItemError, JobId};
 use crate::domain::projection::Projection;
-use crate::domain::redact::redact_to;
+use crate::domain::run::Position;
 use crate::domain::user::{User, UserId};
-
-/// The most characters of a workspace's name.
-const NAME_CHARS_MAX: usize = 100;
-
-/// The reason for an answer about a workspace that is complete but has no usable id.
-pub(in crate::intercom) const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
 
 /// The code of a failed item without one.
 const NO_CODE: &str = "unknown";
@@ -31,16 +26,18 @@ const NO_MESSAGE: &str = "Intercom gave no reason";
 pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Page, UnreadableBody> {
     let users = Projection::Each(Box::new(of_user.clone()));
     let mut body = object_of(body, &Projection::keys([("users", users), ("scroll_param", Projection::Whole)]))?;
-    let cursor = match body.get("scroll_param") {
+    let next = match body.get("scroll_param") {
         None | Some(Value::Null) => None,
-        Some(Value::String(cursor)) if cursor.is_empty() => None,
-        Some(Value::String(cursor)) if cursor.len() <= CURSOR_BYTES_MAX => Some(cursor.clone()),
+        Some(Value::String(param)) if param.is_empty() => None,
+        Some(Value::String(param)) if param.len() <= CURSOR_BYTES_MAX => {
+            Some(Position::Scroll { param: param.clone() })
+        }
         Some(_) => return Err(UnreadableBody("its cursor is not a short text")),
     };
     let Some(Value::Array(users)) = body.get_mut("users").map(Value::take) else {
         return Err(UnreadableBody("it has no list of users"));
     };
-    Ok(Page::new(users.into_iter().map(decoded).map(User::new), cursor))
+    Ok(Page::new(users.into_iter().map(decoded).map(User::new), next))
 }
 
 /// Decodes the texts that 1.x escapes as HTML: the names of the user and of its companies. Other
@@ -65,26 +62,34 @@ pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
     User::new(decoded(object(body)?)).ok_or(UnreadableBody("the user has no usable id"))
 }
 
-/// Parses `{"id":"job_…","created_at":…,"state":"…","tasks":[{"state":"…"}]}`.
-pub(in crate::intercom) fn job(body: &[u8]) -> Result<Job, UnreadableBody> {
-    let body = object(body)?;
-    let id = body
-        .get("id")
-        .and_then(Value::as_str)
-        .and_then(JobId::new)
-        .ok_or(UnreadableBody("the job has no usable id"))?;
-    Ok(Job { id, created_at_s: body.get("created_at").and_then(Value::as_i64), progress: progress(&body) })
+/// Parses a new job, `{"id":"job_…","created_at":…,"state":"…"}`.
+pub(in crate::intercom) fn submitted(body: &[u8]) -> Result<Submitted, UnreadableBody> {
+    let job = object(body)?;
+    let created_at_s = job.get("created_at").and_then(Value::as_i64);
+    Ok(Submitted::Job { id: job_id(&job)?, created_at_s })
 }
 
-/// Returns the progress of the tasks. In the one recorded pair the task ended after 5 minutes and
-/// the job after 4 hours.
-fn progress(job: &Value) -> Progress {
+/// Parses `{"id":"job_…","state":"…","tasks":[{"state":"…"}]}`, which must be this job.
+pub(in crate::intercom) fn job_state(body: &[u8], id: &JobId) -> Result<JobState, UnreadableBody> {
+    let job = object(body)?;
+    if job_id(&job)? == *id { Ok(state_of_tasks(&job)) } else { Err(UnreadableBody("it is another job's")) }
+}
+
+fn job_id(job: &Value) -> Result<JobId, UnreadableBody> {
+    let id = job.get("id").and_then(Value::as_str).and_then(JobId::new);
+    id.ok_or(UnreadableBody("the job has no usable id"))
+}
+
+/// Returns the state by the tasks: the job itself stays `running` for hours after they end. In the
+/// one recorded pair the task ended after 5 minutes and the job after 4 hours.
+fn state_of_tasks(job: &Value) -> JobState {
     let tasks = job.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let states: Vec<&str> = tasks.iter().map(state).collect();
     if states.is_empty() || !states.iter().all(|state| *state == "completed" || failed(state)) {
-        return Progress::Open;
+        return JobState::Open;
     }
-    Progress::Ended { errors: failed(state(job)) || states.into_iter().any(failed) }
+    let errors = failed(state(job)) || states.into_iter().any(failed);
+    if errors { JobState::CompletedWithErrors } else { JobState::Completed }
 }
 
 fn state(job_or_task: &Value) -> &str {
@@ -126,37 +131,6 @@ pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, UnreadableBod
     let body = object(body)?;
     let count = body.get("user").and_then(|user| user.get("count"));
     count.and_then(Value::as_u64).ok_or(UnreadableBody("it has no count of users"))
-}
-
-/// Parses `{"type":"admin","app":{"id_code":"…","name":"…"}}`.
-pub(in crate::intercom) fn workspace(body: &[u8]) -> Result<WorkspaceInfo, UnreadableBody> {
-    let body = object(body)?;
-    let app = body.get("app").unwrap_or(&Value::Null);
-    let text = |key| app.get(key).and_then(Value::as_str);
-    // The id names a folder on the local machine, so it must have plain characters only.
-    let plain = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-    };
-    let app_id = text("id_code").filter(plain).ok_or(UnreadableBody(NO_WORKSPACE_ID))?;
-    let name = text("name").map(|name| redact_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
-    Ok(WorkspaceInfo { app_id: app_id.to_owned(), name })
-}
-
-/// Parses the body as a JSON object.
-fn object(body: &[u8]) -> Result<Value, UnreadableBody> {
-    object_of(body, &Projection::Whole)
-}
-
-/// Parses a projection of the body, which must be a JSON object.
-fn object_of(body: &[u8], keep: &Projection) -> Result<Value, UnreadableBody> {
-    if body.is_empty() {
-        return Err(UnreadableBody("its body is empty"));
-    }
-    match keep.read(body) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(UnreadableBody("its body is not a JSON object")),
-        Err(_) => Err(UnreadableBody("its body is not JSON, or is cut off")),
-    }
 }
 
 #[cfg(test)]

@@ -2,36 +2,41 @@
 //! beside this one.
 
 mod answers;
+mod refusals;
 mod submission;
+mod version;
 
 use bytes::Bytes;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub(super) use answers::{NO_WORKSPACE_ID, count_users, job, job_errors, page, user, workspace};
+pub(super) use answers::{count_users, job_errors, job_state, page, submitted, user};
+pub(super) use refusals::{advice, no_user, page_failure};
+pub use version::V1Version;
+pub(super) use version::VERSIONS;
 
 use super::transport::error::{Error, Invalid, route};
 use super::transport::request::Call;
 use super::transport::service::Operations;
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
+use crate::domain::run::Position;
 use crate::domain::user::UserId;
 
-/// The most bytes of a cursor; Intercom's are UUIDs of 36 characters.
+/// The most bytes of a scroll's parameter; Intercom's are UUIDs of 36 characters.
 pub(super) const CURSOR_BYTES_MAX: usize = 512;
 /// The characters that a value of a query encodes: all except letters, digits and `-._~`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Builds the request for the next page. Without a cursor it opens a new scroll and returns its
-/// first page.
-pub(super) fn get_page(cursor: Option<&str>) -> Result<Call, Error> {
-    let path = match cursor {
-        None => "/users/scroll".to_owned(),
-        Some(cursor) if (1..=CURSOR_BYTES_MAX).contains(&cursor.len()) => {
-            format!("/users/scroll?scroll_param={}", utf8_percent_encode(cursor, RESERVED))
+/// Builds the request for the page at this place. The first page's opens a new scroll.
+pub(super) fn get_page(position: &Position) -> Result<Call, Error> {
+    let path = match position {
+        Position::First => "/users/scroll".to_owned(),
+        Position::Scroll { param } if (1..=CURSOR_BYTES_MAX).contains(&param.len()) => {
+            format!("/users/scroll?scroll_param={}", utf8_percent_encode(param, RESERVED))
         }
-        Some(_) => {
-            return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Cursor });
+        Position::Scroll { .. } | Position::Ids { .. } => {
+            return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Position });
         }
     };
     Ok(Call::get(route::PAGE, path))
@@ -77,11 +82,6 @@ pub(super) fn get_job_errors(id: &JobId, page: u32) -> Call {
 /// but its answer contains a person's data.
 pub(super) fn get_counts() -> Call {
     Call::get(route::COUNT_USERS, "/counts".to_owned())
-}
-
-/// Builds the request for the token's workspace.
-pub(super) fn get_workspace() -> Call {
-    Call::get(route::WORKSPACE, "/me".to_owned())
 }
 
 #[cfg(test)]

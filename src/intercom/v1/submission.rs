@@ -3,11 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::super::transport::error::Invalid;
-use crate::domain::job::ITEMS_MAX;
+use crate::domain::api::Api;
 use crate::domain::patch::{Change, Patch, Target};
 
 /// Fields that identify a user or contain other targets. Writing one could create or merge people.
 const RESERVED: [&str; 6] = ["id", "user_id", "type", "custom_attributes", "companies", "new_session"];
+
+/// The most items of one bulk request.
+const ITEMS_MAX: usize = Api::V1.capabilities().write_users_max;
 
 /// Builds the body, one item per patch. An item contains the user's id, never the e-mail address or
 /// the `user_id`. The method `post` creates a user if it does not find one by those.

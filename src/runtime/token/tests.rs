@@ -38,7 +38,7 @@ fn intercom(stored: &StoredToken, takes: &'static str) -> Intercom {
         Transport::new(tower::service_fn(answer)),
         BaseUrl::parse("https://api.intercom.io").unwrap(),
         stored.tokens(),
-        ApiVersion::V1_4,
+        ApiVersion::DEFAULT,
     )
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
             return Ok(());
         }
         let accounts = ledger.accounts(&run, &cursor).await?;
-        match accounts.verdict(cursor.gaps.len(), cursor.cut.as_deref()) {
+        match accounts.verdict(&run, &cursor) {
             Verdict::NotYet => return defer(clients, &run, &cursor, &accounts, at).await,
             Verdict::Ends(state, reason) => (state, reason, Some(accounts.totals)),
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{CheckOutcome, pay};
-use crate::domain::job::{ItemError, Progress};
+use crate::domain::api::JobState;
+use crate::domain::job::ItemError;
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
 use crate::domain::run::FORMAT;
@@ -18,7 +19,8 @@ use crate::runtime::invocation::Invocation;
 const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
 /// The most attempts at an item, including the first.
 const ATTEMPTS_MAX: u32 = 3;
-/// The most pages of an error feed. A job has at most 100 items, so this is more than enough.
+/// The most pages of an error feed. A job has at most hundreds of items, so this is more
+/// than enough.
 const FEED_PAGES_MAX: u32 = 200;
 /// The delay before refused items are sent again, in milliseconds: more than one rate window.
 const AGAIN_AFTER_MS: i64 = 15_000;
@@ -31,17 +33,17 @@ pub(super) async fn look(
     outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
-    let job = match clients.intercom.job(&row.job).await {
+    let state = match clients.intercom.job(&row.job).await {
         Ok(reply) => reply.value,
         Err(error) => return unreported(clients, row, &error, at, outcome).await,
     };
-    match job.progress {
-        Progress::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
-        Progress::Open => clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?,
-        Progress::Ended { errors: false } => {
+    match state {
+        JobState::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
+        JobState::Open => clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?,
+        JobState::Completed => {
             close(clients, row, Closing::with(End::Completed), outcome).await?;
         }
-        Progress::Ended { errors: true } => match feed(clients, row, at).await? {
+        JobState::CompletedWithErrors => match feed(clients, row, at).await? {
             // The job reports failed items, but its error feed is empty. It is unknown which users
             // have the value.
             Feed::Items(items) if items.is_empty() => {

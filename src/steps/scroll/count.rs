@@ -21,7 +21,7 @@ pub(super) const COUNT_MS: i64 = COUNT_TIMEOUT.as_millis() as i64 + 5_000;
 /// # Errors
 /// [`StepError::NotCounted`] if `max_changes` is a percentage: without a count, it limits nothing.
 pub(super) async fn count_users(clients: &Clients, start: &Start, at: &Invocation) -> Result<Option<u64>, StepError> {
-    if start.source != Source::Scroll {
+    if start.source != Source::All {
         return Ok(None);
     }
     match (count(clients, at).await?, start.limits.max_changes) {

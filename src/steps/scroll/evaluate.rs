@@ -95,7 +95,7 @@ pub(super) async fn evaluate(
         done.fail(&format!("unreadable-{index}"), "unreadable_user", message, &at);
     }
     for (user, why) in &page.unknown {
-        if why.is_unknown() {
+        if why.is_unknown {
             done.fail(user.as_str(), "not_found", unknown(user), &at);
         } else {
             done.fail(user.as_str(), &why.code, why.said.clone(), &at);

@@ -1,8 +1,8 @@
-//! Reads a page from its source: the workspace's scroll, or a list of user ids.
+//! Reads a page from its source: all users of the workspace, or a list of user ids.
 
 use std::time::Duration;
 
-use crate::domain::run::{Cursor, LIST_PAGE, Run};
+use crate::domain::run::{Cursor, LIST_PAGE, Position, Run};
 use crate::domain::user::{User, UserId};
 use crate::intercom::{Disposition, Error, NoUser, disposition};
 use crate::plan::Plan;
@@ -19,18 +19,16 @@ const PAGE_LEAST_MS: i64 = 3_000;
 /// A page of either source.
 pub(super) struct Page {
     pub(super) users: Vec<User>,
-    /// Entries of the scroll without a usable id.
+    /// Entries of the page without a usable id.
     pub(super) unreadable: u32,
     /// Users of the list that cannot be read, with the reason.
     pub(super) unknown: Vec<(UserId, NoUser)>,
-    /// The scroll's cursor for the next page, if any.
-    pub(super) cursor: Option<String>,
+    /// The place of the next page, if the answer names one.
+    pub(super) next: Option<Position>,
     /// Digest that distinguishes the page from the previous one.
     pub(super) digest: u64,
     /// True for the last page.
     pub(super) is_end: bool,
-    /// The position in the list after this page.
-    pub(super) list_read: (u32, u32),
 }
 
 /// The result of a request for a page.
@@ -56,13 +54,12 @@ pub(super) async fn fetch(
         // A request that times out loses its page. The next invocation has its full time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     };
-    match clients.intercom.page(cursor.scroll.as_deref(), plan.keeps(), timeout).await {
+    match clients.intercom.page(&cursor.position, plan.keeps(), timeout).await {
         Ok(reply) => {
             let page = reply.value;
             let is_end = page.is_end();
-            let (users, unreadable, cursor) = (page.users, page.unreadable, page.cursor);
-            let (digest, list_read) = (page.digest, (0, 0));
-            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), cursor, digest, is_end, list_read }))
+            let (users, unreadable, next, digest) = (page.users, page.unreadable, page.next, page.digest);
+            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), next, digest, is_end }))
         }
         Err(error) => Ok(Fetched::Failed(error)),
     }
@@ -83,7 +80,7 @@ const SUSPECT_AFTER: u32 = 8;
 /// Reads the users of a page of the list one by one. If a user cannot be read now, the users before
 /// it form the page. Therefore a list makes progress even if some requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
-    let (pages, before) = cursor.list_read;
+    let (pages, before) = cursor.position.in_list();
     let ids = clients.ledger.listed(&run.id, pages + 1).await?;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
     let mut suspect = None;
@@ -119,8 +116,11 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     }
     let is_end = ids.is_empty();
     let digest = u64::from(pages) << 32 | u64::from(before);
-    let list_read = if read as usize >= ids.len() { (pages + 1, 0) } else { (pages, read) };
-    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, cursor: None, digest, is_end, list_read }))
+    let next = match () {
+        () if read as usize >= ids.len() => Position::Ids { pages: pages + 1, users: 0 },
+        () => Position::Ids { pages, users: read },
+    };
+    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, next: Some(next), digest, is_end }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the
@@ -136,7 +136,7 @@ fn refused(error: &Error) -> NoUser {
         ("", None) => "no_answer".to_owned(),
         (code, _) => code.to_owned(),
     };
-    NoUser { code, said: error.said() }
+    NoUser { code, said: error.said(), is_unknown: false }
 }
 
 /// Reads one user of the list, or returns the reason why Intercom does not show it. `is_paid` means

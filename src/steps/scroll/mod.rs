@@ -81,7 +81,7 @@ pub enum Action {
     Gap,
     /// The turn was postponed.
     Waited,
-    /// The scroll ended.
+    /// The pages ended.
     Ended,
     /// A new generation began or is being prepared.
     Regenerated,

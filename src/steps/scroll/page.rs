@@ -58,8 +58,8 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
-    if !listed {
-        cursor.called_ms = at.clock.now_ms();
+    if run.reads_exclusively() {
+        cursor.exclusive.called_ms = at.clock.now_ms();
         turn.asked = true;
     }
     match fetch(clients, run, &cursor, &plan, at).await? {
@@ -80,12 +80,12 @@ fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let facts = turn.facts();
     tracing::warn!(run = run.id.as_str(), page = cursor.page + 1, %error, "a request for a page failed");
-    let failure = page_failure(error, at.clock.now_s());
+    let failure = page_failure(run.api, error, at.clock.now_s());
     let limited_until_ms = match failure {
         PageFailure::RateLimited => clients.limiter.closed_until_ms(),
         _ => facts.now_ms,
     };
-    let reason = format!("{error}. {}", advice(error));
+    let reason = format!("{error}. {}", advice(run.api, error));
     let request = FailureFacts { failure, limited_until_ms, said: &error.said(), reason: &reason };
     after_failure(cursor, &request, &facts)
 }
@@ -103,8 +103,8 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     let LeasedTurn { clients, run, at, .. } = *turn;
     let Read { page, plan, quota } = read;
     let unseen = plan.unseen(cursor.attributes_seen);
-    let answer =
-        AnswerFacts { scroll: page.cursor.as_deref(), is_end: page.is_end, digest: page.digest, unseen: &unseen };
+    let (next, digest) = (page.next.as_ref(), page.digest);
+    let answer = AnswerFacts { next, is_end: page.is_end, digest, unseen: &unseen };
     let cursor = match after_answer(cursor, &answer, &turn.facts()) {
         ControlFlow::Continue(cursor) => cursor,
         ControlFlow::Break(decision) => return Ok(decision),
@@ -117,8 +117,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     }
     let Evaluated { tally, patches, errors, paths_seen, .. } = evaluated;
     let unseen = plan.unseen(cursor.attributes_seen | paths_seen);
-    let (digest, list_read) = (page.digest, page.list_read);
-    let mut facts = PageFacts { digest, list_read, tally: &tally, paths_seen, unseen: &unseen, parts: 0 };
+    let mut facts = PageFacts { digest, next, tally: &tally, paths_seen, unseen: &unseen, parts: 0 };
     if let Some(decision) = paths_unseen(&cursor, &facts, run) {
         return Ok(decision);
     }
@@ -126,7 +125,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         insist!(at, keep_sample(clients, run, &cursor, &patches, at));
         Vec::new()
     } else {
-        let size = size_for(quota.reach(Lane::Submit { scroll_open: true }));
+        let size = size_for(quota.reach(Lane::Submit { reads: true }), run.api.capabilities().write_users_max);
         cut(&run.id, cursor.generation, cursor.page + 1, patches, size)
     };
     facts.parts = parts.len() as u64;

@@ -107,6 +107,7 @@ pub(super) async fn begin(
         v: FORMAT,
         id: start.run(),
         plan: start.plan.clone(),
+        api: clients.intercom.api(),
         state: State::Running,
         reason: None,
         generation: 1,
@@ -157,12 +158,12 @@ async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Scro
 /// expired. If the previous run was stopped, the first page also waits for its jobs.
 async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms: i64) -> Result<Cursor, StepError> {
     let scroll_life_ms = clients.settings.scroll_life_ms;
-    let opens_scroll = start.source == Source::Scroll;
+    let opens_scroll = start.source == Source::All;
     let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
     let mut cursor = Cursor::first(start.run(), not_before_ms, scroll_life_ms);
     if active.free_at_ms > now_ms {
         // Record that the previous scroll may be open, even if this run opens none.
-        cursor.called_ms = active.free_at_ms - scroll_life_ms;
+        cursor.exclusive.called_ms = active.free_at_ms - scroll_life_ms;
     }
     if not_before_ms > now_ms {
         cursor.waits = Some("the previous run's scroll must expire first".to_owned());

@@ -114,7 +114,7 @@ fn again(start: &Start, users: &[UserId]) -> String {
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
     let mut event = json!({"plan": plan, "time": time, "rails": start.limits});
     match &start.source {
-        Source::Scroll => {}
+        Source::All => {}
         Source::Users(users) => event["users"] = json!(users),
         Source::Stored(_) => event["users"] = json!(users),
     }

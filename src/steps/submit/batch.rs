@@ -34,9 +34,9 @@ const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
 /// were retried in that generation. The time is long enough for eight attempts, so a short outage
 /// does not decide.
 const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
-/// The most permits that are acquired ahead: three jobs. Prepaid permits are used even if another
+/// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
 /// invocation gets a 429, so more would extend that time.
-const AHEAD_MAX: usize = 3 * crate::domain::job::ITEMS_MAX;
+const JOBS_AHEAD_MAX: usize = 3;
 /// A part is sent in pieces if a window has permits for at least this many of its items. Each piece
 /// is a separate job.
 const PIECE_MIN: usize = 50;
@@ -101,7 +101,8 @@ impl Round<'_> {
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
-            let most: usize = pack(&sizes, crate::domain::job::ITEMS_MAX).iter().map(|&index| sizes[index].items).sum();
+            let users_max = run.api.capabilities().write_users_max;
+            let most: usize = pack(&sizes, users_max).iter().map(|&index| sizes[index].items).sum();
             let permits = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
                 Permit::Granted(items) => Permits::new(items, self.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
@@ -112,7 +113,7 @@ impl Round<'_> {
                 run = now;
             }
             let sizes = sizes_of(&left);
-            let mut chosen = pack(&sizes, permits.items);
+            let mut chosen = pack(&sizes, permits.items.min(users_max));
             if chosen.is_empty() {
                 // No window ever has permits for a whole part, so send the smallest part in pieces.
                 chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
@@ -172,8 +173,8 @@ impl Round<'_> {
     /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
     /// window that has them, as long as the invocation lasts.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Permit, StepError> {
-        let lane = Lane::Submit { scroll_open: run.state == State::Running };
-        let ahead = ahead.min(AHEAD_MAX) as u32;
+        let lane = Lane::Submit { reads: run.state == State::Running };
+        let ahead = ahead.min(JOBS_AHEAD_MAX * run.api.capabilities().write_users_max) as u32;
         let request = PermitRequest { lane, least: least as u32, most: most as u32, ahead };
         Ok(self.clients.limiter.acquire(request, &self.at.leaving(FOR_A_JOB_MS)).await?)
     }

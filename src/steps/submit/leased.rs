@@ -4,7 +4,7 @@ use super::batch::{FOR_A_JOB_MS, Permits, Rest};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::pieces::Piece;
 use super::{Round, Work};
-use crate::domain::job::Job;
+use crate::domain::api::Submitted;
 use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::Run;
@@ -15,8 +15,8 @@ use crate::runtime::clients::StepError;
 
 /// The result of a request.
 pub(super) enum Sent {
-    /// Intercom created a job.
-    Made(Job),
+    /// Intercom accepted the request.
+    Made(Submitted),
     /// Intercom refused the whole request because of its content.
     Refused(Error),
     /// The request failed without a reason that names users: 5xx, no answer, "later".
@@ -106,8 +106,8 @@ impl LeasedParts {
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
             let stop = match self.send(round, &mut run, &piece).await? {
-                Sent::Made(job) => {
-                    self.made(round, &run, &piece, job).await?;
+                Sent::Made(submitted) => {
+                    self.made(round, &run, &piece, submitted).await?;
                     None
                 }
                 Sent::Refused(error) => self.refuse(round, &run, piece, &error).await?.map(Stop::Fault),
@@ -215,11 +215,8 @@ impl LeasedParts {
                     }
                     repeated = true;
                 }
-                Disposition::RunFault
-                | Disposition::NotFound
-                | Disposition::ScrollExists
-                | Disposition::CursorExpired => {
-                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(&error)))));
+                Disposition::RunFault | Disposition::NotFound => {
+                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Round;
 use super::leased::LeasedParts;
 use super::pieces::Piece;
+use crate::domain::api::Submitted;
 use crate::domain::bucket::Bucket;
-use crate::domain::job::Job;
 use crate::domain::part::PartId;
 use crate::domain::run::Run;
 use crate::ledger::JobRow;
@@ -34,11 +34,11 @@ impl LeasedParts {
         round: &mut Round<'_>,
         run: &Run,
         piece: &Piece,
-        job: Job,
+        submitted: Submitted,
     ) -> Result<(), StepError> {
         self.control.get_or_insert_with(|| piece.0[0].1.clone());
         let done = self.end(piece);
-        self.record(round, run, piece.0.len(), job, done).await
+        self.record(round, run, piece.0.len(), submitted, done).await
     }
 
     /// Records a job and the done marks of the parts that it completes. If the write fails, it is
@@ -48,17 +48,18 @@ impl LeasedParts {
         round: &mut Round<'_>,
         run: &Run,
         users: usize,
-        job: Job,
+        submitted: Submitted,
         done: Vec<usize>,
     ) -> Result<(), StepError> {
         (self.taken_at, self.in_a_row) = (self.sent, 0);
         let now_ms = round.at.clock.now_ms();
-        let created_ms = job.created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
+        let Submitted::Job { id, created_at_s } = submitted;
+        let created_ms = created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
         let made_ms = if (created_ms - now_ms).abs() <= CLOCKS_APART_MAX_MS { created_ms } else { now_ms };
         let bucket = Bucket::of(made_ms, round.clients.settings.bucket);
-        tracing::info!(run = run.id.as_str(), job.id = job.id.as_str(), job.users = users, %bucket, "bulk job");
+        tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = users, %bucket, "bulk job");
         let due_ms = now_ms + round.clients.settings.pace.look_first_ms;
-        let row = JobRow::open(job.id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
+        let row = JobRow::open(id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
         let done: Vec<PartId> = done.into_iter().map(|index| self.ids[index].clone()).collect();
         while let Err(error) = self.keep(round, run, &row, &done).await {
             if round.at.left_ms() < RECORD_MS {

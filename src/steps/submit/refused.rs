@@ -4,7 +4,6 @@
 use super::leased::{LeasedParts, Sent, Stop};
 use super::pieces::Piece;
 use super::{Round, Work};
-use crate::domain::job::Job;
 use crate::domain::run::{Run, State};
 use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
@@ -46,7 +45,7 @@ impl LeasedParts {
                 || self.refused.len() >= REFUSED_ALIKE && (may_be_of_all(error) || changes_many(round, run).await?))
         {
             self.record_refused(round, run).await?;
-            return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(error))));
+            return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(run.api, error))));
         }
         self.ends_alone(round, run, &piece).await?;
         Ok(None)
@@ -78,7 +77,7 @@ impl LeasedParts {
         let mut failed = Vec::new();
         for mut suspect in std::mem::take(&mut self.suspects) {
             match self.send(round, run, &suspect.piece).await? {
-                Sent::Made(job) => self.made(round, run, &suspect.piece, job).await?,
+                Sent::Made(submitted) => self.made(round, run, &suspect.piece, submitted).await?,
                 Sent::Refused(error) => {
                     if let Some(fault) = self.refuse(round, run, suspect.piece, &error).await? {
                         return Ok(Some(Stop::Fault(fault)));
@@ -103,7 +102,7 @@ impl LeasedParts {
             // whose id is lost.
             let piece = Piece(vec![(last.piece.0[0].0, control)]);
             match self.send(round, run, &piece).await? {
-                Sent::Made(job) => self.record_control(round, run, job).await?,
+                Sent::Made(submitted) => self.record(round, run, 1, submitted, Vec::new()).await?,
                 Sent::Refused(error) | Sent::Failed { error, .. } => {
                     return Ok(Some(Stop::Rest { why: error.said(), sent: true }));
                 }
@@ -116,10 +115,6 @@ impl LeasedParts {
             self.ends_alone(round, run, &suspect.piece).await?;
         }
         Ok(None)
-    }
-
-    async fn record_control(&mut self, round: &mut Round<'_>, run: &Run, job: Job) -> Result<(), StepError> {
-        self.record(round, run, 1, job, Vec::new()).await
     }
 
     pub(super) async fn record_refused(&mut self, round: &mut Round<'_>, run: &Run) -> Result<(), StepError> {

@@ -1,6 +1,6 @@
 //! Events of the three functions and messages of both queues: each input is read as each of them.
 
-use intercom_bulk::domain::job::ITEMS_MAX;
+use intercom_bulk::domain::api::WRITE_USERS_MAX;
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, PagesMessage};
@@ -61,7 +61,7 @@ fn delivered(message: &Message) {
     }
     match message.part() {
         Ok(part) => {
-            assert!((1..=ITEMS_MAX).contains(&part.patches.len()));
+            assert!((1..=WRITE_USERS_MAX).contains(&part.patches.len()));
             assert!(part.patches.iter().all(|patch| !patch.changes.is_empty()));
             // A parsed part serializes to an equal part.
             let back = serde_json::to_string(&part).expect("a part that was read can be written");

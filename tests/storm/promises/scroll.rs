@@ -35,7 +35,7 @@ impl Storm {
         // An operator may take a run from the invocation that reads its page. The cursor then
         // counts its call.
         let counted_with = self.story.is_resumed()
-            && cursor.as_ref().is_some_and(|cursor| cursor.called_ms + self.story.skew_ms >= self.now_ms());
+            && cursor.as_ref().is_some_and(|cursor| cursor.exclusive.called_ms + self.story.skew_ms >= self.now_ms());
         let lease = cursor.and_then(|cursor| cursor.lease);
         let ours = lease
             .as_ref()

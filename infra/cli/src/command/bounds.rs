@@ -73,7 +73,7 @@ pub(super) fn start(plan: &Value, at: Timestamp, users: &[String], limits: &Limi
     start
 }
 
-/// Returns the run of a start event. Refuses an event that scroll would refuse, with the same
+/// Returns the run of a start event. Refuses an event that the step would refuse, with the same
 /// error.
 pub(super) fn run_of(start: &Value) -> Result<RunId, CommandError> {
     let unnamed = || CommandError::Usage("a start names a plan and a time".to_owned());

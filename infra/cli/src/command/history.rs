@@ -90,6 +90,7 @@ fn words(listed: &Listed<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use intercom_bulk::domain::api::Api;
     use intercom_bulk::domain::run::{FORMAT, Limits, RunId, State};
 
     use super::*;
@@ -100,6 +101,7 @@ mod tests {
             v: FORMAT,
             id: RunId::of("seats", 0),
             plan: "seats".to_owned(),
+            api: Api::V1,
             state: State::Incomplete,
             reason: Some("past its deadline".to_owned()),
             generation: 1,

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use intercom_bulk::domain::api::Api;
 use intercom_bulk::plan::PlanError;
 use intercom_bulk::runtime::config::{ConfigError, environment};
 
@@ -127,14 +128,13 @@ pub(crate) enum CommandError {
     Listen { address: String, source: std::io::Error },
 }
 
-impl From<intercom_bulk::intercom::Error> for CommandError {
-    fn from(error: intercom_bulk::intercom::Error) -> Self {
-        let advice = intercom_bulk::intercom::advice(&error);
+impl CommandError {
+    /// An error of Intercom, with the remedy in this family of its API.
+    fn intercom(api: Api, error: intercom_bulk::intercom::Error) -> Self {
+        let advice = intercom_bulk::intercom::advice(api, &error);
         Self::Intercom { error: Box::new(error), advice }
     }
-}
 
-impl CommandError {
     /// Wrong usage: another command line, environment or plan corrects it, and nothing was started.
     fn exit_code(&self) -> u8 {
         match self {

@@ -15,7 +15,7 @@ use intercom_bulk::rate_limit::Quota;
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
-/// A note about a dry run that did not read the scroll to its end.
+/// A note about a dry run that left an exclusive reading open.
 const HELD: &str = "Intercom keeps the scroll open for a minute; a `run` before then waits for it.";
 
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ impl Preview {
         if let Err(error) = workspace::of_token(&intercom).await
             && workspace::passing(&error).is_some()
         {
-            return Err(error.into());
+            return Err(CommandError::intercom(intercom.api(), error));
         }
         let quota_percent = settings.quota_percent;
         // A separate ledger in memory: a dry run leaves no state.
@@ -64,7 +64,7 @@ impl Preview {
                 let quota = Quota::of(&engine.clients.ledger.limit().await?, quota_percent, i64::MAX);
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
                 found.show(self.json);
-                if !self.json && cursor.scroll_free_at_ms() > engine.now_ms() {
+                if !self.json && cursor.reading_free_at_ms() > engine.now_ms() {
                     output::note(false, HELD);
                 }
                 Ok(found.exit_code())

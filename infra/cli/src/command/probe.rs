@@ -1,6 +1,7 @@
 //! `probe`: checks the access of a token, with reads only.
 
 use clap::Args;
+use intercom_bulk::domain::api::{Api, Reading};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::intercom::{CALL_TIMEOUT, Disposition, Error, advice, disposition};
 use serde::Serialize;
@@ -33,20 +34,26 @@ struct Finding {
 impl Probe {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let (intercom, _, _) = run::connect(&self.access)?;
+        let api = intercom.api();
         let job =
             JobId::new(NO_JOB).ok_or_else(|| CommandError::Usage("the probe's job id cannot be one".to_owned()))?;
         let workspace = intercom.workspace().await.map(|reply| reply.value.app_id);
         // Without a network, each further request fails in the same way.
         let reached = !matches!(workspace, Err(Error::NotSent { .. }));
-        let mut findings = vec![finding(if reached { "workspace" } else { "network" }, workspace)];
+        let mut findings = vec![finding(api, if reached { "workspace" } else { "network" }, workspace)];
         if reached {
             findings.extend([
                 finding(
+                    api,
                     "count of users",
                     intercom.count_users(CALL_TIMEOUT).await.map(|reply| reply.value.to_string()),
                 ),
-                finding("users", intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()))),
-                bulk(intercom.job(&job).await.map(|_| ())),
+                finding(
+                    api,
+                    "users",
+                    intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len())),
+                ),
+                bulk(api, intercom.job(&job).await.map(|_| ())),
             ]);
         }
         for finding in &findings {
@@ -54,21 +61,29 @@ impl Probe {
                 format!("{:4} {}: {}", if finding.ok { "ok" } else { "NO" }, finding.what, finding.says)
             });
         }
-        output::note(self.json, "The scroll was not opened (it would be held for a minute), and nothing was written.");
+        output::note(
+            self.json,
+            match api.capabilities().reading {
+                Reading::Exclusive { .. } => {
+                    "The scroll was not opened (it would be held for a minute), and nothing was written."
+                }
+                Reading::Repeatable => "Nothing was written.",
+            },
+        );
         Ok(u8::from(findings.iter().any(|finding| !finding.ok)))
     }
 }
 
-fn finding(what: &'static str, result: Result<String, Error>) -> Finding {
+fn finding(api: Api, what: &'static str, result: Result<String, Error>) -> Finding {
     match result {
         Ok(says) => Finding { what, ok: true, says },
-        Err(error) => Finding { what, ok: false, says: format!("{}. {}", error.said(), advice(&error)) },
+        Err(error) => Finding { what, ok: false, says: format!("{}. {}", error.said(), advice(api, &error)) },
     }
 }
 
 /// Requests a job that does not exist, to check that bulk jobs do. Intercom stopped to document them
 /// in 2017.
-fn bulk(result: Result<(), Error>) -> Finding {
+fn bulk(api: Api, result: Result<(), Error>) -> Finding {
     let what = "bulk jobs";
     match result {
         Ok(()) => Finding { what, ok: true, says: "answer".to_owned() },
@@ -76,6 +91,6 @@ fn bulk(result: Result<(), Error>) -> Finding {
             let says = "the address answers; whether submissions do shows on the first one".to_owned();
             Finding { what, ok: true, says }
         }
-        Err(error) => finding(what, Err(error)),
+        Err(error) => finding(api, what, Err(error)),
     }
 }

@@ -80,7 +80,9 @@ impl RunPlan {
         let told = match workspace::of_token(&intercom).await {
             Ok(told) => Some(told),
             Err(_) if self.access.state.is_some() => None,
-            Err(error) => return Err(CommandError::Whose { advice: advice(&error), error: Box::new(error) }),
+            Err(error) => {
+                return Err(CommandError::Whose { advice: advice(intercom.api(), &error), error: Box::new(error) });
+            }
         };
         let app_id = told.as_ref().map(|told| told.app_id.clone());
         if (self.ask || !reached.base_url.is_loopback()) && !self.yes {
@@ -179,7 +181,8 @@ impl RunPlan {
 
     /// Shows the workspace, the plan and the first users' changes, and asks for confirmation.
     async fn confirmed(&self, intercom: &Intercom, plan: &Plan, workspace: &str) -> Result<bool, CommandError> {
-        let users = intercom.first_users().await?.value.users;
+        let first = intercom.first_users().await;
+        let users = first.map_err(|error| CommandError::intercom(intercom.api(), error))?.value.users;
         output::note(false, &format!("Workspace: {workspace}"));
         output::note(false, &format!("Plan: {}, which sets {}", plan.name(), plan.targets().join(", ")));
         for warning in plan.warnings() {

@@ -142,7 +142,7 @@ fn waiting_start_is_distinct_from_an_unknown_run() {
     let run = world.object(&["run", plan.to_str().unwrap(), "--state", "mine", "--json"], 0);
     let id = run["run"].as_str().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let start = Start::new("seats", None, 1_500_000_000, Source::Scroll, Limits::default());
+    let start = Start::new("seats", None, 1_500_000_000, Source::All, Limits::default());
     runtime.block_on(async {
         let account = Account::open(Some(&world.folder.path().join("mine"))).unwrap();
         Ledger::new(account.dynamodb, "intercom-bulk-ledger").enqueue(&start, 1_500_000_000_000).await.unwrap();

@@ -1,6 +1,6 @@
 //! The step from one generation to the next, and its bounds.
 
-use super::{Cursor, Phase};
+use super::{Cursor, ExclusiveReading, Phase};
 
 /// Consecutive generations that may get no further than the one before.
 pub const STALLED_MAX: i32 = 3;
@@ -36,17 +36,17 @@ impl Cursor {
             turn: self.turn,
             pages_in_all: self.pages_in_all,
             changed_before: self.changed_before,
-            called_ms: self.called_ms,
             stalled: match () {
                 () if self.page > self.furthest => 0,
                 () => self.stalled + i32::from(counted),
             },
             furthest: self.furthest.max(self.page),
             counted: self.counted + u32::from(counted),
+            exclusive: ExclusiveReading { busy_tries: 0, ..self.exclusive },
             // If the next message is lost after this commit, a redelivery of the committed message
             // repairs it.
             committed_message: self.committed_message.clone(),
-            ..Self::first(self.run.clone(), not_before_ms, self.scroll_life_ms)
+            ..Self::first(self.run.clone(), not_before_ms, self.exclusive.life_ms)
         }
     }
 }

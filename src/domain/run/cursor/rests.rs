@@ -6,7 +6,8 @@ use super::Cursor;
 const REST_MS: i64 = 5_000;
 /// The longest wait, in milliseconds.
 pub const REST_MOST_MS: i64 = 300_000;
-/// Waits that do not grow while a scroll is open: the first minute, after which it has expired.
+/// Waits that do not grow while an exclusive reading is open: the first minute, after which it has
+/// expired.
 const RESTS_WHILE_OPEN: u32 = 12;
 
 impl Cursor {
@@ -15,7 +16,7 @@ impl Cursor {
         if self.unanswered == 0 {
             self.unanswered_since_ms = now_ms;
         }
-        let rest_ms = rest_ms(self.unanswered, self.scroll.is_some());
+        let rest_ms = rest_ms(self.unanswered, self.position.is_exclusive());
         self.unanswered += 1;
         now_ms + rest_ms
     }
@@ -30,18 +31,18 @@ impl Cursor {
         (self.unanswered, self.unanswered_since_ms) = (0, 0);
     }
 
-    /// Returns whether an expired scroll expired because nothing could be sent. That is: for at
+    /// Returns whether an exclusive reading expired because nothing could be sent. That is: for at
     /// least half of its life no request got an answer, or the queue did not deliver the turn's
     /// message.
     pub fn was_kept_from_reading(&self, now_ms: i64) -> bool {
-        let unsent = self.unanswered > 0 && 2 * (now_ms - self.unanswered_since_ms) >= self.scroll_life_ms;
+        let unsent = self.unanswered > 0 && 2 * (now_ms - self.unanswered_since_ms) >= self.exclusive.life_ms;
         unsent || self.resends > 0 && self.leases == 0
     }
 }
 
 /// Returns the wait after `unanswered` earlier requests without an answer, in milliseconds.
-fn rest_ms(unanswered: u32, scroll_is_open: bool) -> i64 {
-    let grows = if scroll_is_open { unanswered.saturating_sub(RESTS_WHILE_OPEN - 1) } else { unanswered };
+fn rest_ms(unanswered: u32, is_open: bool) -> i64 {
+    let grows = if is_open { unanswered.saturating_sub(RESTS_WHILE_OPEN - 1) } else { unanswered };
     REST_MS.saturating_mul(1 << grows.min(10)).min(REST_MOST_MS)
 }
 
@@ -53,7 +54,7 @@ mod tests {
     fn waits_without_an_answer_grow_to_five_minutes() {
         let waits = |open: bool, count: u32| (0..count).map(|n| rest_ms(n, open) / 1000).collect::<Vec<_>>();
         assert_eq!(waits(false, 8), [5, 10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(waits(true, 12), [5; 12], "the first minute of a scroll that is open");
+        assert_eq!(waits(true, 12), [5; 12], "the first minute of a reading that is open");
         assert_eq!(waits(true, 18)[12..], [10, 20, 40, 80, 160, 300]);
         assert_eq!(rest_ms(u32::MAX, true), REST_MOST_MS);
     }

@@ -1,7 +1,8 @@
 use super::*;
+use crate::domain::run::EXCLUSIVE_LIFE_MS;
 
 fn cursor() -> Cursor {
-    Cursor::first(RunId::of("p", 0), 0, SCROLL_LIFE_MS)
+    Cursor::first(RunId::of("p", 0), 0, EXCLUSIVE_LIFE_MS)
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn a_new_generation_keeps_the_message_that_made_it() {
 #[test]
 fn a_full_cursor_stays_under_a_kilobyte() {
     let mut full = cursor();
-    full.scroll = Some("25b649f7-4d33-4ef6-88f5-60e5b8244309".into());
+    full.position = Position::Scroll { param: "25b649f7-4d33-4ef6-88f5-60e5b8244309".into() };
     full.gaps = (1..=10).map(|n| n * 1000).collect();
     full.lease = Some(Lease { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
     full.committed_by = Some("x".repeat(36));
@@ -71,7 +72,7 @@ fn an_excused_generation_does_not_count() {
 }
 
 #[test]
-fn a_scroll_is_excused_if_nothing_could_be_sent() {
+fn an_expired_reading_is_excused_if_nothing_could_be_sent() {
     let kept = |change: fn(&mut Cursor)| {
         let mut cursor = cursor();
         change(&mut cursor);
@@ -79,7 +80,7 @@ fn a_scroll_is_excused_if_nothing_could_be_sent() {
     };
     assert!(!kept(|_| {}));
     assert!(kept(|c| (c.unanswered, c.unanswered_since_ms) = (9, 60_000)));
-    assert!(!kept(|c| (c.unanswered, c.unanswered_since_ms) = (1, 95_000)), "five seconds expire no scroll");
+    assert!(!kept(|c| (c.unanswered, c.unanswered_since_ms) = (1, 95_000)), "five seconds expire no reading");
     assert!(kept(|c| c.resends = 1), "its message did not come");
     assert!(!kept(|c| (c.resends, c.leases) = (1, 1)), "it came, and its invocation died");
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{Commit, Decision, TurnAction, TurnFacts, sample};
-use crate::domain::run::{Cursor, Phase, REPEATS_MAX, Run, State, Tally, is_cut_short};
+use crate::domain::run::{Cursor, Phase, Position, REPEATS_MAX, Run, State, Tally};
 
 /// First pages that may be empty although the workspace has users.
 const EMPTY_STARTS_MAX: u32 = 3;
@@ -11,8 +11,8 @@ const EMPTY_STARTS_MAX: u32 = 3;
 /// An answer with a page, before its users are evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerFacts<'a> {
-    /// The parameter of the next page, if the answer has one.
-    pub scroll: Option<&'a str>,
+    /// The place of the next page, if the answer names one.
+    pub next: Option<&'a Position>,
     /// True if no page follows and this one has no users.
     pub is_end: bool,
     /// Digest that distinguishes the page from the previous one.
@@ -26,8 +26,8 @@ pub struct AnswerFacts<'a> {
 pub struct PageFacts<'a> {
     /// Digest that distinguishes the page from the previous one.
     pub digest: u64,
-    /// The position in a list after this page: whole pages, and users of the next one.
-    pub list_read: (u32, u32),
+    /// The place of the next page, if the answer names one.
+    pub next: Option<&'a Position>,
     /// Users of the page by outcome.
     pub tally: &'a Tally,
     /// Paths of the plan that a user of the page has, one bit each.
@@ -45,10 +45,11 @@ pub fn after_answer(
     answer: &AnswerFacts<'_>,
     facts: &TurnFacts<'_>,
 ) -> ControlFlow<Decision, Cursor> {
-    if let Some(scroll) = answer.scroll {
-        cursor.scroll = Some(scroll.to_owned());
+    // With exclusive reading, the answer has moved Intercom's position.
+    if let Some(next) = answer.next.filter(|_| facts.run.reads_exclusively()) {
+        cursor.position = next.clone();
     }
-    cursor.exists_tries = 0;
+    cursor.exclusive.busy_tries = 0;
     cursor.answered();
     if answer.is_end {
         return ControlFlow::Break(end(cursor, answer.unseen, facts));
@@ -113,7 +114,9 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     cursor.pages_in_all += 1;
     cursor.parts += page.parts;
     cursor.digest = Some(page.digest);
-    cursor.list_read = page.list_read;
+    if let Some(next) = page.next {
+        cursor.position = next.clone();
+    }
     cursor.attributes_seen |= page.paths_seen;
     cursor.tally.add(page.tally);
     cursor.repeats = 0;
@@ -131,20 +134,20 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
     let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
     if next.page == 0 && has_users {
-        next.exists_tries = 0;
-        next.scroll = None;
+        next.exclusive.busy_tries = 0;
+        next.position.forget_reading();
         if next.idle_turns >= EMPTY_STARTS_MAX {
             let reason = "the scroll is empty although the workspace has users: ask Intercom's support";
             return Decision::state(next, State::Failed, reason);
         }
-        let until_ms = now_ms + next.scroll_life_ms;
+        let until_ms = now_ms + next.exclusive.life_ms;
         return Decision::idle(next, until_ms, "the first page was empty; it is asked for again");
     }
     if run.limits.limit.is_none() {
-        // The empty page closed the scroll.
-        next.called_ms = 0;
+        // The empty page closed the reading.
+        next.exclusive.called_ms = 0;
     }
-    next.scroll = None;
+    next.position.forget_reading();
     next.waits = None;
     if !next.gaps.is_empty() {
         let gaps = next.gaps.len();
@@ -175,7 +178,7 @@ fn ends_the_list(decision: &Decision, run: &Run) -> bool {
 /// missing, or is higher than the number of users read and may be old.
 pub fn needs_count(decision: &Decision, run: &Run) -> bool {
     let read = read(&decision.next);
-    ends_the_list(decision, run) && run.count.is_none_or(|count| is_cut_short(read, count))
+    ends_the_list(decision, run) && run.count.is_none_or(|count| run.is_cut_short(read, count))
 }
 
 /// Compares the end of the pages with Intercom's count of users: `count_at_end` of the next cursor
@@ -186,7 +189,7 @@ pub fn after_end(mut decision: Decision, run: &Run) -> Decision {
     }
     let next = &mut decision.next;
     let read = read(next);
-    if let Some(count) = next.count_at_end.or(run.count).filter(|count| is_cut_short(read, *count)) {
+    if let Some(count) = next.count_at_end.or(run.count).filter(|count| run.is_cut_short(read, *count)) {
         next.cut =
             Some(format!("Intercom counts {count} users, and its list ended after {read}: start it again later"));
     }

@@ -10,14 +10,14 @@ mod wait;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::domain::run::{RunId, SCROLL_LIFE_MS};
+use crate::domain::run::{EXCLUSIVE_LIFE_MS, RunId};
 
 const NOW_MS: i64 = 1_000_000;
 const DEADLINE_MS: i64 = 10_000_000;
 
 /// A cursor before its first page, with these fields.
 fn cursor(fields: Value) -> Cursor {
-    let first = Cursor::first(RunId::of("p", 0), 0, SCROLL_LIFE_MS);
+    let first = Cursor::first(RunId::of("p", 0), 0, EXCLUSIVE_LIFE_MS);
     serde_json::from_value(merged(serde_json::to_value(first).unwrap(), fields)).unwrap()
 }
 
@@ -129,8 +129,8 @@ fn crash_costs_a_page_or_a_generation() {
                 "waits_until_ms": null, "parts_left": 0}),
         ),
         (
-            "list with a parameter",
-            json!({"claim": lease(900_000), "scroll": "s"}),
+            "first page of a list",
+            json!({"claim": lease(900_000), "called_ms": 7}),
             true,
             "Regenerated",
             json!({"claim": null, "phase": "settling", "settling_since_ms": NOW_MS, "waits": cut_off}),

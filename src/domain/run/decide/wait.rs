@@ -60,7 +60,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
             (true, 0) => over_ms,
         };
         // The rate limit determines the time that parts take.
-        cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.scroll_free_at_ms()));
+        cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.reading_free_at_ms()));
         let under_way = UnderWay { parts, jobs, maybe_lost: !jobs_are_over, died: cursor.queue_lost };
         cursor.waits = Some(under_way.waits_for());
         return Decision::turn(cursor, TurnAction::Waited);
@@ -72,7 +72,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     }
     // Two bounds on the users changed so far: the patches that were decided, and those that jobs took.
     cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(accounts.totals.patches);
-    let free_at_ms = cursor.scroll_free_at_ms();
+    let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
@@ -127,7 +127,7 @@ pub fn after_earlier_run(mut cursor: Cursor, earlier: EarlierRun, pauses: Pauses
         return Decision::turn(cursor, TurnAction::Waited);
     }
     cursor.not_before_ms = over_ms.min(facts.now_ms + pauses.jobs_ms);
-    cursor.waits_until_ms = Some(over_ms.max(cursor.scroll_free_at_ms()));
+    cursor.waits_until_ms = Some(over_ms.max(cursor.reading_free_at_ms()));
     cursor.waits = Some(format!("jobs of {run}, which was stopped, may set values yet"));
     cursor.after = Some(run);
     Decision::turn(cursor, TurnAction::Waited)

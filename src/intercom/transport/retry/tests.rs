@@ -15,39 +15,6 @@ fn limited(reset_at_s: Option<i64>, retry_after_s: Option<u64>) -> Error {
 }
 
 #[test]
-fn scroll_errors_are_recognized_by_code_or_old_text() {
-    use Disposition::{Ambiguous, CursorExpired, Later, NotFound, RunFault, ScrollExists};
-    for (status, code, message, expected) in [
-        (400, "scroll_exists", "", ScrollExists),
-        (400, "", "scroll already exists for this app", ScrollExists),
-        (400, "client_error", "Scroll already exists for this workspace", ScrollExists),
-        (409, "scroll_exists", "", ScrollExists),
-        (404, "not_found", "scroll parameter not found", CursorExpired),
-        (404, "not_found", "", CursorExpired),
-        (404, "", "scroll parameter not found", CursorExpired),
-        (400, "bad_request", "scroll parameter not found", CursorExpired),
-        (404, "", "", NotFound),
-        (404, "app_not_found", "", NotFound),
-        (400, "bad_request", "page limit reached, please use scroll API", RunFault),
-        (422, "parameter_invalid", "", RunFault),
-        (409, "conflict", "", Later),
-        (
-            500,
-            "server_error",
-            "Request failed due to an internal network error. Please restart the scroll operation.",
-            Ambiguous,
-        ),
-        (500, "scroll_exists", "scroll already exists for this app", Ambiguous),
-    ] {
-        assert_eq!(
-            disposition(&refused(route::PAGE, status, code, message), NOW_S),
-            expected,
-            "{status} {code} {message}"
-        );
-    }
-}
-
-#[test]
 fn a_refused_submission_is_an_item_or_a_run_fault() {
     use Disposition::{Ambiguous, ItemRejected, Later, NotFound, RunFault};
     for (status, code, expected) in [

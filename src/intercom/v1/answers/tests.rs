@@ -1,9 +1,14 @@
+use super::super::get_page;
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
 fn bytes(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
+}
+
+fn after(param: &str) -> Position {
+    Position::Scroll { param: param.to_owned() }
 }
 
 fn read_page(body: &Value) -> Result<Page, UnreadableBody> {
@@ -16,7 +21,7 @@ fn a_page_has_users_a_cursor_and_a_count_of_unreadable_ones() {
         "users": [{"id": "a1", "email": "ann@example.com"}, {"email": "x"}, null, {"id": 7}, {"id": "b2"}]});
     let page = read_page(&body).unwrap();
     let ids: Vec<&str> = page.users.iter().map(|user| user.id().as_str()).collect();
-    assert_eq!((ids, page.unreadable, page.cursor.as_deref()), (vec!["a1", "b2"], 3, Some("25b649f7")));
+    assert_eq!((ids, page.unreadable, page.next), (vec!["a1", "b2"], 3, Some(after("25b649f7"))));
     assert_eq!(page.users[0].body()["email"], "ann@example.com");
 }
 
@@ -45,10 +50,10 @@ fn a_name_with_invalid_unicode_costs_no_page() {
 
 #[test]
 fn the_last_page_is_empty_and_may_still_carry_the_cursor() {
-    for cursor in [json!("25b649f7"), json!(null), json!("")] {
-        let page = read_page(&json!({"users": [], "scroll_param": cursor})).unwrap();
+    for (there, next) in [(json!("25b649f7"), Some(after("25b649f7"))), (json!(null), None), (json!(""), None)] {
+        let page = read_page(&json!({"users": [], "scroll_param": there})).unwrap();
         assert!(page.is_end());
-        assert_eq!(page.cursor.as_deref(), cursor.as_str().filter(|text| !text.is_empty()));
+        assert_eq!(page.next, next);
     }
     assert!(read_page(&json!({"users": []})).unwrap().is_end());
 }
@@ -70,8 +75,8 @@ fn an_answer_without_users_is_not_the_end() {
 }
 
 #[test]
-fn a_jobs_progress_comes_from_its_tasks() {
-    use Progress::{Ended, Open};
+fn a_jobs_state_comes_from_its_tasks() {
+    use JobState::{Completed, CompletedWithErrors, Open};
     for (state, tasks, expected) in [
         ("running", json!(null), Open),
         ("completed", json!([]), Open),
@@ -79,21 +84,22 @@ fn a_jobs_progress_comes_from_its_tasks() {
         ("running", json!([{"state": "completed"}, {"state": "running"}]), Open),
         ("completed", json!([{"state": "of a new kind"}]), Open),
         ("running", json!([{}, 7]), Open),
-        ("running", json!([{"state": "completed"}]), Ended { errors: false }),
-        ("completed_with_errors", json!([{"state": "completed"}]), Ended { errors: true }),
-        ("running", json!([{"state": "completed"}, {"state": "completed_with_errors"}]), Ended { errors: true }),
-        ("failed", json!([{"state": "failed"}]), Ended { errors: true }),
+        ("running", json!([{"state": "completed"}]), Completed),
+        ("completed_with_errors", json!([{"state": "completed"}]), CompletedWithErrors),
+        ("running", json!([{"state": "completed"}, {"state": "completed_with_errors"}]), CompletedWithErrors),
+        ("failed", json!([{"state": "failed"}]), CompletedWithErrors),
     ] {
         let body = json!({"id": "job_1", "created_at": 1_475_494_652, "state": state, "tasks": tasks});
-        let job = job(&bytes(&body)).unwrap();
-        assert_eq!((job.progress, job.created_at_s), (expected, Some(1_475_494_652)), "{body}");
+        let id = JobId::new("job_1").unwrap();
+        assert_eq!(job_state(&bytes(&body), &id), Ok(expected), "{body}");
+        assert_eq!(submitted(&bytes(&body)), Ok(Submitted::Job { id, created_at_s: Some(1_475_494_652) }));
     }
 }
 
 #[test]
 fn a_job_needs_an_id_that_is_safe_in_a_path() {
     for id in [json!(null), json!(7), json!(""), json!("../me"), json!("job 1")] {
-        assert!(job(&bytes(&json!({ "id": id }))).is_err(), "{id}");
+        assert!(submitted(&bytes(&json!({ "id": id }))).is_err(), "{id}");
     }
 }
 
@@ -136,20 +142,10 @@ fn an_error_feed_ends() {
 }
 
 #[test]
-fn the_count_and_the_workspace_are_read() {
+fn the_count_is_read() {
     assert_eq!(count_users(br#"{"type":"count.hash","company":{"count":8},"user":{"count":12239}}"#), Ok(12239));
     for body in [&br#"{"user":{"count":-1}}"#[..], br#"{"user":{"count":"9"}}"#, br#"{"user":null}"#] {
         assert!(count_users(body).is_err());
-    }
-    let me = |app: Value| workspace(&bytes(&json!({"type": "admin", "email": "ann@example.com", "app": app})));
-    let name = Some("Acme".to_owned());
-    assert_eq!(
-        me(json!({"id_code": "yf209ops", "name": "Acme"})),
-        Ok(WorkspaceInfo { app_id: "yf209ops".into(), name })
-    );
-    assert_eq!(me(json!({"id_code": "yf209ops", "name": null})).unwrap().name, None);
-    for app in [json!(null), json!({}), json!({"id_code": "../etc"}), json!({"id_code": "x".repeat(65)})] {
-        assert!(me(app).is_err());
     }
 }
 
@@ -157,13 +153,13 @@ fn the_count_and_the_workspace_are_read() {
 fn read_all(body: &[u8]) {
     if let Ok(page) = page(body, &Projection::Whole) {
         let ids = super::page(body, &Projection::keys([("id", Projection::Whole)])).unwrap();
-        assert_eq!((ids.digest, &ids.cursor, ids.unreadable), (page.digest, &page.cursor, page.unreadable));
-        assert!(page.cursor.is_none_or(|cursor| cursor.len() <= CURSOR_BYTES_MAX));
+        assert_eq!((ids.digest, &ids.next, ids.unreadable), (page.digest, &page.next, page.unreadable));
+        assert!(page.next.is_none_or(|next| get_page(&next).is_ok()));
     }
     if let Ok(feed) = job_errors(body) {
         assert!(feed.items.iter().all(|item| !item.code.is_empty() && item.message.chars().count() <= 300));
     }
-    let _ = (user(body), job(body), count_users(body), workspace(body));
+    let _ = (user(body), submitted(body), job_state(body, &JobId::new("job_1").unwrap()), count_users(body));
 }
 
 /// JSON of any shape, often with the keys that the parsers read.

@@ -85,13 +85,14 @@ fn a_page_that_may_be_consumed_is_a_gap_only_of_an_open_scroll() {
     assert_rows([
         row("list", MaybeConsumed, json!({}), true, "Waited", first_wait(NOW_MS + 5_000, no_answer)),
         row(
-            "list with a parameter",
-            Busy,
-            json!({"scroll": "s"}),
+            "later page of a list",
+            MaybeConsumed,
+            json!({"list_read": [0, 7]}),
             true,
             "Waited",
             first_wait(NOW_MS + 5_000, no_answer),
         ),
+        row("list, an answer that cannot be", Busy, json!({}), true, "Waited", first_wait(NOW_MS + 5_000, no_answer)),
         row("first page", MaybeConsumed, json!({"exists_tries": 2, "called_ms": 7}), false, "Waited", {
             let mut changed = first_wait(NOW_MS + 65_000, lost);
             changed["exists_tries"] = json!(0);

@@ -5,7 +5,7 @@ use crate::domain::run::decide::{
     AnswerFacts, Commit, Decision, PageFacts, TurnAction, TurnFacts, after_answer, after_end, after_page,
     must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen,
 };
-use crate::domain::run::{Cursor, State, Tally};
+use crate::domain::run::{Cursor, Position, State, Tally};
 
 const AGAIN: &str = "the first page was empty; it is asked for again";
 
@@ -32,7 +32,7 @@ impl Row {
 fn assert_ends(rows: impl IntoIterator<Item = Row>) {
     for row in rows {
         let (before, run) = (cursor(row.cursor), run(row.run));
-        let answer = AnswerFacts { scroll: None, is_end: true, digest: 1, unseen: row.unseen };
+        let answer = AnswerFacts { next: None, is_end: true, digest: 1, unseen: row.unseen };
         let flow = after_answer(before.clone(), &answer, &TurnFacts { run: &run, now_ms: NOW_MS });
         assert_flow(row.name, &before, flow, row.expected, &row.changed);
     }
@@ -64,15 +64,23 @@ fn an_answer_is_a_page_or_the_one_before() {
     ] {
         let before = Cursor { repeats, ..cursor(was.clone()) };
         let run = run(json!({"count": 5_000}));
-        let answer = AnswerFacts { scroll, is_end: false, digest, unseen: &["plan"] };
+        let next = scroll.map(position);
+        let answer = AnswerFacts { next: next.as_ref(), is_end: false, digest, unseen: &["plan"] };
         let flow = after_answer(before.clone(), &answer, &TurnFacts { run: &run, now_ms: NOW_MS });
         assert_flow(name, &before, flow, expected, &changed);
     }
     // A first page has none before it.
     let before = cursor(json!({}));
-    let (run, answer) = (run(json!({})), AnswerFacts { scroll: Some("s"), is_end: false, digest: 1, unseen: &[] });
-    let flow = after_answer(before.clone(), &answer, &TurnFacts { run: &run, now_ms: NOW_MS });
+    let next = position("s");
+    let answer = AnswerFacts { next: Some(&next), is_end: false, digest: 1, unseen: &[] };
+    let all = run(json!({}));
+    let flow = after_answer(before.clone(), &answer, &TurnFacts { run: &all, now_ms: NOW_MS });
     assert_flow("first page", &before, flow, "Continues", &json!({"scroll": "s"}));
+    // A list moves on once the page is sent.
+    let answer = AnswerFacts { next: Some(&Position::Ids { pages: 0, users: 9 }), ..answer };
+    let list = run(json!({"listed": 50}));
+    let flow = after_answer(before.clone(), &answer, &TurnFacts { run: &list, now_ms: NOW_MS });
+    assert_flow("first page of a list", &before, flow, "Continues", &json!({}));
 }
 
 #[test]
@@ -188,8 +196,12 @@ fn a_page_over_a_limit_is_not_sent() {
     assert_eq!(over_max_errors(&before, 7, &run(json!({}))), None);
 }
 
+fn position(param: &str) -> Position {
+    Position::Scroll { param: param.to_owned() }
+}
+
 fn page_facts<'a>(tally: &'a Tally, unseen: &'a [&'a str]) -> PageFacts<'a> {
-    PageFacts { digest: 9, list_read: (2, 1), tally, paths_seen: 0b10, unseen, parts: 4 }
+    PageFacts { digest: 9, next: None, tally, paths_seen: 0b10, unseen, parts: 4 }
 }
 
 #[test]
@@ -219,7 +231,7 @@ fn a_page_that_was_sent_moves_the_cursor() {
         "idle_turns": 2, "waits": "w", "not_before_ms": 7, "scroll": "s", "called_ms": 5, "tally": {"users": 400}});
     let turned = |more: Value| {
         let mut changed = json!({"page": 5, "pages_in_all": 10, "parts": 7, "digest": 9, "attributes_seen": 3, "repeats": 0,
-            "idle_turns": 0, "waits": null, "not_before_ms": 0, "list_read": [2, 1], "tally": {"users": 500, "patches": 7}});
+            "idle_turns": 0, "waits": null, "not_before_ms": 0, "tally": {"users": 500, "patches": 7}});
         for (name, value) in more.as_object().unwrap() {
             changed[name] = value.clone();
         }
@@ -243,6 +255,11 @@ fn a_page_that_was_sent_moves_the_cursor() {
         changed.as_object_mut().unwrap().remove("holes");
         assert_decides(name, &before, &decision, expected, &changed);
     }
+    let (before, run) = (cursor(json!({"list_read": [1, 20]})), run(json!({"listed": 5_000})));
+    let next = Position::Ids { pages: 2, users: 1 };
+    let page = PageFacts { next: Some(&next), ..page_facts(&tally, &[]) };
+    let decision = after_page(before, &page, &TurnFacts { run: &run, now_ms: NOW_MS });
+    assert_eq!((decision.next.position, decision.action), (next, TurnAction::Turned), "next page of a list");
 }
 
 #[test]

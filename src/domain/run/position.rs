@@ -1,0 +1,138 @@
+//! The place of a run's next page, and the workspace's exclusive reading.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::api::{Api, CLOCKS_MARGIN_S, Reading};
+
+/// The place of the next page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredPosition", into = "StoredPosition")]
+pub enum Position {
+    /// The first page.
+    #[default]
+    First,
+    /// Intercom keeps the place of an exclusive reading.
+    Scroll {
+        /// Intercom's name for the reading, from its latest answer.
+        param: String,
+    },
+    /// A place in the run's list of users.
+    Ids {
+        /// Items of the list that were read whole.
+        pages: u32,
+        /// Users read of the next item.
+        users: u32,
+    },
+}
+
+impl Position {
+    /// Returns the place in a list: items that were read whole, and users of the next one.
+    pub fn in_list(&self) -> (u32, u32) {
+        match self {
+            Self::Ids { pages, users } => (*pages, *users),
+            Self::First | Self::Scroll { .. } => (0, 0),
+        }
+    }
+
+    /// Returns whether it is the place of an exclusive reading.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self, Self::Scroll { .. })
+    }
+
+    /// Forgets the place of an exclusive reading that is over: another one begins at the first page.
+    pub fn forget_reading(&mut self) {
+        if self.is_exclusive() {
+            *self = Self::First;
+        }
+    }
+}
+
+/// The stored form. A list at its first page is like any first page: the run names its source.
+#[derive(Serialize, Deserialize)]
+struct StoredPosition {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scroll: Option<String>,
+    #[serde(default)]
+    list_read: (u32, u32),
+}
+
+impl From<StoredPosition> for Position {
+    fn from(stored: StoredPosition) -> Self {
+        match stored {
+            StoredPosition { scroll: Some(param), .. } => Self::Scroll { param },
+            StoredPosition { scroll: None, list_read: (0, 0) } => Self::First,
+            StoredPosition { scroll: None, list_read: (pages, users) } => Self::Ids { pages, users },
+        }
+    }
+}
+
+impl From<Position> for StoredPosition {
+    fn from(position: Position) -> Self {
+        let list_read = position.in_list();
+        let scroll = if let Position::Scroll { param } = position { Some(param) } else { None };
+        Self { scroll, list_read }
+    }
+}
+
+/// The workspace's exclusive reading, as far as this run knows. It may be this run's or that of the
+/// run before. Intercom allows one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExclusiveReading {
+    /// Time after its last call at which it has expired, in milliseconds.
+    #[serde(rename = "scroll_life_ms", default = "default_life_ms")]
+    pub life_ms: i64,
+    /// Time of the last call that may have kept it open, in Unix milliseconds; 0 if none did.
+    #[serde(default)]
+    pub called_ms: i64,
+    /// Consecutive answers that another one is open.
+    #[serde(rename = "exists_tries", default)]
+    pub busy_tries: u32,
+}
+
+impl ExclusiveReading {
+    /// Returns a reading that was not opened.
+    pub fn closed(life_ms: i64) -> Self {
+        Self { life_ms, called_ms: 0, busy_tries: 0 }
+    }
+}
+
+/// Time after which an unused exclusive reading has expired, in milliseconds, with a margin for
+/// clocks. Cursors without a stored time are of V1.
+pub const EXCLUSIVE_LIFE_MS: i64 = match Api::V1.capabilities().reading {
+    Reading::Exclusive { life_s } => (life_s + CLOCKS_MARGIN_S) as i64 * 1000,
+    Reading::Repeatable => 0,
+};
+
+fn default_life_ms() -> i64 {
+    EXCLUSIVE_LIFE_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_position_keeps_its_stored_form() {
+        for (position, stored) in [
+            (Position::First, json!({"list_read": [0, 0]})),
+            (Position::Scroll { param: "s".into() }, json!({"scroll": "s", "list_read": [0, 0]})),
+            (Position::Ids { pages: 2, users: 7 }, json!({"list_read": [2, 7]})),
+        ] {
+            assert_eq!(serde_json::to_value(&position).unwrap(), stored);
+            assert_eq!(serde_json::from_value::<Position>(stored).unwrap(), position);
+        }
+        assert_eq!(serde_json::from_value::<Position>(json!({})).unwrap(), Position::First);
+    }
+
+    #[test]
+    fn only_the_place_of_an_exclusive_reading_is_forgotten() {
+        let after = |mut position: Position| {
+            position.forget_reading();
+            position
+        };
+        assert_eq!(after(Position::Scroll { param: "s".into() }), Position::First);
+        assert_eq!(after(Position::First), Position::First);
+        assert_eq!(after(Position::Ids { pages: 1, users: 0 }), Position::Ids { pages: 1, users: 0 });
+    }
+}

@@ -1,0 +1,40 @@
+//! The meaning of a refusal in each family of the API.
+
+use super::transport::error::Error;
+use super::v1;
+use crate::domain::api::{Api, PageFailure};
+
+/// Returns the possible reaction to a page whose request failed. `now_s` is the caller's time in
+/// Unix seconds.
+pub fn page_failure(api: Api, error: &Error, now_s: i64) -> PageFailure {
+    match api {
+        Api::V1 => v1::page_failure(error, now_s),
+    }
+}
+
+/// Returns one sentence for the command's user and for the log line of a failed run.
+pub fn advice(api: Api, error: &Error) -> &'static str {
+    match api {
+        Api::V1 => v1::advice(error),
+    }
+}
+
+/// The reason why Intercom does not return a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoUser {
+    /// Intercom's code: `not_found`, `contact_merged` and the like.
+    pub code: String,
+    /// Status, code and message.
+    pub said: String,
+    /// True if no user has this id.
+    pub is_unknown: bool,
+}
+
+impl NoUser {
+    /// Returns the reason if the refusal is about the requested user alone.
+    pub(super) fn of(api: Api, error: &Error) -> Option<Self> {
+        match api {
+            Api::V1 => v1::no_user(error),
+        }
+    }
+}
