@@ -16,9 +16,11 @@
 //! * [`intercom`], [`queue`], [`ledger`]: the API client, the two SQS queues, the DynamoDB table. None imports another.
 //! * [`rate_limit`]: the shared budget of requests to Intercom.
 //! * [`runtime`]: settings, clients, events, metrics.
+//! * [`control`]: a run's life: start, pause, resume, cancel, supersede, end.
 //! * [`steps`]: scroll, submit, check. None imports another.
 
 pub mod aws;
+pub mod control;
 pub mod domain;
 pub mod http;
 pub mod intercom;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use intercom_bulk::control;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::ledger::End;
 use intercom_simulator::{Fault, Options};
@@ -147,7 +148,7 @@ async fn run_waits_for_the_jobs_of_a_stopped_run() {
     let ledger = &pipeline.engine.clients.ledger;
     let run = ledger.run(&first).await.unwrap().unwrap();
     let now_ms = pipeline.engine.now_ms();
-    assert!(ledger.end(&run, State::Cancelled, Some("by the test"), None, now_ms).await.unwrap());
+    assert!(control::cancel(ledger, &run, "by the test", now_ms).await.unwrap());
     let other = r#"
         name = "other"
         [set.custom_attributes."has avatar"]

@@ -121,20 +121,6 @@ async fn paused_run_resumes() {
     pipeline.until_ended(&report.run.id).await.assert_complete();
 }
 
-/// A later start may become active between the read of the active run and the read of its row.
-#[tokio::test(start_paused = true)]
-async fn resume_leaves_an_ended_run_ended() {
-    let pipeline = Pipeline::new(MISSPELT, users(1_200)).await;
-    let id = pipeline.run(Value::Null).await.run.id;
-    pipeline.run(json!({"rails": {"accept_unseen": true}})).await.assert_complete();
-    let ledger = &pipeline.engine.clients.ledger;
-    let (run, cursor) = (ledger.run(&id).await.unwrap().unwrap(), ledger.cursor(&id).await.unwrap().unwrap());
-    assert_eq!(run.state, State::Cancelled);
-    let now_ms = pipeline.engine.now_ms();
-    assert_eq!(ledger.resettle(&run, &cursor, 0, false, now_ms).await.unwrap(), None);
-    assert_eq!(ledger.run(&id).await.unwrap().unwrap().state, State::Cancelled);
-}
-
 #[tokio::test(start_paused = true)]
 async fn run_above_max_changes_fails_before_the_change() {
     for most in [json!({"users": 120}), json!({"percent": 10})] {

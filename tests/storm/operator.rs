@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::domain::run::{Run, State};
+use intercom_bulk::control;
+use intercom_bulk::domain::run::Run;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -12,7 +12,6 @@ use crate::await_point::Step;
 use crate::functions::Functions;
 use crate::storm::Storm;
 use crate::story::Act;
-use crate::tell::TABLE;
 
 /// The number of reads of the active run before the operator gives up.
 const LOOKS: u32 = 90;
@@ -53,27 +52,11 @@ async fn at_work(storm: &Storm) -> Option<Run> {
 }
 
 async fn pause(storm: &Storm, run: &Run) {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let paused = storm
-        .dynamodb
-        .update_item()
-        .table_name(TABLE)
-        .key("pk", text(&format!("RUN#{}", run.id)))
-        .key("sk", text("RUN"))
-        .update_expression("SET #state = :paused, #reason = :reason")
-        .condition_expression("#state = :state")
-        .expression_attribute_names("#state", "state")
-        .expression_attribute_names("#reason", "reason")
-        .expression_attribute_values(":state", text(run.state.as_str()))
-        .expression_attribute_values(":paused", text(State::Paused.as_str()))
-        .expression_attribute_values(":reason", text("paused by an operator"))
-        .send()
-        .await;
-    paused.expect("no other write comes between the read and the pause");
+    let paused = control::pause(&storm.ledger, run, "paused by an operator").await;
+    assert!(paused.is_ok_and(|paused| paused), "no other write comes between the read and the pause");
 }
 
 async fn cancel(storm: &Storm, run: &Run) {
-    let why = Some("cancelled by an operator");
-    let ended = storm.ledger.end(run, State::Cancelled, why, None, storm.now_ms()).await;
+    let ended = control::cancel(&storm.ledger, run, "cancelled by an operator", storm.now_ms()).await;
     assert!(ended.is_ok_and(|ended| ended), "no other write comes between the read and the end");
 }

@@ -17,7 +17,6 @@ use crate::promises::{Promises, of_people};
 use crate::roles::{Roles, needed};
 use crate::sqs::Sqs;
 use crate::story::Story;
-use crate::tell::TABLE;
 use crate::weather::Weather;
 
 /// The wall time at which every story begins, in Unix milliseconds: 1 November 2016, 11:00:33.
@@ -34,8 +33,6 @@ pub(crate) struct Storm {
     pub(crate) world: Workspace,
     /// The ledger, read without the weather.
     pub(crate) ledger: Ledger,
-    /// DynamoDB, without the weather.
-    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: Sqs,
     /// Values that may be sent to Intercom only.
     pub(crate) secrets: Vec<String>,
@@ -79,17 +76,11 @@ pub(crate) struct Invoked {
 }
 
 impl Storm {
-    pub(crate) fn new(
-        story: Story,
-        weather: Arc<Weather>,
-        world: World,
-        dynamodb: aws_sdk_dynamodb::Client,
-        sqs: Sqs,
-    ) -> Self {
-        let (ledger, promises) = (Ledger::new(dynamodb.clone(), TABLE), Promises::default());
+    pub(crate) fn new(story: Story, weather: Arc<Weather>, world: World, ledger: Ledger, sqs: Sqs) -> Self {
+        let promises = Promises::default();
         let (secrets, world) = (of_people(&world.users()), Workspace(world));
         let (roles, at_work, let_through) = (Roles::of_the_template(), Mutex::default(), Mutex::default());
-        Self { story, weather, world, ledger, dynamodb, sqs, secrets, promises, let_through, roles, at_work }
+        Self { story, weather, world, ledger, sqs, secrets, promises, let_through, roles, at_work }
     }
 
     /// Returns the true time, in Unix milliseconds.

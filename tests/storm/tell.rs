@@ -31,7 +31,7 @@ use crate::tally::Tally;
 use crate::weather::Weather;
 use crate::{operator, process, schedules};
 
-pub(crate) const TABLE: &str = "ledger";
+const TABLE: &str = "ledger";
 /// Maximum deliveries of a message, as in the template.
 const RECEIVES_MAX: u32 = 200;
 /// Maximum deliveries of a part: an outage delivers it again and again.
@@ -78,7 +78,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
     ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
     let sqs = Sqs::with(OfQueues(weather.clone(), told.outage));
-    let storm = Arc::new(Storm::new(told, weather, world, past_the_weather, sqs));
+    let storm = Arc::new(Storm::new(told, weather, world, Ledger::new(past_the_weather, TABLE), sqs));
     let settings = Settings::read(|_| None).expect("every setting has a default");
     let settings = Settings { quota_percent: storm.story.quota_percent, ..settings };
     let raw_sqs = storm.sqs.client();

@@ -4,7 +4,7 @@
 use crate::source::{code, files, none};
 
 /// The layers, top first. Names on one line do not import each other.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["domain"],
     &["plan"],
     &["http"],
@@ -12,6 +12,7 @@ const LAYERS: [&[&str]; 8] = [
     &["intercom", "ledger", "queue"],
     &["rate_limit"],
     &["runtime"],
+    &["control"],
     &["steps"],
 ];
 /// The steps, which do not import each other.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this binary is tests; clippy exempts only functions marked so")]
 
+mod control;
 mod events;
 mod families;
 mod imports;

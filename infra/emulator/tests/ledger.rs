@@ -267,3 +267,16 @@ async fn operator_deadline_is_not_extended() {
     ledger.extend_deadline(&run, NOW_MS + 9).await.unwrap();
     assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().deadline_ms, NOW_MS + 7, "it was read before the change");
 }
+
+/// A run may end between the reads of `ACTIVE` and of the run.
+#[tokio::test]
+async fn ended_run_is_neither_resumed_nor_paused() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    assert!(ledger.end(&run, State::Cancelled, None, None, NOW_MS).await.unwrap());
+    let (run, cursor) = (ledger.run(&run.id).await.unwrap().unwrap(), ledger.cursor(&run.id).await.unwrap().unwrap());
+    assert_eq!(ledger.resettle(&run, &cursor, 0, false, NOW_MS).await.unwrap(), None);
+    assert!(!ledger.pause(&run, "late").await.unwrap());
+    assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().state, State::Cancelled);
+}

@@ -1,6 +1,7 @@
 //! Decides the end of a run from consistently read rows.
 
 use super::CheckOutcome;
+use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
 use crate::rate_limit::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
@@ -16,11 +17,10 @@ const JOBS_REST_MS: i64 = 5 * 60_000;
 /// Ends the active run if all of its parts and jobs have ended, or if it exceeds `max_errors`.
 pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let ledger = &clients.ledger;
-    let Some(active) = ledger.active().await?.run else { return Ok(()) };
-    let Some((run, cursor)) = ledger.run(&active).await?.zip(ledger.cursor(&active).await?) else { return Ok(()) };
+    let Some(ActiveRun { run, cursor }) = control::active_run(ledger).await? else { return Ok(()) };
     let too_many = run.state.submits() && breaks_max_errors(clients, &run, &cursor).await?;
-    let (state, reason, totals) = if too_many {
-        (State::Failed, Some("more users are in error than max_errors allows; `errors` lists them".to_owned()), None)
+    let end = if too_many {
+        RunEnd { state: State::Failed, reason: Some(control::OVER_MAX_ERRORS.to_owned()), totals: None }
     } else if run.state == State::Draining {
         // While parts are open, a closed job does not end the run. If only jobs are open, each
         // closed one may be the last.
@@ -31,12 +31,13 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
         let accounts = ledger.accounts(&run, &cursor).await?;
         match accounts.verdict(&run, &cursor) {
             Verdict::NotYet => return defer(clients, &run, &cursor, &accounts, at).await,
-            Verdict::Ends(state, reason) => (state, reason, Some(accounts.totals)),
+            Verdict::Ends(state, reason) => RunEnd { state, reason, totals: Some(accounts.totals) },
         }
     } else {
         return Ok(());
     };
-    if ledger.end(&run, state, reason.as_deref(), totals.as_ref(), at.clock.now_ms()).await? {
+    if control::end(ledger, &run, &end, at.clock.now_ms()).await? {
+        let RunEnd { state, reason, .. } = end;
         tracing::info!(run = run.id.as_str(), state = state.as_str(), reason, "run ended");
         outcome.ended = Some((run.id.to_string(), state.to_string()));
     }

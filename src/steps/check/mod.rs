@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::control;
 use crate::domain::run::RunId;
 use crate::ledger::JobRow;
 use crate::rate_limit::{Lane, Permit, PermitRequest};
@@ -209,12 +210,9 @@ async fn binding_of(
         at.rest(wait_ms).await;
         binding = binding::of_run(clients, &run, at).await?;
     }
-    if let Binding::Differs(reason) = &binding
-        && run.state.submits()
-        && clients.ledger.pause(&run, reason).await?
-    {
-        tracing::error!(run = run.id.as_str(), reason, "run is paused");
-        outcome.paused += 1;
+    if let Binding::Differs(reason) = &binding {
+        let paused = control::pause(&clients.ledger, &run, reason).await?;
+        outcome.paused += u64::from(paused);
     }
     Ok(binding)
 }

@@ -3,8 +3,9 @@
 
 use super::count::count_users;
 use super::{Action, ScrollOutcome};
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, deadline_ms};
-use crate::ledger::{Active, Begin, Queued};
+use crate::control::{self, NewRun, Started};
+use crate::domain::run::Start;
+use crate::ledger::Queued;
 use crate::plan::Plan;
 use crate::runtime::binding;
 use crate::runtime::clients::{Clients, StepError};
@@ -21,7 +22,7 @@ pub(super) async fn start(
     let (start, plan) = read(clients, event, at).await?;
     // A duplicate of a known start must not cancel a paused run.
     if clients.ledger.run(&start.run()).await?.is_none() {
-        make_way(clients, &start, at).await?;
+        control::supersede_paused(&clients.ledger, &start.run(), at.clock).await?;
     }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
@@ -55,18 +56,6 @@ pub(super) async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepEr
     Ok(Plan::from_json(&plan)?)
 }
 
-/// Cancels a paused run in favor of a later start. A paused run waits for an operator's decision,
-/// and the start counts as one.
-pub(super) async fn make_way(clients: &Clients, start: &Start, at: &Invocation) -> Result<(), StepError> {
-    let Some(active) = clients.ledger.active().await?.run else { return Ok(()) };
-    let Some(run) = clients.ledger.run(&active).await? else { return Ok(()) };
-    if run.state == State::Paused && active != start.run() {
-        let reason = format!("a later start, {}, replaced it while it was paused", start.run());
-        clients.ledger.end(&run, State::Cancelled, Some(&reason), None, at.clock.now_ms()).await?;
-    }
-    Ok(())
-}
-
 /// The result of an attempt to begin a start.
 pub(super) enum Began {
     Started,
@@ -76,6 +65,7 @@ pub(super) enum Began {
     Waits,
 }
 
+/// Begins a run of a start, or queues the start.
 pub(super) async fn begin(
     clients: &Clients,
     start: &Start,
@@ -103,35 +93,25 @@ pub(super) async fn begin(
     let count = count_users(clients, start, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
-    let run = Run {
-        v: FORMAT,
-        id: start.run(),
-        plan: start.plan.clone(),
+    let new = NewRun {
+        start,
+        plan: plan.to_json(),
         api: clients.intercom.api(),
-        state: State::Running,
-        reason: None,
-        generation: 1,
-        started_ms: now_ms,
-        scheduled_at_s: Some(start.scheduled_at_s),
-        ended_ms: None,
-        deadline_ms: deadline_ms(now_ms, count.or(start.source.listed()).unwrap_or(0), quota.cap()),
+        workspace,
         count,
-        listed: start.source.listed(),
-        workspace: Some(workspace),
-        limits: start.limits.clone(),
-        errors: 0,
-        totals: None,
+        operations_per_10s: quota.cap(),
+        reading_life_ms: clients.settings.scroll_life_ms,
+        active,
     };
-    let cursor = first_cursor(clients, start, &active, now_ms).await?;
-    match clients.ledger.begin(&run, &plan.to_json(), &start.source, &cursor, &active).await? {
-        Begin::Busy => {
+    match control::start(&clients.ledger, new, now_ms).await? {
+        Started::Busy => {
             queue(clients, start, at, outcome).await?;
             return Ok(Began::Waits);
         }
-        Begin::Known => return known(clients, start, plan, outcome).await,
-        Begin::Begun => {
+        Started::Known => return known(clients, start, plan, outcome).await,
+        Started::Begun(cursor) => {
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
-            tracing::info!(run = run.id.as_str(), plan = run.plan, run.users = count, "run started");
+            tracing::info!(run = cursor.run.as_str(), plan = start.plan, run.users = count, "run started");
             outcome.did.push(Action::Started);
         }
     }
@@ -152,30 +132,6 @@ async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Scro
     tracing::info!(run = start.run().as_str(), "a start is redundant: its run exists already");
     outcome.did.push(Action::Known);
     Ok(Began::Known)
-}
-
-/// Returns the first cursor of a run. The run's scroll waits until the previous run's scroll has
-/// expired. If the previous run was stopped, the first page also waits for its jobs.
-async fn first_cursor(clients: &Clients, start: &Start, active: &Active, now_ms: i64) -> Result<Cursor, StepError> {
-    let scroll_life_ms = clients.settings.scroll_life_ms;
-    let opens_scroll = start.source == Source::All;
-    let not_before_ms = if opens_scroll { active.free_at_ms.max(now_ms) } else { now_ms };
-    let mut cursor = Cursor::first(start.run(), not_before_ms, scroll_life_ms);
-    if active.free_at_ms > now_ms {
-        // Record that the previous scroll may be open, even if this run opens none.
-        cursor.exclusive.called_ms = active.free_at_ms - scroll_life_ms;
-    }
-    if not_before_ms > now_ms {
-        cursor.waits = Some("the previous run's scroll must expire first".to_owned());
-    }
-    let Some(last) = &active.last else { return Ok(cursor) };
-    // All jobs of a complete run are closed.
-    let ended_well = |run: Run| matches!(run.state, State::Complete | State::CompleteWithErrors);
-    if !clients.ledger.run(last).await?.is_none_or(ended_well) {
-        cursor.phase = Phase::Settling;
-        cursor.after = Some(last.clone());
-    }
-    Ok(cursor)
 }
 
 /// Queues a start behind the active run, and records the resulting action.

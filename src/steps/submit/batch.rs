@@ -4,6 +4,7 @@ use super::failing::{request_size, rest_ms};
 use super::leased::LeasedParts;
 use super::refused::changes_many;
 use super::{Round, Work};
+use crate::control;
 use crate::domain::bucket::Bucket;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
@@ -80,7 +81,8 @@ impl Round<'_> {
             match binding::of_run(self.clients, &run, self.at).await? {
                 Binding::Holds => {}
                 Binding::Differs(reason) => {
-                    self.pause(&run, &reason).await?;
+                    let paused = control::pause(&self.clients.ledger, &run, &reason).await?;
+                    self.outcome.not_complete += u64::from(paused);
                     continue;
                 }
                 Binding::Later(at_ms, why) => {
@@ -123,15 +125,6 @@ impl Round<'_> {
             let (leased, size) = self.lease(now).await?;
             left.extend(LeasedParts::new(leased, permits, size).submit(self, run).await?);
         }
-    }
-
-    /// Pauses a run whose workspace is not the token's.
-    async fn pause(&mut self, run: &Run, reason: &str) -> Result<(), StepError> {
-        if self.clients.ledger.pause(run, reason).await? {
-            tracing::error!(run = run.id.as_str(), reason, "run is paused");
-            self.outcome.not_complete += 1;
-        }
-        Ok(())
     }
 
     /// Returns parts to the queue until a rate window that has permits for them.

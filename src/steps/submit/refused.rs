@@ -4,7 +4,8 @@
 use super::leased::{LeasedParts, Sent, Stop};
 use super::pieces::Piece;
 use super::{Round, Work};
-use crate::domain::run::{Run, State};
+use crate::control;
+use crate::domain::run::Run;
 use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::runtime::clients::StepError;
@@ -129,26 +130,14 @@ impl LeasedParts {
         if let Some(most) = most
             && round.clients.ledger.users_in_error(run).await?.len() as u64 > most
         {
-            self.end_run(round, run, "more users are in error than max_errors allows; `errors` lists them").await?;
+            self.end_run(round, run, control::OVER_MAX_ERRORS).await?;
         }
         Ok(())
     }
 
     async fn end_run(&self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<(), StepError> {
-        let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
-        let mut run = run.clone();
-        // The state may change between the read and the end. A fault ends the run in every state
-        // that is not final.
-        loop {
-            if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
-                round.outcome.not_complete += 1;
-                tracing::error!(run = run.id.as_str(), reason, "run failed");
-                break;
-            }
-            let now = ledger.run(&run.id).await?.filter(|now| now.state.may_become(State::Failed));
-            let Some(now) = now.filter(|now| (now.state, now.generation) != (run.state, run.generation)) else { break };
-            run = now;
-        }
+        let failed = control::fail(&round.clients.ledger, run, reason, round.at.clock.now_ms()).await?;
+        round.outcome.not_complete += u64::from(failed);
         Ok(())
     }
 

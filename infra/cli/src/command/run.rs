@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use intercom_bulk::control;
 use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
@@ -169,10 +170,9 @@ impl RunPlan {
     }
 
     async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
-        let ledger = &engine.clients.ledger;
         let reason =
             "replaced before its end: another plan, another version of it, other options or other users were started";
-        ledger.end(run, State::Cancelled, Some(reason), None, engine.now_ms()).await?;
+        control::cancel(&engine.clients.ledger, run, reason, engine.now_ms()).await?;
         let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
         let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.id);
         output::note(self.json, &words);

@@ -1,0 +1,34 @@
+//! A run's life: the one place that starts, pauses, resumes, cancels, supersedes, fails and ends a
+//! run.
+//!
+//! These are functions over the ledger. Each is a conditional write, so a second call has no
+//! effect, and returns what it did. The caller sends the message of the next turn. A turn that
+//! changes its run's state does so in its own commit ([`crate::domain::run::decide::Commit`]).
+
+mod resume;
+mod start;
+mod stop;
+
+pub use resume::{Resumed, resume};
+pub use start::{NewRun, Started, start};
+pub use stop::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, pause, supersede_paused};
+
+use crate::domain::run::{Cursor, Run};
+use crate::ledger::{Ledger, LedgerError};
+
+/// The active run and its cursor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveRun {
+    /// The run.
+    pub run: Run,
+    /// Its cursor.
+    pub cursor: Cursor,
+}
+
+/// Returns the active run, if any.
+pub async fn active_run(ledger: &Ledger) -> Result<Option<ActiveRun>, LedgerError> {
+    let Some(id) = ledger.active().await?.run else { return Ok(None) };
+    let run = ledger.run(&id).await?;
+    let cursor = ledger.cursor(&id).await?;
+    Ok(run.zip(cursor).map(|(run, cursor)| ActiveRun { run, cursor }))
+}

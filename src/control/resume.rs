@@ -1,0 +1,81 @@
+//! Continues a run after a pause or a restart.
+
+use super::{ActiveRun, active_run};
+use crate::domain::clock::Clock;
+use crate::domain::run::{Cursor, RunId, State};
+use crate::ledger::{Ledger, LedgerError};
+use crate::runtime::event::Resume;
+
+/// Tries to resume a run whose cursor moves in between.
+const TRIES_MAX: u32 = 5;
+
+/// The result of a request to resume.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resumed {
+    /// A new generation is prepared. The caller sends the message of this cursor's turn.
+    Regenerated(Box<Cursor>),
+    /// The run needs no new generation, because only its jobs are unfinished, or its cursor moved
+    /// at each try.
+    Unchanged(RunId),
+    /// No run is active.
+    NoRun,
+}
+
+/// Continues the active run in a new generation, which does not count toward the maximum number of
+/// generations.
+pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resumed, LedgerError> {
+    let mut tries = 0;
+    loop {
+        let Some(ActiveRun { run, cursor }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
+        if run.state == State::Draining && ledger.accounts(&run, &cursor).await?.parts_open == 0 {
+            // Only jobs are unfinished, and check polls those.
+            return Ok(Resumed::Unchanged(run.id));
+        }
+        let now_ms = clock.now_ms();
+        let called_ms = called_ms(&cursor, why, now_ms);
+        let queue_lost = why == Resume::Restarted;
+        if let Some(next) = ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await? {
+            return Ok(Resumed::Regenerated(Box::new(next)));
+        }
+        // A turn was leased or committed in between.
+        tries += 1;
+        if tries == TRIES_MAX {
+            return Ok(Resumed::Unchanged(run.id));
+        }
+    }
+}
+
+/// Returns the latest time at which the holder of the cursor's lease may request a page, in Unix
+/// milliseconds; 0 without a lease. That is the lease's expiry. After a restart of the only
+/// process, the holder has made its last request before now.
+fn called_ms(cursor: &Cursor, why: Resume, now_ms: i64) -> i64 {
+    match (&cursor.lease, why) {
+        (Some(lease), Resume::Restarted) => lease.until_ms.min(now_ms),
+        (Some(lease), Resume::Requested) => lease.until_ms,
+        (None, _) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::{EXCLUSIVE_LIFE_MS, Lease};
+
+    #[test]
+    fn holder_of_a_lease_may_call_until_it_expires_or_its_process_ended() {
+        let id = RunId::parse("p.1").unwrap();
+        let lease = |until_ms| Lease { owner: "o".to_owned(), message: "m".to_owned(), until_ms };
+        let leased =
+            |until_ms| Cursor { lease: Some(lease(until_ms)), ..Cursor::first(id.clone(), 0, EXCLUSIVE_LIFE_MS) };
+        for (cursor, why, expected_ms) in [
+            (Cursor::first(id.clone(), 0, EXCLUSIVE_LIFE_MS), Resume::Requested, 0),
+            (Cursor::first(id.clone(), 0, EXCLUSIVE_LIFE_MS), Resume::Restarted, 0),
+            (leased(900), Resume::Requested, 900),
+            (leased(900), Resume::Restarted, 900),
+            (leased(1_100), Resume::Requested, 1_100),
+            (leased(1_100), Resume::Restarted, 1_000),
+        ] {
+            assert_eq!(called_ms(&cursor, why, 1_000), expected_ms, "{:?} {why:?}", cursor.lease);
+        }
+    }
+}

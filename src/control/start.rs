@@ -1,0 +1,119 @@
+//! Begins a run.
+
+use crate::domain::api::Api;
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, WorkspaceBinding, deadline_ms};
+use crate::ledger::{Active, Begin, Ledger, LedgerError};
+
+/// A start, and the facts that its run begins with.
+#[derive(Debug)]
+pub struct NewRun<'a> {
+    /// The start.
+    pub start: &'a Start,
+    /// Its plan, as JSON.
+    pub plan: serde_json::Value,
+    /// The family of the API.
+    pub api: Api,
+    /// The workspace of the access token.
+    pub workspace: WorkspaceBinding,
+    /// Intercom's count of users, if known.
+    pub count: Option<u64>,
+    /// Our operations per window of the rate limit, for the deadline.
+    pub operations_per_10s: u32,
+    /// The time until an unused exclusive reading expires, in milliseconds.
+    pub reading_life_ms: i64,
+    /// `ACTIVE`, as read before the workspace and the count were requested.
+    pub active: Active,
+}
+
+/// The result of a start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Started {
+    /// The run is active. The caller sends the message of this cursor's turn.
+    Begun(Box<Cursor>),
+    /// A run of its name exists.
+    Known,
+    /// Another run is active, or was active since `ACTIVE` was read.
+    Busy,
+}
+
+/// Begins a run, unless another one is active.
+pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
+    let NewRun { start, plan, api, workspace, count, operations_per_10s, reading_life_ms, active } = new;
+    let listed = start.source.listed();
+    let run = Run {
+        v: FORMAT,
+        id: start.run(),
+        plan: start.plan.clone(),
+        api,
+        state: State::Running,
+        reason: None,
+        generation: 1,
+        started_ms: now_ms,
+        scheduled_at_s: Some(start.scheduled_at_s),
+        ended_ms: None,
+        deadline_ms: deadline_ms(now_ms, count.or(listed).unwrap_or(0), operations_per_10s),
+        count,
+        listed,
+        workspace: Some(workspace),
+        limits: start.limits.clone(),
+        errors: 0,
+        totals: None,
+    };
+    // All jobs of a complete run are closed.
+    let ended_well = |run: Run| matches!(run.state, State::Complete | State::CompleteWithErrors);
+    let stopped = match &active.last {
+        Some(last) if !ledger.run(last).await?.is_none_or(ended_well) => Some(last.clone()),
+        _ => None,
+    };
+    let mut cursor = first_cursor(start, active.free_at_ms, reading_life_ms, now_ms);
+    if stopped.is_some() {
+        // The first page waits for the jobs of the stopped run.
+        cursor.phase = Phase::Settling;
+        cursor.after = stopped;
+    }
+    Ok(match ledger.begin(&run, &plan, &start.source, &cursor, &active).await? {
+        Begin::Begun => Started::Begun(Box::new(cursor)),
+        Begin::Known => Started::Known,
+        Begin::Busy => Started::Busy,
+    })
+}
+
+/// Returns the first cursor of a run. An exclusive reading waits until that of the previous run has
+/// expired, at `free_at_ms`.
+fn first_cursor(start: &Start, free_at_ms: i64, reading_life_ms: i64, now_ms: i64) -> Cursor {
+    let reads_exclusively = start.source == Source::All;
+    let not_before_ms = if reads_exclusively { free_at_ms.max(now_ms) } else { now_ms };
+    let mut cursor = Cursor::first(start.run(), not_before_ms, reading_life_ms);
+    if free_at_ms > now_ms {
+        // Record that the previous reading may be open, even if this run begins none.
+        cursor.exclusive.called_ms = free_at_ms - reading_life_ms;
+    }
+    if not_before_ms > now_ms {
+        cursor.waits = Some("the previous run's scroll must expire first".to_owned());
+    }
+    cursor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::{EXCLUSIVE_LIFE_MS, Limits};
+
+    #[test]
+    fn first_page_waits_only_for_a_reading_that_may_be_open() {
+        const NOW_MS: i64 = 1_000_000;
+        const OPEN_MS: i64 = NOW_MS + 30_000;
+        for (source, free_at_ms, not_before_ms) in [
+            (Source::All, 0, NOW_MS),
+            (Source::All, OPEN_MS, OPEN_MS),
+            // A list is not read exclusively, but the next run must know of the previous one.
+            (Source::Stored(3), OPEN_MS, NOW_MS),
+        ] {
+            let start = Start::new("p", None, 5, source, Limits::default());
+            let cursor = first_cursor(&start, free_at_ms, EXCLUSIVE_LIFE_MS, NOW_MS);
+            assert_eq!(cursor.not_before_ms, not_before_ms, "{start:?}");
+            assert_eq!(cursor.waits.is_some(), not_before_ms > NOW_MS, "{start:?}");
+            assert_eq!(cursor.reading_free_at_ms(), free_at_ms, "{start:?}");
+        }
+    }
+}
