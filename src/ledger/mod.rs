@@ -53,7 +53,7 @@ pub use items::{Key, key};
 pub use jobs::{Closing, End, JobRow};
 pub use limit::LimitItem;
 pub use parts::{PartEnd, PartLease, PartRow, Release};
-pub use runs::{ErrorRow, Reserved};
+pub use runs::{CompanyName, ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};
 pub use table::create;
 

@@ -38,6 +38,15 @@ impl ErrorRow {
     }
 }
 
+/// A name for a company.
+#[derive(Clone, Copy, Debug)]
+pub struct CompanyName<'a> {
+    /// The company's id.
+    pub company: &'a str,
+    /// The name.
+    pub name: &'a str,
+}
+
 /// The outcome of reserving a company's name for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
@@ -136,7 +145,7 @@ impl Ledger {
         &self,
         run: &RunId,
         generation: u32,
-        (company, name): (&str, &str),
+        CompanyName { company, name }: CompanyName<'_>,
         user: &UserId,
     ) -> Result<Reserved, LedgerError> {
         let at = key(run_pk(run), format!("COMPANY#{company}"));

@@ -9,7 +9,7 @@ use intercom_bulk::domain::patch::{Change, Patch, Target};
 use intercom_bulk::domain::run::{Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Run, RunId, Source, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    Active, Begin, ErrorRow, JobRow, Leased, Ledger, PartEnd, PartLease, Reserved, Taken, create,
+    Active, Begin, CompanyName, ErrorRow, JobRow, Leased, Ledger, PartEnd, PartLease, Reserved, Taken, create,
 };
 use intercom_bulk_emulator::aws::Account;
 use serde_json::json;
@@ -98,7 +98,8 @@ async fn company_name_is_sent_for_one_user() {
     for (generation, name, user) in
         [(1, "Acme", &ann), (1, "Acme", &ann), (1, "Acme", &bob), (1, "Acme Inc", &ann), (2, "Acme", &bob)]
     {
-        answers.push(ledger.reserve_company(&run, generation, ("c1", name), user).await.unwrap());
+        let name = CompanyName { company: "c1", name };
+        answers.push(ledger.reserve_company(&run, generation, name, user).await.unwrap());
     }
     assert_eq!(answers, [Reserved::New, Reserved::New, Reserved::Same, Reserved::Other, Reserved::New]);
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::fetch::Page;
 use crate::domain::patch::{Patch, Target};
-use crate::domain::run::{Cursor, NAMED_ALREADY, Run, Tally};
+use crate::domain::run::{Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::user::{User, UserId};
-use crate::ledger::{ErrorRow, Reserved};
+use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved};
 use crate::plan::{Note, Plan};
 use crate::runtime::clients::{Clients, StepError};
 
@@ -24,38 +24,25 @@ pub(super) struct Evaluated {
     pub(super) errors: Vec<ErrorRow>,
     /// Paths of the plan that at least one user of the page has, one bit each.
     pub(super) paths_seen: u64,
-    /// Companies that already have the right name, according to users of the page, with that name.
-    agreed: BTreeSet<(String, String)>,
 }
 
-/// The location of an error: the page as text, and its generation.
-type Place = (String, u32);
+/// A company that already has the right name, according to a user of the page.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Agreed {
+    company: String,
+    name: String,
+}
 
-impl Evaluated {
-    /// Counts a user once: as failed, to change, unchanged or skipped. `same_before` is the count
-    /// of unchanged users before this one.
-    fn count(&mut self, user: &User, patch: Option<Patch>, same_before: u64) {
-        let failed = self.errors.last().is_some_and(|row| row.user == user.id().as_str());
-        match (patch, failed) {
-            (Some(patch), failed) => {
-                self.tally.patches += 1;
-                self.tally.partly += u64::from(failed);
-                self.patches.push(patch);
-            }
-            (None, true) => self.tally.same = same_before,
-            (None, false) => self.tally.skipped += u64::from(self.tally.same == same_before),
-        }
-    }
-
-    /// Records an error of a user. Several errors of one user are joined in one row.
-    fn fail(&mut self, user: &str, code: &str, message: String, (at, generation): &Place) {
-        if let Some(row) = self.errors.last_mut().filter(|row| row.user == user) {
-            row.message = format!("{}; {message}", row.message);
-            return;
-        }
-        let (user, code, at) = (user.to_owned(), code.to_owned(), at.clone());
-        self.errors.push(ErrorRow { user, code, message, at, generation: *generation });
-    }
+/// The evaluation of a page.
+struct PageEvaluation<'a> {
+    ledger: &'a Ledger,
+    plan: &'a Plan,
+    run: &'a RunId,
+    generation: u32,
+    /// The page, as error rows name it.
+    page: String,
+    done: Evaluated,
+    agreed: BTreeSet<Agreed>,
 }
 
 /// Evaluates a page. A user whose evaluation fails becomes an error and does not affect other
@@ -67,40 +54,42 @@ pub(super) async fn evaluate(
     plan: &Plan,
     page: &Page,
 ) -> Result<Evaluated, StepError> {
-    let at = (format!("page {}", cursor.page + 1), cursor.generation);
-    let mut done = Evaluated::default();
+    let mut evaluation = PageEvaluation {
+        ledger: &clients.ledger,
+        plan,
+        run: &run.id,
+        generation: cursor.generation,
+        page: format!("page {}", cursor.page + 1),
+        done: Evaluated::default(),
+        agreed: BTreeSet::new(),
+    };
     let room = run.limits.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     let mut met = HashSet::new();
     for user in &page.users {
+        let tally = &mut evaluation.done.tally;
         // Evaluate, limit and count duplicate entries of a user once.
         if !met.insert(user.id()) {
-            done.tally.doubles += 1;
+            tally.doubles += 1;
             continue;
         }
-        if done.tally.users >= room {
+        if tally.users >= room {
             break;
         }
-        done.tally.users += 1;
-        done.paths_seen |= plan.seen(user);
-        let same_before = done.tally.same;
-        let mut patch = decide(&mut done, plan, user, &at);
-        agree(clients, run, cursor, (plan, user), patch.as_ref(), &mut done, &at).await?;
-        if let Some(whole) = patch.take() {
-            patch = companies(clients, run, cursor, whole, &mut done, &at).await?;
-        }
-        done.count(user, patch, same_before);
+        tally.users += 1;
+        evaluation.user(user).await?;
     }
     for index in 0..page.unreadable {
         let message = "an entry of the page has no usable id".to_owned();
-        done.fail(&format!("unreadable-{index}"), "unreadable_user", message, &at);
+        evaluation.fail(&format!("unreadable-{index}"), "unreadable_user", message);
     }
     for (user, why) in &page.unknown {
         if why.is_unknown {
-            done.fail(user.as_str(), "not_found", unknown(user), &at);
+            evaluation.fail(user.as_str(), "not_found", unknown(user));
         } else {
-            done.fail(user.as_str(), &why.code, why.said.clone(), &at);
+            evaluation.fail(user.as_str(), &why.code, why.said.clone());
         }
     }
+    let mut done = evaluation.done;
     done.tally.errors = done.errors.len() as u64;
     done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
     Ok(done)
@@ -116,79 +105,117 @@ fn unknown(user: &UserId) -> String {
     format!("Intercom has no user with this id{}", if is_intercom_s { "" } else { hint })
 }
 
-/// Evaluates a user, counts the notes, and returns the patch if there is one.
-fn decide(done: &mut Evaluated, plan: &Plan, user: &User, at: &Place) -> Option<Patch> {
-    let evaluation = plan.evaluate(user);
-    for note in evaluation.notes {
-        match note {
-            Note::Same if evaluation.patch.is_none() => done.tally.same += 1,
-            Note::Same => {}
-            Note::Skipped(reason) => *done.tally.skip_reasons.entry(reason.as_str().to_owned()).or_default() += 1,
-            Note::MissedKey { table, key } => done.tally.miss(&table, key.as_deref()),
-            Note::Failed { target, code, message } => {
-                done.fail(user.id().as_str(), code.as_str(), format!("{target}: {message}"), at);
+impl PageEvaluation<'_> {
+    /// Evaluates a user: adds its patch and errors, and counts the result.
+    async fn user(&mut self, user: &User) -> Result<(), StepError> {
+        self.done.paths_seen |= self.plan.seen(user);
+        let same_before = self.done.tally.same;
+        let mut patch = self.patch(user);
+        self.agree(user, patch.as_ref()).await?;
+        if let Some(whole) = patch.take() {
+            patch = self.companies(whole).await?;
+        }
+        self.count(user, patch, same_before);
+        Ok(())
+    }
+
+    /// Evaluates the plan, counts the notes, and returns the patch if there is one.
+    fn patch(&mut self, user: &User) -> Option<Patch> {
+        let evaluation = self.plan.evaluate(user);
+        for note in evaluation.notes {
+            let tally = &mut self.done.tally;
+            match note {
+                Note::Same if evaluation.patch.is_none() => tally.same += 1,
+                Note::Same => {}
+                Note::Skipped(reason) => *tally.skip_reasons.entry(reason.as_str().to_owned()).or_default() += 1,
+                Note::MissedKey { table, key } => tally.miss(&table, key.as_deref()),
+                Note::Failed { target, code, message } => {
+                    self.fail(user.id().as_str(), code.as_str(), format!("{target}: {message}"));
+                }
             }
         }
+        evaluation.patch
     }
-    evaluation.patch
-}
 
-/// Reserves the names of companies that already have the right name, as a rename does. Otherwise
-/// two users with different names for one company would rename it alternately, once per run.
-async fn agree(
-    clients: &Clients,
-    run: &Run,
-    cursor: &Cursor,
-    (plan, user): (&Plan, &User),
-    patch: Option<&Patch>,
-    done: &mut Evaluated,
-    at: &Place,
-) -> Result<(), StepError> {
-    let changes = patch.map(|patch| patch.changes.as_slice()).unwrap_or_default();
-    for (company, name) in plan.company_names(user) {
-        let renamed = changes.iter().any(|change| change.target == Target::CompanyName(company.clone()));
-        let name = name.as_str().unwrap_or_default().to_owned();
-        if renamed || !done.agreed.insert((company.clone(), name.clone())) {
-            continue;
-        }
-        let found = clients.ledger.reserve_company(&run.id, cursor.generation, (&company, &name), user.id()).await?;
-        if found == Reserved::Other {
-            done.agreed.remove(&(company, name));
-            named_differently(done, user.id(), at);
+    /// Counts a user once: as failed, to change, unchanged or skipped. `same_before` is the count
+    /// of unchanged users before this one.
+    fn count(&mut self, user: &User, patch: Option<Patch>, same_before: u64) {
+        let Evaluated { tally, patches, errors, .. } = &mut self.done;
+        let failed = errors.last().is_some_and(|row| row.user == user.id().as_str());
+        match (patch, failed) {
+            (Some(patch), failed) => {
+                tally.patches += 1;
+                tally.partly += u64::from(failed);
+                patches.push(patch);
+            }
+            (None, true) => tally.same = same_before,
+            (None, false) => tally.skipped += u64::from(tally.same == same_before),
         }
     }
-    Ok(())
-}
 
-fn named_differently(done: &mut Evaluated, user: &UserId, at: &Place) {
-    let message = "another user of the company gave it another name in this run".to_owned();
-    done.fail(user.as_str(), "company_named_differently", message, at);
-}
-
-/// Reserves the company names of a patch, so that each name is sent once per generation. If another
-/// user has reserved the same name, the change is removed from the patch. If another user has
-/// reserved a different name, this user becomes an error.
-async fn companies(
-    clients: &Clients,
-    run: &Run,
-    cursor: &Cursor,
-    mut patch: Patch,
-    done: &mut Evaluated,
-    at: &Place,
-) -> Result<Option<Patch>, StepError> {
-    let mut kept = Vec::with_capacity(patch.changes.len());
-    for change in patch.changes {
-        let Target::CompanyName(company) = &change.target else {
-            kept.push(change);
-            continue;
-        };
-        let name = change.new.as_str().unwrap_or_default();
-        match clients.ledger.reserve_company(&run.id, cursor.generation, (company, name), &patch.user).await? {
-            Reserved::New => kept.push(change),
-            Reserved::Same => *done.tally.skip_reasons.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
-            Reserved::Other => named_differently(done, &patch.user, at),
+    /// Records an error of a user. Several errors of one user are joined in one row.
+    fn fail(&mut self, user: &str, code: &str, message: String) {
+        if let Some(row) = self.done.errors.last_mut().filter(|row| row.user == user) {
+            row.message = format!("{}; {message}", row.message);
+            return;
         }
+        self.done.errors.push(ErrorRow {
+            user: user.to_owned(),
+            code: code.to_owned(),
+            message,
+            at: self.page.clone(),
+            generation: self.generation,
+        });
     }
-    patch.changes = kept;
-    Ok((!patch.changes.is_empty()).then_some(patch))
+
+    /// Reserves the names of companies that already have the right name, as a rename does.
+    /// Otherwise two users with different names for one company would rename it alternately, once
+    /// per run.
+    async fn agree(&mut self, user: &User, patch: Option<&Patch>) -> Result<(), StepError> {
+        let changes = patch.map(|patch| patch.changes.as_slice()).unwrap_or_default();
+        for (company, name) in self.plan.company_names(user) {
+            let renamed = changes.iter().any(|change| change.target == Target::CompanyName(company.clone()));
+            let name = name.as_str().unwrap_or_default().to_owned();
+            let agreed = Agreed { company, name };
+            if renamed || !self.agreed.insert(agreed.clone()) {
+                continue;
+            }
+            if self.reserve(&agreed.company, &agreed.name, user.id()).await? == Reserved::Other {
+                self.agreed.remove(&agreed);
+                self.named_differently(user.id());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reserves the company names of a patch, so that each name is sent once per generation. If
+    /// another user has reserved the same name, the change is removed from the patch. If another
+    /// user has reserved a different name, this user becomes an error.
+    async fn companies(&mut self, mut patch: Patch) -> Result<Option<Patch>, StepError> {
+        let mut kept = Vec::with_capacity(patch.changes.len());
+        for change in patch.changes {
+            let Target::CompanyName(company) = &change.target else {
+                kept.push(change);
+                continue;
+            };
+            let name = change.new.as_str().unwrap_or_default();
+            match self.reserve(company, name, &patch.user).await? {
+                Reserved::New => kept.push(change),
+                Reserved::Same => *self.done.tally.skip_reasons.entry(NAMED_ALREADY.to_owned()).or_default() += 1,
+                Reserved::Other => self.named_differently(&patch.user),
+            }
+        }
+        patch.changes = kept;
+        Ok((!patch.changes.is_empty()).then_some(patch))
+    }
+
+    async fn reserve(&self, company: &str, name: &str, user: &UserId) -> Result<Reserved, StepError> {
+        let name = CompanyName { company, name };
+        Ok(self.ledger.reserve_company(self.run, self.generation, name, user).await?)
+    }
+
+    fn named_differently(&mut self, user: &UserId) {
+        let message = "another user of the company gave it another name in this run".to_owned();
+        self.fail(user.as_str(), "company_named_differently", message);
+    }
 }
