@@ -209,7 +209,7 @@ impl Round<'_> {
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
         let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
         let too_long = failing_ms > FEW_AGAIN_MAX_MS
-            && (!changes_many(self, run).await? || self.few_are_left(run).await?)
+            && self.sends_little(run).await?
             && (failing_ms > FEW_MAX_MS || self.failed_before(run, work).await?);
         let attempt = row.map_or(0, |row| row.attempt);
         self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
@@ -221,13 +221,15 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Returns whether so few parts are left that the run may send no other request.
-    async fn few_are_left(&self, run: &Run) -> Result<bool, StepError> {
-        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
-        if cursor.phase == Phase::Turning {
-            return Ok(false);
+    /// Returns whether the run may send no other request, because it changes few users or has few
+    /// parts left.
+    async fn sends_little(&self, run: &Run) -> Result<bool, StepError> {
+        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(true) };
+        if !changes_many(run, &cursor) {
+            return Ok(true);
         }
-        Ok(self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
+        let reads_pages = cursor.phase == Phase::Turning;
+        Ok(!reads_pages && self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
     }
 
     /// Returns whether each user of the part failed in an earlier generation of the run.

@@ -127,9 +127,15 @@ impl LeasedParts {
     /// Handles a request that failed without a reason that names its users.
     fn failed(&mut self, piece: Piece, error: Error, answered: bool) -> Option<Stop> {
         self.in_a_row += 1;
-        let others = !self.pieces.is_empty();
-        let (users, taken, probes, in_a_row) = (piece.0.len(), self.taken(), self.probes, self.in_a_row);
-        match next(Failing { users, answered, taken, probes, others, in_a_row }) {
+        let failing = Failing {
+            users: piece.0.len(),
+            answered,
+            taken: self.taken(),
+            probes: self.probes,
+            others: !self.pieces.is_empty(),
+            in_a_row: self.in_a_row,
+        };
+        match next(failing) {
             Next::Rest => return Some(Stop::Rest { why: error.said(), sent: true }),
             Next::Probe => {
                 self.probes += 1;

@@ -5,7 +5,7 @@ use super::leased::{LeasedParts, Sent, Stop};
 use super::pieces::Piece;
 use super::{Round, Work};
 use crate::control;
-use crate::domain::run::Run;
+use crate::domain::run::{Cursor, Run};
 use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::runtime::clients::StepError;
@@ -43,7 +43,7 @@ impl LeasedParts {
         if !self.taken()
             && alike
             && (all
-                || self.refused.len() >= REFUSED_ALIKE && (may_be_of_all(error) || changes_many(round, run).await?))
+                || self.refused.len() >= REFUSED_ALIKE && (may_be_of_all(error) || round.run_changes_many(run).await?))
         {
             self.record_refused(round, run).await?;
             return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(run.api, error))));
@@ -168,11 +168,18 @@ fn may_be_of_all(error: &Error) -> bool {
     matches!(status, 403 | 404 | 410) && !names_a_user
 }
 
+impl Round<'_> {
+    /// Returns whether a run changes many users.
+    async fn run_changes_many(&self, run: &Run) -> Result<bool, StepError> {
+        let cursor = self.clients.ledger.cursor(&run.id).await?;
+        Ok(cursor.is_some_and(|cursor| changes_many(run, &cursor)))
+    }
+}
+
 /// Returns whether a run changes many users. If a run changes few users (a plan's second run, a
 /// list of failed users), Intercom may refuse all of them for individual faults, and the run
 /// continues.
-pub(super) async fn changes_many(round: &Round<'_>, run: &Run) -> Result<bool, StepError> {
-    let Some(cursor) = round.clients.ledger.cursor(&run.id).await? else { return Ok(false) };
-    let (patches, users) = (cursor.tally.patches, cursor.tally.users);
-    Ok(run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= users)
+pub(super) fn changes_many(run: &Run, cursor: &Cursor) -> bool {
+    let patches = cursor.tally.patches;
+    run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= cursor.tally.users
 }
