@@ -25,19 +25,59 @@ pub enum Binding {
     Holds,
     /// The token belongs to another workspace. The reason names both.
     Differs(String),
-    /// Unknown, because Intercom or Parameter Store does not answer. The work waits at least until
-    /// this time (Unix milliseconds), for this reason.
-    Later(i64, &'static str),
-    /// Unknown, because the rate limit's window is spent until this time (Unix milliseconds).
-    Spent(i64),
+    /// The token's workspace is unknown, so the work waits.
+    Unknown(UnknownWorkspace),
 }
 
-/// Returns the workspace of the present token, for a run that begins. If it is unknown, returns the
-/// time (Unix milliseconds) until which the start waits, and the reason.
+/// The reason why the workspace of the present token is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownWorkspace {
+    /// Intercom or Parameter Store does not answer.
+    Later {
+        /// The work waits at least until this time, in Unix milliseconds.
+        until_ms: i64,
+        /// The reason, as text.
+        why: &'static str,
+    },
+    /// The rate limit's window is spent.
+    Spent {
+        /// The window's end, in Unix milliseconds.
+        until_ms: i64,
+    },
+}
+
+impl UnknownWorkspace {
+    /// The token cannot be read: retry after a short wait.
+    fn unread(at: &Invocation) -> Self {
+        Self::after_a_rest(at, "the access token cannot be read")
+    }
+
+    fn after_a_rest(at: &Invocation, why: &'static str) -> Self {
+        Self::Later { until_ms: at.clock.now_ms() + LATER_MS, why }
+    }
+
+    /// Returns the time until which the work waits, in Unix milliseconds.
+    pub fn until_ms(self) -> i64 {
+        match self {
+            Self::Later { until_ms, .. } | Self::Spent { until_ms } => until_ms,
+        }
+    }
+
+    /// Returns the reason as text.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Later { why, .. } => why,
+            Self::Spent { .. } => "the rate limit's window is spent",
+        }
+    }
+}
+
+/// Returns the workspace of the present token, for a run that begins. If it is unknown, the start
+/// waits.
 pub async fn of_start(
     clients: &Clients,
     at: &Invocation,
-) -> Result<Result<WorkspaceBinding, (i64, &'static str)>, StepError> {
+) -> Result<Result<WorkspaceBinding, UnknownWorkspace>, StepError> {
     let mut whose_token = whose(clients, at).await?;
     // A refused token may have been replaced since this process read it. A run that begins without
     // a workspace cannot continue with the token that replaces it.
@@ -47,7 +87,7 @@ pub async fn of_start(
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "the access token cannot be read");
-                whose_token = Err((at.clock.now_ms() + LATER_MS, UNREAD));
+                whose_token = Err(UnknownWorkspace::unread(at));
             }
         }
     }
@@ -61,8 +101,7 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
     for _ in 0..2 {
         let whose = match whose(clients, at).await? {
             Ok(whose) => whose,
-            Err((until_ms, SPENT)) => return Ok(Binding::Spent(until_ms)),
-            Err((until_ms, why)) => return Ok(Binding::Later(until_ms, why)),
+            Err(unknown) => return Ok(Binding::Unknown(unknown)),
         };
         differs = difference(run.workspace.as_ref(), &seen(clients, &whose));
         if differs.is_none() {
@@ -73,19 +112,12 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
             Ok(false) => break,
             Err(error) => {
                 tracing::warn!(%error, "the access token cannot be read");
-                return Ok(unread(at));
+                return Ok(Binding::Unknown(UnknownWorkspace::unread(at)));
             }
         }
     }
     Ok(differs.map_or(Binding::Holds, Binding::Differs))
 }
-
-fn unread(at: &Invocation) -> Binding {
-    Binding::Later(at.clock.now_ms() + LATER_MS, UNREAD)
-}
-
-const UNREAD: &str = "the access token cannot be read";
-const SPENT: &str = "the rate limit's window is spent";
 
 fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     let app_id = match whose {
@@ -117,18 +149,17 @@ fn difference(of_run: Option<&WorkspaceBinding>, of_token: &WorkspaceBinding) ->
 
 /// Returns the workspace of the present token. Requests it from Intercom once per process and
 /// token.
-async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64, &'static str)>, StepError> {
-    let later = |why| Ok(Err((at.clock.now_ms() + LATER_MS, why)));
+async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, UnknownWorkspace>, StepError> {
     match clients.intercom.whose().await {
         Ok(Some(whose)) => return Ok(Ok(whose)),
         Ok(None) => {}
         Err(error) => {
             tracing::warn!(%error, "the access token cannot be read");
-            return later(UNREAD);
+            return Ok(Err(UnknownWorkspace::unread(at)));
         }
     }
     if let Permit::Wait(until_ms) = clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await? {
-        return Ok(Err((until_ms, SPENT)));
+        return Ok(Err(UnknownWorkspace::Spent { until_ms }));
     }
     match clients.intercom.ask_whose(timeout(clients, at)).await {
         Ok(reply) => {
@@ -140,9 +171,10 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, (i64,
         Err(error) => {
             tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
             if matches!(disposition(&error, at.clock.now_s()), Disposition::Limited { .. }) {
-                return Ok(Err((clients.limiter.closed_until_ms(), "Intercom's rate limit")));
+                let until_ms = clients.limiter.closed_until_ms();
+                return Ok(Err(UnknownWorkspace::Later { until_ms, why: "Intercom's rate limit" }));
             }
-            later("Intercom did not return the access token's workspace")
+            Ok(Err(UnknownWorkspace::after_a_rest(at, "Intercom did not return the access token's workspace")))
         }
     }
 }

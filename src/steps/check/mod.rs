@@ -145,7 +145,7 @@ impl Tick {
             match &self.bindings[&row.run] {
                 Binding::Holds => bound.push(row),
                 Binding::Differs(_) => look::defer(clients, &row, at, &mut self.outcome).await?,
-                Binding::Later(..) | Binding::Spent(_) => self.outcome.overdue += 1,
+                Binding::Unknown(_) => self.outcome.overdue += 1,
             }
         }
         Ok(bound)
@@ -201,10 +201,14 @@ async fn binding_of(
 ) -> Result<Binding, StepError> {
     let Some(run) = clients.ledger.run(run).await? else { return Ok(Binding::Holds) };
     let mut binding = binding::of_run(clients, &run, at).await?;
-    while let Binding::Later(until_ms, _) | Binding::Spent(until_ms) = binding {
-        let wait_ms = (until_ms - at.clock.now_ms()).max(1);
+    while let Binding::Unknown(unknown) = binding {
+        let wait_ms = (unknown.until_ms() - at.clock.now_ms()).max(1);
         if wait_ms + FOR_A_LOOK_MS > at.left_ms() || at.is_stopping() {
-            tracing::warn!(run = run.id.as_str(), ?binding, "the run's jobs are polled with the next tick");
+            tracing::warn!(
+                run = run.id.as_str(),
+                reason = unknown.why(),
+                "the run's jobs are polled with the next tick"
+            );
             break;
         }
         at.rest(wait_ms).await;

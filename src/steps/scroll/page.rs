@@ -19,7 +19,7 @@ use crate::intercom::{Error, advice, page_failure};
 use crate::ledger::{Changes, ChangesOfPart, SAMPLE};
 use crate::plan::Plan;
 use crate::rate_limit::{Lane, Permit, PermitRequest, Quota};
-use crate::runtime::binding::{self, Binding};
+use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 /// If the answer about the token's workspace takes longer than this, in milliseconds, the next
@@ -43,8 +43,8 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         }
         Binding::Holds => {}
         Binding::Differs(reason) => return Ok(Decision::state(cursor, State::Paused, reason)),
-        Binding::Spent(until_ms) => return Ok(Decision::spent(cursor, until_ms)),
-        Binding::Later(until_ms, why) => {
+        Binding::Unknown(UnknownWorkspace::Spent { until_ms }) => return Ok(Decision::spent(cursor, until_ms)),
+        Binding::Unknown(UnknownWorkspace::Later { until_ms, why }) => {
             return Ok(Decision::unanswered(cursor, at.clock.now_ms(), until_ms, why));
         }
     }

@@ -84,8 +84,8 @@ pub(super) async fn begin(
     }
     let workspace = match binding::of_start(clients, at).await? {
         Ok(workspace) => workspace,
-        Err((_, reason)) => {
-            tracing::warn!(run = start.run().as_str(), reason, "the start waits");
+        Err(unknown) => {
+            tracing::warn!(run = start.run().as_str(), reason = unknown.why(), "the start waits");
             queue(clients, start, at, outcome).await?;
             return Ok(Began::Waits);
         }

@@ -12,7 +12,7 @@ use crate::domain::run::{Phase, Run, RunId, State};
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, PartEnd, PartLease};
 use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
-use crate::runtime::binding::{self, Binding};
+use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
 
 /// Time reserved for a request and its record, in milliseconds.
@@ -85,20 +85,22 @@ impl Round<'_> {
                     self.outcome.not_complete += u64::from(paused);
                     continue;
                 }
-                Binding::Later(at_ms, why) => {
+                Binding::Unknown(UnknownWorkspace::Later { until_ms, why }) => {
                     tracing::warn!(
                         run = run.id.as_str(),
                         why,
                         parts = left.len(),
                         "the parts are delivered again later"
                     );
-                    let wait_ms = at_ms - self.at.clock.now_ms();
+                    let wait_ms = until_ms - self.at.clock.now_ms();
                     for work in &left {
                         self.return_after(work, wait_ms.max(rest_ms(work.message.receives))).await;
                     }
                     return Ok(());
                 }
-                Binding::Spent(at_ms) => return self.return_all(&left, at_ms).await,
+                Binding::Unknown(UnknownWorkspace::Spent { until_ms }) => {
+                    return self.return_all(&left, until_ms).await;
+                }
             }
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
