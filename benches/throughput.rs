@@ -126,7 +126,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
             cursor: *cursor,
             took,
             cpu: cpu().saturating_sub(cpu_before),
-            emulator: account.counts.busy(),
+            emulator: account.counts.so_far().busy,
             account,
             engine,
             memory_mb,
@@ -162,7 +162,7 @@ impl Measured {
     }
 
     fn calls(&self, operations: &[&str]) -> f64 {
-        let calls = self.account.counts.snapshot();
+        let calls = self.account.counts.so_far().calls;
         operations.iter().filter_map(|operation| calls.get(*operation)).sum::<u64>() as f64
     }
 
@@ -179,8 +179,8 @@ impl Measured {
             invocations: self.engine.done.invocations.load(Ordering::Relaxed) as f64,
             gb_seconds: self.engine.done.busy_mb_ms.load(Ordering::Relaxed) as f64 / 1000.0 / 1024.0,
             sqs_requests: self.calls(&sqs),
-            write_units: self.account.counts.write_units(),
-            read_units: self.account.counts.read_units(),
+            write_units: self.account.counts.so_far().write_units,
+            read_units: self.account.counts.so_far().read_units,
         }
     }
 

@@ -167,7 +167,7 @@ async fn buckets_are_listed_without_a_scan() {
         found.extend(ledger.jobs(&bucket).await.unwrap().into_iter().map(|job| job.job.to_string()));
     }
     assert_eq!(found, ["job_0", "job_1"]);
-    assert_eq!(account.counts.snapshot().get("Scan"), None);
+    assert_eq!(account.counts.so_far().calls.get("Scan"), None);
     assert_eq!(ledger.due(NOW_MS + 60_000, 10).await.unwrap().len(), 2, "due jobs, of all buckets");
 }
 
@@ -222,10 +222,10 @@ async fn long_partition_is_read_in_pages() {
     };
     let rows: Vec<ErrorRow> = (0..1_200).map(row).collect();
     ledger.record_errors(&run.id, &rows).await.unwrap();
-    let before = account.counts.snapshot().get("Query").copied().unwrap_or_default();
+    let before = account.counts.so_far().calls.get("Query").copied().unwrap_or_default();
     let found = ledger.errors(&run).await.unwrap();
     assert_eq!((found.len(), found[1_199].user.as_str()), (1_200, "001199"));
-    let queries = account.counts.snapshot()["Query"] - before;
+    let queries = account.counts.so_far().calls["Query"] - before;
     assert!(queries >= 3, "{queries} queries");
 }
 

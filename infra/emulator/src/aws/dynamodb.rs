@@ -75,13 +75,13 @@ impl Service for Tables {
         }
         let began = tokio::time::Instant::now();
         let answer = self.dispatch(operation, input);
-        self.counts.add_busy(began.elapsed());
+        self.counts.billed().busy += began.elapsed();
         match answer {
             Ok(output) => {
                 let consumed = capacity(output.get("ConsumedCapacity"));
                 match units {
-                    Some(Units::Read) => self.counts.add_read_units(consumed),
-                    Some(Units::Write) => self.counts.add_write_units(consumed),
+                    Some(Units::Read) => self.counts.billed().read_units += consumed,
+                    Some(Units::Write) => self.counts.billed().write_units += consumed,
                     None => {}
                 }
                 Reply::ok(&output)

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig};
 
-pub use counts::Counts;
+pub use counts::{Billed, Counts};
 pub use queue::{Queue, QueueError, create_queue};
 
 use connector::InProcess;

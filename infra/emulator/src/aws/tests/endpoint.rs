@@ -27,7 +27,7 @@ async fn one_address_serves_both_services_of_the_account() {
     assert_eq!(queues.queue_urls()[0], created["QueueUrl"]);
     let (_, tables) = post(&account, "DynamoDB_20120810.ListTables", "{}").await;
     assert_eq!(tables, json!({"TableNames": []}));
-    assert_eq!(account.counts.snapshot()["ListTables"], 1);
+    assert_eq!(account.counts.so_far().calls["ListTables"], 1);
 }
 
 #[tokio::test]
