@@ -30,23 +30,15 @@ pub mod route {
 /// An error of a call. It contains no personal data: messages are redacted, and bodies and URLs are
 /// left out.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum Error {
     /// The request was not sent, so it may be retried.
     #[error("{route}: {at} could not be reached: {}", root_cause(.source))]
-    NotSent {
-        /// The kind of call.
-        route: &'static str,
-        /// The base URL.
-        at: Box<str>,
-        /// The transport's error.
-        source: TransportError,
-    },
+    NotSent { route: &'static str, at: Box<str>, source: TransportError },
     /// The request may have been sent and has no usable answer, so Intercom may have acted on it.
     #[error("{route}: Intercom may have acted on the request: {lost}")]
     Unknown {
-        /// The kind of call.
         route: &'static str,
-        /// The cause of the loss.
         #[source]
         lost: Lost,
         /// The rate window, if the answer had its headers.
@@ -58,9 +50,7 @@ pub enum Error {
         .request_id.as_deref().unwrap_or("without an id")
     )]
     Refused {
-        /// The kind of call.
         route: &'static str,
-        /// The HTTP status.
         status: u16,
         /// Intercom's code (older errors: type); empty if the body has none.
         code: Box<str>,
@@ -76,9 +66,7 @@ pub enum Error {
     /// The request is invalid and was not sent.
     #[error("{route}: not sent, because {reason}")]
     Invalid {
-        /// The kind of call.
         route: &'static str,
-        /// The cause.
         #[source]
         reason: Invalid,
     },
@@ -86,20 +74,14 @@ pub enum Error {
 
 /// The cause of a lost answer.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum Lost {
-    /// The connection ended before the answer.
     #[error("the connection failed: {}", root_cause(.0))]
     Connection(#[source] TransportError),
-    /// The answer did not arrive in time.
     #[error("no answer within {after:?}")]
-    TimedOut {
-        /// The time-out.
-        after: Duration,
-    },
-    /// The answer is unusable.
+    TimedOut { after: Duration },
     #[error("status {status}, but {reason}")]
     UnreadableBody {
-        /// The HTTP status.
         status: u16,
         /// The cause; never the body itself.
         reason: &'static str,
@@ -108,37 +90,20 @@ pub enum Lost {
     },
 }
 
-/// The reason why a request is invalid.
+/// The reason why a request is invalid. `index` counts patches from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum Invalid {
-    /// A submission without patches.
     #[error("there are no patches")]
     NoPatches,
-    /// More patches than Intercom accepts in one request.
     #[error("{count} patches are more than one bulk job takes")]
-    TooManyPatches {
-        /// Number of patches.
-        count: usize,
-    },
-    /// A patch without changes.
+    TooManyPatches { count: usize },
     #[error("patch {index} has no changes")]
-    NoChanges {
-        /// Index of the patch, from 0.
-        index: usize,
-    },
-    /// A patch that would change a field that identifies the user, or another target.
+    NoChanges { index: usize },
     #[error("patch {index} sets a field that cannot be set")]
-    ReservedField {
-        /// Index of the patch, from 0.
-        index: usize,
-    },
-    /// A value that Intercom does not accept: an array or an object.
+    ReservedField { index: usize },
     #[error("patch {index} sets a value that is not a string, number, boolean or null")]
-    NotScalar {
-        /// Index of the patch, from 0.
-        index: usize,
-    },
-    /// A place that this API cannot have: of another kind, empty, or longer than any of Intercom's.
+    NotScalar { index: usize },
     #[error("the page's place is not one of this API")]
     Position,
 }
