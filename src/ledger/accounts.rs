@@ -77,7 +77,7 @@ impl Counting<'_> {
         if let Some(until_ms) = row.lost_until_ms.max(row.lease_until_ms) {
             // `queue_lost`: the in-memory queue died with its process, so no worker ran after
             // settling began.
-            let until_ms = if cursor.queue_lost { until_ms.min(cursor.settling_since_ms) } else { until_ms };
+            let until_ms = if cursor.settling.queue_lost { until_ms.min(cursor.settling.since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
         }
         if row.generation == cursor.generation && row.end.is_none() && row.tried_ms > self.held_ms {

@@ -86,8 +86,8 @@ impl Ledger {
         next.leases = 0;
         next.resends = 0;
         next.resent_ms = 0;
-        next.committed_by = Some(owner.to_owned());
-        next.committed_ms = now_ms;
+        next.committed.by = Some(owner.to_owned());
+        next.committed.at_ms = now_ms;
         let put = as_read(Write::put(items::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
         let done = match commit {
             Commit::Turn => self.send(put).await?,
@@ -107,7 +107,7 @@ impl Ledger {
         }
         // If the answer to our own write was lost, the cursor shows that we made it.
         let there = self.cursor(&run.id).await?;
-        Ok(there.filter(|there| there.turn == next.turn && there.committed_by == next.committed_by))
+        Ok(there.filter(|there| there.turn == next.turn && there.committed.by == next.committed.by))
     }
 
     /// Adds 1 to the cursor's turn, so that no message can lease it. The holder of a lease may
@@ -159,7 +159,7 @@ impl Ledger {
         next.stalled = -1;
         next.furthest = 0;
         next.position.forget_reading();
-        next.queue_lost = queue_lost;
+        next.settling.queue_lost = queue_lost;
         next.waits = Some("a restart: the next generation begins after all parts and jobs have ended".to_owned());
         next.turn += 1;
         next.died = None;

@@ -8,8 +8,8 @@ use super::{ExclusiveReading, Position, RunId, Tally};
 mod generations;
 mod rests;
 
-pub use generations::{GENERATIONS_MAX, STALLED_MAX};
-pub use rests::REST_MOST_MS;
+pub use generations::{GENERATIONS_MAX, STALLED_MAX, Settling};
+pub use rests::{REST_MOST_MS, Unanswered};
 
 /// Gaps after which a generation is given up.
 pub const GAPS_MAX: usize = 10;
@@ -50,7 +50,22 @@ pub struct Lease {
     pub until_ms: i64,
 }
 
-/// A run's cursor, below 1 KB.
+/// The last commit of a turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The owner of the turn's lease. It identifies a commit whose answer was lost.
+    #[serde(rename = "committed_by", default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The message that named the turn. If it is delivered again, the next turn's message may not
+    /// have been sent.
+    #[serde(rename = "committed_message", default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The time, in Unix milliseconds.
+    #[serde(rename = "committed_ms", default)]
+    pub at_ms: i64,
+}
+
+/// A run's cursor, below 1 KB. Its groups are flat in the stored item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Format version.
@@ -95,13 +110,9 @@ pub struct Cursor {
     /// Consecutive turns without a page, except those whose request got no answer.
     #[serde(default)]
     pub idle_turns: u32,
-    /// Consecutive requests without an answer that cost no page: an outage, or another program uses
-    /// up the limit. Only the run's deadline bounds them.
-    #[serde(default)]
-    pub unanswered: u32,
-    /// Start of this sequence, in Unix milliseconds.
-    #[serde(default)]
-    pub unanswered_since_ms: i64,
+    /// Requests without an answer that cost no page.
+    #[serde(flatten)]
+    pub unanswered: Unanswered,
     /// Resends of the present turn's message by the tick.
     #[serde(rename = "nudges", default)]
     pub resends: u32,
@@ -121,15 +132,9 @@ pub struct Cursor {
     /// Generations that count against [`GENERATIONS_MAX`].
     #[serde(default)]
     pub counted: u32,
-    /// Start of the wait for the generation's parts and jobs, in Unix milliseconds.
-    #[serde(default)]
-    pub settling_since_ms: i64,
-    /// Open parts at the last count while the generation settles.
-    #[serde(default)]
-    pub parts_left: u64,
-    /// Time at which that number last fell, in Unix milliseconds.
-    #[serde(default)]
-    pub parts_left_ms: i64,
+    /// The wait for the generation's parts and jobs.
+    #[serde(flatten)]
+    pub settling: Settling,
     /// Upper bound of the users that earlier generations changed.
     #[serde(default)]
     pub changed_before: u64,
@@ -142,25 +147,15 @@ pub struct Cursor {
     /// The reason why the last generation did not reach the end of its pages, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
-    /// True if the queue's messages of this generation are lost (a restart of the local engine).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub queue_lost: bool,
     /// The paths of the plan that at least one user has, one bit each.
     #[serde(default)]
     pub attributes_seen: u64,
     /// Users by outcome.
     #[serde(default)]
     pub tally: Tally,
-    /// The owner of the last commit. It identifies a commit whose answer was lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub committed_by: Option<String>,
-    /// The message of the last commit. If it is delivered again, the next turn's message may not
-    /// have been sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub committed_message: Option<String>,
-    /// Time of the last commit, in Unix milliseconds.
-    #[serde(default)]
-    pub committed_ms: i64,
+    /// The last commit.
+    #[serde(flatten)]
+    pub committed: Committed,
     /// The lease of the present turn.
     #[serde(rename = "claim", default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -208,27 +203,21 @@ impl Cursor {
             waits: None,
             waits_until_ms: None,
             idle_turns: 0,
-            unanswered: 0,
-            unanswered_since_ms: 0,
+            unanswered: Unanswered::default(),
             resends: 0,
             resent_ms: 0,
             excused: false,
             stalled: 0,
             furthest: 0,
             counted: 1,
-            settling_since_ms: 0,
-            parts_left: 0,
-            parts_left_ms: 0,
+            settling: Settling::default(),
             changed_before: 0,
             after: None,
             count_at_end: None,
             cut: None,
-            queue_lost: false,
             attributes_seen: 0,
             tally: Tally::default(),
-            committed_by: None,
-            committed_message: None,
-            committed_ms: 0,
+            committed: Committed::default(),
             lease: None,
             leases: 0,
             died: None,

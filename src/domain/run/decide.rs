@@ -95,9 +95,9 @@ impl Decision {
     /// until `least_ms`. The run's deadline bounds the wait.
     pub fn unanswered(mut next: Cursor, now_ms: i64, least_ms: i64, why: &str) -> Self {
         next.not_before_ms = next.rest(now_ms).max(least_ms);
-        next.waits = Some(match next.unanswered {
+        next.waits = Some(match next.unanswered.times {
             1 => why.to_owned(),
-            times => format!("{why} ({times} tries since {})", time(next.unanswered_since_ms)),
+            times => format!("{why} ({times} tries since {})", time(next.unanswered.since_ms)),
         });
         Self::turn(next, TurnAction::Waited)
     }

@@ -17,8 +17,8 @@ use crate::domain::api::{Api, Reading};
 
 pub use accounts::{Accounts, Counted, Totals, Verdict};
 pub use cursor::{
-    Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX, Turn,
-    TurnOrder,
+    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
+    Settling, Turn, TurnOrder, Unanswered,
 };
 pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};

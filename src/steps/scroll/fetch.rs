@@ -126,7 +126,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the
 /// rate limit is not the cause.
 fn is_suspect(cursor: &Cursor, error: &Error, at: &Invocation) -> bool {
-    cursor.unanswered >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
+    cursor.unanswered.times >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
 }
 
 /// Returns the reason for not reading a user whose requests fail.

@@ -50,7 +50,10 @@ pub(super) async fn turn(
     let ledger = &clients.ledger;
     let (leased, run) = tokio::join!(ledger.lease(&turn.run, turn.turn, &lease, now_ms), ledger.run(&turn.run));
     let cursor = match leased? {
-        Leased::Ours(cursor) => Cursor { committed_message: Some(message.id.clone()), ..*cursor },
+        Leased::Ours(mut cursor) => {
+            cursor.committed.message = Some(message.id.clone());
+            *cursor
+        }
         Leased::Not(cursor) => return not_ours(clients, message, turn, &cursor, at, outcome).await,
         Leased::Unknown => {
             outcome.did.push(Action::Dropped);

@@ -1,19 +1,38 @@
 //! The step from one generation to the next, and its bounds.
 
-use super::{Cursor, ExclusiveReading, Phase};
+use serde::{Deserialize, Serialize};
+
+use super::{Committed, Cursor, ExclusiveReading, Phase};
 
 /// Consecutive generations that may get no further than the one before.
 pub const STALLED_MAX: i32 = 3;
 /// The most generations of a run, without those that an operator or a restart began.
 pub const GENERATIONS_MAX: u32 = 20;
 
+/// The wait for a generation's parts and jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settling {
+    /// Start of the wait, in Unix milliseconds.
+    #[serde(rename = "settling_since_ms", default)]
+    pub since_ms: i64,
+    /// Open parts at the last count.
+    #[serde(default)]
+    pub parts_left: u64,
+    /// Time at which that number last fell, in Unix milliseconds.
+    #[serde(default)]
+    pub parts_left_ms: i64,
+    /// True if the queue's messages of this generation are lost (a restart of the local engine).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queue_lost: bool,
+}
+
 impl Cursor {
     /// Ends the generation. Another may follow when its parts and jobs have ended.
     pub fn settle(&mut self, now_ms: i64) {
         self.phase = Phase::Settling;
-        self.settling_since_ms = now_ms;
+        self.settling.since_ms = now_ms;
         self.waits_until_ms = None;
-        self.parts_left = 0;
+        self.settling.parts_left = 0;
     }
 
     /// Returns why no further generation may begin, or `None` if one may.
@@ -45,7 +64,7 @@ impl Cursor {
             exclusive: ExclusiveReading { busy_tries: 0, ..self.exclusive },
             // If the next message is lost after this commit, a redelivery of the committed message
             // repairs it.
-            committed_message: self.committed_message.clone(),
+            committed: Committed { message: self.committed.message.clone(), ..Committed::default() },
             ..Self::first(self.run.clone(), not_before_ms, self.exclusive.life_ms)
         }
     }

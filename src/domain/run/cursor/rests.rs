@@ -1,5 +1,7 @@
 //! Requests without an answer: the wait before the next one, and the effect on the generation.
 
+use serde::{Deserialize, Serialize};
+
 use super::Cursor;
 
 /// The first wait after a request without an answer, in milliseconds.
@@ -10,14 +12,26 @@ pub const REST_MOST_MS: i64 = 300_000;
 /// expired.
 const RESTS_WHILE_OPEN: u32 = 12;
 
+/// Consecutive requests without an answer that cost no page: an outage, or another program uses up
+/// the limit. Only the run's deadline bounds them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// Their number.
+    #[serde(rename = "unanswered", default)]
+    pub times: u32,
+    /// Time of the first, in Unix milliseconds.
+    #[serde(rename = "unanswered_since_ms", default)]
+    pub since_ms: i64,
+}
+
 impl Cursor {
     /// Records a request that got no answer and cost no page. Returns the time of the next request.
     pub fn rest(&mut self, now_ms: i64) -> i64 {
-        if self.unanswered == 0 {
-            self.unanswered_since_ms = now_ms;
+        if self.unanswered.times == 0 {
+            self.unanswered.since_ms = now_ms;
         }
-        let rest_ms = rest_ms(self.unanswered, self.position.is_exclusive());
-        self.unanswered += 1;
+        let rest_ms = rest_ms(self.unanswered.times, self.position.is_exclusive());
+        self.unanswered.times += 1;
         now_ms + rest_ms
     }
 
@@ -28,14 +42,15 @@ impl Cursor {
 
     /// Records an answer.
     pub fn answered(&mut self) {
-        (self.unanswered, self.unanswered_since_ms) = (0, 0);
+        self.unanswered = Unanswered::default();
     }
 
     /// Returns whether an exclusive reading expired because nothing could be sent. That is: for at
     /// least half of its life no request got an answer, or the queue did not deliver the turn's
     /// message.
     pub fn was_kept_from_reading(&self, now_ms: i64) -> bool {
-        let unsent = self.unanswered > 0 && 2 * (now_ms - self.unanswered_since_ms) >= self.exclusive.life_ms;
+        let Unanswered { times, since_ms } = self.unanswered;
+        let unsent = times > 0 && 2 * (now_ms - since_ms) >= self.exclusive.life_ms;
         unsent || self.resends > 0 && self.leases == 0
     }
 }

@@ -39,8 +39,9 @@ fn stalled_generations_end_the_run_sooner() {
 /// The next message may also be lost after the commit that begins a generation.
 #[test]
 fn a_new_generation_keeps_the_message_that_made_it() {
-    let before = Cursor { committed_message: Some("m".into()), ..cursor() };
-    assert_eq!(before.next_generation(0, true).committed_message, before.committed_message);
+    let mut before = cursor();
+    before.committed.message = Some("m".into());
+    assert_eq!(before.next_generation(0, true).committed, before.committed);
 }
 
 #[test]
@@ -49,9 +50,9 @@ fn a_full_cursor_stays_under_a_kilobyte() {
     full.position = Position::Scroll { param: "25b649f7-4d33-4ef6-88f5-60e5b8244309".into() };
     full.gaps = (1..=10).map(|n| n * 1000).collect();
     full.lease = Some(Lease { owner: "x".repeat(36), message: "y".repeat(36), until_ms: i64::MAX });
-    full.committed_by = Some("x".repeat(36));
-    full.committed_message = Some("y".repeat(36));
-    (full.unanswered, full.unanswered_since_ms, full.resent_ms, full.parts_left_ms) =
+    full.committed.by = Some("x".repeat(36));
+    full.committed.message = Some("y".repeat(36));
+    (full.unanswered.times, full.unanswered.since_ms, full.resent_ms, full.settling.parts_left_ms) =
         (999, i64::MAX, i64::MAX, i64::MAX);
     assert!(serde_json::to_vec(&full).unwrap().len() < 1024);
 }
@@ -79,8 +80,8 @@ fn an_expired_reading_is_excused_if_nothing_could_be_sent() {
         cursor.was_kept_from_reading(100_000)
     };
     assert!(!kept(|_| {}));
-    assert!(kept(|c| (c.unanswered, c.unanswered_since_ms) = (9, 60_000)));
-    assert!(!kept(|c| (c.unanswered, c.unanswered_since_ms) = (1, 95_000)), "five seconds expire no reading");
+    assert!(kept(|c| c.unanswered = Unanswered { times: 9, since_ms: 60_000 }));
+    assert!(!kept(|c| c.unanswered = Unanswered { times: 1, since_ms: 95_000 }), "five seconds expire no reading");
     assert!(kept(|c| c.resends = 1), "its message did not come");
     assert!(!kept(|c| (c.resends, c.leases) = (1, 1)), "it came, and its invocation died");
 }

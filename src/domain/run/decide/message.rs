@@ -34,7 +34,7 @@ pub enum Delivery {
 /// Decides by the order of the message's turn and the cursor's.
 pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Delivery {
     let early_ms = cursor.not_before_ms - now_ms;
-    let made_the_commit = cursor.committed_message.as_deref() == Some(message);
+    let made_the_commit = cursor.committed.message.as_deref() == Some(message);
     match (cursor.standing(turn), &cursor.lease) {
         // If an invocation crashes between the commit and the send, its message is delivered again.
         // Another message of that turn is a duplicate. A message in response to it would exist
@@ -58,7 +58,7 @@ pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Del
 /// the turn could be leased, and for longer after each resend.
 pub fn is_stuck(run: &Run, cursor: &Cursor, first_ms: i64, now_ms: i64) -> bool {
     let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
-    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed_ms).max(cursor.resent_ms);
+    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed.at_ms).max(cursor.resent_ms);
     let turns = run.state == State::Running && cursor.phase != Phase::Ended;
     turns && now_ms - busy_until_ms > stuck_ms(first_ms, cursor.resends)
 }

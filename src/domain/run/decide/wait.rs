@@ -41,13 +41,13 @@ pub struct EarlierRun {
 pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
     let SettleFacts { accounts, job_life_ms, pauses } = *settle;
-    if accounts.parts_open < cursor.parts_left || cursor.parts_left == 0 {
-        cursor.parts_left = accounts.parts_open;
-        cursor.parts_left_ms = now_ms;
+    if accounts.parts_open < cursor.settling.parts_left || cursor.settling.parts_left == 0 {
+        cursor.settling.parts_left = accounts.parts_open;
+        cursor.settling.parts_left_ms = now_ms;
     }
     // After a restart of the local engine the queue is empty: its parts have no end to wait for.
-    let parts = if cursor.queue_lost { 0 } else { accounts.parts_open };
-    let parts_are_over = parts == 0 || now_ms - cursor.parts_left_ms >= PARTS_LIFE_MS;
+    let parts = if cursor.settling.queue_lost { 0 } else { accounts.parts_open };
+    let parts_are_over = parts == 0 || now_ms - cursor.settling.parts_left_ms >= PARTS_LIFE_MS;
     let over_ms = accounts.made_last_ms + job_life_ms;
     let jobs_are_over = now_ms >= over_ms;
     if !parts_are_over || !jobs_are_over {
@@ -61,7 +61,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         };
         // The rate limit determines the time that parts take.
         cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.reading_free_at_ms()));
-        let under_way = UnderWay { parts, jobs, maybe_lost: !jobs_are_over, died: cursor.queue_lost };
+        let under_way = UnderWay { parts, jobs, maybe_lost: !jobs_are_over, died: cursor.settling.queue_lost };
         cursor.waits = Some(under_way.waits_for());
         return Decision::turn(cursor, TurnAction::Waited);
     }
