@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionC
 
 pub use parameter::{Parameter, ParameterError};
 pub(crate) use signed::causes;
-pub use signed::{Answer, Api, CallError};
+pub use signed::{Answer, CallError, ServiceApi};
 
 use connector::Connector;
 

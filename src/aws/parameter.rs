@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, Aws, CallError};
+use super::{Aws, CallError, ServiceApi};
 
 /// `GetParameter`, in Systems Manager's JSON protocol.
-const GET: Api =
-    Api { service: "ssm", content_type: "application/x-amz-json-1.1", target: Some("AmazonSSM.GetParameter") };
+const GET: ServiceApi =
+    ServiceApi { service: "ssm", content_type: "application/x-amz-json-1.1", target: Some("AmazonSSM.GetParameter") };
 
 /// A parameter by name or ARN, with the account and region that hold it.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// An API and its protocol.
 #[derive(Clone, Copy, Debug)]
-pub struct Api {
+pub struct ServiceApi {
     /// Name in host names and signatures.
     pub service: &'static str,
     /// Media type of a request.
@@ -53,7 +53,7 @@ pub enum CallError {
 
 impl Aws {
     /// Sends a signed POST and retries transient failures. `now_ms` is the time of the signature.
-    pub async fn call(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+    pub async fn call(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
             match self.once(api, sent, now_ms).await {
@@ -67,7 +67,7 @@ impl Aws {
         self.once(api, sent, now_ms).await
     }
 
-    async fn once(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+    async fn once(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
         let service = api.service;
         let request = self.signed(api, sent, now_ms).await?;
         let called = async {
@@ -82,7 +82,7 @@ impl Aws {
         answer.map_err(|detail| CallError::Unreachable { service, detail })
     }
 
-    async fn signed(&self, api: Api, sent: &Bytes, now_ms: i64) -> Result<reqwest::Request, CallError> {
+    async fn signed(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<reqwest::Request, CallError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CallError::Request(error);
         let url = format!("{}/", self.endpoint(api.service));
         let mut request = http::Request::post(&url).header(CONTENT_TYPE, api.content_type);

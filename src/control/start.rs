@@ -1,7 +1,7 @@
 //! Begins a run.
 
 use crate::domain::api::Api;
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Source, Start, State, WorkspaceBinding, deadline_ms};
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Start, State, WorkspaceBinding, deadline_ms};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -65,7 +65,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         Some(last) if !ledger.run(last).await?.is_none_or(ended_well) => Some(last.clone()),
         _ => None,
     };
-    let mut cursor = first_cursor(start, active.free_at_ms, reading_life_ms, now_ms);
+    let mut cursor = first_cursor(&run, active.free_at_ms, reading_life_ms, now_ms);
     if stopped.is_some() {
         // The first page waits for the jobs of the stopped run.
         cursor.phase = Phase::Settling;
@@ -80,10 +80,9 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
 
 /// Returns the first cursor of a run. An exclusive reading waits until that of the previous run has
 /// expired, at `free_at_ms`.
-fn first_cursor(start: &Start, free_at_ms: i64, reading_life_ms: i64, now_ms: i64) -> Cursor {
-    let reads_exclusively = start.source == Source::All;
-    let not_before_ms = if reads_exclusively { free_at_ms.max(now_ms) } else { now_ms };
-    let mut cursor = Cursor::first(start.run(), not_before_ms, reading_life_ms);
+fn first_cursor(run: &Run, free_at_ms: i64, reading_life_ms: i64, now_ms: i64) -> Cursor {
+    let not_before_ms = if run.reads_exclusively() { free_at_ms.max(now_ms) } else { now_ms };
+    let mut cursor = Cursor::first(run.id.clone(), not_before_ms, reading_life_ms);
     if free_at_ms > now_ms {
         // Record that the previous reading may be open, even if this run begins none.
         cursor.exclusive.called_ms = free_at_ms - reading_life_ms;
@@ -97,23 +96,25 @@ fn first_cursor(start: &Start, free_at_ms: i64, reading_life_ms: i64, now_ms: i6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::run::{EXCLUSIVE_LIFE_MS, Limits};
+    use crate::domain::run::EXCLUSIVE_LIFE_MS;
 
     #[test]
     fn first_page_waits_only_for_a_reading_that_may_be_open() {
         const NOW_MS: i64 = 1_000_000;
         const OPEN_MS: i64 = NOW_MS + 30_000;
-        for (source, free_at_ms, not_before_ms) in [
-            (Source::All, 0, NOW_MS),
-            (Source::All, OPEN_MS, OPEN_MS),
+        for (listed, free_at_ms, not_before_ms) in [
+            (None, 0, NOW_MS),
+            (None, OPEN_MS, OPEN_MS),
             // A list is not read exclusively, but the next run must know of the previous one.
-            (Source::Stored(3), OPEN_MS, NOW_MS),
+            (Some(3), OPEN_MS, NOW_MS),
         ] {
-            let start = Start::new("p", None, 5, source, Limits::default());
-            let cursor = first_cursor(&start, free_at_ms, EXCLUSIVE_LIFE_MS, NOW_MS);
-            assert_eq!(cursor.not_before_ms, not_before_ms, "{start:?}");
-            assert_eq!(cursor.waits.is_some(), not_before_ms > NOW_MS, "{start:?}");
-            assert_eq!(cursor.reading_free_at_ms(), free_at_ms, "{start:?}");
+            let stored = serde_json::json!({"v": 1, "run": "p.1", "plan": "p", "state": "running", "generation": 1,
+                "started_ms": 0, "deadline_ms": 0, "listed": listed});
+            let run: Run = serde_json::from_value(stored).unwrap();
+            let cursor = first_cursor(&run, free_at_ms, EXCLUSIVE_LIFE_MS, NOW_MS);
+            assert_eq!(cursor.not_before_ms, not_before_ms, "{listed:?} {free_at_ms}");
+            assert_eq!(cursor.waits.is_some(), not_before_ms > NOW_MS, "{listed:?} {free_at_ms}");
+            assert_eq!(cursor.reading_free_at_ms(), free_at_ms, "{listed:?} {free_at_ms}");
         }
     }
 }

@@ -24,7 +24,7 @@ const FRESH_MS: i64 = 5 * 60 * 1000;
 const REFUSED_REST_MS: i64 = 5_000;
 
 /// Reads the text of the parameter. The request is the present time in Unix milliseconds.
-pub type Reading = BoxCloneSyncService<i64, String, ParameterError>;
+pub type ParameterReading = BoxCloneSyncService<i64, String, ParameterError>;
 
 /// A token in Parameter Store. Clones share its state.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct StoredToken(Arc<Mutex<Kept>>);
 struct Kept {
     /// The parameter's name.
     name: String,
-    reading: Reading,
+    reading: ParameterReading,
     clock: Clock,
     token: Option<Token>,
     /// Time of the last read or attempt, in Unix milliseconds.
@@ -51,11 +51,11 @@ impl StoredToken {
             let parameter = parameter.clone();
             async move { parameter.read(now_ms).await }
         });
-        Self::read_by(name, Reading::new(reading), clock)
+        Self::read_by(name, ParameterReading::new(reading), clock)
     }
 
     /// Creates the token of the parameter `name`, which `reading` reads instead of Parameter Store.
-    pub fn read_by(name: String, reading: Reading, clock: Clock) -> Self {
+    pub fn read_by(name: String, reading: ParameterReading, clock: Clock) -> Self {
         let kept = Kept { name, reading, clock, token: None, read_ms: i64::MIN, refused_ms: None };
         Self(Arc::new(Mutex::new(kept)))
     }

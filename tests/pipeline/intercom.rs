@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use intercom_bulk::aws::ParameterError;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
-use intercom_bulk::runtime::token::{Reading, StoredToken};
+use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
 use intercom_simulator::World;
 use tower::ServiceExt;
 
@@ -127,7 +127,7 @@ impl Way {
             let error = || ParameterError::Refused { name: "t".into(), status: 500, code: "Throttling".into() };
             std::future::ready(stored.ok_or_else(error))
         });
-        StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(0))
+        StoredToken::read_by("t".to_owned(), ParameterReading::new(reading), Clock::starting_at(0))
     }
 
     /// Returns whether the answer must contain each user twice.

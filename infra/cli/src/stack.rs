@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use bytes::Bytes;
-use intercom_bulk::aws::{Api, Aws, AwsError, CallError};
+use intercom_bulk::aws::{Aws, AwsError, CallError, ServiceApi};
 use intercom_bulk::http::Https;
 use intercom_bulk::runtime::config::environment;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,8 +14,11 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 /// `DescribeStacks`, in CloudFormation's query protocol.
-const DESCRIBE: Api =
-    Api { service: "cloudformation", content_type: "application/x-www-form-urlencoded; charset=utf-8", target: None };
+const DESCRIBE: ServiceApi = ServiceApi {
+    service: "cloudformation",
+    content_type: "application/x-www-form-urlencoded; charset=utf-8",
+    target: None,
+};
 /// The version of CloudFormation's API, its only one.
 const VERSION: &str = "2010-05-15";
 /// The characters that a value of a form encodes: all except letters, digits and `-._~`.

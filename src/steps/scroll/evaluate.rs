@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::fetch::Page;
+use super::fetch::FetchedPage;
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::user::{User, UserId};
@@ -52,7 +52,7 @@ pub(super) async fn evaluate(
     run: &Run,
     cursor: &Cursor,
     plan: &Plan,
-    page: &Page,
+    page: &FetchedPage,
 ) -> Result<Evaluated, StepError> {
     let mut evaluation = PageEvaluation {
         ledger: &clients.ledger,

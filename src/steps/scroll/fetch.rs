@@ -17,7 +17,7 @@ const AFTER_PAGE_MS: i64 = 4_000;
 const PAGE_LEAST_MS: i64 = 3_000;
 
 /// A page of either source.
-pub(super) struct Page {
+pub(super) struct FetchedPage {
     pub(super) users: Vec<User>,
     /// Entries of the page without a usable id.
     pub(super) unreadable: u32,
@@ -33,7 +33,7 @@ pub(super) struct Page {
 
 /// The result of a request for a page.
 pub(super) enum Fetched {
-    Page(Page),
+    Page(FetchedPage),
     Failed(Error),
     /// The page was not requested: retry at this time (Unix milliseconds), for this reason.
     Wait(i64, &'static str),
@@ -59,7 +59,7 @@ pub(super) async fn fetch(
             let page = reply.value;
             let is_end = page.is_end();
             let (users, unreadable, next, digest) = (page.users, page.unreadable, page.next, page.digest);
-            Ok(Fetched::Page(Page { users, unreadable, unknown: Vec::new(), next, digest, is_end }))
+            Ok(Fetched::Page(FetchedPage { users, unreadable, unknown: Vec::new(), next, digest, is_end }))
         }
         Err(error) => Ok(Fetched::Failed(error)),
     }
@@ -120,7 +120,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         () if read as usize >= ids.len() => Position::Ids { pages: pages + 1, users: 0 },
         () => Position::Ids { pages, users: read },
     };
-    Ok(Fetched::Page(Page { users, unreadable: 0, unknown, next: Some(next), digest, is_end }))
+    Ok(Fetched::Page(FetchedPage { users, unreadable: 0, unknown, next: Some(next), digest, is_end }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the

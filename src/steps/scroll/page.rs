@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::count::count;
 use super::evaluate::{Evaluated, evaluate};
-use super::fetch::{Fetched, Page, fetch};
+use super::fetch::{Fetched, FetchedPage, fetch};
 use super::turn::{LeasedTurn, insist};
 use crate::domain::api::PageFailure;
 use crate::domain::part::{Origin, PartId, cut, size_for};
@@ -93,7 +93,7 @@ fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
 /// A page, with the values that its evaluation needs.
 #[derive(Clone, Copy)]
 struct Read<'a> {
-    page: &'a Page,
+    page: &'a FetchedPage,
     plan: &'a Plan,
     quota: Quota,
 }

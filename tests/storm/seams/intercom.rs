@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use intercom_bulk::aws::ParameterError;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
-use intercom_bulk::runtime::token::{Reading, StoredToken};
+use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
 use intercom_simulator::RateReset;
 use tower::ServiceExt;
 
@@ -44,7 +44,7 @@ pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
             }
         })
     };
-    StoredToken::read_by("t".to_owned(), Reading::new(reading), Clock::starting_at(storm.now_ms()))
+    StoredToken::read_by("t".to_owned(), ParameterReading::new(reading), Clock::starting_at(storm.now_ms()))
 }
 
 impl Storm {
