@@ -134,7 +134,6 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
     let has_users = run.listed.is_none() && run.count.is_some_and(|count| count > 0);
     if next.page == 0 && has_users {
-        next.exclusive.busy_tries = 0;
         next.position.forget_reading();
         if next.idle_turns >= EMPTY_STARTS_MAX {
             let reason = "the scroll is empty although the workspace has users: ask Intercom's support";

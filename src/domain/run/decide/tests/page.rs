@@ -97,12 +97,14 @@ fn an_empty_page_is_the_end_unless_users_are_missing() {
     assert_ends([
         row("all pages read", read.clone(), many.clone(), "Ended, draining", ended.clone()),
         row("all pages read, by no count", read.clone(), json!({}), "Ended, draining", ended),
-        row("first page empty", empty.clone(), many.clone(), "Waited", {
-            let mut changed = again.clone();
-            changed.as_object_mut().unwrap().remove("exists_tries");
-            changed["exists_tries"] = json!(0);
-            changed
-        }),
+        row("first page empty", empty.clone(), many.clone(), "Waited", again.clone()),
+        row(
+            "first page empty, and the workspace has one user",
+            empty.clone(),
+            json!({"count": 1}),
+            "Waited",
+            again.clone(),
+        ),
         row(
             "first page empty too often",
             json!({"scroll": "s", "idle_turns": 3, "called_ms": 7}),

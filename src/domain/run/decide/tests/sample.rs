@@ -10,6 +10,7 @@ fn the_page_that_completes_the_sample_is_judged_once() {
     };
     let (all, few, unknown) = (of(Some(5_000), None, None), of(Some(150), None, None), of(None, None, None));
     let (listed, limited, none) = (of(None, Some(1), None), of(Some(5_000), None, Some(50)), of(Some(0), None, None));
+    let (one, part_of_few) = (of(Some(1), None, None), of(Some(150), None, Some(200)));
     for (run, before, users, complete) in [
         (&all, 900, 1_000, true),
         (&all, 800, 900, false),
@@ -21,6 +22,9 @@ fn the_page_that_completes_the_sample_is_judged_once() {
         (&listed, 990, 1_010, true),
         (&limited, 0, 50, false),
         (&none, 0, 100, false),
+        (&none, 900, 1_000, true),
+        (&one, 0, 1, true),
+        (&part_of_few, 100, 150, false),
     ] {
         assert_eq!(sample::is_complete(run, before, users), complete, "{before} {users}");
     }
