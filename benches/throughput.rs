@@ -95,7 +95,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     let workspace = WorkspaceSettings::read(setting).expect("the bench's settings are right");
     let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting).expect("the bench's settings are right") };
     let transport = over_https(Duration::from_secs(5)).expect("the machine has root certificates");
-    let token = workspace.token().expect("the token is set above");
+    let token = workspace.token.here().expect("the token is set above");
     let intercom = Intercom::new(transport, workspace.base_url.clone(), token, workspace.api);
     let account = Account::open(None).expect("memory can be had");
     let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall());

@@ -45,12 +45,12 @@ pub use self::version::{ApiVersion, ApiVersionError};
 pub use self::workspaces::Whose;
 
 use self::transport::body::UnreadableBody;
-use self::transport::request::Call;
+use self::transport::call::Call;
 use self::workspaces::Asked;
 use crate::domain::api::{Api, JobState, Submitted};
 use crate::domain::job::{ItemError, JobId};
+use crate::domain::partial_json::Projection;
 use crate::domain::patch::Patch;
-use crate::domain::projection::Projection;
 use crate::domain::run::Position;
 use crate::domain::user::{User, UserId};
 
@@ -218,7 +218,7 @@ impl Intercom {
     /// token, so it spends nothing of the rate limit. It does not keep the connection, because one
     /// that died during a freeze could cost a page.
     pub async fn warm(&self) -> Result<(), TransportError> {
-        let request = transport::request::warm(&self.base_url);
+        let request = transport::call::warm(&self.base_url);
         self.transport.clone().oneshot(request).await.map(|_| ())
     }
 
@@ -245,7 +245,7 @@ impl Intercom {
         let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
             Ok(Ok(mut response)) => {
                 AfterAnswer::perform(&mut response).await;
-                return transport::request::answer(route, &response, read);
+                return transport::call::answer(route, &response, read);
             }
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 
 use super::transport::body::{UnreadableBody, object};
+use super::transport::call::Call;
 use super::transport::error::{Error, Lost, route};
 use super::transport::headers::Reply;
-use super::transport::request::Call;
 use super::transport::service::TransportError;
 use super::transport::token::Token;
 use super::{Disposition, WorkspaceInfo, disposition};

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::items::{self, Item, run_pk};
+use super::attributes::{self, Item, run_pk};
 use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
 use crate::domain::part::{Origin, PartId};
 use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
@@ -69,7 +69,7 @@ impl Counting<'_> {
     fn part(&mut self, item: Item) -> Result<(), LedgerError> {
         let (accounts, cursor) = (&mut self.accounts, self.cursor);
         let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
-        let row: PartRow = items::read(item, "PART")?;
+        let row: PartRow = attributes::read(item, "PART")?;
         // An unreleased lease may hide a job. `totals_at` subtracts leases that are still valid.
         let leased = row.end.is_none() && row.lease_owner.is_some();
         accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(leased);
@@ -107,7 +107,7 @@ impl Counting<'_> {
         if text(&item, "run") != self.run.id.as_str() {
             return Ok(());
         }
-        let job: JobRow = items::read(item, "JOB")?;
+        let job: JobRow = attributes::read(item, "JOB")?;
         let counts = self.counts(job.generation);
         let Accounts { totals, made_last_ms, jobs_open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
@@ -147,7 +147,7 @@ impl Counting<'_> {
 
     /// Counts an error row; each user counts once.
     fn error(&mut self, item: Item, last: &mut String) -> Result<(), LedgerError> {
-        let row: super::ErrorRow = items::read(item, "ERROR")?;
+        let row: super::ErrorRow = attributes::read(item, "ERROR")?;
         // Rows of an earlier version have no generation.
         if (row.generation == 0 || self.counts(row.generation)) && row.user != *last {
             self.accounts.totals.errors += 1;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::items::{self, attribute, key, n, run_pk, s};
+use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals};
 
@@ -67,10 +67,10 @@ impl Ledger {
             Some(last) => free.when("attribute_not_exists(#run) AND #last = :last").with(":last", s(last)),
         };
         let writes = vec![
-            Write::put(items::item(&key(&pk, "RUN"), run)?).when("attribute_not_exists(pk)"),
+            Write::put(attributes::item(&key(&pk, "RUN"), run)?).when("attribute_not_exists(pk)"),
             free,
-            Write::put(items::item(&key(&pk, "PLAN"), &plan)?),
-            Write::put(items::item(&key(&pk, "CURSOR"), cursor)?),
+            Write::put(attributes::item(&key(&pk, "PLAN"), &plan)?),
+            Write::put(attributes::item(&key(&pk, "CURSOR"), cursor)?),
             Write::put(super::runs::among_the_runs(run)),
         ];
         if self.transact(writes).await? {

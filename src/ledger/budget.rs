@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
-use super::items::{key, n, number};
+use super::attributes::{key, n, number};
 use super::{Key, Ledger, LedgerError, Write};
 
 /// Time to live of a window's counter, in seconds after the window's end.

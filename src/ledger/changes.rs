@@ -10,8 +10,8 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{key, n, readable, run_pk};
 use super::expiry::expires_at_s;
-use super::items::{key, n, readable, run_pk};
 use super::{Ledger, LedgerError, Write};
 use crate::domain::part::PartId;
 use crate::domain::patch::Patch;

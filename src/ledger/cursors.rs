@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
-use super::items::{self, attribute, key, n, run_pk, s};
+use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::decide::Commit;
 use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
@@ -37,7 +37,7 @@ impl Ledger {
             .with(":none", n(0))
             .with(":one", n(1));
         if let Some(before) = self.send_for(write, Some(ReturnValue::AllOld)).await? {
-            let cursor: Cursor = items::read(before, "CURSOR")?;
+            let cursor: Cursor = attributes::read(before, "CURSOR")?;
             return Ok(Leased::Ours(Box::new(Cursor { died: None, ..cursor })));
         }
         let Some(mut there) = self.cursor(run).await? else { return Ok(Leased::Unknown) };
@@ -88,7 +88,7 @@ impl Ledger {
         next.resent_ms = 0;
         next.committed.by = Some(owner.to_owned());
         next.committed.at_ms = now_ms;
-        let put = as_read(Write::put(items::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
+        let put = as_read(Write::put(attributes::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
         let done = match commit {
             Commit::Turn => self.send(put).await?,
             Commit::State { state, reason } => {
@@ -166,7 +166,7 @@ impl Ledger {
         next.leases = 0;
         next.resends = 0;
         next.resent_ms = 0;
-        let put = Write::put(items::item(&cursor_key(&run.id), &next)?);
+        let put = Write::put(attributes::item(&cursor_key(&run.id), &next)?);
         let writes = vec![as_read(put, cursor.turn, cursor.owner())];
         let running = Run { state: State::Running, reason: None, ..run.clone() };
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::items::{self, key, n, run_pk, s};
+use super::attributes::{self, key, n, run_pk, s};
 use super::runs::place_among_the_runs;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId};
@@ -37,7 +37,7 @@ impl Ledger {
     pub(super) fn queue_expiry(run: &Run, ended_ms: i64) -> Result<[Write; 2], LedgerError> {
         let expires_s = expires_at_s(ended_ms);
         let expiring = Expiring { run: run.id.clone(), expires_s, after: " ".to_owned() };
-        let expiring = items::item(&key(PARTITION, run.id.as_str()), &expiring)?;
+        let expiring = attributes::item(&key(PARTITION, run.id.as_str()), &expiring)?;
         let place = Write::update(&place_among_the_runs(run), "SET expires_at = :at").with(":at", n(expires_s));
         Ok([Write::put(expiring), place])
     }
@@ -46,9 +46,9 @@ impl Ledger {
     /// left.
     pub async fn expire(&self, most: i32) -> Result<bool, LedgerError> {
         let first = self.query(PARTITION, "", FIRST_OF).await?;
-        let first = first.into_iter().find(|item| items::readable(item, PARTITION).is_ok());
+        let first = first.into_iter().find(|item| attributes::readable(item, PARTITION).is_ok());
         let Some(first) = first else { return Ok(false) };
-        let mut expiring: Expiring = items::read(first, PARTITION)?;
+        let mut expiring: Expiring = attributes::read(first, PARTITION)?;
         let request = self.client.query().table_name(&self.table).consistent_read(true).limit(most);
         let found = request
             .key_condition_expression("pk = :pk AND sk > :after")

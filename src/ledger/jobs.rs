@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::expiry::expires_at_s;
-use super::items::{self, attribute, key, n, run_pk, s};
 use super::table::DUE_INDEX;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::bucket::Bucket;
@@ -151,7 +151,7 @@ impl Ledger {
     /// resubmission. Returns whether it is one. The call is idempotent.
     pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
-        let mut writes = vec![Write::put(items::item(&at, row)?)];
+        let mut writes = vec![Write::put(attributes::item(&at, row)?)];
         for id in done {
             writes.push(Self::done_mark(id, owner, row));
         }
@@ -244,13 +244,13 @@ impl Ledger {
     /// Returns the jobs of a bucket: a query of one partition.
     pub async fn jobs(&self, bucket: &Bucket) -> Result<Vec<JobRow>, LedgerError> {
         let found = self.query(&format!("BUCKET#{bucket}"), "JOB#", usize::MAX).await?;
-        found.into_iter().map(|item| items::read(item, "JOB")).collect()
+        found.into_iter().map(|item| attributes::read(item, "JOB")).collect()
     }
 
     /// Returns the buckets that hold jobs of a run.
     pub async fn buckets_of(&self, run: &RunId) -> Result<Vec<Bucket>, LedgerError> {
         let found = self.query(&run_pk(run), "BUCKETS#", usize::MAX).await?;
-        let name = |item: &items::Item| Bucket::parse(item.get("bucket")?.as_s().ok()?);
+        let name = |item: &attributes::Item| Bucket::parse(item.get("bucket")?.as_s().ok()?);
         Ok(found.iter().filter_map(name).collect())
     }
 

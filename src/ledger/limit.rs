@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::items::{key, n};
+use super::attributes::{key, n};
 use super::{Key, Ledger, LedgerError, Write};
 
 /// Operations per window until a header reports the limit: the limit of 2016 to 2018, 500 a minute.

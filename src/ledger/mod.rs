@@ -24,13 +24,13 @@
 
 mod accounts;
 mod active;
+mod attributes;
 mod budget;
 mod changes;
 mod conflicts;
 mod cursors;
 mod error;
 mod expiry;
-mod items;
 mod jobs;
 mod limit;
 mod parts;
@@ -45,11 +45,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
+pub use attributes::{Key, key};
 pub use budget::{Budget, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::Leased;
 pub use error::LedgerError;
-pub use items::{Key, key};
 pub use jobs::{Closing, End, JobRow};
 pub use limit::LimitItem;
 pub use parts::{PartEnd, PartLease, PartRow, Release};
@@ -57,7 +57,7 @@ pub use runs::{CompanyName, ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};
 pub use table::create;
 
-use items::Item;
+use attributes::Item;
 use write::Write;
 
 /// Rows per query; a row has some hundred bytes.
@@ -82,11 +82,11 @@ impl Ledger {
         let request =
             self.client.get_item().table_name(&self.table).set_key(Some(key.attributes())).consistent_read(true);
         let found = request.send().await.map_err(|e| LedgerError::call("GetItem", e))?.item;
-        found.map(|item| items::read(item, &key.sk)).transpose()
+        found.map(|item| attributes::read(item, &key.sk)).transpose()
     }
 
     async fn put<T: Serialize>(&self, key: &Key, value: &T) -> Result<(), LedgerError> {
-        self.send(Write::put(items::item(key, value)?)).await.map(|_| ())
+        self.send(Write::put(attributes::item(key, value)?)).await.map(|_| ())
     }
 
     /// Returns at most `most` items of a partition, in order, whose sort key begins with `prefix`.

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{NOT_NEWER, attribute, key, n, number, run_pk, s};
 use super::expiry::expires_at_s;
-use super::items::{NOT_NEWER, attribute, key, n, number, run_pk, s};
 use super::{JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::job::JobId;
 use crate::domain::part::{Origin, Part, PartId};

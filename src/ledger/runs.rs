@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
-use super::items::{self, key, n, number, run_pk, s};
+use super::attributes::{self, key, n, number, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
@@ -124,7 +124,7 @@ impl Ledger {
     /// the earlier ones are left out.
     pub async fn errors(&self, run: &Run) -> Result<Vec<ErrorRow>, LedgerError> {
         let found = self.query(&run_pk(&run.id), "ERROR#", usize::MAX).await?;
-        let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| items::read(item, "ERROR")).collect();
+        let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| attributes::read(item, "ERROR")).collect();
         let mut rows = rows?;
         if matches!(run.state, State::Complete | State::CompleteWithErrors) {
             rows.retain(|row| row.is_of(run.generation));
@@ -149,7 +149,7 @@ impl Ledger {
         user: &UserId,
     ) -> Result<Reserved, LedgerError> {
         let at = key(run_pk(run), format!("COMPANY#{company}"));
-        let item = items::item(&at, &Company { name: name.to_owned(), generation, user: Some(user.clone()) })?;
+        let item = attributes::item(&at, &Company { name: name.to_owned(), generation, user: Some(user.clone()) })?;
         let write = Write::put(item)
             .when("attribute_not_exists(pk) OR generation < :generation")
             .with(":generation", n(generation));
@@ -170,7 +170,7 @@ impl Ledger {
         let mut found = self.query("RUNS", "", usize::MAX).await?;
         found.reverse();
         found.truncate(most);
-        let name = |item: &items::Item| RunId::parse(item.get("run")?.as_s().ok()?);
+        let name = |item: &attributes::Item| RunId::parse(item.get("run")?.as_s().ok()?);
         Ok(found.iter().filter_map(name).collect())
     }
 }
@@ -181,7 +181,7 @@ pub(super) fn place_among_the_runs(run: &Run) -> Key {
 }
 
 /// Returns the item of a run in the list of runs.
-pub(super) fn among_the_runs(run: &Run) -> items::Item {
+pub(super) fn among_the_runs(run: &Run) -> attributes::Item {
     let mut item = place_among_the_runs(run).attributes();
     item.insert("run".to_owned(), s(&run.id));
     item

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{self, key, n, run_pk, s};
 use super::expiry::expires_at_s;
-use super::items::{self, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::redact::unread;
 use crate::domain::run::{FORMAT, LIST_ITEM, Limits, RunId, Source, Start};
@@ -83,7 +83,7 @@ impl Ledger {
 
     /// Stores a start if the key is free; otherwise returns the stored one.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item = items::item(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item = attributes::item(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
             if self.send(Write::put(item.clone()).when("attribute_not_exists(pk)")).await? {
                 return Ok(None);
@@ -101,8 +101,8 @@ impl Ledger {
         let mut starts = Vec::new();
         for found in self.query(PARTITION, "", usize::MAX).await? {
             let at = key(PARTITION, found.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str));
-            let read =
-                items::read(found, PARTITION).and_then(|item: StartItem| Ok((from_text(&item.start, &at.sk)?, item)));
+            let read = attributes::read(found, PARTITION)
+                .and_then(|item: StartItem| Ok((from_text(&item.start, &at.sk)?, item)));
             match read {
                 Ok((start, item)) => starts.push(Waiting {
                     start,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem, Update};
 
+use super::attributes::Item;
 use super::error::{condition_failed, conditional};
-use super::items::Item;
 use super::{Key, Ledger, LedgerError};
 
 /// A write of one item. In its expressions `#name` stands for the attribute `name`, which may be a
@@ -166,7 +166,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::items::{key, n};
+    use crate::ledger::attributes::{key, n};
 
     #[test]
     fn names_stand_for_the_attributes_of_both_expressions() {

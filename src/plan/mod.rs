@@ -16,6 +16,7 @@
 
 mod arguments;
 mod comparison;
+mod compile;
 mod convert;
 mod dates;
 mod engine;
@@ -33,7 +34,7 @@ mod node;
 mod operators;
 mod otherwise;
 mod paths;
-mod read;
+mod projection;
 mod read_tables;
 mod reads;
 mod scanner;
@@ -50,7 +51,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::domain::projection::Projection;
+use crate::domain::partial_json::Projection;
 use crate::domain::user::User;
 
 pub use error::{Fault, Instead, Location, PlanError};
@@ -87,7 +88,7 @@ struct Inner {
     settings: Vec<TargetRule>,
     tables: Arc<Tables>,
     reads: Reads,
-    keeps: Projection,
+    projection: Projection,
     /// Paths that at least one user should have, with their text: attributes first, then fields.
     required: Vec<(Vec<Segment>, String)>,
     /// True if a patch must be applied to a copy of the user, to check that it is stable.
@@ -161,9 +162,9 @@ impl Plan {
 
     fn from_node(file: &str, node: &Node, of_run: bool) -> Result<Self, PlanError> {
         let mistakes = RefCell::default();
-        let read = read::read(&Scanner::new(file, node, &mistakes, of_run));
+        let compiled = compile::compile(&Scanner::new(file, node, &mistakes, of_run));
         let mut mistakes = mistakes.into_inner();
-        let inner = read.map_err(|error| mistakes.push(error));
+        let inner = compiled.map_err(|error| mistakes.push(error));
         match (inner, PlanError::of(mistakes)) {
             (Ok(inner), None) => Ok(Self { inner: Arc::new(inner), today: None }),
             (_, Some(error)) => Err(error),
@@ -195,8 +196,8 @@ impl Plan {
 
     /// Returns the projection of a user that [`Self::evaluate`], [`Self::company_names`] and
     /// [`Self::seen`] read, including `id`.
-    pub fn keeps(&self) -> &Projection {
-        &self.inner.keeps
+    pub fn projection(&self) -> &Projection {
+        &self.inner.projection
     }
 
     /// Returns the names that the plan gives companies for this user (`company_id` and name). A

@@ -2,10 +2,10 @@
 
 use serde_json::Value as Json;
 
+use super::compile::scalar;
 use super::error::{Fault, PlanError};
 use super::nearest::distance;
 use super::node::Data;
-use super::read::scalar;
 use super::scanner::Scanner;
 use super::value::ValueType;
 

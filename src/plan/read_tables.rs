@@ -1,9 +1,9 @@
 //! Reads a plan's tables: names, rows, and the limits of their size.
 
+use super::compile::scalar;
 use super::error::{Fault, PlanError};
 use super::language::{RESERVED, TODAY};
 use super::node::{Data, Node};
-use super::read::scalar;
 use super::scanner::Scanner;
 use super::table::{Table, Tables};
 use super::value::INT_MAX;

@@ -12,9 +12,9 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::plan::Plan;
 use crate::queue::{QueueError, Queues};
 use crate::rate_limit::RateLimiter;
-use crate::runtime::config::{ConfigError, Places, Settings, TokenFrom, WorkspaceSettings};
+use crate::runtime::config::{ConfigError, Places, Settings, WorkspaceSettings};
 use crate::runtime::invocation::Invocation;
-use crate::runtime::token::StoredToken;
+use crate::runtime::token::{StoredToken, TokenFrom};
 
 /// The clients and settings of a step.
 #[derive(Clone, Debug)]

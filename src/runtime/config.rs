@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::domain::bucket::Width;
-use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, Token, TokenError};
+use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, TokenError};
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
     API, BASE_URL, BUCKET_MINUTES, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL,
     PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, SCROLL_LIFE_S, Setting, TOKEN, TOKEN_PARAMETER,
 };
+use crate::runtime::token::TokenFrom;
 
 /// A missing or invalid setting. The text names the setting and the values that it takes, never a
 /// secret.
@@ -49,15 +50,6 @@ pub struct WorkspaceSettings {
     pub base_url: BaseUrl,
     /// `INTERCOM_API`.
     pub api: ApiVersion,
-}
-
-/// The source of the access token.
-#[derive(Clone, Debug)]
-pub enum TokenFrom {
-    /// The token itself, from the environment.
-    Here(Token),
-    /// The name of the Parameter Store parameter that holds the token.
-    Parameter(String),
 }
 
 /// The functions' table and queues.
@@ -147,26 +139,10 @@ impl Settings {
 impl WorkspaceSettings {
     /// Reads the settings of the connection to the workspace.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let token = match (get(TOKEN.name), get(TOKEN_PARAMETER.name)) {
-            (Some(_), Some(_)) => return Err(ConfigError::TwoTokens),
-            (Some(token), None) => TokenFrom::Here(Token::new(token)?),
-            (None, Some(name)) => TokenFrom::Parameter(name),
-            (None, None) => return Err(ConfigError::NoToken),
-        };
+        let token = TokenFrom::read(&get)?;
         let base_url = BaseUrl::parse(&required(&get, &BASE_URL)?)?;
         let api = ApiVersion::parse(&required(&get, &API)?)?;
         Ok(Self { token, base_url, api })
-    }
-
-    /// Returns the token, for programs that do not call Parameter Store.
-    ///
-    /// # Errors
-    /// [`ConfigError::NotHere`] if only the parameter's name is set.
-    pub fn token(&self) -> Result<Token, ConfigError> {
-        match &self.token {
-            TokenFrom::Here(token) => Ok(token.clone()),
-            TokenFrom::Parameter(_) => Err(ConfigError::NotHere),
-        }
     }
 }
 
@@ -211,17 +187,6 @@ mod tests {
         let error = Places::read(|_| None).unwrap_err().to_string();
         assert!(error.contains("LEDGER_TABLE") && error.contains("DynamoDB"), "{error}");
         assert!(WorkspaceSettings::read(|_| None).unwrap_err().to_string().contains("Developer Hub"));
-    }
-
-    #[test]
-    fn token_has_exactly_one_source() {
-        let only = |name: &'static str| move |asked: &str| (asked == name).then(|| "/bulk/token".to_owned());
-        let read = |name| WorkspaceSettings::read(only(name)).unwrap().token;
-        assert!(matches!(read("INTERCOM_TOKEN"), TokenFrom::Here(_)));
-        assert!(matches!(read("INTERCOM_TOKEN_PARAMETER"), TokenFrom::Parameter(name) if name == "/bulk/token"));
-        let both = WorkspaceSettings::read(|asked| asked.starts_with("INTERCOM_TOKEN").then(|| "s3cret".to_owned()));
-        let error = both.unwrap_err().to_string();
-        assert!(error.contains("both") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]

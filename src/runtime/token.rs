@@ -1,4 +1,4 @@
-//! The access token of a function, read from Parameter Store.
+//! The access token: from the environment, or for a function from Parameter Store.
 //!
 //! Each execution environment reads the token at its first invocation, again after `FRESH_MS`, and
 //! immediately after Intercom refuses it. Therefore an operator can replace the token and revoke
@@ -13,6 +13,8 @@ use tower::util::BoxCloneSyncService;
 use crate::aws::{Parameter, ParameterError};
 use crate::domain::clock::Clock;
 use crate::intercom::{Token, TokenRequest, TokenService, Tokens};
+use crate::runtime::config::ConfigError;
+use crate::runtime::settings::{TOKEN, TOKEN_PARAMETER};
 
 /// Time after which an invocation reads the token again, in milliseconds.
 const FRESH_MS: i64 = 5 * 60 * 1000;
@@ -22,6 +24,38 @@ const FRESH_MS: i64 = 5 * 60 * 1000;
 /// The time starts at a read after the refusal. A read before the refusal starts no wait, because
 /// the token may have been replaced in between.
 const REFUSED_REST_MS: i64 = 5_000;
+
+/// The source of the access token.
+#[derive(Clone, Debug)]
+pub enum TokenFrom {
+    /// The token itself, from the environment.
+    Here(Token),
+    /// The name of the Parameter Store parameter that holds the token.
+    Parameter(String),
+}
+
+impl TokenFrom {
+    /// Reads the source from the environment, which must name exactly one.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        match (get(TOKEN.name), get(TOKEN_PARAMETER.name)) {
+            (Some(_), Some(_)) => Err(ConfigError::TwoTokens),
+            (Some(token), None) => Ok(Self::Here(Token::new(token)?)),
+            (None, Some(name)) => Ok(Self::Parameter(name)),
+            (None, None) => Err(ConfigError::NoToken),
+        }
+    }
+
+    /// Returns the token, for programs that do not call Parameter Store.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotHere`] if only the parameter's name is set.
+    pub fn here(&self) -> Result<Token, ConfigError> {
+        match self {
+            Self::Here(token) => Ok(token.clone()),
+            Self::Parameter(_) => Err(ConfigError::NotHere),
+        }
+    }
+}
 
 /// Reads the text of the parameter. The request is the present time in Unix milliseconds.
 pub type ParameterReading = BoxCloneSyncService<i64, String, ParameterError>;

@@ -46,7 +46,7 @@ proptest! {
         let response = Response::builder().status(status).header("retry-after", retry_after).body(Bytes::from(body));
         let Ok(response) = response else { return Ok(()) };
         for route in [route::PAGE, route::SUBMIT, route::USER] {
-            let Err(error) = transport::request::answer(route, &response, |body| v1::page(body, &Projection::Whole)) else { continue };
+            let Err(error) = transport::call::answer(route, &response, |body| v1::page(body, &Projection::Whole)) else { continue };
             let disposition = disposition(&error, now_s);
             prop_assert_eq!(disposition == Disposition::Ambiguous, matches!(status, 200..=299 | 408 | 500..));
             prop_assert_eq!(matches!(disposition, Disposition::Limited { .. }), status == 429);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::projection::Projection;
+use crate::domain::partial_json::Projection;
 
 /// The reason why the body of a 2xx is unreadable. It is a fixed text, because a parser's own
 /// message may quote a user's data.

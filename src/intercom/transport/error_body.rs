@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::headers::clean_request_id;
-use crate::domain::projection::Projection;
+use crate::domain::partial_json::Projection;
 use crate::domain::redact::{redact, redact_to};
 
 /// The most characters of a code; the longest documented one has 27.

@@ -4,11 +4,11 @@
 pub(super) mod advice;
 pub(super) mod base_url;
 pub(super) mod body;
+pub(super) mod call;
 pub(super) mod error;
 pub(super) mod error_body;
 pub(super) mod headers;
 pub(super) mod rate_report;
-pub(super) mod request;
 pub(super) mod retry;
 pub(super) mod service;
 pub(super) mod token;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Response;
 
+use super::call::answer;
 use super::headers::Rate;
-use super::request::answer;
 use super::retry::{Disposition, disposition};
 
 /// The report of an answer about the rate limit.

@@ -12,7 +12,7 @@ use super::CURSOR_BYTES_MAX;
 use crate::domain::api::{JobState, Submitted};
 use crate::domain::html;
 use crate::domain::job::{ItemError, JobId};
-use crate::domain::projection::Projection;
+use crate::domain::partial_json::Projection;
 use crate::domain::run::Position;
 use crate::domain::user::{User, UserId};
 

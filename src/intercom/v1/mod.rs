@@ -3,86 +3,15 @@
 
 mod answers;
 mod refusals;
+mod requests;
 mod submission;
 mod version;
 
-use bytes::Bytes;
-use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 pub(super) use answers::{count_users, job_errors, job_state, page, submitted, user};
 pub(super) use refusals::{advice, no_user, page_failure};
+pub(super) use requests::{get_counts, get_first_users, get_job, get_job_errors, get_page, get_user, post_patches};
 pub use version::V1Version;
 pub(super) use version::VERSIONS;
 
-use super::transport::error::{Error, Invalid, route};
-use super::transport::request::Call;
-use super::transport::service::Operations;
-use crate::domain::job::JobId;
-use crate::domain::patch::Patch;
-use crate::domain::run::Position;
-use crate::domain::user::UserId;
-
 /// The most bytes of a scroll's parameter; Intercom's are UUIDs of 36 characters.
-pub(super) const CURSOR_BYTES_MAX: usize = 512;
-/// The characters that a value of a query encodes: all except letters, digits and `-._~`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Builds the request for the page at this place. The first page's opens a new scroll.
-pub(super) fn get_page(position: &Position) -> Result<Call, Error> {
-    let path = match position {
-        Position::First => "/users/scroll".to_owned(),
-        Position::Scroll { param } if (1..=CURSOR_BYTES_MAX).contains(&param.len()) => {
-            format!("/users/scroll?scroll_param={}", utf8_percent_encode(param, RESERVED))
-        }
-        Position::Scroll { .. } | Position::Ids { .. } => {
-            return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Position });
-        }
-    };
-    Ok(Call::get(route::PAGE, path))
-}
-
-/// Builds the request for the first users of the workspace, outside any scroll: 50 is the
-/// documented default, 60 the most.
-pub(super) fn get_first_users() -> Call {
-    Call::get(route::FIRST_USERS, "/users?per_page=50&page=1".to_owned())
-}
-
-/// Builds the request for one user.
-pub(super) fn get_user(id: &UserId) -> Call {
-    Call::get(route::USER, format!("/users/{id}"))
-}
-
-/// Builds the request for a new bulk job. Existing jobs are never extended: Intercom's staff call
-/// that "quite problematic".
-pub(super) fn post_patches(patches: &[Patch]) -> Result<Call, Error> {
-    let body = submission::body(patches).map_err(|reason| Error::Invalid { route: route::SUBMIT, reason })?;
-    Ok(Call {
-        route: route::SUBMIT,
-        method: Method::POST,
-        path: "/bulk/users".to_owned(),
-        body: Bytes::from(body),
-        operations: Operations(patches.len() as u32),
-    })
-}
-
-/// Builds the request for a job's state.
-pub(super) fn get_job(id: &JobId) -> Call {
-    Call::get(route::JOB, format!("/jobs/{id}"))
-}
-
-/// Builds the request for one page of a job's error feed. The path is built from the job's id;
-/// links in answers are never followed.
-pub(super) fn get_job_errors(id: &JobId, page: u32) -> Call {
-    let path = if page <= 1 { format!("/jobs/{id}/error") } else { format!("/jobs/{id}/error?page={page}") };
-    Call::get(route::JOB_ERRORS, path)
-}
-
-/// Builds the request for the workspace's counts. `GET /users?per_page=1` has a `total_count` too,
-/// but its answer contains a person's data.
-pub(super) fn get_counts() -> Call {
-    Call::get(route::COUNT_USERS, "/counts".to_owned())
-}
-
-#[cfg(test)]
-mod tests;
+const CURSOR_BYTES_MAX: usize = 512;

@@ -13,7 +13,7 @@ fn shipped(name: &str) -> Plan {
     let plan = Plan::from_toml(name, text).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(plan.name(), name);
     let stored = Plan::from_json(&plan.to_json()).unwrap();
-    assert_eq!(stored.keeps(), plan.keeps());
+    assert_eq!(stored.projection(), plan.projection());
     assert_eq!(stored.to_json(), plan.to_json());
     plan
 }

@@ -201,7 +201,7 @@ proptest! {
     fn a_plan_reads_only_its_projection(plan in any_plan(), body in body()) {
         let plan = read(&plan)?;
         let whole = user(body);
-        let kept = User::new(plan.keeps().read(whole.body().to_string().as_bytes()).unwrap()).unwrap();
+        let kept = User::new(plan.projection().read(whole.body().to_string().as_bytes()).unwrap()).unwrap();
         prop_assert_eq!(plan.evaluate(&kept), plan.evaluate(&whole));
         prop_assert_eq!(plan.company_names(&kept), plan.company_names(&whole));
         prop_assert_eq!(plan.seen(&kept), plan.seen(&whole));

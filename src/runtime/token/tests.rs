@@ -14,6 +14,17 @@ use crate::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
 
 const NOW_MS: i64 = 1_479_981_900_000;
 
+#[test]
+fn token_has_exactly_one_source() {
+    let only = |name: &'static str| move |asked: &str| (asked == name).then(|| "/bulk/token".to_owned());
+    let read = |name| TokenFrom::read(only(name)).unwrap();
+    assert!(matches!(read("INTERCOM_TOKEN"), TokenFrom::Here(_)));
+    assert!(matches!(read("INTERCOM_TOKEN_PARAMETER"), TokenFrom::Parameter(name) if name == "/bulk/token"));
+    let both = TokenFrom::read(|asked| asked.starts_with("INTERCOM_TOKEN").then(|| "s3cret".to_owned()));
+    let error = both.unwrap_err().to_string();
+    assert!(error.contains("both") && !error.contains("s3cret"), "{error}");
+}
+
 async fn stored(cloud: &Cloud) -> (StoredToken, Clock) {
     let clock = Clock::starting_at(NOW_MS);
     (StoredToken::new(Parameter::new(cloud.serve().await, "/bulk/token".to_owned()), clock), clock)

@@ -54,7 +54,7 @@ pub(super) async fn fetch(
         // A request that times out loses its page. The next invocation has its full time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     };
-    match clients.intercom.page(&cursor.position, plan.keeps(), timeout).await {
+    match clients.intercom.page(&cursor.position, plan.projection(), timeout).await {
         Ok(reply) => {
             let page = reply.value;
             let is_end = page.is_end();

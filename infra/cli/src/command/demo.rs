@@ -94,7 +94,7 @@ async fn engine(address: &str) -> Result<Engine, CommandError> {
     let workspace = WorkspaceSettings::read(setting)?;
     let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting)? };
     let transport = over_https(std::time::Duration::from_secs(5))?;
-    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token()?, workspace.api);
+    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.here()?, workspace.api);
     let account = Account::open(None).map_err(EngineError::from)?;
     Ok(Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?)
 }

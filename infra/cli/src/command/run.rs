@@ -63,7 +63,7 @@ pub(super) fn connect(access: &Access) -> Result<(Intercom, WorkspaceSettings, S
     let mut settings = Settings::read(|name| access.setting(name))?;
     settings.pace = intercom_bulk::runtime::config::Pace::LOCAL;
     let transport = over_https(CONNECT_TIMEOUT)?;
-    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token()?, workspace.api);
+    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.here()?, workspace.api);
     Ok((intercom, workspace, settings))
 }
 

@@ -1,7 +1,6 @@
 //! Converts the tree to a plan that can run: every key known, every name valid, every expression
 //! compiled.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -13,6 +12,7 @@ use super::hints;
 use super::node::Data;
 use super::otherwise::Otherwise;
 use super::paths::{Segment, attribute, spell};
+use super::projection;
 use super::read_tables::read_tables;
 use super::reads::Reads;
 use super::scanner::{Scanner, spell_key};
@@ -20,7 +20,6 @@ use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, TargetRule, Written};
-use crate::domain::projection::Projection;
 
 /// The most targets of one plan.
 const TARGETS_MAX: usize = 64;
@@ -34,7 +33,7 @@ const NAME_LENGTH_MAX: usize = 64;
 const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\"has avatar\"]";
 const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
 
-pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
+pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     let [name, condition, show_missed, tables, set] =
         root.known_entries(["name", "where", "show_missed", "tables", "set"], "a table")?;
     let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
@@ -56,7 +55,7 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     for expression in settings.iter().flat_map(TargetRule::expressions).chain(&condition) {
         reads.merge(&expression.reads);
     }
-    let keeps = keeps(&reads, &settings);
+    let projection = projection::of(&reads, &settings);
     let reads_what_it_sets = settings.iter().any(|setting| match &setting.target {
         Written::Attribute(name) => reads.reads_attribute(name),
         Written::Field(name) => reads.fields.contains(name),
@@ -75,7 +74,7 @@ pub(super) fn read(root: &Scanner<'_>) -> Result<Inner, PlanError> {
         settings,
         tables: Arc::new(tables),
         reads,
-        keeps,
+        projection,
         required,
         warnings,
         reads_what_it_sets,
@@ -101,29 +100,6 @@ fn required(reads: &Reads, settings: &[TargetRule]) -> Vec<(Vec<Segment>, String
         None => format!("user.{}", spell(path)),
     };
     attributes.into_iter().chain(fields).map(|path| (path.clone(), shown(path))).collect()
-}
-
-/// Returns the projection: paths that are read, and targets, whose old values are compared.
-fn keeps(reads: &Reads, settings: &[TargetRule]) -> Projection {
-    let mut fields: BTreeSet<&str> = reads.fields.iter().map(String::as_str).chain(["id"]).collect();
-    let mut attributes: BTreeMap<_, _> =
-        reads.attributes.iter().map(|name| (name.clone(), Projection::Whole)).collect();
-    for setting in settings {
-        match &setting.target {
-            Written::Attribute(name) => {
-                attributes.insert(name.clone(), Projection::Whole);
-            }
-            Written::Field(name) => {
-                fields.insert(name);
-            }
-            Written::Company { .. } => {
-                fields.insert("companies");
-            }
-        }
-    }
-    let attributes = if reads.all_attributes { Projection::Whole } else { Projection::Keys(attributes) };
-    let fields = fields.into_iter().map(|name| (name.to_owned(), Projection::Whole));
-    Projection::Keys(fields.chain([("custom_attributes".to_owned(), attributes)]).collect())
 }
 
 fn read_name(cursor: &Scanner<'_>) -> Result<String, PlanError> {

@@ -1,4 +1,4 @@
-//! Requests before they are sent, and the reading of answers. All calls share this code.
+//! A call of Intercom: the headers that all requests share, and the reading of the answer.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
@@ -12,7 +12,7 @@ use super::error_body::Envelope;
 use super::headers::{Rate, Reply, request_id, retry_after_s};
 use super::service::Operations;
 use super::token::Token;
-use crate::domain::projection::Projection;
+use crate::domain::partial_json::Projection;
 
 /// A request without the headers that all requests share.
 pub(in crate::intercom) struct Call {

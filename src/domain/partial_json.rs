@@ -1,5 +1,4 @@
-//! Projection: the parts of a JSON document that are kept while it is read. The rest is checked and
-//! skipped. Therefore a wide user costs little more than a narrow one, and no more personal data is
+//! Reads parts of a JSON document: those of a [`Projection`]. The rest is checked and skipped. Therefore a wide user costs little more than a narrow one, and no more personal data is
 //! held than requested.
 
 mod repair;
