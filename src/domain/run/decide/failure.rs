@@ -51,9 +51,10 @@ pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &Tur
             let free_at_ms = now_ms + cursor.exclusive.life_ms;
             Decision::unanswered(cursor, now_ms, free_at_ms, &why)
         }
-        (PageFailure::Expired | PageFailure::Fatal, _) => {
-            if !is_open {
-                // The first call was refused, so it opened no reading that the next run would wait for.
+        (PageFailure::Expired | PageFailure::Fatal, reading) => {
+            if !is_open && reading != Reading::Repeatable {
+                // The first call was refused, so it opened no reading that the next run would wait
+                // for. A list of users opens none: the reading of the run before may be open.
                 cursor.exclusive.called_ms = 0;
             }
             Decision::state(cursor, State::Failed, request.reason)

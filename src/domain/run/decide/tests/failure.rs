@@ -191,6 +191,6 @@ fn a_refused_request_fails_the_run() {
         row("first page", Fatal, json!({"called_ms": 7}), false, failed, json!({"called_ms": 0})),
         row("later page", Fatal, json!({"called_ms": 7, "scroll": "s"}), false, failed, json!({})),
         row("no scroll to expire", Expired, json!({"called_ms": 7}), false, failed, json!({"called_ms": 0})),
-        row("list", Fatal, json!({}), true, failed, json!({})),
+        row("list", Fatal, json!({"called_ms": 7}), true, failed, json!({})),
     ]);
 }
