@@ -254,6 +254,11 @@ impl Cursor {
         if last_ms > 0 || self.lease.is_some() && self.phase == Phase::Turning { called_ms + life_ms } else { 0 }
     }
 
+    /// Returns the latest end of the present wait, in Unix milliseconds.
+    pub fn waits_until_ms(&self) -> i64 {
+        self.waits_until_ms.map_or(self.not_before_ms, |until_ms| until_ms.max(self.not_before_ms))
+    }
+
     /// Records a gap: the next page was requested, and there is no trustworthy answer.
     pub fn gap(&mut self) {
         self.page += 1;

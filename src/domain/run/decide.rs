@@ -5,13 +5,13 @@
 
 use std::ops::ControlFlow;
 
-use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State};
+use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State, past_deadline};
 
 mod failure;
 mod message;
 mod page;
 mod sample;
-mod wait;
+mod settle;
 
 pub use failure::{FailureFacts, after_failure};
 pub use message::{Delivery, is_stuck, not_leased};
@@ -19,7 +19,7 @@ pub use page::{
     AnswerFacts, PageFacts, after_answer, after_end, after_page, must_count_failed, needs_count, over_max_changes,
     over_max_errors, paths_unseen,
 };
-pub use wait::{EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
+pub use settle::{EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
 
 /// The facts that each decision needs.
 #[derive(Clone, Copy, Debug)]
@@ -172,14 +172,10 @@ pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Dec
 pub fn bounds(cursor: &Cursor, facts: &TurnFacts<'_>) -> Option<Decision> {
     let TurnFacts { run, now_ms } = *facts;
     let stop = |state, reason: String| Some(Decision::state(cursor.clone(), state, reason));
-    let settles = cursor.phase == Phase::Settling;
-    let read = run.read_so_far(&cursor.tally);
-    let last = cursor.last_wait();
     if now_ms > run.deadline_ms {
-        let left = if settles { "before its last generation" } else { "with pages left to turn" };
-        return stop(State::Incomplete, format!("past its deadline, {left}; {read}{last}"));
+        return stop(State::Incomplete, past_deadline(run, cursor));
     }
-    if settles {
+    if cursor.phase == Phase::Settling {
         return None;
     }
     if cursor.pages_in_all > run.pages_max().saturating_mul(u64::from(cursor.generation)) {
@@ -187,6 +183,7 @@ pub fn bounds(cursor: &Cursor, facts: &TurnFacts<'_>) -> Option<Decision> {
         return stop(State::Failed, format!("{pages} pages are far more than the workspace has users for"));
     }
     if cursor.idle_turns >= IDLE_TURNS_MAX {
+        let (last, read) = (cursor.last_wait(), run.read_so_far(&cursor.tally));
         let cut = Some(format!("{IDLE_TURNS_MAX} turns in a row brought no page{last}; {read}"));
         return Some(Decision::drain(Cursor { cut, ..cursor.clone() }));
     }

@@ -8,14 +8,14 @@ mod position;
 mod start;
 mod state;
 mod tally;
-mod wait;
+mod verdict;
 mod workspace;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::api::{Api, Reading};
 
-pub use accounts::{Accounts, Counted, Totals, Verdict};
+pub use accounts::{Accounts, Counted, Totals};
 pub use cursor::{
     Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
     Settling, Turn, TurnOrder, Unanswered,
@@ -24,6 +24,7 @@ pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
+pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
 
 /// The version of stored items and messages. A newer function reads those of an older one.
@@ -129,14 +130,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Returns how far the present generation got, for the reason of an incomplete run.
-    pub fn read_so_far(&self, tally: &Tally) -> String {
-        match self.listed.or(self.count) {
-            Some(count) => format!("{} of {count} users were read", tally.users),
-            None => format!("{} users were read", tally.users),
-        }
-    }
-
     /// Returns a time on the plan's `today`, in Unix seconds. It is the same in each generation.
     pub fn day_s(&self) -> i64 {
         self.scheduled_at_s.unwrap_or(self.started_ms.div_euclid(1000))

@@ -6,7 +6,7 @@ use super::waiting::begin_waiting;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, ActiveRun, Resumed, RunEnd};
 use crate::domain::run::decide::is_stuck;
-use crate::domain::run::{Cursor, Run, State};
+use crate::domain::run::{Cursor, Run, State, past_deadline};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
@@ -24,8 +24,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     let now_ms = at.clock.now_ms();
     if now_ms > run.deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
-        let last = cursor.last_wait();
-        let reason = format!("past its deadline; {}{last}; {missing}", run.read_so_far(&cursor.tally));
+        let reason = format!("{}; {missing}", past_deadline(&run, &cursor));
         return stop(clients, &run, reason, at, outcome).await;
     }
     if run.state == State::Paused

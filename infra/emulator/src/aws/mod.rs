@@ -12,9 +12,9 @@
 
 mod connector;
 mod counts;
+mod create_queue;
 mod dynamodb;
 mod endpoint;
-mod queue;
 mod sqs;
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig};
 
 pub use counts::{Billed, Counts};
-pub use queue::{Queue, QueueError, create_queue};
+pub use create_queue::{Queue, QueueError, create_queue};
 
 use connector::InProcess;
 

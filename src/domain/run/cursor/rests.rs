@@ -35,11 +35,6 @@ impl Cursor {
         now_ms + rest_ms
     }
 
-    /// Returns the last reason to wait, as a suffix of a run's final reason.
-    pub fn last_wait(&self) -> String {
-        self.waits.as_ref().map(|waits| format!("; the last: {waits}")).unwrap_or_default()
-    }
-
     /// Records an answer.
     pub fn answered(&mut self) {
         self.unanswered = Unanswered::default();

@@ -5,7 +5,7 @@ mod failure;
 mod message;
 mod page;
 mod sample;
-mod wait;
+mod settle;
 
 use serde_json::{Map, Value, json};
 
