@@ -5,13 +5,15 @@
 //! effect, and returns what it did. The caller sends the message of the next turn. A turn that
 //! changes its run's state does so in its own commit ([`crate::domain::run::decide::Commit`]).
 
+mod end;
+mod pause;
 mod resume;
 mod start;
-mod stop;
 
+pub use end::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, log_state, supersede_paused};
+pub use pause::pause;
 pub use resume::{Resumed, resume};
 pub use start::{NewRun, Started, start};
-pub use stop::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, pause, supersede_paused};
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::{Ledger, LedgerError};

@@ -20,7 +20,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     let Some(ActiveRun { run, cursor }) = control::active_run(ledger).await? else { return Ok(()) };
     let too_many = run.state.submits() && breaks_max_errors(clients, &run, &cursor).await?;
     let end = if too_many {
-        RunEnd { state: State::Failed, reason: Some(control::OVER_MAX_ERRORS.to_owned()), totals: None }
+        RunEnd::uncounted(State::Failed, control::OVER_MAX_ERRORS)
     } else if run.state == State::Draining {
         // While parts are open, a closed job does not end the run. If only jobs are open, each
         // closed one may be the last.
@@ -37,9 +37,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
         return Ok(());
     };
     if control::end(ledger, &run, &end, at.clock.now_ms()).await? {
-        let RunEnd { state, reason, .. } = end;
-        tracing::info!(run = run.id.as_str(), state = state.as_str(), reason, "run ended");
-        outcome.ended = Some((run.id.to_string(), state.to_string()));
+        outcome.ended = Some((run.id.to_string(), end.state.to_string()));
     }
     Ok(())
 }

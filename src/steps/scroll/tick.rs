@@ -89,10 +89,8 @@ async fn stop(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    let end = RunEnd { state: State::Incomplete, reason: Some(reason), totals: None };
+    let end = RunEnd::uncounted(State::Incomplete, reason);
     if control::end(&clients.ledger, run, &end, at.clock.now_ms()).await? {
-        let RunEnd { state, reason, .. } = end;
-        tracing::error!(run = run.id.as_str(), state = state.as_str(), reason, "run ended early");
         outcome.did.push(Action::Stopped);
         outcome.not_complete += 1;
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Action, ScrollOutcome, page, settle, tick};
+use crate::control;
 use crate::domain::run::decide::{Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased};
 use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn};
 use crate::ledger::Leased;
@@ -152,9 +153,6 @@ async fn commit(
         let missing = tick::missing(clients, run, &next).await;
         *reason = format!("{reason}; {missing}");
     }
-    if let Commit::State { state, reason: Some(reason) } = &commit {
-        tracing::warn!(run = run.id.as_str(), state = state.as_str(), reason, "run changes its state");
-    }
     let now_ms = at.clock.now_ms();
     let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, &commit, now_ms));
     let Some(committed) = committed else {
@@ -163,6 +161,9 @@ async fn commit(
         outcome.did.push(Action::Dropped);
         return Ok(());
     };
+    if let Commit::State { state, reason } = &commit {
+        control::log_state(run, *state, reason.as_deref());
+    }
     let did = Action::from(action);
     outcome.did.push(did);
     outcome.turns += 1;

@@ -46,8 +46,9 @@ const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 co
     lists them · 3 incomplete: users may be missing · 4 paused: the run waits for a decision · 64 wrong usage, nothing was \
     started · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP";
 
-/// The default log filter: errors only, because the progress line shows the rest.
-const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk_local=error";
+/// The default log filter: errors only, because the progress line shows the rest. The summary shows
+/// the run's last state and its reason, which `control` logs.
+const DEFAULT_FILTER: &str = "off,intercom_bulk=error,intercom_bulk::control=off,intercom_bulk_local=error";
 
 /// Bulk-update the users of an Intercom workspace safely.
 #[derive(Debug, Parser)]

@@ -1,5 +1,5 @@
-//! Stops a run. Each function returns whether this call stopped it, because another writer may have
-//! changed the run since it was read.
+//! Ends a run, and logs its new state. Each function returns whether this call ended it, because
+//! another writer may have changed the run since it was read.
 
 use crate::domain::clock::Clock;
 use crate::domain::run::{Run, RunId, State, Totals};
@@ -19,18 +19,37 @@ pub struct RunEnd {
     pub totals: Option<Totals>,
 }
 
-/// Pauses a run that reads or submits. It continues with [`super::resume`].
-pub async fn pause(ledger: &Ledger, run: &Run, reason: &str) -> Result<bool, LedgerError> {
-    let paused = run.state.submits() && ledger.pause(run, reason).await?;
-    if paused {
-        tracing::error!(run = run.id.as_str(), reason, "run is paused");
+impl RunEnd {
+    /// Creates an end without totals, for a run whose rows are not counted.
+    pub fn uncounted(state: State, reason: impl Into<String>) -> Self {
+        Self { state, reason: Some(reason.into()), totals: None }
     }
-    Ok(paused)
+}
+
+/// Ends a run that is done, or that a bound stops.
+pub async fn end(ledger: &Ledger, run: &Run, end: &RunEnd, now_ms: i64) -> Result<bool, LedgerError> {
+    let RunEnd { state, reason, totals } = end;
+    let ended = ledger.end(run, *state, reason.as_deref(), totals.as_ref(), now_ms).await?;
+    if ended {
+        log_state(run, *state, reason.as_deref());
+    }
+    Ok(ended)
+}
+
+/// Logs the new state of a run, after it was stored: an end, a pause, or the end of its pages.
+pub fn log_state(run: &Run, state: State, reason: Option<&str>) {
+    let run = run.id.as_str();
+    match state {
+        State::Failed | State::Incomplete | State::Paused => {
+            tracing::error!(run, state = state.as_str(), reason, "run changed its state");
+        }
+        _ => tracing::info!(run, state = state.as_str(), reason, "run changed its state"),
+    }
 }
 
 /// Cancels a run. Jobs that Intercom has accepted go on.
 pub async fn cancel(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
-    ledger.end(run, State::Cancelled, Some(reason), None, now_ms).await
+    end(ledger, run, &RunEnd::uncounted(State::Cancelled, reason), now_ms).await
 }
 
 /// Cancels the active run in favor of a later start `by`, if it is paused. A paused run waits for
@@ -47,10 +66,10 @@ pub async fn supersede_paused(ledger: &Ledger, by: &RunId, clock: Clock) -> Resu
 
 /// Fails a run in every state that is not final. The state may change between the read and the end.
 pub async fn fail(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
+    let failed = RunEnd::uncounted(State::Failed, reason);
     let mut run = run.clone();
     loop {
-        if ledger.end(&run, State::Failed, Some(reason), None, now_ms).await? {
-            tracing::error!(run = run.id.as_str(), reason, "run failed");
+        if end(ledger, &run, &failed, now_ms).await? {
             return Ok(true);
         }
         let now = ledger.run(&run.id).await?.filter(|now| now.state.may_become(State::Failed));
@@ -59,10 +78,4 @@ pub async fn fail(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Resu
         };
         run = now;
     }
-}
-
-/// Ends a run that is done, or that a bound stops.
-pub async fn end(ledger: &Ledger, run: &Run, end: &RunEnd, now_ms: i64) -> Result<bool, LedgerError> {
-    let RunEnd { state, reason, totals } = end;
-    ledger.end(run, *state, reason.as_deref(), totals.as_ref(), now_ms).await
 }
