@@ -32,7 +32,7 @@ pub use self::page::Page;
 pub use self::refusals::{NoUser, advice, page_failure};
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
-pub use self::transport::headers::{RETRY_AFTER_MAX_S, Rate, Reply};
+pub use self::transport::headers::{Rate, Reply};
 pub use self::transport::rate_report::{Limited, RateReport};
 pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again};
 pub use self::transport::service::{

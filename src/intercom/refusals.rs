@@ -4,11 +4,10 @@ use super::transport::error::Error;
 use super::v1;
 use crate::domain::api::{Api, PageFailure};
 
-/// Returns the possible reaction to a page whose request failed. `now_s` is the caller's time in
-/// Unix seconds.
-pub fn page_failure(api: Api, error: &Error, now_s: i64) -> PageFailure {
+/// Returns the possible reaction to a page whose request failed.
+pub fn page_failure(api: Api, error: &Error) -> PageFailure {
     match api {
-        Api::V1 => v1::page_failure(error, now_s),
+        Api::V1 => v1::page_failure(error),
     }
 }
 

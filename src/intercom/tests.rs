@@ -57,12 +57,12 @@ async fn a_truncated_refusal_is_ambiguous() {
     let cut = r#"{"type": "error.list", "errors": [{"code": "parame"#;
     for status in [400, 404, 422] {
         let error = answering(status, &json, cut).0.submit(&[patch()]).await.unwrap_err();
-        assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{status}");
+        assert_eq!(disposition(&error), Disposition::Ambiguous, "{status}");
     }
     let denied = answering(403, &json, cut).0.submit(&[patch()]).await.unwrap_err();
-    assert_eq!(disposition(&denied, 0), Disposition::ItemRejected, "the status says it all");
+    assert_eq!(disposition(&denied), Disposition::ItemRejected, "the status says it all");
     let html = answering(400, &[("content-type", "text/html")], "<html>").0.submit(&[patch()]).await.unwrap_err();
-    assert_eq!(disposition(&html, 0), Disposition::RunFault);
+    assert_eq!(disposition(&html), Disposition::RunFault);
 }
 
 #[tokio::test]
@@ -146,14 +146,14 @@ async fn a_refused_user_has_a_reason_and_a_missing_api_is_an_error() {
 async fn an_answer_about_another_job_is_unreadable() {
     let (intercom, _) = answering(200, &[], r#"{"id":"job_2","tasks":[{"state":"completed"}]}"#);
     let error = intercom.job(&JobId::new("job_1").unwrap()).await.unwrap_err();
-    assert_eq!(disposition(&error, 0), Disposition::Ambiguous);
+    assert_eq!(disposition(&error), Disposition::Ambiguous);
 }
 
 #[tokio::test]
 async fn a_redirect_is_a_refusal() {
     let (intercom, requests) = answering(302, &[("location", "https://evil.example/")], "");
     let error = intercom.workspace().await.unwrap_err();
-    assert_eq!((error.status(), disposition(&error, 0)), (Some(302), Disposition::RunFault));
+    assert_eq!((error.status(), disposition(&error)), (Some(302), Disposition::RunFault));
     assert_eq!(requests.lock().unwrap().len(), 1);
 }
 
@@ -174,7 +174,7 @@ async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
     let transport = over_https(Duration::from_secs(5)).unwrap();
     let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::DEFAULT);
     let error = intercom.page(&Position::First, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
-    assert_eq!(disposition(&error, 0), Disposition::Ambiguous, "{error}");
+    assert_eq!(disposition(&error), Disposition::Ambiguous, "{error}");
 }
 
 #[tokio::test]

@@ -111,8 +111,8 @@ pub(super) fn is_refusal(error: &Error) -> bool {
         Error::Unknown { .. } => false,
         // The time affects only the length of a wait.
         error => !matches!(
-            disposition(error, 0),
-            Disposition::NotSent | Disposition::Ambiguous | Disposition::Limited { .. } | Disposition::Later
+            disposition(error),
+            Disposition::NotSent | Disposition::Ambiguous | Disposition::Limited | Disposition::Later
         ),
     }
 }

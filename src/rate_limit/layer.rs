@@ -29,7 +29,7 @@ impl Layer<Transport> for ReportLayer {
             async move {
                 let Operations(operations) = request.extensions().get().copied().unwrap_or_default();
                 let mut response = inner.oneshot(request).await?;
-                let report = RateReport::read(&response, limiter.now_s());
+                let report = RateReport::read(&response);
                 // The report writes to the ledger. Inside the request's time-out, a slow ledger
                 // would lose the answer.
                 let work = async move { limiter.report(report, operations).await };

@@ -69,11 +69,6 @@ impl RateLimiter {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the time by the last caller's clock in Unix seconds, or 0 without a caller.
-    pub(super) fn now_s(&self) -> i64 {
-        self.known().clock.map_or(0, |clock| clock.now_s())
-    }
-
     /// Acquires permits. Waits for a window that has them, as long as the deadline allows.
     /// [`Permit::Wait`] means that this would take too long, or that the caller must stop.
     pub async fn acquire(&self, request: PermitRequest, deadline: &Deadline) -> Result<Permit, LedgerError> {

@@ -10,10 +10,12 @@
 //! * `window`: the 10-second windows. `quota`: our share of a window, and its lanes.
 //! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one
 //!   process, with its prepaid permits.
-//! * `report`: the effect of an answer. `layer`: the tower layer that calls it.
+//! * `report`: the effect of an answer. `after_429`: the wait that a 429 starts. `layer`: the tower
+//!   layer that calls `report`.
 //!
 //! The ledger stores one counter per window, and one item for what all functions know of the limit.
 
+mod after_429;
 mod deadline;
 mod known;
 mod layer;
@@ -22,6 +24,7 @@ mod quota;
 mod report;
 mod window;
 
+pub use after_429::wait_after_429;
 pub use deadline::Deadline;
 pub use known::Usage;
 pub use layer::ReportLayer;

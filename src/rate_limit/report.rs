@@ -1,16 +1,11 @@
 //! The effect of an answer on the limiter: its rate headers, and a 429.
 
+use super::after_429::wait_after_429;
 use super::limiter::RateLimiter;
 use super::window::{WINDOW_MS, window_end_ms};
 use crate::domain::clock::Clock;
-use crate::intercom::{RETRY_AFTER_MAX_S, Rate, RateReport};
+use crate::intercom::{Rate, RateReport};
 use crate::ledger::{LedgerError, LimitItem};
-
-/// The longest wait after a 429, in milliseconds.
-const CLOSED_MAX_MS: i64 = RETRY_AFTER_MAX_S as i64 * 1000;
-/// Windows that are marked as spent after a 429, with one write each. A longer wait is stored in
-/// the limit's item, which each process reads once per window.
-const MARKED_MAX: i64 = 6;
 
 impl RateLimiter {
     /// Applies the answer to a request of `operations` to the limiter: its rate headers and a 429.
@@ -21,13 +16,14 @@ impl RateLimiter {
     /// a preview, does not use the report.
     pub async fn report(&self, report: RateReport, operations: u32) {
         let Some(clock) = self.known().clock else { return };
+        let limited = report.limited.map(|limited| wait_after_429(limited.retry_after_s, report.rate, clock.now_s()));
         if let Some(rate) = report.rate
             && let Err(error) = self.learn(rate, operations, clock).await
         {
             tracing::warn!(%error, "cannot store an answer's rate headers in the ledger");
         }
-        if let Some(limited) = report.limited
-            && let Err(error) = self.close(limited.wait_s, clock).await
+        if let Some(wait_s) = limited
+            && let Err(error) = self.close(wait_s, clock).await
         {
             tracing::warn!(%error, "cannot store a 429 in the ledger: other functions may get one too");
         }
@@ -58,28 +54,6 @@ impl RateLimiter {
         };
         let spent = self.ledger.counted(end_ms, counted).await?;
         self.known().stored(end_ms, counted, spent);
-        Ok(())
-    }
-
-    /// Closes the budget after a 429 for `wait_s`, or until the window's end. This process obeys
-    /// even if the ledger cannot be written.
-    async fn close(&self, wait_s: Option<u64>, clock: Clock) -> Result<(), LedgerError> {
-        let now_ms = clock.now_ms();
-        let pause_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
-        let present_ms = window_end_ms(now_ms);
-        let until_ms = present_ms.max(now_ms.saturating_add(pause_ms.clamp(1, CLOSED_MAX_MS)));
-        self.known().close_until(until_ms);
-        if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
-            self.ledger.store_closed_until(until_ms).await?;
-        }
-        for window in 0..MARKED_MAX {
-            let end_ms = present_ms + window * WINDOW_MS;
-            // The window that contains the end of the wait stays open, except for the present one.
-            if window > 0 && end_ms > until_ms {
-                break;
-            }
-            self.ledger.mark_spent(end_ms).await?;
-        }
         Ok(())
     }
 }

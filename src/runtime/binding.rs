@@ -170,7 +170,7 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, Unkno
         }
         Err(error) => {
             tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
-            if matches!(disposition(&error, at.clock.now_s()), Disposition::Limited { .. }) {
+            if disposition(&error) == Disposition::Limited {
                 let until_ms = clients.limiter.closed_until_ms();
                 return Ok(Err(UnknownWorkspace::Later { until_ms, why: "Intercom's rate limit" }));
             }

@@ -136,7 +136,7 @@ async fn header_of_another_window_changes_nothing() {
 async fn long_retry_after_applies_to_all_processes() {
     let two = Two::new().await;
     assert_eq!(two.take(&two.first, 1).await, 1);
-    two.first.report(RateReport { rate: None, limited: Some(Limited { wait_s: Some(300) }) }, 1).await;
+    two.first.report(RateReport { rate: None, limited: Some(Limited { retry_after_s: Some(300) }) }, 1).await;
     let go_on_ms = two.first.closed_until_ms();
     assert_eq!(go_on_ms, WINDOW_MS + 301_000);
     let ask = PermitRequest::one(Lane::Check);
@@ -165,7 +165,7 @@ async fn prepaid_permits_end_with_a_429() {
     for limiter in [&two.first, &two.second] {
         assert_eq!(limiter.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted(1));
     }
-    two.first.report(RateReport { rate: None, limited: Some(Limited { wait_s: None }) }, 1).await;
+    two.first.report(RateReport { rate: None, limited: Some(Limited { retry_after_s: None }) }, 1).await;
     assert_eq!(two.first.try_acquire(one, two.at.clock).await.unwrap(), Permit::Wait(WINDOW_MS + 11_000));
     assert_eq!(two.second.try_acquire(one, two.at.clock).await.unwrap(), Permit::Granted(1), "prepaid");
     let more = PermitRequest::exactly(Lane::Check, 40);

@@ -37,8 +37,8 @@ fn is_of_another_region(error: &Error) -> bool {
 
 fn of_disposition(error: &Error) -> &'static str {
     // The time affects only the length of a wait, which the sentence does not contain.
-    match disposition(error, 0) {
-        Disposition::Limited { .. } => {
+    match disposition(error) {
+        Disposition::Limited => {
             "The rate limit is spent: it fills again every 10 seconds; lower INTERCOM_QUOTA_PERCENT if other integrations need it too."
         }
         Disposition::NotSent => {

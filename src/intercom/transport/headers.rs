@@ -32,10 +32,6 @@ pub struct Rate {
 /// The length of a window, in seconds.
 const WINDOW_S: i64 = 10;
 
-/// The longest accepted `Retry-After`, in seconds; a longer one is cut to it. The bounds of a run
-/// end the waiting.
-pub const RETRY_AFTER_MAX_S: u64 = 3600;
-
 /// The most characters of a request id; Intercom's have 20 or 36.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 

@@ -5,23 +5,14 @@
 //! that only one family of the API has are in that family's module.
 
 use super::error::{Error, route};
-use super::headers::{RETRY_AFTER_MAX_S, Rate};
 use crate::domain::api::PageFailure;
 use crate::domain::job::ItemError;
-
-/// The most seconds between now and the end of a 10-second window. A larger distance shows that the
-/// clocks disagree.
-const WINDOW_END_APART_MAX_S: i64 = 60;
 
 /// The possible reactions to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Not carried out because of the rate limit: retry later.
-    Limited {
-        /// Seconds to wait; `None` if the answer has no usable value, which means a whole window of
-        /// 10 s.
-        wait_s: Option<u64>,
-    },
+    /// Not carried out because of the rate limit: retry later. `rate_limit` decides when.
+    Limited,
     /// The request was not sent: retry at once or later.
     NotSent,
     /// Intercom may have carried it out: 5xx, 408, time-out, reset, an unreadable answer.
@@ -48,9 +39,9 @@ const LIMIT_CODES: [&str; 3] = ["rate_limit_exceeded", "too_many_requests", "ret
 /// The code of an API version without the resource; its status is 400.
 pub(in crate::intercom) const VERSION_CODE: &str = "intercom_version_invalid";
 
-/// Returns the reaction to an error. `now_s` is the caller's time in Unix seconds.
-pub fn disposition(error: &Error, now_s: i64) -> Disposition {
-    let Error::Refused { route, status, code, message, rate, retry_after_s, .. } = error else {
+/// Returns the reaction to an error.
+pub fn disposition(error: &Error) -> Disposition {
+    let Error::Refused { route, status, code, message, .. } = error else {
         return match error {
             Error::NotSent { .. } => Disposition::NotSent,
             Error::Invalid { .. } => Disposition::RunFault,
@@ -61,8 +52,8 @@ pub fn disposition(error: &Error, now_s: i64) -> Disposition {
     match *status {
         408 | 500.. => Disposition::Ambiguous,
         300..=399 => Disposition::RunFault,
-        429 => Disposition::Limited { wait_s: wait_s(*retry_after_s, *rate, now_s) },
-        _ if is_limit(&code, &message) => Disposition::Limited { wait_s: wait_s(*retry_after_s, *rate, now_s) },
+        429 => Disposition::Limited,
+        _ if is_limit(&code, &message) => Disposition::Limited,
         _ if code == VERSION_CODE => Disposition::RunFault,
         // A permission may be missing for one user; the caller finds out whether others are
         // accepted.
@@ -82,7 +73,7 @@ impl Disposition {
             Self::NotSent => PageFailure::Repeat { answered: false },
             Self::Later => PageFailure::Repeat { answered: true },
             Self::Ambiguous => PageFailure::MaybeConsumed,
-            Self::Limited { .. } => PageFailure::RateLimited,
+            Self::Limited => PageFailure::RateLimited,
             Self::RunFault | Self::NotFound | Self::ItemRejected => PageFailure::Fatal,
         }
     }
@@ -111,17 +102,6 @@ pub fn item_may_be_sent_again(item: &ItemError) -> bool {
 
 fn is_limit(code: &str, message: &str) -> bool {
     LIMIT_CODES.contains(&code) || message.contains("exceeded rate limit")
-}
-
-/// Returns `Retry-After`, or else the rest of the window by our clock, in seconds (at least 1).
-/// `None` if neither is usable.
-fn wait_s(retry_after_s: Option<u64>, rate: Option<Rate>, now_s: i64) -> Option<u64> {
-    if let Some(wait_s) = retry_after_s {
-        return Some(wait_s.clamp(1, RETRY_AFTER_MAX_S));
-    }
-    let ahead_s = rate?.window_end_s().checked_sub(now_s)?;
-    let believable = (-WINDOW_END_APART_MAX_S..=WINDOW_END_APART_MAX_S).contains(&ahead_s);
-    believable.then_some(ahead_s.max(1).unsigned_abs())
 }
 
 #[cfg(test)]

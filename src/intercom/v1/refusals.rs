@@ -6,10 +6,9 @@ use super::super::transport::error::{Error, route};
 use super::super::transport::retry::{Disposition, VERSION_CODE, disposition};
 use crate::domain::api::PageFailure;
 
-/// Returns the possible reaction to a page whose request failed. `now_s` is the caller's time in
-/// Unix seconds.
-pub(in crate::intercom) fn page_failure(error: &Error, now_s: i64) -> PageFailure {
-    let of_any = disposition(error, now_s);
+/// Returns the possible reaction to a page whose request failed.
+pub(in crate::intercom) fn page_failure(error: &Error) -> PageFailure {
+    let of_any = disposition(error);
     match of_any {
         Disposition::NotFound | Disposition::Later | Disposition::RunFault => {
             of_scroll(error).unwrap_or_else(|| of_any.page_failure())
@@ -41,7 +40,7 @@ pub(in crate::intercom) fn no_user(error: &Error) -> Option<NoUser> {
     let is_about_it = match error.status() {
         Some(404) => is_unknown,
         Some(410) => !error.code().is_empty(),
-        _ => disposition(error, 0) == Disposition::ItemRejected,
+        _ => disposition(error) == Disposition::ItemRejected,
     };
     is_about_it.then(|| NoUser { code: error.code().to_owned(), said: error.said(), is_unknown })
 }
@@ -72,7 +71,7 @@ pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
 
 /// Returns whether the workspace lacks a resource that each workspace of API 1.x has.
 fn is_missing(error: &Error) -> bool {
-    error.route() != route::USER && disposition(error, 0) == Disposition::NotFound
+    error.route() != route::USER && disposition(error) == Disposition::NotFound
 }
 
 #[cfg(test)]

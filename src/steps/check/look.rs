@@ -75,7 +75,7 @@ async fn unreported(
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
     let mut due_ms = now_ms + rest_ms(clients, row);
-    match disposition(error, at.clock.now_s()) {
+    match disposition(error) {
         // A new job may not be visible yet, and a single 404 may come from a proxy. While the job
         // may be running, poll it again.
         Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
@@ -87,7 +87,7 @@ async fn unreported(
             unknown(clients, row, outcome).await?;
             return Ok(true);
         }
-        Disposition::Limited { .. } => due_ms = clients.limiter.closed_until_ms(),
+        Disposition::Limited => due_ms = clients.limiter.closed_until_ms(),
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);

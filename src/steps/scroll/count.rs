@@ -61,7 +61,7 @@ pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u
     match clients.intercom.count_users(COUNT_TIMEOUT).await {
         Ok(reply) => Ok(Ok(reply.value)),
         Err(error) => {
-            let disposition = disposition(&error, at.clock.now_s());
+            let disposition = disposition(&error);
             let for_good = matches!(disposition, Disposition::RunFault | Disposition::NotFound);
             Ok(Err(Uncounted { reason: error.to_string(), for_good }))
         }

@@ -88,7 +88,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         match one(clients, id, read == before, at).await? {
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
-            Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error, at) => {
+            Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error) => {
                 suspect = Some((id, error));
             }
             Err(why) if read == before => return Ok(why),
@@ -125,8 +125,8 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the
 /// rate limit is not the cause.
-fn is_suspect(cursor: &Cursor, error: &Error, at: &Invocation) -> bool {
-    cursor.unanswered.times >= SUSPECT_AFTER && disposition(error, at.clock.now_s()) == Disposition::Ambiguous
+fn is_suspect(cursor: &Cursor, error: &Error) -> bool {
+    cursor.unanswered.times >= SUSPECT_AFTER && disposition(error) == Disposition::Ambiguous
 }
 
 /// Returns the reason for not reading a user whose requests fail.

@@ -77,10 +77,10 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
 
 /// Handles a failed request for a page.
 fn failed(turn: &LeasedTurn<'_>, cursor: Cursor, error: &Error) -> Decision {
-    let LeasedTurn { clients, run, at, .. } = *turn;
+    let LeasedTurn { clients, run, .. } = *turn;
     let facts = turn.facts();
     tracing::warn!(run = run.id.as_str(), page = cursor.page + 1, %error, "a request for a page failed");
-    let failure = page_failure(run.api, error, at.clock.now_s());
+    let failure = page_failure(run.api, error);
     let limited_until_ms = match failure {
         PageFailure::RateLimited => clients.limiter.closed_until_ms(),
         _ => facts.now_ms,

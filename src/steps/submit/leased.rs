@@ -196,8 +196,8 @@ impl LeasedParts {
                 Err(error) => error,
             };
             tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");
-            match disposition(&error, round.at.clock.now_s()) {
-                Disposition::Limited { .. } => return Ok(Sent::Stop(Stop::Again)),
+            match disposition(&error) {
+                Disposition::Limited => return Ok(Sent::Stop(Stop::Again)),
                 Disposition::NotSent => {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
                 }

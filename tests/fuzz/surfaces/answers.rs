@@ -17,6 +17,7 @@ use intercom_bulk::intercom::{
     ApiVersion, BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport,
     TransportError, advice, disposition, item_may_be_sent_again,
 };
+use intercom_bulk::rate_limit::wait_after_429;
 use tokio::runtime::Runtime;
 
 use crate::memory::within;
@@ -121,12 +122,12 @@ fn failed(error: &Error, status: u16) {
     }
     plain(&text, ERROR_CHARS_MAX);
     assert!(!advice(Api::V1, error).is_empty());
+    if matches!(status, 200..=299 | 408 | 500..) {
+        assert_eq!(disposition(error), Disposition::Ambiguous, "{error}");
+    }
+    let Error::Refused { retry_after_s, rate, .. } = error else { return };
     for now_s in [i64::MIN, 0, 1_479_981_912, i64::MAX] {
-        let found = disposition(error, now_s);
-        if matches!(status, 200..=299 | 408 | 500..) {
-            assert_eq!(found, Disposition::Ambiguous, "{error}");
-        }
-        if let Disposition::Limited { wait_s: Some(wait_s) } = found {
+        if let Some(wait_s) = wait_after_429(*retry_after_s, *rate, now_s) {
             assert!((1..=RETRY_AFTER_MAX_S).contains(&wait_s));
         }
     }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{Access, CommandError, run};
 use crate::output;
-use intercom_bulk_emulator::engine::machine_wall;
 
 /// A job id that exists in no workspace.
 const NO_JOB: &str = "job_intercom_bulk_probe";
@@ -87,7 +86,7 @@ fn bulk(api: Api, result: Result<(), Error>) -> Finding {
     let what = "bulk jobs";
     match result {
         Ok(()) => Finding { what, ok: true, says: "answer".to_owned() },
-        Err(error) if disposition(&error, machine_wall()() / 1000) == Disposition::NotFound => {
+        Err(error) if disposition(&error) == Disposition::NotFound => {
             let says = "the address answers; whether submissions do shows on the first one".to_owned();
             Finding { what, ok: true, says }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use intercom_bulk::intercom::{Disposition, Error, Intercom, WorkspaceInfo, disposition};
+use intercom_bulk::rate_limit::wait_after_429;
 
 use intercom_bulk_emulator::engine::machine_wall;
 
@@ -27,9 +28,18 @@ pub(super) async fn of_token(intercom: &Intercom) -> Result<WorkspaceInfo, Error
 
 /// Returns the wait until a retry; `None` for a permanent error.
 pub(super) fn passing(error: &Error) -> Option<Duration> {
-    match disposition(error, machine_wall()() / 1000) {
-        Disposition::Limited { wait_s } => Some(Duration::from_secs(wait_s.unwrap_or(WINDOW_S).min(WINDOW_S))),
+    match disposition(error) {
+        Disposition::Limited => Some(rest_of_window(error)),
         Disposition::NotSent | Disposition::Ambiguous | Disposition::Later => Some(Duration::ZERO),
         _ => None,
     }
+}
+
+/// Returns the wait after a 429, at most a window.
+fn rest_of_window(error: &Error) -> Duration {
+    let wait_s = match error {
+        Error::Refused { retry_after_s, rate, .. } => wait_after_429(*retry_after_s, *rate, machine_wall()() / 1000),
+        _ => None,
+    };
+    Duration::from_secs(wait_s.unwrap_or(WINDOW_S).min(WINDOW_S))
 }

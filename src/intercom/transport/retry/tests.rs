@@ -1,17 +1,9 @@
 use super::*;
 use crate::intercom::{Invalid, Lost, TransportError};
 
-const NOW_S: i64 = 1_522_849_873;
-
 fn refused(route: &'static str, status: u16, code: &str, message: &str) -> Error {
     let (code, message) = (code.into(), message.into());
     Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
-}
-
-fn limited(reset_at_s: Option<i64>, retry_after_s: Option<u64>) -> Error {
-    let rate = reset_at_s.map(|reset_at_s| Rate { limit: 83, remaining: 0, reset_at_s });
-    let (code, message) = ("rate_limit_exceeded".into(), "Exceeded rate limit of 83 in 10_seconds".into());
-    Error::Refused { route: route::SUBMIT, status: 429, code, message, request_id: None, rate, retry_after_s }
 }
 
 #[test]
@@ -51,7 +43,7 @@ fn a_refused_submission_is_an_item_or_a_run_fault() {
         (504, "", Ambiguous),
         (599, "rate_limit_exceeded", Ambiguous),
     ] {
-        assert_eq!(disposition(&refused(route::SUBMIT, status, code, ""), NOW_S), expected, "{status} {code}");
+        assert_eq!(disposition(&refused(route::SUBMIT, status, code, "")), expected, "{status} {code}");
     }
 }
 
@@ -66,13 +58,13 @@ fn only_calls_with_items_can_have_one_rejected() {
         (route::COUNT_USERS, Disposition::RunFault),
         (route::WORKSPACE, Disposition::RunFault),
     ] {
-        assert_eq!(disposition(&refused(route, 400, "bad_request", ""), NOW_S), expected, "{route}");
+        assert_eq!(disposition(&refused(route, 400, "bad_request", "")), expected, "{route}");
     }
 }
 
 #[test]
 fn the_rate_limit_is_recognized_by_status_code_or_text() {
-    let limited = Disposition::Limited { wait_s: None };
+    let limited = Disposition::Limited;
     for (status, code, message) in [
         (429, "", ""),
         (403, "rate_limit_exceeded", ""),
@@ -81,32 +73,9 @@ fn the_rate_limit_is_recognized_by_status_code_or_text() {
         (400, "", "Exceeded rate limit of 83 in 10_seconds"),
     ] {
         for route in [route::PAGE, route::SUBMIT, route::JOB] {
-            assert_eq!(disposition(&refused(route, status, code, message), NOW_S), limited, "{route} {status} {code}");
+            assert_eq!(disposition(&refused(route, status, code, message)), limited, "{route} {status} {code}");
         }
     }
-}
-
-#[test]
-fn the_wait_is_retry_after_or_the_rest_of_the_window() {
-    for (reset_at_s, retry_after_s, wait_s) in [
-        (Some(NOW_S + 7), Some(3), Some(3)),
-        (Some(NOW_S + 7), Some(300), Some(300)),
-        (Some(NOW_S + 7), None, Some(7)),
-        // Two seconds after the window's end.
-        (Some(NOW_S + 9), None, Some(7)),
-        (None, Some(0), Some(1)),
-        (None, Some(u64::MAX), Some(RETRY_AFTER_MAX_S)),
-        // The window is over by our clock.
-        (Some(NOW_S - 1), None, Some(1)),
-        (Some(NOW_S - 300), None, None),
-        (Some(NOW_S + 300), None, None),
-        (Some(i64::MAX), None, None),
-        (None, None, None),
-    ] {
-        let error = limited(reset_at_s, retry_after_s);
-        assert_eq!(disposition(&error, NOW_S), Disposition::Limited { wait_s }, "{reset_at_s:?} {retry_after_s:?}");
-    }
-    assert_eq!(disposition(&limited(Some(i64::MAX), None), i64::MIN), Disposition::Limited { wait_s: None });
 }
 
 #[test]
@@ -117,10 +86,10 @@ fn without_an_answer_only_an_unsent_request_is_safe() {
         Error::NotSent { route, at: "http://127.0.0.1:1".into(), source: TransportError::NotSent { source: source() } };
     let lost = Lost::Connection(TransportError::Unknown { source: source() });
     let unreadable = Lost::UnreadableBody { status: 200, reason: "its body is empty", request_id: None };
-    assert_eq!(disposition(&not_sent, NOW_S), Disposition::NotSent);
-    assert_eq!(disposition(&Error::Unknown { route, lost, rate: None }, NOW_S), Disposition::Ambiguous);
-    assert_eq!(disposition(&Error::Unknown { route, lost: unreadable, rate: None }, NOW_S), Disposition::Ambiguous);
-    assert_eq!(disposition(&Error::Invalid { route, reason: Invalid::NoPatches }, NOW_S), Disposition::RunFault);
+    assert_eq!(disposition(&not_sent), Disposition::NotSent);
+    assert_eq!(disposition(&Error::Unknown { route, lost, rate: None }), Disposition::Ambiguous);
+    assert_eq!(disposition(&Error::Unknown { route, lost: unreadable, rate: None }), Disposition::Ambiguous);
+    assert_eq!(disposition(&Error::Invalid { route, reason: Invalid::NoPatches }), Disposition::RunFault);
 }
 
 #[test]

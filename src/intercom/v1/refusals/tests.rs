@@ -33,7 +33,7 @@ fn scroll_errors_are_recognized_by_code_or_old_text() {
         (500, "scroll_exists", "scroll already exists for this app", MaybeConsumed),
     ] {
         let error = refused(route::PAGE, status, code, message);
-        assert_eq!(page_failure(&error, 1_522_849_873), expected, "{status} {code} {message}");
+        assert_eq!(page_failure(&error), expected, "{status} {code} {message}");
     }
 }
 
