@@ -129,6 +129,5 @@ pub fn after_earlier_run(mut cursor: Cursor, earlier: EarlierRun, pauses: Pauses
     cursor.not_before_ms = over_ms.min(facts.now_ms + pauses.jobs_ms);
     cursor.waits_until_ms = Some(over_ms.max(cursor.reading_free_at_ms()));
     cursor.waits = Some(format!("jobs of {run}, which was stopped, may set values yet"));
-    cursor.after = Some(run);
     Decision::turn(cursor, TurnAction::Waited)
 }

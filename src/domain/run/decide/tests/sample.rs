@@ -33,6 +33,7 @@ fn the_page_that_completes_the_sample_is_judged_once() {
         (&all, 1_000, false),
         (&few, 150, false),
         (&unknown, 3, true),
+        (&unknown, 1, true),
         (&unknown, 0, false),
         (&listed, 1, false),
         (&limited, 50, false),

@@ -173,6 +173,14 @@ fn a_generation_begins_when_all_has_ended() {
                 "waits": "the scroll of the generation before must expire first"})),
         },
         Row {
+            name: "at the scroll's last moment",
+            cursor: json!({"called_ms": NOW_MS - 65_000}),
+            accounts: accounts(0, 0, 0),
+            now_ms: NOW_MS,
+            expected: "Regenerated, generation",
+            changed: with(json!({"not_before_ms": NOW_MS})),
+        },
+        Row {
             name: "an excused one does not count",
             cursor: json!({"excused": true, "counted": 20}),
             accounts: accounts(0, 0, 0),
