@@ -80,9 +80,12 @@ fn part(text: &str) {
     let _ = write!(stream, "{text}").and_then(|()| stream.flush());
 }
 
-/// Prints an error and its remedy.
+/// Prints an error and its remedy. Further lines are indented, so that no text can imitate a line
+/// of the command.
 pub(crate) fn error(text: &str) {
-    note(false, &format!("error: {text}"));
+    for (index, line) in text.lines().enumerate() {
+        note(false, &if index == 0 { format!("error: {line}") } else { format!("  {line}") });
+    }
 }
 
 /// Asks a question. Returns true only for yes.

@@ -107,6 +107,7 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
             }
             format!("waits {}: {why}", output::duration(left))
         }),
+        State::Draining if run.limits.dry_run => None,
         State::Draining if to_send => Some("submitting remaining patches (rate limited)".to_owned()),
         State::Draining => Some("waiting for Intercom to finish the jobs".to_owned()),
         _ => None,

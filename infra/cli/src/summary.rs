@@ -114,9 +114,10 @@ impl Summary {
         matches!(self.state, State::Complete | State::CompleteWithErrors)
     }
 
-    /// Returns both numbers, if Intercom's count differs from its list.
+    /// Returns both numbers, if Intercom's count differs from its list. A run that stopped by itself
+    /// did not see the whole list.
     fn differs(&self) -> Option<String> {
-        let count = self.count.filter(|count| *count != self.users)?;
+        let count = self.count.filter(|count| self.all_read() && *count != self.users)?;
         Some(format!(
             "  Intercom counts {count} users and listed {}: users may have been added or deleted in between",
             self.users
@@ -144,7 +145,8 @@ impl Summary {
     /// For example `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
     fn outcomes(&self) -> String {
         let Counted { written, unchanged, skipped, failed, pending, .. } = self.counted;
-        let read = count(self.users, "user");
+        // The page at which a run fails is read, and not counted by its cursor.
+        let read = count(self.users.max(written + unchanged + skipped + failed + pending), "user");
         if self.generations > 1 && !self.all_read() {
             // The outcomes cover all passes, and the last one did not read all users.
             return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use intercom_bulk::domain::run::Run;
+use intercom_bulk::domain::run::{Run, State};
 use intercom_bulk::ledger::Ledger;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::CommandError;
 use super::ledger_options::LedgerOptions;
 use crate::output;
+use crate::state_dir::Place;
 use intercom_bulk_emulator::engine::machine_wall;
 
 /// The default number of listed runs. Each is a read of the ledger.
@@ -36,6 +37,9 @@ struct Listed<'a> {
     run: &'a str,
     plan: &'a str,
     state: &'static str,
+    /// A process of this machine works on it; `None` if unknown, or if the run has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_work: Option<bool>,
     started: String,
     seconds: u64,
     users: u64,
@@ -46,13 +50,14 @@ struct Listed<'a> {
 
 impl History {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
-        let ledger = self.from.ledger().await?;
+        let (ledger, folder) = self.from.ledger_and_folder().await?;
+        let at_work = folder.as_deref().and_then(Place::is_held);
         let now_ms = machine_wall()();
         for id in ledger.runs(usize::from(self.most)).await? {
             // The list contains an expired run for a while.
             let Some(run) = ledger.run(&id).await? else { continue };
             let users = users(&ledger, &run).await?;
-            let listed = listed(&run, users, now_ms);
+            let listed = listed(&run, users, at_work, now_ms);
             output::result(self.from.json, &listed, || words(&listed));
         }
         Ok(0)
@@ -67,13 +72,14 @@ async fn users(ledger: &Ledger, run: &Run) -> Result<u64, CommandError> {
     Ok(ledger.cursor(&run.id).await?.map_or(0, |cursor| cursor.tally.users))
 }
 
-fn listed(run: &Run, users: u64, now_ms: i64) -> Listed<'_> {
+fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'_> {
     let started = Timestamp::from_millisecond(run.started_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let took_ms = run.ended_ms.unwrap_or(now_ms) - run.started_ms;
     Listed {
         run: run.id.as_str(),
         plan: &run.plan,
         state: run.state.as_str(),
+        at_work: at_work.filter(|_| !run.state.ended()),
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: Duration::from_millis(took_ms.max(0).unsigned_abs()).as_secs(),
         users,
@@ -85,13 +91,15 @@ fn listed(run: &Run, users: u64, now_ms: i64) -> Listed<'_> {
 fn words(listed: &Listed<'_>) -> String {
     let took = output::duration(Duration::from_secs(listed.seconds));
     let (users, errors) = (output::count(listed.users, "user"), listed.errors);
-    format!("{}  {}  {}  {took}  {users}, {errors} failed", listed.started, listed.run, listed.state)
+    let is_stopped = listed.at_work == Some(false) && listed.state != State::Paused.as_str();
+    let state = if is_stopped { "stopped" } else { listed.state };
+    format!("{}  {}  {state}  {took}  {users}, {errors} failed", listed.started, listed.run)
 }
 
 #[cfg(test)]
 mod tests {
     use intercom_bulk::domain::api::Api;
-    use intercom_bulk::domain::run::{FORMAT, Limits, RunId, State};
+    use intercom_bulk::domain::run::{FORMAT, Limits, RunId};
 
     use super::*;
 
@@ -116,7 +124,11 @@ mod tests {
             errors: 0,
             totals: None,
         };
-        let listed = listed(&run, 1, 0);
+        let running = Run { state: State::Running, ended_ms: None, ..run.clone() };
+        let stopped = listed(&running, 1, Some(false), 2_000);
+        assert!(words(&stopped).contains("  stopped  "), "{}", words(&stopped));
+        assert_eq!(serde_json::to_value(&stopped).unwrap()["state"], "running");
+        let listed = listed(&run, 1, None, 0);
         let line = words(&listed);
         assert_eq!(line, format!("1970-01-01T00:00:01Z  {}  incomplete  1 min 15 s  1 user, 0 failed", run.id));
         assert_eq!(serde_json::to_value(&listed).unwrap()["reason"], "past its deadline");

@@ -73,3 +73,14 @@ fn incomplete_run_does_not_add_up_two_passes() {
     let summary = Summary { generations: 2, users: 100, ..summary(State::Failed) };
     assert_eq!(summary.outcomes(), "pass 2 read 100 users; in all 4 written, 0 failed");
 }
+
+#[test]
+fn run_that_stopped_by_itself_blames_no_deleted_users() {
+    let counted = Counted { failed: 100, ..Counted::default() };
+    let failed = Summary { users: 0, count: Some(3_000), counted, ..summary(State::Failed) };
+    let words = failed.words(None);
+    assert!(words.contains(&"  100 users read: 0 written, 0 unchanged, 0 skipped, 100 failed".to_owned()), "{words:?}");
+    assert!(!words.iter().any(|line| line.contains("deleted in between")), "{words:?}");
+    let complete = Summary { count: Some(3_000), ..summary(State::Complete) };
+    assert!(complete.words(None).iter().any(|line| line.contains("deleted in between")));
+}

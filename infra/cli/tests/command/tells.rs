@@ -59,6 +59,36 @@ fn run_without_a_process_is_shown_as_stopped() {
     assert_eq!((status["at_work"].as_bool(), &status["seconds_left"]), (Some(false), &Value::Null), "{status}");
     let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
     assert!(words.contains("was stopped: no process works on it") && !words.contains("a second"), "{words}");
+    let history = String::from_utf8(world.call(&["history"]).stdout).unwrap();
+    assert!(history.contains("  stopped  "), "{history}");
+}
+
+#[test]
+fn paused_run_is_shown_as_paused_and_not_as_stopped() {
+    let world = World::with(&["--users", "50"]);
+    let path = world.folder.path().join("odd.toml");
+    let text = "name = \"odd\"\n[set.custom_attributes.odd]\ntype = \"string\"\n\
+                value = \"user.custom_attributes.plann\"\n";
+    std::fs::write(&path, text).unwrap();
+    let ended = world.call(&["run", "odd.toml"]);
+    assert_eq!(ended.status.code(), Some(4), "{}", String::from_utf8_lossy(&ended.stderr));
+    let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(status.contains(" is paused, ") && status.contains("user.custom_attributes.plann"), "{status}");
+    assert!(status.contains("The next start cancels it") && !status.contains("finishes it"), "{status}");
+    let history = String::from_utf8(world.call(&["history"]).stdout).unwrap();
+    assert!(history.contains("  paused  "), "{history}");
+}
+
+#[test]
+fn mistakes_of_a_plan_are_lines() {
+    let world = World::with(&["--users", "5"]);
+    let text = "name = \"odd\"\n[set.custom_attributes.a]\ntype = \"int\"\nvalue = \"usr.id\"\n\
+                [set.custom_attributes.b]\ntype = \"int\"\nvalue = \"usr.id\"\n";
+    std::fs::write(world.folder.path().join("odd.toml"), text).unwrap();
+    let said = String::from_utf8(world.call(&["preview", "odd.toml"]).stderr).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() >= 3 && lines[0].starts_with("error: ") && lines[1].starts_with("  odd.toml:"), "{said}");
+    assert!(!said.contains("\\u"), "{said}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         };
         // The rate limit determines the time that parts take.
         cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.reading_free_at_ms()));
-        let under_way = UnderWay { parts, jobs, maybe_lost: !jobs_are_over, died: cursor.settling.queue_lost };
+        let maybe_lost = !jobs_are_over && accounts.totals.jobs_possibly_lost > 0;
+        let under_way = UnderWay { parts, jobs, maybe_lost, died: cursor.settling.queue_lost };
         cursor.waits = Some(under_way.waits_for());
         return Decision::turn(cursor, TurnAction::Waited);
     }
@@ -108,6 +109,7 @@ impl UnderWay {
                 let maybe = if self.maybe_lost && self.died { ", and perhaps one whose id was lost" } else { "" };
                 format!("{} sent before must end first{maybe}, {LEST}", many(jobs, "bulk job"))
             }
+            (parts, 0) => format!("{} sent before must end first, {LEST}", many(parts, "part")),
             (parts, jobs) => {
                 format!("{} and {} sent before must end first, {LEST}", many(parts, "part"), many(jobs, "bulk job"))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{Accounts, Counted, Cursor, Run, Totals};
+use intercom_bulk::domain::run::{Accounts, Counted, Cursor, Run, State, Totals};
 use serde_json::{Value, json};
 
 use crate::output::{self, count};
@@ -60,6 +60,9 @@ impl Seen<'_> {
         let took = output::duration(self.took);
         if run.state.ended() {
             lines.push(format!("Run {} ended {} after {took}.", run.id, run.state));
+        } else if run.state == State::Paused {
+            lines.push(format!("Run {} is paused, {took} after its start.", run.id));
+            lines.push("  The next start cancels it, and reads all users again.".into());
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
             lines.push(
@@ -86,10 +89,13 @@ impl Seen<'_> {
         let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
         let rate = self.sample.rate.filter(|_| !self.stopped());
         let rate = rate.map(|rate| format!(" at {rate:.0} a second")).unwrap_or_default();
-        let to_change = self.cursor.tally.patches;
+        // Users that an earlier pass wrote have the plan's values now.
+        let before = self.cursor.tally.same - unchanged;
+        let written = if before > 0 { format!("{before} written before, ") } else { String::new() };
+        let to_change = read.saturating_sub(before + unchanged + skipped + failed);
         format!(
-            "{pass}{read}{of} users read{rate}: {to_change} to change, {unchanged} unchanged, {skipped} skipped, {failed} \
-             failed"
+            "{pass}{read}{of} users read{rate}: {written}{to_change} to change, {unchanged} unchanged, {skipped} skipped, \
+             {failed} failed"
         )
     }
 

@@ -136,9 +136,21 @@ fn a_generation_waits_for_the_jobs_of_the_one_before() {
                     took it is not known; the next reading waits until it can set no value any more")})),
         },
         Row {
-            name: "open jobs of a lost queue",
+            name: "open jobs of a lost queue after a clean stop",
             cursor: json!({"queue_lost": true}),
             accounts: accounts(0, 1, made_ms),
+            now_ms: NOW_MS,
+            expected: "Waited",
+            changed: counted(json!({"not_before_ms": next_ms, "waits_until_ms": over_ms,
+                "waits": lest("1 bulk job sent before must end first")})),
+        },
+        Row {
+            name: "open jobs of a lost queue, and a request that was under way",
+            cursor: json!({"queue_lost": true}),
+            accounts: Accounts {
+                totals: Totals { jobs_possibly_lost: 1, ..Totals::default() },
+                ..accounts(0, 1, made_ms)
+            },
             now_ms: NOW_MS,
             expected: "Waited",
             changed: counted(json!({"not_before_ms": next_ms, "waits_until_ms": over_ms,
