@@ -1,6 +1,7 @@
 //! Time to live. Frequent rows (jobs, done parts, changes) get it when they are written, because a
 //! second write would add a sixth to a run's cost. It is far behind the longest deadline of a run.
-//! The other rows get it after the run's end, a batch per tick of check.
+//! So do rows that may be written after the run's end (errors, the run's buckets). The other rows
+//! get it after the run's end, a batch per tick of check.
 
 use serde::{Deserialize, Serialize};
 

@@ -256,9 +256,10 @@ impl Ledger {
 
     /// Records that a bucket holds jobs of a run; called before the first job of that bucket is
     /// created.
-    pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket) -> Result<(), LedgerError> {
+    pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket, now_ms: i64) -> Result<(), LedgerError> {
         let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
         item.insert("bucket".to_owned(), s(bucket));
+        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
         self.send(Write::put(item)).await.map(|_| ())
     }
 }

@@ -196,16 +196,29 @@ async fn run_items_expire_after_its_end() {
     let part = part(&run);
     ledger.lease_part(&part, "one", 0, 100).await.unwrap();
     let row = job(&part, "job_1", NOW_MS);
-    ledger.note_bucket(&run.id, &row.bucket).await.unwrap();
+    ledger.note_bucket(&run.id, &row.bucket, NOW_MS).await.unwrap();
     ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
     assert!(!ledger.expire(2).await.unwrap(), "the run continues");
     ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
     while ledger.expire(2).await.unwrap() {}
+    // A job of an ended run goes on, and its end is recorded.
+    ledger.note_bucket(&run.id, &Bucket::of(NOW_MS + 60_000, Width::MINUTE), NOW_MS + 60_000).await.unwrap();
+    ledger.record_errors(&run.id, &[error("1")], NOW_MS + 60_000).await.unwrap();
     let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
     let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();
     let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
     assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
-    assert_eq!(items.len() - 1, 7, "RUN, PLAN, CURSOR, BUCKETS, PART, its place among the runs and the job");
+    assert_eq!(items.len() - 1, 9, "RUN, PLAN, CURSOR, two BUCKETS, PART, its place among the runs, the job, an error");
+}
+
+fn error(user: &str) -> ErrorRow {
+    ErrorRow {
+        user: user.to_owned(),
+        code: "x".to_owned(),
+        message: "m".to_owned(),
+        at: "page 1".to_owned(),
+        generation: 1,
+    }
 }
 
 /// Reading a whole partition needs memory for all of it: 10,000 parts at a million users.
@@ -213,15 +226,8 @@ async fn run_items_expire_after_its_end() {
 async fn long_partition_is_read_in_pages() {
     let (ledger, account) = ledger().await;
     let run = run("p");
-    let row = |user: u32| ErrorRow {
-        user: format!("{user:06}"),
-        code: "x".to_owned(),
-        message: "m".to_owned(),
-        at: "page 1".to_owned(),
-        generation: 1,
-    };
-    let rows: Vec<ErrorRow> = (0..1_200).map(row).collect();
-    ledger.record_errors(&run.id, &rows).await.unwrap();
+    let rows: Vec<ErrorRow> = (0..1_200).map(|user| error(&format!("{user:06}"))).collect();
+    ledger.record_errors(&run.id, &rows, NOW_MS).await.unwrap();
     let before = account.counts.so_far().calls.get("Query").copied().unwrap_or_default();
     let found = ledger.errors(&run).await.unwrap();
     assert_eq!((found.len(), found[1_199].user.as_str()), (1_200, "001199"));

@@ -40,7 +40,8 @@ impl Accounts {
         match self.totals.errors {
             0 => Verdict::Ends(State::Complete, None),
             errors => {
-                let causes: Vec<String> = std::iter::once(format!("{errors} users failed")).chain(sharing).collect();
+                let users = if errors == 1 { "user" } else { "users" };
+                let causes: Vec<String> = std::iter::once(format!("{errors} {users} failed")).chain(sharing).collect();
                 Verdict::Ends(State::CompleteWithErrors, Some(causes.join("; ")))
             }
         }

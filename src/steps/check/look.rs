@@ -55,7 +55,7 @@ pub(super) async fn look(
                 let closing = Closing { failed_unnamed: true, ..Closing::with(End::Unknown) };
                 close(clients, row, closing, outcome).await?;
             }
-            Feed::Items(items) => close_with_errors(clients, row, items, outcome).await?,
+            Feed::Items(items) => close_with_errors(clients, row, items, now_ms, outcome).await?,
             Feed::Unreported(error) => return unreported(clients, row, &error, at, outcome).await,
             // The job stays due, and the next tick polls it again.
             Feed::OutOfTime => return Ok(false),
@@ -158,6 +158,7 @@ async fn close_with_errors(
     clients: &Clients,
     row: &JobRow,
     items: Vec<ItemError>,
+    now_ms: i64,
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let changes = clients.ledger.changes(&row.run, &row.changes).await?;
@@ -167,7 +168,7 @@ async fn close_with_errors(
         outcome.again += part.patches.len() as u64;
         clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
     }
-    clients.ledger.record_errors(&row.run, &failed).await?;
+    clients.ledger.record_errors(&row.run, &failed, now_ms).await?;
     let closing = Closing {
         end: End::CompletedWithErrors,
         failed: failed.len() as u64,

@@ -112,7 +112,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     let evaluated = insist!(at, evaluate(clients, run, &cursor, plan, page));
     if let Some(decision) = insist!(at, over_limits(clients, run, &cursor, &evaluated)) {
         // The reason of the run's end refers to these errors.
-        insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors));
+        insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors, at.clock.now_ms()));
         return Ok(decision);
     }
     let Evaluated { tally, patches, errors, paths_seen } = evaluated;
@@ -132,7 +132,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     // From here on, parts of this page may be in the queue.
     turn.asked = true;
     insist!(at, clients.queues.send_parts(&parts));
-    insist!(at, clients.ledger.record_errors(&run.id, &errors));
+    insist!(at, clients.ledger.record_errors(&run.id, &errors, at.clock.now_ms()));
     if let Err(error) = extend_deadline(clients, run, cursor.tally.users + tally.users, quota).await {
         tracing::warn!(%error, "cannot extend the run's deadline; a later page retries");
     }

@@ -274,8 +274,8 @@ impl Round<'_> {
             generation: work.part.id.generation,
         };
         let rows: Vec<_> = work.part.patches.iter().map(row).collect();
-        self.clients.ledger.record_errors(&work.part.run, &rows).await?;
         let now_ms = self.at.clock.now_ms();
+        self.clients.ledger.record_errors(&work.part.run, &rows, now_ms).await?;
         self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id, now_ms).await?;
         self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
         self.outcome.given_up += 1;

@@ -77,7 +77,7 @@ impl LeasedParts {
     async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
         let noted = (run.id.clone(), row.bucket.clone());
         if !round.noted.contains(&noted) {
-            round.clients.ledger.note_bucket(&run.id, &row.bucket).await?;
+            round.clients.ledger.note_bucket(&run.id, &row.bucket, round.at.clock.now_ms()).await?;
             round.noted.insert(noted);
         }
         // Record individually refused users of these parts before the parts count as done.

@@ -122,7 +122,7 @@ impl LeasedParts {
         if self.refused.is_empty() {
             return Ok(());
         }
-        round.clients.ledger.record_errors(&run.id, &self.refused).await?;
+        round.clients.ledger.record_errors(&run.id, &self.refused, round.at.clock.now_ms()).await?;
         let errors = round.clients.ledger.count_errors(&run.id, self.refused.len() as u64).await?;
         self.refused.clear();
         // `errors` counts a user once per error, but the limit counts users.
