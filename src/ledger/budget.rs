@@ -99,7 +99,9 @@ impl Ledger {
             .with(":more", n(more))
             .with(":before", n(window.spent_by_others))
             .with(":expires", n(end_ms / 1000 + KEPT_S));
-        let added = self.send(write).await?;
-        Ok(if added { window.spent.saturating_add(more) } else { window.spent })
+        if self.send(write).await? {
+            return Ok(window.spent.saturating_add(more));
+        }
+        Ok(self.window(end_ms).await?.spent)
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Known {
     /// The limit as last read or reported, and the end of the window at that time.
     pub(super) limit: Option<(i64, LimitItem)>,
     /// The end of the window of the last permits, and its counter at that time.
-    pub(super) seen: Option<(i64, u32)>,
+    seen: Option<(i64, u32)>,
     /// The highest use of a window that a header showed.
     reported: Option<Reported>,
     /// True after an answer that shows that `X-RateLimit-Remaining` excludes its own request.
@@ -110,9 +110,17 @@ impl Known {
 
     /// Records a window's counter in the ledger after a header's use was written to it.
     pub(super) fn stored(&mut self, end_ms: i64, counted: u32, spent: u32) {
-        self.seen = Some((end_ms, spent));
+        self.sees(end_ms, spent);
         if let Some(reported) = self.reported.as_mut().filter(|last| (last.end_ms, last.counted) == (end_ms, counted)) {
             reported.unstored = counted.saturating_sub(spent);
+        }
+    }
+
+    /// Records a window's counter as the ledger returned it. Answers to concurrent calls may arrive
+    /// out of order, and a counter only grows.
+    pub(super) fn sees(&mut self, end_ms: i64, spent: u32) {
+        if self.seen.is_none_or(|(of, _)| of <= end_ms) {
+            self.seen = Some((end_ms, spent.max(self.seen_of(end_ms))));
         }
     }
 
@@ -167,5 +175,19 @@ mod tests {
         assert_eq!(unstored(&known), (0, 0));
         known.reports(20_000, 5);
         assert_eq!(unstored(&known), (0, 5), "of the next window, nothing is seen yet");
+    }
+
+    #[test]
+    fn seen_counter_never_falls() {
+        let mut known = Known::default();
+        for (end_ms, spent, seen) in [
+            (10_000, 46, Some((10_000, 46))),
+            (10_000, 30, Some((10_000, 46))),
+            (20_000, 2, Some((20_000, 2))),
+            (10_000, 60, Some((20_000, 2))),
+        ] {
+            known.sees(end_ms, spent);
+            assert_eq!(known.seen, seen, "{end_ms} {spent}");
+        }
     }
 }

@@ -138,23 +138,24 @@ impl RateLimiter {
     ) -> Result<Result<Taken, i64>, LedgerError> {
         let PermitRequest { lane, least, most, ahead } = request;
         let (reach, end_ms, edge) = (quota.reach(lane), window_end_ms(now_ms), at_edge(now_ms));
+        let next_ms = end_ms + WINDOW_MS;
+        let least = least.min(reach).max(1);
+        let unstored = |end_ms| self.known().unstored(end_ms);
+        let (reach_next, reach) = (reach.saturating_sub(unstored(next_ms)), reach.saturating_sub(unstored(end_ms)));
+        if reach < least {
+            return Ok(Err(end_ms));
+        }
         if edge {
             // At the edge a request may be counted in the next window. Charge a single one to both
             // windows; more must wait.
             if most > 1 {
                 return Ok(Err(end_ms));
             }
-            let next_ms = end_ms + WINDOW_MS;
-            if self.ledger.take(next_ms, reach, 1, 1).await?.is_none() {
+            if reach_next == 0 || self.ledger.take(next_ms, reach_next, 1, 1).await?.is_none() {
                 return Ok(Err(next_ms));
             }
         }
-        let least = least.min(reach).max(1);
         let most = if edge { most } else { most.max(ahead) };
-        let reach = reach.saturating_sub(self.known().unstored(end_ms));
-        if reach < least {
-            return Ok(Err(end_ms));
-        }
         let taken = self.ledger.take(end_ms, reach, least, most.max(least)).await?;
         Ok(taken.ok_or(end_ms))
     }
@@ -165,7 +166,7 @@ impl RateLimiter {
         let rest = operations.saturating_sub(request.most);
         let used_percent = u64::from(spent) * 100 / u64::from(quota.cap());
         let mut known = self.known();
-        known.seen = Some((end_ms, spent));
+        known.sees(end_ms, spent);
         known.usage.quota_used_percent = known.usage.quota_used_percent.max(used_percent);
         known.keep(request.lane, end_ms, rest);
         Permit::Granted(operations - rest)

@@ -169,6 +169,9 @@ impl Struck<'_> {
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
             // Every user is permanently denied. The code is missing in a truncated answer.
             "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
+            // Both answers to requests for this user alone were truncated. The error says that Intercom
+            // may have acted.
+            code if code.starts_with("http_2") => self.is_poisoned(row) || self.accidents(&[Garbled]) >= 2,
             // The last answer for an always refused user was lost, truncated, or a proxy's.
             code => (code == "no_answer" || code.starts_with("http_")) && self.is_poisoned(row),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::control;
-use intercom_bulk::domain::run::{Run, RunId, State};
+use intercom_bulk::domain::run::{Cursor, Run, RunId, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
 use intercom_bulk::ledger::{Ledger, LedgerError};
@@ -107,20 +107,30 @@ impl RunPlan {
         let _ = forget_bodies(&place.path);
         match driven.map_err(stopped)? {
             Session::Interrupted => {
-                output::note(
-                    false,
-                    "Stopped. The same command finishes the run: it reads all users again and sends what is missing.",
-                );
+                let ledger = &engine.clients.ledger;
+                // A step that was under way at the stop may have ended or paused the run.
+                let run = ledger.run(&id).await?.filter(|run| run.state.ended() || run.state == State::Paused);
+                if let Some((run, cursor)) = run.zip(ledger.cursor(&id).await?) {
+                    self.summarize(&engine, &run, &cursor).await?;
+                } else {
+                    output::note(
+                        false,
+                        "Stopped. The same command finishes the run: it reads all users again and sends what is missing.",
+                    );
+                }
                 Ok(INTERRUPTED)
             }
-            Session::Over { run, cursor, .. } => {
-                let summary = Summary::read(&engine.clients.ledger, &run, &cursor, engine.now_ms()).await?;
-                let state = self.access.state.as_deref();
-                let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
-                summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
-                Ok(summary.exit_code())
-            }
+            Session::Over { run, cursor, .. } => self.summarize(&engine, &run, &cursor).await,
         }
+    }
+
+    /// Shows the run's summary. Returns its exit code.
+    async fn summarize(&self, engine: &Engine, run: &Run, cursor: &Cursor) -> Result<u8, CommandError> {
+        let summary = Summary::read(&engine.clients.ledger, run, cursor, engine.now_ms()).await?;
+        let state = self.access.state.as_deref();
+        let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+        summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
+        Ok(summary.exit_code())
     }
 
     /// Returns the first event: resume an active run of this plan, or replace one of another plan

@@ -142,8 +142,8 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
         let until_ms = now_ms + next.exclusive.life_ms;
         return Decision::idle(next, until_ms, "the first page was empty; it is asked for again");
     }
-    if run.limits.limit.is_none() {
-        // The empty page closed the reading.
+    if run.limits.limit.is_none() && run.reads_exclusively() {
+        // The empty page closed the reading. A list has none; that of the run before may be open.
         next.exclusive.called_ms = 0;
     }
     next.position.forget_reading();

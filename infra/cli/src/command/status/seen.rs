@@ -62,7 +62,9 @@ impl Seen<'_> {
             lines.push(format!("Run {} ended {} after {took}.", run.id, run.state));
         } else if run.state == State::Paused {
             lines.push(format!("Run {} is paused, {took} after its start.", run.id));
-            lines.push("  The next start cancels it, and reads all users again.".into());
+            // Without a folder it is a stack's run, which goes on by an event.
+            let resume = if self.at_work.is_none() { ", and {\"resume\": true} to scroll continues it" } else { "" };
+            lines.push(format!("  The next start cancels it and reads all users again{resume}."));
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
             lines.push(
@@ -92,7 +94,8 @@ impl Seen<'_> {
         // Users that an earlier pass wrote have the plan's values now.
         let before = self.cursor.tally.same - unchanged;
         let written = if before > 0 { format!("{before} written before, ") } else { String::new() };
-        let to_change = read.saturating_sub(before + unchanged + skipped + failed);
+        // The errors of earlier passes may be among `failed` while this pass has not read their users.
+        let to_change = read.saturating_sub(before + unchanged + skipped + failed).max(self.to_send());
         format!(
             "{pass}{read}{of} users read{rate}: {written}{to_change} to change, {unchanged} unchanged, {skipped} skipped, \
              {failed} failed"

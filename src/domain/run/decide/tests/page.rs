@@ -116,7 +116,13 @@ fn an_empty_page_is_the_end_unless_users_are_missing() {
             json!({"phase": "ended", "called_ms": 0})
         }),
         row("workspace without a count", json!({}), json!({}), "Ended, draining", json!({"phase": "ended"})),
-        row("empty list", json!({}), json!({"listed": 3, "count": 9}), "Ended, draining", json!({"phase": "ended"})),
+        row(
+            "empty list, and the scroll of the run before",
+            json!({"called_ms": 7}),
+            json!({"listed": 3, "count": 9}),
+            "Ended, draining",
+            json!({"phase": "ended"}),
+        ),
         row("gaps", gaps, many.clone(), "Regenerated", {
             json!({"phase": "settling", "settling_since_ms": NOW_MS, "scroll": null, "called_ms": 0, "parts_left": 0,
                 "waits": "2 pages may be lost: the scroll is begun again"})
