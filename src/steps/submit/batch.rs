@@ -31,9 +31,9 @@ const FEW_PARTS: u64 = 3;
 /// bound, a few users that Intercom cannot accept would keep the run open until its deadline. The
 /// time is shorter than a new generation's wait for parts, so each part ends as errors of its users.
 const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
-/// The same time if each user of the part failed in an earlier generation of the run. The users
-/// were retried in that generation. The time is long enough for eight attempts, so a short outage
-/// does not decide.
+/// The same time for any run, if each user of the part failed in an earlier generation: a later
+/// generation may consist of such parts. The time is long enough for eight attempts, so a short
+/// outage does not decide.
 const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
 /// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
 /// invocation gets a 429, so more would extend that time.
@@ -211,8 +211,7 @@ impl Round<'_> {
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
         let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
         let too_long = failing_ms > FEW_AGAIN_MAX_MS
-            && self.sends_little(run).await?
-            && (failing_ms > FEW_MAX_MS || self.failed_before(run, work).await?);
+            && (self.failed_before(run, work).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?);
         let attempt = row.map_or(0, |row| row.attempt);
         self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
         if counts && attempt >= ATTEMPTS_MAX || too_long {
@@ -238,6 +237,9 @@ impl Round<'_> {
     async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
         // Generation 0 marks rows of an earlier version. Errors of pages and jobs do not count.
         let earlier = 1..work.part.id.generation;
+        if earlier.is_empty() {
+            return Ok(false);
+        }
         let rows = self.clients.ledger.errors(run).await?;
         let failed = |patch: &Patch| {
             let of_user = |row: &ErrorRow| row.user == patch.user.as_str() && row.at.starts_with("part ");
