@@ -10,9 +10,8 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{key, n, readable, run_pk};
-use super::expiry::expires_at_s;
-use super::{Ledger, LedgerError, Write};
+use super::attributes::{key, readable, run_pk};
+use super::{Ledger, LedgerError};
 use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
@@ -49,9 +48,8 @@ impl Ledger {
         encoder.write_all(&json).map_err(compressed)?;
         let bytes = encoder.finish().map_err(compressed)?;
         let mut item = key(run_pk(run), sk).attributes();
-        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
         item.insert("z".to_owned(), AttributeValue::B(Blob::new(bytes)));
-        self.send(Write::put(item)).await.map(|_| ())
+        self.put_expiring(item, now_ms).await
     }
 
     /// Returns a job's changes.

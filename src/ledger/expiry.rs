@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{self, key, n, run_pk, s};
+use super::attributes::{self, Item, key, n, run_pk, s};
 use super::runs::place_among_the_runs;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId};
@@ -17,6 +17,14 @@ const _: () = assert!(KEPT_S * 1000 > 2 * crate::domain::run::DEADLINE_MOST_MS);
 /// Returns the expiry of an item that is written now, in Unix seconds.
 pub(super) fn expires_at_s(now_ms: i64) -> i64 {
     now_ms / 1000 + KEPT_S
+}
+
+impl Ledger {
+    /// Puts an item that expires like the items of a run that ends now.
+    pub(super) async fn put_expiring(&self, mut item: Item, now_ms: i64) -> Result<(), LedgerError> {
+        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
+        self.send(Write::put(item)).await.map(|_| ())
+    }
 }
 
 const PARTITION: &str = "EXPIRY";

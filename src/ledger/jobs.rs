@@ -259,7 +259,6 @@ impl Ledger {
     pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket, now_ms: i64) -> Result<(), LedgerError> {
         let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
         item.insert("bucket".to_owned(), s(bucket));
-        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
-        self.send(Write::put(item)).await.map(|_| ())
+        self.put_expiring(item, now_ms).await
     }
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
 use super::attributes::{self, key, n, number, run_pk, s};
-use super::expiry::expires_at_s;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
@@ -96,9 +95,8 @@ impl Ledger {
     pub async fn record_errors(&self, run: &RunId, rows: &[ErrorRow], now_ms: i64) -> Result<(), LedgerError> {
         for row in rows {
             let row = ErrorRow { code: cut(&row.code), message: cut(&row.message), ..row.clone() };
-            let mut item = attributes::item(&key(run_pk(run), format!("ERROR#{}#{}", row.user, row.at)), &row)?;
-            item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
-            self.send(Write::put(item)).await?;
+            let item = attributes::item(&key(run_pk(run), format!("ERROR#{}#{}", row.user, row.at)), &row)?;
+            self.put_expiring(item, now_ms).await?;
         }
         Ok(())
     }

@@ -146,7 +146,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
             }
             return Err(SessionError::Gone(id.clone()));
         };
-        let over = run.state.ended() || run.state == intercom_bulk::domain::run::State::Paused;
+        let over = !run.state.submits();
         let now = Instant::now();
         if cursor.waits != shown_wait
             && let Some(words) = long_wait(&cursor, engine.now_ms())

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use intercom_bulk::domain::run::Run;
 use intercom_bulk_emulator::private;
 
 /// The folder of all states.
@@ -73,6 +74,12 @@ impl Place {
     pub(crate) fn is_held(path: &Path) -> Option<bool> {
         let lock = File::options().write(true).open(path.join(LOCK)).ok()?;
         Some(lock.try_lock_shared().is_err())
+    }
+
+    /// Returns whether a process works on a run whose state directory is `folder`; `None` if that is
+    /// unknown (a stack's run has no folder), or if the run has ended.
+    pub(crate) fn works_on(folder: Option<&Path>, run: &Run) -> Option<bool> {
+        folder.filter(|_| !run.state.ended()).and_then(Self::is_held)
     }
 
     /// Returns the named state directory, or the last used one.

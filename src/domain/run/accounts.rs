@@ -76,6 +76,9 @@ pub struct Counted {
     /// Users read by the last generation, including unreadable entries.
     #[serde(skip)]
     pub read: u64,
+    /// Users of `written` from earlier generations.
+    #[serde(skip)]
+    pub before: u64,
     /// Users that this run changed, by Intercom's own report.
     pub written: u64,
     /// Users that already had the plan's values before this run.
@@ -97,7 +100,7 @@ impl Counted {
         let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
         let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);
         let pending = read.saturating_sub(written + unchanged + skipped + failed);
-        Self { read, written, unchanged, skipped, failed, pending }
+        Self { read, before, written, unchanged, skipped, failed, pending }
     }
 }
 
@@ -135,7 +138,7 @@ mod tests {
         // skipped, one is queued.
         let tally = Tally { users: 4, patches: 3, skipped: 1, errors: 2, partly: 1, unreadable: 1, ..Tally::default() };
         let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
-        let expected = Counted { read: 5, written: 1, unchanged: 0, skipped: 1, failed: 2, pending: 1 };
+        let expected = Counted { read: 5, before: 0, written: 1, unchanged: 0, skipped: 1, failed: 2, pending: 1 };
         assert_eq!(counted, expected);
     }
 

@@ -51,13 +51,12 @@ struct Listed<'a> {
 impl History {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let (ledger, folder) = self.from.ledger_and_folder().await?;
-        let at_work = folder.as_deref().and_then(Place::is_held);
         let now_ms = machine_wall()();
         for id in ledger.runs(usize::from(self.most)).await? {
             // The list contains an expired run for a while.
             let Some(run) = ledger.run(&id).await? else { continue };
             let users = users(&ledger, &run).await?;
-            let listed = listed(&run, users, at_work, now_ms);
+            let listed = listed(&run, users, Place::works_on(folder.as_deref(), &run), now_ms);
             output::result(self.from.json, &listed, || words(&listed));
         }
         Ok(0)
@@ -79,7 +78,7 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         run: run.id.as_str(),
         plan: &run.plan,
         state: run.state.as_str(),
-        at_work: at_work.filter(|_| !run.state.ended()),
+        at_work,
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: Duration::from_millis(took_ms.max(0).unsigned_abs()).as_secs(),
         users,

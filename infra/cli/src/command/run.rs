@@ -109,7 +109,7 @@ impl RunPlan {
             Session::Interrupted => {
                 let ledger = &engine.clients.ledger;
                 // A step that was under way at the stop may have ended or paused the run.
-                let run = ledger.run(&id).await?.filter(|run| run.state.ended() || run.state == State::Paused);
+                let run = ledger.run(&id).await?.filter(|run| !run.state.submits());
                 if let Some((run, cursor)) = run.zip(ledger.cursor(&id).await?) {
                     self.summarize(&engine, &run, &cursor).await?;
                 } else {

@@ -50,7 +50,7 @@ impl Status {
         let jobs = JobsSeen::default().read(&ledger, &run).await?;
         let now_ms = machine_wall()();
         // A stack runs by itself; a local run needs a process that holds its folder.
-        let at_work = folder.as_deref().and_then(Place::is_held).filter(|_| !run.state.ended());
+        let at_work = Place::works_on(folder.as_deref(), &run);
         let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
         let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
         let seen = Seen {

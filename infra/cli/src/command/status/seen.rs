@@ -86,13 +86,12 @@ impl Seen<'_> {
     }
 
     fn read(&self) -> String {
-        let Counted { read, unchanged, skipped, failed, .. } = Counted::of(&self.cursor.tally, &self.totals);
+        let Counted { read, before, unchanged, skipped, failed, .. } = Counted::of(&self.cursor.tally, &self.totals);
         let of = self.run.listed.or(self.run.count).map(|count| format!(" of {count}")).unwrap_or_default();
         let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
         let rate = self.sample.rate.filter(|_| !self.stopped());
         let rate = rate.map(|rate| format!(" at {rate:.0} a second")).unwrap_or_default();
         // Users that an earlier pass wrote have the plan's values now.
-        let before = self.cursor.tally.same - unchanged;
         let written = if before > 0 { format!("{before} written before, ") } else { String::new() };
         // The errors of earlier passes may be among `failed` while this pass has not read their users.
         let to_change = read.saturating_sub(before + unchanged + skipped + failed).max(self.to_send());
