@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use intercom_bulk::domain::run::{Limits, Run, State};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::ErrorRow;
 use intercom_bulk::plan::Plan;
 
+use super::Promises;
 use crate::accident::Accident::{self, *};
 use crate::plans;
 use crate::storm::Storm;
@@ -169,12 +171,40 @@ impl Struck<'_> {
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
             // Every user is permanently denied. The code is missing in a truncated answer.
             "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
-            // Both answers to requests for this user alone were truncated. The error says that Intercom
-            // may have acted.
-            code if code.starts_with("http_2") => self.is_poisoned(row) || self.accidents(&[Garbled]) >= 2,
-            // The last answer for an always refused user was lost, truncated, or a proxy's.
-            code => (code == "no_answer" || code.starts_with("http_")) && self.is_poisoned(row),
+            // The last answer for an always refused user was lost, truncated, or a proxy's. Or two
+            // answers to requests for this user alone were, while others were accepted: the error
+            // says that Intercom may have acted.
+            code => {
+                let is_spoilt = code == "no_answer" || code.starts_with("http_");
+                is_spoilt && (self.is_poisoned(row) || self.storm.promises.unanswered_alone(&row.user) >= 2)
+            }
         }
+    }
+}
+
+/// Returns the user of a bulk request with one user.
+pub(crate) fn alone_in(body: &Bytes) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let [item] = body["items"].as_array()?.as_slice() else { return None };
+    item["data"]["id"].as_str().map(ToOwned::to_owned)
+}
+
+impl Promises {
+    /// Notes a request for this user alone.
+    pub(crate) fn asks_alone(&self, user: &str) {
+        *self.memory().unanswered_alone.entry(user.to_owned()).or_default() += 1;
+    }
+
+    /// Notes that it brought a usable answer.
+    pub(crate) fn answered_alone(&self, user: &str) {
+        if let Some(count) = self.memory().unanswered_alone.get_mut(user) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Returns the number of requests for this user alone without a usable answer.
+    fn unanswered_alone(&self, user: &str) -> u64 {
+        self.memory().unanswered_alone.get(user).copied().unwrap_or_default()
     }
 }
 

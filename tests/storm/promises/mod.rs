@@ -25,6 +25,7 @@ use intercom_bulk::runtime::event::StartEvent;
 
 use crate::storm::{Invoked, Who};
 
+pub(crate) use causes::alone_in;
 pub(crate) use limit::items;
 pub(crate) use secrets::of_people;
 
@@ -38,6 +39,8 @@ struct Memory {
     runs: BTreeMap<String, RunSeen>,
     /// Jobs that Intercom created for us, in that order.
     jobs: Vec<JobSeen>,
+    /// Requests for one user alone that brought no usable answer, by user.
+    unanswered_alone: BTreeMap<String, u64>,
     /// Users in jobs, by run and generation.
     taken: BTreeMap<(String, u32), BTreeSet<String>>,
     /// Sent parts with their users, and the number of bodies of the queue that were read for them.

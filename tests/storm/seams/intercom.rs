@@ -16,6 +16,7 @@ use tower::ServiceExt;
 use crate::accident::Accident;
 use crate::await_point::Side;
 use crate::outage::Way;
+use crate::promises::alone_in;
 use crate::storm::Storm;
 
 /// The prefix of each token, before a number. Tokens appear only in requests to Intercom.
@@ -95,7 +96,31 @@ fn name(request: &Request<Bytes>) -> String {
     format!("{} {path}", request.method())
 }
 
+/// Carries a request, and notes whether a request for one user alone brought a usable answer.
 async fn carry(
+    storm: &Storm,
+    router: axum::Router,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, TransportError> {
+    let user = alone_in(request.body());
+    // The client may not wait for the answer.
+    if let Some(user) = &user {
+        storm.promises.asks_alone(user);
+    }
+    let answer = carried(storm, router, request).await;
+    let is_usable = match &answer {
+        Ok(answer) => {
+            !answer.status().is_server_error() && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok()
+        }
+        Err(error) => matches!(error, TransportError::NotSent { .. }),
+    };
+    if let Some(user) = user.filter(|_| is_usable) {
+        storm.promises.answered_alone(&user);
+    }
+    answer
+}
+
+async fn carried(
     storm: &Storm,
     router: axum::Router,
     request: Request<Bytes>,
