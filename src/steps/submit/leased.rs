@@ -17,11 +17,12 @@ use crate::runtime::clients::StepError;
 pub(super) enum Sent {
     /// Intercom accepted the request.
     Made(Submitted),
+    /// The limit fell, and the window has permits for fewer users. Nothing was sent.
+    TooLarge,
     /// Intercom refused the whole request because of its content.
     Refused(Error),
     /// The request failed without a reason that names users: 5xx, no answer, "later".
     Failed {
-        /// The error.
         error: Error,
         /// True if Intercom answered.
         answered: bool,
@@ -106,8 +107,9 @@ impl LeasedParts {
     pub(super) async fn submit(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<Work>, StepError> {
         while let Some(piece) = self.pieces.pop() {
             let stop = match self.send(round, &mut run, &piece).await? {
-                Sent::Made(submitted) => {
-                    self.made(round, &run, &piece, submitted).await?;
+                Sent::Made(submitted) => self.made(round, &run, &piece, submitted).await.map(|()| None)?,
+                Sent::TooLarge => {
+                    self.pieces.extend(piece.cut(self.permits.items));
                     None
                 }
                 Sent::Refused(error) => self.refuse(round, &run, piece, &error).await?.map(Stop::Fault),
@@ -124,7 +126,7 @@ impl LeasedParts {
         }
     }
 
-    /// Handles a request that failed without a reason that names its users.
+    /// Handles a failed request without a reason that names its users.
     fn failed(&mut self, piece: Piece, error: Error, answered: bool) -> Option<Stop> {
         self.in_a_row += 1;
         let failing = Failing {
@@ -182,6 +184,9 @@ impl LeasedParts {
                 Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
             }
+            if self.permits.items < piece.0.len() {
+                return Ok(Sent::TooLarge);
+            }
         }
         self.permits.items -= piece.0.len().min(self.permits.items);
         self.sent += 1;
@@ -216,8 +221,9 @@ impl LeasedParts {
                     if !round.still_submits(run).await? {
                         return Ok(Sent::Stop(Stop::Over));
                     }
-                    if let Permit::Wait(_) = round.pay_for(run, patches.len()).await? {
-                        return Ok(Sent::Failed { error, answered });
+                    match round.pay_for(run, patches.len()).await? {
+                        Permit::Granted(items) if items as usize >= patches.len() => {}
+                        Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
                     }
                     repeated = true;
                 }

@@ -30,6 +30,13 @@ impl Piece {
         Ok((self, Self(second)))
     }
 
+    /// Cuts the piece after `size` users, at least one. Returns the rest and the first users, in the
+    /// order of a stack.
+    pub(super) fn cut(mut self, size: usize) -> [Self; 2] {
+        let rest = self.0.split_off(size.clamp(1, self.0.len()));
+        [Self(rest), self]
+    }
+
     /// Removes one user from a stack of pieces and returns it as a piece. `place` counts the users
     /// from the top, modulo their number.
     pub(super) fn one_alone(stack: &mut Vec<Self>, place: usize) -> Option<Self> {
@@ -93,6 +100,14 @@ mod tests {
         let (first, second) = piece.halves().unwrap();
         assert_eq!((first.0.len(), second.0.len()), (1, 2));
         assert_eq!(first.halves().unwrap_err().user.as_str(), "u0");
+    }
+
+    #[test]
+    fn a_cut_leaves_at_least_one_user_in_front() {
+        for (size, lengths) in [(0, (1, 2)), (2, (2, 1)), (3, (3, 0)), (9, (3, 0))] {
+            let [rest, first] = Piece::stack(parts(3, 3).iter(), 3).remove(0).cut(size);
+            assert_eq!((first.0.len(), rest.0.len()), lengths, "{size}");
+        }
     }
 
     #[test]

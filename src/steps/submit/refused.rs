@@ -79,6 +79,8 @@ impl LeasedParts {
         for mut suspect in std::mem::take(&mut self.suspects) {
             match self.send(round, run, &suspect.piece).await? {
                 Sent::Made(submitted) => self.made(round, run, &suspect.piece, submitted).await?,
+                // A request for one user fits each window.
+                Sent::TooLarge => return Ok(Some(Stop::Again)),
                 Sent::Refused(error) => {
                     if let Some(fault) = self.refuse(round, run, suspect.piece, &error).await? {
                         return Ok(Some(Stop::Fault(fault)));
@@ -104,6 +106,7 @@ impl LeasedParts {
             let piece = Piece(vec![(last.piece.0[0].0, control)]);
             match self.send(round, run, &piece).await? {
                 Sent::Made(submitted) => self.record(round, run, 1, submitted, Vec::new()).await?,
+                Sent::TooLarge => return Ok(Some(Stop::Again)),
                 Sent::Refused(error) | Sent::Failed { error, .. } => {
                     return Ok(Some(Stop::Rest { why: error.said(), sent: true }));
                 }
