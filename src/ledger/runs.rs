@@ -14,6 +14,9 @@ use crate::domain::user::UserId;
 /// Code and message of an error row are cut to this many characters.
 const TEXT_MAX: usize = 300;
 
+/// Runs that are searched for those of a plan.
+const RUNS_SEARCHED: i32 = 100;
+
 /// A user that ended in an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRow {
@@ -165,15 +168,35 @@ impl Ledger {
         })
     }
 
+    /// Returns at most `most` runs of the same plan that began before this one, newest first, from
+    /// the latest [`RUNS_SEARCHED`] of the ledger.
+    pub async fn runs_before(&self, run: &Run, most: usize) -> Result<Vec<RunId>, LedgerError> {
+        let request = self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
+        let found = request
+            .key_condition_expression("pk = :pk AND sk < :run")
+            .expression_attribute_values(":pk", s("RUNS"))
+            .expression_attribute_values(":run", s(place_among_the_runs(run).sk))
+            .limit(RUNS_SEARCHED)
+            .send()
+            .await
+            .map_err(|e| LedgerError::call("Query", e))?;
+        let of_plan = |id: &RunId| id.plan() == run.plan;
+        Ok(found.items.unwrap_or_default().iter().filter_map(run_of).filter(of_plan).take(most).collect())
+    }
+
     /// Returns at most `most` runs of this ledger, newest first. Each run has its own partition, so
     /// this reads the list that [`Self::begin`] maintains.
     pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let mut found = self.query("RUNS", "", usize::MAX).await?;
         found.reverse();
         found.truncate(most);
-        let name = |item: &attributes::Item| RunId::parse(item.get("run")?.as_s().ok()?);
-        Ok(found.iter().filter_map(name).collect())
+        Ok(found.iter().filter_map(run_of).collect())
     }
+}
+
+/// Returns the run of an item of the list of runs.
+fn run_of(item: &attributes::Item) -> Option<RunId> {
+    RunId::parse(item.get("run")?.as_s().ok()?)
 }
 
 /// Returns the key of a run in the list of runs.

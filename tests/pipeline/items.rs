@@ -129,6 +129,21 @@ async fn last_poison_user_does_not_block_the_run() {
     assert!((3 * 3600..4 * 3600).contains(&report.seconds), "{}", report.seconds);
 }
 
+/// A plan's next run changes only the users that Intercom cannot take, in several parts.
+#[tokio::test(start_paused = true)]
+async fn run_of_users_who_failed_before_ends() {
+    let poison = Fault::PoisonItem { status: 500, percent: 14.0 };
+    let options = Options { faults: vec![poison], page_size: 53, ..users(260) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let first = pipeline.run(Value::Null).await;
+    assert_eq!(first.state(), State::CompleteWithErrors, "{}", first.reason());
+    let second = pipeline.run(Value::Null).await;
+    assert_eq!(second.state(), State::CompleteWithErrors, "{}", second.reason());
+    assert!(second.cursor.parts > 3 && second.cursor.tally.patches >= 20, "{:?}", second.cursor.tally);
+    assert_eq!(second.users_in_error(), first.users_in_error());
+    assert!(second.seconds < 3600, "{} s", second.seconds);
+}
+
 /// A plan whose values are read in another form.
 const SAME_NAMES: &str = r#"
     name = "same-names"

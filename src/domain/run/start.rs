@@ -39,6 +39,11 @@ impl RunId {
         Self(format!("{default}-{:08x}", digest(&text)))
     }
 
+    /// Returns the name of the plan. The name of a plan has no point.
+    pub fn plan(&self) -> &str {
+        self.0.split_once('.').map_or(&self.0, |(plan, _)| plan)
+    }
+
     /// Parses a stored or typed name; `None` if it is not valid.
     pub fn parse(name: &str) -> Option<Self> {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));

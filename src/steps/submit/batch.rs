@@ -2,13 +2,11 @@
 
 use super::failing::{request_size, rest_ms};
 use super::leased::LeasedParts;
-use super::refused::changes_many;
 use super::{Round, Work};
 use crate::control;
-use crate::domain::bucket::Bucket;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
-use crate::domain::run::{Phase, Run, RunId, State};
+use crate::domain::run::{Run, State};
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, PartEnd, PartLease};
 use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
@@ -22,19 +20,6 @@ pub(super) const LEASE_MARGIN_MS: i64 = 10_000;
 /// Failed attempts after which a part is given up. An attempt counts only if Intercom accepted
 /// other requests of the run at that time.
 const ATTEMPTS_MAX: u32 = 8;
-/// A generation that reads no more pages is nearly finished with at most this many open parts.
-const FEW_PARTS: u64 = 3;
-/// Time after which a failing part is given up, in milliseconds, if the run changes few users or
-/// has few parts left.
-///
-/// In such a run no other request distinguishes an outage from a fault of these users. Without this
-/// bound, a few users that Intercom cannot accept would keep the run open until its deadline. The
-/// time is shorter than a new generation's wait for parts, so each part ends as errors of its users.
-const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
-/// The same time for any run, if each user of the part failed in an earlier generation: a later
-/// generation may consist of such parts. The time is long enough for eight attempts, so a short
-/// outage does not decide.
-const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
 /// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
 /// invocation gets a 429, so more would extend that time.
 const JOBS_AHEAD_MAX: usize = 3;
@@ -210,8 +195,7 @@ impl Round<'_> {
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
         let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
-        let too_long = failing_ms > FEW_AGAIN_MAX_MS
-            && (self.failed_before(run, work).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?);
+        let too_long = self.fails_too_long(run, work, failing_ms).await?;
         let attempt = row.map_or(0, |row| row.attempt);
         self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
         if counts && attempt >= ATTEMPTS_MAX || too_long {
@@ -220,39 +204,6 @@ impl Round<'_> {
         self.outcome.held = Some(why.to_owned());
         self.return_after(work, ms).await;
         Ok(())
-    }
-
-    /// Returns whether the run may send no other request, because it changes few users or has few
-    /// parts left.
-    async fn sends_little(&self, run: &Run) -> Result<bool, StepError> {
-        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(true) };
-        if !changes_many(run, &cursor) {
-            return Ok(true);
-        }
-        let reads_pages = cursor.phase == Phase::Turning;
-        Ok(!reads_pages && self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
-    }
-
-    /// Returns whether each user of the part failed in an earlier generation of the run.
-    async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
-        // Generation 0 marks rows of an earlier version. Errors of pages and jobs do not count.
-        let earlier = 1..work.part.id.generation;
-        if earlier.is_empty() {
-            return Ok(false);
-        }
-        let rows = self.clients.ledger.errors(run).await?;
-        let failed = |patch: &Patch| {
-            let of_user = |row: &ErrorRow| row.user == patch.user.as_str() && row.at.starts_with("part ");
-            rows.iter().any(|row| of_user(row) && earlier.contains(&row.generation))
-        };
-        Ok(work.part.patches.iter().all(failed))
-    }
-
-    /// Returns whether a job of the run was created in a bucket later than the bucket of `at_ms`.
-    async fn takes_since(&self, run: &RunId, at_ms: Option<i64>) -> Result<bool, StepError> {
-        let Some(at_ms) = at_ms else { return Ok(false) };
-        let then = Bucket::of(at_ms, self.clients.settings.bucket);
-        Ok(self.clients.ledger.buckets_of(run).await?.iter().any(|bucket| *bucket > then))
     }
 
     /// Drops parts of an older generation, or of a run that no longer submits, and records this.
@@ -268,7 +219,7 @@ impl Round<'_> {
     /// Gives up a part: records each of its users as an error.
     pub(super) async fn give_up(&mut self, work: &Work, why: &str) -> Result<(), StepError> {
         let at = format!("part {}", work.part.id);
-        let row = |patch: &crate::domain::patch::Patch| crate::ledger::ErrorRow {
+        let row = |patch: &Patch| ErrorRow {
             user: patch.user.to_string(),
             code: "gave_up".to_owned(),
             message: format!("given up; the last attempt: {why}"),

@@ -5,6 +5,7 @@ mod batch;
 mod failing;
 mod leased;
 mod metrics;
+mod outage;
 mod pieces;
 mod record;
 mod refused;

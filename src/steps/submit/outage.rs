@@ -1,0 +1,77 @@
+//! The difference between an outage and users that Intercom cannot accept, if no request of a part
+//! succeeds.
+
+use super::refused::changes_many;
+use super::{Round, Work};
+use crate::domain::bucket::Bucket;
+use crate::domain::patch::Patch;
+use crate::domain::run::{Phase, Run, RunId};
+use crate::ledger::ErrorRow;
+use crate::runtime::clients::StepError;
+
+/// A generation that reads no more pages is nearly finished with at most this many open parts.
+const FEW_PARTS: u64 = 3;
+/// Time after which a failing part is given up, in milliseconds, if the run changes few users or
+/// has few parts left.
+///
+/// In such a run no other request distinguishes an outage from a fault of these users. Without this
+/// bound, a few users that Intercom cannot accept would keep the run open until its deadline. The
+/// time is shorter than a new generation's wait for parts, so each part ends as errors of its users.
+const FEW_MAX_MS: i64 = 3 * 3600 * 1000;
+/// The same time for any run, if each user of the part failed before: in an earlier generation, or
+/// in an earlier run of the plan. A later generation or run may consist of such users. The time is
+/// long enough for eight attempts, so a short outage does not decide.
+const FEW_AGAIN_MAX_MS: i64 = 20 * 60 * 1000;
+/// Earlier runs of the plan whose errors are read.
+const RUNS_BEFORE: usize = 3;
+
+impl Round<'_> {
+    /// Returns whether a part that has failed for this time is given up.
+    pub(super) async fn fails_too_long(&self, run: &Run, work: &Work, failing_ms: i64) -> Result<bool, StepError> {
+        Ok(failing_ms > FEW_AGAIN_MAX_MS
+            && (self.failed_before(run, work).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?))
+    }
+
+    /// Returns whether the run may send no other request, because it changes few users or has few
+    /// parts left.
+    async fn sends_little(&self, run: &Run) -> Result<bool, StepError> {
+        let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(true) };
+        if !changes_many(run, &cursor) {
+            return Ok(true);
+        }
+        let reads_pages = cursor.phase == Phase::Turning;
+        Ok(!reads_pages && self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
+    }
+
+    /// Returns whether each user of the part failed in an earlier generation of the run, or in an
+    /// earlier run of its plan.
+    async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
+        let ledger = &self.clients.ledger;
+        // Generation 0 marks rows of an earlier version.
+        let earlier = 1..work.part.id.generation;
+        let mut rows = ledger.errors(run).await?;
+        rows.retain(|row| earlier.contains(&row.generation));
+        if all_failed(work, &rows) {
+            return Ok(true);
+        }
+        for before in ledger.runs_before(run, RUNS_BEFORE).await? {
+            if let Some(before) = ledger.run(&before).await? {
+                rows.extend(ledger.errors(&before).await?);
+            }
+        }
+        Ok(all_failed(work, &rows))
+    }
+
+    /// Returns whether a job of the run was created in a bucket later than the bucket of `at_ms`.
+    pub(super) async fn takes_since(&self, run: &RunId, at_ms: Option<i64>) -> Result<bool, StepError> {
+        let Some(at_ms) = at_ms else { return Ok(false) };
+        let then = Bucket::of(at_ms, self.clients.settings.bucket);
+        Ok(self.clients.ledger.buckets_of(run).await?.iter().any(|bucket| *bucket > then))
+    }
+}
+
+/// Returns whether each user of the part has such an error. Errors of pages and jobs do not count.
+fn all_failed(work: &Work, rows: &[ErrorRow]) -> bool {
+    let failed = |patch: &Patch| rows.iter().any(|row| row.user == patch.user.as_str() && row.at.starts_with("part "));
+    work.part.patches.iter().all(failed)
+}
