@@ -169,7 +169,7 @@ impl Ledger {
     }
 
     /// Returns at most `most` runs of the same plan that began before this one, newest first, from
-    /// the latest [`RUNS_SEARCHED`] of the ledger.
+    /// the latest `RUNS_SEARCHED` of the ledger.
     pub async fn runs_before(&self, run: &Run, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let request = self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
         let found = request
