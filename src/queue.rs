@@ -1,15 +1,19 @@
 //! The two SQS queues in domain types: turns and starts on the pages queue, parts on the patches
 //! queue.
 
+mod message;
+
+use std::collections::VecDeque;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
-use serde::{Deserialize, Serialize};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
+use serde::Serialize;
 
-use crate::domain::api::WRITE_USERS_MAX;
+pub use self::message::{Message, PagesMessage, UnreadableMessage};
 use crate::domain::part::Part;
 use crate::domain::redact::unread;
-use crate::domain::run::{FORMAT, Turn};
+use crate::domain::run::Turn;
 
 /// The longest delay of a message, in seconds (SQS).
 pub const DELAY_MAX_S: i64 = 900;
@@ -61,95 +65,6 @@ pub enum QueueName {
     Patches,
 }
 
-/// A received message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The message id, the same in each delivery.
-    pub id: String,
-    /// The receipt handle of this delivery.
-    pub receipt: String,
-    /// The body.
-    pub body: String,
-    /// Deliveries so far, including this one.
-    pub receives: u32,
-}
-
-/// A message of the pages queue.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PagesMessage {
-    /// Takes one turn of a run.
-    Turn(Turn),
-    /// Begins a run.
-    Start(Box<serde_json::Value>),
-}
-
-/// An error that makes a message unusable.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnreadableMessage {
-    /// The message has a newer format. It stays in the queue for a newer version of the function.
-    #[error("format {0} is newer than this function's format {FORMAT}: deploy the newer version")]
-    Newer(u64),
-    /// The message is invalid in every version; the text gives the reason.
-    #[error("{0}")]
-    Malformed(String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireTurn {
-    v: u32,
-    #[serde(flatten)]
-    turn: Turn,
-}
-
-impl Message {
-    /// Parses a message of the pages queue.
-    pub fn pages_message(&self) -> Result<PagesMessage, UnreadableMessage> {
-        let malformed = |what: &str, error| UnreadableMessage::Malformed(format!("{what}: {}", unread(&error)));
-        let value: serde_json::Value = serde_json::from_str(&self.body).map_err(|e| malformed("not JSON", e))?;
-        version(&value)?;
-        if value.get("plan").is_some() {
-            return Ok(PagesMessage::Start(Box::new(value)));
-        }
-        let wire: WireTurn = serde_json::from_value(value).map_err(|e| malformed("neither a turn nor a start", e))?;
-        Ok(PagesMessage::Turn(wire.turn))
-    }
-
-    /// Parses a message of the patches queue.
-    pub fn part(&self) -> Result<Part, UnreadableMessage> {
-        let part: Part = serde_json::from_str(&self.body).map_err(|error| {
-            // A newer part may have another shape, so check the version before the shape is called
-            // wrong.
-            let newer = serde_json::from_str(&self.body).ok().and_then(|value| version(&value).err());
-            newer.unwrap_or_else(|| UnreadableMessage::Malformed(format!("not a part: {}", unread(&error))))
-        })?;
-        if part.v > FORMAT {
-            return Err(UnreadableMessage::Newer(part.v.into()));
-        }
-        let users = part.patches.len();
-        if !(1..=WRITE_USERS_MAX).contains(&users) || part.patches.iter().any(|patch| patch.changes.is_empty()) {
-            let text = format!("a part has 1 to {WRITE_USERS_MAX} patches with changes, this one {users}");
-            return Err(UnreadableMessage::Malformed(text));
-        }
-        Ok(part)
-    }
-
-    /// Returns the delay of a message of a newer format, in milliseconds. The delay grows with each
-    /// receive, so that the 200 receives of the pages queue last for two days.
-    pub fn rest_for_newer_ms(&self) -> i64 {
-        i64::from(self.receives).clamp(1, NEWER_RESTS_MAX) * NEWER_REST_MS
-    }
-}
-
-/// Delay of a newer version's message after its first receive, and the multiple that it grows to.
-const NEWER_REST_MS: i64 = 60_000;
-const NEWER_RESTS_MAX: i64 = 15;
-
-/// Returns an error if the message has a newer format, whatever its shape.
-fn version(value: &serde_json::Value) -> Result<(), UnreadableMessage> {
-    let v = value.get("v").and_then(serde_json::Value::as_u64);
-    v.filter(|v| *v > u64::from(FORMAT)).map_or(Ok(()), |v| Err(UnreadableMessage::Newer(v)))
-}
-
 impl Queues {
     /// Creates a client of the queues at these URLs.
     pub fn new(client: Client, pages: QueueUrls, patches: QueueUrls) -> Self {
@@ -165,8 +80,12 @@ impl Queues {
 
     /// Sends a turn with a delay in milliseconds (rounded up to seconds, at most 15 minutes).
     pub async fn send_turn(&self, turn: &Turn, delay_ms: i64) -> Result<(), QueueError> {
-        let body = json(&WireTurn { v: FORMAT, turn: turn.clone() })?;
-        self.send(&self.pages.url, body, delay_ms).await
+        self.send(&self.pages.url, json(turn)?, delay_ms).await
+    }
+
+    /// Sends a message that makes submit report its format.
+    pub async fn send_hello(&self) -> Result<(), QueueError> {
+        self.send(&self.patches.url, json(&message::Hello::new())?, 0).await
     }
 
     /// Sends one part with a delay in milliseconds.
@@ -182,20 +101,20 @@ impl Queues {
 
     /// Sends all the parts of a page, and retries the entries that SQS rejects.
     pub async fn send_parts(&self, parts: &[Part]) -> Result<(), QueueError> {
-        let mut left = parts.iter().map(json).collect::<Result<Vec<String>, QueueError>>()?;
+        let mut left = parts.iter().map(json).collect::<Result<VecDeque<String>, QueueError>>()?;
         let mut tries = 0;
         while !left.is_empty() {
-            let count = batch_len(&left);
-            let (batch, rest) = left.split_at(count);
-            let refused = self.send_batch(batch).await?;
-            let again: Vec<String> = refused.iter().filter_map(|(index, _)| batch.get(*index).cloned()).collect();
+            let mut batch: Vec<String> = left.drain(..batch_len(&left)).collect();
+            let refused = self.send_batch(&batch).await?;
             if let Some((_, code)) = refused.first() {
                 tries += 1;
                 if tries >= TRIES {
-                    return Err(QueueError::NotTaken { entries: again.len(), code: code.clone() });
+                    return Err(QueueError::NotTaken { entries: refused.len(), code: code.clone() });
                 }
             }
-            left = again.into_iter().chain(rest.iter().cloned()).collect();
+            for (index, _) in refused.into_iter().rev() {
+                left.push_front(std::mem::take(&mut batch[index]));
+            }
         }
         Ok(())
     }
@@ -217,6 +136,21 @@ impl Queues {
         };
         let missing = (0..bodies.len()).filter(|index| !taken.contains(&index.to_string().as_str()));
         Ok(missing.map(|index| (index, code(index))).collect())
+    }
+
+    /// Returns whether the patches queue has no message: none visible, in flight or delayed. SQS
+    /// counts approximately, so one answer proves nothing.
+    pub async fn patches_are_empty(&self) -> Result<bool, QueueError> {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
+        };
+        let names =
+            [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed];
+        let request = self.client.get_queue_attributes().queue_url(&self.patches.url);
+        let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
+        let found = answer.map_err(|e| failed("GetQueueAttributes", e))?.attributes.unwrap_or_default();
+        // An attribute that SQS leaves out is unknown, and the queue may have messages.
+        Ok(names.iter().all(|name| found.get(name).is_some_and(|count| count == "0")))
     }
 
     /// Sends an unreadable message to the dead-letter queue, with the reason as an attribute.
@@ -248,7 +182,7 @@ fn seconds(ms: i64) -> i64 {
 }
 
 /// Returns the number of bodies that fit in the next batch.
-fn batch_len(bodies: &[String]) -> usize {
+fn batch_len(bodies: &VecDeque<String>) -> usize {
     let mut bytes = 0;
     let fits = bodies.iter().take(BATCH_MAX).take_while(|body| {
         bytes += body.len();
@@ -271,6 +205,3 @@ where
     let detail = error.message().map_or_else(|| error.to_string(), ToOwned::to_owned);
     QueueError::Call { operation, code, detail }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,12 +7,13 @@
 
 mod end;
 mod pause;
+pub mod resend;
 mod resume;
 mod start;
 
 pub use end::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, log_state, supersede_paused};
 pub use pause::pause;
-pub use resume::{Resumed, resume};
+pub use resume::{Resumed, restart, resume};
 pub use start::{NewRun, Started, start};
 
 use crate::domain::run::{Cursor, Run};

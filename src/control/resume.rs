@@ -14,11 +14,27 @@ const TRIES_MAX: u32 = 5;
 pub enum Resumed {
     /// A new generation is prepared. The caller sends the message of this cursor's turn.
     Regenerated(Box<Cursor>),
+    /// The run goes on where it was. The caller sends the message of this cursor's turn, and requests
+    /// those of the parts without end.
+    Restarted(Box<Cursor>),
     /// The run needs no new generation, because only its jobs are unfinished, or its cursor moved
     /// at each try.
     Unchanged(RunId),
     /// No run is active.
     NoRun,
+}
+
+/// Continues the active run after a restart of the only process. Nothing that the process before it
+/// leased is under way any more, so its leases end at once. The caller sends the messages of the
+/// turn and of the parts without end, because the queues ended with that process.
+pub async fn restart(ledger: &Ledger, clock: Clock) -> Result<Resumed, LedgerError> {
+    let Some(ActiveRun { run, .. }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
+    if !run.keeps_parts() {
+        return resume(ledger, Resume::Restarted, clock).await;
+    }
+    ledger.end_leases(&run.id, clock.now_ms()).await?;
+    let cursor = ledger.cursor(&run.id).await?;
+    Ok(cursor.map_or(Resumed::NoRun, |cursor| Resumed::Restarted(Box::new(cursor))))
 }
 
 /// Continues the active run in a new generation, which does not count toward the maximum number of

@@ -5,19 +5,55 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod outcomes;
+mod pack;
+
+pub use outcomes::{Outcomes, UserOutcome};
+pub use pack::{Size, pack};
+
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
-use crate::domain::run::RunId;
+use crate::domain::run::{FORMAT, RunId};
 
 /// The most bytes of a part's patches as JSON: well below SQS's 1 MiB per message.
 const BYTES_MAX: usize = 128 * 1024;
-/// The most bytes of a bulk job's patches, as received in messages. Compressed they must fit a
-/// DynamoDB item, 400 KB; text without repetition compresses to three quarters.
-const JOB_BYTES_MAX: usize = 384 * 1024;
 /// A window of this many writes is large, and parts need not fit it.
 const LARGE_WINDOW_WRITES: u32 = 4;
 /// A part size that packs well into a small window: just more than this part of a write.
 const SMALL_PART_OF: u32 = 4;
+
+/// One reading of a page: a request under one lease of a turn. The commit of a page names the
+/// reading that won, and parts of other readings are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReadingId {
+    /// The turn.
+    pub turn: u64,
+    /// The lease of the turn, from 1.
+    pub lease: u32,
+}
+
+impl fmt::Display for ReadingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.turn, self.lease)
+    }
+}
+
+impl From<ReadingId> for String {
+    fn from(id: ReadingId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for ReadingId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = || text.split_once('.').and_then(|(turn, lease)| Some((turn.parse().ok()?, lease.parse().ok()?)));
+        let (turn, lease) = read().ok_or("not the id of a reading")?;
+        Ok(Self { turn, lease })
+    }
+}
 
 /// The source of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +65,9 @@ pub enum Origin {
         page: u32,
         /// The part of the page, from 0.
         part: u32,
+        /// The reading of the page; `None` in a run of format 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reading: Option<ReadingId>,
     },
     /// A follow-up part: items of a job that Intercom refused temporarily.
     Job {
@@ -72,7 +111,10 @@ impl fmt::Display for PartId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { generation, origin } = self;
         match origin {
-            Origin::Page { page, part } => write!(f, "{generation:04}#{page:07}#{part:02}"),
+            Origin::Page { page, part, reading: None } => write!(f, "{generation:04}#{page:07}#{part:02}"),
+            Origin::Page { page, part, reading: Some(reading) } => {
+                write!(f, "{generation:04}#{page:07}#{part:02}#{reading}")
+            }
             Origin::Job { job, attempt } => write!(f, "{generation:04}#{job}#{attempt}"),
         }
     }
@@ -104,8 +146,28 @@ pub fn size_for(usable: u32, most: usize) -> usize {
     (usable / parts).clamp(1, most) as usize
 }
 
+/// A page of a generation, as a reading brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRead {
+    /// The generation.
+    pub generation: u32,
+    /// The page in its generation, from 1.
+    pub page: u32,
+    /// The reading; `None` in a run of format 1.
+    pub reading: Option<ReadingId>,
+}
+
+impl PageRead {
+    /// Returns the identity of part `part` of the page, from 0.
+    pub fn part(self, part: u32) -> PartId {
+        let Self { generation, page, reading } = self;
+        PartId { generation, origin: Origin::Page { page, part, reading } }
+    }
+}
+
 /// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes.
-pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: usize) -> Vec<Part> {
+pub fn cut(run: &RunId, read: PageRead, patches: Vec<Patch>, size: usize) -> Vec<Part> {
+    let v = if read.reading.is_some() { FORMAT } else { 1 };
     let mut parts: Vec<Part> = Vec::new();
     let mut bytes = 0;
     for patch in patches {
@@ -116,43 +178,13 @@ pub fn cut(run: &RunId, generation: u32, page: u32, patches: Vec<Patch>, size: u
                 part.patches.push(patch);
             }
             _ => {
-                let id = PartId { generation, origin: Origin::Page { page, part: parts.len() as u32 } };
-                parts.push(Part { v: crate::domain::run::FORMAT, run: run.clone(), id, patches: vec![patch] });
+                let id = read.part(parts.len() as u32);
+                parts.push(Part { v, run: run.clone(), id, patches: vec![patch] });
                 bytes = more;
             }
         }
     }
     parts
-}
-
-/// The size of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Number of patches.
-    pub items: usize,
-    /// Bytes of its message.
-    pub bytes: usize,
-}
-
-/// Chooses parts by their sizes for the next bulk job, and returns their indices in the order of
-/// `sizes`. The parts have at most `room` items. The largest parts that fit come first, so that the
-/// job uses the whole limit.
-pub fn pack(sizes: &[Size], room: usize) -> Vec<usize> {
-    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
-    by_size.sort_by_key(|&index| std::cmp::Reverse(sizes[index].items));
-    let (mut items, mut bytes) = (room, JOB_BYTES_MAX);
-    let mut chosen = Vec::new();
-    for index in by_size {
-        let size = sizes[index];
-        // A single part is chosen whatever its bytes; this program makes no part above the bound.
-        if size.items <= items && (size.bytes <= bytes || chosen.is_empty()) {
-            items -= size.items;
-            bytes = bytes.saturating_sub(size.bytes);
-            chosen.push(index);
-        }
-    }
-    chosen.sort_unstable();
-    chosen
 }
 
 #[cfg(test)]
@@ -162,6 +194,8 @@ mod tests {
     use crate::domain::patch::{Change, Target};
     use crate::domain::user::UserId;
     use proptest::prelude::*;
+
+    const FIRST: PageRead = PageRead { generation: 1, page: 1, reading: None };
 
     fn patches(count: usize) -> Vec<Patch> {
         (0..count).map(|n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() }).collect()
@@ -180,15 +214,19 @@ mod tests {
 
     #[test]
     fn identities_sort_by_page() {
-        let name = |page, part| PartId { generation: 2, origin: Origin::Page { page, part } }.to_string();
+        let read = |page| PageRead { generation: 2, page, reading: Some(ReadingId { turn: 40, lease: 1 }) };
+        let name = |page, part| read(page).part(part).to_string();
+        assert_eq!(name(9, 1), "0002#0000009#01#40.1");
         assert!(name(9, 1) < name(10, 0) && name(10, 0) < name(10, 1));
     }
 
     #[test]
     fn the_page_of_a_written_identity_is_parsed() {
         let written = |origin| PartId { generation: 12, origin }.to_string();
-        let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3 }));
-        assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
+        for reading in [None, Some(ReadingId { turn: 7, lease: 2 })] {
+            let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3, reading }));
+            assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
+        }
         let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 12 };
         assert_eq!(PartId::page_of(&written(job)), None);
     }
@@ -201,7 +239,7 @@ mod tests {
             new: "x".repeat(255).into(),
         };
         let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: (0..64).map(change).collect() };
-        let parts = cut(&RunId::of("p", 0), 1, 1, (0..100).map(patch).collect(), WRITE_USERS_MAX);
+        let parts = cut(&RunId::of("p", 0), FIRST, (0..100).map(patch).collect(), WRITE_USERS_MAX);
         assert!(parts.len() > 10, "{}", parts.len());
         assert!(parts.iter().all(|part| serde_json::to_vec(part).unwrap().len() < BYTES_MAX + 1_000));
         assert_eq!(parts.iter().map(|part| part.patches.len()).sum::<usize>(), 100);
@@ -211,26 +249,10 @@ mod tests {
         #[test]
         fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
             let whole = patches(count);
-            let parts = cut(&RunId::of("p", 0), 1, 1, whole.clone(), size);
+            let parts = cut(&RunId::of("p", 0), FIRST, whole.clone(), size);
             prop_assert!(parts.iter().all(|part| (1..=size).contains(&part.patches.len())));
             let back: Vec<_> = parts.into_iter().flat_map(|part| part.patches).collect();
             prop_assert_eq!(back, whole);
-        }
-
-        #[test]
-        fn packing_never_exceeds_the_room(
-            sizes in prop::collection::vec((1usize..=WRITE_USERS_MAX, 1usize..200_000), 0..12),
-            room in 0usize..200,
-        ) {
-            let sizes: Vec<Size> = sizes.into_iter().map(|(items, bytes)| Size { items, bytes }).collect();
-            let chosen = pack(&sizes, room);
-            let items: usize = chosen.iter().map(|&index| sizes[index].items).sum();
-            let bytes: usize = chosen.iter().map(|&index| sizes[index].bytes).sum();
-            prop_assert!(items <= room && bytes <= JOB_BYTES_MAX);
-            // No part that still fits is left out.
-            let left = (room - items, JOB_BYTES_MAX - bytes);
-            let fits = |index: &usize| sizes[*index].items <= left.0 && sizes[*index].bytes <= left.1;
-            prop_assert!(!(0..sizes.len()).filter(|index| !chosen.contains(index)).any(|index| fits(&index)));
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Computes the accounts of a run from consistently read rows: its parts, and the jobs of its
 //! buckets.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use futures_util::{StreamExt, stream};
 
 use super::attributes::{self, Item, run_pk};
-use super::{End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
-use crate::domain::part::{Origin, PartId};
+use super::pages::pages_prefix;
+use super::{End, JobRow, Ledger, LedgerError, PageRow, PartEnd, PartRow};
+use crate::domain::part::{Origin, PartId, ReadingId};
 use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
+
+/// Buckets that are read concurrently. A long run has thousands.
+const BUCKETS_AT_ONCE: usize = 16;
 
 impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
@@ -14,20 +20,26 @@ impl Ledger {
     /// all users again.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
         let (accounts, ended) = (Accounts::default(), Ended::default());
-        let mut counting = Counting { run, cursor, accounts, ended, held_ms: None };
+        let (pages, parts_made) = (HashMap::new(), 0);
+        let mut counting = Counting { run, cursor, accounts, pages, parts_made, ended, held_ms: None };
         counting.accounts.totals.users = cursor.tally.users;
         counting.accounts.totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
         counting.accounts.totals.sharing = cursor.tally.skip_reasons.get(NAMED_ALREADY).copied().unwrap_or_default();
         // Read parts before jobs: a part that is done has its job in the ledger. If jobs were read
         // first, a job recorded between the two reads would be missed although its part has ended.
         let pk = run_pk(&run.id);
+        let pages = pages_prefix(cursor.generation);
+        self.pages(&pk, &pages, |items| items.into_iter().try_for_each(|item| counting.page(item)).map(|()| true))
+            .await?;
         self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
             .await?;
-        for bucket in self.buckets_of(&run.id).await? {
-            let pk = format!("BUCKET#{bucket}");
-            self.pages(&pk, "JOB#", |items| items.into_iter().try_for_each(|item| counting.job(item)).map(|()| true))
-                .await?;
+        let buckets = self.buckets_of(&run.id).await?;
+        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
+        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(jobs) = jobs.next().await {
+            jobs?.into_iter().for_each(|job| counting.job(&job));
         }
+        drop(jobs);
         // Rows of one user are adjacent.
         let mut last = String::new();
         self.pages(&pk, "ERROR#", |items| {
@@ -36,6 +48,39 @@ impl Ledger {
         .await?;
         Ok(counting.done())
     }
+
+    /// Returns the parts of the cursor's generation that have no end, in order: those of committed
+    /// pages, and the follow-up parts that jobs name.
+    pub async fn unended_parts(&self, run: &Run, cursor: &Cursor) -> Result<BTreeSet<PartId>, LedgerError> {
+        let pk = run_pk(&run.id);
+        let generation = cursor.generation;
+        let mut unended = BTreeSet::new();
+        self.pages(&pk, &pages_prefix(generation), |items| {
+            for item in items {
+                unended.extend(attributes::read::<PageRow>(item, "PAGE")?.part_ids());
+            }
+            Ok(true)
+        })
+        .await?;
+        let buckets = self.buckets_of(&run.id).await?;
+        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
+        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(jobs) = jobs.next().await {
+            unended.extend(jobs?.into_iter().filter(|job| job.generation == generation).filter_map(|job| job.again));
+        }
+        // Read the ends last: a part that ends in the meantime is left out.
+        self.pages(&pk, &format!("PART#{generation:04}#"), |items| {
+            for item in items {
+                let row: PartRow = attributes::read(item, "PART")?;
+                if let (Some(origin), Some(_)) = (row.origin, row.end) {
+                    unended.remove(&PartId { generation, origin });
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(unended)
+    }
 }
 
 /// Accounts in progress.
@@ -43,6 +88,10 @@ struct Counting<'a> {
     run: &'a Run,
     cursor: &'a Cursor,
     accounts: Accounts,
+    /// The reading that won, for each page of the present generation with parts.
+    pages: HashMap<u32, ReadingId>,
+    /// Parts of these pages.
+    parts_made: u64,
     ended: Ended,
     /// Time of the failed request that `held` describes, in Unix milliseconds.
     held_ms: Option<i64>,
@@ -62,6 +111,14 @@ impl Counting<'_> {
     /// evaluated them again.
     fn counts(&self, generation: u32) -> bool {
         generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.gaps.is_empty()
+    }
+
+    /// Counts the parts of one committed page.
+    fn page(&mut self, item: Item) -> Result<(), LedgerError> {
+        let row: PageRow = attributes::read(item, "PAGE")?;
+        self.parts_made += u64::from(row.parts);
+        self.pages.insert(row.page, row.reading);
+        Ok(())
     }
 
     /// Counts one part. A part of an earlier generation matters only for jobs that it may have
@@ -91,23 +148,25 @@ impl Counting<'_> {
             accounts.totals.dropped += row.users;
         }
         let page = match &row.origin {
-            Some(Origin::Page { page, .. }) => Some(*page),
+            // A part of a reading that was not committed is void.
+            Some(Origin::Page { page, reading: Some(reading), .. }) => {
+                self.ended.of_pages += u64::from(self.pages.get(page) == Some(reading));
+                return Ok(());
+            }
+            Some(Origin::Page { reading: None, .. }) if self.run.keeps_parts() => return Ok(()),
+            Some(Origin::Page { page, reading: None, .. }) => Some(*page),
             Some(Origin::Job { .. }) => None,
             None => PartId::page_of(&name),
         };
         match page {
-            // A part of an uncommitted page was not counted as sent: its page is a gap.
+            // Format 1. A part of an uncommitted page was not counted as sent: its page is a gap.
             Some(page) => self.ended.of_pages += u64::from(!cursor.gaps.contains(&page)),
             None => drop(self.ended.again.insert(name)),
         }
         Ok(())
     }
 
-    fn job(&mut self, item: Item) -> Result<(), LedgerError> {
-        if text(&item, "run") != self.run.id.as_str() {
-            return Ok(());
-        }
-        let job: JobRow = attributes::read(item, "JOB")?;
+    fn job(&mut self, job: &JobRow) {
         let counts = self.counts(job.generation);
         let Accounts { totals, made_last_ms, jobs_open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
@@ -136,13 +195,12 @@ impl Counting<'_> {
         }
         let Some(end) = job.end else {
             *jobs_open += 1;
-            return Ok(());
+            return;
         };
         if end == End::Unknown && counts {
             *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += job.users;
         }
         *totals.jobs_by_end.entry(end.to_string()).or_default() += 1;
-        Ok(())
     }
 
     /// Counts an error row; each user counts once.
@@ -158,7 +216,7 @@ impl Counting<'_> {
 
     fn done(mut self) -> Accounts {
         let Ended { of_pages, again, expected } = self.ended;
-        let sent = self.cursor.parts + expected.len() as u64;
+        let sent = self.cursor.parts.max(self.parts_made) + expected.len() as u64;
         let ended = of_pages + expected.intersection(&again).count() as u64;
         self.accounts.parts_open = sent.saturating_sub(ended);
         self.accounts

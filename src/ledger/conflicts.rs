@@ -51,11 +51,11 @@ mod tests {
     use crate::aws::tests::Cloud;
     use crate::domain::bucket::{Bucket, Width};
     use crate::domain::job::JobId;
-    use crate::domain::part::cut;
+    use crate::domain::part::{Outcomes, PageRead, UserOutcome, cut};
     use crate::domain::patch::Patch;
     use crate::domain::run::RunId;
     use crate::domain::user::UserId;
-    use crate::ledger::{JobRow, Ledger, LedgerError};
+    use crate::ledger::{JobOf, JobRow, Ledger, LedgerError, PartProgress};
 
     fn cancelled(reasons: &[&str]) -> (u16, Value) {
         let reasons: Vec<Value> = reasons.iter().map(|code| json!({"Code": code})).collect();
@@ -69,10 +69,14 @@ mod tests {
         cloud.answers(answers);
         let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
         let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
-        let part = cut(&RunId::of("p", 0), 1, 1, vec![patch], 1).remove(0);
+        let read = PageRead { generation: 1, page: 1, reading: None };
+        let part = cut(&RunId::of("p", 0), read, vec![patch], 1).remove(0);
         let job: JobId = serde_json::from_value(json!("job_1")).unwrap();
-        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), &part, 1, 0, 0, "CHANGES".to_owned());
-        (ledger.record_job(&row, std::slice::from_ref(&part.id), "me").await, cloud.calls())
+        let of = JobOf { run: part.run, v: 2, generation: 1, users: 1, changes: String::new(), parts: Vec::new() };
+        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), of, 0, 0);
+        let mut outcomes = Outcomes::open(1);
+        outcomes.set(0, UserOutcome::InJob);
+        (ledger.record_job(&row, &[PartProgress { id: part.id, outcomes }], "me").await, cloud.calls())
     }
 
     #[tokio::test]
@@ -98,7 +102,8 @@ mod tests {
             cloud.answers(&[(200, answer)]);
             let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
             let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
-            let part = cut(&RunId::of("p", 0), 1, 1, vec![patch], 1).remove(0);
+            let read = PageRead { generation: 1, page: 1, reading: None };
+            let part = cut(&RunId::of("p", 0), read, vec![patch], 1).remove(0);
             let error = ledger.lease_part(&part, "me", 0, 1).await.unwrap_err();
             assert!(error.to_string().contains("attempt"), "{error}");
         }

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::attributes::{self, attribute, key, n, run_pk, s};
-use super::{Key, Ledger, LedgerError, Write};
+use super::{Key, Ledger, LedgerError, PageRow, Write};
 use crate::domain::run::decide::Commit;
 use crate::domain::run::{Cursor, FORMAT, Lease, Phase, Run, RunId, State};
 
@@ -17,6 +17,15 @@ pub enum Leased {
     Not(Box<Cursor>),
     /// The run does not exist.
     Unknown,
+}
+
+/// The changes of a commit besides the cursor.
+#[derive(Clone, Copy, Debug)]
+pub struct Committing<'a> {
+    /// The change of the run.
+    pub commit: &'a Commit,
+    /// The page that the turn read, if it made parts.
+    pub page: Option<&'a PageRow>,
 }
 
 impl Ledger {
@@ -63,19 +72,38 @@ impl Ledger {
         self.send(as_read(write, before.turn, Some(owner)).with(":claims", n(before.leases))).await.map(|_| ())
     }
 
+    /// Ends the leases of a run's turn and parts, whose owners are gone. The generation that ends
+    /// because of it does not count against the bounds.
+    pub async fn end_leases(&self, run: &RunId, now_ms: i64) -> Result<(), LedgerError> {
+        let until_ms = now_ms - 1;
+        if let Some(cursor) = self.cursor(run).await? {
+            let (at, excused) = (cursor_key(run), AttributeValue::Bool(true));
+            let write = match cursor.owner() {
+                Some(owner) => Write::update(&at, "SET excused = :excused, claim.until_ms = :until")
+                    .when("turn = :turn AND claim.#owner = :owner")
+                    .with(":owner", s(owner))
+                    .with(":until", n(until_ms)),
+                None => Write::update(&at, "SET excused = :excused").when("turn = :turn"),
+            };
+            self.send(write.with(":excused", excused).with(":turn", n(cursor.turn))).await?;
+        }
+        self.end_part_leases(run, until_ms).await
+    }
+
     /// Returns the cursor of a run.
     pub async fn cursor(&self, run: &RunId) -> Result<Option<Cursor>, LedgerError> {
         self.get(&cursor_key(run)).await
     }
 
     /// Commits a turn if `owner` still holds the lease: `next` becomes the cursor, with `turn` + 1
-    /// and without a lease. Returns `None`, and writes nothing, if turn, lease or run changed.
+    /// and without a lease. `page` becomes the committed reading of its page. Returns `None`, and
+    /// writes nothing, if turn, lease or run changed.
     pub async fn commit(
         &self,
         run: &Run,
         mut next: Cursor,
         owner: &str,
-        commit: &Commit,
+        Committing { commit, page }: Committing<'_>,
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
         let turn = next.turn;
@@ -89,17 +117,21 @@ impl Ledger {
         next.committed.by = Some(owner.to_owned());
         next.committed.at_ms = now_ms;
         let put = as_read(Write::put(attributes::item(&cursor_key(&run.id), &next)?), turn, Some(owner));
+        let mut writes = vec![put];
+        if let Some(page) = page {
+            writes.push(Self::page_write(&run.id, page)?);
+        }
         let done = match commit {
-            Commit::Turn => self.send(put).await?,
+            Commit::Turn => self.send_all(writes).await?,
             Commit::State { state, reason } => {
                 let ended_ms = state.ended().then_some(now_ms);
                 let release = state.ended().then_some(free_at_ms);
                 let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };
-                self.change_run(run, &changed, vec![put], release).await?
+                self.change_run(run, &changed, writes, release).await?
             }
             Commit::Generation => {
                 let changed = Run { generation: next.generation, state: State::Running, reason: None, ..run.clone() };
-                self.change_run(run, &changed, vec![put], None).await?
+                self.change_run(run, &changed, writes, None).await?
             }
         };
         if done {

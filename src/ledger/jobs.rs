@@ -2,107 +2,16 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, attribute, key, n, run_pk, s};
-use super::expiry::expires_at_s;
+use super::job_rows::{Closing, JobRow};
 use super::table::DUE_INDEX;
-use super::{Key, Ledger, LedgerError, Write};
+use super::{Key, Ledger, LedgerError, PartProgress, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
-use crate::domain::part::{Part, PartId};
 use crate::domain::run::RunId;
 
-/// The end of a job, as reported by Intercom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum End {
-    /// Intercom accepted every item.
-    Completed,
-    /// Intercom refused some items, and check read the error feed.
-    CompletedWithErrors,
-    /// Intercom lost the job or did not report its end in time.
-    Unknown,
-}
-
-/// A bulk job in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRow {
-    /// Format version.
-    pub v: u32,
-    /// Intercom's id.
-    pub job: JobId,
-    /// The bucket that groups it.
-    pub bucket: Bucket,
-    /// The run.
-    pub run: RunId,
-    /// The generation of its patches.
-    pub generation: u32,
-    /// Number of items.
-    pub users: u64,
-    /// Creation time, in Unix milliseconds.
-    pub made_ms: i64,
-    /// Sort key of its changes.
-    pub changes: String,
-    /// True if one of its parts was also submitted in another job.
-    #[serde(default)]
-    pub resubmission: bool,
-    /// Hash key of the index `due`; present while the job is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open: Option<String>,
-    /// Time of the next poll in Unix milliseconds, while the job is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due_ms: Option<i64>,
-    /// Number of polls.
-    #[serde(default)]
-    pub looks: u32,
-    /// The end, if the job is closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<End>,
-    /// Users with a final error.
-    #[serde(default)]
-    pub failed: u64,
-    /// Refused items that name no user of the job.
-    #[serde(default)]
-    pub unattributed: u64,
-    /// Expiry of the row, in Unix seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<i64>,
-    /// The follow-up part with its retryable items, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again: Option<PartId>,
-    /// Users of the follow-up part.
-    #[serde(default)]
-    pub again_users: u64,
-    /// True if Intercom reported failed items without naming them. `end` is then [`End::Unknown`].
-    #[serde(default)]
-    pub failed_unnamed: bool,
-}
-
-/// The result of a job when it is closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closing {
-    /// The end.
-    pub end: End,
-    /// Users with a final error.
-    pub failed: u64,
-    /// Refused items that name no user of the job.
-    pub unattributed: u64,
-    /// The follow-up part with its retryable items, and the number of its users.
-    pub again: Option<(PartId, u64)>,
-    /// True if Intercom reported failed items without naming them.
-    pub failed_unnamed: bool,
-}
-
-impl Closing {
-    /// Creates a result with nothing but an end.
-    pub fn with(end: End) -> Self {
-        Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false }
-    }
-}
-
-const OPEN: &str = "OPEN";
+pub(super) const OPEN: &str = "OPEN";
 /// Rows of due jobs that are read concurrently.
 const READ_AT_ONCE: usize = 8;
 
@@ -110,50 +19,15 @@ fn job_key(bucket: &Bucket, job: &JobId) -> Key {
     key(format!("BUCKET#{bucket}"), format!("JOB#{job}"))
 }
 
-impl JobRow {
-    /// Creates the row of a new job that is due at `due_ms`.
-    pub fn open(
-        job: JobId,
-        bucket: Bucket,
-        part: &Part,
-        users: usize,
-        made_ms: i64,
-        due_ms: i64,
-        changes: String,
-    ) -> Self {
-        Self {
-            v: crate::domain::run::FORMAT,
-            job,
-            bucket,
-            run: part.run.clone(),
-            generation: part.id.generation,
-            users: users as u64,
-            made_ms,
-            changes,
-            resubmission: false,
-            open: Some(OPEN.to_owned()),
-            due_ms: Some(due_ms),
-            looks: 0,
-            end: None,
-            failed: 0,
-            unattributed: 0,
-            expires_at: Some(expires_at_s(made_ms)),
-            again: None,
-            again_users: 0,
-            failed_unnamed: false,
-        }
-    }
-}
-
 impl Ledger {
-    /// Records a job and the done marks of its parts in one transaction. If a part is no longer
+    /// Records a job and the progress of its parts in one transaction. If a part is no longer
     /// leased by `owner`, another owner submitted it too: the job is then recorded alone, as a
     /// resubmission. Returns whether it is one. The call is idempotent.
-    pub async fn record_job(&self, row: &JobRow, done: &[PartId], owner: &str) -> Result<bool, LedgerError> {
+    pub async fn record_job(&self, row: &JobRow, progress: &[PartProgress], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
-        let mut writes = vec![Write::put(attributes::item(&at, row)?)];
-        for id in done {
-            writes.push(Self::done_mark(id, owner, row));
+        let mut writes = vec![Write::put(attributes::item(&at, row)?).when("attribute_not_exists(pk)")];
+        for part in progress {
+            writes.push(Self::progress_write(part, owner, row)?);
         }
         if self.transact(writes).await? {
             return Ok(false);
@@ -241,10 +115,30 @@ impl Ledger {
         self.send(values.iter().fold(write, |write, (name, value)| write.with(name, value.clone()))).await
     }
 
+    /// Returns a job, read consistently.
+    pub async fn job(&self, row: &JobRow) -> Result<Option<JobRow>, LedgerError> {
+        self.get(&job_key(&row.bucket, &row.job)).await
+    }
+
     /// Returns the jobs of a bucket: a query of one partition.
     pub async fn jobs(&self, bucket: &Bucket) -> Result<Vec<JobRow>, LedgerError> {
         let found = self.query(&format!("BUCKET#{bucket}"), "JOB#", usize::MAX).await?;
         found.into_iter().map(|item| attributes::read(item, "JOB")).collect()
+    }
+
+    /// Returns the jobs of a run in a bucket.
+    pub(super) async fn jobs_of(&self, bucket: &Bucket, run: &RunId) -> Result<Vec<JobRow>, LedgerError> {
+        let mut jobs = Vec::new();
+        self.pages(&format!("BUCKET#{bucket}"), "JOB#", |items| {
+            for item in items {
+                if item.get("run").and_then(|of| of.as_s().ok()).is_some_and(|of| of == run.as_str()) {
+                    jobs.push(attributes::read(item, "JOB")?);
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(jobs)
     }
 
     /// Returns the buckets that hold jobs of a run.

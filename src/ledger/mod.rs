@@ -8,13 +8,17 @@
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, its cursor |
 //! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a waiting start |
+//! | `RUN#<run> / PAGE#<generation>#<page>` | a committed page with parts: the reading that won |
+//! | `RUN#<run> / BODY#<part>` | the patches of a part: users with new and replaced values, compressed |
 //! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |
-//! | `RUN#<run> / CHANGES#…` | the users of a job with new and replaced values, compressed |
+//! | `RUN#<run> / RESEND` | when the messages of parts were sent again |
+//! | `RUN#<run> / CHANGES#…` | the patches of a job of format 1, compressed |
 //! | `RUN#<run> / SAMPLE` | the first changes of a dry run, compressed |
 //! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of the run |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
+//! | `FORMATS / <step>` | the newest format that the step's function reads |
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
 //! | `BUDGET / WINDOW#<end>` | operations spent of a 10-second window |
 //! | `BUDGET / LIMIT` | the limit that Intercom last reported |
@@ -25,15 +29,22 @@
 mod accounts;
 mod active;
 mod attributes;
+mod bodies;
 mod budget;
 mod changes;
+mod compressed;
 mod conflicts;
 mod cursors;
 mod error;
 mod expiry;
+mod formats;
+mod job_rows;
 mod jobs;
 mod limit;
+mod pages;
+mod part_rows;
 mod parts;
+mod resends;
 mod runs;
 mod starts;
 mod table;
@@ -48,11 +59,13 @@ pub use active::{Active, Begin};
 pub use attributes::{Key, key};
 pub use budget::{Budget, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
-pub use cursors::Leased;
+pub use cursors::{Committing, Leased};
 pub use error::LedgerError;
-pub use jobs::{Closing, End, JobRow};
+pub use job_rows::{Closing, End, JobOf, JobRow, PartOfJob};
 pub use limit::LimitItem;
-pub use parts::{PartEnd, PartLease, PartRow, Release};
+pub use pages::PageRow;
+pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
+pub use resends::Resends;
 pub use runs::{CompanyName, ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};
 pub use table::create;

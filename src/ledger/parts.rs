@@ -1,91 +1,15 @@
 //! Parts: leased before their patches are submitted, and marked with their end.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use serde::{Deserialize, Serialize};
-
-use super::attributes::{NOT_NEWER, attribute, key, n, number, run_pk, s};
+use super::attributes::{self, NOT_NEWER, attribute, key, n, number, run_pk, s};
 use super::expiry::expires_at_s;
+use super::part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
 use super::{JobRow, Key, Ledger, LedgerError, Write};
-use crate::domain::job::JobId;
-use crate::domain::part::{Origin, Part, PartId};
+use crate::domain::part::{Outcomes, Part, PartId};
 use crate::domain::run::{FORMAT, RunId};
-
-/// The end of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartEnd {
-    /// Its patches are in jobs, or each is recorded as an error.
-    Done,
-    /// It was not submitted: its generation is old, or its run does not submit any more.
-    Dropped,
-    /// It was tried too often; its users are recorded as errors.
-    GivenUp,
-}
-
-/// A part in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartRow {
-    /// Its generation.
-    pub generation: u32,
-    /// Number of users.
-    pub users: u64,
-    /// The origin; `None` in rows of earlier versions, whose names contain it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-    /// Number of leases that count as attempts.
-    #[serde(default)]
-    pub attempt: u32,
-    /// Leases that expired without a record. Each may hide a job whose id is lost.
-    #[serde(default)]
-    pub lost: u32,
-    /// The latest time at which the last of these jobs was created, in Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost_until_ms: Option<i64>,
-    /// The owner of the lease.
-    #[serde(rename = "claim_owner", default, skip_serializing_if = "Option::is_none")]
-    pub lease_owner: Option<String>,
-    /// End of the lease, in Unix milliseconds.
-    #[serde(rename = "claim_until_ms", default, skip_serializing_if = "Option::is_none")]
-    pub lease_until_ms: Option<i64>,
-    /// The reason why the last request for it failed, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Time of that failure, in Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tried_ms: Option<i64>,
-    /// Time of the first failure, in Unix milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since_ms: Option<i64>,
-    /// The end, if the part has ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<PartEnd>,
-    /// The last job that contains patches of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<JobId>,
-}
-
-/// The outcome of the request that a part was leased for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Intercom did not carry it out: the attempt does not count.
-    NotSent,
-    /// The request was tried: the attempt counts.
-    Tried,
-}
-
-/// The outcome of a request for a part's lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartLease {
-    /// The lease is ours; number of the attempt, from 1.
-    Ours(u32),
-    /// Another owner has the lease.
-    Busy,
-    /// The part has ended.
-    Ended(PartEnd),
-}
+use aws_sdk_dynamodb::types::ReturnValue;
 
 /// Releases the lease of a part that has not ended.
-const GIVE_BACK: &str = "REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
+const GIVE_BACK: &str = "outcomes = :outcomes REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
 
 /// A request under a lease is sent before the lease expires.
 const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
@@ -111,14 +35,17 @@ impl Ledger {
         now_ms: i64,
         until_ms: i64,
     ) -> Result<PartLease, LedgerError> {
-        if let Some(attempt) = self.try_lease(part, owner, until_ms, None).await? {
-            return Ok(PartLease::Ours(attempt));
+        if let Some(ours) = self.try_lease(part, owner, until_ms, None).await? {
+            return Ok(PartLease::Ours(ours));
         }
         let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartLease::Busy) };
         match (row.end, row.lease_until_ms) {
             (Some(end), _) => Ok(PartLease::Ended(end)),
             // Our own lease: its answer was lost.
-            (None, _) if row.lease_owner.as_deref() == Some(owner) => Ok(PartLease::Ours(row.attempt)),
+            (None, _) if row.lease_owner.as_deref() == Some(owner) => {
+                let outcomes = row.outcomes.unwrap_or_else(|| Outcomes::open(part.patches.len()));
+                Ok(PartLease::Ours(OurPart { attempt: row.attempt, outcomes }))
+            }
             (None, Some(until)) if until < now_ms => {
                 let taken = self.try_lease(part, owner, until_ms, Some(until)).await?;
                 Ok(taken.map_or(PartLease::Busy, PartLease::Ours))
@@ -133,7 +60,7 @@ impl Ledger {
         owner: &str,
         until_ms: i64,
         expired: Option<i64>,
-    ) -> Result<Option<u32>, LedgerError> {
+    ) -> Result<Option<OurPart>, LedgerError> {
         let remembers = if expired.is_some() { ", lost_until_ms = :expired" } else { "" };
         let update = format!(
             "SET generation = :generation, #users = :users, origin = :origin, expires_at = :expires, \
@@ -156,10 +83,14 @@ impl Ledger {
                 .when(format!("attribute_not_exists(#end) AND claim_until_ms = :expired AND {NOT_NEWER}"))
                 .with(":expired", n(at)),
         };
-        let Some(leased) = self.send_for(write, Some(ReturnValue::UpdatedNew)).await? else { return Ok(None) };
+        let Some(leased) = self.send_for(write, Some(ReturnValue::AllNew)).await? else { return Ok(None) };
         // A default would make every attempt the first.
         let missing = || LedgerError::Missing { what: "attempt", key: part.id.to_string() };
-        number(&leased, "attempt").ok_or_else(missing).map(Some)
+        let attempt = number(&leased, "attempt").ok_or_else(missing)?;
+        let unreadable = |source| LedgerError::Decode { key: part.id.to_string(), source };
+        let stored = leased.get("outcomes").cloned().map(serde_dynamo::from_attribute_value).transpose();
+        let outcomes = stored.map_err(unreadable)?.unwrap_or_else(|| Outcomes::open(part.patches.len()));
+        Ok(Some(OurPart { attempt, outcomes }))
     }
 
     /// Returns a part's row.
@@ -167,46 +98,73 @@ impl Ledger {
         self.get(&part_key(run, id)).await
     }
 
-    /// Releases a lease according to the outcome of the request.
-    pub async fn release_part(&self, part: &Part, owner: &str, release: Release) -> Result<(), LedgerError> {
-        let attempt = if release == Release::NotSent { -1 } else { 0 };
-        self.update_leased(part, owner, GIVE_BACK, attempt, 0, &[]).await
+    /// Ends the leases of a run's parts, whose owners are gone.
+    pub(super) async fn end_part_leases(&self, run: &RunId, until_ms: i64) -> Result<(), LedgerError> {
+        let mut leased = Vec::new();
+        self.pages(&run_pk(run), "PART#", |items| {
+            for item in items {
+                let at = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+                let row: PartRow = attributes::read(item, "PART")?;
+                let is_valid = row.end.is_none() && row.lease_until_ms.is_some_and(|at_ms| at_ms > until_ms);
+                leased.extend(row.lease_owner.filter(|_| is_valid).map(|owner| (at, owner)));
+            }
+            Ok(true)
+        })
+        .await?;
+        for (at, owner) in leased {
+            let write = Write::update(&key(run_pk(run), at), "SET claim_until_ms = :until")
+                .when("claim_owner = :owner AND attribute_not_exists(#end)")
+                .with(":owner", s(owner))
+                .with(":until", n(until_ms));
+            self.send(write).await?;
+        }
+        Ok(())
     }
 
-    /// Releases a lease after a failed request; `counts` decides whether the attempt counts.
+    /// Releases a lease according to the outcome of the request.
+    pub async fn release_part(
+        &self,
+        part: &Part,
+        owner: &str,
+        outcomes: &Outcomes,
+        release: Release,
+    ) -> Result<(), LedgerError> {
+        let write = Self::leased(part, owner, &format!("SET {GIVE_BACK}"))
+            .with(":outcomes", attribute(outcomes, &part.id)?)
+            .with(":attempt", n(if release == Release::NotSent { -1 } else { 0 }))
+            .with(":lost", n(0));
+        self.send(write).await.map(|_| ())
+    }
+
+    /// Releases a lease after a failed request.
     pub async fn rest_part(
         &self,
         part: &Part,
         owner: &str,
-        counts: bool,
-        why: &str,
-        now_ms: i64,
+        outcomes: &Outcomes,
+        rest: PartRest<'_>,
     ) -> Result<(), LedgerError> {
-        let update = format!("SET why = :why, tried_ms = :now, since_ms = if_not_exists(since_ms, :now) {GIVE_BACK}");
-        let attempt = if counts { 0 } else { -1 };
-        self.update_leased(part, owner, &update, attempt, 0, &[(":why", s(why)), (":now", n(now_ms))]).await
+        let update = format!("SET why = :why, tried_ms = :now, since_ms = if_not_exists(since_ms, :now), {GIVE_BACK}");
+        let write = Self::leased(part, owner, &update)
+            .with(":why", s(rest.why))
+            .with(":now", n(rest.now_ms))
+            .with(":outcomes", attribute(outcomes, &part.id)?)
+            .with(":attempt", n(if rest.counts { 0 } else { -1 }))
+            .with(":lost", n(0));
+        self.send(write).await.map(|_| ())
     }
 
     /// Records that the request may have created a job whose id is lost. The lease stays.
     pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
-        self.update_leased(part, owner, &format!("SET {LOST_UNTIL} ADD attempt :attempt, lost :lost"), 0, 1, &[]).await
+        let write = Self::leased(part, owner, &format!("SET {LOST_UNTIL} ADD lost :lost")).with(":lost", n(1));
+        self.send(write).await.map(|_| ())
     }
 
-    async fn update_leased(
-        &self,
-        part: &Part,
-        owner: &str,
-        update: &str,
-        attempt: i32,
-        lost: i32,
-        more: &[(&str, AttributeValue)],
-    ) -> Result<(), LedgerError> {
-        let write = Write::update(&part_key(&part.run, &part.id), update)
+    /// Begins an update of a part that `owner` has leased.
+    fn leased(part: &Part, owner: &str, update: &str) -> Write {
+        Write::update(&part_key(&part.run, &part.id), update)
             .when("claim_owner = :owner AND attribute_not_exists(#end)")
             .with(":owner", s(owner))
-            .with(":attempt", n(attempt))
-            .with(":lost", n(lost));
-        self.send(more.iter().fold(write, |write, (name, value)| write.with(name, value.clone()))).await.map(|_| ())
     }
 
     /// Ends a part of which `owner` created no job: dropped, given up, or all users refused. An
@@ -242,16 +200,23 @@ impl Ledger {
         self.send(write).await
     }
 
-    /// Returns the done mark of a part, for the transaction that records its job.
-    pub(super) fn done_mark(id: &PartId, owner: &str, row: &JobRow) -> Write {
-        let update = "SET #end = :end, job = :job, #bucket = :bucket, expires_at = :expires \
-                      REMOVE claim_owner, claim_until_ms";
-        Write::update(&part_key(&row.run, id), update)
+    /// Returns the write of a part's progress, for the transaction that records its job: the done
+    /// mark, or the outcomes of its users if some are open.
+    pub(super) fn progress_write(progress: &PartProgress, owner: &str, row: &JobRow) -> Result<Write, LedgerError> {
+        let PartProgress { id, outcomes } = progress;
+        let at = part_key(&row.run, id);
+        let write = if outcomes.left() == 0 {
+            let update = "SET #end = :end, job = :job, #bucket = :bucket, expires_at = :expires \
+                          REMOVE claim_owner, claim_until_ms, outcomes";
+            Write::update(&at, update).with(":end", s("done")).with(":expires", n(expires_at_s(row.made_ms)))
+        } else {
+            let update = "SET outcomes = :outcomes, job = :job, #bucket = :bucket";
+            Write::update(&at, update).with(":outcomes", attribute(outcomes, id)?)
+        };
+        Ok(write
             .when("claim_owner = :owner AND attribute_not_exists(#end)")
-            .with(":end", s("done"))
             .with(":job", s(&row.job))
             .with(":bucket", s(&row.bucket))
-            .with(":expires", n(expires_at_s(row.made_ms)))
-            .with(":owner", s(owner))
+            .with(":owner", s(owner)))
     }
 }

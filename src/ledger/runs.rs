@@ -104,6 +104,18 @@ impl Ledger {
         Ok(())
     }
 
+    /// Deletes the errors that an earlier reading of a page recorded in this generation.
+    pub async fn forget_errors(&self, run: &RunId, generation: u32, at: &str) -> Result<(), LedgerError> {
+        for item in self.query(&run_pk(run), "ERROR#", usize::MAX).await? {
+            let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+            let row: ErrorRow = attributes::read(item, "ERROR")?;
+            if row.generation == generation && row.at == at {
+                self.send(Write::delete(&key(run_pk(run), sk))).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the run's deadline, unless it changed since the run was read.
     pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
         let write = Write::update(&key(run_pk(&run.id), "RUN"), "SET deadline_ms = :next")

@@ -6,7 +6,7 @@ use super::attributes::{self, key, n, run_pk, s};
 use super::expiry::expires_at_s;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::redact::unread;
-use crate::domain::run::{FORMAT, LIST_ITEM, Limits, RunId, Source, Start};
+use crate::domain::run::{FORMAT_1, LIST_ITEM, Limits, RunId, Source, Start};
 use crate::domain::user::UserId;
 
 /// The partition of waiting starts.
@@ -83,7 +83,8 @@ impl Ledger {
 
     /// Stores a start if the key is free; otherwise returns the stored one.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item = attributes::item(at, &StartItem { v: FORMAT, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item =
+            attributes::item(at, &StartItem { v: FORMAT_1, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
         loop {
             if self.send(Write::put(item.clone()).when("attribute_not_exists(pk)")).await? {
                 return Ok(None);

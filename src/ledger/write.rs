@@ -151,6 +151,17 @@ impl Ledger {
         Ok(attributes.map(Option::unwrap_or_default))
     }
 
+    /// Sends one write alone, and several in one transaction. Returns `false` if a condition failed.
+    pub(super) async fn send_all(&self, mut writes: Vec<Write>) -> Result<bool, LedgerError> {
+        match writes.pop() {
+            Some(only) if writes.is_empty() => self.send(only).await,
+            last => {
+                writes.extend(last);
+                self.transact(writes).await
+            }
+        }
+    }
+
     /// Sends writes in one transaction. If a condition failed, nothing is written, and the result
     /// is `false`.
     pub(super) async fn transact(&self, writes: Vec<Write>) -> Result<bool, LedgerError> {

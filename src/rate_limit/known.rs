@@ -66,6 +66,9 @@ impl Known {
     /// Keeps permits of the window that ends at `end_ms` for later requests.
     pub(super) fn keep(&mut self, lane: Lane, end_ms: i64, permits: u32) {
         let prepaid = self.prepaid(lane);
+        if prepaid.end_ms > end_ms {
+            return;
+        }
         let left = if prepaid.end_ms == end_ms { prepaid.left } else { 0 };
         *prepaid = Prepaid { end_ms, left: left + permits };
     }

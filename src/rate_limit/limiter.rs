@@ -172,6 +172,11 @@ impl RateLimiter {
         Permit::Granted(operations - rest)
     }
 
+    /// Keeps permits of the window that ends at `end_ms` for later requests of this process.
+    pub fn give_back(&self, lane: Lane, end_ms: i64, permits: u32) {
+        self.known().keep(lane, end_ms, permits);
+    }
+
     /// Returns the quota in force.
     pub async fn quota(&self, clock: Clock) -> Result<Quota, LedgerError> {
         let item = self.limit(clock).await?;

@@ -1,11 +1,12 @@
 //! The clients and settings of every step, created once per process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::aws::{Aws, Parameter};
 use crate::domain::clock::Clock;
-use crate::domain::run::{Run, RunId};
+use crate::domain::run::{FORMAT, Run, RunId};
 use crate::http::Https;
 use crate::intercom::{Intercom, Tokens, over};
 use crate::ledger::{Ledger, LedgerError};
@@ -33,6 +34,8 @@ pub struct Clients {
     pub compiled: Compiled,
     /// The time of the next read of a draining run's accounts.
     pub accounts_due: AccountsDue,
+    /// True once this process has recorded the format that its step reads.
+    format_noted: Arc<AtomicBool>,
 }
 
 /// The time of the next read of a draining run's accounts, stored per process. The accounts are all
@@ -98,6 +101,7 @@ impl Clients {
             settings,
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
+            format_noted: Arc::default(),
         }
     }
 
@@ -123,6 +127,20 @@ impl Clients {
         let queues = Queues::new(aws.sqs(), places.pages, places.patches);
         let clients = Self::new(intercom, Ledger::new(aws.dynamodb(), places.table), queues, settings);
         Ok((clients, stored))
+    }
+
+    /// Records the format that the step of this process reads, once per process. Scroll begins no
+    /// run in a format that submit or check cannot read.
+    pub async fn note_format(&self, step: &str) {
+        if self.format_noted.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.ledger.note_format(step, FORMAT).await {
+            Ok(()) => self.format_noted.store(true, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(%error, "cannot record the format of this function; the next invocation retries");
+            }
+        }
     }
 
     /// Returns the run's own copy of its plan, evaluated for the run's day. It is compiled once per

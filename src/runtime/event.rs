@@ -33,7 +33,7 @@ const SCROLL_TAKES: &str = r#"{"tick": {}}, {"plan": NAME or {…}}, {"resume": 
 const SUBMIT_TAKES: &str = "records of the patches queue";
 const CHECK_TAKES: &str = r#"{"tick": {}}"#;
 
-/// The reason for continuing a run in a new generation.
+/// The reason for continuing a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
     /// An operator requested it. Another invocation may still be running.
@@ -49,7 +49,7 @@ pub enum ScrollEvent {
     Tick,
     /// A start.
     Start(Box<StartEvent>),
-    /// Continue a run in a new generation, after a pause or a restart.
+    /// Continue a run after a pause or a restart.
     Resume(Resume),
     /// Messages of the pages queue.
     Messages(Vec<Message>),

@@ -37,10 +37,12 @@ async fn silent_pages_queue_ends_the_run_at_its_deadline() {
     report.assert_nobody_lost();
 }
 
-/// A part that no queue delivers never ends. The deadline ends the run and counts it.
+/// A part that no queue delivers never ends, also if its message is sent again. The deadline ends
+/// the run and counts it.
 #[tokio::test(start_paused = true)]
 async fn lost_part_is_counted_at_the_deadline() {
-    let lost = vec![Accident::Lost { queue: "patches", number: 3 }];
+    // A page of 100 users has one part. All later messages are repetitions of the fifth.
+    let lost = (5..=2_000).map(|number| Accident::Lost { queue: "patches", number }).collect();
     let report = Pipeline::with(HAS_AVATAR, users(450), settings(), lost).await.run(Value::Null).await;
     assert_eq!(report.state(), State::Incomplete);
     assert!(report.reason().contains("1 parts"), "{}", report.reason());

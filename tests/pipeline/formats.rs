@@ -26,8 +26,8 @@ fn kind(item: &Item) -> String {
 
 /// The kinds that this version must read and not change if they are newer. Not in the list: windows
 /// of the rate limit, counters that any version adds to, and `RUNS`, of which only names are read.
-const LEFT: [&str; 12] =
-    ["ACTIVE", "RUN", "PLAN", "PLANS", "CURSOR", "PART", "CHANGES", "JOB", "ERROR", "EXPIRY", "STARTS", "USERS"];
+const LEFT: [&str; 13] =
+    ["ACTIVE", "RUN", "PLAN", "PLANS", "CURSOR", "PAGE", "BODY", "PART", "JOB", "ERROR", "EXPIRY", "STARTS", "USERS"];
 
 fn newer(item: &Item) -> Item {
     let mut newer = item.clone();
@@ -216,7 +216,13 @@ async fn runs_of_the_previous_version_end() {
     }
 }
 
-/// The previous version reads this version's items: no attribute has another name.
+/// Returns whether format 2 does not store an attribute of format 1: the patches of a part are in
+/// its body, not in the changes of each job.
+fn is_of_format_1_alone(name: &str) -> bool {
+    name.starts_with("CHANGES ") || name == "JOB changes"
+}
+
+/// Attributes keep their names, so that both formats are read with the same names.
 #[tokio::test(start_paused = true)]
 async fn stored_names_match_the_previous_version() {
     let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
@@ -226,7 +232,7 @@ async fn stored_names_match_the_previous_version() {
         let items = kept[moment]["items"].as_array().unwrap();
         let before: BTreeSet<String> = items.iter().flat_map(|item| names(&item_from_json(item))).collect();
         let now: BTreeSet<String> = pipeline.items().await.iter().flat_map(names).collect();
-        let missing: Vec<&String> = before.difference(&now).collect();
+        let missing: Vec<&String> = before.difference(&now).filter(|name| !is_of_format_1_alone(name)).collect();
         assert!(missing.is_empty(), "{moment}: {missing:?}");
     }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod messages;
 mod metrics;
 mod outages;
+mod outbox;
 mod pages;
 mod pipeline;
 mod plans;

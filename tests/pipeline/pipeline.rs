@@ -123,6 +123,11 @@ impl Pipeline {
         let working = self.working.take().unwrap();
         working.task.abort();
         assert!(working.task.await.unwrap_err().is_cancelled());
+        self.lose_queues().await;
+    }
+
+    /// Starts another process after the last one ended, with empty queues.
+    pub(crate) async fn lose_queues(&mut self) {
         self.sqs = Sqs::with(Vec::<Accident>::new());
         let client = client(&self.world, &self.way);
         let (dynamodb, sqs) = guarded(&self.guard, &self.account, &self.sqs);

@@ -31,9 +31,7 @@ impl Sqs {
             "GetQueueUrl" => {
                 self.with_queue(input["QueueName"].as_str().unwrap_or_default(), |_, url| json!({"QueueUrl": url}))
             }
-            "GetQueueAttributes" => {
-                self.with_queue(name_of(input), |name, _| json!({"Attributes": {"QueueArn": format!("{ARN}{name}")}}))
-            }
+            "GetQueueAttributes" => self.attributes(name_of(input)),
             "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
             "SendMessageBatch" => self.batch(input, |sqs, entry| {
                 if sqs.shared.accidents.refuses_entry() {
@@ -58,6 +56,17 @@ impl Sqs {
     fn with_queue(&self, name: &str, answer: impl FnOnce(&str, String) -> Value) -> Result<Value, Refused> {
         let known = self.queues().contains_key(name);
         known.then(|| answer(name, format!("http://sqs.model/000000000000/{name}"))).ok_or(Refused("NonExistentQueue"))
+    }
+
+    fn attributes(&self, name: &str) -> Result<Value, Refused> {
+        let queues = self.queues();
+        let [visible, in_flight, delayed] = queues.get(name).ok_or(Refused("NonExistentQueue"))?.counts();
+        Ok(json!({"Attributes": {
+            "QueueArn": format!("{ARN}{name}"),
+            "ApproximateNumberOfMessages": visible.to_string(),
+            "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
+            "ApproximateNumberOfMessagesDelayed": delayed.to_string(),
+        }}))
     }
 
     fn create(&self, input: &Value) -> Result<Value, Refused> {

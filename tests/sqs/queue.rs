@@ -68,6 +68,17 @@ impl Queue {
         self.messages.iter().map(|message| message.body.clone()).collect()
     }
 
+    /// Returns the numbers of messages that are visible, in flight, and delayed.
+    pub(super) fn counts(&self) -> [usize; 3] {
+        let now = Instant::now();
+        let count = |is: fn(&Message, Instant) -> bool| self.messages.iter().filter(|message| is(message, now)).count();
+        [
+            count(|message, now| message.visible_at <= now),
+            count(|message, now| message.visible_at > now && message.receipt.is_some()),
+            count(|message, now| message.visible_at > now && message.receipt.is_none()),
+        ]
+    }
+
     /// Removes the messages for the dead-letter queue: visible, and received the maximum number of
     /// times.
     pub(super) fn dead(&mut self) -> Vec<Message> {

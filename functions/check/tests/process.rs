@@ -11,11 +11,11 @@ use std::time::Duration;
 use axum::Router;
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
-use intercom_bulk::domain::part::cut;
+use intercom_bulk::domain::part::{PageRead, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::domain::user::UserId;
-use intercom_bulk::ledger::{JobRow, Ledger, create};
+use intercom_bulk::ledger::{JobOf, JobRow, Ledger, PartOfJob, create};
 use intercom_bulk_emulator::aws::Account;
 use intercom_simulator::{Options, World};
 use serde_json::{Value, json};
@@ -42,8 +42,11 @@ async fn account() -> Account {
     create(&account.dynamodb, "ledger").await.unwrap();
     let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
-    let part = cut(&RunId::of("p", 0), 1, 1, vec![patch], 50).remove(0);
-    let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), &part, 1, 0, 0, "C".to_owned());
+    let read = PageRead { generation: 1, page: 1, reading: None };
+    let part = cut(&RunId::of("p", 0), read, vec![patch], 50).remove(0);
+    let parts = vec![PartOfJob { part: part.id, users: None }];
+    let of = JobOf { run: part.run, v: 2, generation: 1, users: 1, changes: String::new(), parts };
+    let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), of, 0, 0);
     Ledger::new(account.dynamodb.clone(), "ledger").record_job(&row, &[], "x").await.unwrap();
     account
 }

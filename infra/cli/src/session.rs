@@ -63,15 +63,16 @@ pub async fn drive(engine: &Engine, event: Value, run: &RunId, quiet: bool) -> R
     let mut stops = Stops::listen();
     let (stop, stopped) = watch::channel(false);
     let engine = engine.stopped_by(stopped.clone());
-    let working = tokio::spawn({
-        let engine = engine.clone();
-        async move { engine.run(stopped).await }
-    });
+    // Before the steps work: a restart ends the leases of the process before.
     let started = tokio::select! {
         started = engine.scroll(event) => started.map(|_| true).map_err(SessionError::Refused),
         // A start that is not committed by then did not happen.
         () = stops.next() => Ok(false),
     };
+    let working = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.run(stopped).await }
+    });
     let watched = match started {
         Ok(true) => watch_run(&engine, run, quiet, &mut stops).await,
         Ok(false) => Ok(Session::Interrupted),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::domain::run::FORMAT;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::ledger::{self, Ledger, LedgerError};
 use intercom_bulk::queue::Queues;
@@ -106,6 +107,10 @@ impl Engine {
         ledger::create(dynamodb, TABLE).await?;
         let wiring = Wiring::open(sqs, settings.scroll_timeout(), settings.pages_visibility()).await?;
         let ledger = Ledger::new(dynamodb.clone(), TABLE);
+        // All steps of this process are of one version.
+        for step in [Step::Submit, Step::Check] {
+            ledger.note_format(step.name(), FORMAT).await?;
+        }
         let queues = Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone());
         let clients = Clients::new(intercom, ledger, queues, settings);
         let ticks = (SCROLL_TICK, CHECK_TICK);

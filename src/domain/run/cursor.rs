@@ -33,6 +33,9 @@ pub enum Phase {
 /// One turn of a run, as a message of the pages queue names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
+    /// Format version of the run.
+    #[serde(default)]
+    pub v: u32,
     /// The run.
     pub run: RunId,
     /// The number of the turn.
@@ -88,7 +91,7 @@ pub struct Cursor {
     /// The workspace's exclusive reading.
     #[serde(flatten)]
     pub exclusive: ExclusiveReading,
-    /// Parts sent in this generation.
+    /// Parts of the committed pages of this generation.
     pub parts: u64,
     /// Pages that may be lost.
     #[serde(rename = "holes", default, skip_serializing_if = "Vec::is_empty")]
@@ -241,7 +244,7 @@ impl Cursor {
 
     /// Returns the present turn.
     pub fn present(&self) -> Turn {
-        Turn { run: self.run.clone(), turn: self.turn }
+        Turn { v: self.v, run: self.run.clone(), turn: self.turn }
     }
 
     /// Returns when another exclusive reading may begin: the last call that may have kept ours open,

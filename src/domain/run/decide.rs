@@ -21,6 +21,10 @@ pub use page::{
 };
 pub use settle::{EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
 
+/// Leases of one turn that may expire before the pages of a list are begun again, in a generation
+/// that counts. A page that ends each invocation then ends the run.
+const LEASES_MAX: u32 = 8;
+
 /// The facts that each decision needs.
 #[derive(Clone, Copy, Debug)]
 pub struct TurnFacts<'a> {
@@ -150,6 +154,11 @@ pub fn after_crash(mut cursor: Cursor, facts: &TurnFacts<'_>) -> ControlFlow<Dec
     if exclusive {
         // The owner may have requested a page until its lease expired.
         cursor.exclusive.called_ms = cursor.exclusive.called_ms.max(died.until_ms);
+    }
+    if !exclusive && facts.run.keeps_parts() && cursor.leases < LEASES_MAX {
+        // The page is requested again. Parts of the reading before are void, because its lease is
+        // over.
+        return ControlFlow::Continue(cursor);
     }
     if !exclusive || cursor.position == Position::First {
         // The same page would be evaluated again, and parts of it may be in the queue under the

@@ -28,7 +28,9 @@ pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
 
 /// The version of stored items and messages. A newer function reads those of an older one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+/// The version before: a part exists only in its message. A run of this format keeps it to its end.
+pub const FORMAT_1: u32 = 1;
 /// Users of a list that one turn reads. Each is a request, and all must fit one invocation.
 pub const LIST_PAGE: usize = 20;
 /// A run's shortest deadline, in milliseconds.
@@ -130,6 +132,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Returns whether the run's parts are in the ledger before they are in the queue.
+    pub fn keeps_parts(&self) -> bool {
+        self.v > FORMAT_1
+    }
+
     /// Returns a time on the plan's `today`, in Unix seconds. It is the same in each generation.
     pub fn day_s(&self) -> i64 {
         self.scheduled_at_s.unwrap_or(self.started_ms.div_euclid(1000))

@@ -42,7 +42,7 @@ impl State {
         use State::{Cancelled, Draining, Failed, Incomplete, Paused, Running};
         match (self, next) {
             (Running, next) => matches!(next, Draining | Paused | Failed | Incomplete | Cancelled),
-            // Draining goes back to running if a restart lost the queued parts.
+            // Draining goes back to running if a new generation is requested.
             (Draining, next) => next.ended() || matches!(next, Running | Paused),
             (Paused, next) => matches!(next, Running | Cancelled | Failed | Incomplete),
             _ => false,

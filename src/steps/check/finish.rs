@@ -30,7 +30,13 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
         }
         let accounts = ledger.accounts(&run, &cursor).await?;
         match accounts.verdict(&run, &cursor) {
-            Verdict::NotYet => return defer(clients, &run, &cursor, &accounts, at).await,
+            Verdict::NotYet => {
+                let may_be_lost = accounts.parts_open > 0
+                    && run.keeps_parts()
+                    && control::resend::request_if_lost(clients, &run, at).await;
+                let most_ms = if may_be_lost { control::resend::BETWEEN_READS_MS } else { ACCOUNTS_REST_MAX_MS };
+                return defer(clients, &run, &cursor, &accounts, most_ms, at).await;
+            }
             Verdict::Ends(state, reason) => RunEnd { state, reason, totals: Some(accounts.totals) },
         }
     } else {
@@ -52,18 +58,19 @@ async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Res
 }
 
 /// Defers the next read of the accounts to the earliest time at which half of the open parts can be
-/// submitted.
+/// submitted, and by at most `most_ms`.
 async fn defer(
     clients: &Clients,
     run: &Run,
     cursor: &Cursor,
     accounts: &Accounts,
+    most_ms: i64,
     at: &Invocation,
 ) -> Result<(), StepError> {
     let rest_ms = if accounts.parts_open > 0 {
         let patches = accounts.parts_open.saturating_mul(cursor.tally.patches) / cursor.parts.max(1);
         let windows = patches / u64::from(clients.limiter.quota(at.clock).await?.cap());
-        (i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(WINDOW_MS) / 2).min(ACCOUNTS_REST_MAX_MS)
+        (i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(WINDOW_MS) / 2).min(most_ms)
     } else {
         JOBS_REST_MS
     };

@@ -7,7 +7,7 @@ use crate::domain::api::JobState;
 use crate::domain::job::ItemError;
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
-use crate::domain::run::FORMAT;
+use crate::domain::run::FORMAT_1;
 use crate::domain::user::UserId;
 use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
 use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
@@ -152,8 +152,8 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
     Ok(Feed::Items(items))
 }
 
-/// Closes a job with refused items. Items that may be retried are sent as a part before the job is
-/// closed. The others become error rows.
+/// Closes a job with refused items. Items that may be retried become a follow-up part, which is in
+/// the ledger before the job is closed. The others become error rows.
 async fn close_with_errors(
     clients: &Clients,
     row: &JobRow,
@@ -161,22 +161,35 @@ async fn close_with_errors(
     now_ms: i64,
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
-    let changes = clients.ledger.changes(&row.run, &row.changes).await?;
+    let changes = clients.ledger.changes_of(row).await?;
     let Sorted { again, failed, unattributed } = sort(row, &changes, items);
     let part = again_part(row, again);
+    let keeps_parts = row.v > FORMAT_1;
     if let Some(part) = &part {
         outcome.again += part.patches.len() as u64;
-        clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
+        if keeps_parts {
+            clients.ledger.put_bodies(std::slice::from_ref(part), now_ms).await?;
+        } else {
+            clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
+        }
     }
     clients.ledger.record_errors(&row.run, &failed, now_ms).await?;
     let closing = Closing {
         end: End::CompletedWithErrors,
         failed: failed.len() as u64,
         unattributed,
-        again: part.map(|part| (part.id, part.patches.len() as u64)),
+        again: part.as_ref().map(|part| (part.id.clone(), part.patches.len() as u64)),
         failed_unnamed: false,
     };
-    close(clients, row, closing, outcome).await
+    close(clients, row, closing, outcome).await?;
+    let Some(part) = part.filter(|_| keeps_parts) else { return Ok(()) };
+    // Another check may have closed the job with another end. A lost message is sent again, because
+    // the closed job names the part.
+    let named = clients.ledger.job(row).await?.and_then(|row| row.again);
+    if named.as_ref() == Some(&part.id) {
+        clients.queues.send_part(&part, AGAIN_AFTER_MS).await?;
+    }
+    Ok(())
 }
 
 /// Returns the follow-up part of a job's refused items. A job has at most one, whatever the size of
@@ -185,7 +198,7 @@ fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
     let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
     let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
     let patches = again.into_iter().map(|(patch, _)| patch).collect();
-    Some(Part { v: FORMAT, run: row.run.clone(), id, patches })
+    Some(Part { v: row.v, run: row.run.clone(), id, patches })
 }
 
 struct Sorted {
@@ -242,19 +255,21 @@ mod tests {
     use super::*;
     use crate::domain::bucket::{Bucket, Width};
     use crate::domain::job::JobId;
+    use crate::domain::part::PageRead;
     use crate::domain::run::RunId;
-    use crate::ledger::ChangesOfPart;
+    use crate::ledger::{ChangesOfPart, JobOf};
 
     #[test]
     fn each_refusal_takes_one_item_of_its_user() {
         let user = |id: &str| UserId::new(id.to_owned()).unwrap();
         let patch = |id: &str| Patch { user: user(id), changes: Vec::new() };
-        let id = |page| PartId { generation: 1, origin: Origin::Page { page, part: 0 } };
+        let id = |page| PageRead { generation: 1, page, reading: None }.part(0);
         let parts = [(1, ["ann", "bob"]), (2, ["ann", "eve"])];
         let parts = parts.map(|(page, ids)| ChangesOfPart { part: id(page), patches: ids.map(patch).to_vec() });
-        let part = Part { v: FORMAT, run: RunId::of("p", 0), id: id(1), patches: Vec::new() };
+        let run = RunId::of("p", 0);
+        let of = JobOf { run, v: 2, generation: 1, users: 4, changes: String::new(), parts: Vec::new() };
         let job: JobId = serde_json::from_value(serde_json::json!("job_1")).unwrap();
-        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), &part, 4, 0, 0, String::new());
+        let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), of, 0, 0);
         let refused =
             |id: &str, code: &str| ItemError { user: Some(user(id)), code: code.to_owned(), message: String::new() };
         let items = vec![refused("ann", "rate_limit_exceeded"), refused("ann", "data_invalid"), refused("zoe", "x")];

@@ -59,7 +59,7 @@ pub(super) async fn evaluate(
         plan,
         run: &run.id,
         generation: cursor.generation,
-        page: format!("page {}", cursor.page + 1),
+        page: page_name(cursor),
         done: Evaluated::default(),
         agreed: BTreeSet::new(),
     };
@@ -93,6 +93,11 @@ pub(super) async fn evaluate(
     done.tally.errors = done.errors.len() as u64;
     done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
     Ok(done)
+}
+
+/// Returns the name of the cursor's next page in error rows.
+pub(super) fn page_name(cursor: &Cursor) -> String {
+    format!("page {}", cursor.page + 1)
 }
 
 /// Returns the message for a listed user that Intercom does not have. If the id does not have the

@@ -1,14 +1,14 @@
-//! A turn that requests a page: acquires a permit, requests the page, evaluates its users and sends
-//! their parts.
+//! A turn that requests a page: acquires a permit, requests the page, evaluates its users and writes
+//! their parts to the ledger.
 
 use std::ops::ControlFlow;
 
 use super::count::count;
-use super::evaluate::{Evaluated, evaluate};
+use super::evaluate::{Evaluated, evaluate, page_name};
 use super::fetch::{Fetched, FetchedPage, fetch};
 use super::turn::{LeasedTurn, insist};
 use crate::domain::api::PageFailure;
-use crate::domain::part::{Origin, PartId, cut, size_for};
+use crate::domain::part::{PageRead, cut, size_for};
 use crate::domain::patch::Patch;
 use crate::domain::run::decide::{
     AnswerFacts, Decision, FailureFacts, PageFacts, after_answer, after_end, after_failure, after_page,
@@ -98,7 +98,7 @@ struct Read<'a> {
     quota: Quota,
 }
 
-/// Evaluates a page and sends its parts.
+/// Evaluates a page and writes its parts.
 async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Result<Decision, StepError> {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let Read { page, plan, quota } = read;
@@ -109,6 +109,10 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         ControlFlow::Continue(cursor) => cursor,
         ControlFlow::Break(decision) => return Ok(decision),
     };
+    if turn.reading.is_some_and(|reading| reading.lease > 1) && !run.reads_exclusively() {
+        // The reading before may have recorded errors of users that can be read now.
+        insist!(at, clients.ledger.forget_errors(&run.id, cursor.generation, &page_name(&cursor)));
+    }
     let evaluated = insist!(at, evaluate(clients, run, &cursor, plan, page));
     if let Some(decision) = insist!(at, over_limits(clients, run, &cursor, &evaluated)) {
         // The reason of the run's end refers to these errors.
@@ -126,12 +130,18 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         Vec::new()
     } else {
         let size = size_for(quota.reach(Lane::Submit { reads: true }), run.api.capabilities().write_users_max);
-        cut(&run.id, cursor.generation, cursor.page + 1, patches, size)
+        let read = PageRead { generation: cursor.generation, page: cursor.page + 1, reading: turn.reading };
+        cut(&run.id, read, patches, size)
     };
     facts.parts = parts.len() as u64;
-    // From here on, parts of this page may be in the queue.
+    // From here on, parts of this page may be in the ledger or, in a run of format 1, in the queue.
     turn.asked = true;
-    insist!(at, clients.queues.send_parts(&parts));
+    if run.keeps_parts() {
+        insist!(at, clients.ledger.put_bodies(&parts, at.clock.now_ms()));
+        turn.parts = parts;
+    } else {
+        insist!(at, clients.queues.send_parts(&parts));
+    }
     insist!(at, clients.ledger.record_errors(&run.id, &errors, at.clock.now_ms()));
     if let Err(error) = extend_deadline(clients, run, cursor.tally.users + tally.users, quota).await {
         tracing::warn!(%error, "cannot extend the run's deadline; a later page retries");
@@ -190,8 +200,7 @@ async fn keep_sample(
     if cursor.tally.patches > 0 || patches.is_empty() {
         return Ok(());
     }
-    let origin = Origin::Page { page: cursor.page + 1, part: 0 };
-    let part = PartId { generation: cursor.generation, origin };
+    let part = PageRead { generation: cursor.generation, page: cursor.page + 1, reading: None }.part(0);
     let changes = Changes { parts: vec![ChangesOfPart { part, patches: patches.to_vec() }] };
     Ok(clients.ledger.put_changes(&run.id, SAMPLE, &changes, at.clock.now_ms()).await?)
 }

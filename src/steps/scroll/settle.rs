@@ -1,6 +1,7 @@
 //! A turn between two generations, or after a stopped run: polls unfinished parts and jobs.
 
 use super::turn::LeasedTurn;
+use crate::control;
 use crate::domain::run::decide::{Commit, Decision, EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
 use crate::domain::run::{Cursor, RunId};
 use crate::runtime::clients::{Clients, StepError};
@@ -15,6 +16,9 @@ pub(super) async fn settle(turn: &LeasedTurn<'_>, cursor: Cursor) -> Result<Deci
         return Ok(after_earlier_run(cursor, EarlierRun { run, over_ms }, pauses, &facts));
     }
     let accounts = clients.ledger.accounts(turn.run, &cursor).await?;
+    if accounts.parts_open > 0 && turn.run.keeps_parts() {
+        control::resend::request_if_lost(clients, turn.run, turn.at).await;
+    }
     let settle = SettleFacts { accounts: &accounts, job_life_ms: clients.settings.job_life_ms, pauses };
     let decision = after_wait(cursor, &settle, &facts);
     if decision.commit == Commit::Generation {

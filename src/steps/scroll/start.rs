@@ -4,7 +4,7 @@
 use super::count::count_users;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, NewRun, Started};
-use crate::domain::run::Start;
+use crate::domain::run::{FORMAT, Start};
 use crate::ledger::Queued;
 use crate::plan::Plan;
 use crate::runtime::binding;
@@ -21,7 +21,7 @@ pub(super) async fn start(
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
     // A duplicate of a known start must not cancel a paused run.
-    if clients.ledger.run(&start.run()).await?.is_none() {
+    if clients.ledger.run(&start.run()).await?.is_none() && formats_are_read(clients).await? {
         control::supersede_paused(&clients.ledger, &start.run(), at.clock).await?;
     }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
@@ -82,6 +82,10 @@ pub(super) async fn begin(
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }
+    if !formats_are_read(clients).await? {
+        queue(clients, start, at, outcome).await?;
+        return Ok(Began::Waits);
+    }
     let workspace = match binding::of_start(clients, at).await? {
         Ok(workspace) => workspace,
         Err(unknown) => {
@@ -117,6 +121,22 @@ pub(super) async fn begin(
     }
     clients.ledger.dequeue(start).await?;
     Ok(Began::Started)
+}
+
+/// Returns whether submit and check read the format of a new run. After an update of the functions,
+/// each reports it with its first invocation; submit is invoked by a message without a part.
+async fn formats_are_read(clients: &Clients) -> Result<bool, StepError> {
+    let (submit, check) = (clients.ledger.format_of("submit").await?, clients.ledger.format_of("check").await?);
+    for (step, reads) in [("submit", submit), ("check", check)] {
+        if reads < FORMAT {
+            tracing::warn!(step, reads, needs = FORMAT, "a start waits until this function is deployed and has run");
+        }
+    }
+    // An older submit leaves such a message in the queue, so an empty queue has none.
+    if submit < FORMAT && clients.queues.patches_are_empty().await? {
+        clients.queues.send_hello().await?;
+    }
+    Ok(submit >= FORMAT && check >= FORMAT)
 }
 
 /// Handles a start whose run exists. If the plans are equal, the schedule fired twice.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::turn::send_page_again;
 use super::waiting::begin_waiting;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, ActiveRun, Resumed, RunEnd};
 use crate::domain::run::decide::is_stuck;
-use crate::domain::run::{Cursor, Run, State, past_deadline};
+use crate::domain::run::{Cursor, FORMAT_1, Phase, Run, State, past_deadline};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
@@ -35,7 +36,8 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         return begin_waiting(clients, at, outcome).await;
     }
     if !is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms) {
-        outcome.did.push(Action::Nothing);
+        let resent = if run.keeps_parts() { control::resend::go_on(clients, &run, &cursor, at).await? } else { 0 };
+        outcome.did.push(if resent > 0 { Action::Healed } else { Action::Nothing });
         return Ok(());
     }
     let times = cursor.resends + 1;
@@ -44,6 +46,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
          pages queue"
     );
     clients.ledger.resend(&cursor, &waits, now_ms).await?;
+    send_page_again(clients, &cursor).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
     tracing::warn!(run = run.id.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
     outcome.did.push(Action::Healed);
@@ -59,21 +62,37 @@ pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> St
     }
 }
 
-/// Continues the active run in a new generation. If no run is active, begins a waiting start.
+/// Continues the active run. If no run is active, begins a waiting start.
 pub(super) async fn resume(
     clients: &Clients,
     why: Resume,
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    match control::resume(&clients.ledger, why, at.clock).await? {
+    let resumed = match why {
+        Resume::Restarted => control::restart(&clients.ledger, at.clock).await?,
+        Resume::Requested => control::resume(&clients.ledger, why, at.clock).await?,
+    };
+    match resumed {
         Resumed::NoRun => return begin_waiting(clients, at, outcome).await,
+        Resumed::Restarted(cursor) => {
+            outcome.run = Some(cursor.run.to_string());
+            clients.ledger.request_resend(&cursor.run, at.clock.now_ms()).await?;
+            if cursor.phase != Phase::Ended {
+                clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - at.clock.now_ms()).await?;
+            }
+            outcome.did.push(Action::Healed);
+        }
         Resumed::Unchanged(run) => {
             outcome.run = Some(run.to_string());
             outcome.did.push(Action::Nothing);
         }
         Resumed::Regenerated(cursor) => {
             outcome.run = Some(cursor.run.to_string());
+            if cursor.v > FORMAT_1 {
+                // Messages of a paused run were deleted.
+                clients.ledger.request_resend(&cursor.run, at.clock.now_ms()).await?;
+            }
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Action::Regenerated);
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::{Action, ScrollOutcome, page, settle, tick};
 use crate::control;
+use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::decide::{Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased};
 use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn};
-use crate::ledger::Leased;
+use crate::ledger::{Committing, Leased, PageRow};
 use crate::queue::{Message, QueueName};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -26,6 +27,10 @@ pub(super) struct LeasedTurn<'a> {
     pub(super) outcome: &'a mut ScrollOutcome,
     /// True if a crash of this invocation may lose a page.
     pub(super) asked: bool,
+    /// The reading of this lease; `None` in a run of format 1.
+    pub(super) reading: Option<ReadingId>,
+    /// The parts of the page that was read. Their messages are sent after the commit.
+    pub(super) parts: Vec<Part>,
 }
 
 impl LeasedTurn<'_> {
@@ -65,10 +70,12 @@ pub(super) async fn turn(
     let mut asked = false;
     let decided = match run.map(|run| run.filter(|run| run.state == State::Running && cursor.phase != Phase::Ended)) {
         Ok(Some(run)) => {
-            let mut leased = LeasedTurn { clients, run: &run, at, outcome, asked: false };
+            let reading = run.keeps_parts().then_some(ReadingId { turn: cursor.turn, lease: cursor.leases + 1 });
+            let mut leased = LeasedTurn { clients, run: &run, at, outcome, asked: false, reading, parts: Vec::new() };
             let decided = decide(&mut leased, cursor).await;
             asked = leased.asked;
-            decided.map(|decision| (run, decision))
+            let parts = leased.parts;
+            decided.map(|decision| (run, decision, parts))
         }
         Ok(None) => {
             outcome.did.push(Action::Dropped);
@@ -76,7 +83,7 @@ pub(super) async fn turn(
         }
         Err(error) => Err(error.into()),
     };
-    let (run, decision) = match decided {
+    let (run, decision, parts) = match decided {
         Ok(decided) => decided,
         Err(error) => {
             // No page was requested, so the next invocation need not record a gap.
@@ -88,7 +95,7 @@ pub(super) async fn turn(
     };
     let gaps = before.gaps.len();
     outcome.gaps += decision.next.gaps.len().saturating_sub(gaps) as u64;
-    commit(clients, &run, decision, at, outcome).await
+    commit(clients, &run, TurnResult { decision, parts }, at, outcome).await
 }
 
 /// Executes the turn's phase and returns the decision.
@@ -138,11 +145,19 @@ pub(super) async fn again(at: &Invocation, error: &StepError) -> bool {
     true
 }
 
-/// Commits the decision, then sends the next turn's message. An invocation does nothing after it.
+/// The result of a turn.
+struct TurnResult {
+    decision: Decision,
+    /// The parts of the page. They are in the ledger.
+    parts: Vec<Part>,
+}
+
+/// Commits the decision, then sends the messages of the page's parts and of the next turn. An
+/// invocation does nothing after it.
 async fn commit(
     clients: &Clients,
     run: &Run,
-    decision: Decision,
+    TurnResult { decision, parts }: TurnResult,
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
@@ -154,7 +169,9 @@ async fn commit(
         *reason = format!("{reason}; {missing}");
     }
     let now_ms = at.clock.now_ms();
-    let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, &commit, now_ms));
+    let page = PageRow::of(&parts, now_ms);
+    let committing = Committing { commit: &commit, page: page.as_ref() };
+    let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, committing, now_ms));
     let Some(committed) = committed else {
         // Another invocation changed the run's state (pause, end), or leased the turn after our
         // lease expired.
@@ -168,6 +185,7 @@ async fn commit(
     outcome.did.push(did);
     outcome.turns += 1;
     outcome.not_complete += u64::from(did == Action::Stopped);
+    insist!(at, clients.queues.send_parts(&parts));
     if goes_on {
         let (turn, delay_ms) = (committed.present(), committed.not_before_ms - now_ms);
         insist!(at, clients.queues.send_turn(&turn, delay_ms));
@@ -186,7 +204,10 @@ async fn not_ours(
 ) -> Result<(), StepError> {
     let did = match not_leased(cursor, turn.turn, &message.id, at.clock.now_ms()) {
         Delivery::Heal { delay_ms } => {
-            clients.queues.send_turn(&cursor.present(), delay_ms).await?;
+            send_page_again(clients, cursor).await?;
+            if let Some(delay_ms) = delay_ms {
+                clients.queues.send_turn(&cursor.present(), delay_ms).await?;
+            }
             Action::Healed
         }
         Delivery::Wait { delay_ms } => {
@@ -205,6 +226,15 @@ async fn not_ours(
     }
     outcome.did.push(did);
     Ok(())
+}
+
+/// Sends the parts of the page that the turn before committed, if it did. Its invocation may have
+/// ended before it sent them.
+pub(super) async fn send_page_again(clients: &Clients, cursor: &Cursor) -> Result<(), StepError> {
+    let page = clients.ledger.committed_page(&cursor.run, cursor.generation, cursor.page).await?;
+    let Some(page) = page.filter(|page| page.reading.turn + 1 == cursor.turn) else { return Ok(()) };
+    let parts = clients.ledger.bodies(&cursor.run, cursor.v, page.part_ids().collect()).await?;
+    Ok(clients.queues.send_parts(&parts).await?)
 }
 
 /// Changes the visibility of a message so that the queue delivers it again when it is useful. If

@@ -1,14 +1,15 @@
 //! Packs the parts of one run into bulk jobs, within the budget of the rate limit.
 
 use super::failing::{request_size, rest_ms};
-use super::leased::LeasedParts;
+use super::leased::{LeasedPart, LeasedParts};
+use super::wanted::READ_STALE_MS;
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
 use crate::domain::run::{Run, State};
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{ErrorRow, PartEnd, PartLease};
+use crate::ledger::{ErrorRow, OurPart, PartEnd, PartLease, PartRest};
 use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
@@ -26,8 +27,6 @@ const JOBS_AHEAD_MAX: usize = 3;
 /// A part is sent in pieces if a window has permits for at least this many of its items. Each piece
 /// is a separate job.
 const PIECE_MIN: usize = 50;
-/// Age after which a run is read again before a request, in milliseconds.
-const READ_STALE_MS: i64 = 1_000;
 /// The shortest wait of a part that is returned for lack of time, in milliseconds.
 const SOON_MS: i64 = 1_000;
 
@@ -110,8 +109,20 @@ impl Round<'_> {
             let (now, later) = split(left, &chosen);
             left = later;
             let (leased, size) = self.lease(now).await?;
+            // Parts that have ended, or are leased by another invocation, need no permits.
+            let open: usize = leased.iter().map(|part| part.outcomes.left()).sum();
+            let permits = self.give_back(&run, &permits, open);
             left.extend(LeasedParts::new(leased, permits, size).submit(self, run).await?);
         }
+    }
+
+    /// Returns the permits for this many items, and keeps the others for later requests.
+    fn give_back(&self, run: &Run, permits: &Permits, items: usize) -> Permits {
+        let Permits { items: all, until_ms } = *permits;
+        let rest = all.saturating_sub(items) as u32;
+        let lane = Lane::Submit { reads: run.state == State::Running };
+        self.clients.limiter.give_back(lane, until_ms + EDGE_MS, rest);
+        Permits { items: all.min(items), until_ms }
     }
 
     /// Returns parts to the queue until a rate window that has permits for them.
@@ -121,28 +132,6 @@ impl Round<'_> {
             self.return_after(work, wait_ms).await;
         }
         Ok(())
-    }
-
-    /// Reads the parts' run and drops parts that it no longer accepts. Returns `None` if no parts
-    /// are left.
-    async fn wanted(&mut self, works: &mut Vec<Work>) -> Result<Option<Run>, StepError> {
-        let Some(first) = works.first() else { return Ok(None) };
-        let run = self.clients.ledger.run(&first.part.run).await?;
-        if run.is_none() {
-            // The run does not exist or has expired. Rows written for it would never expire.
-            tracing::warn!(run = first.part.run.as_str(), parts = works.len(), "dropping parts of an unknown run");
-            self.outcome.dropped += works.drain(..).count() as u64;
-            return Ok(None);
-        }
-        let Some(run) = run.filter(|run| run.state.submits()) else {
-            self.drop_all(works).await?;
-            return Ok(None);
-        };
-        let (present, older): (Vec<Work>, Vec<Work>) =
-            works.drain(..).partition(|work| work.part.id.generation >= run.generation);
-        self.drop_all(&older).await?;
-        *works = present;
-        Ok((!works.is_empty()).then_some(run))
     }
 
     /// Acquires exactly `items` permits for a further request, before which the caller reads the run.
@@ -161,22 +150,22 @@ impl Round<'_> {
 
     /// Leases parts. Parts that another invocation holds are delivered again; ended parts are
     /// skipped. Also returns the maximum number of users per request.
-    async fn lease(&mut self, works: Vec<Work>) -> Result<(Vec<Work>, usize), StepError> {
-        let until_ms = self.at.deadline_ms + LEASE_MARGIN_MS;
+    async fn lease(&mut self, works: Vec<Work>) -> Result<(Vec<LeasedPart>, usize), StepError> {
+        let until_ms = self.leased_until_ms();
         let (mut leased, mut size) = (Vec::new(), usize::MAX);
         for work in works {
             let now_ms = self.at.clock.now_ms();
             match self.clients.ledger.lease_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
-                PartLease::Ours(attempt) if attempt > ATTEMPTS_MAX => {
+                PartLease::Ours(OurPart { attempt, outcomes }) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
                     let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was interrupted".to_owned());
-                    self.give_up(&work, &why).await?;
+                    self.give_up(&LeasedPart { work, outcomes }, &why).await?;
                 }
-                PartLease::Ours(attempt) => {
+                PartLease::Ours(OurPart { attempt, outcomes }) => {
                     if attempt > 1 {
                         size = size.min(request_size(work.part.patches.len(), attempt));
                     }
-                    leased.push(work);
+                    leased.push(LeasedPart { work, outcomes });
                 }
                 PartLease::Ended(_) => {}
                 PartLease::Busy => self.return_after(&work, until_ms - now_ms).await,
@@ -188,36 +177,28 @@ impl Round<'_> {
     /// Returns a part to the queue for a wait, after a failed request. The attempt counts if
     /// Intercom accepted other requests in the meantime: for these parts (`taken`), or any of the
     /// run since the part's previous attempt.
-    pub(super) async fn rest(&mut self, run: &Run, work: &Work, rest: &Rest<'_>) -> Result<(), StepError> {
+    pub(super) async fn rest(&mut self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<(), StepError> {
         let Rest { why, sent, taken, ms } = *rest;
+        let LeasedPart { work, outcomes } = leased;
         let (part, now_ms) = (&work.part, self.at.clock.now_ms());
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
         let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
-        let too_long = self.fails_too_long(run, work, failing_ms).await?;
+        let too_long = self.fails_too_long(run, leased, failing_ms).await?;
         let attempt = row.map_or(0, |row| row.attempt);
-        self.clients.ledger.rest_part(part, &self.at.request_id, counts, why, now_ms).await?;
+        let resting = PartRest { counts, why, now_ms };
+        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, resting).await?;
         if counts && attempt >= ATTEMPTS_MAX || too_long {
-            return self.give_up(work, why).await;
+            return self.give_up(leased, why).await;
         }
         self.outcome.held = Some(why.to_owned());
         self.return_after(work, ms).await;
         Ok(())
     }
 
-    /// Drops parts of an older generation, or of a run that no longer submits, and records this.
-    pub(super) async fn drop_all(&mut self, works: &[Work]) -> Result<(), StepError> {
-        for work in works {
-            let now_ms = self.at.clock.now_ms();
-            self.clients.ledger.end_part(&work.part, PartEnd::Dropped, &self.at.request_id, now_ms).await?;
-            self.outcome.dropped += 1;
-        }
-        Ok(())
-    }
-
-    /// Gives up a part: records each of its users as an error.
-    pub(super) async fn give_up(&mut self, work: &Work, why: &str) -> Result<(), StepError> {
+    /// Gives up a part: records each of its open users as an error.
+    async fn give_up(&mut self, LeasedPart { work, outcomes }: &LeasedPart, why: &str) -> Result<(), StepError> {
         let at = format!("part {}", work.part.id);
         let row = |patch: &Patch| ErrorRow {
             user: patch.user.to_string(),
@@ -226,7 +207,9 @@ impl Round<'_> {
             at: at.clone(),
             generation: work.part.id.generation,
         };
-        let rows: Vec<_> = work.part.patches.iter().map(row).collect();
+        let patches = work.part.patches.iter().enumerate();
+        let rows: Vec<_> =
+            patches.filter(|(user, _)| outcomes.of(*user).is_open()).map(|(_, patch)| row(patch)).collect();
         let now_ms = self.at.clock.now_ms();
         self.clients.ledger.record_errors(&work.part.run, &rows, now_ms).await?;
         self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id, now_ms).await?;

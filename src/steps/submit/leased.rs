@@ -1,50 +1,15 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
-use super::batch::{FOR_A_JOB_MS, Permits, Rest};
+use super::batch::{Permits, Rest};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
-use super::pieces::Piece;
+use super::pieces::{Item, Piece};
+use super::send::{Sent, Stop};
 use super::{Round, Work};
-use crate::domain::api::Submitted;
-use crate::domain::part::PartId;
-use crate::domain::patch::Patch;
+use crate::domain::part::{Outcomes, UserOutcome};
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, advice, disposition};
-use crate::ledger::{ErrorRow, Release};
-use crate::rate_limit::Permit;
+use crate::intercom::Error;
+use crate::ledger::{ErrorRow, PartProgress, Release};
 use crate::runtime::clients::StepError;
-
-/// The result of a request.
-pub(super) enum Sent {
-    /// Intercom accepted the request.
-    Made(Submitted),
-    /// The limit fell, and the window has permits for fewer users. Nothing was sent.
-    TooLarge,
-    /// Intercom refused the whole request because of its content.
-    Refused(Error),
-    /// The request failed without a reason that names users: 5xx, no answer, "later".
-    Failed {
-        error: Error,
-        /// True if Intercom answered.
-        answered: bool,
-    },
-    /// No further request is sent.
-    Stop(Stop),
-}
-
-/// The reason for not sending the rest of the parts now.
-pub(super) enum Stop {
-    /// The rate limit: retry within this invocation.
-    Again,
-    /// No permits or no time within this invocation: retry at this time (Unix milliseconds).
-    Later(i64),
-    /// An outage: retry after a wait. `why` is shown to the operator. `sent` is false if no request
-    /// was sent.
-    Rest { why: String, sent: bool },
-    /// A fault of the run: none of its parts can be sent.
-    Fault(String),
-    /// The run ended in the meantime.
-    Over,
-}
 
 /// One user that Intercom may be unable to accept.
 pub(super) struct Suspect {
@@ -54,21 +19,31 @@ pub(super) struct Suspect {
     pub(super) at: u32,
 }
 
+/// A part that this invocation has leased.
+pub(super) struct LeasedPart {
+    pub(super) work: Work,
+    /// The outcomes of its users, also of earlier attempts.
+    pub(super) outcomes: Outcomes,
+}
+
+impl LeasedPart {
+    fn is_open(&self) -> bool {
+        self.outcomes.left() > 0
+    }
+}
+
 /// Parts that this invocation has leased.
 pub(super) struct LeasedParts {
-    pub(super) works: Vec<Work>,
-    pub(super) ids: Vec<PartId>,
-    /// For each part, the number of patches without a result.
-    open: Vec<usize>,
+    pub(super) parts: Vec<LeasedPart>,
     pub(super) pieces: Vec<Piece>,
-    permits: Permits,
+    pub(super) permits: Permits,
     pub(super) refused: Vec<ErrorRow>,
     /// Number of requests so far.
     pub(super) sent: u32,
     /// The number of the last accepted request, or 0.
     pub(super) taken_at: u32,
     /// A user that Intercom accepted, and would accept again unless there is an outage.
-    pub(super) control: Option<Patch>,
+    pub(super) control: Option<Item>,
     pub(super) suspects: Vec<Suspect>,
     probes: u32,
     pub(super) in_a_row: u32,
@@ -77,14 +52,10 @@ pub(super) struct LeasedParts {
 
 impl LeasedParts {
     /// Prepares parts for requests of at most `size` users.
-    pub(super) fn new(works: Vec<Work>, permits: Permits, size: usize) -> Self {
-        let ids = works.iter().map(|work| work.part.id.clone()).collect();
-        let open = works.iter().map(|work| work.part.patches.len()).collect();
-        let pieces = Piece::stack(works.iter().map(|work| &work.part), permits.items.min(size));
+    pub(super) fn new(parts: Vec<LeasedPart>, permits: Permits, size: usize) -> Self {
+        let pieces = Piece::stack(&parts, permits.items.min(size));
         Self {
-            works,
-            ids,
-            open,
+            parts,
             pieces,
             permits,
             refused: Vec::new(),
@@ -162,139 +133,83 @@ impl LeasedParts {
         None
     }
 
-    /// Acquires permits for a piece, stores its changes in the ledger, and sends it. A 5xx is
-    /// retried once (Intercom's advice), unless other requests were accepted and the piece can be
-    /// split.
-    pub(super) async fn send(
-        &mut self,
-        round: &mut Round<'_>,
-        run: &mut Run,
-        piece: &Piece,
-    ) -> Result<Sent, StepError> {
-        if round.at.is_stopping() {
-            return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
-        }
-        if (self.sent > 0 || self.permits.items < piece.0.len()) && !round.still_submits(run).await? {
-            return Ok(Sent::Stop(Stop::Over));
-        }
-        // Earlier requests and this read may have outlasted the window. Its permits have expired.
-        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.permits.until_ms;
-        if expired || self.permits.items < piece.0.len() {
-            match round.pay_for(run, piece.0.len()).await? {
-                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
-                Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
-            }
-            if self.permits.items < piece.0.len() {
-                return Ok(Sent::TooLarge);
-            }
-        }
-        self.permits.items -= piece.0.len().min(self.permits.items);
-        self.sent += 1;
-        round.requests += 1;
-        let changes = piece.changes(&self.ids);
-        round.clients.ledger.put_changes(&run.id, &self.changes_key(round), &changes, round.at.clock.now_ms()).await?;
-        let patches = piece.patches();
-        let mut repeated = false;
-        loop {
-            let error = match round.clients.intercom.submit(&patches).await {
-                Ok(reply) => return Ok(Sent::Made(reply.value)),
-                Err(error) => error,
-            };
-            tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");
-            match disposition(&error) {
-                Disposition::Limited => return Ok(Sent::Stop(Stop::Again)),
-                Disposition::NotSent => {
-                    return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
-                }
-                Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
-                Disposition::ItemRejected => return Ok(Sent::Refused(error)),
-                Disposition::Ambiguous => {
-                    for work in &self.works {
-                        round.clients.ledger.possibly_lost(&work.part, &round.at.request_id).await?;
-                    }
-                    let answered = error.status().is_some_and(|status| status >= 500);
-                    let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
-                    let splits = self.taken() && patches.len() > 1;
-                    if repeated || !answered || splits || !time {
-                        return Ok(Sent::Failed { error, answered });
-                    }
-                    if !round.still_submits(run).await? {
-                        return Ok(Sent::Stop(Stop::Over));
-                    }
-                    match round.pay_for(run, patches.len()).await? {
-                        Permit::Granted(items) if items as usize >= patches.len() => {}
-                        Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
-                    }
-                    repeated = true;
-                }
-                Disposition::RunFault | Disposition::NotFound => {
-                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
-                }
-            }
+    /// Sets the outcome of a piece's users.
+    pub(super) fn set(&mut self, piece: &Piece, outcome: UserOutcome) {
+        for item in &piece.0 {
+            self.parts[item.part].outcomes.set(item.user, outcome);
         }
     }
 
-    /// Subtracts a piece's patches from the open ones. Returns the parts that are now complete.
-    pub(super) fn end(&mut self, piece: &Piece) -> Vec<usize> {
-        for (index, _) in &piece.0 {
-            self.open[*index] -= 1;
-        }
-        let mut touched: Vec<usize> = piece.0.iter().map(|(index, _)| *index).collect();
-        touched.dedup();
-        touched.retain(|&index| self.open[index] == 0);
-        touched
+    /// Returns the progress of a piece's parts.
+    pub(super) fn progress(&self, piece: &Piece) -> Vec<PartProgress> {
+        let mut parts: Vec<usize> = piece.0.iter().map(|item| item.part).collect();
+        parts.dedup();
+        let of = |index: usize| {
+            let LeasedPart { work, outcomes } = &self.parts[index];
+            PartProgress { id: work.part.id.clone(), outcomes: outcomes.clone() }
+        };
+        parts.into_iter().map(of).collect()
     }
 
     /// Ends the parts, or returns them to the queue.
     async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
         // Refused users have their result, even if their part is delivered again.
         self.record_refused(round, run).await?;
+        let owner = &round.at.request_id;
         match stop {
             Stop::Again => {
-                for work in self.open() {
-                    round.clients.ledger.release_part(&work.part, &round.at.request_id, Release::NotSent).await?;
+                for LeasedPart { work, outcomes } in self.open() {
+                    round.clients.ledger.release_part(&work.part, owner, outcomes, Release::NotSent).await?;
                 }
-                Ok(self.into_open())
+                Ok(self.into_open().map(|part| part.work).collect())
             }
             Stop::Later(at_ms) => {
                 // The next attempt does not know the results of splitting, so it begins with
                 // smaller requests.
                 let release = if self.halved { Release::Tried } else { Release::NotSent };
                 let wait_ms = at_ms - round.at.clock.now_ms();
-                for work in self.into_open() {
-                    round.clients.ledger.release_part(&work.part, &round.at.request_id, release).await?;
+                for LeasedPart { work, outcomes } in self.into_open() {
+                    round.clients.ledger.release_part(&work.part, owner, &outcomes, release).await?;
                     round.return_after(&work, wait_ms).await;
                 }
                 Ok(Vec::new())
             }
             Stop::Rest { why, sent } => {
                 let (ms, taken) = (rest_ms(self.receives()), self.taken());
-                for work in self.into_open() {
-                    round.rest(run, &work, &Rest { why: &why, sent, taken, ms }).await?;
+                for part in self.into_open() {
+                    round.rest(run, &part, &Rest { why: &why, sent, taken, ms }).await?;
                 }
                 Ok(Vec::new())
             }
             Stop::Fault(reason) => self.fail(round, run, &reason).await,
-            Stop::Over => self.drop_open(round).await,
+            Stop::Over => self.leave_open(round, run).await,
         }
     }
 
     /// Returns the highest receive count of the parts' messages.
     fn receives(&self) -> u32 {
-        self.works.iter().map(|work| work.message.receives).max().unwrap_or(1)
+        self.parts.iter().map(|part| part.work.message.receives).max().unwrap_or(1)
     }
 
-    pub(super) async fn drop_open(self, round: &mut Round<'_>) -> Result<Vec<Work>, StepError> {
-        let open = self.into_open();
+    /// Leaves the open parts of a run that does not submit now. Their messages are deleted.
+    pub(super) async fn leave_open(self, round: &mut Round<'_>, run: &Run) -> Result<Vec<Work>, StepError> {
+        let owner = &round.at.request_id;
+        if run.keeps_parts() {
+            for LeasedPart { work, outcomes } in self.into_open() {
+                round.clients.ledger.release_part(&work.part, owner, &outcomes, Release::NotSent).await?;
+            }
+            return Ok(Vec::new());
+        }
+        let open: Vec<Work> = self.into_open().map(|part| part.work).collect();
         round.drop_all(&open).await?;
         Ok(Vec::new())
     }
 
-    fn open(&self) -> impl Iterator<Item = &Work> {
-        self.works.iter().zip(&self.open).filter(|(_, open)| **open > 0).map(|(work, _)| work)
+    fn open(&self) -> impl Iterator<Item = &LeasedPart> {
+        self.parts.iter().filter(|part| part.is_open())
     }
 
-    fn into_open(self) -> Vec<Work> {
-        self.works.into_iter().zip(self.open).filter(|(_, open)| *open > 0).map(|(work, _)| work).collect()
+    fn into_open(self) -> impl Iterator<Item = LeasedPart> {
+        self.parts.into_iter().filter(LeasedPart::is_open)
     }
 }

@@ -9,6 +9,8 @@ mod outage;
 mod pieces;
 mod record;
 mod refused;
+mod send;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::bucket::Bucket;
-use crate::domain::part::Part;
+use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::{Run, RunId};
 use crate::queue::{Message, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
@@ -41,6 +43,8 @@ pub struct SubmitOutcome {
     pub refused: u64,
     /// Parts dropped.
     pub dropped: u64,
+    /// Messages of runs that do not submit now, deleted without an effect.
+    pub left_out: u64,
     /// Parts given up.
     pub given_up: u64,
     /// Users of the parts given up.
@@ -75,6 +79,10 @@ struct Round<'a> {
     clients: &'a Clients,
     at: &'a Invocation,
     noted: BTreeSet<(RunId, Bucket)>,
+    /// The committed readings of pages, as read by this invocation.
+    pages: BTreeMap<(RunId, u32, u32), Option<ReadingId>>,
+    /// Begin of the last read of the run's item, in Unix milliseconds.
+    read_ms: i64,
     /// Bulk requests of this invocation, for all of its parts.
     requests: u32,
     outcome: SubmitOutcome,
@@ -84,7 +92,9 @@ struct Round<'a> {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<SubmitOutcome, StepError> {
     let messages = event::submit(event)?;
     StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
-    let mut round = Round { clients, at, noted: BTreeSet::new(), requests: 0, outcome: SubmitOutcome::default() };
+    clients.note_format("submit").await;
+    let (noted, pages, outcome) = (BTreeSet::new(), BTreeMap::new(), SubmitOutcome::default());
+    let mut round = Round { clients, at, noted, pages, read_ms: 0, requests: 0, outcome };
     let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {
@@ -140,7 +150,7 @@ impl Round<'_> {
     /// and the last such error.
     async fn read(&mut self, messages: Vec<Message>) -> (Vec<Work>, usize, Option<StepError>) {
         let (mut works, mut failed, mut failure): (Vec<Work>, usize, Option<StepError>) = (Vec::new(), 0, None);
-        for message in messages {
+        for message in messages.into_iter().filter(|message| !message.is_hello()) {
             match message.part() {
                 Ok(part) if works.iter().any(|work| (&work.part.run, &work.part.id) == (&part.run, &part.id)) => {}
                 Ok(part) => works.push(Work { message, part }),
@@ -165,8 +175,10 @@ impl Round<'_> {
 
     /// Reads a run again before a further request for its parts. Returns whether it still submits
     /// the generation of these parts.
-    async fn still_submits(&self, run: &mut Run) -> Result<bool, StepError> {
+    async fn still_submits(&mut self, run: &mut Run) -> Result<bool, StepError> {
+        let read_ms = self.at.clock.now_ms();
         let now = self.clients.ledger.run(&run.id).await?;
+        self.read_ms = read_ms;
         let Some(now) = now.filter(|now| now.state.submits() && now.generation == run.generation) else {
             return Ok(false);
         };

@@ -1,8 +1,9 @@
 //! The difference between an outage and users that Intercom cannot accept, if no request of a part
 //! succeeds.
 
+use super::Round;
+use super::leased::LeasedPart;
 use super::refused::changes_many;
-use super::{Round, Work};
 use crate::domain::bucket::Bucket;
 use crate::domain::patch::Patch;
 use crate::domain::run::{Phase, Run, RunId};
@@ -27,9 +28,14 @@ const RUNS_BEFORE: usize = 3;
 
 impl Round<'_> {
     /// Returns whether a part that has failed for this time is given up.
-    pub(super) async fn fails_too_long(&self, run: &Run, work: &Work, failing_ms: i64) -> Result<bool, StepError> {
+    pub(super) async fn fails_too_long(
+        &self,
+        run: &Run,
+        part: &LeasedPart,
+        failing_ms: i64,
+    ) -> Result<bool, StepError> {
         Ok(failing_ms > FEW_AGAIN_MAX_MS
-            && (self.failed_before(run, work).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?))
+            && (self.failed_before(run, part).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?))
     }
 
     /// Returns whether the run may send no other request, because it changes few users or has few
@@ -45,13 +51,13 @@ impl Round<'_> {
 
     /// Returns whether each user of the part failed in an earlier generation of the run, or in an
     /// earlier run of its plan.
-    async fn failed_before(&self, run: &Run, work: &Work) -> Result<bool, StepError> {
+    async fn failed_before(&self, run: &Run, part: &LeasedPart) -> Result<bool, StepError> {
         let ledger = &self.clients.ledger;
         // Generation 0 marks rows of an earlier version.
-        let earlier = 1..work.part.id.generation;
+        let earlier = 1..part.work.part.id.generation;
         let mut rows = ledger.errors(run).await?;
         rows.retain(|row| earlier.contains(&row.generation));
-        if all_failed(work, &rows) {
+        if all_failed(part, &rows) {
             return Ok(true);
         }
         for before in ledger.runs_before(run, RUNS_BEFORE).await? {
@@ -59,7 +65,7 @@ impl Round<'_> {
                 rows.extend(ledger.errors(&before).await?);
             }
         }
-        Ok(all_failed(work, &rows))
+        Ok(all_failed(part, &rows))
     }
 
     /// Returns whether a job of the run was created in a bucket later than the bucket of `at_ms`.
@@ -70,8 +76,10 @@ impl Round<'_> {
     }
 }
 
-/// Returns whether each user of the part has such an error. Errors of pages and jobs do not count.
-fn all_failed(work: &Work, rows: &[ErrorRow]) -> bool {
+/// Returns whether each open user of the part has such an error. Errors of pages and jobs do not
+/// count.
+fn all_failed(LeasedPart { work, outcomes }: &LeasedPart, rows: &[ErrorRow]) -> bool {
     let failed = |patch: &Patch| rows.iter().any(|row| row.user == patch.user.as_str() && row.at.starts_with("part "));
-    work.part.patches.iter().all(failed)
+    let patches = work.part.patches.iter().enumerate();
+    patches.filter(|(user, _)| outcomes.of(*user).is_open()).all(|(_, patch)| failed(patch))
 }

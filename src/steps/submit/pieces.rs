@@ -2,21 +2,35 @@
 //! permits allow. If Intercom refuses a whole request because of one item, the piece is split into
 //! halves.
 
-use crate::domain::part::{Part, PartId};
+use super::leased::LeasedPart;
 use crate::domain::patch::Patch;
-use crate::ledger::{Changes, ChangesOfPart};
+use crate::ledger::{Changes, ChangesOfPart, PartOfJob};
 
-/// Patches to send in one request, each with the index of its part.
+/// A user's patch, with its place among the leased parts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Piece(pub(super) Vec<(usize, Patch)>);
+pub(super) struct Item {
+    /// The index of the part.
+    pub(super) part: usize,
+    /// The place of the user in the part.
+    pub(super) user: usize,
+    pub(super) patch: Patch,
+}
+
+/// Patches to send in one request.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Piece(pub(super) Vec<Item>);
 
 impl Piece {
-    /// Returns the patches of these parts as a stack of pieces of at most `size`. The first piece
-    /// is on top, which is the end of the vector.
-    pub(super) fn stack<'a>(parts: impl Iterator<Item = &'a Part>, size: usize) -> Vec<Self> {
-        let each = |(index, part): (usize, &'a Part)| part.patches.iter().map(move |patch| (index, patch.clone()));
-        let all: Vec<_> = parts.enumerate().flat_map(each).collect();
-        let mut pieces: Vec<Self> = all.chunks(size.max(1)).map(|patches| Self(patches.to_vec())).collect();
+    /// Returns the open patches of these parts as a stack of pieces of at most `size`. The first
+    /// piece is on top, which is the end of the vector.
+    pub(super) fn stack(parts: &[LeasedPart], size: usize) -> Vec<Self> {
+        let mut all = Vec::new();
+        for (part, leased) in parts.iter().enumerate() {
+            let patches = leased.work.part.patches.iter().enumerate();
+            let open = patches.filter(|(user, _)| leased.outcomes.of(*user).is_open());
+            all.extend(open.map(|(user, patch)| Item { part, user, patch: patch.clone() }));
+        }
+        let mut pieces: Vec<Self> = all.chunks(size.max(1)).map(|items| Self(items.to_vec())).collect();
         pieces.reverse();
         pieces
     }
@@ -24,7 +38,7 @@ impl Piece {
     /// Splits the piece into halves. Returns the patch as the error if there is only one.
     pub(super) fn halves(mut self) -> Result<(Self, Self), Patch> {
         if self.0.len() < 2 {
-            return Err(self.0.remove(0).1);
+            return Err(self.0.remove(0).patch);
         }
         let second = self.0.split_off(self.0.len() / 2);
         Ok((self, Self(second)))
@@ -53,20 +67,38 @@ impl Piece {
 
     /// Returns the patches of the request.
     pub(super) fn patches(&self) -> Vec<Patch> {
-        self.0.iter().map(|(_, patch)| patch.clone()).collect()
+        self.0.iter().map(|item| item.patch.clone()).collect()
     }
 
-    /// Returns the patches as the ledger stores them, grouped by part.
-    pub(super) fn changes(&self, parts: &[PartId]) -> Changes {
-        let mut kept: Vec<ChangesOfPart> = Vec::new();
-        for (index, patch) in &self.0 {
-            let part = &parts[*index];
-            match kept.last_mut().filter(|last| last.part == *part) {
-                Some(last) => last.patches.push(patch.clone()),
-                None => kept.push(ChangesOfPart { part: part.clone(), patches: vec![patch.clone()] }),
+    /// Returns the patches as the ledger stores them in a run of format 1, grouped by part.
+    pub(super) fn changes(&self, parts: &[LeasedPart]) -> Changes {
+        let of_part = |(index, items): (usize, Vec<&Item>)| ChangesOfPart {
+            part: parts[index].work.part.id.clone(),
+            patches: items.into_iter().map(|item| item.patch.clone()).collect(),
+        };
+        Changes { parts: self.by_part().into_iter().map(of_part).collect() }
+    }
+
+    /// Returns the parts of the request, with the places of their users unless all are in it.
+    pub(super) fn parts_of_job(&self, parts: &[LeasedPart]) -> Vec<PartOfJob> {
+        let of_part = |(index, items): (usize, Vec<&Item>)| {
+            let part = &parts[index].work.part;
+            let is_whole = items.len() == part.patches.len();
+            let users = (!is_whole).then(|| items.iter().map(|item| item.user as u32).collect());
+            PartOfJob { part: part.id.clone(), users }
+        };
+        self.by_part().into_iter().map(of_part).collect()
+    }
+
+    fn by_part(&self) -> Vec<(usize, Vec<&Item>)> {
+        let mut by_part: Vec<(usize, Vec<&Item>)> = Vec::new();
+        for item in &self.0 {
+            match by_part.last_mut().filter(|(part, _)| *part == item.part) {
+                Some((_, items)) => items.push(item),
+                None => by_part.push((item.part, vec![item])),
             }
         }
-        Changes { parts: kept }
+        by_part
     }
 }
 
@@ -75,28 +107,60 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::part::cut;
+    use crate::domain::part::{Outcomes, PageRead, UserOutcome, cut};
     use crate::domain::run::RunId;
     use crate::domain::user::UserId;
+    use crate::queue::Message;
+    use crate::steps::submit::Work;
 
-    fn parts(users: usize, size: usize) -> Vec<Part> {
+    fn parts(users: usize, size: usize) -> Vec<LeasedPart> {
         let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
-        cut(&RunId::of("p", 0), 1, 1, (0..users).map(patch).collect(), size)
+        let read = PageRead { generation: 1, page: 1, reading: None };
+        let parts = cut(&RunId::of("p", 0), read, (0..users).map(patch).collect(), size);
+        let message = Message { id: String::new(), receipt: String::new(), body: String::new(), receives: 1 };
+        let leased = |part: crate::domain::part::Part| LeasedPart {
+            outcomes: Outcomes::open(part.patches.len()),
+            work: Work { message: message.clone(), part },
+        };
+        parts.into_iter().map(leased).collect()
+    }
+
+    fn names(piece: &Piece) -> Vec<String> {
+        piece.0.iter().map(|item| item.patch.user.to_string()).collect()
     }
 
     #[test]
     fn pieces_keep_every_patch_and_its_part() {
         let parts = parts(90, 40);
-        let pieces = Piece::stack(parts.iter(), 35);
+        let pieces = Piece::stack(&parts, 35);
         assert_eq!(pieces.iter().map(|piece| piece.0.len()).collect::<Vec<_>>(), [20, 35, 35]);
-        let ids: Vec<PartId> = parts.iter().map(|part| part.id.clone()).collect();
-        let changes = pieces[1].changes(&ids);
+        let changes = pieces[1].changes(&parts);
         assert_eq!(changes.parts.iter().map(|of| of.patches.len()).collect::<Vec<_>>(), [5, 30]);
+        let of_job = pieces[1].parts_of_job(&parts);
+        assert_eq!(of_job[0].users, Some((35..40).collect()));
+        assert_eq!(
+            (&of_job[1].part, of_job[1].users.as_deref()),
+            (&parts[1].work.part.id, Some(&(0..30).collect::<Vec<_>>()[..]))
+        );
+        let whole = Piece::stack(&parts, 100)[0].parts_of_job(&parts);
+        assert!(whole.iter().all(|of| of.users.is_none()), "{whole:?}");
+    }
+
+    #[test]
+    fn users_with_an_outcome_are_not_sent_again() {
+        let mut parts = parts(5, 3);
+        parts[0].outcomes.set(1, UserOutcome::InJob);
+        parts[1].outcomes.set(0, UserOutcome::Refused);
+        parts[1].outcomes.set(1, UserOutcome::Unknown);
+        let piece = Piece::stack(&parts, 100).remove(0);
+        assert_eq!(names(&piece), ["u0", "u2", "u4"]);
+        let of_job = piece.parts_of_job(&parts);
+        assert_eq!([&of_job[0].users, &of_job[1].users], [&Some(vec![0, 2]), &Some(vec![1])]);
     }
 
     #[test]
     fn halving_ends_at_one_user() {
-        let piece = Piece::stack(parts(3, 3).iter(), 3).remove(0);
+        let piece = Piece::stack(&parts(3, 3), 3).remove(0);
         let (first, second) = piece.halves().unwrap();
         assert_eq!((first.0.len(), second.0.len()), (1, 2));
         assert_eq!(first.halves().unwrap_err().user.as_str(), "u0");
@@ -105,18 +169,18 @@ mod tests {
     #[test]
     fn a_cut_leaves_at_least_one_user_in_front() {
         for (size, lengths) in [(0, (1, 2)), (2, (2, 1)), (3, (3, 0)), (9, (3, 0))] {
-            let [rest, first] = Piece::stack(parts(3, 3).iter(), 3).remove(0).cut(size);
+            let [rest, first] = Piece::stack(&parts(3, 3), 3).remove(0).cut(size);
             assert_eq!((first.0.len(), rest.0.len()), lengths, "{size}");
         }
     }
 
     #[test]
     fn one_user_is_taken_out_of_all_pieces() {
-        let stack = || Piece::stack(parts(5, 5).iter(), 2);
+        let stack = || Piece::stack(&parts(5, 5), 2);
         for (place, expected, left) in [(0, "u0", 3), (1, "u1", 3), (3, "u3", 3), (4, "u4", 2), (7, "u2", 3)] {
             let mut pieces = stack();
             let alone = Piece::one_alone(&mut pieces, place).unwrap();
-            assert_eq!((alone.0.len(), alone.0[0].1.user.as_str(), pieces.len()), (1, expected, left));
+            assert_eq!((names(&alone), pieces.len()), (vec![expected.to_owned()], left));
             assert_eq!(pieces.iter().map(|piece| piece.0.len()).sum::<usize>(), 4);
         }
         assert_eq!(Piece::one_alone(&mut Vec::new(), 1), None);
@@ -124,17 +188,16 @@ mod tests {
 
     #[test]
     fn two_probes_per_delivery_reach_every_user() {
-        let name = |piece: Piece| piece.0[0].1.user.to_string();
         for (users, size) in (2..=30).flat_map(|users| (1..=users).map(move |size| (users, size))) {
             let mut reached = BTreeSet::new();
             for receives in 1..=users {
-                let mut pieces = Piece::stack(parts(users, users).iter(), size);
+                let mut pieces = Piece::stack(&parts(users, users), size);
                 // A piece of one user that is sent first and fails becomes a suspect.
                 if size == 1 {
-                    reached.extend(pieces.pop().map(name));
+                    reached.extend(pieces.pop().iter().flat_map(names));
                 }
                 for probe in 1..=2 {
-                    reached.extend(Piece::one_alone(&mut pieces, receives * 2 + probe).map(name));
+                    reached.extend(Piece::one_alone(&mut pieces, receives * 2 + probe).iter().flat_map(names));
                 }
             }
             assert_eq!(reached.len(), users, "{users} users in pieces of {size}");

@@ -7,9 +7,9 @@ use super::leased::LeasedParts;
 use super::pieces::Piece;
 use crate::domain::api::Submitted;
 use crate::domain::bucket::Bucket;
-use crate::domain::part::PartId;
+use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::ledger::JobRow;
+use crate::ledger::{JobOf, JobRow, PartProgress};
 use crate::runtime::clients::StepError;
 
 /// Time reserved for one try at recording a job, in milliseconds: one call of the ledger with the
@@ -25,7 +25,7 @@ impl LeasedParts {
     /// create a job. If an invocation leases a part again after a 429, its later requests must not
     /// overwrite the changes of its earlier jobs.
     pub(super) fn changes_key(&self, round: &Round<'_>) -> String {
-        format!("CHANGES#{}#{}#{}", self.ids[0], round.at.request_id, round.requests)
+        format!("CHANGES#{}#{}#{}", self.parts[0].work.part.id, round.at.request_id, round.requests)
     }
 
     /// Handles a job that Intercom created for a piece.
@@ -36,22 +36,24 @@ impl LeasedParts {
         piece: &Piece,
         submitted: Submitted,
     ) -> Result<(), StepError> {
-        self.control.get_or_insert_with(|| piece.0[0].1.clone());
-        let done = self.end(piece);
-        self.record(round, run, piece.0.len(), submitted, done).await
+        self.control.get_or_insert_with(|| piece.0[0].clone());
+        self.set(piece, UserOutcome::InJob);
+        let progress = self.progress(piece);
+        self.record(round, run, piece, submitted, progress).await
     }
 
-    /// Records a job and the done marks of the parts that it completes. If the write fails, it is
-    /// retried while the invocation has time, because a lost job id cannot be recovered.
+    /// Records a job and the progress of its parts. If the write fails, it is retried while the
+    /// invocation has time, because a lost job id cannot be recovered.
     pub(super) async fn record(
         &mut self,
         round: &mut Round<'_>,
         run: &Run,
-        users: usize,
+        piece: &Piece,
         submitted: Submitted,
-        done: Vec<usize>,
+        progress: Vec<PartProgress>,
     ) -> Result<(), StepError> {
         (self.taken_at, self.in_a_row) = (self.sent, 0);
+        let users = piece.0.len();
         let now_ms = round.at.clock.now_ms();
         let Submitted::Job { id, created_at_s } = submitted;
         let created_ms = created_at_s.map_or(now_ms, |s| s.saturating_mul(1000));
@@ -59,9 +61,17 @@ impl LeasedParts {
         let bucket = Bucket::of(made_ms, round.clients.settings.bucket);
         tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = users, %bucket, "bulk job");
         let due_ms = now_ms + round.clients.settings.pace.look_first_ms;
-        let row = JobRow::open(id, bucket, &self.works[0].part, users, made_ms, due_ms, self.changes_key(round));
-        let done: Vec<PartId> = done.into_iter().map(|index| self.ids[index].clone()).collect();
-        while let Err(error) = self.keep(round, run, &row, &done).await {
+        let keeps_parts = run.keeps_parts();
+        let of = JobOf {
+            run: run.id.clone(),
+            v: run.v,
+            generation: self.parts[0].work.part.id.generation,
+            users: users as u64,
+            changes: if keeps_parts { String::new() } else { self.changes_key(round) },
+            parts: if keeps_parts { piece.parts_of_job(&self.parts) } else { Vec::new() },
+        };
+        let row = JobRow::open(id, bucket, of, made_ms, due_ms);
+        while let Err(error) = self.keep(round, run, &row, &progress).await {
             if round.at.left_ms() < RECORD_MS {
                 return Err(error);
             }
@@ -74,7 +84,13 @@ impl LeasedParts {
     }
 
     /// Writes a job's rows once. The whole call may be repeated.
-    async fn keep(&mut self, round: &mut Round<'_>, run: &Run, row: &JobRow, done: &[PartId]) -> Result<(), StepError> {
+    async fn keep(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        row: &JobRow,
+        progress: &[PartProgress],
+    ) -> Result<(), StepError> {
         let noted = (run.id.clone(), row.bucket.clone());
         if !round.noted.contains(&noted) {
             round.clients.ledger.note_bucket(&run.id, &row.bucket, round.at.clock.now_ms()).await?;
@@ -82,7 +98,7 @@ impl LeasedParts {
         }
         // Record individually refused users of these parts before the parts count as done.
         self.record_refused(round, run).await?;
-        if round.clients.ledger.record_job(row, done, &round.at.request_id).await? {
+        if round.clients.ledger.record_job(row, progress, &round.at.request_id).await? {
             tracing::warn!(
                 job.id = row.job.as_str(),
                 "resubmission: another invocation also submitted a part of this job"

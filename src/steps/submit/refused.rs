@@ -1,10 +1,12 @@
 //! Requests that Intercom refuses because of their content: decides between a fault of the user and
 //! a fault of the run.
 
-use super::leased::{LeasedParts, Sent, Stop};
-use super::pieces::Piece;
+use super::leased::LeasedParts;
+use super::pieces::{Item, Piece};
+use super::send::{Sent, Stop};
 use super::{Round, Work};
 use crate::control;
+use crate::domain::part::UserOutcome;
 use crate::domain::run::{Cursor, Run};
 use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
@@ -54,18 +56,20 @@ impl LeasedParts {
 
     /// Returns the error row of a piece's only user.
     fn row(&self, piece: &Piece, error: &Error) -> ErrorRow {
-        let (index, patch) = &piece.0[0];
-        let part = &self.ids[*index];
+        let Item { part, patch, .. } = &piece.0[0];
+        let part = &self.parts[*part].work.part.id;
         let (at, generation) = (format!("part {part}"), part.generation);
         ErrorRow { user: patch.user.to_string(), code: code_of(error), message: error.said(), at, generation }
     }
 
     /// Ends a piece whose only user failed. A part without other open users ends, too.
     async fn ends_alone(&mut self, round: &mut Round<'_>, run: &Run, piece: &Piece) -> Result<(), StepError> {
-        for index in self.end(piece) {
+        self.set(piece, UserOutcome::Refused);
+        let part = piece.0[0].part;
+        if self.parts[part].outcomes.left() == 0 {
             self.record_refused(round, run).await?;
             let (ledger, now_ms) = (&round.clients.ledger, round.at.clock.now_ms());
-            ledger.end_part(&self.works[index].part, PartEnd::Done, &round.at.request_id, now_ms).await?;
+            ledger.end_part(&self.parts[part].work.part, PartEnd::Done, &round.at.request_id, now_ms).await?;
         }
         Ok(())
     }
@@ -101,11 +105,11 @@ impl LeasedParts {
             let Some(control) = self.control.clone() else {
                 return Ok(Some(Stop::Rest { why: last.error.said(), sent: true }));
             };
-            // Send the control as an item of an open part: the part's lease accounts for a job
-            // whose id is lost.
-            let piece = Piece(vec![(last.piece.0[0].0, control)]);
+            // Its part may have ended. The lease of the failed users' part accounts for a job whose
+            // id is lost.
+            let piece = Piece(vec![control]);
             match self.send(round, run, &piece).await? {
-                Sent::Made(submitted) => self.record(round, run, 1, submitted, Vec::new()).await?,
+                Sent::Made(submitted) => self.record(round, run, &piece, submitted, Vec::new()).await?,
                 Sent::TooLarge => return Ok(Some(Stop::Again)),
                 Sent::Refused(error) | Sent::Failed { error, .. } => {
                     return Ok(Some(Stop::Rest { why: error.said(), sent: true }));
@@ -144,10 +148,10 @@ impl LeasedParts {
         Ok(())
     }
 
-    /// Ends a run that is at fault, and drops its open parts.
+    /// Ends a run that is at fault, and leaves its open parts.
     pub(super) async fn fail(self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<Vec<Work>, StepError> {
         self.end_run(round, run, reason).await?;
-        self.drop_open(round).await
+        self.leave_open(round, run).await
     }
 }
 

@@ -30,15 +30,39 @@ impl Storm {
     /// job.
     async fn is_excused(&self, of: Option<Submission>, owner: &str) -> bool {
         let Some((of, run)) = of.and_then(|of| RunId::parse(&of.run).map(|run| (of, run))) else { return false };
-        let Ok(changes) = self.ledger.changes(&run, &of.key).await else { return false };
-        for part in changes.parts {
-            let Ok(Some(row)) = self.ledger.part(&run, &part.part).await else { return false };
+        for part in of.parts.iter().filter_map(|part| part_id(part)) {
+            let Ok(Some(row)) = self.ledger.part(&run, &part).await else { return false };
             let leased = row.end.is_none() && row.lease_owner.as_deref() == Some(owner);
             if !leased && row.lost == 0 {
                 return false;
             }
         }
         true
+    }
+
+    /// Checks a request for several users: none of them is in a recorded job of the same part. A
+    /// request for one user may test whether Intercom accepts requests at all.
+    pub(super) async fn sends_nobody_again(&self, of: &Submission, body: &[u8]) {
+        let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return };
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        let Some(run) = RunId::parse(&of.run).filter(|_| items.len() > 1) else { return };
+        let asked: Vec<&str> = items.iter().filter_map(|item| item["data"]["id"].as_str()).collect();
+        let mut open: Vec<String> = Vec::new();
+        let mut recorded: Vec<String> = Vec::new();
+        for id in of.parts.iter().filter_map(|part| part_id(part)) {
+            let row = self.ledger.part(&run, &id).await.ok().flatten();
+            let outcomes = row.and_then(|row| row.outcomes);
+            let users = self.promises.memory().sent.get(&(run.clone(), id)).cloned().unwrap_or_default();
+            for (place, user) in users.into_iter().enumerate() {
+                let is_open = outcomes.as_ref().is_none_or(|outcomes| outcomes.of(place).is_open());
+                (if is_open { &mut open } else { &mut recorded }).push(user);
+            }
+        }
+        // A user may be in two parts.
+        let again = recorded.iter().find(|user| asked.contains(&user.as_str()) && !open.contains(user));
+        if let Some(user) = again {
+            self.weather.bug(format!("3: {user} of {run} is sent again, and has an outcome in {:?}", of.parts));
+        }
     }
 
     /// Checks at the end: each job of a run is closed in the bucket of its creation, or counted as
@@ -98,12 +122,15 @@ impl Promises {
 
 /// Parses a part's identity from its name.
 pub(super) fn part_id(name: &str) -> Option<intercom_bulk::domain::part::PartId> {
-    use intercom_bulk::domain::part::{Origin, PartId};
+    use intercom_bulk::domain::part::{Origin, PartId, ReadingId};
     let mut fields = name.split('#');
     let generation = fields.next()?.parse().ok()?;
     let (second, third) = (fields.next()?, fields.next()?);
     let origin = match second.parse() {
-        Ok(page) => Origin::Page { page, part: third.parse().ok()? },
+        Ok(page) => {
+            let reading = fields.next().and_then(|id| ReadingId::try_from(id.to_owned()).ok());
+            Origin::Page { page, part: third.parse().ok()?, reading }
+        }
         Err(_) => Origin::Job { job: serde_json::from_value(second.into()).ok()?, attempt: third.parse().ok()? },
     };
     Some(PartId { generation, origin })

@@ -112,8 +112,8 @@ struct JobSeen {
 pub(crate) struct Submission {
     run: String,
     generation: u32,
-    /// Its changes' key in the ledger.
-    key: String,
+    /// The names of its parts.
+    parts: Vec<String>,
 }
 
 /// The actions of an invocation so far.
@@ -121,8 +121,8 @@ pub(crate) struct Submission {
 struct Action {
     /// The time of its last read of a run's row.
     read_run_ms: i64,
-    /// The last submission whose changes it wrote.
-    changes: Option<Submission>,
+    /// Its last submission.
+    submission: Option<Submission>,
     /// Job ids from Intercom, with their submissions.
     given: Vec<(String, Option<Submission>)>,
     /// Submissions with an unknown outcome.

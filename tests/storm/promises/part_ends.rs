@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use intercom_bulk::domain::part::PartId;
 use intercom_bulk::domain::run::RunId;
+use intercom_bulk::ledger::PartEnd;
+use serde_json::{Value, json};
 
 use super::jobs::part_id;
 use crate::seams::names::AwsCall;
@@ -12,32 +14,33 @@ use crate::storm::{Storm, Who};
 impl Storm {
     /// Checks a write that ended parts.
     pub(super) async fn parts_may_have_ended(&self, who: Option<Who>, run: &RunId, call: &AwsCall) {
-        let end = [r#""done""#, r#""dropped""#, r#""given_up""#]
-            .into_iter()
-            .find(|end| call.body.contains(&format!(r#"":end":{{"S":{end}}}"#)));
-        let Some(end) = end else { return };
+        if !call.names("PART") || !call.body.contains("\":end\"") {
+            return;
+        }
         self.learn_parts();
-        let parts: Vec<PartId> = call.sort_keys().filter_map(|sk| part_id(sk.strip_prefix("PART#")?)).collect();
-        for part in parts {
+        for (part, end) in ended_parts(&call.body) {
             let fault = match end {
-                r#""dropped""# => self.promises.dropped_in_vain(who, run, &part),
-                _ => self.without_an_end(run, &part, end).await,
+                PartEnd::Dropped => self.promises.dropped_in_vain(who, run, &part),
+                PartEnd::Done | PartEnd::GivenUp => self.without_an_end(run, &part, end).await,
             };
             if let Some(fault) = fault {
-                self.weather.bug(format!("1: part {part} of {run} is {end}, and {fault}"));
+                self.weather.bug(format!("1: part {part} of {run} is {end:?}, and {fault}"));
             }
         }
     }
 
-    /// Returns an error if users of a part are in no job and no error row.
-    async fn without_an_end(&self, run: &RunId, part: &PartId, end: &str) -> Option<String> {
-        let mut users: BTreeSet<String> = {
+    /// Returns an error if users of a part are in no job and no error row. Answers may be lost, so
+    /// the users of a part that was given up must be in a recorded job.
+    async fn without_an_end(&self, run: &RunId, part: &PartId, end: PartEnd) -> Option<String> {
+        let (all, mut users) = {
             let memory = self.promises.memory();
-            let Some(users) = memory.sent.get(&(run.clone(), part.clone())) else {
+            let Some(all) = memory.sent.get(&(run.clone(), part.clone())).cloned() else {
                 return Some("it was never sent".to_owned());
             };
-            let taken = memory.taken.get(&(run.to_string(), part.generation)).filter(|_| end.contains("done"));
-            users.iter().filter(|user| taken.is_none_or(|taken| !taken.contains(*user))).cloned().collect()
+            let taken = memory.taken.get(&(run.to_string(), part.generation)).filter(|_| end == PartEnd::Done);
+            let users: BTreeSet<String> =
+                all.iter().filter(|user| taken.is_none_or(|taken| !taken.contains(*user))).cloned().collect();
+            (all, users)
         };
         if users.is_empty() {
             return None;
@@ -47,8 +50,41 @@ impl Storm {
                 users.remove(&row.user);
             }
         }
+        if !users.is_empty() && end == PartEnd::GivenUp {
+            for place in self.places_in_jobs(run, part, all.len()).await {
+                all.get(place).map(|user| users.remove(user));
+            }
+        }
         (!users.is_empty()).then(|| format!("{users:?} are in no job of it and in no error row"))
     }
+
+    /// Returns the places of the users of a part that are in recorded jobs.
+    async fn places_in_jobs(&self, run: &RunId, part: &PartId, users: usize) -> Vec<usize> {
+        let mut places = Vec::new();
+        for bucket in self.ledger.buckets_of(run).await.unwrap_or_default() {
+            let rows = self.ledger.jobs(&bucket).await.unwrap_or_default();
+            let parts = rows.into_iter().filter(|row| row.run == *run).flat_map(|row| row.parts);
+            for of in parts.filter(|of| of.part == *part) {
+                let some = of.users.map(|of| of.into_iter().map(|place| place as usize).collect());
+                places.extend(some.unwrap_or_else(|| (0..users).collect::<Vec<_>>()));
+            }
+        }
+        places
+    }
+}
+
+/// Returns the parts that a write ends. A transaction may end some of its parts only.
+fn ended_parts(body: &str) -> Vec<(PartId, PartEnd)> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let single = [json!({ "Update": body })];
+    let items = body["TransactItems"].as_array().map_or(&single[..], Vec::as_slice);
+    let ended = |item: &Value| {
+        let update = &item["Update"];
+        let part = part_id(update["Key"]["sk"]["S"].as_str()?.strip_prefix("PART#")?)?;
+        let end = serde_json::from_value(update["ExpressionAttributeValues"][":end"]["S"].clone()).ok()?;
+        Some((part, end))
+    };
+    items.iter().filter_map(ended).collect()
 }
 
 impl super::Promises {

@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::part::Part;
 use intercom_bulk::domain::run::{Phase, RunId, State};
 
+use super::jobs::part_id;
 use super::{Promises, Submission};
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
+
+/// The longest invocation of submit, with the deletion of its messages, in milliseconds.
+const INVOCATION_MAX_MS: i64 = 320_000;
 
 impl Storm {
     /// Checks a deletion from the patches queue; `before` are its previous bodies.
@@ -23,7 +27,7 @@ impl Storm {
             let row = self.ledger.part(&part.run, &part.id).await;
             let end = row.ok().flatten().and_then(|row| row.end);
             self.weather.note(|| format!("part {} {} leaves the queue: {end:?}", part.run, part.id));
-            if end.is_none() {
+            if end.is_none() && self.is_wanted(&part).await {
                 self.weather.bug(format!("part {} of {} left the queue and has no end", part.id, part.run));
             }
         }
@@ -31,6 +35,16 @@ impl Storm {
 }
 
 impl Storm {
+    /// Returns whether submit must keep the message of a part without end: its run has submitted its
+    /// generation for longer than an invocation lasts. An invocation that found the run stopped
+    /// deletes the message, and a resume sends it again.
+    async fn is_wanted(&self, part: &Part) -> bool {
+        let Ok(Some(run)) = self.ledger.run(&part.run).await else { return false };
+        let changed_ms = self.promises.memory().runs.get(part.run.as_str()).map_or(0, |seen| seen.changed_ms);
+        let lasts = self.now_ms() - changed_ms > INVOCATION_MAX_MS;
+        run.state.submits() && part.id.generation >= run.generation && lasts
+    }
+
     /// Checks a deletion from the pages queue; `before` are its previous bodies.
     ///
     /// Unless an invocation works on a run, the queue has its current turn's message, or the
@@ -66,6 +80,29 @@ impl Storm {
 }
 
 impl Promises {
+    /// Returns the submission of a bulk request: the run and the parts under this invocation's lease
+    /// that hold its users. `None` if a user is in none of them.
+    pub(super) fn submission(&self, who: Who, body: &[u8]) -> Option<Submission> {
+        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+        let items = body["items"].as_array()?;
+        let mut users: BTreeSet<&str> = items.iter().filter_map(|item| item["data"]["id"].as_str()).collect();
+        let memory = self.memory();
+        let leased = &memory.by.get(&who)?.parts;
+        let run = leased.last()?.0.clone();
+        let mut parts = Vec::new();
+        for (_, name) in leased.iter().filter(|(of, _)| *of == run) {
+            let Some(sent) = memory.sent.get(&(RunId::parse(&run)?, part_id(name)?)) else { continue };
+            if sent.iter().any(|user| items.iter().any(|item| item["data"]["id"] == user.as_str())) {
+                parts.push(name.clone());
+            }
+            for user in sent {
+                users.remove(user.as_str());
+            }
+        }
+        let generation = part_id(parts.first()?)?.generation;
+        users.is_empty().then_some(Submission { run, generation, parts })
+    }
+
     /// Records a write to the ledger.
     pub(super) fn remember_write(&self, who: Option<Who>, call: &AwsCall) {
         let mut memory = self.memory();
@@ -73,17 +110,6 @@ impl Promises {
         for key in call.sort_keys() {
             match key.split_once('#') {
                 Some(("JOB", job)) => drop(memory.recorded.insert(job.to_owned())),
-                Some(("CHANGES", rest)) => {
-                    let generation = rest.split('#').next().and_then(|generation| generation.parse().ok());
-                    let changes = call.run().zip(generation).map(|(run, generation)| Submission {
-                        run: run.to_owned(),
-                        generation,
-                        key: key.to_owned(),
-                    });
-                    if let Some(who) = who {
-                        memory.by.entry(who).or_default().changes = changes;
-                    }
-                }
                 Some(("PART", part))
                     if call.operation == "UpdateItem" && call.body.contains("claim_until_ms = :until") =>
                 {

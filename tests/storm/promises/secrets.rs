@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::domain::run::RunId;
+use intercom_bulk::domain::part::Part;
+use intercom_bulk::domain::run::{FORMAT, RunId};
 use serde_json::Value;
 
+use super::jobs::part_id;
 use crate::seams::intercom::TOKEN;
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
@@ -23,15 +25,22 @@ impl Storm {
         }
     }
 
-    /// Changes are compressed; reads them as check does.
-    pub(super) async fn changes_hold_no_secret(&self, run: &RunId, call: &AwsCall) {
-        let Some(key) = call.sort_keys().find(|sk| sk.starts_with("CHANGES#")) else { return };
-        let changes = self.ledger.changes(run, key).await.ok();
-        let text = changes.and_then(|changes| serde_json::to_string(&changes).ok());
-        match text {
-            Some(text) => self.no_secret_in("CHANGES", &text),
-            None => self.weather.bug(format!("{key} of {run} cannot be read")),
+    /// Bodies are compressed; reads them as a resend does.
+    pub(super) async fn body_holds_no_secret(&self, run: &RunId, call: &AwsCall) {
+        for key in call.sort_keys().filter_map(|sk| sk.strip_prefix("BODY#")) {
+            match self.body(run, key).await {
+                Some(part) => {
+                    self.no_secret_in("BODY", &serde_json::to_string(&part.patches).unwrap_or_default());
+                    self.learn_part(&part);
+                }
+                None => self.weather.bug(format!("the patches of {key} of {run} cannot be read")),
+            }
         }
+    }
+
+    /// Returns a part from the ledger.
+    pub(super) async fn body(&self, run: &RunId, part: &str) -> Option<Part> {
+        self.ledger.bodies(run, FORMAT, vec![part_id(part)?]).await.ok()?.pop()
     }
 }
 

@@ -19,13 +19,8 @@ impl Storm {
         let parts = bodies.iter().filter(|body| !self.story.is_nonsense(body));
         let mut broken = Vec::new();
         for part in parts.filter_map(|body| serde_json::from_str::<Part>(body).ok()) {
-            let users: Vec<String> = part.patches.iter().map(|patch| patch.user.to_string()).collect();
-            let (run, id) = (part.run.clone(), part.id.clone());
-            let there = memory.sent.entry((part.run, part.id)).or_insert_with(|| users.clone());
-            if *there != users {
-                broken.push(format!("{id} of {run} is the name of {there:?} and of {users:?}"));
-            }
-            broken.extend(memory.breaks_a_limit(&run, &id));
+            broken.extend(memory.learn(&part));
+            broken.extend(memory.breaks_a_limit(&part.run, &part.id));
         }
         drop(memory);
         for text in broken {
@@ -33,9 +28,16 @@ impl Storm {
         }
     }
 
-    /// Checks that a commit counts only sent parts.
-    pub(super) fn parts_were_sent(&self, run: &RunId, call: &AwsCall) {
-        self.learn_parts();
+    /// Reads a part that was written to the ledger.
+    pub(super) fn learn_part(&self, part: &Part) {
+        let broken = self.promises.memory().learn(part);
+        if let Some(text) = broken {
+            self.weather.bug(format!("5: {text}"));
+        }
+    }
+
+    /// Checks that a commit counts only parts that are in the ledger.
+    pub(super) fn parts_are_in_the_ledger(&self, run: &RunId, call: &AwsCall) {
         let (generation, page, parts) = (call.number("generation"), call.number("page"), call.number("parts"));
         let mut memory = self.promises.memory();
         let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
@@ -47,20 +49,19 @@ impl Storm {
         let sent = memory.of_page(run, generation as u32, page as u32).count() as u64;
         drop(memory);
         if sent < new {
-            self.weather.bug(format!("1: {run} counts {new} parts of page {page} as sent, of which {sent} were"));
+            self.weather.bug(format!("1: {run} counts {new} parts of page {page}, of which {sent} are in the ledger"));
         }
     }
 
-    /// Checks a closed job: the part with its refused items was sent before.
-    pub(super) fn again_was_sent(&self, call: &AwsCall) {
+    /// Checks a closed job: the part with its refused items was in the ledger before.
+    pub(super) fn again_is_in_the_ledger(&self, call: &AwsCall) {
         if !call.body.contains(":again") {
             return;
         }
-        self.learn_parts();
         let job = call.sort_keys().find_map(|sk| sk.strip_prefix("JOB#")).unwrap_or_default().to_owned();
         let is_of = |id: &PartId| matches!(&id.origin, Origin::Job { job: of, .. } if of.as_str() == job);
         if !self.promises.memory().sent.keys().any(|(_, id)| is_of(id)) {
-            self.weather.bug(format!("1: job {job} is closed, and what is to be tried again was not sent"));
+            self.weather.bug(format!("1: job {job} is closed, and what is to be tried again is not in the ledger"));
         }
     }
 }
@@ -76,9 +77,17 @@ impl Promises {
 }
 
 impl Memory {
+    /// Remembers the users of a part. Returns an error if its name has other users.
+    fn learn(&mut self, part: &Part) -> Option<String> {
+        let users: Vec<String> = part.patches.iter().map(|patch| patch.user.to_string()).collect();
+        let (run, id) = (part.run.clone(), part.id.clone());
+        let there = self.sent.entry((run.clone(), id.clone())).or_insert_with(|| users.clone());
+        (*there != users).then(|| format!("{id} of {run} is the name of {there:?} and of {users:?}"))
+    }
+
     /// Returns the parts that were sent for a page.
     fn of_page(&self, run: &RunId, generation: u32, page: u32) -> impl Iterator<Item = &Vec<String>> {
-        let from = PartId { generation, origin: Origin::Page { page, part: 0 } };
+        let from = PartId { generation, origin: Origin::Page { page, part: 0, reading: None } };
         let is_of = move |id: &PartId| {
             id.generation == generation && matches!(id.origin, Origin::Page { page: of, .. } if of == page)
         };

@@ -81,18 +81,18 @@ impl Storm {
                 self.budget_was_written(who, call, is_before_header);
             }
             if call.names("JOB") {
-                self.again_was_sent(call);
+                self.again_is_in_the_ledger(call);
             }
             if let Some(run) = call.run().and_then(RunId::parse) {
                 if call.commits_cursor() {
                     self.cursor_is_in_bounds(&run, call);
-                    self.parts_were_sent(&run, call);
+                    self.parts_are_in_the_ledger(&run, call);
                 }
                 if call.names("PART") {
                     self.parts_may_have_ended(who, &run, call).await;
                 }
-                if call.names("CHANGES") {
-                    self.changes_hold_no_secret(&run, call).await;
+                if call.names("BODY") {
+                    self.body_holds_no_secret(&run, call).await;
                 }
                 if call.names("RUN") {
                     self.promises.memory().active_ms = now_ms;
@@ -130,12 +130,18 @@ impl Storm {
         match name {
             PAGE => self.page_is_leased(who).await,
             SUBMIT => {
-                let changes = who.and_then(|who| self.promises.memory().by.get(&who)?.changes.clone());
-                match &changes {
-                    Some(of) => self.run_submits(who, &of.run, of.generation).await,
-                    None => self.weather.bug("a job is requested without its changes in the ledger".to_owned()),
+                let submission = who.and_then(|who| self.promises.submission(who, request.body()));
+                match &submission {
+                    Some(of) => {
+                        self.run_submits(who, &of.run, of.generation).await;
+                        self.sends_nobody_again(of, request.body()).await;
+                    }
+                    None => self.weather.bug("users are sent that are in no part under lease".to_owned()),
                 }
-                reached.submits = changes;
+                if let Some(who) = who {
+                    self.promises.memory().by.entry(who).or_default().submission.clone_from(&submission);
+                }
+                reached.submits = submission;
             }
             _ => {}
         }
@@ -173,7 +179,7 @@ impl Storm {
         if let (Some(who), Some(id)) = (who, id) {
             let mut memory = self.promises.memory();
             let did = memory.by.entry(who).or_default();
-            did.given.push((id, did.changes.clone()));
+            did.given.push((id, did.submission.clone()));
         }
     }
 }

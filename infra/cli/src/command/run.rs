@@ -115,7 +115,8 @@ impl RunPlan {
                 } else {
                     output::note(
                         false,
-                        "Stopped. The same command finishes the run: it reads all users again and sends what is missing.",
+                        "Stopped. The same command finishes the run: it sends what is missing, and reads on. If pages are left \
+                         and Intercom's scroll has expired (after a minute), it reads all users again.",
                     );
                 }
                 Ok(INTERRUPTED)

@@ -51,6 +51,7 @@ impl Cursor {
     #[must_use]
     pub fn next_generation(&self, not_before_ms: i64, counted: bool) -> Self {
         Self {
+            v: self.v,
             generation: self.generation + 1,
             turn: self.turn,
             pages_in_all: self.pages_in_all,

@@ -67,7 +67,7 @@ fn expired(mut next: Cursor, now_ms: i64) -> Decision {
     // After a lost page, a reading with an unknown parameter may be open.
     next.exclusive.called_ms = if next.gaps.is_empty() { 0 } else { next.exclusive.called_ms };
     next.position.forget_reading();
-    next.excused = next.was_kept_from_reading(now_ms);
+    next.excused |= next.was_kept_from_reading(now_ms);
     next.cut = Some("the scroll expired before its end".to_owned());
     next.waits = Some("the scroll expired before its end: it is begun again".to_owned());
     next.settle(now_ms);

@@ -10,10 +10,12 @@ const AHEAD_MS: i64 = 1_000;
 /// The fate of a message whose turn could not be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The message of the present turn is sent again: the one before may be lost.
+    /// The messages that follow the turn's commit are sent again, because they may be lost: those
+    /// of the page's parts, and that of the present turn.
     Heal {
-        /// The delay of the new message, in milliseconds; no delay if negative.
-        delay_ms: i64,
+        /// The delay of the turn's message, in milliseconds; no delay if negative. `None` if the
+        /// pages have ended.
+        delay_ms: Option<i64>,
     },
     /// The same turn's message is sent again for the time at which the turn may be leased.
     Wait {
@@ -39,8 +41,8 @@ pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Del
         // If an invocation crashes between the commit and the send, its message is delivered again.
         // Another message of that turn is a duplicate. A message in response to it would exist
         // until the end of the run.
-        (TurnOrder::Before, _) if cursor.phase != Phase::Ended && made_the_commit => {
-            Delivery::Heal { delay_ms: early_ms }
+        (TurnOrder::Before, _) if made_the_commit => {
+            Delivery::Heal { delay_ms: (cursor.phase != Phase::Ended).then_some(early_ms) }
         }
         (TurnOrder::Present, None) if early_ms > 0 => Delivery::Wait { delay_ms: early_ms },
         // Its own lease: the invocation is at work, or crashed and its lease has not expired yet.

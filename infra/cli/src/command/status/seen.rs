@@ -67,9 +67,8 @@ impl Seen<'_> {
             lines.push(format!("  The next start cancels it and reads all users again{resume}."));
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
-            lines.push(
-                "  The same `run` command finishes it. It reads all users again and sends what is missing.".into(),
-            );
+            lines.push("  The same `run` command finishes it: it sends what is missing, and reads on.".into());
+            lines.push("  If pages are left and Intercom's scroll has expired, it reads all users again.".into());
         } else {
             let percent = self.sample.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
             let left = self.left().map(|left| format!(", about {} left", output::about(left))).unwrap_or_default();

@@ -9,9 +9,9 @@ fn a_message_whose_turn_is_not_leased() {
     let later = NOW_MS + 700;
     let made = |phase: &str| json!({"turn": 5, "committed_message": "m", "phase": phase, "not_before_ms": later});
     for (name, fields, turn, expected) in [
-        ("made the commit", made("turning"), 4, Heal { delay_ms: 700 }),
-        ("made a commit that settles", made("settling"), 4, Heal { delay_ms: 700 }),
-        ("made the commit that ended the pages", made("ended"), 4, Drop),
+        ("made the commit", made("turning"), 4, Heal { delay_ms: Some(700) }),
+        ("made a commit that settles", made("settling"), 4, Heal { delay_ms: Some(700) }),
+        ("made the commit that ended the pages", made("ended"), 4, Heal { delay_ms: None }),
         ("duplicate of the one that made it", json!({"turn": 5, "committed_message": "other"}), 4, Drop),
         ("no message made the commit", json!({"turn": 5}), 4, Drop),
         ("older", made("turning"), 3, Drop),

@@ -1,15 +1,18 @@
 //! The ledger's guarantees, on the emulated DynamoDB behind the real client.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod parts;
+
 use intercom_bulk::domain::api::Api;
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
-use intercom_bulk::domain::part::{Part, cut};
+use intercom_bulk::domain::part::{Outcomes, PageRead, Part, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
 use intercom_bulk::domain::run::{Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Run, RunId, Source, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    Active, Begin, CompanyName, ErrorRow, JobRow, Leased, Ledger, PartEnd, PartLease, Reserved, Taken, create,
+    Active, Begin, CompanyName, ErrorRow, JobOf, JobRow, Leased, Ledger, OurPart, PartLease, PartOfJob, PartProgress,
+    Reserved, Taken, create,
 };
 use intercom_bulk_emulator::aws::Account;
 use serde_json::json;
@@ -57,12 +60,26 @@ async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
 fn part(run: &Run) -> Part {
     let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
-    cut(&run.id, 1, 1, vec![patch], 50).remove(0)
+    let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 3, lease: 1 }) };
+    cut(&run.id, read, vec![patch], 50).remove(0)
 }
 
 fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
     let bucket = Bucket::of(made_ms, Width::MINUTE);
-    JobRow::open(JobId::new(id).unwrap(), bucket, part, 1, made_ms, made_ms, "CHANGES#x".to_owned())
+    let parts = vec![PartOfJob { part: part.id.clone(), users: None }];
+    let of = JobOf { run: part.run.clone(), v: FORMAT, generation: 1, users: 1, changes: String::new(), parts };
+    JobRow::open(JobId::new(id).unwrap(), bucket, of, made_ms, made_ms)
+}
+
+/// The lease of a part of one user.
+fn ours(attempt: u32) -> PartLease {
+    PartLease::Ours(OurPart { attempt, outcomes: Outcomes::open(1) })
+}
+
+fn done(part: &Part) -> PartProgress {
+    let mut outcomes = Outcomes::open(1);
+    outcomes.set(0, UserOutcome::InJob);
+    PartProgress { id: part.id.clone(), outcomes }
 }
 
 #[tokio::test]
@@ -102,55 +119,6 @@ async fn company_name_is_sent_for_one_user() {
         answers.push(ledger.reserve_company(&run, generation, name, user).await.unwrap());
     }
     assert_eq!(answers, [Reserved::New, Reserved::New, Reserved::Same, Reserved::Other, Reserved::New]);
-}
-
-#[tokio::test]
-async fn racing_submits_end_in_one_recorded_job() {
-    let (ledger, _account) = ledger().await;
-    let run = run("a");
-    let part = part(&run);
-    assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), PartLease::Ours(1));
-    assert_eq!(ledger.lease_part(&part, "two", 50, 200).await.unwrap(), PartLease::Busy);
-    assert_eq!(ledger.lease_part(&part, "two", 101, 300).await.unwrap(), PartLease::Ours(2));
-    assert_eq!(ledger.part(&run.id, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
-    let done = [part.id.clone()];
-    assert!(!ledger.record_job(&job(&part, "job_2", NOW_MS), &done, "two").await.unwrap());
-    assert!(ledger.record_job(&job(&part, "job_1", NOW_MS), &done, "one").await.unwrap(), "recorded as a resubmission");
-    let jobs = ledger.jobs(&Bucket::of(NOW_MS, Width::MINUTE)).await.unwrap();
-    assert_eq!(jobs.iter().map(|job| job.resubmission).collect::<Vec<_>>(), [true, false]);
-    let row = ledger.part(&run.id, &part.id).await.unwrap().unwrap();
-    assert_eq!((row.end, row.job.unwrap().as_str()), (Some(PartEnd::Done), "job_2"));
-    assert_eq!(ledger.lease_part(&part, "three", 400, 500).await.unwrap(), PartLease::Ended(PartEnd::Done));
-}
-
-#[tokio::test]
-async fn dropped_part_counts_a_possible_job() {
-    let (ledger, _account) = ledger().await;
-    let run = run("a");
-    for (owner, lost) in [("one", 0), ("two", 1)] {
-        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.id)).unwrap(), ..part(&run) };
-        assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), PartLease::Ours(1));
-        ledger.end_part(&part, PartEnd::Dropped, owner, NOW_MS).await.unwrap();
-        ledger.end_part(&part, PartEnd::Dropped, "three", NOW_MS).await.unwrap();
-        let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
-        assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
-    }
-}
-
-/// A part may be dropped weeks after its run ended, when no step reads the run's items any more.
-#[tokio::test]
-async fn part_row_has_a_time_to_live_from_the_start() {
-    let (ledger, account) = ledger().await;
-    let run = run("a");
-    let unleased = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
-    ledger.lease_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
-    ledger.end_part(&unleased, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
-    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
-    assert_eq!(items.len(), 2);
-    for item in items {
-        let expires_s: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
-        assert!(expires_s > NOW_MS / 1000 + 80 * 24 * 3600, "{item:#?}");
-    }
 }
 
 #[tokio::test]
@@ -197,7 +165,7 @@ async fn run_items_expire_after_its_end() {
     ledger.lease_part(&part, "one", 0, 100).await.unwrap();
     let row = job(&part, "job_1", NOW_MS);
     ledger.note_bucket(&run.id, &row.bucket, NOW_MS).await.unwrap();
-    ledger.record_job(&row, std::slice::from_ref(&part.id), "one").await.unwrap();
+    ledger.record_job(&row, &[done(&part)], "one").await.unwrap();
     assert!(!ledger.expire(2).await.unwrap(), "the run continues");
     ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();
     while ledger.expire(2).await.unwrap() {}

@@ -1,0 +1,57 @@
+//! Leases and ends of parts.
+
+use intercom_bulk::domain::bucket::{Bucket, Width};
+use intercom_bulk::domain::part::Part;
+use intercom_bulk::domain::run::RunId;
+use intercom_bulk::ledger::{PartEnd, PartLease};
+
+use super::{NOW_MS, TABLE, done, job, ledger, ours, part, run};
+
+#[tokio::test]
+async fn racing_submits_end_in_one_recorded_job() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), ours(1));
+    assert_eq!(ledger.lease_part(&part, "two", 50, 200).await.unwrap(), PartLease::Busy);
+    assert_eq!(ledger.lease_part(&part, "two", 101, 300).await.unwrap(), ours(2));
+    assert_eq!(ledger.part(&run.id, &part.id).await.unwrap().unwrap().lost, 1, "the first may have made a job");
+    let done = [done(&part)];
+    assert!(!ledger.record_job(&job(&part, "job_2", NOW_MS), &done, "two").await.unwrap());
+    assert!(ledger.record_job(&job(&part, "job_1", NOW_MS), &done, "one").await.unwrap(), "recorded as a resubmission");
+    let jobs = ledger.jobs(&Bucket::of(NOW_MS, Width::MINUTE)).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.resubmission).collect::<Vec<_>>(), [true, false]);
+    let row = ledger.part(&run.id, &part.id).await.unwrap().unwrap();
+    assert_eq!((row.end, row.job.unwrap().as_str()), (Some(PartEnd::Done), "job_2"));
+    assert_eq!(ledger.lease_part(&part, "three", 400, 500).await.unwrap(), PartLease::Ended(PartEnd::Done));
+}
+
+#[tokio::test]
+async fn dropped_part_counts_a_possible_job() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    for (owner, lost) in [("one", 0), ("two", 1)] {
+        let part = Part { run: RunId::parse(&format!("{}-{owner}", run.id)).unwrap(), ..part(&run) };
+        assert_eq!(ledger.lease_part(&part, "one", 0, 100).await.unwrap(), ours(1));
+        ledger.end_part(&part, PartEnd::Dropped, owner, NOW_MS).await.unwrap();
+        ledger.end_part(&part, PartEnd::Dropped, "three", NOW_MS).await.unwrap();
+        let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
+        assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
+    }
+}
+
+/// A part may be dropped weeks after its run ended, when no step reads the run's items any more.
+#[tokio::test]
+async fn part_row_has_a_time_to_live_from_the_start() {
+    let (ledger, account) = ledger().await;
+    let run = run("a");
+    let unleased = Part { run: RunId::parse("b.20161101T110033Z").unwrap(), ..part(&run) };
+    ledger.lease_part(&part(&run), "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.end_part(&unleased, PartEnd::Dropped, "one", NOW_MS).await.unwrap();
+    let items = account.dynamodb.scan().table_name(TABLE).send().await.unwrap().items.unwrap();
+    assert_eq!(items.len(), 2);
+    for item in items {
+        let expires_s: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
+        assert!(expires_s > NOW_MS / 1000 + 80 * 24 * 3600, "{item:#?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The items of bulk jobs.
+
+use serde::{Deserialize, Serialize};
+
+use super::expiry::expires_at_s;
+use super::jobs::OPEN;
+use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
+use crate::domain::part::PartId;
+use crate::domain::run::RunId;
+
+/// The end of a job, as reported by Intercom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum End {
+    /// Intercom accepted every item.
+    Completed,
+    /// Intercom refused some items, and check read the error feed.
+    CompletedWithErrors,
+    /// Intercom lost the job or did not report its end in time.
+    Unknown,
+}
+
+/// A bulk job in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Format version.
+    pub v: u32,
+    /// Intercom's id.
+    pub job: JobId,
+    /// The bucket that groups it.
+    pub bucket: Bucket,
+    /// The run.
+    pub run: RunId,
+    /// The generation of its patches.
+    pub generation: u32,
+    /// Number of items.
+    pub users: u64,
+    /// Creation time, in Unix milliseconds.
+    pub made_ms: i64,
+    /// Sort key of its changes, in a run of format 1.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub changes: String,
+    /// The parts of its users. Empty in a run of format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartOfJob>,
+    /// True if one of its parts was also submitted in another job.
+    #[serde(default)]
+    pub resubmission: bool,
+    /// Hash key of the index `due`; present while the job is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
+    /// Time of the next poll in Unix milliseconds, while the job is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_ms: Option<i64>,
+    /// Number of polls.
+    #[serde(default)]
+    pub looks: u32,
+    /// The end, if the job is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// Users with a final error.
+    #[serde(default)]
+    pub failed: u64,
+    /// Refused items that name no user of the job.
+    #[serde(default)]
+    pub unattributed: u64,
+    /// Expiry of the row, in Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// The follow-up part with its retryable items, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<PartId>,
+    /// Users of the follow-up part.
+    #[serde(default)]
+    pub again_users: u64,
+    /// True if Intercom reported failed items without naming them. `end` is then [`End::Unknown`].
+    #[serde(default)]
+    pub failed_unnamed: bool,
+}
+
+/// The users of one part that are in a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOfJob {
+    /// The part.
+    pub part: PartId,
+    /// The places of the users in the part; `None` if all of them are in the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<u32>>,
+}
+
+/// The source and content of a job.
+#[derive(Clone, Debug)]
+pub struct JobOf {
+    /// The run.
+    pub run: RunId,
+    /// The format of the run.
+    pub v: u32,
+    /// The generation of the patches.
+    pub generation: u32,
+    /// Number of items.
+    pub users: u64,
+    /// Sort key of its changes, in a run of format 1.
+    pub changes: String,
+    /// The parts of its users, otherwise.
+    pub parts: Vec<PartOfJob>,
+}
+
+/// The result of a job when it is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The end.
+    pub end: End,
+    /// Users with a final error.
+    pub failed: u64,
+    /// Refused items that name no user of the job.
+    pub unattributed: u64,
+    /// The follow-up part with its retryable items, and the number of its users.
+    pub again: Option<(PartId, u64)>,
+    /// True if Intercom reported failed items without naming them.
+    pub failed_unnamed: bool,
+}
+
+impl Closing {
+    /// Creates a result with nothing but an end.
+    pub fn with(end: End) -> Self {
+        Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false }
+    }
+}
+
+impl JobRow {
+    /// Creates the row of a new job that is due at `due_ms`.
+    pub fn open(job: JobId, bucket: Bucket, of: JobOf, made_ms: i64, due_ms: i64) -> Self {
+        let JobOf { run, v, generation, users, changes, parts } = of;
+        Self {
+            v,
+            job,
+            bucket,
+            run,
+            generation,
+            users,
+            made_ms,
+            changes,
+            parts,
+            resubmission: false,
+            open: Some(OPEN.to_owned()),
+            due_ms: Some(due_ms),
+            looks: 0,
+            end: None,
+            failed: 0,
+            unattributed: 0,
+            expires_at: Some(expires_at_s(made_ms)),
+            again: None,
+            again_users: 0,
+            failed_unnamed: false,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Committed pages: which reading of a page won, and the parts that it made.
+
+use serde::{Deserialize, Serialize};
+
+use super::attributes::{self, key, run_pk};
+use super::expiry::expires_at_s;
+use super::{Key, Ledger, LedgerError, Write};
+use crate::domain::part::{Origin, Part, PartId, ReadingId};
+use crate::domain::run::RunId;
+
+/// A committed page with parts. A page without parts has no such item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRow {
+    /// Format version.
+    pub v: u32,
+    /// The generation.
+    pub generation: u32,
+    /// The page in its generation, from 1.
+    pub page: u32,
+    /// The reading that won. Parts of other readings are void.
+    pub reading: ReadingId,
+    /// Number of parts.
+    pub parts: u32,
+    /// Number of users in the parts.
+    pub users: u64,
+    /// Time to live, in Unix seconds.
+    pub expires_at: i64,
+}
+
+impl PageRow {
+    /// Returns the item of the page that these parts were cut from; `None` without parts, or if
+    /// their run keeps none.
+    pub fn of(parts: &[Part], now_ms: i64) -> Option<Self> {
+        let Origin::Page { page, reading: Some(reading), .. } = parts.first()?.id.origin else { return None };
+        let users = parts.iter().map(|part| part.patches.len() as u64).sum();
+        let (v, generation, parts) = (parts[0].v, parts[0].id.generation, parts.len() as u32);
+        Some(Self { v, generation, page, reading, parts, users, expires_at: expires_at_s(now_ms) })
+    }
+
+    /// Returns the identities of the page's parts.
+    pub fn part_ids(&self) -> impl Iterator<Item = PartId> + '_ {
+        let Self { generation, page, reading, .. } = *self;
+        (0..self.parts)
+            .map(move |part| PartId { generation, origin: Origin::Page { page, part, reading: Some(reading) } })
+    }
+}
+
+/// Returns the beginning of the sort keys of a generation's pages.
+pub(super) fn pages_prefix(generation: u32) -> String {
+    format!("PAGE#{generation:04}#")
+}
+
+fn page_key(run: &RunId, generation: u32, page: u32) -> Key {
+    key(run_pk(run), format!("{}{page:07}", pages_prefix(generation)))
+}
+
+impl Ledger {
+    /// Returns a committed page, if it made parts.
+    pub async fn committed_page(
+        &self,
+        run: &RunId,
+        generation: u32,
+        page: u32,
+    ) -> Result<Option<PageRow>, LedgerError> {
+        self.get(&page_key(run, generation, page)).await
+    }
+
+    /// Returns the write of a committed page, for the transaction that commits its turn.
+    pub(super) fn page_write(run: &RunId, row: &PageRow) -> Result<Write, LedgerError> {
+        Ok(Write::put(attributes::item(&page_key(run, row.generation, row.page), row)?))
+    }
+}

@@ -1,0 +1,129 @@
+//! Sends one piece as a bulk request.
+
+use super::Round;
+use super::batch::{FOR_A_JOB_MS, Permits};
+use super::leased::LeasedParts;
+use super::pieces::Piece;
+use crate::domain::api::Submitted;
+use crate::domain::part::UserOutcome;
+use crate::domain::run::Run;
+use crate::intercom::{Disposition, Error, advice, disposition};
+use crate::rate_limit::Permit;
+use crate::runtime::clients::StepError;
+
+/// The result of a request.
+pub(super) enum Sent {
+    /// Intercom accepted the request.
+    Made(Submitted),
+    /// The limit fell, and the window has permits for fewer users. Nothing was sent.
+    TooLarge,
+    /// Intercom refused the whole request because of its content.
+    Refused(Error),
+    /// The request failed without a reason that names users: 5xx, no answer, "later".
+    Failed {
+        /// The error.
+        error: Error,
+        /// True if Intercom answered.
+        answered: bool,
+    },
+    /// No further request is sent.
+    Stop(Stop),
+}
+
+/// The reason for not sending the rest of the parts now.
+pub(super) enum Stop {
+    /// The rate limit: retry within this invocation.
+    Again,
+    /// No permits or no time within this invocation: retry at this time (Unix milliseconds).
+    Later(i64),
+    /// An outage: retry after a wait. `why` is shown to the operator. `sent` is false if no request
+    /// was sent.
+    Rest { why: String, sent: bool },
+    /// A fault of the run: none of its parts can be sent.
+    Fault(String),
+    /// The run ended in the meantime.
+    Over,
+}
+
+impl LeasedParts {
+    /// Acquires permits for a piece, and sends it. A 5xx is
+    /// retried once (Intercom's advice), unless other requests were accepted and the piece can be
+    /// split.
+    pub(super) async fn send(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &mut Run,
+        piece: &Piece,
+    ) -> Result<Sent, StepError> {
+        if round.at.is_stopping() {
+            return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
+        }
+        if (self.sent > 0 || self.permits.items < piece.0.len()) && !round.still_submits(run).await? {
+            return Ok(Sent::Stop(Stop::Over));
+        }
+        // Earlier requests and this read may have outlasted the window. Its permits have expired.
+        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.permits.until_ms;
+        if expired || self.permits.items < piece.0.len() {
+            match round.pay_for(run, piece.0.len()).await? {
+                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
+                Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
+            }
+            if self.permits.items < piece.0.len() {
+                return Ok(Sent::TooLarge);
+            }
+        }
+        self.permits.items -= piece.0.len().min(self.permits.items);
+        self.sent += 1;
+        round.requests += 1;
+        if !run.keeps_parts() {
+            let (changes, now_ms) = (piece.changes(&self.parts), round.at.clock.now_ms());
+            round.clients.ledger.put_changes(&run.id, &self.changes_key(round), &changes, now_ms).await?;
+        }
+        if let Some(stop) = round.may_not_write(run).await? {
+            return Ok(Sent::Stop(stop));
+        }
+        let patches = piece.patches();
+        let mut repeated = false;
+        loop {
+            let error = match round.clients.intercom.submit(&patches).await {
+                Ok(reply) => return Ok(Sent::Made(reply.value)),
+                Err(error) => error,
+            };
+            tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");
+            match disposition(&error) {
+                Disposition::Limited => return Ok(Sent::Stop(Stop::Again)),
+                Disposition::NotSent => {
+                    return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
+                }
+                Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
+                Disposition::ItemRejected => return Ok(Sent::Refused(error)),
+                Disposition::Ambiguous => {
+                    for part in &self.parts {
+                        round.clients.ledger.possibly_lost(&part.work.part, &round.at.request_id).await?;
+                    }
+                    self.set(piece, UserOutcome::Unknown);
+                    let answered = error.status().is_some_and(|status| status >= 500);
+                    let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
+                    let splits = self.taken() && patches.len() > 1;
+                    if repeated || !answered || splits || !time {
+                        return Ok(Sent::Failed { error, answered });
+                    }
+                    if !round.still_submits(run).await? {
+                        return Ok(Sent::Stop(Stop::Over));
+                    }
+                    match round.pay_for(run, patches.len()).await? {
+                        Permit::Granted(items) if items as usize >= patches.len() => {}
+                        Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
+                    }
+                    if let Some(stop) = round.may_not_write(run).await? {
+                        return Ok(Sent::Stop(stop));
+                    }
+                    repeated = true;
+                }
+                Disposition::RunFault | Disposition::NotFound => {
+                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A part is in the ledger before it is in the queue, so a lost message costs time only.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::State;
+use intercom_simulator::{Fault, Options};
+use serde_json::{Value, json};
+
+use crate::accident::Accident;
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::{HAS_AVATAR, users};
+
+/// The bound on the time that a lost message costs, in seconds. Three reads of the queue are a
+/// minute apart, and the reads of the accounts before them too.
+const LOST_COSTS_S: i64 = 15 * 60;
+
+#[tokio::test(start_paused = true)]
+async fn lost_message_of_a_part_is_sent_again() {
+    for number in [1, 4, 9] {
+        let accidents = vec![Accident::Lost { queue: "patches", number }];
+        let report = Pipeline::with(HAS_AVATAR, users(900), settings(), accidents).await.run(Value::Null).await;
+        report.assert_complete();
+        assert_eq!(report.cursor.generation, 1, "no user was read again");
+        assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
+        assert!(report.seconds < LOST_COSTS_S, "{} s", report.seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_follow_up_is_sent_again() {
+    for number in 10..13 {
+        let accidents = vec![Accident::Lost { queue: "patches", number }];
+        let options = Options { faults: vec![Fault::ItemLimited(20.0)], ..users(900) };
+        let report = Pipeline::with(HAS_AVATAR, options, settings(), accidents).await.run(Value::Null).await;
+        report.assert_complete();
+        assert_eq!(report.cursor.generation, 1, "no user was read again");
+        assert!(report.seconds < LOST_COSTS_S, "{} s", report.seconds);
+    }
+}
+
+/// The queues of a laptop end with its process.
+#[tokio::test(start_paused = true)]
+async fn restart_sends_what_was_queued() {
+    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(900) }).await;
+    let run = pipeline.start(Value::Null).await;
+    // The pages end long before the parts at this rate.
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 10)).await;
+    pipeline.stop().await;
+    pipeline.lose_queues().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(
+        (report.cursor.generation, report.world.requests["GET /users/scroll"]),
+        (1, 10),
+        "each page was read once"
+    );
+    assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn restart_goes_on_with_an_open_scroll() {
+    let mut pipeline =
+        Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(900) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 4)).await;
+    pipeline.stop().await;
+    pipeline.lose_queues().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(
+        (report.cursor.generation, report.world.requests["GET /users/scroll"]),
+        (1, 10),
+        "each page was read once"
+    );
+    assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
+}
+
+/// The jobs of a part that is sent in pieces are recorded one by one, with the outcomes of their
+/// users.
+#[tokio::test(start_paused = true)]
+async fn users_in_recorded_jobs_are_not_sent_again() {
+    // A window has permits for 80 users, and parts have 100: each part needs two windows.
+    let options = Options { rate_limit_per_10s: 100, ..users(400) };
+    let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    for jobs in 1..=4 {
+        pipeline.until(|state| state.jobs.len() >= jobs).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        pipeline.crash().await;
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    }
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    let lost = report.accounts.totals.jobs_possibly_lost;
+    let again = report.world.items - report.cursor.tally.patches.min(report.world.items);
+    assert!(again <= 100 * lost, "{again} users were sent again, and {lost} jobs are possibly lost");
+}
+
+/// A message of a reading that was not committed has no effect.
+#[tokio::test(start_paused = true)]
+async fn part_of_a_void_reading_is_dropped() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 300, ..users(300) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() > 1).await;
+    let user = &pipeline.world.users()[0]["id"];
+    let patch = json!({"u": user, "c": [{"t": {"attribute": "has avatar"}, "n": "void"}]});
+    for reading in ["0.2", "999.1"] {
+        let origin = json!({"page": {"page": 1, "part": 0, "reading": reading}});
+        let part = json!({"v": 2, "run": run, "generation": 1, "origin": origin, "patches": [patch]});
+        pipeline.send("patches", &part.to_string()).await;
+    }
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    report.assert_complete();
+    assert_eq!(report.world.items, report.cursor.tally.patches, "the void parts were not sent");
+}
