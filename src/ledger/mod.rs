@@ -115,26 +115,39 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Reads the same items page by page, so that memory stays bounded; `each` returns whether to
-    /// continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
-    /// memory, and the emulated table has no bound.
+    /// Reads the same items page by page.
     async fn pages(
         &self,
         pk: &str,
         prefix: &str,
+        each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.pages_of(pk, Keys::Prefix(prefix), each).await
+    }
+
+    /// Reads items of a partition page by page, so that memory stays bounded; `each` returns whether
+    /// to continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
+    /// memory, and the emulated table has no bound.
+    async fn pages_of(
+        &self,
+        pk: &str,
+        keys: Keys<'_>,
         mut each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
     ) -> Result<(), LedgerError> {
         let mut from = None;
         loop {
             let request = self.client.query().table_name(&self.table).consistent_read(true);
             let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-            // DynamoDB accepts no empty value for a key.
-            let request = if prefix.is_empty() {
-                request.key_condition_expression("pk = :pk")
-            } else {
-                request
+            let request = match keys {
+                // DynamoDB accepts no empty value for a key.
+                Keys::Prefix("") => request.key_condition_expression("pk = :pk"),
+                Keys::Prefix(prefix) => request
                     .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                    .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
+                    .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned())),
+                Keys::LastBefore(end) => request
+                    .key_condition_expression("pk = :pk AND sk < :sk")
+                    .expression_attribute_values(":sk", AttributeValue::S(end.to_owned()))
+                    .scan_index_forward(false),
             };
             let sent = request.limit(PAGE_ROWS).set_exclusive_start_key(from).send().await;
             let page = sent.map_err(|e| LedgerError::call("Query", e))?;
@@ -144,4 +157,13 @@ impl Ledger {
             }
         }
     }
+}
+
+/// The sort keys of the items to read, and their order.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    /// Those with a prefix, in order; all if it is empty.
+    Prefix(&'a str),
+    /// Those before a key, the last one first.
+    LastBefore(&'a str),
 }

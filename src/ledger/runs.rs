@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
 use super::attributes::{self, key, n, number, run_pk, s};
-use super::{Key, Ledger, LedgerError, Write};
+use super::{Key, Keys, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
 
@@ -15,7 +15,7 @@ use crate::domain::user::UserId;
 const TEXT_MAX: usize = 300;
 
 /// Runs that are searched for those of a plan.
-const RUNS_SEARCHED: i32 = 100;
+const RUNS_SEARCHED: usize = 100;
 
 /// A user that ended in an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,26 +183,28 @@ impl Ledger {
     /// Returns at most `most` runs of the same plan that began before this one, newest first, from
     /// the latest `RUNS_SEARCHED` of the ledger.
     pub async fn runs_before(&self, run: &Run, most: usize) -> Result<Vec<RunId>, LedgerError> {
-        let request = self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
-        let found = request
-            .key_condition_expression("pk = :pk AND sk < :run")
-            .expression_attribute_values(":pk", s("RUNS"))
-            .expression_attribute_values(":run", s(place_among_the_runs(run).sk))
-            .limit(RUNS_SEARCHED)
-            .send()
-            .await
-            .map_err(|e| LedgerError::call("Query", e))?;
         let of_plan = |id: &RunId| id.plan() == run.plan;
-        Ok(found.items.unwrap_or_default().iter().filter_map(run_of).filter(of_plan).take(most).collect())
+        let found = self.newest_runs(&place_among_the_runs(run).sk, RUNS_SEARCHED).await?;
+        Ok(found.into_iter().filter(of_plan).take(most).collect())
     }
 
-    /// Returns at most `most` runs of this ledger, newest first. Each run has its own partition, so
-    /// this reads the list that [`Self::begin`] maintains.
+    /// Returns at most `most` runs of this ledger, newest first.
     pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
-        let mut found = self.query("RUNS", "", usize::MAX).await?;
-        found.reverse();
+        // The keys begin with digits, which are before this character.
+        self.newest_runs("~", most).await
+    }
+
+    /// Returns at most `most` runs before a key, newest first. Each run has its own partition, so
+    /// this reads the list that [`Self::begin`] maintains.
+    async fn newest_runs(&self, before: &str, most: usize) -> Result<Vec<RunId>, LedgerError> {
+        let mut found = Vec::new();
+        self.pages_of("RUNS", Keys::LastBefore(before), |items| {
+            found.extend(items.iter().filter_map(run_of));
+            Ok(found.len() < most)
+        })
+        .await?;
         found.truncate(most);
-        Ok(found.iter().filter_map(run_of).collect())
+        Ok(found)
     }
 }
 

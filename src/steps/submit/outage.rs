@@ -53,12 +53,15 @@ impl Round<'_> {
     /// earlier run of its plan.
     async fn failed_before(&self, run: &Run, part: &LeasedPart) -> Result<bool, StepError> {
         let ledger = &self.clients.ledger;
-        // Generation 0 marks rows of an earlier version.
-        let earlier = 1..part.work.part.id.generation;
-        let mut rows = ledger.errors(run).await?;
-        rows.retain(|row| earlier.contains(&row.generation));
-        if all_failed(part, &rows) {
-            return Ok(true);
+        let mut rows = Vec::new();
+        let generation = part.work.part.id.generation;
+        if generation > 1 {
+            // Generation 0 marks rows of an earlier version.
+            let earlier = |row: &ErrorRow| (1..generation).contains(&row.generation);
+            rows.extend(ledger.errors(run).await?.into_iter().filter(earlier));
+            if all_failed(part, &rows) {
+                return Ok(true);
+            }
         }
         for before in ledger.runs_before(run, RUNS_BEFORE).await? {
             if let Some(before) = ledger.run(&before).await? {
