@@ -139,7 +139,8 @@ async fn messages_of_a_newer_format_wait() {
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), [run]);
 }
 
-/// Ledgers and queues of [`in_the_midst`] and [`while_a_page_is_read`], as format 1 stored them.
+/// Ledgers and queues as format 1 stored them: of [`in_the_midst`] and [`while_a_page_is_read`], of a
+/// draining run with queued parts, and of a run that a token of another workspace paused.
 const FORMAT_1: &str = include_str!("../samples/format-1.json");
 
 /// Creates a run that died during a page, after another page was lost: a lease and a gap.
@@ -194,7 +195,7 @@ fn names(item: &Item) -> BTreeSet<String> {
 #[tokio::test(start_paused = true)]
 async fn runs_of_the_previous_version_end() {
     let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
-    for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1)] {
+    for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1), ("draining", 1), ("paused", 1)] {
         let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 200, ..users(500) }).await;
         pipeline.stop().await;
         for item in kept[moment]["items"].as_array().unwrap() {
@@ -206,6 +207,9 @@ async fn runs_of_the_previous_version_end() {
             }
         }
         pipeline.work();
+        if moment == "paused" {
+            pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+        }
         let runs = pipeline.engine.clients.ledger.runs(10).await.unwrap();
         assert_eq!(runs.len(), runs_there, "{runs:?}");
         for run in &runs {

@@ -18,10 +18,13 @@ use intercom_bulk::{steps::check, steps::scroll, steps::submit};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+const NAMES: [&str; 3] = ["scroll", "submit", "check"];
+
 /// The functions, once their environment is known, and their invocation counts.
 #[derive(Clone, Default)]
 pub(crate) struct Functions {
-    clients: Arc<Mutex<Option<Clients>>>,
+    /// Each function is a process of its own, with its own clients.
+    clients: Arc<Mutex<HashMap<&'static str, Clients>>>,
     pub(crate) invoked: Arc<Mutex<HashMap<String, u64>>>,
 }
 
@@ -41,15 +44,17 @@ impl Functions {
         let get = |name: &str| environment.get(name).cloned();
         let https = Https::default();
         let aws = Aws::read(&https, get).unwrap();
-        let (mut clients, _) = Clients::connect(&aws, &https, Clock::of_the_machine(), get).unwrap();
-        clients.settings.pace = Pace::LOCAL;
-        *self.clients.lock().unwrap() = Some(clients);
+        for name in NAMES {
+            let (mut clients, _) = Clients::connect(&aws, &https, Clock::of_the_machine(), get).unwrap();
+            clients.settings.pace = Pace::LOCAL;
+            self.clients.lock().unwrap().insert(name, clients);
+        }
     }
 }
 
 async fn invoke(State(all): State<Functions>, Path(name): Path<String>, body: String) -> (HeaderMap, String) {
     *all.invoked.lock().unwrap().entry(name.clone()).or_default() += 1;
-    let clients = all.clients.lock().unwrap().clone();
+    let clients = all.clients.lock().unwrap().get(name.as_str()).cloned();
     let done = match clients {
         Some(clients) => run(&clients, &name, &serde_json::from_str(&body).unwrap()).await,
         None => Err("not awake yet".to_owned()),
