@@ -197,6 +197,7 @@ async fn runs_of_the_previous_version_end() {
     let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
     for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1), ("draining", 1), ("paused", 1)] {
         let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 200, ..users(500) }).await;
+        let pipeline = pipeline.ticking(Duration::from_mins(1)).await;
         pipeline.stop().await;
         for item in kept[moment]["items"].as_array().unwrap() {
             pipeline.put(item_from_json(item)).await;
