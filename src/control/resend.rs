@@ -4,7 +4,6 @@
 //! A resume, a restart, and a queue that has lost messages request it. The tick carries it out, in as
 //! many invocations as it takes.
 
-use crate::domain::part::PartId;
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::Resends;
 use crate::runtime::clients::{Clients, StepError};
@@ -12,8 +11,8 @@ use crate::runtime::invocation::Invocation;
 
 /// Parts that are read and sent at once: at most 8 MB, and usually 100 KB.
 const AT_ONCE: usize = 20;
-/// Time that is left to the invocation after the last of them, in milliseconds.
-const LEFT_MS: i64 = 5_000;
+/// Time that the next parts need, in milliseconds.
+const LEFT_MS: i64 = 8_000;
 /// The patches queue must be empty in this many reads before its messages count as lost.
 const EMPTY_READS: u32 = 3;
 /// The least time between two such reads, in milliseconds. SQS's counts are late by up to a minute.
@@ -29,31 +28,29 @@ pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocatio
     if !resends.pending || !run.state.submits() {
         return Ok(0);
     }
-    let mut left: Vec<PartId> = ledger.unended_parts(run, cursor).await?.into_iter().collect();
-    left.retain(|part| resends.after.as_ref().is_none_or(|after| part > after));
-    let mut sent = 0;
-    for parts in left.chunks(AT_ONCE) {
+    let (mut after, mut sent) = (resends.after.clone(), 0);
+    while at.left_ms() > LEFT_MS && !at.is_stopping() {
+        let Some(next) = ledger.unended_parts(run, cursor.generation, after.as_ref()).await? else {
+            ledger.resent_all(&run.id, &resends, at.clock.now_ms()).await?;
+            break;
+        };
         let now = ledger.run(&run.id).await?;
-        let goes_on = now.is_some_and(|now| now.state.submits() && now.generation == run.generation);
-        if !goes_on || at.left_ms() < LEFT_MS || at.is_stopping() {
+        if !now.is_some_and(|now| now.state.submits() && now.generation == run.generation) {
             break;
         }
-        let bodies = ledger.bodies(&run.id, run.v, parts.to_vec()).await?;
-        clients.queues.send_parts(&bodies).await?;
-        sent += parts.len();
-        if let Some(last) = parts.last()
-            && !ledger.resent_to(&run.id, &resends, last).await?
-        {
+        for parts in next.parts.chunks(AT_ONCE) {
+            clients.queues.send_parts(&ledger.bodies(&run.id, run.v, parts.to_vec()).await?).await?;
+        }
+        sent += next.parts.len() as u64;
+        if !ledger.resent_to(&run.id, &resends, &next.to).await? {
             break;
         }
-    }
-    if sent == left.len() {
-        ledger.resent_all(&run.id, &resends, at.clock.now_ms()).await?;
+        after = Some(next.to);
     }
     if sent > 0 {
-        tracing::warn!(run = run.id.as_str(), parts = sent, left = left.len() - sent, "parts are sent again");
+        tracing::warn!(run = run.id.as_str(), parts = sent, "parts are sent again");
     }
-    Ok(sent as u64)
+    Ok(sent)
 }
 
 /// Requests a resend if the queue has lost the messages of parts. The caller knows that parts of the

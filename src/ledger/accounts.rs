@@ -1,7 +1,7 @@
 //! Computes the accounts of a run from consistently read rows: its parts, and the jobs of its
 //! buckets.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, stream};
 
@@ -12,7 +12,7 @@ use crate::domain::part::{Origin, PartId, ReadingId};
 use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
 
 /// Buckets that are read concurrently. A long run has thousands.
-const BUCKETS_AT_ONCE: usize = 16;
+pub(super) const BUCKETS_AT_ONCE: usize = 16;
 
 impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
@@ -47,39 +47,6 @@ impl Ledger {
         })
         .await?;
         Ok(counting.done())
-    }
-
-    /// Returns the parts of the cursor's generation that have no end, in order: those of committed
-    /// pages, and the follow-up parts that jobs name.
-    pub async fn unended_parts(&self, run: &Run, cursor: &Cursor) -> Result<BTreeSet<PartId>, LedgerError> {
-        let pk = run_pk(&run.id);
-        let generation = cursor.generation;
-        let mut unended = BTreeSet::new();
-        self.pages(&pk, &pages_prefix(generation), |items| {
-            for item in items {
-                unended.extend(attributes::read::<PageRow>(item, "PAGE")?.part_ids());
-            }
-            Ok(true)
-        })
-        .await?;
-        let buckets = self.buckets_of(&run.id).await?;
-        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
-        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
-        while let Some(jobs) = jobs.next().await {
-            unended.extend(jobs?.into_iter().filter(|job| job.generation == generation).filter_map(|job| job.again));
-        }
-        // Read the ends last: a part that ends in the meantime is left out.
-        self.pages(&pk, &format!("PART#{generation:04}#"), |items| {
-            for item in items {
-                let row: PartRow = attributes::read(item, "PART")?;
-                if let (Some(origin), Some(_)) = (row.origin, row.end) {
-                    unended.remove(&PartId { generation, origin });
-                }
-            }
-            Ok(true)
-        })
-        .await?;
-        Ok(unended)
     }
 }
 

@@ -91,7 +91,7 @@ mod tests {
         let refused = cancelled(&["ConditionalCheckFailed", "TransactionConflict"]);
         let (done, calls) = record(&[refused, (200, json!({}))]).await;
         assert!(done.unwrap(), "it is a resubmission");
-        assert_eq!(calls, 3, "the refused transaction, a look at the row, the row");
+        assert_eq!(calls, 4, "the refused transaction, a look at the row, the row, the part's progress");
     }
 
     /// A default would make each attempt the first, and attempts would be unbounded.

@@ -21,8 +21,9 @@ fn job_key(bucket: &Bucket, job: &JobId) -> Key {
 
 impl Ledger {
     /// Records a job and the progress of its parts in one transaction. If a part is no longer
-    /// leased by `owner`, another owner submitted it too: the job is then recorded alone, as a
-    /// resubmission. Returns whether it is one. The call is idempotent.
+    /// leased by `owner`, another owner submitted it too: the job is then recorded first, as a
+    /// resubmission, and after it the progress of the parts that `owner` has leased. Returns whether
+    /// it is a resubmission. The call is idempotent.
     pub async fn record_job(&self, row: &JobRow, progress: &[PartProgress], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
         let mut writes = vec![Write::put(attributes::item(&at, row)?).when("attribute_not_exists(pk)")];
@@ -33,10 +34,15 @@ impl Ledger {
             return Ok(false);
         }
         // An existing row was written by this call before its answer was lost.
-        if let Some(there) = self.get::<JobRow>(&at).await? {
-            return Ok(there.resubmission);
+        match self.get::<JobRow>(&at).await? {
+            Some(there) if !there.resubmission => return Ok(false),
+            Some(_) => {}
+            None => self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await?,
         }
-        self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await.map(|()| true)
+        for part in progress {
+            self.send(Self::progress_write(part, owner, row)?).await?;
+        }
+        Ok(true)
     }
 
     /// Returns at most `most` due open jobs, longest due first. The index is eventually consistent,

@@ -48,6 +48,7 @@ mod resends;
 mod runs;
 mod starts;
 mod table;
+mod unended;
 mod write;
 
 use aws_sdk_dynamodb::Client;
@@ -69,6 +70,7 @@ pub use resends::Resends;
 pub use runs::{CompanyName, ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};
 pub use table::create;
+pub use unended::Unended;
 
 use attributes::Item;
 use write::Write;
@@ -144,6 +146,10 @@ impl Ledger {
                 Keys::Prefix(prefix) => request
                     .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
                     .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned())),
+                Keys::Between(from, to) => request
+                    .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+                    .expression_attribute_values(":from", AttributeValue::S(from.to_owned()))
+                    .expression_attribute_values(":to", AttributeValue::S(to.to_owned())),
                 Keys::LastBefore(end) => request
                     .key_condition_expression("pk = :pk AND sk < :sk")
                     .expression_attribute_values(":sk", AttributeValue::S(end.to_owned()))
@@ -164,6 +170,8 @@ impl Ledger {
 enum Keys<'a> {
     /// Those with a prefix, in order; all if it is empty.
     Prefix(&'a str),
+    /// Those from the first key to the second, in order.
+    Between(&'a str, &'a str),
     /// Those before a key, the last one first.
     LastBefore(&'a str),
 }

@@ -50,8 +50,13 @@ pub(super) fn pages_prefix(generation: u32) -> String {
     format!("PAGE#{generation:04}#")
 }
 
+/// Returns the sort key of a page.
+pub(super) fn page_sk(generation: u32, page: u32) -> String {
+    format!("{}{page:07}", pages_prefix(generation))
+}
+
 fn page_key(run: &RunId, generation: u32, page: u32) -> Key {
-    key(run_pk(run), format!("{}{page:07}", pages_prefix(generation)))
+    key(run_pk(run), page_sk(generation, page))
 }
 
 impl Ledger {

@@ -22,8 +22,13 @@ struct Ending<'a> {
     now_ms: i64,
 }
 
+/// Returns the sort key of a part.
+pub(super) fn part_sk(id: &PartId) -> String {
+    format!("PART#{id}")
+}
+
 fn part_key(run: &RunId, id: &PartId) -> Key {
-    key(run_pk(run), format!("PART#{id}"))
+    key(run_pk(run), part_sk(id))
 }
 
 impl Ledger {

@@ -78,6 +78,8 @@ pub(super) async fn turn(
             decided.map(|decision| (run, decision, parts))
         }
         Ok(None) => {
+            // A resume need not wait for the end of this lease.
+            release(clients, &before, at).await;
             outcome.did.push(Action::Dropped);
             return Ok(());
         }
@@ -87,8 +89,8 @@ pub(super) async fn turn(
         Ok(decided) => decided,
         Err(error) => {
             // No page was requested, so the next invocation need not record a gap.
-            if !asked && let Err(error) = clients.ledger.release_lease(&before, &at.request_id).await {
-                tracing::warn!(run = turn.run.as_str(), %error, "cannot release a lease");
+            if !asked {
+                release(clients, &before, at).await;
             }
             return Err(error);
         }
@@ -96,6 +98,13 @@ pub(super) async fn turn(
     let gaps = before.gaps.len();
     outcome.gaps += decision.next.gaps.len().saturating_sub(gaps) as u64;
     commit(clients, &run, TurnResult { decision, parts }, at, outcome).await
+}
+
+/// Gives a lease back. After an error it expires.
+async fn release(clients: &Clients, before: &Cursor, at: &Invocation) {
+    if let Err(error) = clients.ledger.release_lease(before, &at.request_id).await {
+        tracing::warn!(run = before.run.as_str(), %error, "cannot release a lease");
+    }
 }
 
 /// Executes the turn's phase and returns the decision.

@@ -187,11 +187,12 @@ impl Round<'_> {
         let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
         let too_long = self.fails_too_long(run, leased, failing_ms).await?;
         let attempt = row.map_or(0, |row| row.attempt);
-        let resting = PartRest { counts, why, now_ms };
-        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, resting).await?;
         if counts && attempt >= ATTEMPTS_MAX || too_long {
+            // The lease ends with the part: no other message of it is carried out in between.
             return self.give_up(leased, why).await;
         }
+        let resting = PartRest { counts, why, now_ms };
+        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, resting).await?;
         self.outcome.held = Some(why.to_owned());
         self.return_after(work, ms).await;
         Ok(())

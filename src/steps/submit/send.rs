@@ -11,6 +11,9 @@ use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
+/// Payments for a request whose permits expire before it is sent.
+const PAYMENTS_MAX: u32 = 3;
+
 /// The result of a request.
 pub(super) enum Sent {
     /// Intercom accepted the request.
@@ -61,9 +64,16 @@ impl LeasedParts {
         if (self.sent > 0 || self.permits.items < piece.0.len()) && !round.still_submits(run).await? {
             return Ok(Sent::Stop(Stop::Over));
         }
-        // Earlier requests and this read may have outlasted the window. Its permits have expired.
-        let expired = self.sent > 0 && round.at.clock.now_ms() >= self.permits.until_ms;
-        if expired || self.permits.items < piece.0.len() {
+        if let Some(stop) = round.may_not_write(run).await? {
+            return Ok(Sent::Stop(stop));
+        }
+        // Earlier calls may have outlasted the window. Its permits have expired.
+        let mut payments = 0;
+        while self.permits.items < piece.0.len() || round.at.clock.now_ms() >= self.permits.until_ms {
+            payments += 1;
+            if payments > PAYMENTS_MAX {
+                return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
+            }
             match round.pay_for(run, piece.0.len()).await? {
                 Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
@@ -71,8 +81,11 @@ impl LeasedParts {
             if self.permits.items < piece.0.len() {
                 return Ok(Sent::TooLarge);
             }
+            if let Some(stop) = round.may_not_write(run).await? {
+                return Ok(Sent::Stop(stop));
+            }
         }
-        self.permits.items -= piece.0.len().min(self.permits.items);
+        self.permits.items -= piece.0.len();
         self.sent += 1;
         round.requests += 1;
         if !run.keeps_parts() {

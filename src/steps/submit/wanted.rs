@@ -78,7 +78,8 @@ impl Round<'_> {
     }
 
     /// Returns why no request may begin now: the run does not submit any more, by a read of the last
-    /// second, or the leases do not outlive the request's time-out.
+    /// second, or the request's time-out is later than the end of the invocation. The leases outlive
+    /// that end.
     pub(super) async fn may_not_write(&mut self, run: &mut Run) -> Result<Option<Stop>, StepError> {
         let is_stale = |round: &Self| round.at.clock.now_ms() - round.read_ms > READ_STALE_MS;
         for _ in 0..READS_MAX {
@@ -90,8 +91,8 @@ impl Round<'_> {
             }
         }
         let now_ms = self.at.clock.now_ms();
-        let outlived = now_ms + CALL_TIMEOUT.as_millis() as i64 > self.leased_until_ms();
-        Ok((is_stale(self) || outlived).then_some(Stop::Later(now_ms + READ_STALE_MS)))
+        let is_late = now_ms + CALL_TIMEOUT.as_millis() as i64 > self.at.deadline_ms;
+        Ok((is_stale(self) || is_late).then_some(Stop::Later(now_ms + READ_STALE_MS)))
     }
 
     /// Drops parts of format 1 of an older generation, or of a run that no longer submits, and

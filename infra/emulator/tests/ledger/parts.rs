@@ -1,7 +1,7 @@
 //! Leases and ends of parts.
 
 use intercom_bulk::domain::bucket::{Bucket, Width};
-use intercom_bulk::domain::part::Part;
+use intercom_bulk::domain::part::{PageRead, Part, ReadingId, cut};
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::ledger::{PartEnd, PartLease};
 
@@ -54,4 +54,24 @@ async fn part_row_has_a_time_to_live_from_the_start() {
         let expires_s: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
         assert!(expires_s > NOW_MS / 1000 + 80 * 24 * 3600, "{item:#?}");
     }
+}
+
+/// A job holds a part that another owner took over, and one that is still ours.
+#[tokio::test]
+async fn resubmission_keeps_the_progress_of_its_other_parts() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let taken = part(&run);
+    let read = PageRead { generation: 1, page: 2, reading: Some(ReadingId { turn: 4, lease: 1 }) };
+    let other = cut(&run.id, read, taken.patches.clone(), 50).remove(0);
+    for part in [&taken, &other] {
+        assert_eq!(ledger.lease_part(part, "one", 0, 100).await.unwrap(), ours(1));
+    }
+    assert_eq!(ledger.lease_part(&taken, "two", 101, 300).await.unwrap(), ours(2));
+    let progress = [done(&taken), done(&other)];
+    for _ in 0..2 {
+        assert!(ledger.record_job(&job(&taken, "job_1", NOW_MS), &progress, "one").await.unwrap());
+    }
+    let end = async |part: &Part| ledger.part(&run.id, &part.id).await.unwrap().unwrap().end;
+    assert_eq!((end(&taken).await, end(&other).await), (None, Some(PartEnd::Done)));
 }

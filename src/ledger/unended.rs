@@ -1,0 +1,95 @@
+//! Parts of a generation that have no end: those of committed pages, and the follow-up parts that
+//! closed jobs name.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+
+use super::accounts::BUCKETS_AT_ONCE;
+use super::attributes::{self, run_pk};
+use super::pages::page_sk;
+use super::parts::part_sk;
+use super::{Keys, Ledger, LedgerError, PageRow, PartRow};
+use crate::domain::part::{Origin, PartId};
+use crate::domain::run::Run;
+
+/// Pages whose parts are read at once. A run of millions of users has too many for one invocation.
+const PAGES_AT_ONCE: usize = 50;
+
+/// Some consecutive parts of a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unended {
+    /// Those without end, in order.
+    pub parts: Vec<PartId>,
+    /// The last of them all.
+    pub to: PartId,
+}
+
+impl Ledger {
+    /// Returns the parts without end that follow `after`, some at a time: first those of pages, then
+    /// the follow-up parts. Returns `None` after the last one.
+    pub async fn unended_parts(
+        &self,
+        run: &Run,
+        generation: u32,
+        after: Option<&PartId>,
+    ) -> Result<Option<Unended>, LedgerError> {
+        let first_page = match after.map(|after| &after.origin) {
+            None => Some(0),
+            Some(Origin::Page { page, .. }) => Some(*page),
+            Some(Origin::Job { .. }) => None,
+        };
+        let follows = |id: &PartId| after.is_none_or(|after| id > after);
+        let mut parts = BTreeSet::new();
+        if let Some(page) = first_page {
+            let ids = self.parts_of_pages(run, generation, page).await?;
+            parts.extend(ids.into_iter().filter(follows));
+        }
+        if parts.is_empty() {
+            parts.extend(self.follow_ups(run, generation).await?.into_iter().filter(follows));
+        }
+        let (Some(from), Some(to)) = (parts.first().cloned(), parts.last().cloned()) else { return Ok(None) };
+        // Read the ends last: a part that ends in the meantime is left out.
+        let (from, end) = (part_sk(&from), part_sk(&to));
+        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &end), |items| {
+            for item in items {
+                let row: PartRow = attributes::read(item, "PART")?;
+                if let (Some(origin), Some(_)) = (row.origin, row.end) {
+                    parts.remove(&PartId { generation, origin });
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(Some(Unended { parts: parts.into_iter().collect(), to }))
+    }
+
+    /// Returns the parts of the committed pages from this one on, at most [`PAGES_AT_ONCE`] pages
+    /// and one.
+    async fn parts_of_pages(&self, run: &Run, generation: u32, page: u32) -> Result<Vec<PartId>, LedgerError> {
+        let (from, to) = (page_sk(generation, page), page_sk(generation, 9_999_999));
+        let mut rows = Vec::new();
+        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &to), |items| {
+            for item in items {
+                rows.push(attributes::read::<PageRow>(item, "PAGE")?);
+            }
+            Ok(rows.len() <= PAGES_AT_ONCE)
+        })
+        .await?;
+        // The parts of the first page may all be sent.
+        rows.truncate(PAGES_AT_ONCE + 1);
+        Ok(rows.iter().flat_map(PageRow::part_ids).collect())
+    }
+
+    /// Returns the follow-up parts of a generation.
+    async fn follow_ups(&self, run: &Run, generation: u32) -> Result<Vec<PartId>, LedgerError> {
+        let buckets = self.buckets_of(&run.id).await?;
+        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
+        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
+        let mut found = Vec::new();
+        while let Some(jobs) = jobs.next().await {
+            found.extend(jobs?.into_iter().filter(|job| job.generation == generation).filter_map(|job| job.again));
+        }
+        Ok(found)
+    }
+}
