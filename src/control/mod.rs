@@ -1,5 +1,5 @@
-//! A run's life: the one place that starts, pauses, resumes, cancels, supersedes, fails and ends a
-//! run.
+//! A run's life: the one place that starts, pauses, resumes, cancels, supersedes, fails, ends and
+//! settles a run.
 //!
 //! These are functions over the ledger. Each is a conditional write, so a second call has no
 //! effect, and returns what it did. The caller sends the message of the next turn. A turn that
@@ -7,13 +7,17 @@
 
 mod end;
 mod pause;
+mod release;
 pub mod resend;
 mod resume;
+mod settle;
 mod start;
 
 pub use end::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, log_state, supersede_paused};
 pub use pause::pause;
+pub use release::{Released, release};
 pub use resume::{Resumed, restart, resume};
+pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
 
 use crate::domain::run::{Cursor, Run};

@@ -1,6 +1,7 @@
 //! Begins a run.
 
 use crate::domain::api::Api;
+use crate::domain::run::decide::earlier_runs;
 use crate::domain::run::{Cursor, FORMAT, Phase, Run, Start, State, WorkspaceBinding, deadline_ms};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
@@ -21,7 +22,7 @@ pub struct NewRun<'a> {
     pub operations_per_10s: u32,
     /// The time until an unused exclusive reading expires, in milliseconds.
     pub reading_life_ms: i64,
-    /// `ACTIVE`, as read before the workspace and the count were requested.
+    /// `ACTIVE`, as [`super::unsettled`] read it before the workspace and the count were requested.
     pub active: Active,
 }
 
@@ -59,17 +60,14 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         errors: 0,
         totals: None,
     };
-    // All jobs of a complete run are closed.
-    let ended_well = |run: Run| matches!(run.state, State::Complete | State::CompleteWithErrors);
-    let stopped = match &active.last {
-        Some(last) if !ledger.run(last).await?.is_none_or(ended_well) => Some(last.clone()),
-        _ => None,
-    };
     let mut cursor = first_cursor(&run, active.free_at_ms, reading_life_ms, now_ms);
-    if stopped.is_some() {
-        // The first page waits for the jobs of the stopped run.
+    if let (Some(earlier), Some(last)) = (earlier_runs(&active.unsettled), active.unsettled.last()) {
+        // The first page waits for the earlier runs. Their names are read again by each turn.
         cursor.phase = Phase::Settling;
-        cursor.after = stopped;
+        cursor.after = Some(last.id.clone());
+        cursor.settling.since_ms = now_ms;
+        cursor.waits_until_ms = Some(earlier.until_ms);
+        cursor.waits = Some(earlier.why);
     }
     Ok(match ledger.begin(&run, &plan, &start.source, &cursor, &active).await? {
         Begin::Begun => Started::Begun(Box::new(cursor)),

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
+/// If a job has not ended this long after its creation, in milliseconds, its result counts as
+/// unknown and the job as closed.
+pub const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
+
 /// Intercom's id of a bulk job, opaque (`job_…` until mid-2016, `job_v2_…` after).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]

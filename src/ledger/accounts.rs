@@ -9,7 +9,7 @@ use super::attributes::{self, Item, run_pk};
 use super::pages::pages_prefix;
 use super::{End, JobRow, Ledger, LedgerError, PageRow, PartEnd, PartRow};
 use crate::domain::part::{Origin, PartId, ReadingId};
-use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run};
+use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, OpenJobs, Run};
 
 /// Buckets that are read concurrently. A long run has thousands.
 pub(super) const BUCKETS_AT_ONCE: usize = 16;
@@ -135,7 +135,7 @@ impl Counting<'_> {
 
     fn job(&mut self, job: &JobRow) {
         let counts = self.counts(job.generation);
-        let Accounts { totals, made_last_ms, jobs_open, sent_now, .. } = &mut self.accounts;
+        let Accounts { totals, open, jobs_open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
         // The users of a resubmission are also in another job, or will be.
@@ -156,12 +156,9 @@ impl Counting<'_> {
         if job.generation == self.cursor.generation {
             self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
         }
-        // A job that was not found may still be in progress and may still set values.
-        if matches!(job.end, None | Some(End::Unknown)) {
-            *made_last_ms = (*made_last_ms).max(job.made_ms);
-        }
         let Some(end) = job.end else {
             *jobs_open += 1;
+            OpenJobs::add(open, &job.job, &job.bucket, job.made_ms);
             return;
         };
         if end == End::Unknown && counts {

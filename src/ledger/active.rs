@@ -1,10 +1,12 @@
-//! The active run. It begins and ends in the transaction that changes its state.
+//! The active run, and the runs before it that are not settled. A run begins and ends in the
+//! transaction that changes its state.
 
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals};
+use crate::domain::run::decide::earlier_runs;
+use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals, UNSETTLED_MAX, Unsettled};
 
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,22 @@ pub struct Active {
     /// The previous active run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<RunId>,
+    /// The previous active run, if its end was written together with its entry in `unsettled`. The
+    /// version before this one writes `last` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RunId>,
+    /// The ended runs that may still change values, each an item of its own.
+    #[serde(skip)]
+    pub unsettled: Vec<Unsettled>,
+}
+
+impl Active {
+    /// Returns why no further run may begin while no run is active: too many runs are not settled.
+    pub fn is_full(&self) -> Option<String> {
+        let runs = self.unsettled.len();
+        let waits = (runs >= UNSETTLED_MAX).then(|| earlier_runs(&self.unsettled))??;
+        Some(format!("{runs} ended runs may still change values: {}", waits.why))
+    }
 }
 
 /// The outcome of an attempt to begin a run.
@@ -34,14 +52,41 @@ pub enum Begin {
 /// Tries to end a run while its cursor moves. A turn takes much longer than one try.
 const END_TRIES: u32 = 10;
 
-fn active_key() -> Key {
-    key("ACTIVE", "ACTIVE")
+pub(super) const ACTIVE: &str = "ACTIVE";
+
+pub(super) fn active_key() -> Key {
+    key(ACTIVE, ACTIVE)
+}
+
+/// The effect of a run's end on `ACTIVE`.
+#[derive(Clone, Debug)]
+pub(super) struct EndEffect {
+    /// No exclusive reading may begin before this time (Unix milliseconds).
+    free_at_ms: i64,
+    /// The run, if it may still change values.
+    unsettled: Option<Unsettled>,
+}
+
+impl EndEffect {
+    /// Returns the effect of the end of `run`, whose cursor was at `cursor`.
+    pub(super) fn of(run: &Run, cursor: &Cursor) -> Self {
+        Self { free_at_ms: cursor.reading_free_at_ms(), unsettled: Unsettled::at_end(run, cursor) }
+    }
 }
 
 impl Ledger {
-    /// Returns the item `ACTIVE`.
+    /// Returns the item `ACTIVE`, with the runs that are not settled.
     pub async fn active(&self) -> Result<Active, LedgerError> {
-        Ok(self.get(&active_key()).await?.unwrap_or_default())
+        let (mut active, mut unsettled) = (Active::default(), Vec::new());
+        for item in self.query(ACTIVE, "", usize::MAX).await? {
+            if item.get("sk").is_some_and(|sk| *sk == s(ACTIVE)) {
+                active = attributes::read(item, ACTIVE)?;
+            } else {
+                unsettled.push(attributes::read(item, ACTIVE)?);
+            }
+        }
+        active.unsettled = unsettled;
+        Ok(active)
     }
 
     /// Begins a run. One transaction writes the run, plan, cursor, `ACTIVE` and the entry in the
@@ -100,7 +145,7 @@ impl Ledger {
         for _ in 0..END_TRIES {
             let Some(cursor) = self.cursor(&run.id).await? else { return Ok(false) };
             let writes = vec![Self::close(&cursor)];
-            if self.change_run(run, &ended, writes, Some(cursor.reading_free_at_ms())).await? {
+            if self.change_run(run, &ended, writes, Some(EndEffect::of(&ended, &cursor))).await? {
                 return Ok(true);
             }
             // Either the run changed, or a turn was leased or committed in between.
@@ -121,13 +166,13 @@ impl Ledger {
 
     /// Replaces run `was` by `now`, together with other writes, in one transaction. Returns `false`
     /// if the transition is not allowed or if state or generation changed since the read. `release`
-    /// clears `ACTIVE` and sets the time from which an exclusive reading may begin.
+    /// clears `ACTIVE`, and sets the time from which an exclusive reading may begin.
     pub(super) async fn change_run(
         &self,
         was: &Run,
         now: &Run,
         mut writes: Vec<Write>,
-        release: Option<i64>,
+        release: Option<EndEffect>,
     ) -> Result<bool, LedgerError> {
         // The caller may have read `ACTIVE` before the run ended. No transition leaves a final
         // state.
@@ -163,9 +208,11 @@ impl Ledger {
             .with(":state", s(was.state))
             .with(":generation", n(was.generation));
         writes.push(values.into_iter().fold(update, |update, (name, value)| update.with(name, value)));
-        if let Some(free_at_ms) = release {
+        if let Some(EndEffect { free_at_ms, unsettled }) = release {
             writes.extend(Self::queue_expiry(was, now.ended_ms.unwrap_or(free_at_ms))?);
-            let release = Write::update(&active_key(), "REMOVE #run SET free_at_ms = :free, #last = :run")
+            writes.extend(unsettled.as_ref().map(Self::unsettled_run).transpose()?);
+            let update = "REMOVE #run SET free_at_ms = :free, #last = :run, recorded = :run";
+            let release = Write::update(&active_key(), update)
                 .when("#run = :run")
                 .with(":run", s(&was.id))
                 .with(":free", n(free_at_ms));

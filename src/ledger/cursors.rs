@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use super::active::EndEffect;
 use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::{Key, Ledger, LedgerError, PageRow, Write};
 use crate::domain::run::decide::Commit;
@@ -107,7 +108,7 @@ impl Ledger {
         now_ms: i64,
     ) -> Result<Option<Cursor>, LedgerError> {
         let turn = next.turn;
-        let free_at_ms = next.reading_free_at_ms();
+        let before = next.clone();
         next.turn += 1;
         next.lease = None;
         next.died = None;
@@ -125,8 +126,8 @@ impl Ledger {
             Commit::Turn => self.send_all(writes).await?,
             Commit::State { state, reason } => {
                 let ended_ms = state.ended().then_some(now_ms);
-                let release = state.ended().then_some(free_at_ms);
                 let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };
+                let release = state.ended().then(|| EndEffect::of(&changed, &before));
                 self.change_run(run, &changed, writes, release).await?
             }
             Commit::Generation => {

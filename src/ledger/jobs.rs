@@ -126,6 +126,11 @@ impl Ledger {
         self.get(&job_key(&row.bucket, &row.job)).await
     }
 
+    /// Returns whether a job is open.
+    pub async fn is_open(&self, bucket: &Bucket, job: &JobId) -> Result<bool, LedgerError> {
+        Ok(self.get::<JobRow>(&job_key(bucket, job)).await?.is_some_and(|row| row.end.is_none()))
+    }
+
     /// Returns the jobs of a bucket: a query of one partition.
     pub async fn jobs(&self, bucket: &Bucket) -> Result<Vec<JobRow>, LedgerError> {
         let found = self.query(&format!("BUCKET#{bucket}"), "JOB#", usize::MAX).await?;

@@ -3,6 +3,7 @@
 //! | key | item |
 //! |---|---|
 //! | `ACTIVE` | the active run, and when an exclusive reading may begin again |
+//! | `ACTIVE / UNSETTLED#<run>` | an ended run that may still change values |
 //! | `STARTS / <plan or run>` | a waiting start, and how often it could not begin |
 //! | `RUNS / <time>#<run>` | the runs, ordered by start time |
 //! | `PLANS / <name>` | a stored plan |
@@ -49,6 +50,7 @@ mod runs;
 mod starts;
 mod table;
 mod unended;
+mod unsettled;
 mod write;
 
 use aws_sdk_dynamodb::Client;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::bucket::Width;
+use crate::domain::run::{LATE_MS, REQUEST_MOST_MS, SettleTimes};
 use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, TokenError};
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
@@ -74,7 +75,8 @@ pub struct Settings {
     pub page_timeout: Duration,
     /// `INTERCOM_SCROLL_LIFE_S`: the time after which an unused scroll has expired.
     pub scroll_life_ms: i64,
-    /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job writes no more values.
+    /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job without a known id writes no more
+    /// values.
     pub job_life_ms: i64,
     /// The intervals between polls.
     pub pace: Pace,
@@ -119,6 +121,28 @@ impl Settings {
     /// short enough that the next delivery arrives before the scroll expires (1 minute).
     pub fn pages_visibility(&self) -> Duration {
         self.scroll_timeout() + Duration::from_secs(5)
+    }
+
+    /// Returns the time after which Intercom carries out no request that its sender gave up, in
+    /// milliseconds: a minute, or the life of a job where that is shorter.
+    fn late_ms(&self) -> i64 {
+        LATE_MS.min(self.job_life_ms)
+    }
+
+    /// Returns the longest time after a request with an unknown outcome was sent at which its job
+    /// sets values, in milliseconds.
+    pub fn unknown_life_ms(&self) -> i64 {
+        self.late_ms() + self.job_life_ms
+    }
+
+    /// Returns the times that decide when an ended run is settled.
+    pub fn settle_times(&self) -> SettleTimes {
+        SettleTimes {
+            request_ms: REQUEST_MOST_MS + self.late_ms(),
+            unknown_life_ms: self.unknown_life_ms(),
+            look_first_ms: self.pace.look_first_ms,
+            look_most_ms: self.pace.look_most_ms,
+        }
     }
 
     /// Reads the settings that have defaults.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,6 +26,8 @@ pub(crate) enum Closed {
     NoAnswer,
     /// Another program uses the whole limit.
     Limited,
+    /// They have no answer, and are carried out this many seconds after they were sent.
+    Late(u64),
     /// Intercom returns this count of users.
     Counts(u64),
     /// They pass, and the answer contains each user twice.
@@ -40,11 +43,16 @@ impl Closed {
         matches!(self, Self::Doubles)
     }
 
+    /// Returns whether the workspace gets the request.
+    fn passes(self) -> bool {
+        matches!(self, Self::Doubles | Self::Late(_))
+    }
+
     fn answer(self) -> Answer {
         let error = r#"{"type":"error.list","errors":[{"code":"by_the_test","message":"closed by the test"}]}"#;
         let (status, body) = match self {
             Self::Unsent => return Err(TransportError::NotSent { source: "connection refused".into() }),
-            Self::NoAnswer | Self::Doubles => {
+            Self::NoAnswer | Self::Doubles | Self::Late(_) => {
                 return Err(TransportError::Unknown { source: "connection reset".into() });
             }
             Self::Limited => (429, error.to_owned()),
@@ -136,12 +144,21 @@ impl Way {
         self.state().closed.is_some_and(|(to, how)| line.starts_with(to) && how.is_doubling())
     }
 
+    /// Returns the delay of a request that is carried out late.
+    fn delays(&self, request: &Request<Bytes>) -> Option<Duration> {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        match self.state().closed {
+            Some((to, Closed::Late(seconds))) if line.starts_with(to) => Some(Duration::from_secs(seconds)),
+            _ => None,
+        }
+    }
+
     /// Returns the route's own answer, or the workspace that gets the request.
     fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
         let state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
-        if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.is_doubling()) {
+        if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.passes()) {
             return Err(Box::new(how.answer()));
         }
         if state.revoked.contains(token) {
@@ -158,12 +175,19 @@ type Answer = Result<Response<Bytes>, TransportError>;
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
-        let (led, doubles) = (way.lead_to(&request, &world), way.doubles(&request));
+        let (led, doubles, late) = (way.lead_to(&request, &world), way.doubles(&request), way.delays(&request));
         async move {
             let router = match led {
                 Ok(router) => router,
                 Err(answer) => return *answer,
             };
+            if let Some(late) = late {
+                tokio::spawn(async move {
+                    tokio::time::sleep(late).await;
+                    router.oneshot(request.map(axum::body::Body::from)).await
+                });
+                return std::future::pending().await;
+            }
             let response = router.oneshot(request.map(axum::body::Body::from)).await;
             let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
             match body.collect().await {

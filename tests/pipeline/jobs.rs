@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use intercom_bulk::control;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::ledger::End;
 use intercom_simulator::{Fault, Options};
@@ -117,14 +116,15 @@ async fn failed_job_is_not_a_success() {
     assert!(report.reason().contains(&said), "{}", report.reason());
 }
 
-/// A new generation waits at most 15 minutes for it, then evaluates its users again. By then it can
-/// change nothing.
+/// A new generation waits until check closes the job as unknown, after six hours. Then it evaluates
+/// the job's users again.
 #[tokio::test(start_paused = true)]
-async fn endless_job_does_not_block_the_next_generation() {
+async fn endless_job_holds_the_next_generation_for_six_hours() {
     let report = with_faults(vec![Fault::LosePage(3), Fault::JobNeverEnds(1)]).await;
     assert_eq!((report.state(), report.cursor.generation), (State::Complete, 2), "{}", report.reason());
     report.assert_nobody_lost();
     assert_eq!(report.accounts.totals.jobs_by_end["unknown"], 1);
+    assert!((21_600..23_500).contains(&report.seconds), "{}", report.seconds);
 }
 
 /// Nothing was sent, so this is not an attempt at the users.
@@ -137,30 +137,4 @@ async fn half_an_hour_without_a_network_loses_no_user() {
     assert_eq!(pipeline.world.state().items, 0);
     pipeline.way.close(None);
     pipeline.until_ended(&run).await.assert_complete();
-}
-
-/// A stopped run left a running job. The next plan's values must win.
-#[tokio::test(start_paused = true)]
-async fn run_waits_for_the_jobs_of_a_stopped_run() {
-    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 50, ..users(300) }).await;
-    let first = pipeline.start(Value::Null).await;
-    pipeline.until(|state| !state.jobs.is_empty()).await;
-    let ledger = &pipeline.engine.clients.ledger;
-    let run = ledger.run(&first).await.unwrap().unwrap();
-    let now_ms = pipeline.engine.now_ms();
-    assert!(control::cancel(ledger, &run, "by the test", now_ms).await.unwrap());
-    let other = r#"
-        name = "other"
-        [set.custom_attributes."has avatar"]
-        type = "bool"
-        value = "user.avatar.image_url is not present"
-    "#;
-    let plan = intercom_bulk::plan::Plan::from_toml("plan.toml", other).unwrap();
-    let time = jiff::Timestamp::from_millisecond(now_ms).unwrap();
-    pipeline.engine.scroll(serde_json::json!({"plan": plan.to_json(), "time": time.to_string()})).await.unwrap();
-    let second = intercom_bulk::domain::run::RunId::of("other", time.as_second());
-    let second = pipeline.until_ended(&second).await;
-    assert_eq!(second.state(), State::Complete, "{}", second.reason());
-    let users = pipeline.world.users().into_iter().filter_map(intercom_bulk::domain::user::User::new);
-    assert_eq!(users.filter(|user| plan.evaluate(user).patch.is_some()).count(), 0, "the older job came later");
 }

@@ -36,3 +36,4 @@ mod slow;
 mod sqs;
 mod starts;
 mod tokens;
+mod unsettled;

@@ -22,10 +22,11 @@ use crate::pipeline::{BEGIN, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::sqs::Sqs;
 
-const NAMES_OF_SCROLL: [&str; 11] = [
+const NAMES_OF_SCROLL: [&str; 12] = [
     "Buried",
     "Holes",
     "LeftForNewer",
+    "LongWaits",
     "Pages",
     "Patches",
     "QuotaUsedPercent",

@@ -182,7 +182,8 @@ impl Pipeline {
                 break;
             }
             assert!(Instant::now() < bound, "the run is stuck: {:#?}", self.engine.clients.ledger.cursor(run).await);
-            self.reschedule(look, state == Some(Draining)).await;
+            let waits = state == Some(Draining) || look > PATIENCE && self.waits_long(run).await;
+            self.reschedule(look, waits).await;
         }
         self.until_quiet().await;
         Report::of(self, run).await
@@ -208,6 +209,13 @@ impl Pipeline {
             assert!(Instant::now() < bound, "never quiet: {open:#?} {messages:#?}");
             self.reschedule(look, true).await;
         }
+    }
+
+    /// Returns whether a run waits for earlier work for longer than a piece.
+    async fn waits_long(&self, run: &RunId) -> bool {
+        let cursor = self.engine.clients.ledger.cursor(run).await.unwrap();
+        let until_ms = cursor.as_ref().map_or(0, |cursor| cursor.waits_until_ms());
+        until_ms > self.engine.now_ms() + 2 * PIECE.as_millis() as i64
     }
 
     /// Advances time until the next read, in pieces if only jobs are waited for.

@@ -77,6 +77,8 @@ accidents! {
     Garbled = 5 "answer garbled",
     /// Intercom answers 5xx, without an effect.
     ServerError = 8 "5xx, not done",
+    /// Intercom carries out a bulk request after its sender gave up, within a minute.
+    LateEffect = 2 "bulk request carried out late",
     /// 429 with headers.
     Limited = 6 "429",
     /// 429 without headers.
@@ -102,10 +104,12 @@ impl Rates {
         // Later additions draw from their own source, so that the kept seeds repeat their stories.
         let mut later = rng.clone();
         let mut last = SmallRng::from_rng(&mut later.clone());
+        let mut latest = SmallRng::from_rng(&mut last.clone());
         let one = |&(accident, base): &(Accident, u32)| {
             let rng = match accident {
                 Accident::AwsDenied => &mut later,
                 Accident::Freeze => &mut last,
+                Accident::LateEffect => &mut latest,
                 _ => &mut *rng,
             };
             match rng.random_range(0..6) {

@@ -3,15 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use intercom_bulk::control;
-use intercom_bulk::domain::run::Run;
+use intercom_bulk::control::{self, Released};
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::domain::run::{Run, RunId};
+use intercom_bulk::runtime::config::Settings;
+use rand::Rng;
+use rand::rngs::SmallRng;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::await_point::Step;
 use crate::functions::Functions;
 use crate::storm::Storm;
-use crate::story::Act;
+
+/// An action of an operator, and its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act {
+    pub(crate) after: Duration,
+    /// The run is cancelled; otherwise it is paused.
+    pub(crate) cancels: bool,
+    /// The time between a pause and the resume.
+    pub(crate) goes_on_after: Option<Duration>,
+    /// The time between a cancellation and the release.
+    pub(crate) releases_after: Option<Duration>,
+}
+
+/// Draws an operator's action in about every eighth story.
+pub(crate) fn drawn(rng: &mut SmallRng) -> Vec<Act> {
+    if !rng.random_ratio(1, 8) {
+        return vec![];
+    }
+    let after = Duration::from_millis(rng.random_range(500..120_000));
+    let goes_on = Duration::from_secs(rng.random_range(1..400));
+    let (cancels, goes_on_after) = (rng.random_ratio(1, 4), rng.random_ratio(2, 3).then_some(goes_on));
+    vec![Act { after, cancels, goes_on_after, releases_after: None }]
+}
 
 /// The number of reads of the active run before the operator gives up.
 const LOOKS: u32 = 90;
@@ -27,6 +53,10 @@ pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
         pause(storm, &run).await;
     }
     storm.run_may_have_changed(&run.id).await;
+    if let Some(after) = act.releases_after {
+        sleep(after).await;
+        release(storm, &run.id).await;
+    }
     let Some(after) = act.goes_on_after else { return };
     sleep(after).await;
     for _ in 0..3 {
@@ -59,4 +89,17 @@ async fn pause(storm: &Storm, run: &Run) {
 async fn cancel(storm: &Storm, run: &Run) {
     let ended = control::cancel(&storm.ledger, run, "cancelled by an operator", storm.now_ms()).await;
     assert!(ended.is_ok_and(|ended| ended), "no other write comes between the read and the end");
+}
+
+/// Releases an ended run, and does so again: the second release changes nothing.
+async fn release(storm: &Storm, run: &RunId) {
+    let times = Settings::read(|_| None).expect("every setting has a default").settle_times();
+    for _ in 0..2 {
+        let released = control::release(&storm.ledger, run, &times, Clock::starting_at(storm.now_ms())).await;
+        let released = released.expect("the ledger answers");
+        storm.weather.note(|| format!("{run} is released: {released:?}"));
+        if matches!(released, Released::Now { .. }) {
+            storm.was_released(run);
+        }
+    }
 }

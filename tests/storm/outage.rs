@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use crate::promises::items;
 use crate::storm::{Storm, Who};
 
-const SUBMIT: &str = "POST /bulk/users";
+pub(crate) const SUBMIT: &str = "POST /bulk/users";
 
 /// An outage of hours. It ends no run.
 #[derive(Clone, Copy, Debug)]

@@ -10,11 +10,21 @@ use serde_json::{Value, json};
 
 use crate::story::with_limits;
 
-const TEXTS: [&str; 4] = [
+/// The opposite of the first plan, which changes each user again.
+pub(crate) const OPPOSITE: &str = "no-avatar";
+const OPPOSITE_TEXT: &str = r#"
+    name = "no-avatar"
+    [set.custom_attributes."has avatar"]
+    type = "bool"
+    value = "user.avatar.image_url is not present"
+"#;
+
+const TEXTS: [&str; 5] = [
     include_str!("../../plans/has-avatar.toml"),
     include_str!("../../plans/plan-price.toml"),
     include_str!("../../plans/account-by-email.toml"),
     include_str!("../../plans/company-name.toml"),
+    OPPOSITE_TEXT,
 ];
 
 /// The shipped plans by name.
@@ -36,6 +46,11 @@ pub(crate) fn agrees(name: &str) -> bool {
 /// Returns the name of the plan in a start's event.
 pub(crate) fn name_of(event: &Value) -> &str {
     event["plan"]["name"].as_str().or(event["plan"].as_str()).unwrap_or_default()
+}
+
+/// Returns the JSON of a plan.
+pub(crate) fn json(name: &str) -> Value {
+    PLANS[name].to_json()
 }
 
 /// Returns the start of a random plan, the `index`-th of its story.

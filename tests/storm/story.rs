@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::accident::Rates;
 use crate::faults;
 use crate::limits::{self, Replacement};
+use crate::operator::{Act, drawn};
 use crate::outage::Outage;
 use crate::plans;
 use crate::rare;
@@ -60,16 +61,6 @@ pub(crate) struct Story {
 pub(crate) struct Nonsense {
     pub(crate) after: Duration,
     pub(crate) body: &'static str,
-}
-
-/// An action of an operator, and its time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Act {
-    pub(crate) after: Duration,
-    /// The run is cancelled; otherwise it is paused.
-    pub(crate) cancels: bool,
-    /// The time between a pause and the resume.
-    pub(crate) goes_on_after: Option<Duration>,
 }
 
 /// A start and its time.
@@ -167,7 +158,7 @@ impl Story {
                 let righted = back.map(|after| after + Duration::from_secs(third.random_range(5..60)));
                 asked.into_iter().chain(righted).collect()
             },
-            acts: acts(later),
+            acts: drawn(later),
             nonsense: nonsense
                 .into_iter()
                 .map(|body| Nonsense { after: Duration::ZERO, body })
@@ -266,16 +257,6 @@ impl Shape {
             Self::Wide => rng.random_range(30..=100),
         }
     }
-}
-
-/// Draws an operator's action in about every eighth story.
-fn acts(rng: &mut SmallRng) -> Vec<Act> {
-    if !rng.random_ratio(1, 8) {
-        return vec![];
-    }
-    let after = Duration::from_millis(rng.random_range(500..120_000));
-    let goes_on = Duration::from_secs(rng.random_range(1..400));
-    vec![Act { after, cancels: rng.random_ratio(1, 4), goes_on_after: rng.random_ratio(2, 3).then_some(goes_on) }]
 }
 
 /// Draws a foreign message among good ones.

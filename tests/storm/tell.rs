@@ -194,10 +194,10 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let each = match () {
         () if endless || calm_after.is_none() => A_RUN,
         // Users that Intercom always refuses are given up after three hours.
-        () if storm.story.is_denied() || storm.story.has_poison() => AN_UNREPORTED_RUN,
+        () if storm.story.is_denied() || storm.story.has_poison() || storm.story.has_slow_jobs() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
     };
-    let runs = storm.story.starts.len() as u32 + 1;
+    let runs = storm.story.starts.len() as u32 + 2;
     let bound = storm.story.quiet_after().unwrap_or_default() + each * runs;
     let late = |since_ms: i64| {
         let since_ms = since_ms.max(storm.calm_ms().unwrap_or_default());
@@ -236,6 +236,10 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
 async fn is_quiet(storm: &Storm) -> bool {
     let ledger = &storm.ledger;
     let Ok(active) = ledger.active().await else { return false };
+    // Each ended run is settled in the end.
+    if !active.unsettled.is_empty() {
+        return false;
+    }
     if let Some(run) = active.run {
         let state = ledger.run(&run).await.ok().flatten().map(|run| run.state);
         if state != Some(State::Paused) {

@@ -85,8 +85,8 @@ fn each_metric_is_on_the_dashboard_and_documented() {
     let alarmed = watch.split("Namespace: intercom-bulk\n").skip(1).filter_map(|rest| after(rest, "MetricName: "));
     assert_eq!(
         alarmed.collect::<Vec<_>>(),
-        ["RunsNotComplete", "RunsWithErrors", "LeftForNewer"],
-        "each end but `complete` rings"
+        ["RunsNotComplete", "RunsWithErrors", "LeftForNewer", "LongWaits"],
+        "each end but `complete` rings, and what waits"
     );
     let operations = read("infra/OPERATIONS.md");
     let missing: Vec<_> = told.iter().filter(|name| !operations.contains(&format!("`{name}`"))).collect();

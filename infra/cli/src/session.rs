@@ -97,7 +97,7 @@ async fn finish(engine: &Engine, mut working: JoinHandle<()>, interrupted: bool,
             }
         }
     }
-    let life = Duration::from_millis(engine.clients.settings.job_life_ms.max(0).unsigned_abs());
+    let life = Duration::from_millis(engine.clients.settings.unknown_life_ms().max(0).unsigned_abs());
     output::note(false, &finishing(&engine.under_way(), interrupted, life));
     tokio::select! {
         _ = &mut working => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::{OpenJobs, Tally};
 
 /// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,10 @@ pub struct Accounts {
     pub parts_open: u64,
     /// Open jobs of any generation.
     pub jobs_open: u64,
-    /// Creation time of the youngest job whose outcome is unknown, in Unix milliseconds; 0 if there
-    /// is none. For a possibly lost job it is the latest possible time.
+    /// The oldest of them, and when they are closed at the latest.
+    pub open: Option<OpenJobs>,
+    /// The latest time at which a request with an unknown outcome was sent, in Unix milliseconds; 0
+    /// if there is none. Its job, if any, has no known id.
     pub made_last_ms: i64,
     /// Users of the present generation that are in jobs; a user that is sent again counts once.
     pub sent_now: u64,

@@ -19,7 +19,7 @@ pub use page::{
     AnswerFacts, PageFacts, after_answer, after_end, after_page, must_count_failed, needs_count, over_max_changes,
     over_max_errors, paths_unseen,
 };
-pub use settle::{EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
+pub use settle::{EarlierRuns, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait};
 
 /// Leases of one turn that may expire before the pages of a list are begun again, in a generation
 /// that counts. A page that ends each invocation then ends the run.
@@ -139,6 +139,12 @@ impl Decision {
 fn time(ms: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     at.strftime("%Y-%m-%dT%H:%MZ").to_string()
+}
+
+/// Formats a time of day in UTC, for an operator who looks at a wait of hours.
+pub(super) fn time_of_day(ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%H:%M UTC").to_string()
 }
 
 /// Decides what an expired lease on the turn means. If its owner crashed between the request and

@@ -8,6 +8,7 @@ mod position;
 mod start;
 mod state;
 mod tally;
+mod unsettled;
 mod verdict;
 mod workspace;
 
@@ -24,6 +25,7 @@ pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
+pub use unsettled::{LATE_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
 

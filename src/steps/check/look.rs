@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{CheckOutcome, pay};
 use crate::domain::api::JobState;
-use crate::domain::job::ItemError;
+use crate::domain::job::{ItemError, UNKNOWN_AFTER_MS};
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
 use crate::domain::run::FORMAT_1;
@@ -14,9 +14,6 @@ use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// If a job has not ended this long after its creation, in milliseconds, its result counts as
-/// unknown.
-const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
 /// The most attempts at an item, including the first.
 const ATTEMPTS_MAX: u32 = 3;
 /// The most pages of an error feed. A job has at most hundreds of items, so this is more

@@ -17,6 +17,7 @@ impl ScrollOutcome {
             Metric::count("RunsNotComplete", self.not_complete),
             Metric::count("Buried", times(Action::Buried)),
             Metric::count("LeftForNewer", self.newer),
+            Metric::count("LongWaits", self.long_waits),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),
         ]

@@ -1,38 +1,55 @@
-//! A turn between two generations, or after a stopped run: polls unfinished parts and jobs.
+//! A turn between two generations, or before the first page: polls unfinished parts and jobs, and
+//! earlier runs that are not settled.
+
+use std::time::Duration;
 
 use super::turn::LeasedTurn;
-use crate::control;
-use crate::domain::run::decide::{Commit, Decision, EarlierRun, Pauses, SettleFacts, after_earlier_run, after_wait};
-use crate::domain::run::{Cursor, RunId};
+use crate::control::{self, Looking};
+use crate::domain::run::Cursor;
+use crate::domain::run::decide::{
+    Commit, Decision, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait,
+};
+use crate::ledger::Active;
 use crate::runtime::clients::{Clients, StepError};
+use crate::runtime::invocation::Invocation;
 
-/// Checks whether earlier parts and jobs have ended. Then begins the next generation, or waits.
-pub(super) async fn settle(turn: &LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
-    let (clients, facts) = (turn.clients, turn.facts());
+/// Time-out of a look at an earlier run. A look at a large run is left to check, which has more
+/// time.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Returns `ACTIVE` after a look at the earlier runs whose look is due.
+pub(super) async fn unsettled(clients: &Clients, at: &Invocation) -> Result<Active, StepError> {
+    let looking = Looking { times: clients.settings.settle_times(), timeout: LOOK_TIMEOUT };
+    Ok(control::unsettled(&clients.ledger, &looking, at.clock).await?)
+}
+
+/// Checks whether earlier parts, jobs and runs have ended. Then begins the first page or the next
+/// generation, or waits.
+pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
+    let clients = turn.clients;
     let pace = clients.settings.pace;
-    let pauses = Pauses { parts_ms: pace.settle_ms, jobs_ms: pace.look_first_ms };
-    if let Some(run) = cursor.after.clone() {
-        let over_ms = jobs_over_ms(clients, &run, facts.now_ms).await?;
-        return Ok(after_earlier_run(cursor, EarlierRun { run, over_ms }, pauses, &facts));
-    }
-    let accounts = clients.ledger.accounts(turn.run, &cursor).await?;
-    if accounts.parts_open > 0 && turn.run.keeps_parts() {
-        control::resend::request_if_lost(clients, turn.run, turn.at).await;
-    }
-    let settle = SettleFacts { accounts: &accounts, job_life_ms: clients.settings.job_life_ms, pauses };
-    let decision = after_wait(cursor, &settle, &facts);
+    let pauses = Pauses { parts_ms: pace.settle_ms, jobs_ms: pace.look_first_ms, jobs_most_ms: pace.look_most_ms };
+    let earlier = earlier_runs(&unsettled(clients, turn.at).await?.unsettled);
+    let facts = turn.facts();
+    let decision = if cursor.after.is_some() {
+        after_earlier_runs(cursor, earlier.as_ref(), pauses, &facts)
+    } else {
+        let accounts = clients.ledger.accounts(turn.run, &cursor).await?;
+        if accounts.parts_open > 0 && turn.run.keeps_parts() {
+            control::resend::request_if_lost(clients, turn.run, turn.at).await;
+        }
+        let unknown_life_ms = clients.settings.unknown_life_ms();
+        let settle = SettleFacts { accounts: &accounts, earlier: earlier.as_ref(), unknown_life_ms, pauses };
+        after_wait(cursor, &settle, &facts)
+    };
     if decision.commit == Commit::Generation {
         let generation = decision.next.generation;
         tracing::info!(run = turn.run.id.as_str(), run.generation = generation, "the scroll restarts");
     }
+    if is_long_wait(&decision, facts.now_ms) {
+        let waits = decision.next.waits.as_deref();
+        tracing::error!(run = turn.run.id.as_str(), waits, "a run has waited for more than an hour");
+        turn.outcome.long_waits += 1;
+    }
     Ok(decision)
-}
-
-/// Returns the time at which an ended run's last open job writes no more values, in Unix
-/// milliseconds: a time in the past if all jobs are closed.
-async fn jobs_over_ms(clients: &Clients, run: &RunId, now_ms: i64) -> Result<i64, StepError> {
-    let ledger = &clients.ledger;
-    let Some((run, cursor)) = ledger.run(run).await?.zip(ledger.cursor(run).await?) else { return Ok(now_ms) };
-    let made_last_ms = ledger.accounts(&run, &cursor).await?.made_last_ms;
-    Ok(made_last_ms.saturating_add(clients.settings.job_life_ms))
 }

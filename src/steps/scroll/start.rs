@@ -2,6 +2,7 @@
 //! run.
 
 use super::count::count_users;
+use super::settle::unsettled;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, NewRun, Started};
 use crate::domain::run::{FORMAT, Start};
@@ -61,7 +62,8 @@ pub(super) enum Began {
     Started,
     /// Its run exists already.
     Known,
-    /// Another run is active, or the token's workspace is not known yet.
+    /// Another run is active, too many runs are not settled, or the token's workspace is not known
+    /// yet.
     Waits,
 }
 
@@ -74,7 +76,7 @@ pub(super) async fn begin(
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
     outcome.run = Some(start.run().to_string());
-    let active = clients.ledger.active().await?;
+    let active = unsettled(clients, at).await?;
     if clients.ledger.run(&start.run()).await?.is_some() {
         return known(clients, start, plan, outcome).await;
     }
@@ -83,6 +85,11 @@ pub(super) async fn begin(
         return Ok(Began::Waits);
     }
     if !formats_are_read(clients).await? {
+        queue(clients, start, at, outcome).await?;
+        return Ok(Began::Waits);
+    }
+    if let Some(why) = active.is_full() {
+        tracing::error!(run = start.run().as_str(), reason = why, "the start waits");
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }

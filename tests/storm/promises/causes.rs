@@ -15,7 +15,7 @@ use crate::storm::Storm;
 
 /// Accidents with an effect beyond time. Duplicates, early, reordered or missing events change no
 /// end.
-const TROUBLES: [Accident; 21] = [
+const TROUBLES: [Accident; 22] = [
     Death,
     Hang,
     Freeze,
@@ -32,6 +32,7 @@ const TROUBLES: [Accident; 21] = [
     Unsent,
     LostBefore,
     LostAfter,
+    LateEffect,
     Garbled,
     ServerError,
     Limited,

@@ -28,6 +28,7 @@ use crate::storm::{Invoked, Who};
 pub(crate) use causes::alone_in;
 pub(crate) use limit::items;
 pub(crate) use secrets::of_people;
+pub(crate) use steps::Reached;
 
 /// The events so far.
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ struct Memory {
     recorded: BTreeSet<String>,
     /// The actions of invocations, by their number.
     by: BTreeMap<Who, Action>,
+    /// Runs that an operator released.
+    released: BTreeSet<String>,
     /// Pending and applied values of a user's attribute.
     values: HashMap<(String, String), Vec<order::Sent>>,
     /// Windows of the rate limit, by their ends.
@@ -85,6 +88,8 @@ struct RunSeen {
     since_ms: i64,
     /// The last change of its state or generation.
     changed_ms: i64,
+    /// It has requested users.
+    reads: bool,
     /// Number of commits of its cursor.
     turn: u64,
     /// Number of sent parts by its cursor, and their generation.
@@ -105,6 +110,8 @@ struct JobSeen {
     run: String,
     users: usize,
     created_ms: i64,
+    /// The time at which its values are applied; `None` if they are not.
+    applied_ms: Option<i64>,
 }
 
 /// The purpose of a job.

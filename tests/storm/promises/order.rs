@@ -5,10 +5,11 @@ use intercom_bulk::domain::run::RunId;
 use intercom_simulator::Fault;
 use serde_json::Value;
 
-use super::JobSeen;
-use crate::storm::Storm;
+use super::{JobSeen, Memory};
+use crate::storm::{Storm, Who};
 
-/// The time that a new generation waits for the previous one's jobs (`closing_at` of a job).
+/// The time for which a job without a known id is waited for (`closing_at` of a job). A job with a
+/// known id is waited for until check closes it.
 const WAITED_FOR_MS: i64 = 15 * 60 * 1000;
 
 /// A value in a job.
@@ -19,7 +20,24 @@ pub(super) struct Sent {
     /// The end of the job's task.
     applied_ms: i64,
     value: Value,
+    /// The index of the job.
     job: usize,
+}
+
+impl Memory {
+    /// Returns whether a job may set values after a later run or generation has begun: its id is not
+    /// known and it takes too long, or an operator released its run.
+    fn is_excused(&self, job: &JobSeen) -> bool {
+        let is_slow = job.applied_ms.is_none_or(|applied_ms| applied_ms - job.created_ms >= WAITED_FOR_MS);
+        is_slow && !self.recorded.contains(&job.id) || self.released.contains(&job.run)
+    }
+
+    /// Returns the jobs that set values after `now_ms`, of the runs that `is_of` selects.
+    fn under_way(&self, now_ms: i64, is_of: impl Fn(&str) -> bool) -> Vec<String> {
+        let jobs = self.jobs.iter().filter(|job| is_of(&job.run) && !self.is_excused(job));
+        let open = jobs.filter_map(|job| Some((job, job.applied_ms.filter(|applied_ms| *applied_ms > now_ms)?)));
+        open.map(|(job, applied_ms)| format!("{} of {} until {applied_ms}", job.id, job.run)).collect()
+    }
 }
 
 impl Storm {
@@ -29,28 +47,36 @@ impl Storm {
         let items = body["items"].as_array().cloned().unwrap_or_default();
         let now_ms = self.now_ms();
         let Some((number, made)) = self.world.0.last_job() else { return };
+        let applied_ms = self.applied_ms(number as u64, now_ms);
         let mut memory = self.promises.memory();
-        let job =
-            JobSeen { id: made.id.clone(), run: run.to_owned(), users: items.len(), created_ms: made.created_at_ms };
+        let (id, run_of_job) = (made.id.clone(), run.to_owned());
+        let job = JobSeen { id, run: run_of_job, users: items.len(), created_ms: made.created_at_ms, applied_ms };
         memory.jobs.push(job);
+        let index = memory.jobs.len() - 1;
         let ids = items.iter().filter_map(|item| Some(item["data"]["id"].as_str()?.to_owned()));
         memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);
-        let Some(applied_ms) = self.applied_ms(number as u64, now_ms) else { return };
         let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
         let mut broken = Vec::new();
+        if let Some((later, _)) = memory.runs.iter().find(|(_, seen)| seen.reads && seen.order > rank.0) {
+            broken.push(format!("9: a job of {run} is created after {later} read a page"));
+        }
+        let Some(applied_ms) = applied_ms else { return broken.into_iter().for_each(|text| self.weather.bug(text)) };
         for (user, target, value) in items.iter().flat_map(values) {
-            let sent = memory.values.entry((user.clone(), target.clone())).or_default();
-            for other in sent.iter() {
-                let late = (rank < other.rank && applied_ms >= other.applied_ms)
-                    || (rank > other.rank && applied_ms <= other.applied_ms);
-                if late && other.value != value {
+            let there = memory.values.get(&(user.clone(), target.clone())).map_or(&[][..], Vec::as_slice);
+            for other in there.iter().filter(|other| other.value != value) {
+                let older = &memory.jobs[other.job];
+                let late = rank < other.rank && applied_ms >= other.applied_ms
+                    || rank > other.rank && applied_ms <= other.applied_ms && !memory.is_excused(older);
+                if late {
                     broken.push(format!(
                         "9: {target} of {user}: {rank:?} in job {number} at {applied_ms}, {:?} in job {} at {}",
-                        other.rank, other.job, other.applied_ms
+                        other.rank,
+                        other.job + 1,
+                        other.applied_ms
                     ));
                 }
             }
-            sent.push(Sent { rank, applied_ms, value, job: number });
+            memory.values.entry((user, target)).or_default().push(Sent { rank, applied_ms, value, job: index });
         }
         drop(memory);
         broken.into_iter().take(1).for_each(|text| self.weather.bug(text));
@@ -59,21 +85,38 @@ impl Storm {
     /// Records the begin of a generation: earlier submissions are applied, or never will be.
     pub(super) fn older_jobs_are_over(&self, run: &RunId, generation: u32) {
         let now_ms = self.now_ms();
-        let memory = self.promises.memory();
-        let ours = memory.jobs.iter().enumerate().filter(|(_, job)| job.run == run.as_str());
-        let under_way = ours.filter_map(|(index, job)| {
-            let applied_ms = self.applied_ms(index as u64 + 1, job.created_ms)?;
-            (applied_ms > now_ms).then(|| format!("{} until {applied_ms}", job.id))
-        });
-        let under_way: Vec<String> = under_way.collect();
-        drop(memory);
+        let under_way = self.promises.memory().under_way(now_ms, |of| of == run.as_str());
         if !under_way.is_empty() {
             self.weather
                 .bug(format!("9: generation {generation} of {run} begins at {now_ms} before {under_way:?} are over"));
         }
     }
 
-    /// Returns the time at which a job's values are applied, if it is within a generation's wait.
+    /// Records that a run reads users: the submissions of earlier runs are applied, or never will
+    /// be.
+    pub(super) fn earlier_runs_are_over(&self, who: Option<Who>) {
+        let Some(run) = self.invoked(who).and_then(|invoked| invoked.run) else { return };
+        let now_ms = self.now_ms();
+        let mut memory = self.promises.memory();
+        let Some(seen) = memory.runs.get_mut(&run) else { return };
+        if std::mem::replace(&mut seen.reads, true) {
+            return;
+        }
+        let order = seen.order;
+        let is_earlier = |of: &str| memory.runs.get(of).is_some_and(|seen| seen.order < order);
+        let under_way = memory.under_way(now_ms, is_earlier);
+        drop(memory);
+        if !under_way.is_empty() {
+            self.weather.bug(format!("9: {run} reads users at {now_ms} before {under_way:?} are over"));
+        }
+    }
+
+    /// Records that an operator released a run.
+    pub(crate) fn was_released(&self, run: &RunId) {
+        self.promises.memory().released.insert(run.to_string());
+    }
+
+    /// Returns the time at which a job's values are applied; `None` if they are not.
     fn applied_ms(&self, number: u64, now_ms: i64) -> Option<i64> {
         let options = &self.story.options;
         let never = |fault: &Fault| matches!(fault, Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number);
@@ -85,8 +128,7 @@ impl Storm {
             Fault::SlowJob { job, seconds } if *job == number => Some(*seconds),
             _ => None,
         });
-        let delay_ms = (options.job_delay_s + slow_s.unwrap_or(0)) as i64 * 1000;
-        (delay_ms < WAITED_FOR_MS).then_some(now_ms + delay_ms)
+        Some(now_ms + (options.job_delay_s + slow_s.unwrap_or(0)) as i64 * 1000)
     }
 }
 

@@ -15,6 +15,8 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 pub(super) const PAGE: &str = "GET /users/scroll";
+/// A user of a list.
+const USER: &str = "GET /users/{id}";
 pub(super) const SUBMIT: &str = "POST /bulk/users";
 
 /// Facts about a request before its answer.
@@ -106,6 +108,9 @@ impl Storm {
     /// A step sends a request to Intercom.
     pub(crate) fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
         self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
+        if matches!(name, PAGE | USER) {
+            self.earlier_runs_are_over(who);
+        }
         if matches!(name, PAGE | SUBMIT) {
             self.promises.memory().active_ms = self.now_ms();
         }

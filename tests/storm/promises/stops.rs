@@ -119,6 +119,7 @@ impl Promises {
             generation,
             since_ms: now_ms,
             changed_ms: now_ms,
+            reads: false,
             turn: 0,
             parts: (0, 0),
             pages: BTreeSet::new(),

@@ -15,8 +15,9 @@ use tower::ServiceExt;
 
 use crate::accident::Accident;
 use crate::await_point::Side;
-use crate::outage::Way;
+use crate::outage::{SUBMIT, Way};
 use crate::promises::alone_in;
+use crate::seams::late::{Late, LateRequest};
 use crate::storm::Storm;
 
 /// The prefix of each token, before a number. Tokens appear only in requests to Intercom.
@@ -98,7 +99,7 @@ fn name(request: &Request<Bytes>) -> String {
 
 /// Carries a request, and notes whether a request for one user alone brought a usable answer.
 async fn carry(
-    storm: &Storm,
+    storm: &Arc<Storm>,
     router: axum::Router,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
@@ -121,7 +122,7 @@ async fn carry(
 }
 
 async fn carried(
-    storm: &Storm,
+    storm: &Arc<Storm>,
     router: axum::Router,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
@@ -163,6 +164,10 @@ async fn carried(
     }
     let before = storm.reaches_intercom(who, &name, &request).await;
     let body = request.body().clone();
+    if name == SUBMIT && weather.strikes(Accident::LateEffect) {
+        let _late = Late::new(storm, LateRequest { name, router, request, before });
+        return std::future::pending().await;
+    }
     let response = router.oneshot(request.map(axum::body::Body::from)).await;
     let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
     let collected = answer.collect().await.map(http_body_util::Collected::to_bytes);

@@ -5,5 +5,6 @@
 
 pub(crate) mod aws;
 pub(crate) mod intercom;
+mod late;
 pub(crate) mod names;
 pub(crate) mod queue;

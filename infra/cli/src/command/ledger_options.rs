@@ -42,6 +42,8 @@ pub(super) struct Waiting {
     pub(super) id: RunId,
     /// The active run whose end it waits for.
     pub(super) behind: Option<RunId>,
+    /// The reason of a wait without an active run: too many ended runs may still change values.
+    full: Option<String>,
 }
 
 impl LedgerOptions {
@@ -94,16 +96,19 @@ impl RunOptions {
         if !ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == id) {
             return Ok(None);
         }
-        Ok(Some(Waiting { id, behind: ledger.active().await?.run }))
+        let active = ledger.active().await?;
+        let full = active.is_full();
+        Ok(Some(Waiting { id, behind: active.run, full }))
     }
 }
 
 impl Waiting {
     /// Returns the start's state as text, without a full stop.
     pub(super) fn words(&self) -> String {
-        match &self.behind {
-            Some(active) => format!("run {} has not begun: it waits for the end of {active}", self.id),
-            None => format!("run {} has not begun: it waits for the next tick", self.id),
+        match (&self.behind, &self.full) {
+            (Some(active), _) => format!("run {} has not begun: it waits for the end of {active}", self.id),
+            (None, Some(why)) => format!("run {} has not begun: {why}", self.id),
+            (None, None) => format!("run {} has not begun: it waits for the next tick", self.id),
         }
     }
 }

@@ -183,7 +183,11 @@ impl RunPlan {
     async fn give_way(&self, engine: &Engine, run: &Run) -> Result<(), CommandError> {
         let reason =
             "replaced before its end: another plan, another version of it, other options or other users were started";
-        control::cancel(&engine.clients.ledger, run, reason, engine.now_ms()).await?;
+        let (ledger, now_ms) = (&engine.clients.ledger, engine.now_ms());
+        // One process works on a ledger. The new run waits for requests of the previous process, but
+        // not for the end of its leases.
+        ledger.end_leases(&run.id, now_ms).await?;
+        control::cancel(ledger, run, reason, now_ms).await?;
         let was = if run.state == State::Paused { "was paused" } else { "had not ended" };
         let words = format!("Run {} {was}; it is cancelled, and a new run reads from the first user.", run.id);
         output::note(self.json, &words);

@@ -123,7 +123,7 @@ fn start_after_a_kill_shows_the_wait_and_its_reason() {
     signal(&again, "-TERM");
     assert_eq!(again.wait().unwrap().code(), Some(130));
     let said = said(&path);
-    assert!(said.contains("(14 min ") || said.contains("(15 min "), "{said}");
+    assert!(said.contains("(15 min ") || said.contains("(16 min "), "{said}");
     assert!(said.contains("whether Intercom took it is not known"), "{said}");
     assert!(!said.contains("parts"), "they died with their queue: {said}");
 }

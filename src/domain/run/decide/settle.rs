@@ -1,8 +1,8 @@
-//! Waits between two generations, and after a stopped run. The next reading begins after all
-//! earlier parts and jobs have ended, so that an older value never overwrites a newer one.
+//! Waits between two generations, and for earlier runs. The next reading begins after all earlier
+//! parts, jobs and requests have ended, so that an older value never overwrites a newer one.
 
-use super::{Commit, Decision, TurnAction, TurnFacts};
-use crate::domain::run::{Accounts, Cursor, Phase, RunId};
+use super::{Commit, Decision, TurnAction, TurnFacts, time_of_day};
+use crate::domain::run::{Accounts, Cursor, OpenJobs, Phase, Settling, Unsettled};
 
 /// The time without an ended part after which the next generation begins, in milliseconds: longer
 /// than an outage of hours. The messages of the parts are then lost, or dead letters.
@@ -13,57 +13,105 @@ const PARTS_LIFE_MS: i64 = 4 * 3600 * 1000;
 pub struct Pauses {
     /// The wait while parts have no end.
     pub parts_ms: i64,
-    /// The wait while jobs have no end.
+    /// The first wait while jobs have no end.
     pub jobs_ms: i64,
+    /// The longest wait while jobs have no end. The waits grow with the time that they have lasted.
+    pub jobs_most_ms: i64,
 }
 
-/// The unfinished work of the generation before.
+impl Pauses {
+    /// Returns the wait for jobs after a wait of `waited_ms`.
+    fn for_jobs_ms(&self, waited_ms: i64) -> i64 {
+        (waited_ms / 10).min(self.jobs_most_ms).max(self.jobs_ms)
+    }
+}
+
+/// The unfinished work of the generation before, and of earlier runs.
 #[derive(Clone, Copy, Debug)]
 pub struct SettleFacts<'a> {
     /// The accounts of the run.
     pub accounts: &'a Accounts,
-    /// The longest time after its creation at which a job can set values, in milliseconds.
-    pub job_life_ms: i64,
+    /// The earlier runs that are not settled.
+    pub earlier: Option<&'a EarlierRuns>,
+    /// The longest time after a request with an unknown outcome at which its job can set values, in
+    /// milliseconds.
+    pub unknown_life_ms: i64,
     /// The waits between two polls.
     pub pauses: Pauses,
 }
 
-/// A stopped run. Its jobs may still set values.
-#[derive(Clone, Debug)]
-pub struct EarlierRun {
-    /// The run.
-    pub run: RunId,
-    /// The latest end of its last job, in Unix milliseconds.
-    pub over_ms: i64,
+/// Earlier runs that are not settled. Their jobs and requests may still set values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierRuns {
+    /// The reason of the wait: job, run, since when and until when.
+    pub why: String,
+    /// The latest time at which they are settled, in Unix milliseconds.
+    pub until_ms: i64,
+    /// Time of the next look at one of them, in Unix milliseconds.
+    pub due_ms: i64,
 }
 
-/// Begins the next generation once the parts and jobs of the one before have ended; waits until then.
+/// Returns what a start or a generation waits for: all of these runs, described by the one that is
+/// settled last. `None` without such runs.
+pub fn earlier_runs(unsettled: &[Unsettled]) -> Option<EarlierRuns> {
+    let last = unsettled.iter().max_by_key(|run| run.until_ms())?;
+    let more = match unsettled.len() - 1 {
+        0 => String::new(),
+        1 => "; so may 1 more run".to_owned(),
+        more => format!("; so may {more} more runs"),
+    };
+    let due_ms = unsettled.iter().map(|run| run.due_ms).min().unwrap_or_default();
+    Some(EarlierRuns { why: format!("{}{more}, {LEST}", last.why()), until_ms: last.until_ms(), due_ms })
+}
+
+/// A wait for jobs that raises an alarm, in milliseconds.
+const LONG_WAIT_MS: i64 = 3600 * 1000;
+
+/// Returns whether a decision to wait is for jobs or requests, and has lasted for more than an hour.
+/// The rate limit determines the time that parts take.
+pub fn is_long_wait(decision: &Decision, now_ms: i64) -> bool {
+    let Settling { since_ms, parts_left, parts_left_ms, queue_lost } = decision.next.settling;
+    let waits = decision.action == TurnAction::Waited && decision.next.phase == Phase::Settling;
+    waits && since_ms > 0 && (parts_left == 0 || queue_lost) && now_ms - since_ms.max(parts_left_ms) > LONG_WAIT_MS
+}
+
+/// The purpose of each wait.
+const LEST: &str = "so that an older value cannot overwrite a newer one";
+
+/// Begins the next generation once the parts and jobs of the one before have ended and the earlier
+/// runs are settled; waits until then.
 pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
-    let SettleFacts { accounts, job_life_ms, pauses } = *settle;
-    if accounts.parts_open < cursor.settling.parts_left || cursor.settling.parts_left == 0 {
+    let SettleFacts { accounts, earlier, unknown_life_ms, pauses } = *settle;
+    if accounts.parts_open < cursor.settling.parts_left || cursor.settling.parts_left == 0 && accounts.parts_open > 0 {
         cursor.settling.parts_left = accounts.parts_open;
         cursor.settling.parts_left_ms = now_ms;
     }
     // After a restart of the local engine the queue is empty: its parts have no end to wait for.
     let parts = if cursor.settling.queue_lost { 0 } else { accounts.parts_open };
     let parts_are_over = parts == 0 || now_ms - cursor.settling.parts_left_ms >= PARTS_LIFE_MS;
-    let over_ms = accounts.made_last_ms + job_life_ms;
-    let jobs_are_over = now_ms >= over_ms;
+    let over_ms = if accounts.made_last_ms > 0 { accounts.made_last_ms + unknown_life_ms } else { 0 };
+    // Check closes each job, after six hours at the latest. Only time ends a job without an id.
+    let jobs_are_over = accounts.open.is_none() && now_ms >= over_ms && earlier.is_none();
     if !parts_are_over || !jobs_are_over {
-        let jobs = accounts.jobs_open;
-        cursor.not_before_ms = match (parts_are_over, jobs) {
-            (false, _) => now_ms + pauses.parts_ms,
-            // Check closes them when it polls them.
-            (true, 1..) => over_ms.min(now_ms + pauses.jobs_ms),
-            // Their outcome is unknown, so wait until the maximum job lifetime has passed.
-            (true, 0) => over_ms,
+        let for_jobs_ms = pauses.for_jobs_ms(now_ms - cursor.settling.since_ms);
+        let poll_ms = now_ms + if parts_are_over { for_jobs_ms } else { pauses.parts_ms };
+        cursor.not_before_ms = match (&accounts.open, earlier) {
+            _ if !parts_are_over => poll_ms,
+            (None, None) => over_ms,
+            (None, Some(earlier)) => poll_ms.min(earlier.due_ms.max(now_ms + 1)),
+            (Some(_), _) => poll_ms,
         };
-        // The rate limit determines the time that parts take.
-        cursor.waits_until_ms = parts_are_over.then(|| over_ms.max(cursor.reading_free_at_ms()));
-        let maybe_lost = !jobs_are_over && accounts.totals.jobs_possibly_lost > 0;
-        let under_way = UnderWay { parts, jobs, maybe_lost, died: cursor.settling.queue_lost };
-        cursor.waits = Some(under_way.waits_for());
+        let jobs_ms = accounts.open.as_ref().map_or(0, OpenJobs::until_ms);
+        let until_ms = over_ms.max(jobs_ms).max(earlier.map_or(0, |earlier| earlier.until_ms));
+        cursor.waits_until_ms = parts_are_over.then(|| until_ms.max(cursor.reading_free_at_ms()));
+        let unknown_ms = Some(over_ms).filter(|over_ms| *over_ms > now_ms);
+        let under_way = UnderWay { parts, open: accounts.open.as_ref(), unknown_ms, died: cursor.settling.queue_lost };
+        cursor.waits = Some(match (under_way.waits_for(accounts.made_last_ms), earlier) {
+            (Some(waits), _) => waits,
+            (None, Some(earlier)) => earlier.why.clone(),
+            (None, None) => LEST.to_owned(),
+        });
         return Decision::turn(cursor, TurnAction::Waited);
     }
     if let Some(why) = cursor.exhausted() {
@@ -81,55 +129,71 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     Decision { next, commit: Commit::Generation, action: TurnAction::Regenerated }
 }
 
-/// The reason of a wait between two generations.
+/// The unfinished work of the generation before.
 #[derive(Clone, Copy, Debug)]
-struct UnderWay {
+struct UnderWay<'a> {
     /// Parts that may still be submitted.
     parts: u64,
     /// Jobs without a known end.
-    jobs: u64,
-    /// True if a job with an unknown id may exist.
-    maybe_lost: bool,
+    open: Option<&'a OpenJobs>,
+    /// The time at which a job without an id is over, if one may exist.
+    unknown_ms: Option<i64>,
     /// True if the process that submitted them is gone, and its queue with it.
     died: bool,
 }
 
-impl UnderWay {
-    /// Returns the reason in words.
-    fn waits_for(&self) -> String {
-        const LEST: &str = "so that an older value cannot overwrite a newer one";
-        let many = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        match (self.parts, self.jobs) {
-            (0, 0) if self.died => format!(
-                "a bulk request was under way when the process before this one ended, and whether Intercom took it is \
-                 not known; the next reading waits until it can set no value any more, {LEST}"
+impl UnderWay<'_> {
+    /// Returns what is waited for, in words; `None` for nothing. A request with an unknown outcome
+    /// was sent at `sent_ms` at the latest.
+    fn waits_for(&self, sent_ms: i64) -> Option<String> {
+        let (sent, until) = (time_of_day(sent_ms), self.unknown_ms.map(time_of_day));
+        let jobs = self.open.map(|open| (open, time_of_day(open.until_ms())));
+        let what = match (self.parts, jobs, until) {
+            (0, None, None) => return None,
+            (0, None, Some(until)) if self.died => format!(
+                "a bulk request was under way at {sent}, when the process before this one ended, and whether Intercom \
+                 took it is not known; the next reading waits until {until}, when it can set no value any more"
             ),
-            (0, 0) => format!("a bulk job whose id was lost may set values yet; the next reading waits for it, {LEST}"),
-            (0, jobs) => {
-                let maybe = if self.maybe_lost && self.died { ", and perhaps one whose id was lost" } else { "" };
-                format!("{} sent before must end first{maybe}, {LEST}", many(jobs, "bulk job"))
+            (0, None, Some(until)) => format!(
+                "a bulk request sent by {sent} has no known outcome, and its job may set values until {until}; the next \
+                 reading waits for it"
+            ),
+            (0, Some((open, by)), unknown) => {
+                let lost = |until| format!(", and a request whose outcome is unknown is waited for until {until}");
+                let lost = unknown.map(lost).unwrap_or_default();
+                format!("{} must end first, at {by} at the latest{lost}", open.words())
             }
-            (parts, 0) => format!("{} sent before must end first, {LEST}", many(parts, "part")),
-            (parts, jobs) => {
-                format!("{} and {} sent before must end first, {LEST}", many(parts, "part"), many(jobs, "bulk job"))
+            (parts, None, _) => format!("{} sent before must end first", parts_in_words(parts)),
+            (parts, Some((open, _)), _) => {
+                format!("{} sent before and {} must end first", parts_in_words(parts), open.words())
             }
-        }
+        };
+        Some(format!("{what}, {LEST}"))
     }
 }
 
-/// Begins with the first page once the jobs of an earlier run are over; waits until then. Its parts
-/// do not matter, because submit drops the parts of an ended run.
-pub fn after_earlier_run(mut cursor: Cursor, earlier: EarlierRun, pauses: Pauses, facts: &TurnFacts<'_>) -> Decision {
-    let EarlierRun { run, over_ms } = earlier;
-    if over_ms <= facts.now_ms {
+fn parts_in_words(parts: u64) -> String {
+    format!("{parts} part{}", if parts == 1 { "" } else { "s" })
+}
+
+/// Begins with the first page once the earlier runs are settled; waits until then.
+pub fn after_earlier_runs(
+    mut cursor: Cursor,
+    earlier: Option<&EarlierRuns>,
+    pauses: Pauses,
+    facts: &TurnFacts<'_>,
+) -> Decision {
+    let Some(EarlierRuns { why, until_ms, due_ms }) = earlier else {
         cursor.after = None;
         cursor.phase = Phase::Turning;
         cursor.waits = None;
         cursor.waits_until_ms = None;
         return Decision::turn(cursor, TurnAction::Waited);
-    }
-    cursor.not_before_ms = over_ms.min(facts.now_ms + pauses.jobs_ms);
-    cursor.waits_until_ms = Some(over_ms.max(cursor.reading_free_at_ms()));
-    cursor.waits = Some(format!("jobs of {run}, which was stopped, may set values yet"));
+    };
+    let now_ms = facts.now_ms;
+    let poll_ms = now_ms + pauses.for_jobs_ms(now_ms - cursor.settling.since_ms);
+    cursor.not_before_ms = poll_ms.min((*due_ms).max(now_ms + 1));
+    cursor.waits_until_ms = Some((*until_ms).max(cursor.reading_free_at_ms()));
+    cursor.waits = Some(why.clone());
     Decision::turn(cursor, TurnAction::Waited)
 }

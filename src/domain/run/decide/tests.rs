@@ -1,6 +1,7 @@
 //! Tables of the decisions. A row names the relevant fields of cursor and run by their stored
 //! names, and lists every field of the cursor that the decision changes.
 
+mod earlier;
 mod failure;
 mod message;
 mod page;

@@ -1,0 +1,84 @@
+use serde_json::json;
+
+use super::settle::{PAUSES, lest, settling};
+use super::{NOW_MS, assert_decides, run};
+use crate::domain::run::decide::{
+    Decision, EarlierRuns, TurnAction, TurnFacts, after_earlier_runs, earlier_runs, is_long_wait,
+};
+use crate::domain::run::{RunId, Unsettled};
+
+#[test]
+fn a_run_waits_for_earlier_runs() {
+    let over = json!({"phase": "turning", "after": null, "waits": null, "waits_until_ms": null});
+    let earlier = |until_ms, due_ms| Some(EarlierRuns { why: "why".to_owned(), until_ms, due_ms });
+    for (name, called_ms, earlier, changed) in [
+        ("none", 0, None, over),
+        ("a look is due soon", 0, earlier(NOW_MS + 90_000, NOW_MS + 10), {
+            json!({"not_before_ms": NOW_MS + 10, "waits_until_ms": NOW_MS + 90_000, "waits": "why"})
+        }),
+        ("a look is overdue", 0, earlier(NOW_MS + 90_000, NOW_MS - 10), {
+            json!({"not_before_ms": NOW_MS + 1, "waits_until_ms": NOW_MS + 90_000, "waits": "why"})
+        }),
+        ("a look is due later, and a release may come", 0, earlier(NOW_MS + 90_000, NOW_MS + 80_000), {
+            json!({"not_before_ms": NOW_MS + 60_000, "waits_until_ms": NOW_MS + 90_000, "waits": "why"})
+        }),
+        ("a scroll is open, too", NOW_MS, earlier(NOW_MS + 10, NOW_MS + 10), {
+            json!({"not_before_ms": NOW_MS + 10, "waits_until_ms": NOW_MS + 65_000, "waits": "why"})
+        }),
+    ] {
+        let before =
+            settling(json!({"after": RunId::of("q", 0), "called_ms": called_ms, "waits": "w", "waits_until_ms": 7}));
+        let run = run(json!({}));
+        let facts = TurnFacts { run: &run, now_ms: NOW_MS };
+        let decision = after_earlier_runs(before.clone(), earlier.as_ref(), PAUSES, &facts);
+        assert_decides(name, &before, &decision, "Waited", &changed);
+    }
+}
+
+#[test]
+fn the_run_that_is_settled_last_is_named() {
+    let unsettled = |name: &str, until_ms, due_ms| {
+        let stored =
+            json!({"run": RunId::of(name, 0), "ended_ms": NOW_MS, "writes_until_ms": until_ms, "due_ms": due_ms});
+        serde_json::from_value::<Unsettled>(stored).unwrap()
+    };
+    assert_eq!(earlier_runs(&[]), None);
+    let runs = [unsettled("a", NOW_MS + 60_000, 5), unsettled("b", NOW_MS + 120_000, 3), unsettled("c", NOW_MS, 9)];
+    let why = |name: &str, until: &str| {
+        format!("requests of {}, which ended at 00:16 UTC, may take effect until {until} UTC", RunId::of(name, 0))
+    };
+    for (count, expected, until_ms, due_ms) in [
+        (1, lest(&why("a", "00:17")), NOW_MS + 60_000, 5),
+        (2, lest(&format!("{}; so may 1 more run", why("b", "00:18"))), NOW_MS + 120_000, 3),
+        (3, lest(&format!("{}; so may 2 more runs", why("b", "00:18"))), NOW_MS + 120_000, 3),
+    ] {
+        assert_eq!(earlier_runs(&runs[..count]), Some(EarlierRuns { why: expected, until_ms, due_ms }));
+    }
+}
+
+#[test]
+fn a_wait_of_more_than_an_hour_is_long() {
+    let hour_ms = 3600 * 1000;
+    for (name, fields, action, long) in [
+        ("an hour and a bit", json!({"settling_since_ms": 1}), TurnAction::Waited, true),
+        ("an hour", json!({"settling_since_ms": 2}), TurnAction::Waited, false),
+        (
+            "the parts ended a moment ago",
+            json!({"settling_since_ms": 1, "parts_left_ms": 2}),
+            TurnAction::Waited,
+            false,
+        ),
+        ("for parts", json!({"settling_since_ms": 1, "parts_left": 1}), TurnAction::Waited, false),
+        (
+            "for a request, not for the parts of a lost queue",
+            { json!({"settling_since_ms": 1, "parts_left": 1, "queue_lost": true}) },
+            TurnAction::Waited,
+            true,
+        ),
+        ("a cursor of an earlier version", json!({}), TurnAction::Waited, false),
+        ("it goes on", json!({"settling_since_ms": 1}), TurnAction::Regenerated, false),
+        ("a page", json!({"settling_since_ms": 1, "phase": "turning"}), TurnAction::Waited, false),
+    ] {
+        assert_eq!(is_long_wait(&Decision::turn(settling(fields), action), hour_ms + 2), long, "{name}");
+    }
+}

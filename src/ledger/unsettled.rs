@@ -1,0 +1,57 @@
+//! Ended runs that are not settled, in the partition of `ACTIVE`. The transaction that ends a run
+//! writes its item. A look at the run changes or deletes it.
+
+use super::active::{ACTIVE, active_key};
+use super::attributes::{self, key, n, s};
+use super::{Active, Key, Ledger, LedgerError, Write};
+use crate::domain::run::{Run, RunId, Unsettled};
+
+fn unsettled_key(run: &RunId) -> Key {
+    key(ACTIVE, format!("UNSETTLED#{run}"))
+}
+
+impl Ledger {
+    /// Returns the write of a run that is not settled, for the transaction that ends it.
+    pub(super) fn unsettled_run(unsettled: &Unsettled) -> Result<Write, LedgerError> {
+        Ok(Write::put(attributes::item(&unsettled_key(&unsettled.id), unsettled)?))
+    }
+
+    /// Records the previous run, whose end the version before this one wrote: as a run that is not
+    /// settled, if it is one. It has no effect if another writer did so, or another run was active
+    /// since `seen` was read.
+    pub async fn record_last(&self, seen: &Active, unsettled: Option<&Unsettled>) -> Result<(), LedgerError> {
+        let Some(last) = &seen.last else { return Ok(()) };
+        let record = Write::update(&active_key(), "SET recorded = :last")
+            .when("#last = :last AND (attribute_not_exists(recorded) OR recorded <> :last)")
+            .with(":last", s(last));
+        let entry = unsettled.map(Self::unsettled_run).transpose()?;
+        self.transact(std::iter::once(record).chain(entry).collect()).await.map(|_| ())
+    }
+
+    /// Stores what a look at a run found. It has no effect if the run was settled, looked at or
+    /// released since it was read as `was`.
+    pub async fn put_unsettled(&self, was: &Unsettled, now: &Unsettled) -> Result<bool, LedgerError> {
+        self.send(as_read(Self::unsettled_run(now)?, was)).await
+    }
+
+    /// Removes a run that is settled. It has no effect if the run was looked at or released since it
+    /// was read.
+    pub async fn remove_unsettled(&self, was: &Unsettled) -> Result<bool, LedgerError> {
+        self.send(as_read(Write::delete(&unsettled_key(&was.id)), was)).await
+    }
+
+    /// Appends a release by an operator to the reason of an ended run.
+    pub async fn note_release(&self, run: &Run, note: &str) -> Result<(), LedgerError> {
+        let reason = run.reason.as_deref().map(|reason| format!("{reason}; {note}"));
+        let write = Write::update(&key(attributes::run_pk(&run.id), "RUN"), "SET #reason = :reason")
+            .when("#state = :state")
+            .with(":state", s(run.state))
+            .with(":reason", s(reason.as_deref().unwrap_or(note)));
+        self.send(write).await.map(|_| ())
+    }
+}
+
+/// Adds the condition that the item is as it was read.
+fn as_read(write: Write, was: &Unsettled) -> Write {
+    write.when("looks = :looks AND due_ms = :due").with(":looks", n(was.looks)).with(":due", n(was.due_ms))
+}

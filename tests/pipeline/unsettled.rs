@@ -1,0 +1,276 @@
+//! Ended runs whose jobs or requests may still change values: later runs wait for them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use intercom_bulk::control::{self, Released};
+use intercom_bulk::domain::clock::Clock;
+use intercom_bulk::domain::run::{Run, RunId, State, UNSETTLED_MAX};
+use intercom_bulk::domain::user::User;
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::plan::Plan;
+use intercom_bulk::runtime::event::StartEvent;
+use intercom_simulator::{Fault, Options};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::intercom::Closed;
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+/// Sets the opposite values.
+const OPPOSITE: &str = r#"
+    name = "other"
+    [set.custom_attributes."has avatar"]
+    type = "bool"
+    value = "user.avatar.image_url is not present"
+"#;
+
+impl Pipeline {
+    fn ledger(&self) -> &Ledger {
+        &self.engine.clients.ledger
+    }
+
+    /// Cancels a run.
+    async fn cancel(&self, run: &RunId) -> Run {
+        let run = self.ledger().run(run).await.unwrap().unwrap();
+        assert!(control::cancel(self.ledger(), &run, "by the test", self.engine.now_ms()).await.unwrap());
+        run
+    }
+
+    async fn release(&self, run: &RunId) -> Released {
+        let clock = Clock::starting_at(self.engine.now_ms());
+        control::release(self.ledger(), run, &settings().settle_times(), clock).await.unwrap()
+    }
+
+    /// Starts a run that sets the opposite values.
+    async fn start_opposite(&self) -> RunId {
+        sleep(Duration::from_secs(1)).await;
+        let plan = Plan::from_toml("plan.toml", OPPOSITE).unwrap().to_json();
+        let event = self.start_event(&json!({ "plan": plan }));
+        self.engine.scroll(event.clone()).await.unwrap();
+        StartEvent::read(&event).unwrap().run().unwrap()
+    }
+
+    /// Waits for the run that sets the opposite values, and asserts that no older job came later.
+    async fn opposite_wins(&self, run: &RunId) -> Report {
+        let report = self.until_ended(run).await;
+        assert_eq!(report.state(), State::Complete, "{}", report.reason());
+        let plan = Plan::from_toml("plan.toml", OPPOSITE).unwrap();
+        let users = self.world.users().into_iter().filter_map(User::new);
+        assert_eq!(users.filter(|user| plan.evaluate(user).patch.is_some()).count(), 0, "an older job came later");
+        report
+    }
+
+    /// Returns the reason why a run waits.
+    async fn waits(&self, run: &RunId) -> String {
+        let cursor = self.ledger().cursor(run).await.unwrap().unwrap();
+        cursor.waits.unwrap_or_default()
+    }
+
+    async fn unsettled(&self) -> usize {
+        self.ledger().active().await.unwrap().unsettled.len()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_waits_for_the_jobs_of_a_stopped_run() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 50, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    pipeline.opposite_wins(&second).await;
+    assert_eq!(pipeline.unsettled().await, 0);
+}
+
+/// A job with a known id is waited for until check closes it, also beyond a job's usual life.
+#[tokio::test(start_paused = true)]
+async fn run_waits_for_a_job_of_hours_and_names_it() {
+    let faults = vec![Fault::SlowJob { job: 1, seconds: 7_200 }];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_mins(10)).await;
+    let job = pipeline.world.state().jobs[0].id.clone();
+    // The first job is made at 11:00, and unknown jobs are closed after six hours.
+    let why = format!("bulk job {job}, open since 11:00 UTC, of {first} must end first, at 17:00 UTC at the latest");
+    assert_eq!(pipeline.waits(&second).await, format!("{why}, so that an older value cannot overwrite a newer one"));
+    let report = pipeline.opposite_wins(&second).await;
+    assert!((7_100..8_500).contains(&report.seconds), "{}", report.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stuck_job_of_an_earlier_run_holds_for_six_hours() {
+    let faults = vec![Fault::JobNeverEnds(1)];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    let report = pipeline.opposite_wins(&second).await;
+    assert!((21_500..23_500).contains(&report.seconds), "{}", report.seconds);
+    let first = Report::of(&pipeline, &first).await;
+    assert_eq!(first.accounts.totals.jobs_by_end["unknown"], 1, "its end is in the accounts of its run");
+}
+
+/// A run that completed may have a job whose id was lost. Its job may be slower than the retry.
+#[tokio::test(start_paused = true)]
+async fn lost_job_of_a_complete_run_is_waited_for() {
+    let faults = vec![Fault::LoseBulk(1), Fault::SlowJob { job: 1, seconds: 55 }];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(300) }).await;
+    let first = pipeline.run(Value::Null).await;
+    first.assert_complete();
+    let second = pipeline.start_opposite().await;
+    assert_eq!(pipeline.unsettled().await, 1);
+    sleep(Duration::from_secs(15)).await;
+    let waits = pipeline.waits(&second).await;
+    assert!(
+        waits.starts_with(&format!("a request of {} whose outcome is unknown, sent by 11:", first.run.id)),
+        "{waits}"
+    );
+    pipeline.opposite_wins(&second).await;
+}
+
+/// A run that is stopped while it waits has sent nothing. The run after it waits for the first one.
+#[tokio::test(start_paused = true)]
+async fn wait_survives_the_stop_of_a_waiting_run() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 300, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_secs(60)).await;
+    pipeline.cancel(&second).await;
+    let third = pipeline.start_opposite().await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(pipeline.unsettled().await, 1, "the second changed nothing");
+    assert!(pipeline.waits(&third).await.contains(first.as_str()));
+    pipeline.opposite_wins(&third).await;
+}
+
+/// The bulk request of a stopped run is carried out 50 s after its sender gave up.
+#[tokio::test(start_paused = true)]
+async fn request_that_takes_effect_late_is_waited_for() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    pipeline.way.disturb("POST /bulk/users", Closed::Late(75));
+    let first = pipeline.start(Value::Null).await;
+    sleep(Duration::from_secs(20)).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_secs(15)).await;
+    assert!(pipeline.waits(&second).await.starts_with("a request of has-avatar."), "{}", pipeline.waits(&second).await);
+    pipeline.way.close(None);
+    let jobs = pipeline.world.state().jobs.len();
+    assert_eq!(jobs, 0, "it is not carried out yet");
+    pipeline.opposite_wins(&second).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn released_run_is_not_waited_for() {
+    let faults = vec![Fault::JobNeverEnds(1)];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    assert!(matches!(pipeline.release(&first).await, Released::NotEnded(_)));
+    assert_eq!(pipeline.release(&RunId::of("p", 0)).await, Released::Unknown);
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(pipeline.state(&second).await, Some(State::Running));
+    let Released::Now { why, .. } = pipeline.release(&first).await else { panic!("it waits for a job") };
+    assert!(why.contains("bulk job job_") && why.contains(first.as_str()), "{why}");
+    let again = pipeline.release(&first).await;
+    assert!(matches!(again, Released::Before { .. } | Released::Settled), "{again:?}");
+    let report = pipeline.until_ended(&second).await;
+    assert!(report.seconds < 900, "{}", report.seconds);
+    assert_eq!(pipeline.release(&first).await, Released::Settled);
+    let reason = Report::of(&pipeline, &first).await.reason().to_owned();
+    assert!(reason.starts_with("by the test; an operator released it while bulk job job_"), "{reason}");
+    assert!(reason.ends_with("an older value may come later"), "{reason}");
+}
+
+/// A release does not shorten the wait for requests that are under way.
+#[tokio::test(start_paused = true)]
+async fn released_run_holds_until_its_requests_are_over() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    pipeline.way.disturb("POST /bulk/users", Closed::Late(75));
+    let first = pipeline.start(Value::Null).await;
+    sleep(Duration::from_secs(20)).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_secs(10)).await;
+    let Released::Now { until_ms, .. } = pipeline.release(&first).await else { panic!("a request is under way") };
+    assert!(until_ms > pipeline.engine.now_ms() + 60_000);
+    pipeline.way.close(None);
+    pipeline.opposite_wins(&second).await;
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn item<const N: usize>(fields: [(&str, AttributeValue); N]) -> HashMap<String, AttributeValue> {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn start_waits_while_ten_runs_are_not_settled() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
+    let now_ms = pipeline.engine.now_ms();
+    for index in 0..UNSETTLED_MAX as i64 {
+        let run = RunId::of("earlier", index);
+        pipeline
+            .put(item([
+                ("pk", text("ACTIVE")),
+                ("sk", text(format!("UNSETTLED#{run}"))),
+                ("run", text(run.as_str())),
+                ("ended_ms", number(now_ms)),
+                ("writes_until_ms", number(now_ms + 600_000)),
+                ("looks", number(0)),
+                ("due_ms", number(now_ms + 60_000 * (index + 10))),
+            ]))
+            .await;
+    }
+    let full = pipeline.ledger().active().await.unwrap().is_full().unwrap();
+    let expected = "10 ended runs may still change values: requests of earlier.";
+    assert!(full.starts_with(expected) && full.contains("; so may 9 more runs, "), "{full}");
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_mins(9)).await;
+    assert_eq!(pipeline.state(&run).await, None, "it waits");
+    sleep(Duration::from_mins(3)).await;
+    assert_eq!(pipeline.state(&run).await, Some(State::Running), "nine are left");
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert!(report.seconds > 400, "it began and waited for the others: {}", report.seconds);
+}
+
+/// The version before wrote the end of a run into `last` alone.
+#[tokio::test(start_paused = true)]
+async fn last_run_of_the_version_before_is_waited_for() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 300, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.stop().await;
+    pipeline.cancel(&first).await;
+    let active = pipeline.ledger().active().await.unwrap();
+    assert!(pipeline.ledger().remove_unsettled(&active.unsettled[0]).await.unwrap());
+    let (free_at_ms, last) = (number(active.free_at_ms), text(first.as_str()));
+    pipeline
+        .put(item([("pk", text("ACTIVE")), ("sk", text("ACTIVE")), ("free_at_ms", free_at_ms), ("last", last)]))
+        .await;
+    pipeline.work();
+    let second = pipeline.start_opposite().await;
+    assert!(pipeline.waits(&second).await.contains(first.as_str()));
+    pipeline.opposite_wins(&second).await;
+    let active = pipeline.ledger().active().await.unwrap();
+    assert_eq!((active.unsettled.len(), active.recorded), (0, active.last));
+}
