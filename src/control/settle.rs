@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::domain::clock::Clock;
 use crate::domain::run::{Looked, REQUEST_MOST_MS, SettleTimes, Unsettled};
 use crate::intercom::CALL_TIMEOUT;
@@ -18,52 +20,59 @@ const COUNTED_LOOKS: u32 = 5;
 pub struct Looking {
     /// The times that decide.
     pub times: SettleTimes,
-    /// Time-out of one look, which may read all parts and jobs of a run. After it the run stays as
-    /// it is, for a caller with more time.
+    /// Time-out of all looks. One look may read all parts and jobs of a run.
     pub timeout: Duration,
 }
 
 /// Returns `ACTIVE` after a look at each unsettled run whose look is due. Runs that are settled are
-/// removed.
+/// removed. A look that fails is repeated later.
 ///
 /// The first looks count all parts and jobs of the run. The others read the oldest open job alone
 /// while it is open.
 pub async fn unsettled(ledger: &Ledger, looking: &Looking, clock: Clock) -> Result<Active, LedgerError> {
-    let active = with_last(ledger).await?;
+    let mut active = with_last(ledger).await?;
+    active.unsettled.sort_by_key(|run| run.due_ms);
+    let until = Instant::now() + looking.timeout;
     let mut left = Vec::new();
     for run in active.unsettled {
-        if run.due_ms > clock.now_ms() {
+        if run.due_ms > clock.now_ms() || Instant::now() >= until {
             left.push(run);
             continue;
         }
-        match tokio::time::timeout(looking.timeout, look(ledger, &run, &looking.times, clock)).await {
-            Ok(Ok(Looked::Settled)) => {}
-            Ok(Ok(Looked::Waits(run))) => left.push(run),
-            // The other runs, and the caller's work, do not depend on this look.
-            Ok(Err(error)) => {
-                tracing::error!(run = run.id.as_str(), %error, "cannot look at a run that is not settled");
+        let why = match tokio::time::timeout_at(until, look(ledger, &run, &looking.times, clock)).await {
+            Ok(Ok(Looked::Settled)) => continue,
+            Ok(Ok(Looked::Waits(run))) => {
                 left.push(run);
+                continue;
             }
-            Err(_) => {
-                tracing::warn!(run = run.id.as_str(), "a look at a run that is not settled takes too long");
-                left.push(run);
-            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the look takes too long".to_owned(),
+        };
+        // The other runs, and the caller's work, do not depend on this look.
+        tracing::error!(run = run.id.as_str(), why, "cannot look at a run that is not settled");
+        let next = run.clone().not_looked(&looking.times, clock.now_ms());
+        if let Err(error) = ledger.put_unsettled(&run, &next).await {
+            tracing::warn!(run = run.id.as_str(), %error, "cannot defer the next look");
         }
+        left.push(next);
     }
     Ok(Active { unsettled: left, ..active })
 }
 
 /// Reads `ACTIVE`. If the version before this one wrote the end of the last run, that run counts as
-/// not settled unless it ended well.
+/// not settled unless it ended well, and so does the run that it waited for.
 async fn with_last(ledger: &Ledger) -> Result<Active, LedgerError> {
     let active = ledger.active().await?;
     let last = active.last.as_ref().filter(|last| active.recorded.as_ref() != Some(*last));
     let Some(last) = last else { return Ok(active) };
-    let unsettled = match ledger.run(last).await?.zip(ledger.cursor(last).await?) {
-        Some((run, cursor)) => Unsettled::at_end(&run, &cursor),
-        None => None,
-    };
-    ledger.record_last(&active, unsettled.as_ref()).await?;
+    let (mut unsettled, mut next) = (Vec::new(), Some(last.clone()));
+    while let Some(id) = next.take().filter(|_| unsettled.len() < 2) {
+        if let Some((run, cursor)) = ledger.run(&id).await?.zip(ledger.cursor(&id).await?) {
+            unsettled.push(Unsettled::at_end(&run, &cursor));
+            next = cursor.after;
+        }
+    }
+    ledger.record_last(&active, unsettled.into_iter().flatten()).await?;
     ledger.active().await
 }
 
@@ -75,7 +84,7 @@ pub(super) async fn look(
     clock: Clock,
 ) -> Result<Looked, LedgerError> {
     let looked = match &run.jobs {
-        _ if run.is_over_after_release(clock.now_ms()) => Looked::Settled,
+        _ if run.is_over_without_a_look(clock.now_ms()) => Looked::Settled,
         Some(jobs)
             if run.looks >= COUNTED_LOOKS
                 && run.released_ms.is_none()

@@ -16,16 +16,19 @@ impl Ledger {
         Ok(Write::put(attributes::item(&unsettled_key(&unsettled.id), unsettled)?))
     }
 
-    /// Records the previous run, whose end the version before this one wrote: as a run that is not
-    /// settled, if it is one. It has no effect if another writer did so, or another run was active
-    /// since `seen` was read.
-    pub async fn record_last(&self, seen: &Active, unsettled: Option<&Unsettled>) -> Result<(), LedgerError> {
+    /// Records the runs that are not settled of those whose ends the version before this one wrote.
+    /// It has no effect if another writer did so, or another run was active since `seen` was read.
+    pub async fn record_last(
+        &self,
+        seen: &Active,
+        unsettled: impl Iterator<Item = Unsettled>,
+    ) -> Result<(), LedgerError> {
         let Some(last) = &seen.last else { return Ok(()) };
         let record = Write::update(&active_key(), "SET recorded = :last")
             .when("#last = :last AND (attribute_not_exists(recorded) OR recorded <> :last)")
             .with(":last", s(last));
-        let entry = unsettled.map(Self::unsettled_run).transpose()?;
-        self.transact(std::iter::once(record).chain(entry).collect()).await.map(|_| ())
+        let entries = unsettled.map(|run| Self::unsettled_run(&run));
+        self.transact(std::iter::once(Ok(record)).chain(entries).collect::<Result<_, _>>()?).await.map(|_| ())
     }
 
     /// Stores what a look at a run found. It has no effect if the run was settled, looked at or

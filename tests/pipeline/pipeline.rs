@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use intercom_bulk::domain::run::RunId;
 use intercom_bulk::domain::run::State::{Draining, Paused};
+use intercom_bulk::domain::run::{Cursor, RunId};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::config::{Pace, Settings};
 use intercom_bulk::runtime::event::StartEvent;
@@ -214,7 +214,7 @@ impl Pipeline {
     /// Returns whether a run waits for earlier work for longer than a piece.
     async fn waits_long(&self, run: &RunId) -> bool {
         let cursor = self.engine.clients.ledger.cursor(run).await.unwrap();
-        let until_ms = cursor.as_ref().map_or(0, |cursor| cursor.waits_until_ms());
+        let until_ms = cursor.as_ref().map_or(0, Cursor::waits_until_ms);
         until_ms > self.engine.now_ms() + 2 * PIECE.as_millis() as i64
     }
 

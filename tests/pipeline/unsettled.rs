@@ -144,7 +144,7 @@ async fn wait_survives_the_stop_of_a_waiting_run() {
     pipeline.until(|state| !state.jobs.is_empty()).await;
     pipeline.cancel(&first).await;
     let second = pipeline.start_opposite().await;
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     pipeline.cancel(&second).await;
     let third = pipeline.start_opposite().await;
     sleep(Duration::from_secs(5)).await;

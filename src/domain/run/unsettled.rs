@@ -17,6 +17,9 @@ pub const LATE_MS: i64 = 60_000;
 /// The longest lease of a part, in milliseconds: submit's time-out (template.yaml) and 10 s. It is
 /// the estimate until the leases are read.
 const LEASE_MOST_MS: i64 = 310_000;
+/// Time after which a run is settled even if no look at it succeeds, in milliseconds. Check closes each
+/// job by then, and a request of the run is over.
+const OVER_MS: i64 = UNKNOWN_AFTER_MS + LEASE_MOST_MS + REQUEST_MOST_MS + LATE_MS + 600_000;
 /// Time after a run's end from which each lease under which a request may begin is in the ledger, in
 /// milliseconds. A request begins within a second of a read of its run, and clocks differ by less
 /// than the rest.
@@ -152,10 +155,21 @@ impl Unsettled {
         if next.is_over(now_ms) { Looked::Settled } else { Looked::Waits(next.looked(times, now_ms)) }
     }
 
+    /// Returns the wait after the next look, in milliseconds.
+    fn wait_ms(&self, times: &SettleTimes) -> i64 {
+        times.look_first_ms.saturating_mul(i64::from(self.looks) + 1).min(times.look_most_ms)
+    }
+
+    /// Returns it after a look that failed.
+    #[must_use]
+    pub fn not_looked(self, times: &SettleTimes, now_ms: i64) -> Self {
+        Self { due_ms: now_ms + self.wait_ms(times), looks: self.looks + 1, ..self }
+    }
+
     /// Returns it after a look that found it as it was.
     #[must_use]
     pub fn looked(self, times: &SettleTimes, now_ms: i64) -> Self {
-        let wait_ms = times.look_first_ms.saturating_mul(i64::from(self.looks) + 1).min(times.look_most_ms);
+        let wait_ms = self.wait_ms(times);
         // Without a job, nothing but time changes it; a lease may be given back before its end.
         let over_ms = match &self.jobs {
             _ if self.released_ms.is_some() => self.writes_until_ms,
@@ -177,9 +191,10 @@ impl Unsettled {
         !waits_for_jobs && now_ms >= self.writes_until_ms && now_ms >= self.ended_ms + SEEN_AFTER_MS
     }
 
-    /// Returns whether it is settled without a look: it is released, and its requests are over.
-    pub fn is_over_after_release(&self, now_ms: i64) -> bool {
-        self.released_ms.is_some() && self.is_over(now_ms)
+    /// Returns whether it is settled without a look: it is released and its requests are over, or it
+    /// ended so long ago that all its jobs are closed.
+    pub fn is_over_without_a_look(&self, now_ms: i64) -> bool {
+        self.released_ms.is_some() && self.is_over(now_ms) || now_ms - self.ended_ms >= OVER_MS
     }
 
     /// Returns the latest time at which it is settled, in Unix milliseconds, by what is known.

@@ -8,7 +8,7 @@ const END_MS: i64 = 10 * 3600 * 1000;
 const TIMES: SettleTimes =
     SettleTimes { request_ms: 85_000, unknown_life_ms: 960_000, look_first_ms: 60_000, look_most_ms: 300_000 };
 
-fn ended(state: &str, fields: Value) -> Run {
+fn ended(state: &str, fields: &Value) -> Run {
     let mut stored = json!({"v": 1, "run": "p.1", "plan": "p", "state": state, "generation": 1, "started_ms": 0,
         "ended_ms": END_MS, "deadline_ms": 0});
     stored.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -22,7 +22,7 @@ fn cursor(change: impl FnOnce(&mut Cursor)) -> Cursor {
 }
 
 fn unsettled() -> Unsettled {
-    Unsettled::at_end(&ended("cancelled", json!({})), &cursor(|cursor| cursor.pages_in_all = 1)).unwrap()
+    Unsettled::at_end(&ended("cancelled", &json!({})), &cursor(|cursor| cursor.pages_in_all = 1)).unwrap()
 }
 
 fn open(made_ms: &[i64]) -> Option<OpenJobs> {
@@ -38,31 +38,31 @@ fn open(made_ms: &[i64]) -> Option<OpenJobs> {
 fn only_a_run_that_may_still_change_values_is_unsettled() {
     let read = |cursor: &mut Cursor| cursor.pages_in_all = 1;
     let counted = |lost: u64| json!({"totals": Totals { jobs_possibly_lost: lost, ..Totals::default() }});
-    let keeps_parts = || ended("cancelled", json!({"v": 2}));
+    let keeps_parts = || ended("cancelled", &json!({"v": 2}));
     let leased = |cursor: &mut Cursor| {
         cursor.lease = Some(Lease { owner: "o".into(), message: "m".into(), until_ms: 7 });
     };
     let rows: [(&str, Run, Cursor, bool); 12] = [
-        ("stopped", ended("cancelled", json!({})), cursor(read), true),
-        ("complete", ended("complete", counted(0)), cursor(read), false),
-        ("complete, with a lost job", ended("complete", counted(1)), cursor(read), true),
-        ("incomplete, and counted", ended("incomplete", counted(0)), cursor(read), false),
-        ("before its first page", ended("cancelled", json!({})), cursor(|_| {}), false),
-        ("while its first page is read", ended("cancelled", json!({})), cursor(leased), true),
+        ("stopped", ended("cancelled", &json!({})), cursor(read), true),
+        ("complete", ended("complete", &counted(0)), cursor(read), false),
+        ("complete, with a lost job", ended("complete", &counted(1)), cursor(read), true),
+        ("incomplete, and counted", ended("incomplete", &counted(0)), cursor(read), false),
+        ("before its first page", ended("cancelled", &json!({})), cursor(|_| {}), false),
+        ("while its first page is read", ended("cancelled", &json!({})), cursor(leased), true),
         ("while its first page is read, and parts are sent after the commit", keeps_parts(), cursor(leased), false),
         ("after a crash at its first page, likewise", keeps_parts(), cursor(|cursor| cursor.settle(5)), false),
         ("after its first page", keeps_parts(), cursor(read), true),
-        ("after a crash at its first page", ended("failed", json!({})), cursor(|cursor| cursor.settle(5)), true),
+        ("after a crash at its first page", ended("failed", &json!({})), cursor(|cursor| cursor.settle(5)), true),
         (
             "while it waits for an earlier run",
-            ended("cancelled", json!({})),
+            ended("cancelled", &json!({})),
             cursor(|cursor| {
                 cursor.settle(5);
                 cursor.after = Some(RunId::of("q", 0));
             }),
             false,
         ),
-        ("a dry run", ended("cancelled", json!({"rails": {"dry_run": true}})), cursor(read), false),
+        ("a dry run", ended("cancelled", &json!({"rails": {"dry_run": true}})), cursor(read), false),
     ];
     for (name, run, cursor, expected) in rows {
         assert_eq!(Unsettled::at_end(&run, &cursor).is_some(), expected, "{name}");
