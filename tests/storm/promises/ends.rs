@@ -91,7 +91,7 @@ impl Storm {
     }
 
     /// Returns the users of the run's source that the plan would still change, except those that
-    /// changed by themselves.
+    /// changed by themselves or by a job that the run did not have to wait for.
     async fn lacking(&self, run: &Run) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
         let plan = plan.on_day_of(run.day_s());
@@ -101,9 +101,11 @@ impl Storm {
         let state = self.world.0.state();
         let moved: BTreeSet<&String> = state.users_changed.iter().chain(&state.users_added).collect();
         let listed = if run.listed.is_some() { Some(self.listed(run).await) } else { None };
+        let late = self.set_late(run);
         let users = self.world.0.users().into_iter().filter_map(User::new);
         let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
-        lacks.filter(|id| !moved.contains(id) && listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
+        let lacks = lacks.filter(|id| !moved.contains(id) && !late.contains(id));
+        lacks.filter(|id| listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
     }
 
     /// Returns the users that a run was started for.

@@ -112,6 +112,8 @@ struct JobSeen {
     created_ms: i64,
     /// The time at which its values are applied; `None` if they are not.
     applied_ms: Option<i64>,
+    /// Intercom does not find it.
+    lost: bool,
 }
 
 /// The purpose of a job.

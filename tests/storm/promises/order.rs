@@ -1,7 +1,9 @@
 //! Promise 9: an older value of ours never overwrites a newer one.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use intercom_bulk::domain::run::RunId;
+use intercom_bulk::domain::run::{Run, RunId};
 use intercom_simulator::Fault;
 use serde_json::Value;
 
@@ -25,11 +27,24 @@ pub(super) struct Sent {
 }
 
 impl Memory {
-    /// Returns whether a job may set values after a later run or generation has begun: its id is not
-    /// known and it takes too long, or an operator released its run.
+    /// Returns whether a job may set values after a later run or generation has begun: it takes too
+    /// long, and its id is not known or Intercom does not find it; or an operator released its run.
     fn is_excused(&self, job: &JobSeen) -> bool {
         let is_slow = job.applied_ms.is_none_or(|applied_ms| applied_ms - job.created_ms >= WAITED_FOR_MS);
-        is_slow && !self.recorded.contains(&job.id) || self.released.contains(&job.run)
+        is_slow && (job.lost || !self.recorded.contains(&job.id)) || self.released.contains(&job.run)
+    }
+
+    /// Returns the users whose present value is of an excused job, which is older than this
+    /// generation of a run.
+    fn set_late(&self, run: &str, generation: u32, now_ms: i64) -> BTreeSet<String> {
+        let rank = (self.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let is_late = |sent: &&Sent| sent.rank < rank && self.is_excused(&self.jobs[sent.job]);
+        let last = |sent: &[Sent]| {
+            let applied = sent.iter().filter(|sent| sent.applied_ms <= now_ms);
+            applied.max_by_key(|sent| sent.applied_ms).is_some_and(|last| is_late(&last))
+        };
+        let late = self.values.iter().filter(|(_, sent)| last(sent));
+        late.map(|((user, _), _)| user.clone()).collect()
     }
 
     /// Returns the jobs that set values after `now_ms`, of the runs that `is_of` selects.
@@ -50,8 +65,9 @@ impl Storm {
         let applied_ms = self.applied_ms(number as u64, now_ms);
         let mut memory = self.promises.memory();
         let (id, run_of_job) = (made.id.clone(), run.to_owned());
-        let job = JobSeen { id, run: run_of_job, users: items.len(), created_ms: made.created_at_ms, applied_ms };
-        memory.jobs.push(job);
+        let lost = self.story.options.faults.contains(&Fault::LoseJob(number as u64));
+        let (users, created_ms) = (items.len(), made.created_at_ms);
+        memory.jobs.push(JobSeen { id, run: run_of_job, users, created_ms, applied_ms, lost });
         let index = memory.jobs.len() - 1;
         let ids = items.iter().filter_map(|item| Some(item["data"]["id"].as_str()?.to_owned()));
         memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);
@@ -111,6 +127,11 @@ impl Storm {
         }
     }
 
+    /// Returns the users whose present value is of a job that the run did not have to wait for.
+    pub(super) fn set_late(&self, run: &Run) -> BTreeSet<String> {
+        self.promises.memory().set_late(run.id.as_str(), run.generation, self.now_ms())
+    }
+
     /// Records that an operator released a run.
     pub(crate) fn was_released(&self, run: &RunId) {
         self.promises.memory().released.insert(run.to_string());
@@ -119,7 +140,7 @@ impl Storm {
     /// Returns the time at which a job's values are applied; `None` if they are not.
     fn applied_ms(&self, number: u64, now_ms: i64) -> Option<i64> {
         let options = &self.story.options;
-        let never = |fault: &Fault| matches!(fault, Fault::JobNeverEnds(job) | Fault::JobFails(job) | Fault::LoseJob(job) if *job == number);
+        let never = |fault: &Fault| matches!(fault, Fault::JobNeverEnds(job) | Fault::JobFails(job) if *job == number);
         if options.faults.iter().any(never) {
             return None;
         }
