@@ -63,11 +63,12 @@ pub struct Aws {
 }
 
 /// The services that are called: name in the host name, and variable that overrides the endpoint.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 5] = [
     ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
     ("sqs", "AWS_ENDPOINT_URL_SQS"),
     ("ssm", "AWS_ENDPOINT_URL_SSM"),
     ("cloudformation", "AWS_ENDPOINT_URL_CLOUDFORMATION"),
+    ("lambda", "AWS_ENDPOINT_URL_LAMBDA"),
 ];
 
 impl Aws {

@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use super::{ATTEMPT, Aws};
 use crate::http::body;
 
-/// Attempts at a call. All calls through this module are read-only.
+/// Attempts at a call. All calls through this module are read-only or idempotent.
 const ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; it doubles before the third.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -37,7 +37,23 @@ pub struct Answer {
     pub status: u16,
     /// The body, which may hold a secret.
     pub body: Bytes,
+    /// The answer of an invocation is a function's error.
+    pub is_function_error: bool,
 }
+
+/// The path and the time-out of a call.
+#[derive(Clone, Copy, Debug)]
+struct Route<'a> {
+    path: &'a str,
+    timeout: Duration,
+}
+
+/// The path of the services whose operation is in a header or in the body.
+const ROOT: Route<'static> = Route { path: "", timeout: ATTEMPT };
+/// Lambda's Invoke API.
+const LAMBDA: ServiceApi = ServiceApi { service: "lambda", content_type: "application/json", target: None };
+/// The header that marks a 200 as a function's error.
+const FUNCTION_ERROR: &str = "x-amz-function-error";
 
 /// An error without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +70,32 @@ pub enum CallError {
 impl Aws {
     /// Sends a signed POST and retries transient failures. `now_ms` is the time of the signature.
     pub async fn call(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+        self.repeated(api, ROOT, sent, now_ms).await
+    }
+
+    /// Invokes a Lambda function with an event that may be repeated, and waits for its answer. The
+    /// function's own time-out must be below `timeout`.
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: &Bytes,
+        timeout: Duration,
+        now_ms: i64,
+    ) -> Result<Answer, CallError> {
+        let path = format!("2015-03-31/functions/{function}/invocations");
+        self.repeated(LAMBDA, Route { path: &path, timeout }, event, now_ms).await
+    }
+
+    async fn repeated(
+        &self,
+        api: ServiceApi,
+        route: Route<'_>,
+        sent: &Bytes,
+        now_ms: i64,
+    ) -> Result<Answer, CallError> {
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.once(api, sent, now_ms).await {
+            match self.once(api, route, sent, now_ms).await {
                 Err(CallError::Unreachable { .. }) => {}
                 Ok(answer) if answer.status >= 500 || throttled(&answer) => {}
                 done => return done,
@@ -64,27 +103,34 @@ impl Aws {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        self.once(api, sent, now_ms).await
+        self.once(api, route, sent, now_ms).await
     }
 
-    async fn once(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
+    async fn once(&self, api: ServiceApi, route: Route<'_>, sent: &Bytes, now_ms: i64) -> Result<Answer, CallError> {
         let service = api.service;
-        let request = self.signed(api, sent, now_ms).await?;
+        let request = self.signed(api, route.path, sent, now_ms).await?;
         let called = async {
             let client = self.client.get().map_err(|error| error.to_string())?;
             let mut answer = client.execute(request).await.map_err(|error| causes(&error.without_url()))?;
             let body = body(&mut answer, BODY_BYTES_MAX).await.map_err(|error| causes(&error))?;
             self.client.answered();
-            Ok(Answer { status: answer.status().as_u16(), body })
+            let is_function_error = answer.headers().contains_key(FUNCTION_ERROR);
+            Ok(Answer { status: answer.status().as_u16(), body, is_function_error })
         };
-        let answer = tokio::time::timeout(ATTEMPT, called).await;
-        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", ATTEMPT.as_secs())));
+        let answer = tokio::time::timeout(route.timeout, called).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", route.timeout.as_secs())));
         answer.map_err(|detail| CallError::Unreachable { service, detail })
     }
 
-    async fn signed(&self, api: ServiceApi, sent: &Bytes, now_ms: i64) -> Result<reqwest::Request, CallError> {
+    async fn signed(
+        &self,
+        api: ServiceApi,
+        path: &str,
+        sent: &Bytes,
+        now_ms: i64,
+    ) -> Result<reqwest::Request, CallError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CallError::Request(error);
-        let url = format!("{}/", self.endpoint(api.service));
+        let url = format!("{}/{path}", self.endpoint(api.service));
         let mut request = http::Request::post(&url).header(CONTENT_TYPE, api.content_type);
         if let Some(target) = api.target {
             request = request.header("x-amz-target", target);

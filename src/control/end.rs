@@ -1,9 +1,12 @@
 //! Ends a run, and logs its new state. Each function returns whether this call ended it, because
 //! another writer may have changed the run since it was read.
 
+use super::pause::TRIES_MAX;
+use super::{Acted, find};
 use crate::domain::clock::Clock;
 use crate::domain::run::{Run, RunId, State, Totals};
 use crate::ledger::{Ledger, LedgerError};
+use crate::runtime::event::Target;
 
 /// The reason of a run that fails because of `max_errors`.
 pub const OVER_MAX_ERRORS: &str = "more users are in error than max_errors allows; `errors` lists them";
@@ -52,16 +55,54 @@ pub async fn cancel(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Re
     end(ledger, run, &RunEnd::uncounted(State::Cancelled, reason), now_ms).await
 }
 
-/// Cancels the active run in favor of a later start `by`, if it is paused. A paused run waits for
-/// an operator's decision, and the start counts as one.
-pub async fn supersede_paused(ledger: &Ledger, by: &RunId, clock: Clock) -> Result<bool, LedgerError> {
-    let Some(active) = ledger.active().await?.run else { return Ok(false) };
-    let Some(run) = ledger.run(&active).await? else { return Ok(false) };
+/// Cancels a run for an operator. Jobs that Intercom has accepted go on.
+pub async fn stop(ledger: &Ledger, target: &Target, reason: &str, now_ms: i64) -> Result<Option<Acted>, LedgerError> {
+    let mut tries = 0;
+    while let Some(run) = find(ledger, target).await? {
+        let changed = !run.state.ended() && cancel(ledger, &run, reason, now_ms).await?;
+        tries += 1;
+        if run.state.ended() || !changed && tries == TRIES_MAX {
+            return Ok(Some(Acted { run, changed: false }));
+        }
+        if changed {
+            let run = ledger.run(&run.id).await?.unwrap_or(run);
+            return Ok(Some(Acted { run, changed: true }));
+        }
+    }
+    Ok(None)
+}
+
+/// The effect of a later start on the active run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Superseded {
+    /// The active run was paused, and is cancelled.
+    Cancelled,
+    /// An operator paused the active run. It keeps its place, and the start waits.
+    Held,
+    /// Nothing: no run is active, or the active run is not paused.
+    Unaffected,
+}
+
+/// Cancels the active run in favor of a later start `by`, if a step paused it: the run waits for a
+/// decision, and the start counts as one. A run that an operator paused is cancelled only with
+/// `supersede`.
+pub async fn supersede_paused(
+    ledger: &Ledger,
+    by: &RunId,
+    supersede: bool,
+    clock: Clock,
+) -> Result<Superseded, LedgerError> {
+    let Some(active) = ledger.active().await?.run else { return Ok(Superseded::Unaffected) };
+    let Some(run) = ledger.run(&active).await? else { return Ok(Superseded::Unaffected) };
     if run.state != State::Paused || active == *by {
-        return Ok(false);
+        return Ok(Superseded::Unaffected);
+    }
+    if !run.gives_way(supersede) {
+        return Ok(Superseded::Held);
     }
     let reason = format!("a later start, {by}, replaced it while it was paused");
-    cancel(ledger, &run, &reason, clock.now_ms()).await
+    let cancelled = cancel(ledger, &run, &reason, clock.now_ms()).await?;
+    Ok(if cancelled { Superseded::Cancelled } else { Superseded::Unaffected })
 }
 
 /// Fails a run in every state that is not final. The state may change between the read and the end.

@@ -1,6 +1,8 @@
 //! A run's life: the one place that starts, pauses, resumes, cancels, supersedes, fails, ends and
 //! settles a run.
 //!
+//! [`pause`] and [`cancel`] are for the steps, [`hold`] and [`stop`] for an operator.
+//!
 //! These are functions over the ledger. Each is a conditional write, so a second call has no
 //! effect, and returns what it did. The caller sends the message of the next turn. A turn that
 //! changes its run's state does so in its own commit ([`crate::domain::run::decide::Commit`]).
@@ -12,13 +14,15 @@ pub mod resend;
 mod resume;
 mod settle;
 mod start;
+mod target;
 
-pub use end::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, log_state, supersede_paused};
-pub use pause::pause;
+pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
+pub use pause::{hold, pause};
 pub use release::{Released, release};
-pub use resume::{Resumed, restart, resume};
+pub use resume::{Continued, Resumed, restart, resume};
 pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
+pub use target::{Acted, find};
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::{Ledger, LedgerError};

@@ -1,15 +1,49 @@
 //! Pauses a run.
 
-use super::log_state;
-use crate::domain::run::{Run, State};
+use super::{Acted, find, log_state};
+use crate::domain::run::{Pause, PausedBy, Run, State};
 use crate::ledger::{Ledger, LedgerError};
+use crate::runtime::event::Target;
 
-/// Pauses a run that reads or submits. It continues with [`super::resume`]. Returns whether this
-/// call paused it, because another writer may have changed the run since it was read.
-pub async fn pause(ledger: &Ledger, run: &Run, reason: &str) -> Result<bool, LedgerError> {
-    let paused = run.state.submits() && ledger.pause(run, reason).await?;
+/// Tries to change a run while its state changes in between.
+pub(super) const TRIES_MAX: u32 = 5;
+
+/// The reason of a run that an operator paused.
+const BY_AN_OPERATOR: &str = "paused by an operator";
+
+/// Pauses a run that reads or submits, because of a fact that an operator must decide on. It
+/// continues with [`super::resume`], and gives way to a later start. Returns whether this call
+/// paused it, because another writer may have changed the run since it was read.
+pub async fn pause(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
+    let pause = Pause { by: PausedBy::Step, from: run.state, since_ms: now_ms };
+    let paused = run.state.submits() && ledger.pause(run, pause, reason).await?;
     if paused {
         log_state(run, State::Paused, Some(reason));
     }
     Ok(paused)
+}
+
+/// Pauses a run for an operator: it keeps its place, and its deadline stands still. The page and
+/// the job under way are finished. A run that a step paused keeps its place from now on, too.
+pub async fn hold(ledger: &Ledger, target: &Target, now_ms: i64) -> Result<Option<Acted>, LedgerError> {
+    let mut tries = 0;
+    while let Some(run) = find(ledger, target).await? {
+        let from = match run.pause() {
+            Some(pause) if pause.by == PausedBy::Operator => return Ok(Some(Acted { run, changed: false })),
+            Some(pause) => pause.from,
+            None if run.state.submits() => run.state,
+            None => return Ok(Some(Acted { run, changed: false })),
+        };
+        let reason = run.reason.clone().unwrap_or_else(|| BY_AN_OPERATOR.to_owned());
+        let pause = Pause { by: PausedBy::Operator, from, since_ms: now_ms };
+        if ledger.pause(&run, pause.clone(), &reason).await? {
+            tracing::info!(run = run.id.as_str(), state = State::Paused.as_str(), reason, "run changed its state");
+            return Ok(Some(Acted { run: run.with_pause(pause, &reason), changed: true }));
+        }
+        tries += 1;
+        if tries == TRIES_MAX {
+            return Ok(Some(Acted { run, changed: false }));
+        }
+    }
+    Ok(None)
 }

@@ -1,13 +1,12 @@
 //! Continues a run after a pause or a restart.
 
-use super::{ActiveRun, active_run};
+use super::pause::TRIES_MAX;
+use super::{ActiveRun, active_run, log_state};
 use crate::domain::clock::Clock;
-use crate::domain::run::{Cursor, RunId, State};
+use crate::domain::run::decide::{ResumeFacts, ResumeWay, after_pause};
+use crate::domain::run::{Cursor, Phase, Run, RunId, State, Turn};
 use crate::ledger::{Ledger, LedgerError};
 use crate::runtime::event::Resume;
-
-/// Tries to resume a run whose cursor moves in between.
-const TRIES_MAX: u32 = 5;
 
 /// The result of a request to resume.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +16,34 @@ pub enum Resumed {
     /// The run goes on where it was. The caller sends the message of this cursor's turn, and requests
     /// those of the parts without end.
     Restarted(Box<Cursor>),
+    /// The run continues where it is.
+    Continued(Continued),
     /// The run needs no new generation, because only its jobs are unfinished, or its cursor moved
     /// at each try.
     Unchanged(RunId),
     /// No run is active.
     NoRun,
+}
+
+/// A run that continues where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continued {
+    /// The run.
+    pub run: RunId,
+    /// The turn whose message the caller sends; `None` if all pages are read.
+    pub turn: Option<Turn>,
+    /// The delay of that message, in milliseconds; no delay if negative.
+    pub delay_ms: i64,
+    /// The caller sends the messages of all parts without end: those that arrived during the pause
+    /// are gone.
+    pub resends_parts: bool,
+}
+
+impl Continued {
+    fn at(cursor: &Cursor, reads: bool, resends_parts: bool, now_ms: i64) -> Self {
+        let turn = reads.then(|| cursor.present());
+        Self { run: cursor.run.clone(), turn, delay_ms: cursor.not_before_ms - now_ms, resends_parts }
+    }
 }
 
 /// Continues the active run after a restart of the only process. Nothing that the process before it
@@ -33,24 +55,41 @@ pub async fn restart(ledger: &Ledger, clock: Clock) -> Result<Resumed, LedgerErr
         return resume(ledger, Resume::Restarted, clock).await;
     }
     ledger.end_leases(&run.id, clock.now_ms()).await?;
+    if run.state == State::Paused {
+        return resume(ledger, Resume::Restarted, clock).await;
+    }
     let cursor = ledger.cursor(&run.id).await?;
     Ok(cursor.map_or(Resumed::NoRun, |cursor| Resumed::Restarted(Box::new(cursor))))
 }
 
-/// Continues the active run in a new generation, which does not count toward the maximum number of
-/// generations.
+/// Continues the active run. A paused run returns to the state before, if the ledger has all that it
+/// needs for that. Otherwise a new generation begins, which does not count toward the maximum number
+/// of generations.
 pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resumed, LedgerError> {
     let mut tries = 0;
     loop {
         let Some(ActiveRun { run, cursor }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
+        if run.state == State::Paused
+            && let Some(continued) = continue_paused(ledger, &run, &cursor, clock).await?
+        {
+            return Ok(Resumed::Continued(continued));
+        }
+        if run.state.submits() && run.keeps_parts() && why == Resume::Requested {
+            // Nothing is lost that a message cannot bring again.
+            return Ok(Resumed::Continued(Continued::at(&cursor, cursor.phase != Phase::Ended, true, clock.now_ms())));
+        }
         if run.state == State::Draining && ledger.accounts(&run, &cursor).await?.parts_open == 0 {
             // Only jobs are unfinished, and check polls those.
             return Ok(Resumed::Unchanged(run.id));
         }
         let now_ms = clock.now_ms();
         let called_ms = called_ms(&cursor, why, now_ms);
-        let queue_lost = why == Resume::Restarted;
+        // Parts that the ledger keeps are sent again.
+        let queue_lost = why == Resume::Restarted && !run.keeps_parts();
         if let Some(next) = ledger.resettle(&run, &cursor, called_ms, queue_lost, now_ms).await? {
+            if run.state == State::Paused {
+                log_state(&run, State::Running, None);
+            }
             return Ok(Resumed::Regenerated(Box::new(next)));
         }
         // A turn was leased or committed in between.
@@ -59,6 +98,34 @@ pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resume
             return Ok(Resumed::Unchanged(run.id));
         }
     }
+}
+
+/// Ends a pause without a new generation. Returns `None` if the run needs one, or if it changed
+/// since it was read.
+async fn continue_paused(
+    ledger: &Ledger,
+    run: &Run,
+    cursor: &Cursor,
+    clock: Clock,
+) -> Result<Option<Continued>, LedgerError> {
+    let keeps_parts = run.keeps_parts();
+    let misses_parts = !keeps_parts && {
+        let accounts = ledger.accounts(run, cursor).await?;
+        accounts.parts_open > 0 || accounts.totals.dropped > 0
+    };
+    let now_ms = clock.now_ms();
+    let (state, reads) = match after_pause(run, cursor, &ResumeFacts { keeps_parts, misses_parts, now_ms }) {
+        ResumeWay::Regenerates => return Ok(None),
+        ResumeWay::Drains => (State::Draining, false),
+        ResumeWay::ReadsOn => (State::Running, true),
+    };
+    if !ledger.unpause(run, state, now_ms).await? {
+        return Ok(None);
+    }
+    log_state(run, state, None);
+    // A turn that was under way may have committed since. Its next message found the run paused.
+    let cursor = ledger.cursor(&run.id).await?.unwrap_or_else(|| cursor.clone());
+    Ok(Some(Continued::at(&cursor, reads, keeps_parts, now_ms)))
 }
 
 /// Returns the latest time at which the holder of the cursor's lease may request a page, in Unix

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, attribute, key, n, run_pk, s};
+use super::pauses::PauseChange;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::decide::earlier_runs;
 use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals, UNSETTLED_MAX, Unsettled};
@@ -157,13 +158,6 @@ impl Ledger {
         Ok(false)
     }
 
-    /// Pauses a run that was read as `run`. Returns `false` if another writer changed the state
-    /// first.
-    pub async fn pause(&self, run: &Run, reason: &str) -> Result<bool, LedgerError> {
-        let paused = Run { state: State::Paused, reason: Some(reason.to_owned()), ..run.clone() };
-        self.change_run(run, &paused, Vec::new(), None).await
-    }
-
     /// Replaces run `was` by `now`, together with other writes, in one transaction. Returns `false`
     /// if the transition is not allowed or if state or generation changed since the read. `release`
     /// clears `ACTIVE`, and sets the time from which an exclusive reading may begin.
@@ -196,15 +190,23 @@ impl Ledger {
             set.push_str(", totals = :totals");
             values.push((":totals", attribute(totals, "RUN")?));
         }
+        let PauseChange { set: sets, mut remove, conditions, values: of_pause } = PauseChange::of(was, now)?;
+        set.extend(sets.into_iter().flat_map(|clause| [", ", clause]));
+        values.extend(of_pause);
         match &now.reason {
             Some(reason) => {
                 set.push_str(", #reason = :reason");
                 values.push((":reason", s(reason)));
             }
-            None => set.push_str(" REMOVE #reason"),
+            None => remove.push("#reason"),
         }
+        if !remove.is_empty() {
+            set = format!("{set} REMOVE {}", remove.join(", "));
+        }
+        let mut condition = "#state = :state AND generation = :generation".to_owned();
+        condition.extend(conditions.into_iter().flat_map(|clause| [" AND ", clause]));
         let update = Write::update(&key(run_pk(&was.id), "RUN"), set)
-            .when("#state = :state AND generation = :generation")
+            .when(condition)
             .with(":state", s(was.state))
             .with(":generation", n(was.generation));
         writes.push(values.into_iter().fold(update, |update, (name, value)| update.with(name, value)));

@@ -201,7 +201,7 @@ impl Ledger {
         next.resent_ms = 0;
         let put = Write::put(attributes::item(&cursor_key(&run.id), &next)?);
         let writes = vec![as_read(put, cursor.turn, cursor.owner())];
-        let running = Run { state: State::Running, reason: None, ..run.clone() };
+        let running = run.continued(State::Running, now_ms);
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))
     }
 }

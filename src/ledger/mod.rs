@@ -45,6 +45,7 @@ mod limit;
 mod pages;
 mod part_rows;
 mod parts;
+mod pauses;
 mod resends;
 mod runs;
 mod starts;

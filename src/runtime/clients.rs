@@ -176,6 +176,8 @@ pub enum StepError {
          (template.yaml has the right one)"
     )]
     TimeOut { step: &'static str, left_s: i64, least_s: i64 },
+    #[error("there is no run {run} in the ledger; a start that waits for its begin is no run yet")]
+    NoRun { run: RunId },
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan { name: String },
     #[error(
@@ -223,6 +225,7 @@ impl StepError {
             Self::Event(_) => "Event",
             Self::Plan(_) | Self::RunsPlan { .. } => "Plan",
             Self::TimeOut { .. } => "TimeOut",
+            Self::NoRun { .. } => "NoRun",
             Self::NoPlan { .. } => "NoPlan",
             Self::NotCounted { .. } => "NotCounted",
             Self::Taken { .. } => "Taken",
@@ -235,7 +238,12 @@ impl StepError {
         match self {
             Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
             Self::NotCounted { for_good, .. } => *for_good,
-            Self::Ledger(_) | Self::Queue(_) | Self::Event(_) | Self::RunsPlan { .. } | Self::TimeOut { .. } => false,
+            Self::Ledger(_)
+            | Self::Queue(_)
+            | Self::Event(_)
+            | Self::RunsPlan { .. }
+            | Self::TimeOut { .. }
+            | Self::NoRun { .. } => false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The events that the functions accept, distinguished by shape. `events/` has an example of each.
 
+mod control;
+
 use std::collections::BTreeSet;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -10,6 +12,8 @@ use crate::domain::redact::{redact_to, unread};
 use crate::domain::run::{LIST_MAX, Limits, MaxChanges, RunId, Source};
 use crate::domain::user::UserId;
 use crate::queue::Message;
+
+pub use control::{ControlEvent, Target};
 
 /// An event that the function does not accept. The text lists the accepted events and shows none of
 /// the event's values.
@@ -67,6 +71,10 @@ pub struct StartEvent {
     /// If set, the run reads only these users, by id.
     #[serde(default)]
     pub users: Option<Vec<UserId>>,
+    /// The start ends the active run if that is paused, also if an operator paused it. Otherwise it
+    /// waits behind a run that an operator paused.
+    #[serde(default)]
+    pub supersede: bool,
     /// The limits that stop the run.
     #[serde(default, with = "StrictLimits", alias = "rails")]
     pub limits: Limits,

@@ -178,7 +178,7 @@ def count_invocations(functions, count):
 
     def execute(function, event):
         name = (function.get("config") or function).get("FunctionName", "").lower()
-        step = next((step for step in ("scroll", "submit", "check") if step in name), name)
+        step = next((step for step in ("scroll", "submit", "check", "control") if step in name), name)
         began = time.time()
         result = plain(function, event)
         count.add(f"invocations.{step}")

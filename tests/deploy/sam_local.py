@@ -21,7 +21,7 @@ COMMAND = "target/debug/intercom-bulk"
 STATE = Path("target/deploy/state-sam-local")
 ENV_FILE = STATE / "emulate.env"
 LAMBDA_PORT = 3001
-EVENTS = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick"}
+EVENTS = {"Scroll": "scroll-start-inline", "Submit": "submit-mixed", "Check": "check-tick", "Control": "control-pause"}
 CONFIG = ["--config-env", "x86_64"] if platform.machine() == "x86_64" else []
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 from emulator import REGION, ROOT_KEY
 from intercom import COMMAND, TOKEN
 
-FUNCTIONS = ("scroll", "submit", "check")
+FUNCTIONS = ("scroll", "submit", "check", "control")
 # By architecture, so that zips for another CPU never replace those that run here.
 ZIPS = Path("target/deploy/zips-" + platform.machine())
 BUCKET = "artefacts"
@@ -141,18 +141,12 @@ class Stack:
         policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
         self.aws["sqs"].set_queue_attributes(**attributes, Attributes={"RedrivePolicy": json.dumps(policy)})
 
-    def stop(self, run):
-        """Stops a run as infra/OPERATIONS.md describes."""
-        self.aws["dynamodb"].update_item(
-            TableName=self.outputs["LedgerTable"],
-            Key={"pk": {"S": f"RUN#{run}"}, "sk": {"S": "RUN"}},
-            UpdateExpression="SET deadline_ms = :past",
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeValues={":past": {"N": "0"}},
-        )
-        answer, error = self.invoke("Scroll", '{"tick": {}}')
+    def control(self, verb, run=True):
+        """Invokes control with one verb, and returns its answer."""
+        answer, error = self.invoke("Control", json.dumps({verb: run}))
         if error:
-            raise RuntimeError(f"the tick failed: {answer}")
+            raise RuntimeError(f"{verb} failed: {answer}")
+        return json.loads(answer)
 
     def depth(self, output):
         """Returns the number of messages in a queue, including delayed ones and those in flight."""

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -15,11 +17,15 @@ use intercom_bulk_emulator::engine::step_at_work;
 use intercom_bulk_emulator::topology::Step;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::accident::Accident;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::roles::{Access, Roles, needed};
+
+/// An item of the table.
+type Item = std::collections::HashMap<String, AttributeValue>;
 
 /// The roles and their use. Clones share it.
 #[derive(Clone, Debug)]
@@ -105,6 +111,31 @@ async fn eventful(options: Options, further: Value) -> Guard {
     pipeline.guard.clone()
 }
 
+/// Pauses, resumes and cancels a run, of this version and of the one before.
+async fn controlled() -> Guard {
+    let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(900) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    for verbs in [&["pause", "resume", "cancel"][..], &["pause", "version-before", "resume", "cancel"]] {
+        let run = pipeline.start(Value::Null).await;
+        let before = pipeline.world.state().jobs.len();
+        pipeline.until(|state| state.jobs.len() > before + 1).await;
+        for &verb in verbs {
+            if verb == "version-before" {
+                let is_run =
+                    |item: &Item| item["sk"].as_s().unwrap() == "RUN" && item["run"].as_s().unwrap() == run.as_str();
+                let mut item = pipeline.items().await.into_iter().find(is_run).unwrap();
+                item.insert("v".to_owned(), AttributeValue::N("1".to_owned()));
+                pipeline.put(item).await;
+                continue;
+            }
+            let answer = pipeline.engine.control(json!({verb: run})).await.unwrap();
+            assert_ne!(answer["did"], "nothing", "{verb}: {answer}");
+        }
+        sleep(Duration::from_mins(5)).await;
+    }
+    pipeline.guard.clone()
+}
+
 #[tokio::test(start_paused = true)]
 async fn roles_allow_exactly_what_their_steps_do() {
     let refused = Options { faults: vec![Fault::BadItem(5.0)], ..users(900) };
@@ -113,8 +144,9 @@ async fn roles_allow_exactly_what_their_steps_do() {
     let guards = [
         eventful(refused, json!({"rails": {"max_errors": 4}})).await,
         eventful(limited, json!({"rails": {"max_errors": 900}})).await,
+        controlled().await,
     ];
-    for step in ["scroll", "submit", "check"] {
+    for step in ["scroll", "submit", "check", "control"] {
         let used: BTreeSet<Access> = guards.iter().filter_map(|guard| guard.used().remove(step)).flatten().collect();
         let allowed = guards[0].roles.of(step);
         let lacking: Vec<String> = used.difference(allowed).map(ToString::to_string).collect();

@@ -24,6 +24,7 @@ mod metrics;
 mod outages;
 mod outbox;
 mod pages;
+mod pauses;
 mod pipeline;
 mod plans;
 mod polls;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The functions' logical ids in the template, by step.
-const FUNCTIONS: [(&str, &str); 3] = [("scroll", "Scroll"), ("submit", "Submit"), ("check", "Check")];
+const FUNCTIONS: [(&str, &str); 4] =
+    [("scroll", "Scroll"), ("submit", "Submit"), ("check", "Check"), ("control", "Control")];
 
 /// An action on a resource of the template, like `dynamodb:Query on Ledger/index/due`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

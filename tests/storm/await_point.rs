@@ -8,6 +8,7 @@ pub(crate) enum Step {
     Scroll,
     Submit,
     Check,
+    Control,
 }
 
 /// The side of a call's effect.

@@ -9,7 +9,7 @@ use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::runtime::clients::{Clients, StepError};
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk::runtime::token::StoredToken;
-use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
+use intercom_bulk::{runtime::event, steps::check, steps::control, steps::scroll, steps::submit};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -21,6 +21,9 @@ use crate::storm::{Storm, Who};
 /// The time-outs of submit and check, as in the template.
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// The time-out of control, as in the template.
+const CONTROL_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// A warm process of one function, with its own clock.
 struct Environment {
     clients: Clients,
@@ -28,7 +31,7 @@ struct Environment {
     skew_ms: i64,
 }
 
-/// The three functions.
+/// The functions.
 pub(crate) struct Functions {
     pub(crate) storm: Arc<Storm>,
     clients: Clients,
@@ -73,6 +76,7 @@ impl Functions {
         let most = match step {
             Step::Scroll => self.clients.settings.scroll_timeout(),
             Step::Submit | Step::Check => LONG_TIMEOUT,
+            Step::Control => CONTROL_TIMEOUT,
         };
         let environment = self.environment(step);
         let clock = Clock::starting_at(self.storm.now_ms() + environment.skew_ms);
@@ -86,9 +90,10 @@ impl Functions {
         };
         self.storm.weather.note(|| format!("#{who} {step:?} begins: {}", short(&event)));
         let handled = async {
-            // As in `infra/function`: scroll works without a token where it can, the others require
-            // one.
-            if let Err(error) = environment.token.ready(clock).await
+            // As in `infra/function`: scroll works without a token where it can, submit and check
+            // require one. Control never reads it.
+            if step != Step::Control
+                && let Err(error) = environment.token.ready(clock).await
                 && step != Step::Scroll
             {
                 return Err(error.to_string());
@@ -114,6 +119,9 @@ impl Functions {
             Err(error) => format!("#{who} {step:?} fails: {error}"),
         });
         self.storm.invocation_ended(who, answer.is_ok()).await;
+        if let Some(run) = self.storm.invoked(Some(who)).filter(|_| answer.is_ok()).and_then(|invoked| invoked.run) {
+            self.storm.paused_run_has_no_lease(who, &run).await;
+        }
         drop(begun);
         answer
     }
@@ -132,6 +140,10 @@ async fn handle(step: Step, clients: &Clients, event: &Value, at: &Invocation) -
         }
         Step::Check => {
             let outcome = check::handle(clients, event, at).await?;
+            Ok(answer(event, &outcome, &[]))
+        }
+        Step::Control => {
+            let outcome = control::handle(clients, event, at).await?;
             Ok(answer(event, &outcome, &[]))
         }
     }

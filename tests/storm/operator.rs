@@ -1,4 +1,5 @@
-//! An operator's actions on the active run: valid transitions, not subject to the weather.
+//! An operator's verbs: they reach the control function at any moment, which dies and is refused
+//! like the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,49 @@ use intercom_bulk::domain::run::{Run, RunId};
 use intercom_bulk::runtime::config::Settings;
 use rand::Rng;
 use rand::rngs::SmallRng;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::await_point::Step;
 use crate::functions::Functions;
 use crate::storm::Storm;
 
-/// An action of an operator, and its time.
+/// The number of reads of the active run before the operator gives up.
+const LOOKS: u32 = 90;
+/// The number of times that the operator sends an event, and the wait between two.
+const TRIES: u32 = 3;
+const TRY_AGAIN: Duration = Duration::from_mins(1);
+/// The time after which the operator cancels a paused run for the starts behind it.
+const HELD_LONG: Duration = Duration::from_mins(10);
+
+/// A verb of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A verb at some moment, whether a run is at work or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VerbAt {
+    pub(crate) after: Duration,
+    pub(crate) verb: Verb,
+    /// It names the run; otherwise it means the active one.
+    pub(crate) names: bool,
+}
+
+/// An action of the operator on a run at work, and its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Act {
     pub(crate) after: Duration,
@@ -29,7 +65,7 @@ pub(crate) struct Act {
 }
 
 /// Draws an operator's action in about every eighth story.
-pub(crate) fn drawn(rng: &mut SmallRng) -> Vec<Act> {
+pub(crate) fn acts(rng: &mut SmallRng) -> Vec<Act> {
     if !rng.random_ratio(1, 8) {
         return vec![];
     }
@@ -39,31 +75,77 @@ pub(crate) fn drawn(rng: &mut SmallRng) -> Vec<Act> {
     vec![Act { after, cancels, goes_on_after, releases_after: None }]
 }
 
-/// The number of reads of the active run before the operator gives up.
-const LOOKS: u32 = 90;
+/// Draws verbs at any moment in about every eighth story. A cancel is rare: most runs must complete.
+pub(crate) fn verbs(rng: &mut SmallRng) -> Vec<VerbAt> {
+    if !rng.random_ratio(1, 8) {
+        return vec![];
+    }
+    let count = rng.random_range(1..5);
+    let verb = |rng: &mut SmallRng| match rng.random_range(0..14) {
+        0..7 => Verb::Pause,
+        7..13 => Verb::Resume,
+        _ => Verb::Cancel,
+    };
+    let one = |rng: &mut SmallRng| VerbAt {
+        after: Duration::from_millis(rng.random_range(500..240_000)),
+        verb: verb(rng),
+        names: rng.random_ratio(1, 2),
+    };
+    (0..count).map(|_| one(rng)).collect()
+}
 
 /// Pauses or cancels the active run, and resumes it later.
-pub(crate) async fn acts(functions: Arc<Functions>, act: Act) {
-    let storm = &functions.storm;
+pub(crate) async fn act(functions: Arc<Functions>, act: Act) {
     sleep(act.after).await;
-    let Some(run) = at_work(storm).await else { return };
-    if act.cancels {
-        cancel(storm, &run).await;
-    } else {
-        pause(storm, &run).await;
-    }
-    storm.run_may_have_changed(&run.id).await;
+    let Some(run) = at_work(&functions.storm).await else { return };
+    let verb = if act.cancels { Verb::Cancel } else { Verb::Pause };
+    send(&functions, json!({verb.name(): run.id})).await;
     if let Some(after) = act.releases_after {
         sleep(after).await;
-        release(storm, &run.id).await;
+        release(&functions.storm, &run.id).await;
     }
     let Some(after) = act.goes_on_after else { return };
     sleep(after).await;
-    for _ in 0..3 {
-        if functions.invoke(Step::Scroll, json!({"resume": true})).await.is_ok() {
+    send(&functions, json!({"resume": true})).await;
+}
+
+/// Sends a verb at its moment.
+pub(crate) async fn sends(functions: Arc<Functions>, at: VerbAt) {
+    sleep(at.after).await;
+    let active = functions.storm.ledger.active().await.ok().and_then(|active| active.run);
+    let run = active.filter(|_| at.names).map_or(json!(true), |run| json!(run));
+    send(&functions, json!({at.verb.name(): run})).await;
+}
+
+/// Cancels a run that the operator paused and forgot, if a start waits behind it. Without this, the
+/// story would last for 30 days.
+pub(crate) async fn ends_holds(functions: Arc<Functions>) {
+    let storm = &functions.storm;
+    let mut held_before = None;
+    loop {
+        sleep(HELD_LONG).await;
+        let waits = storm.ledger.waiting().await.is_ok_and(|waiting| !waiting.is_empty());
+        let held = held(storm).await.filter(|_| waits).map(|run| run.id);
+        if held.is_some() && held == held_before {
+            send(&functions, json!({"cancel": held})).await;
+        }
+        held_before = held;
+    }
+}
+
+/// Returns the run that the operator paused.
+async fn held(storm: &Storm) -> Option<Run> {
+    let active = storm.ledger.active().await.ok()?.run?;
+    storm.ledger.run(&active).await.ok()?.filter(|run| run.hold().is_some())
+}
+
+/// Invokes control, again if it fails.
+async fn send(functions: &Functions, event: Value) {
+    for _ in 0..TRIES {
+        if functions.invoke(Step::Control, event.clone()).await.is_ok() {
             break;
         }
-        sleep(Duration::from_mins(1)).await;
+        sleep(TRY_AGAIN).await;
     }
 }
 
@@ -79,16 +161,6 @@ async fn at_work(storm: &Storm) -> Option<Run> {
         sleep(Duration::from_secs(1)).await;
     }
     None
-}
-
-async fn pause(storm: &Storm, run: &Run) {
-    let paused = control::pause(&storm.ledger, run, "paused by an operator").await;
-    assert!(paused.is_ok_and(|paused| paused), "no other write comes between the read and the pause");
-}
-
-async fn cancel(storm: &Storm, run: &Run) {
-    let ended = control::cancel(&storm.ledger, run, "cancelled by an operator", storm.now_ms()).await;
-    assert!(ended.is_ok_and(|ended| ended), "no other write comes between the read and the end");
 }
 
 /// Releases an ended run, and does so again: the second release changes nothing.

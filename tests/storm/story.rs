@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::accident::Rates;
 use crate::faults;
 use crate::limits::{self, Replacement};
-use crate::operator::{Act, drawn};
+use crate::operator::{self, Act, Verb, VerbAt};
 use crate::outage::Outage;
 use crate::plans;
 use crate::rare;
@@ -44,6 +44,8 @@ pub(crate) struct Story {
     pub(crate) resumes: Vec<Duration>,
     /// The operator's actions on the active run.
     pub(crate) acts: Vec<Act>,
+    /// The operator's verbs at any moment.
+    pub(crate) verbs: Vec<VerbAt>,
     /// Foreign messages in both queues.
     pub(crate) nonsense: Vec<Nonsense>,
     /// Replacements of the token, in the order of time.
@@ -123,6 +125,11 @@ impl Story {
         let back = tokens.windows(2).find(|pair| pair[0].is_foreign).map(|pair| pair[1].after);
         // A fourth source, for later additions.
         let last = &mut SmallRng::seed_from_u64(seed ^ 0x0007_4A6E);
+        // A fifth one.
+        let fifth = &mut SmallRng::seed_from_u64(seed ^ 0x0005_0BE4);
+        if fifth.random_ratio(1, 12) {
+            starts.iter_mut().skip(1).for_each(|start| start.event["supersede"] = json!(true));
+        }
         let uncounted = last.random_ratio(1, 12) && uncount(&mut starts, last);
         if last.random_ratio(1, 10) {
             again_in_the_same_second(&mut starts, last);
@@ -158,7 +165,8 @@ impl Story {
                 let righted = back.map(|after| after + Duration::from_secs(third.random_range(5..60)));
                 asked.into_iter().chain(righted).collect()
             },
-            acts: drawn(later),
+            acts: operator::acts(later),
+            verbs: operator::verbs(fifth),
             nonsense: nonsense
                 .into_iter()
                 .map(|body| Nonsense { after: Duration::ZERO, body })
@@ -194,7 +202,18 @@ impl Story {
 
     /// Returns whether the story has an external resume.
     pub(crate) fn is_resumed(&self) -> bool {
-        !self.resumes.is_empty() || self.acts.iter().any(|act| act.goes_on_after.is_some())
+        let by_act = self.acts.iter().any(|act| act.goes_on_after.is_some());
+        !self.resumes.is_empty() || by_act || self.verbs.iter().any(|at| at.verb == Verb::Resume)
+    }
+
+    /// Returns whether an operator stops runs.
+    pub(crate) fn has_operator(&self) -> bool {
+        !self.acts.is_empty() || !self.verbs.is_empty()
+    }
+
+    /// Returns whether a start may end a run that an operator paused.
+    pub(crate) fn supersedes(&self) -> bool {
+        self.starts.iter().any(|start| start.event["supersede"] == true)
     }
 
     /// Returns whether a message is of a newer version of the functions: it stays in the queue.

@@ -119,8 +119,12 @@ async fn run(told: Story, traced: bool) -> Told {
         begins.push(storm.spawn(schedules::resume(functions.clone(), after)));
     }
     for act in storm.story.acts.clone() {
-        begins.push(storm.spawn(operator::acts(functions.clone(), act)));
+        begins.push(storm.spawn(operator::act(functions.clone(), act)));
     }
+    for verb in storm.story.verbs.clone() {
+        begins.push(storm.spawn(operator::sends(functions.clone(), verb)));
+    }
+    storm.spawn(operator::ends_holds(functions.clone()));
     for nonsense in storm.story.nonsense.clone() {
         begins.push(storm.spawn(schedules::nonsense(storm.clone(), raw_sqs.clone(), nonsense)));
     }

@@ -3,7 +3,7 @@
 use crate::source::{files, none, read};
 
 /// The ledger's writes that change a run's state from outside a turn.
-const WRITES: [&str; 4] = ["begin", "end", "pause", "resettle"];
+const WRITES: [&str; 5] = ["begin", "end", "pause", "unpause", "resettle"];
 /// The ledger itself, its only caller, and the ledger's own tests.
 const EXCUSED: [&str; 3] = ["src/ledger/", "src/control/", "infra/emulator/tests/ledger/"];
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::run::Source;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, PagesMessage};
-use intercom_bulk::runtime::event::{self, Resume, ScrollEvent, StartEvent};
+use intercom_bulk::runtime::event::{self, ControlEvent, Resume, ScrollEvent, StartEvent, Target};
 use serde_json::Value;
 
 use crate::source::{files, read};
@@ -14,8 +14,16 @@ use crate::source::{files, read};
 type Asked = fn(&Value);
 
 /// The events by name.
-const CASES: [(&str, Asked); 11] = [
+const CASES: [(&str, Asked); 14] = [
     ("check-tick", |event| event::check(event).unwrap()),
+    ("control-cancel", |event| match ControlEvent::read(event).unwrap() {
+        ControlEvent::Cancel { target: Target::Run(_), reason: Some(_) } => {}
+        other => panic!("no cancel of a run: {other:?}"),
+    }),
+    ("control-pause", |event| assert_eq!(ControlEvent::read(event).unwrap(), ControlEvent::Pause(Target::Active))),
+    ("control-resume", |event| {
+        assert!(matches!(ControlEvent::read(event).unwrap(), ControlEvent::Resume(Target::Run(_))));
+    }),
     ("eventbridge-scheduled", |event| {
         event::check(event).unwrap();
         assert_eq!(scroll(event), ScrollEvent::Tick);
@@ -105,6 +113,9 @@ fn function_accepts_only_its_own_events() {
         let event = serde_json::from_str(&read(&format!("events/{name}.json"))).unwrap();
         let tick = name.ends_with("-tick") || name.starts_with("eventbridge");
         assert_eq!(event::check(&event).is_ok(), tick, "{name}");
+        let verb = name.starts_with("control-") || name == "scroll-resume";
+        assert_eq!(ControlEvent::read(&event).is_ok(), verb, "{name}");
+        assert!(!name.starts_with("control-") || ScrollEvent::read(&event).is_err(), "{name}");
         let records = Value::is_array(&event["Records"]);
         assert_eq!(event::submit(&event).is_ok(), records, "{name}");
     }

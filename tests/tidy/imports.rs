@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 9] = [
     &["steps"],
 ];
 /// The steps, which do not import each other.
-const STEPS: [&str; 3] = ["check", "scroll", "submit"];
+const STEPS: [&str; 4] = ["check", "control", "scroll", "submit"];
 /// The layers without I/O and environment.
 const PURE: [&str; 2] = ["domain", "plan"];
 /// The one file that reads the time.

@@ -2,6 +2,7 @@
 //! its table and queue from its outputs.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use intercom_bulk::runtime::config::environment;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use roxmltree::{Document, Node};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::process::Command;
 
 /// `DescribeStacks`, in CloudFormation's query protocol.
@@ -33,6 +35,10 @@ pub(crate) enum StackError {
     Call { stack: String, source: CallError },
     #[error("the outputs of the stack {stack} cannot be read: {detail} ({status}, region {region})")]
     Refused { stack: String, detail: String, status: u16, region: String },
+    #[error("the function {function} cannot be invoked: {source}")]
+    Invoke { function: String, source: CallError },
+    #[error("the function {function} cannot be invoked: {detail}")]
+    NotInvoked { function: String, detail: String },
     #[error("the stack {stack} has no output {output}: is it one of this project's template, and is it complete?")]
     Output { stack: String, output: &'static str },
 }
@@ -101,6 +107,26 @@ pub(crate) async fn output(aws: &Aws, stack: &str, output: &'static str, now_ms:
         return Err(StackError::Refused { stack, detail, status: answer.status, region });
     }
     named(&text, output).ok_or_else(|| StackError::Output { stack: stack.to_owned(), output })
+}
+
+/// The longest wait for the answer of control, above its time-out in the template.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Invokes the control function of a stack with an event that may be repeated. Returns its answer.
+pub(crate) async fn control(aws: &Aws, stack: &str, event: &Value, now_ms: i64) -> Result<Value, StackError> {
+    let function = output(aws, stack, "ControlFunction", now_ms).await?;
+    let called = aws.invoke(&function, &Bytes::from(event.to_string()), CONTROL_TIMEOUT, now_ms).await;
+    let answer = match called {
+        Ok(answer) => answer,
+        Err(source) => return Err(StackError::Invoke { function, source }),
+    };
+    let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if answer.status == 200 && !answer.is_function_error {
+        return Ok(value);
+    }
+    let said = ["errorMessage", "Message", "message"].into_iter().find_map(|key| value[key].as_str());
+    let detail = said.map_or_else(|| format!("status {}", answer.status), ToOwned::to_owned);
+    Err(StackError::NotInvoked { function, detail })
 }
 
 /// Returns the text of the first element of this name.

@@ -49,6 +49,9 @@ pub(crate) struct Summary {
     tally: Tally,
     #[serde(skip)]
     stopped_by: Option<&'static str>,
+    /// An operator paused it.
+    #[serde(skip)]
+    held: bool,
 }
 
 /// Returns the jobs of a run by bucket, from the ledger.
@@ -93,6 +96,7 @@ impl Summary {
             buckets,
             stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
             reason,
+            held: run.hold().is_some(),
             tally: cursor.tally.clone(),
         })
     }
@@ -204,6 +208,9 @@ impl Summary {
             (State::Incomplete, _) => {
                 "  Next: run the same command again. Users that are done cost a read and no write."
             }
+            (State::Paused, _) if self.held => {
+                "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait."
+            }
             (State::Paused, _) => {
                 "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either cancels this \
                  run and reads from the first user."
@@ -264,7 +271,7 @@ pub(crate) fn still_open(jobs: u64, ended: bool) -> String {
         (0, _) => String::new(),
         (jobs, false) => format!("; {} open", count(jobs, "job")),
         (jobs, true) => {
-            format!("; {} open when the run ended, which Intercom may still carry out", were(jobs, "job"))
+            format!("; {} still open, which Intercom may still carry out", count(jobs, "job"))
         }
     }
 }

@@ -14,7 +14,7 @@ use intercom_bulk::queue::Queues;
 use intercom_bulk::runtime::clients::{Clients, StepError};
 use intercom_bulk::runtime::config::Settings;
 use intercom_bulk::runtime::invocation::Invocation;
-use intercom_bulk::{runtime::event, steps::check, steps::scroll, steps::submit};
+use intercom_bulk::{runtime::event, steps::check, steps::control, steps::scroll, steps::submit};
 use jiff::Timestamp;
 use serde_json::Value;
 use strum::VariantArray;
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::aws::{AccountError, QueueError};
 use crate::cost::{OTHERS_MB, SCROLL_MB};
-use crate::topology::{LONG_TIMEOUT, Step, Wiring};
+use crate::topology::{CONTROL_TIMEOUT, LONG_TIMEOUT, Step, Wiring};
 
 /// The name of the ledger's table.
 pub const TABLE: &str = "intercom-bulk-ledger";
@@ -161,6 +161,7 @@ impl Engine {
                     Step::Scroll => engine.scroll(event).await,
                     Step::Submit => engine.submit(event).await,
                     Step::Check => engine.check(event).await,
+                    Step::Control => engine.control(event).await,
                 }
             }
         };
@@ -204,6 +205,16 @@ impl Engine {
             Ok(answer(&event, &outcome, &[]))
         };
         self.count(Step::Check, handled).await
+    }
+
+    /// Invokes control with an event.
+    pub async fn control(&self, event: Value) -> Result<Value, String> {
+        let at = self.invocation(CONTROL_TIMEOUT);
+        let handled = async {
+            let outcome = control::handle(&self.clients, &event, &at).await?;
+            Ok(answer(&event, &outcome, &[]))
+        };
+        self.count(Step::Control, handled).await
     }
 
     async fn count(

@@ -105,6 +105,7 @@ fn named(step: Step, by_template: bool) -> &'static str {
         (Step::Scroll, true) => "Scroll",
         (Step::Submit, true) => "Submit",
         (Step::Check, true) => "Check",
+        (Step::Control, true) => "Control",
     }
 }
 
@@ -114,12 +115,13 @@ mod tests {
     use axum::extract::Path;
     use axum::routing::post;
     use serde_json::json;
+    use strum::VariantArray;
     use tokio::net::TcpListener;
 
     use super::*;
 
     /// Serves functions of these names. Any other name gets a 404, like SAM's.
-    async fn serve(known: [&'static str; 3]) -> Lambda {
+    async fn serve(known: [&'static str; 4]) -> Lambda {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let lambda = Lambda::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let answer = async move |Path(name): Path<String>| {
@@ -133,13 +135,13 @@ mod tests {
 
     #[tokio::test]
     async fn functions_are_found_by_either_name() {
-        for names in [["scroll", "submit", "check"], ["Scroll", "Submit", "Check"]] {
+        for names in [["scroll", "submit", "check", "control"], ["Scroll", "Submit", "Check", "Control"]] {
             let lambda = serve(names).await;
-            for (step, name) in [Step::Scroll, Step::Submit, Step::Check].into_iter().zip(names) {
-                assert_eq!(lambda.invoke(step, json!({})).await.unwrap()["name"], name);
+            for (step, name) in Step::VARIANTS.iter().zip(names) {
+                assert_eq!(lambda.invoke(*step, json!({})).await.unwrap()["name"], name);
             }
         }
-        let error = serve(["a", "b", "c"]).await.invoke(Step::Scroll, json!({})).await.unwrap_err();
+        let error = serve(["a", "b", "c", "d"]).await.invoke(Step::Scroll, json!({})).await.unwrap_err();
         assert!(error.answered && error.words.contains("scroll: not found"), "{error:?}");
         let nothing = Lambda::new("http://127.0.0.1:1").unwrap().invoke(Step::Scroll, json!({})).await.unwrap_err();
         assert!(!nothing.answered && nothing.words.contains("is anything running there?"), "{nothing:?}");

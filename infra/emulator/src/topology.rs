@@ -16,6 +16,8 @@ use crate::schedule;
 
 /// The time-out of submit in the template, also used here for check (two minutes in the template).
 pub(crate) const LONG_TIMEOUT: Duration = Duration::from_mins(5);
+/// The time-out of control in the template.
+pub(crate) const CONTROL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Parts per invocation of submit, as in the template.
 const BATCH_SIZE: i32 = 10;
 /// Maximum deliveries of a message. Steps often return messages by design and send poison messages
@@ -34,6 +36,8 @@ pub enum Step {
     Submit,
     /// Polls bulk jobs.
     Check,
+    /// Pauses, resumes and cancels runs. Nothing invokes it but an operator.
+    Control,
 }
 
 impl Step {

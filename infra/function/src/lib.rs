@@ -1,4 +1,4 @@
-//! The shared parts of the three Lambda functions: start of the process, start of an invocation,
+//! The shared parts of the Lambda functions: start of the process, start of an invocation,
 //! and its end with one line of log and one of metrics. The folder `functions/` has the parts that
 //! differ.
 
@@ -28,6 +28,7 @@ pub struct Function {
     pub clients: Clients,
     aws: Aws,
     token: Option<StoredToken>,
+    calls_intercom: bool,
     stack: Option<String>,
 }
 
@@ -44,11 +45,23 @@ impl Function {
         Ok(function)
     }
 
+    /// Starts the process of a function that calls AWS only. It never reads the access token, so its
+    /// role does not allow that.
+    pub async fn wake_without_intercom() -> Result<Self, Error> {
+        log::init(environment)?;
+        let function = Self::of_environment(environment);
+        let function =
+            function.inspect_err(|error| tracing::error!(%error, "cannot start; the template gives the settings"))?;
+        let function = Self { token: None, calls_intercom: false, ..function };
+        function.warm(environment).await;
+        Ok(function)
+    }
+
     fn of_environment(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let https = Https::of_one_bundle(&get);
         let aws = Aws::read(&https, &get)?;
         let (clients, token) = Clients::connect(&aws, &https, Clock::of_the_machine(), &get)?;
-        Ok(Self { clients, aws, token, stack: get(STACK_NAME.name) })
+        Ok(Self { clients, aws, token, calls_intercom: true, stack: get(STACK_NAME.name) })
     }
 
     /// Begins an invocation. Fails without an access token.

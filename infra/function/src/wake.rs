@@ -29,7 +29,9 @@ impl Function {
             }
         };
         let intercom = async {
-            if let Err(error) = self.clients.intercom.warm().await {
+            if self.calls_intercom
+                && let Err(error) = self.clients.intercom.warm().await
+            {
                 tracing::debug!(%error, "Intercom was not warmed; the first call connects");
             }
         };

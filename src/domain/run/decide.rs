@@ -10,6 +10,7 @@ use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State, past_
 mod failure;
 mod message;
 mod page;
+mod resume;
 mod sample;
 mod settle;
 
@@ -19,6 +20,7 @@ pub use page::{
     AnswerFacts, PageFacts, after_answer, after_end, after_page, must_count_failed, needs_count, over_max_changes,
     over_max_errors, paths_unseen,
 };
+pub use resume::{ResumeFacts, ResumeWay, after_pause};
 pub use settle::{EarlierRuns, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait};
 
 /// Leases of one turn that may expire before the pages of a list are begun again, in a generation

@@ -4,6 +4,7 @@
 mod accounts;
 mod cursor;
 pub mod decide;
+mod pause;
 mod position;
 mod start;
 mod state;
@@ -21,6 +22,7 @@ pub use cursor::{
     Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
     Settling, Turn, TurnOrder, Unanswered,
 };
+pub use pause::{PAUSE_MOST_MS, Pause, PausedBy};
 pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
@@ -100,6 +102,12 @@ pub struct Run {
     /// The reason for the state, in words for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The pause, if a step outside a turn or an operator paused it; [`Self::pause`] reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// The time for which operators paused it before, in milliseconds.
+    #[serde(default)]
+    pub paused_ms: i64,
     /// The present attempt at reading all pages. Patches of an older one are not submitted.
     pub generation: u32,
     /// Start time, in Unix milliseconds.
@@ -162,7 +170,7 @@ impl Run {
     /// `None` if it does not change.
     pub fn extended_deadline_ms(&self, users: u64, operations_per_10s: u32) -> Option<i64> {
         const EXTENDED_BY_MS: i64 = 3600 * 1000;
-        let until_ms = deadline_ms(self.started_ms, users, operations_per_10s);
+        let until_ms = deadline_ms(self.started_ms, users, operations_per_10s).saturating_add(self.paused_ms);
         let grows = self.count.is_none() && self.listed.is_none() && until_ms > self.deadline_ms + EXTENDED_BY_MS;
         grows.then_some(until_ms)
     }

@@ -12,7 +12,7 @@ pub enum State {
     Running,
     /// All pages are read; some parts or jobs have not ended.
     Draining,
-    /// Stopped by a limit or an operator; it continues with a new generation.
+    /// Stopped by a limit or an operator. A resume returns to the state before.
     Paused,
     /// Ended: every user has the plan's value or was skipped by its rules.
     Complete,
@@ -44,7 +44,7 @@ impl State {
             (Running, next) => matches!(next, Draining | Paused | Failed | Incomplete | Cancelled),
             // Draining goes back to running if a new generation is requested.
             (Draining, next) => next.ended() || matches!(next, Running | Paused),
-            (Paused, next) => matches!(next, Running | Cancelled | Failed | Incomplete),
+            (Paused, next) => matches!(next, Running | Draining | Cancelled | Failed | Incomplete),
             _ => false,
         }
     }

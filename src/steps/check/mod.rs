@@ -228,7 +228,7 @@ async fn binding_of(
         binding = binding::of_run(clients, &run, at).await?;
     }
     if let Binding::Differs(reason) = &binding {
-        let paused = control::pause(&clients.ledger, &run, reason).await?;
+        let paused = control::pause(&clients.ledger, &run, reason, at.clock.now_ms()).await?;
         outcome.paused += u64::from(paused);
     }
     Ok(binding)

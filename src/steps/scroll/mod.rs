@@ -9,6 +9,7 @@ mod evaluate;
 mod fetch;
 mod metrics;
 mod page;
+mod paused;
 mod settle;
 mod start;
 mod tick;
@@ -87,6 +88,8 @@ pub enum Action {
     Ended,
     /// A new generation began or is being prepared.
     Regenerated,
+    /// A paused run continues where it was.
+    Resumed,
     /// The run failed or was stopped by a limit.
     Stopped,
     /// The present turn's message was resent.

@@ -4,7 +4,7 @@
 use super::count::count_users;
 use super::settle::unsettled;
 use super::{Action, ScrollOutcome};
-use crate::control::{self, NewRun, Started};
+use crate::control::{self, NewRun, Started, Superseded};
 use crate::domain::run::{FORMAT, Start};
 use crate::ledger::Queued;
 use crate::plan::Plan;
@@ -12,6 +12,10 @@ use crate::runtime::binding;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::StartEvent;
 use crate::runtime::invocation::Invocation;
+
+/// The hint for a start behind a run that an operator paused.
+const HELD: &str = "an operator paused the active run, so this start waits until that run is resumed and ends, or is \
+                    cancelled. A start with \"supersede\": true cancels it";
 
 /// Handles a start event. An invalid plan is refused, and no run begins.
 pub(super) async fn start(
@@ -23,7 +27,8 @@ pub(super) async fn start(
     let (start, plan) = read(clients, event, at).await?;
     // A duplicate of a known start must not cancel a paused run.
     if clients.ledger.run(&start.run()).await?.is_none() && formats_are_read(clients).await? {
-        control::supersede_paused(&clients.ledger, &start.run(), at.clock).await?;
+        let superseded = control::supersede_paused(&clients.ledger, &start.run(), event.supersede, at.clock).await?;
+        outcome.hint = (superseded == Superseded::Held).then_some(HELD);
     }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::turn::send_page_again;
 use super::waiting::begin_waiting;
 use super::{Action, ScrollOutcome};
-use crate::control::{self, ActiveRun, Resumed, RunEnd};
+use crate::control::{self, ActiveRun, Continued, Resumed, RunEnd};
 use crate::domain::run::decide::is_stuck;
-use crate::domain::run::{Cursor, FORMAT_1, Phase, Run, State, past_deadline};
+use crate::domain::run::{Cursor, PAUSE_MOST_MS, Run, State, past_deadline};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
+use crate::steps::resume::resume as resume_and_send;
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Time-out for reading the rows of an ending run, to count its unfinished parts and jobs.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -23,6 +26,9 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     };
     outcome.run = Some(run.id.to_string());
     let now_ms = at.clock.now_ms();
+    if let Some(ends_ms) = run.hold_ends_ms() {
+        return hold_on(clients, &run, ends_ms, at, outcome).await;
+    }
     if now_ms > run.deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
         let reason = format!("{}; {missing}", past_deadline(&run, &cursor));
@@ -32,7 +38,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         && let Some(waiting) = clients.ledger.waiting().await?.first()
     {
         // A start that waited before the pause replaces the run, as a later start does.
-        control::supersede_paused(&clients.ledger, &waiting.start.run(), at.clock).await?;
+        control::supersede_paused(&clients.ledger, &waiting.start.run(), false, at.clock).await?;
         return begin_waiting(clients, at, outcome).await;
     }
     if !is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms) {
@@ -53,6 +59,28 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     Ok(())
 }
 
+/// Cancels a run whose pause by an operator lasts too long. Until then the run keeps its place, and
+/// its deadline stands still.
+async fn hold_on(
+    clients: &Clients,
+    run: &Run,
+    ends_ms: i64,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
+    let now_ms = at.clock.now_ms();
+    if now_ms < ends_ms {
+        outcome.did.push(Action::Nothing);
+        return Ok(());
+    }
+    let reason = format!("an operator paused it for {} days, the longest pause", PAUSE_MOST_MS / DAY_MS);
+    if control::cancel(&clients.ledger, run, &reason, now_ms).await? {
+        outcome.did.push(Action::Stopped);
+        outcome.not_complete += 1;
+    }
+    Ok(())
+}
+
 /// Describes the unfinished parts and jobs of a run that ends early. The time-out keeps a large
 /// run's rows from blocking its end.
 pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
@@ -69,18 +97,10 @@ pub(super) async fn resume(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    let resumed = match why {
-        Resume::Restarted => control::restart(&clients.ledger, at.clock).await?,
-        Resume::Requested => control::resume(&clients.ledger, why, at.clock).await?,
-    };
-    match resumed {
+    match resume_and_send(clients, why, at.clock).await? {
         Resumed::NoRun => return begin_waiting(clients, at, outcome).await,
         Resumed::Restarted(cursor) => {
             outcome.run = Some(cursor.run.to_string());
-            clients.ledger.request_resend(&cursor.run, at.clock.now_ms()).await?;
-            if cursor.phase != Phase::Ended {
-                clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - at.clock.now_ms()).await?;
-            }
             outcome.did.push(Action::Healed);
         }
         Resumed::Unchanged(run) => {
@@ -89,12 +109,11 @@ pub(super) async fn resume(
         }
         Resumed::Regenerated(cursor) => {
             outcome.run = Some(cursor.run.to_string());
-            if cursor.v > FORMAT_1 {
-                // Messages of a paused run were deleted.
-                clients.ledger.request_resend(&cursor.run, at.clock.now_ms()).await?;
-            }
-            clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - at.clock.now_ms()).await?;
             outcome.did.push(Action::Regenerated);
+        }
+        Resumed::Continued(Continued { run, .. }) => {
+            outcome.run = Some(run.to_string());
+            outcome.did.push(Action::Resumed);
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::paused::commit_while_paused;
 use super::{Action, ScrollOutcome, page, settle, tick};
 use crate::control;
 use crate::domain::part::{Part, ReadingId};
@@ -77,10 +78,10 @@ pub(super) async fn turn(
             let parts = leased.parts;
             decided.map(|decision| (run, decision, parts))
         }
+        // Without the release, a resume would meet the lease of an owner that did nothing.
         Ok(None) => {
-            // A resume need not wait for the end of this lease.
-            release(clients, &before, at).await;
             outcome.did.push(Action::Dropped);
+            give_back(clients, &before, at).await;
             return Ok(());
         }
         Err(error) => Err(error.into()),
@@ -90,18 +91,23 @@ pub(super) async fn turn(
         Err(error) => {
             // No page was requested, so the next invocation need not record a gap.
             if !asked {
-                release(clients, &before, at).await;
+                give_back(clients, &before, at).await;
             }
             return Err(error);
         }
     };
     let gaps = before.gaps.len();
     outcome.gaps += decision.next.gaps.len().saturating_sub(gaps) as u64;
-    commit(clients, &run, TurnResult { decision, parts }, at, outcome).await
+    let committed = commit(clients, &run, TurnResult { decision, parts }, at, outcome).await?;
+    if !committed && !asked {
+        // The run was paused in the meantime, or another invocation has the turn.
+        give_back(clients, &before, at).await;
+    }
+    Ok(())
 }
 
-/// Gives a lease back. After an error it expires.
-async fn release(clients: &Clients, before: &Cursor, at: &Invocation) {
+/// Releases the lease of a turn that requested no page.
+async fn give_back(clients: &Clients, before: &Cursor, at: &Invocation) {
     if let Err(error) = clients.ledger.release_lease(before, &at.request_id).await {
         tracing::warn!(run = before.run.as_str(), %error, "cannot release a lease");
     }
@@ -161,15 +167,15 @@ struct TurnResult {
     parts: Vec<Part>,
 }
 
-/// Commits the decision, then sends the messages of the page's parts and of the next turn. An
-/// invocation does nothing after it.
+/// Commits the decision, then sends the messages of the page's parts and of the next turn. Returns
+/// whether it was committed.
 async fn commit(
     clients: &Clients,
     run: &Run,
     TurnResult { decision, parts }: TurnResult,
     at: &Invocation,
     outcome: &mut ScrollOutcome,
-) -> Result<(), StepError> {
+) -> Result<bool, StepError> {
     let goes_on = decision.goes_on();
     let Decision { next, mut commit, action } = decision;
     // Besides unread pages, parts and jobs of earlier pages may be unfinished.
@@ -180,12 +186,14 @@ async fn commit(
     let now_ms = at.clock.now_ms();
     let page = PageRow::of(&parts, now_ms);
     let committing = Committing { commit: &commit, page: page.as_ref() };
-    let committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, committing, now_ms));
+    let mut committed = insist!(at, clients.ledger.commit(run, next.clone(), &at.request_id, committing, now_ms));
+    if committed.is_none() {
+        committed = insist!(at, commit_while_paused(clients, run, &next, committing, at));
+    }
     let Some(committed) = committed else {
-        // Another invocation changed the run's state (pause, end), or leased the turn after our
-        // lease expired.
+        // Another invocation ended or paused the run, or leased the turn after our lease expired.
         outcome.did.push(Action::Dropped);
-        return Ok(());
+        return Ok(false);
     };
     if let Commit::State { state, reason } = &commit {
         control::log_state(run, *state, reason.as_deref());
@@ -199,7 +207,7 @@ async fn commit(
         let (turn, delay_ms) = (committed.present(), committed.not_before_ms - now_ms);
         insist!(at, clients.queues.send_turn(&turn, delay_ms));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Handles a message whose turn could not be leased, by comparing its turn with the cursor's.

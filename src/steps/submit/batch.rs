@@ -65,7 +65,7 @@ impl Round<'_> {
             match binding::of_run(self.clients, &run, self.at).await? {
                 Binding::Holds => {}
                 Binding::Differs(reason) => {
-                    let paused = control::pause(&self.clients.ledger, &run, &reason).await?;
+                    let paused = control::pause(&self.clients.ledger, &run, &reason, self.at.clock.now_ms()).await?;
                     self.outcome.not_complete += u64::from(paused);
                     continue;
                 }

@@ -1,10 +1,10 @@
-//! Events of the three functions and messages of both queues: each input is read as each of them.
+//! Events of the functions and messages of both queues: each input is read as each of them.
 
 use intercom_bulk::domain::api::WRITE_USERS_MAX;
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, PagesMessage};
-use intercom_bulk::runtime::event::{self, EventError, ScrollEvent, StartEvent};
+use intercom_bulk::runtime::event::{self, ControlEvent, EventError, ScrollEvent, StartEvent};
 use serde_json::Value;
 
 use crate::memory::within;
@@ -42,6 +42,10 @@ fn whole(event: &Value) {
     }
     if let Err(error) = event::check(event) {
         refused(&error);
+    }
+    match ControlEvent::read(event) {
+        Ok(verb) => assert!(ControlEvent::read(&verb.to_json()).is_ok(), "{verb:?}"),
+        Err(error) => refused(&error),
     }
 }
 

@@ -117,7 +117,7 @@ impl Struck<'_> {
 
     /// Returns whether an operator or a foreign token stops a run of this story.
     fn is_stopped(&self) -> bool {
-        !self.storm.story.acts.is_empty() || self.storm.story.has_foreign_token()
+        self.storm.story.has_operator() || self.storm.story.has_foreign_token()
     }
 
     /// Returns whether the run must pause because no user of its workspace has a path that its plan
@@ -241,7 +241,7 @@ impl Storm {
             && plans::agrees(&run.plan);
         // Without any fault, a run pauses for a path that no user has, and gives way to a later start.
         let gave_way = run.state == State::Cancelled && no_user_has;
-        let untouched = self.story.resumes.is_empty() && self.story.acts.is_empty();
+        let untouched = self.story.resumes.is_empty() && !self.story.has_operator();
         if undisturbed && untouched && run.state != State::Complete && !gave_way {
             self.weather.bug(format!("6: nothing struck, and {} is {} ({reason})", run.id, run.state));
         }

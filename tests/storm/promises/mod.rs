@@ -10,6 +10,7 @@ mod limit;
 mod order;
 mod part_ends;
 mod parts;
+mod pauses;
 mod scroll;
 mod secrets;
 mod sent;
@@ -73,6 +74,8 @@ struct Memory {
     active_ms: i64,
     /// Number of writes to the ledger.
     writes: u64,
+    /// Paused runs, by name.
+    paused: BTreeMap<String, pauses::Paused>,
     /// Starts that were sent as messages, by their run's id.
     started: BTreeMap<String, serde_json::Value>,
 }

@@ -50,6 +50,7 @@ impl Storm {
     /// Checks a write of a run's row for a new state or generation.
     pub(crate) async fn run_may_have_changed(&self, id: &RunId) {
         let Ok(Some(row)) = self.ledger.run(id).await else { return };
+        self.pause_is_kept(&row);
         let Some((was, generation)) = self.promises.run_was(&row, self.now_ms()) else { return };
         self.weather.note(|| {
             format!(

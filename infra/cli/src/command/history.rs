@@ -111,6 +111,8 @@ mod tests {
             api: Api::V1,
             state: State::Incomplete,
             reason: Some("past its deadline".to_owned()),
+            paused: None,
+            paused_ms: 0,
             generation: 1,
             started_ms: 1_000,
             scheduled_at_s: None,

@@ -44,9 +44,17 @@ pub(super) struct Waiting {
     pub(super) behind: Option<RunId>,
     /// The reason of a wait without an active run: too many ended runs may still change values.
     full: Option<String>,
+    /// An operator paused that run.
+    pub(super) held: bool,
 }
 
 impl LedgerOptions {
+    /// Returns the deployed stack whose ledger it is; `None` for a local ledger.
+    pub(super) fn deployed(&self) -> Option<&StackOptions> {
+        // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
+        (self.state.is_none() && self.deployed.is_named()).then_some(&self.deployed)
+    }
+
     /// Opens the ledger.
     pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
         self.ledger_and_folder().await.map(|(ledger, _)| ledger)
@@ -54,9 +62,8 @@ impl LedgerOptions {
 
     /// Opens the ledger. The folder is that of a local ledger.
     pub(super) async fn ledger_and_folder(&self) -> Result<(Ledger, Option<PathBuf>), CommandError> {
-        // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
-        if self.state.is_none() && self.deployed.is_named() {
-            return Ok((self.deployed.ledger().await?, None));
+        if let Some(deployed) = self.deployed() {
+            return Ok((deployed.ledger().await?, None));
         }
         let path = Place::last(self.state.as_deref())?;
         if let Some(words) = whose(&path, self.state.as_deref()) {
@@ -97,8 +104,12 @@ impl RunOptions {
             return Ok(None);
         }
         let active = ledger.active().await?;
-        let full = active.is_full();
-        Ok(Some(Waiting { id, behind: active.run, full }))
+        let (behind, full) = (active.run.clone(), active.is_full());
+        let active = match &behind {
+            Some(active) => ledger.run(active).await?,
+            None => None,
+        };
+        Ok(Some(Waiting { id, behind, full, held: active.is_some_and(|run| run.hold().is_some()) }))
     }
 }
 
@@ -106,7 +117,10 @@ impl Waiting {
     /// Returns the start's state as text, without a full stop.
     pub(super) fn words(&self) -> String {
         match (&self.behind, &self.full) {
-            (Some(active), _) => format!("run {} has not begun: it waits for the end of {active}", self.id),
+            (Some(active), _) => {
+                let held = if self.held { ", which an operator paused" } else { "" };
+                format!("run {} has not begun: it waits for the end of {active}{held}", self.id)
+            }
             (None, Some(why)) => format!("run {} has not begun: {why}", self.id),
             (None, None) => format!("run {} has not begun: it waits for the next tick", self.id),
         }

@@ -5,6 +5,7 @@
 
 mod access;
 mod bounds;
+mod control;
 mod demo;
 mod emulate;
 mod errors;
@@ -14,6 +15,7 @@ mod ledger_options;
 mod preview;
 mod probe;
 mod put;
+mod resume;
 mod run;
 mod simulate;
 mod stack_options;
@@ -37,6 +39,9 @@ use intercom_bulk_emulator::engine::EngineError;
 
 /// The exit code of wrong usage (sysexits' `EX_USAGE`).
 pub const WRONG_USAGE: u8 = 64;
+
+/// The exit code of a paused run.
+const PAUSED: u8 = 4;
 
 /// The exit code after Ctrl-C, SIGTERM or SIGHUP (a shell's own for the first).
 const INTERRUPTED: u8 = 130;
@@ -80,6 +85,12 @@ enum Command {
     Errors(errors::Errors),
     /// List the runs in the ledger, newest first
     History(history::History),
+    /// Pause a run: it keeps its place until `resume`
+    Pause(control::Pause),
+    /// Continue a run that is paused, or that was stopped on this machine
+    Resume(resume::ResumeRun),
+    /// End a run for good; users that are changed stay changed
+    Cancel(control::Cancel),
     /// Check the access of a token, with reads only
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
@@ -123,6 +134,11 @@ pub(crate) enum CommandError {
     /// Wrong usage that the argument parser cannot see.
     #[error("{0}")]
     Usage(String),
+    #[error(
+        "run {run} is paused by an operator and keeps its place: `intercom-bulk resume` continues it, `intercom-bulk cancel` \
+         ends it, and --supersede ends it and begins this run"
+    )]
+    Held { run: intercom_bulk::domain::run::RunId },
     #[error(transparent)]
     Stack(#[from] StackError),
     #[error("cannot listen on {address}: {source}")]
@@ -142,6 +158,7 @@ impl CommandError {
             Self::Usage(_) | Self::Config(_) | Self::Plan(_) | Self::PlanFile { .. }
             // Credentials and a region are settings, too.
             | Self::Stack(StackError::Access { .. }) => WRONG_USAGE,
+            Self::Held { .. } => PAUSED,
             _ => 1,
         }
     }
@@ -179,6 +196,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Jobs(jobs) => jobs.run().await,
             Command::Errors(errors) => errors.run().await,
             Command::History(history) => history.run().await,
+            Command::Pause(pause) => pause.run().await,
+            Command::Resume(resume) => resume.run().await,
+            Command::Cancel(cancel) => cancel.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Emulate(emulate) => emulate.run().await,

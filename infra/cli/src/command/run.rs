@@ -35,17 +35,27 @@ pub(super) struct RunPlan {
     plan: PathBuf,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    confirmation: Confirmation,
+    /// End a run that an operator paused, and begin this one. Without it, such a run keeps its place
+    #[arg(long)]
+    supersede: bool,
+    /// Print only one JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// The question before a run.
+#[derive(Debug, Args)]
+struct Confirmation {
     /// Do not ask for confirmation before changing a real workspace
     #[arg(long)]
     yes: bool,
     /// Also show the first changes and ask for confirmation on a simulated workspace
     #[arg(long, conflicts_with = "yes")]
     ask: bool,
-    /// Print only one JSON object, on standard output
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    access: Access,
 }
 
 /// Reads a plan file: JSON if it ends with `.json`, otherwise TOML.
@@ -74,6 +84,54 @@ pub(super) fn stopped(error: SessionError) -> CommandError {
     }
 }
 
+/// The form of a run's summary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// Print JSON only.
+    pub(super) json: bool,
+    /// The named folder of the state.
+    pub(super) state: Option<&'a Path>,
+}
+
+/// Sends `event` to its step and works until the run ends, pauses, or is interrupted. Returns the
+/// exit code.
+pub(super) async fn work(
+    engine: &Engine,
+    place: &Place,
+    event: Value,
+    id: &RunId,
+    shown: Shown<'_>,
+) -> Result<u8, CommandError> {
+    let driven = drive(engine, event, id, shown.json).await;
+    // The queue ends with this process, so its message bodies are of no use.
+    let _ = forget_bodies(&place.path);
+    match driven.map_err(stopped)? {
+        Session::Interrupted => {
+            let ledger = &engine.clients.ledger;
+            // A step that was under way at the stop may have ended or paused the run.
+            let run = ledger.run(id).await?.filter(|run| !run.state.submits());
+            if let Some((run, cursor)) = run.zip(ledger.cursor(id).await?) {
+                summarize(engine, &run, &cursor, shown).await?;
+            } else {
+                let words = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, \
+                             and reads on. If pages are left and Intercom's scroll has expired (after a minute), it reads all \
+                             users again.";
+                output::note(false, words);
+            }
+            Ok(INTERRUPTED)
+        }
+        Session::Over { run, cursor, .. } => summarize(engine, &run, &cursor, shown).await,
+    }
+}
+
+/// Shows the run's summary. Returns its exit code.
+async fn summarize(engine: &Engine, run: &Run, cursor: &Cursor, shown: Shown<'_>) -> Result<u8, CommandError> {
+    let summary = Summary::read(&engine.clients.ledger, run, cursor, engine.now_ms()).await?;
+    let state = shown.state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+    summary.show(shown.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
+    Ok(summary.exit_code())
+}
+
 impl RunPlan {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
@@ -86,7 +144,8 @@ impl RunPlan {
             }
         };
         let app_id = told.as_ref().map(|told| told.app_id.clone());
-        if (self.ask || !reached.base_url.is_loopback()) && !self.yes {
+        let Confirmation { yes, ask } = self.confirmation;
+        if (ask || !reached.base_url.is_loopback()) && !yes {
             let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
             let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
             if !self.confirmed(&intercom, &plan, &workspace).await? {
@@ -102,36 +161,8 @@ impl RunPlan {
         let account = Account::open_alone(&place.path).map_err(intercom_bulk_emulator::engine::EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let (event, id) = self.event(&engine, &plan).await?;
-        let driven = drive(&engine, event, &id, self.json).await;
-        // The queue ends with this process, so its message bodies are of no use.
-        let _ = forget_bodies(&place.path);
-        match driven.map_err(stopped)? {
-            Session::Interrupted => {
-                let ledger = &engine.clients.ledger;
-                // A step that was under way at the stop may have ended or paused the run.
-                let run = ledger.run(&id).await?.filter(|run| !run.state.submits());
-                if let Some((run, cursor)) = run.zip(ledger.cursor(&id).await?) {
-                    self.summarize(&engine, &run, &cursor).await?;
-                } else {
-                    output::note(
-                        false,
-                        "Stopped. The same command finishes the run: it sends what is missing, and reads on. If pages are left \
-                         and Intercom's scroll has expired (after a minute), it reads all users again.",
-                    );
-                }
-                Ok(INTERRUPTED)
-            }
-            Session::Over { run, cursor, .. } => self.summarize(&engine, &run, &cursor).await,
-        }
-    }
-
-    /// Shows the run's summary. Returns its exit code.
-    async fn summarize(&self, engine: &Engine, run: &Run, cursor: &Cursor) -> Result<u8, CommandError> {
-        let summary = Summary::read(&engine.clients.ledger, run, cursor, engine.now_ms()).await?;
-        let state = self.access.state.as_deref();
-        let state = state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
-        summary.show(self.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
-        Ok(summary.exit_code())
+        let shown = Shown { json: self.json, state: self.access.state.as_deref() };
+        work(&engine, &place, event, &id, shown).await
     }
 
     /// Returns the first event: resume an active run of this plan, or replace one of another plan
@@ -147,6 +178,9 @@ impl RunPlan {
                 output::note(self.json, &format!("Run {active} has not ended; resuming it."));
                 // One process works on a ledger, so the previous process holds no lease any more.
                 return Ok((json!({"resume": "restarted"}), active));
+            }
+            if !run.gives_way(self.supersede) && run.state == State::Paused {
+                return Err(CommandError::Held { run: run.id });
             }
             self.give_way(engine, &run).await?;
         }

@@ -19,6 +19,10 @@ pub(super) struct Start {
     plan: String,
     #[command(flatten)]
     bounds: Bounds,
+    /// End the active run if it is paused, also if an operator paused it. Without it, this start
+    /// waits behind a run that an operator paused
+    #[arg(long)]
+    supersede: bool,
     /// Print one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -50,7 +54,10 @@ impl Start {
         // An equal start in the same second has the same id, as a run or as a waiting start.
         let waiting = ledger.waiting().await?;
         let (start, id) = loop {
-            let start = self.bounds.start(&json!(self.plan), at);
+            let mut start = self.bounds.start(&json!(self.plan), at);
+            if self.supersede {
+                start["supersede"] = json!(true);
+            }
             let id = run_of(&start)?;
             if waiting.iter().all(|waits| waits.start.run() != id) && ledger.run(&id).await?.is_none() {
                 break (start, id);
@@ -64,9 +71,16 @@ impl Start {
         if self.json {
             output::json(&json!({ "run": id }));
         } else {
-            let behind = match ledger.active().await?.run {
-                Some(active) if active != id => format!(" It waits for the end of {active}."),
-                _ => String::new(),
+            let behind = match ledger.active().await?.run.filter(|active| *active != id) {
+                Some(active) => match ledger.run(&active).await? {
+                    Some(run) if run.gives_way(self.supersede) => format!(" It ends {active}, which is paused."),
+                    Some(run) if run.hold().is_some() => format!(
+                        " It waits for the end of {active}, which an operator paused: `resume` or `cancel` that run, or start \
+                         with --supersede."
+                    ),
+                    _ => format!(" It waits for the end of {active}."),
+                },
+                None => String::new(),
             };
             output::line(&format!("Run {id} is requested; `status --run {id}` shows it.{behind}"));
         }

@@ -22,6 +22,7 @@ fn summary(state: State) -> Summary {
         reason: None,
         tally: Tally::default(),
         stopped_by: None,
+        held: false,
     }
 }
 
@@ -65,7 +66,7 @@ fn summary_names_the_next_step() {
     assert!(last(&stopped).contains("preview"));
     let words = stopped.words(None).join("\n");
     assert!(words.contains("4 users were sent to Intercom; 4 of them are written so far"), "{words}");
-    assert!(words.contains("1 job was open when the run ended"), "{words}");
+    assert!(words.contains("1 job still open"), "{words}");
 }
 
 #[test]

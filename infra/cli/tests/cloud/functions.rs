@@ -1,4 +1,4 @@
-//! The three functions in this process, behind Lambda's Invoke API, with short waits.
+//! The functions in this process, behind Lambda's Invoke API, with short waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use intercom_bulk::runtime::clients::Clients;
 use intercom_bulk::runtime::config::Pace;
 use intercom_bulk::runtime::event::batch_response;
 use intercom_bulk::runtime::invocation::Invocation;
-use intercom_bulk::{steps::check, steps::scroll, steps::submit};
+use intercom_bulk::{steps::check, steps::control, steps::scroll, steps::submit};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -82,6 +82,10 @@ async fn run(clients: &Clients, name: &str, event: &Value) -> Result<Value, Stri
         }
         "check" => {
             let outcome = check::handle(clients, event, &at).await.map_err(|error| error.to_string())?;
+            Ok(serde_json::to_value(outcome).unwrap())
+        }
+        "control" => {
+            let outcome = control::handle(clients, event, &at).await.map_err(|error| error.to_string())?;
             Ok(serde_json::to_value(outcome).unwrap())
         }
         other => Err(format!("no function {other}")),

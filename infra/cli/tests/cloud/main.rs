@@ -56,6 +56,51 @@ async fn stack_is_found_by_its_outputs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn verbs_invoke_the_control_function() {
+    let world = World::new("3000").await;
+    let stack = ["--stack", "bulk-eu", "--json"];
+    let verb = |verb: &'static [&'static str]| [verb, &stack].concat();
+    let none = world.call(&verb(&["pause"])).await;
+    let error = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(none.status.code() == Some(64) && error.contains("no run is active"), "{error}");
+    world.object(&["put", &plan("has-avatar.toml"), "--json"], 0).await;
+    let started = world.object(&["start", "has-avatar", "--json"], 0).await;
+    let run = started["run"].as_str().unwrap();
+    let paused = loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let output = world.call(&verb(&["pause"])).await;
+        if output.status.code() == Some(0) {
+            break serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        }
+    };
+    assert_eq!((paused["run"].as_str(), paused["state"].as_str()), (Some(run), Some("paused")), "{paused}");
+    assert_eq!(world.object(&verb(&["pause"]), 0).await["hint"], "the run is paused already");
+    let waits = world.call(&["start", "has-avatar", "--limit", "100"]).await;
+    let words = String::from_utf8(waits.stdout).unwrap();
+    assert!(words.contains("which an operator paused") && words.contains("--supersede"), "{words}");
+    let status = loop {
+        let status = world.object(&["status", "--run", run, "--json"], 0).await;
+        if status["starts_behind"] == 1 {
+            break status;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!((status["state"].as_str(), status["paused"]["by"].as_str()), (Some("paused"), Some("operator")));
+    let words = String::from_utf8(world.call(&["status", "--run", run]).await.stdout).unwrap();
+    assert!(words.contains("1 start waits behind it. It is cancelled after 29 days more."), "{words}");
+    let resumed = world.object(&verb(&["resume"]), 0).await;
+    assert_eq!((resumed["did"].as_str(), resumed["run"].as_str()), (Some("resumed"), Some(run)), "{resumed}");
+    let cancelled = world.object(&["cancel", run, "--reason", "a test", "--stack", "bulk-eu", "--json"], 0).await;
+    assert_eq!(cancelled["reason"], "cancelled by an operator: a test");
+    let again = world.call(&["resume", run, "--stack", "bulk-eu"]).await;
+    let words = String::from_utf8(again.stdout).unwrap();
+    assert!(again.status.code() == Some(1) && words.contains("is cancelled already"), "{words}");
+    let unknown = world.call(&["cancel", "has-avatar.1", "--stack", "bulk-eu"]).await;
+    assert_eq!(unknown.status.code(), Some(1), "{}", String::from_utf8_lossy(&unknown.stderr));
+    assert!(world.invoked("control") >= 6, "{}", world.invoked("control"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_come_from_the_aws_cli_without_an_environment() {
     let world = World::new("10").await;
     let folder = world.folder.path();

@@ -52,8 +52,8 @@ impl World {
 
         let functions = Functions::default();
         let lambda = functions.serve().await;
+        let mut environment = HashMap::from([("AWS_ENDPOINT_URL_LAMBDA".to_owned(), lambda.clone())]);
         let (emulated, mut lines) = spawn(&["emulate", "--port", "0", "--tick-s", "1", "--lambda", &lambda]);
-        let mut environment = HashMap::new();
         for _ in 0..VARIABLES {
             let mut line = String::new();
             lines.read_line(&mut line).await.unwrap();
@@ -119,7 +119,8 @@ async fn cloudformation(asked: &Arc<Mutex<String>>, environment: &HashMap<String
         let value = &environment[variable];
         format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
     };
-    let outputs = output("LedgerTable", "LEDGER_TABLE") + &output("PagesQueueUrl", "PAGES_QUEUE_URL");
+    let control = "<member><OutputKey>ControlFunction</OutputKey><OutputValue>control</OutputValue></member>";
+    let outputs = output("LedgerTable", "LEDGER_TABLE") + &output("PagesQueueUrl", "PAGES_QUEUE_URL") + control;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(describe).with_state((Arc::clone(asked), outputs));

@@ -8,4 +8,5 @@ mod phase;
 mod stops;
 mod tells;
 mod uses;
+mod verbs;
 mod world;

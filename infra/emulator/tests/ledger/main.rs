@@ -8,7 +8,9 @@ use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{Outcomes, PageRead, Part, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
-use intercom_bulk::domain::run::{Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Run, RunId, Source, State};
+use intercom_bulk::domain::run::{
+    Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Pause, PausedBy, Run, RunId, Source, State,
+};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
     Active, Begin, CompanyName, ErrorRow, JobOf, JobRow, Leased, Ledger, OurPart, PartLease, PartOfJob, PartProgress,
@@ -34,6 +36,8 @@ fn run(plan: &str) -> Run {
         api: Api::V1,
         state: State::Running,
         reason: None,
+        paused: None,
+        paused_ms: 0,
         generation: 1,
         started_ms: NOW_MS,
         scheduled_at_s: None,
@@ -252,6 +256,8 @@ async fn ended_run_is_neither_resumed_nor_paused() {
     assert!(ledger.end(&run, State::Cancelled, None, None, NOW_MS).await.unwrap());
     let (run, cursor) = (ledger.run(&run.id).await.unwrap().unwrap(), ledger.cursor(&run.id).await.unwrap().unwrap());
     assert_eq!(ledger.resettle(&run, &cursor, 0, false, NOW_MS).await.unwrap(), None);
-    assert!(!ledger.pause(&run, "late").await.unwrap());
+    let pause = Pause { by: PausedBy::Operator, from: State::Running, since_ms: NOW_MS };
+    assert!(!ledger.pause(&run, pause, "late").await.unwrap());
+    assert!(!ledger.unpause(&run, State::Running, NOW_MS).await.unwrap());
     assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().state, State::Cancelled);
 }

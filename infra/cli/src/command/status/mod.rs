@@ -5,6 +5,7 @@ mod seen;
 use std::time::Duration;
 
 use clap::Args;
+use intercom_bulk::domain::run::State;
 use serde_json::json;
 
 use self::seen::Seen;
@@ -39,7 +40,8 @@ impl Status {
         if let Some(waiting) = self.of.waiting(&ledger).await?
             && ledger.run(&waiting.id).await?.is_none()
         {
-            let shown = json!({ "run": waiting.id, "state": "waiting", "behind": waiting.behind });
+            let shown =
+                json!({ "run": waiting.id, "state": "waiting", "behind": waiting.behind, "held": waiting.held });
             output::result(json, &shown, || format!("R{}.", &waiting.words()[1..]));
             return Ok(0);
         }
@@ -55,11 +57,14 @@ impl Status {
         let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
         let seen = Seen {
             sample: Sample::of(&run, &cursor, &jobs, now_ms, took, tail),
-            totals: if run.state.ended() || at_work == Some(false) {
+            // The jobs of a run without stored totals, such as a cancelled one, are still checked.
+            totals: if run.totals.is_some() || at_work == Some(false) {
                 accounts.totals.clone()
             } else {
                 accounts.totals_at(now_ms)
             },
+            behind: if run.state == State::Paused { ledger.waiting().await?.len() as u64 } else { 0 },
+            now_ms,
             accounts: &accounts,
             run: &run,
             cursor: &cursor,

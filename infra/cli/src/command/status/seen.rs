@@ -9,6 +9,9 @@ use crate::output::{self, count};
 use crate::progress::Sample;
 use crate::summary::{possibly_lost, skip_reasons, still_open};
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
 /// The view of a run in `status`.
 pub(super) struct Seen<'a> {
     pub(super) run: &'a Run,
@@ -18,6 +21,9 @@ pub(super) struct Seen<'a> {
     pub(super) sample: Sample,
     /// A process of this machine works on it; `None` if unknown or if the run has ended.
     pub(super) at_work: Option<bool>,
+    /// Number of starts that wait for the end of a paused run.
+    pub(super) behind: u64,
+    pub(super) now_ms: i64,
     pub(super) took: Duration,
 }
 
@@ -44,6 +50,7 @@ impl Seen<'_> {
         let Counted { written, unchanged, skipped, failed, pending, .. } = Counted::of(&cursor.tally, totals);
         json!({
             "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
+            "paused": run.pause(), "starts_behind": self.behind,
             "at_work": self.at_work,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
@@ -62,9 +69,7 @@ impl Seen<'_> {
             lines.push(format!("Run {} ended {} after {took}.", run.id, run.state));
         } else if run.state == State::Paused {
             lines.push(format!("Run {} is paused, {took} after its start.", run.id));
-            // Without a folder it is a stack's run, which goes on by an event.
-            let resume = if self.at_work.is_none() { ", and {\"resume\": true} to scroll continues it" } else { "" };
-            lines.push(format!("  The next start cancels it and reads all users again{resume}."));
+            lines.extend(self.pause());
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
             lines.push("  The same `run` command finishes it: it sends what is missing, and reads on.".into());
@@ -82,6 +87,31 @@ impl Seen<'_> {
         lines.extend(possibly_lost(totals.jobs_possibly_lost));
         lines.extend(skip_reasons(&cursor.tally.skip_reasons, &cursor.tally.missed));
         lines
+    }
+
+    /// Describes a pause: its time, what the run holds, and how it ends.
+    fn pause(&self) -> Vec<String> {
+        let parts = count(self.accounts.parts_open, "part");
+        let holds = format!("  It holds {} in {parts} to send.", count(self.to_send(), "user"));
+        let holds = (self.accounts.parts_open > 0).then_some(holds);
+        let goes_on = match self.run.hold() {
+            None => "  `resume` continues it. The next start cancels it and reads all users again.".to_owned(),
+            Some(hold) => {
+                let ago = |ms: i64| output::duration(Duration::from_millis(ms.max(0).unsigned_abs()));
+                let days = (self.run.hold_ends_ms().unwrap_or_default() - self.now_ms).max(0) / DAY_MS;
+                let behind = match self.behind {
+                    0 => "starts wait behind it".to_owned(),
+                    1 => "1 start waits behind it".to_owned(),
+                    starts => format!("{starts} starts wait behind it"),
+                };
+                format!(
+                    "  An operator paused it {} ago. `resume` continues it; {behind}. It is cancelled after {} more.",
+                    ago(self.now_ms - hold.since_ms),
+                    count(days.unsigned_abs(), "day")
+                )
+            }
+        };
+        std::iter::once(goes_on).chain(holds).collect()
     }
 
     fn read(&self) -> String {

@@ -1,0 +1,103 @@
+//! `resume`: continues a run that is paused, or that was stopped on this machine.
+
+use std::time::Duration;
+
+use clap::Args;
+use intercom_bulk::control;
+use intercom_bulk::domain::run::{Run, RunId, State};
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::runtime::event::{ControlEvent, Target};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::control::{invoke, run_id, show, target};
+use super::run::{Shown, connect, work};
+use super::stack_options::StackOptions;
+use super::{Access, CommandError};
+use crate::output;
+use crate::state_dir::{Place, whose};
+use intercom_bulk_emulator::aws::Account;
+use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
+
+/// The exit codes of `resume`, for its help.
+const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors · \
+                     3 incomplete · 4 paused again · 130 interrupted. With --stack: 0 the run continues, or did so already · 1 failed, or the \
+                     run has ended. 64 wrong usage: no run is active, no such run, or a stack or credentials are missing";
+
+/// The time in which a `run` that noticed the pause ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Args)]
+#[command(override_usage = "intercom-bulk resume [OPTIONS] [RUN]", after_help = CODES)]
+#[command(long_about = "Continue a run that is paused, or that was stopped on this machine.\n\n\
+    What was queued is submitted first. If all pages are read, nothing else is left to do. With API 1.x a scroll that was \
+    not called for a minute has expired, so the users are read again; those that are done cost a read and no write.\n\n\
+    On this machine the command works until the run ends, as `run` does. It needs no plan file: a run keeps its own copy \
+    of its plan. With --stack the functions continue it.")]
+pub(super) struct ResumeRun {
+    /// The run [default: the active one]
+    #[arg(value_name = "RUN", value_parser = run_id)]
+    run: Option<RunId>,
+    /// Print only one JSON object, on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    deployed: StackOptions,
+}
+
+impl ResumeRun {
+    pub(super) async fn run(self) -> Result<u8, CommandError> {
+        let target = target(self.run.clone());
+        // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
+        if self.access.state.is_none() && self.deployed.is_named() {
+            let outcome = invoke(&self.deployed, &ControlEvent::Resume(target)).await?;
+            show(&outcome, self.json)?;
+            let continues = ["running", "draining"].iter().any(|state| outcome["state"] == *state);
+            return Ok(u8::from(!continues));
+        }
+        self.here(&target).await
+    }
+
+    /// Works on the run in this process.
+    async fn here(&self, target: &Target) -> Result<u8, CommandError> {
+        let state = self.access.state.as_deref();
+        let path = Place::last(state)?;
+        if let Some(words) = whose(&path, state) {
+            output::note(false, &words);
+        }
+        let ledger = Ledger::new(Account::open(Some(&path)).map_err(EngineError::from)?.dynamodb, TABLE);
+        let run = find(&ledger, target).await?;
+        if run.state.ended() || run.state.submits() && Place::is_held(&path) == Some(true) {
+            let hint = if run.state.ended() { "the run has ended" } else { "a process works on it" };
+            show(&json!({"did": "nothing", "run": run.id, "state": run.state, "hint": hint}), self.json)?;
+            return Ok(u8::from(run.state.ended()));
+        }
+        let began = Instant::now();
+        while Place::is_held(&path) == Some(true) && began.elapsed() < ENDS_WITHIN {
+            sleep(LOOK).await;
+        }
+        let (intercom, _, settings) = connect(&self.access)?;
+        let place = Place::take(Some(&path), "")?;
+        let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
+        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
+        let was = if run.state == State::Paused { "is paused" } else { "has not ended" };
+        output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
+        // One process works on a ledger, so the previous process holds no lease any more.
+        let event = json!({"resume": "restarted"});
+        work(&engine, &place, event, &run.id, Shown { json: self.json, state }).await
+    }
+}
+
+/// Returns the run to resume: only the active one has not ended.
+async fn find(ledger: &Ledger, target: &Target) -> Result<Run, CommandError> {
+    let found = control::find(ledger, target).await?;
+    found.ok_or_else(|| {
+        CommandError::Usage(match target {
+            Target::Active => "no run is active; `history` lists the runs".to_owned(),
+            Target::Run(run) => format!("there is no run {run} in this state; `history` lists its runs"),
+        })
+    })
+}

@@ -1,0 +1,113 @@
+//! `pause`, `resume` and `cancel` from a second terminal.
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::world::{World, plan};
+
+/// An event that does not happen within this time fails the test.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts a run whose jobs are far behind its pages, and waits for the first jobs.
+fn at_work(world: &World) -> Child {
+    let before = world.state().jobs.len();
+    let mut command = world.command(&["run", plan("has-avatar.toml").to_str().unwrap(), "--json"]);
+    let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while world.state().jobs.len() < before + 2 {
+        assert!(began.elapsed() < PATIENCE, "no job");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running
+}
+
+/// Returns the exit code of a run that a verb stops.
+fn ends_soon(mut running: Child) -> Option<i32> {
+    let began = Instant::now();
+    let code = running.wait().unwrap().code();
+    assert!(began.elapsed() < Duration::from_secs(5), "it noticed late: {:?}", began.elapsed());
+    code
+}
+
+fn world() -> World {
+    let slow = ["--rate-limit-per-10s", "200", "--users", "600", "--latency-ms", "20", "--scroll-ttl-s", "1"];
+    World::with(&slow)
+}
+
+#[test]
+fn paused_run_keeps_its_place_until_resume() {
+    let world = world();
+    let none = world.call(&["pause"]);
+    assert_eq!(none.status.code(), Some(1), "there is no state yet: {}", String::from_utf8_lossy(&none.stderr));
+    let running = at_work(&world);
+    let paused = world.object(&["pause", "--json"], 0);
+    assert_eq!((paused["did"].as_str(), paused["state"].as_str()), (Some("paused"), Some("paused")), "{paused}");
+    assert_eq!(ends_soon(running), Some(4));
+    let jobs = world.state().jobs.len();
+    assert_eq!(world.object(&["pause", "--json"], 0)["did"], "nothing");
+    let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(status.contains("An operator paused it ") && status.contains("starts wait behind it"), "{status}");
+    assert!(status.contains("  It holds ") && status.contains(" parts to send."), "{status}");
+    // Neither the same command nor another one takes its place.
+    let plan = plan("has-avatar.toml");
+    for limit in [&[][..], &["--limit", "5"]] {
+        let other = world.call(&[&["run", plan.to_str().unwrap()], limit].concat());
+        let error = String::from_utf8_lossy(&other.stderr).into_owned();
+        assert!(other.status.code() == Some(4) && error.contains("`intercom-bulk resume`"), "{error}");
+    }
+    assert_eq!(world.state().jobs.len(), jobs, "a job of a paused run");
+    let done = world.object(&["resume", "--json"], 0);
+    assert_eq!((done["state"].as_str(), done["run"].as_str()), (Some("complete"), paused["run"].as_str()), "{done}");
+    assert!(world.lacking(&plan).is_empty());
+    let again = world.call(&["resume"]);
+    assert_eq!(again.status.code(), Some(64), "{}", String::from_utf8_lossy(&again.stderr));
+}
+
+#[test]
+fn superseding_run_ends_a_paused_one() {
+    let world = world();
+    let running = at_work(&world);
+    let paused = world.object(&["pause", "--json"], 0);
+    assert_eq!(ends_soon(running), Some(4));
+    let plan = plan("has-avatar.toml");
+    let done = world.object(&["run", plan.to_str().unwrap(), "--supersede", "--json"], 0);
+    assert_ne!(done["run"], paused["run"]);
+    let ended = world.object(&["status", "--run", paused["run"].as_str().unwrap(), "--json"], 0);
+    assert_eq!(ended["state"], "cancelled");
+}
+
+#[test]
+fn cancelled_run_ends_at_once() {
+    let world = world();
+    let running = at_work(&world);
+    let cancelled = world.object(&["cancel", "--reason", "a wrong plan", "--json"], 0);
+    assert_eq!(cancelled["reason"], "cancelled by an operator: a wrong plan");
+    assert_eq!(ends_soon(running), Some(1));
+    let run = cancelled["run"].as_str().unwrap();
+    let again = world.object(&["cancel", run, "--json"], 0);
+    assert_eq!(
+        (again["did"].as_str(), again["hint"].as_str()),
+        (Some("nothing"), Some("the run is cancelled already"))
+    );
+    assert_eq!(world.call(&["pause", run]).status.code(), Some(1), "it has ended");
+    assert_eq!(world.call(&["cancel"]).status.code(), Some(64), "no run is active");
+    assert_eq!(world.call(&["cancel", "has-avatar.1"]).status.code(), Some(64), "no such run");
+    assert_eq!(world.call(&["cancel", "../x"]).status.code(), Some(64), "no id of a run");
+    let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(status.contains(" ended cancelled ") && status.contains("a wrong plan"), "{status}");
+    assert!(status.contains(" not sent"), "{status}");
+}
+
+/// Also after a kill, and without the plan file.
+#[test]
+fn resume_finishes_a_stopped_run() {
+    let world = world();
+    let mut running = at_work(&world);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let done = world.object(&["resume", "--json"], 0);
+    assert_eq!(done["state"], "complete", "{done}");
+    assert!(world.lacking(&plan("has-avatar.toml")).is_empty());
+}

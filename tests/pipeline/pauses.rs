@@ -1,0 +1,248 @@
+//! An operator's verbs: pause, resume, cancel, and starts behind a paused run.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{RunId, State};
+use intercom_simulator::Options;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Starts a run whose pages are faster than its jobs, up to its first jobs.
+async fn under_way() -> (Pipeline, RunId) {
+    let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(1_500) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() > 2).await;
+    (pipeline, run)
+}
+
+/// Starts a run and waits until only its jobs are open, which take some minutes.
+async fn draining() -> (Pipeline, RunId) {
+    let options = Options { job_delay_s: 300, ..users(300) };
+    // Within the life of a job, no generation takes it for lost.
+    let settings = intercom_bulk::runtime::config::Settings { job_life_ms: 900_000, ..settings() };
+    let pipeline = Pipeline::with(HAS_AVATAR, options, settings, Vec::new()).await;
+    let run = pipeline.start(Value::Null).await;
+    while pipeline.state(&run).await != Some(State::Draining) {
+        sleep(Duration::from_secs(1)).await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    (pipeline, run)
+}
+
+/// Invokes control, and checks the change that it reports.
+async fn control(pipeline: &Pipeline, event: Value, did: &str) -> Value {
+    let answer = pipeline.engine.control(event.clone()).await.unwrap();
+    assert_eq!(answer["did"], did, "{event}: {answer}");
+    answer
+}
+
+/// Pauses, waits while ticks go on, resumes.
+async fn paused_for(pipeline: &Pipeline, run: &RunId, time: Duration) {
+    control(pipeline, json!({"pause": true}), "paused").await;
+    sleep(Duration::from_mins(2)).await;
+    let jobs = pipeline.world.state().jobs.len();
+    pipeline.rest(time).await;
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(pipeline.state(run).await, Some(State::Paused));
+    assert_eq!(pipeline.world.state().jobs.len(), jobs, "a job of a paused run");
+    control(pipeline, json!({"resume": run}), "resumed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pause_of_29_days_costs_time_only() {
+    for (pipeline, run) in [under_way().await, draining().await] {
+        let before = pipeline.engine.clients.ledger.run(&run).await.unwrap().unwrap();
+        paused_for(&pipeline, &run, 29 * DAY).await;
+        let after = pipeline.engine.clients.ledger.run(&run).await.unwrap().unwrap();
+        let moved_ms = after.deadline_ms - before.deadline_ms;
+        assert!((0..5 * 60_000).contains(&(moved_ms - 29 * 24 * 3_600_000)), "the deadline moves by {moved_ms} ms");
+        let report = pipeline.until_ended(&run).await;
+        report.assert_complete();
+        assert_eq!(report.run.generation, 1, "no page is read again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn queued_parts_are_submitted_within_a_minute_of_a_resume() {
+    let (pipeline, run) = under_way().await;
+    let sizes = |pipeline: &Pipeline| pipeline.world.state().jobs.iter().map(|job| job.items).collect::<Vec<_>>();
+    let before = sizes(&pipeline);
+    paused_for(&pipeline, &run, DAY).await;
+    let paused = sizes(&pipeline).len();
+    sleep(Duration::from_mins(1)).await;
+    assert!(sizes(&pipeline).len() > paused, "no job a minute after the resume");
+    pipeline.until_ended(&run).await.assert_complete();
+    // The last job of a run holds what is left.
+    let after = sizes(&pipeline).split_off(paused);
+    let least = |sizes: &[usize]| sizes.iter().min().copied();
+    assert!(
+        least(&after[..after.len() - 1]) >= least(&before),
+        "jobs are as full as before: {before:?}, then {after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pause_of_30_days_ends_the_run() {
+    let (pipeline, run) = under_way().await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    pipeline.rest(20 * DAY).await;
+    control(&pipeline, json!({"resume": true}), "resumed").await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    pipeline.rest(9 * DAY).await;
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(pipeline.state(&run).await, Some(State::Paused));
+    // 30 days in all.
+    pipeline.rest(DAY).await;
+    sleep(Duration::from_mins(1)).await;
+    let report = Report::of(&pipeline, &run).await;
+    assert_eq!(report.state(), State::Cancelled);
+    assert!(report.reason().contains("30 days"), "{}", report.reason());
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_run_drains_after_a_pause() {
+    let (pipeline, run) = draining().await;
+    paused_for(&pipeline, &run, Duration::from_mins(30)).await;
+    assert_eq!(pipeline.state(&run).await, Some(State::Draining), "no page is read again");
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(report.run.generation, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pause_during_the_last_page_keeps_the_page() {
+    let options = Options { latency_ms: 4_000, ..users(250) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    let pages = |state: &intercom_simulator::State| state.requests.get("GET /users/scroll").copied();
+    // Three pages, and the one that says that there are no more.
+    pipeline.until(|state| pages(state) >= Some(4)).await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    sleep(Duration::from_mins(1)).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let paused = ledger.run(&run).await.unwrap().unwrap();
+    assert_eq!(paused.pause().map(|pause| pause.from), Some(State::Draining), "all pages are read");
+    assert_eq!(ledger.cursor(&run).await.unwrap().unwrap().lease, None);
+    control(&pipeline, json!({"resume": true}), "resumed").await;
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_of_a_paused_run_gives_its_lease_back() {
+    let (pipeline, run) = under_way().await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    sleep(Duration::from_secs(10)).await;
+    let cursor = pipeline.engine.clients.ledger.cursor(&run).await.unwrap().unwrap();
+    assert_eq!((cursor.lease, cursor.leases), (None, 0));
+    assert!(pipeline.sqs.bodies("pages").is_empty(), "the turn's message is deleted");
+    control(&pipeline, json!({"resume": true}), "resumed").await;
+    let report = pipeline.until_ended(&run).await;
+    report.assert_complete();
+    assert_eq!(report.cursor.gaps, Vec::<u32>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_starts_wait_behind_a_paused_run() {
+    let (pipeline, run) = under_way().await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    let event = pipeline.start_event(&json!({"rails": {"limit": 100}}));
+    let next = intercom_bulk::runtime::event::StartEvent::read(&event).unwrap().run().unwrap();
+    let said = pipeline.engine.scroll(event).await.unwrap();
+    assert!(said["hint"].as_str().is_some_and(|hint| hint.contains("supersede")), "{said}");
+    sleep(Duration::from_mins(30)).await;
+    assert_eq!((pipeline.state(&run).await, pipeline.state(&next).await), (Some(State::Paused), None));
+    control(&pipeline, json!({"resume": true}), "resumed").await;
+    pipeline.until_ended(&run).await.assert_jobs_known();
+    assert_eq!(pipeline.state(&run).await, Some(State::Complete));
+    while pipeline.state(&next).await.is_none() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(pipeline.until_ended(&next).await.state(), State::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn superseding_start_ends_a_paused_run() {
+    let (pipeline, run) = under_way().await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    let waiting = pipeline.start(json!({"rails": {"limit": 100}})).await;
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(pipeline.state(&waiting).await, None);
+    let next = pipeline.start(json!({"supersede": true})).await;
+    assert_eq!(pipeline.state(&run).await, Some(State::Cancelled));
+    while pipeline.state(&next).await.is_none() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let report = pipeline.until_ended(&next).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+}
+
+/// A start that supersedes does not end a run that is at work.
+#[tokio::test(start_paused = true)]
+async fn superseding_start_waits_for_a_run_at_work() {
+    let (pipeline, run) = under_way().await;
+    pipeline.start(json!({"supersede": true, "rails": {"limit": 100}})).await;
+    sleep(Duration::from_mins(1)).await;
+    assert!(pipeline.state(&run).await.unwrap().submits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_makes_one_more_job_per_process_at_most() {
+    let (pipeline, run) = under_way().await;
+    let before = pipeline.world.state().jobs.len();
+    let said = control(&pipeline, json!({"cancel": run, "reason": "a wrong plan"}), "cancelled").await;
+    assert_eq!(said["reason"], "cancelled by an operator: a wrong plan");
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Cancelled);
+    // Submit has two processes.
+    assert!(report.jobs.len() <= before + 2, "{before} jobs, then {}", report.jobs.len());
+    // Every job is closed, and the totals are those of the jobs.
+    report.assert_jobs_known();
+    let totals = &report.accounts.totals;
+    assert_eq!((report.accounts.jobs_open, totals.jobs), (0, report.jobs.len() as u64));
+    let written: u64 = report.jobs.iter().map(|job| job.users).sum();
+    assert_eq!(totals.written, written);
+    assert!(written < report.cursor.tally.patches, "the rest was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_equal_event_changes_nothing() {
+    let (pipeline, run) = under_way().await;
+    let none = control(&pipeline, json!({"resume": true}), "nothing").await;
+    assert_eq!(none["hint"], "the run is not paused");
+    control(&pipeline, json!({"pause": run}), "paused").await;
+    let paused = pipeline.engine.clients.ledger.run(&run).await.unwrap();
+    let again = control(&pipeline, json!({"pause": run}), "nothing").await;
+    assert_eq!((again["state"].as_str(), again["hint"].as_str()), (Some("paused"), Some("the run is paused already")));
+    assert_eq!(pipeline.engine.clients.ledger.run(&run).await.unwrap(), paused);
+    control(&pipeline, json!({"cancel": run}), "cancelled").await;
+    for verb in ["cancel", "pause", "resume"] {
+        let said = control(&pipeline, json!({verb: run}), "nothing").await;
+        assert_eq!(said["state"], "cancelled", "{verb}");
+    }
+    assert_eq!(control(&pipeline, json!({"pause": true}), "nothing").await["hint"], "no run is active");
+    let unknown = pipeline.engine.control(json!({"pause": "has-avatar.1"})).await.unwrap_err();
+    assert!(unknown.contains("has-avatar.1"), "{unknown}");
+}
+
+/// From then on a run that a limit paused keeps its place, too.
+#[tokio::test(start_paused = true)]
+async fn operator_can_hold_a_run_that_a_limit_paused() {
+    let plan = "name = \"odd\"\n[set.custom_attributes.odd]\ntype = \"string\"\n\
+                value = \"user.custom_attributes.plann\"\notherwise = \"x\"\n";
+    let pipeline = Pipeline::new(plan, users(80)).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Paused);
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    let held = pipeline.engine.clients.ledger.run(&report.run.id).await.unwrap().unwrap();
+    assert!(held.hold().is_some() && held.reason == report.run.reason, "{held:?}");
+    sleep(Duration::from_secs(2)).await;
+    pipeline.start(json!({"rails": {"accept_unseen": true}})).await;
+    assert_eq!(pipeline.state(&report.run.id).await, Some(State::Paused));
+}
