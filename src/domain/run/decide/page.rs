@@ -95,7 +95,8 @@ pub fn over_max_errors(cursor: &Cursor, failed: u64, run: &Run) -> Option<Decisi
 
 /// Pauses the run if the page completes the sample and the plan reads a path that no user has.
 /// Nothing of the page is sent then: in a workspace of one page, nothing at all.
-pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, run: &Run) -> Option<Decision> {
+pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>) -> Option<Decision> {
+    let run = facts.run;
     let before = cursor.tally.users;
     let users = before + page.tally.users;
     if !sample::is_complete(run, before, users) {
@@ -105,7 +106,15 @@ pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, run: &Run) -> Option<
     let mut next = cursor.clone();
     next.attributes_seen |= page.paths_seen;
     next.tally.add(page.tally);
-    Some(Decision::state(next, State::Paused, reason))
+    Some(pause(next, reason, facts.now_ms))
+}
+
+/// Pauses the run at a page that is not sent. Intercom may have moved past that page, so a resume
+/// begins a new generation, which does not count against the bounds.
+fn pause(mut next: Cursor, reason: String, now_ms: i64) -> Decision {
+    next.settle(now_ms);
+    next.excused = true;
+    Decision::state(next, State::Paused, reason)
 }
 
 /// Moves the cursor past a page whose parts are sent: to the next page, or to the end by `--limit`.
@@ -156,7 +165,7 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
     }
     let users = next.tally.users;
     match sample::unseen(run, unseen, users).filter(|_| sample::is_cut_short(run, users)) {
-        Some(reason) => Decision::state(next, State::Paused, reason),
+        Some(reason) => pause(next, reason, now_ms),
         None => Decision::drain(next),
     }
 }

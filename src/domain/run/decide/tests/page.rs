@@ -135,7 +135,7 @@ fn an_empty_page_is_the_end_unless_users_are_missing() {
             few.clone(),
             many.clone(),
             "Stopped, paused: none of the first 300 users has plan, seats, which the plan reads…",
-            json!({}),
+            json!({"phase": "settling", "settling_since_ms": NOW_MS, "excused": true}),
         )
         .unseen(&["plan", "seats"]),
         row("the sample was complete", read, many.clone(), "Ended, draining", {
@@ -203,7 +203,9 @@ fn page_facts<'a>(tally: &'a Tally, unseen: &'a [&'a str]) -> PageFacts<'a> {
 #[test]
 fn the_page_that_completes_the_sample_needs_all_paths() {
     let tally = Tally { users: 100, patches: 7, ..Tally::default() };
-    let changed = json!({"attributes_seen": 3, "tally": {"users": 1_000, "patches": 9}});
+    // A resume begins a new generation, because this page is not sent.
+    let changed = json!({"attributes_seen": 3, "tally": {"users": 1_000, "patches": 9}, "phase": "settling",
+        "settling_since_ms": NOW_MS, "excused": true});
     let paused = "Stopped, paused: none of the first 1000 users has plan, which…";
     for (name, users, of_run, unseen, expected) in [
         ("completes the sample", 900, json!({}), &["plan"][..], paused),
@@ -213,7 +215,8 @@ fn the_page_that_completes_the_sample_needs_all_paths() {
         ("after", 1_000, json!({}), &["plan"], ""),
     ] {
         let before = cursor(json!({"attributes_seen": 1, "tally": {"users": users, "patches": 2}}));
-        match paths_unseen(&before, &page_facts(&tally, unseen), &run(of_run)) {
+        let run = run(of_run);
+        match paths_unseen(&before, &page_facts(&tally, unseen), &TurnFacts { run: &run, now_ms: NOW_MS }) {
             Some(decision) => assert_decides(name, &before, &decision, expected, &changed),
             None => assert_eq!("", expected, "{name}"),
         }
