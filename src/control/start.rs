@@ -50,6 +50,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         reason: None,
         paused: None,
         paused_ms: 0,
+        resumed_ms: 0,
         generation: 1,
         started_ms: now_ms,
         scheduled_at_s: Some(start.scheduled_at_s),

@@ -42,6 +42,10 @@ impl PauseChange {
             }
             None => change.remove.push("paused"),
         }
+        if was.state == State::Paused && was.paused.is_none() {
+            // An operator may hold its pause since then.
+            change.conditions.push("attribute_not_exists(paused)");
+        }
         if let Some(pause) = was.paused.as_ref().filter(|_| was.state == State::Paused) {
             // Another operator may have resumed and paused it in between.
             change.conditions.push("paused.since_ms = :since");
@@ -51,6 +55,10 @@ impl PauseChange {
                 change.conditions.push("paused.#from = :from");
                 change.values.push((":from", s(pause.from)));
             }
+        }
+        if now.resumed_ms != was.resumed_ms {
+            change.set.push("resumed_ms = :resumed");
+            change.values.push((":resumed", n(now.resumed_ms)));
         }
         if now.deadline_ms != was.deadline_ms {
             change.set.push("deadline_ms = :deadline, paused_ms = :held");
@@ -87,14 +95,17 @@ mod tests {
         let held = run("paused", operator(300));
         let drained = run("paused", json!({"by": "operator", "from": "draining", "since_ms": 300}));
         let resumed_by_an_earlier_version = run("running", operator(300));
+        let (by_a_turn, cancelled) = (run("paused", Value::Null), run("cancelled", Value::Null));
         let since = "paused.since_ms = :since";
         for (was, now, set, conditions) in [
             (&running, &held, vec!["paused = :paused"], vec![]),
             (&held, &drained, vec!["paused = :paused"], vec![since]),
+            (&by_a_turn, &held, vec!["paused = :paused"], vec!["attribute_not_exists(paused)"]),
+            (&by_a_turn, &cancelled, vec![], vec!["attribute_not_exists(paused)"]),
             (
                 &held,
                 &held.continued(State::Running, 700),
-                vec!["deadline_ms = :deadline, paused_ms = :held"],
+                vec!["resumed_ms = :resumed", "deadline_ms = :deadline, paused_ms = :held"],
                 vec![since, "paused.#from = :from", "deadline_ms = :deadline_was"],
             ),
             (&running, &Run { state: State::Draining, ..running.clone() }, vec![], vec![]),

@@ -108,6 +108,10 @@ pub struct Run {
     /// The time for which operators paused it before, in milliseconds.
     #[serde(default)]
     pub paused_ms: i64,
+    /// The end of the last pause, in Unix milliseconds; 0 if there was none. Waits that a pause
+    /// interrupts begin again then.
+    #[serde(default)]
+    pub resumed_ms: i64,
     /// The present attempt at reading all pages. Patches of an older one are not submitted.
     pub generation: u32,
     /// Start time, in Unix milliseconds.

@@ -72,6 +72,7 @@ impl Run {
             paused: None,
             deadline_ms: self.deadline_ms.saturating_add(held_ms),
             paused_ms: self.paused_ms.saturating_add(held_ms),
+            resumed_ms: if self.state == State::Paused { now_ms } else { self.resumed_ms },
             ..self.clone()
         }
     }
@@ -120,7 +121,7 @@ mod tests {
         ] {
             let continued = run("paused", paused.clone()).continued(State::Running, now_ms);
             assert_eq!((continued.deadline_ms, continued.paused_ms), (deadline_ms, paused_ms), "{paused}");
-            assert_eq!((continued.pause(), continued.reason), (None, None));
+            assert_eq!((continued.pause(), continued.reason, continued.resumed_ms), (None, None, now_ms));
         }
     }
 

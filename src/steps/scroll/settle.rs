@@ -46,7 +46,7 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
         let generation = decision.next.generation;
         tracing::info!(run = turn.run.id.as_str(), run.generation = generation, "the scroll restarts");
     }
-    if is_long_wait(&decision, facts.now_ms) {
+    if is_long_wait(&decision, &facts) {
         let waits = decision.next.waits.as_deref();
         tracing::error!(run = turn.run.id.as_str(), waits, "a run has waited for more than an hour");
         turn.outcome.long_waits += 1;

@@ -184,7 +184,7 @@ impl Round<'_> {
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
         let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
-        let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms);
+        let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms.max(run.resumed_ms));
         let too_long = self.fails_too_long(run, leased, failing_ms).await?;
         let attempt = row.map_or(0, |row| row.attempt);
         if counts && attempt >= ATTEMPTS_MAX || too_long {

@@ -113,6 +113,7 @@ mod tests {
             reason: Some("past its deadline".to_owned()),
             paused: None,
             paused_ms: 0,
+            resumed_ms: 0,
             generation: 1,
             started_ms: 1_000,
             scheduled_at_s: None,

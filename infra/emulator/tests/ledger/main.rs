@@ -38,6 +38,7 @@ fn run(plan: &str) -> Run {
         reason: None,
         paused: None,
         paused_ms: 0,
+        resumed_ms: 0,
         generation: 1,
         started_ms: NOW_MS,
         scheduled_at_s: None,

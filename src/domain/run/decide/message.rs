@@ -60,7 +60,8 @@ pub fn not_leased(cursor: &Cursor, turn: u64, message: &str, now_ms: i64) -> Del
 /// the turn could be leased, and for longer after each resend.
 pub fn is_stuck(run: &Run, cursor: &Cursor, first_ms: i64, now_ms: i64) -> bool {
     let leased_until_ms = cursor.lease.as_ref().map_or(0, |lease| lease.until_ms);
-    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(cursor.committed.at_ms).max(cursor.resent_ms);
+    let sent_ms = cursor.committed.at_ms.max(cursor.resent_ms).max(run.resumed_ms);
+    let busy_until_ms = leased_until_ms.max(cursor.not_before_ms).max(sent_ms);
     let turns = run.state == State::Running && cursor.phase != Phase::Ended;
     turns && now_ms - busy_until_ms > stuck_ms(first_ms, cursor.resends)
 }

@@ -67,12 +67,14 @@ pub fn earlier_runs(unsettled: &[Unsettled]) -> Option<EarlierRuns> {
 /// A wait for jobs that raises an alarm, in milliseconds.
 const LONG_WAIT_MS: i64 = 3600 * 1000;
 
-/// Returns whether a decision to wait is for jobs or requests, and has lasted for more than an hour.
-/// The rate limit determines the time that parts take.
-pub fn is_long_wait(decision: &Decision, now_ms: i64) -> bool {
+/// Returns whether a decision to wait is for jobs or requests, and has lasted for more than an hour
+/// without a pause. The rate limit determines the time that parts take.
+pub fn is_long_wait(decision: &Decision, facts: &TurnFacts<'_>) -> bool {
+    let TurnFacts { run, now_ms } = *facts;
     let Settling { since_ms, parts_left, parts_left_ms, queue_lost } = decision.next.settling;
     let waits = decision.action == TurnAction::Waited && decision.next.phase == Phase::Settling;
-    waits && since_ms > 0 && (parts_left == 0 || queue_lost) && now_ms - since_ms.max(parts_left_ms) > LONG_WAIT_MS
+    let since_all_ms = since_ms.max(parts_left_ms).max(run.resumed_ms);
+    waits && since_ms > 0 && (parts_left == 0 || queue_lost) && now_ms - since_all_ms > LONG_WAIT_MS
 }
 
 /// The purpose of each wait.
@@ -89,7 +91,8 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     }
     // After a restart of the local engine the queue is empty: its parts have no end to wait for.
     let parts = if cursor.settling.queue_lost { 0 } else { accounts.parts_open };
-    let parts_are_over = parts == 0 || now_ms - cursor.settling.parts_left_ms >= PARTS_LIFE_MS;
+    let fell_ms = cursor.settling.parts_left_ms.max(run.resumed_ms);
+    let parts_are_over = parts == 0 || now_ms - fell_ms >= PARTS_LIFE_MS;
     let over_ms = if accounts.made_last_ms > 0 { accounts.made_last_ms + unknown_life_ms } else { 0 };
     // Check closes each job, after six hours at the latest. Only time ends a job without an id.
     let jobs_are_over = accounts.open.is_none() && now_ms >= over_ms && earlier.is_none();

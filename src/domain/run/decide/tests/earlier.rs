@@ -79,6 +79,10 @@ fn a_wait_of_more_than_an_hour_is_long() {
         ("it goes on", json!({"settling_since_ms": 1}), TurnAction::Regenerated, false),
         ("a page", json!({"settling_since_ms": 1, "phase": "turning"}), TurnAction::Waited, false),
     ] {
-        assert_eq!(is_long_wait(&Decision::turn(settling(fields), action), hour_ms + 2), long, "{name}");
+        let (run, decision) = (run(json!({})), Decision::turn(settling(fields), action));
+        assert_eq!(is_long_wait(&decision, &TurnFacts { run: &run, now_ms: hour_ms + 2 }), long, "{name}");
     }
+    let (resumed, waits) = (run(json!({"resumed_ms": 2})), settling(json!({"settling_since_ms": 1})));
+    let facts = TurnFacts { run: &resumed, now_ms: hour_ms + 2 };
+    assert!(!is_long_wait(&Decision::turn(waits, TurnAction::Waited), &facts), "it was paused until then");
 }

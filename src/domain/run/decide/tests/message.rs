@@ -46,7 +46,7 @@ fn a_turn_without_its_message_is_stuck_after_growing_times() {
     };
     let resent = |times: u32, ms: i64| json!({"nudges": times, "resent_ms": NOW_MS - ms});
     let at_work = json!({});
-    let rows: [(&str, Value, Value, bool); 15] = [
+    let rows: [(&str, Value, Value, bool); 17] = [
         ("at its time", since("not_before_ms", 90_000), at_work.clone(), false),
         ("after its time", since("not_before_ms", 90_001), at_work.clone(), true),
         ("after the lease", since("claim", 90_001), at_work.clone(), true),
@@ -59,6 +59,8 @@ fn a_turn_without_its_message_is_stuck_after_growing_times() {
         ("sent twice, long ago", resent(2, 300_001), at_work.clone(), true),
         ("sent often", resent(99, 300_000), at_work.clone(), false),
         ("sent often, long ago", resent(99, 300_001), at_work, true),
+        ("resumed", json!({}), json!({"resumed_ms": NOW_MS - 90_000}), false),
+        ("resumed long ago", json!({}), json!({"resumed_ms": NOW_MS - 90_001}), true),
         ("paused", json!({}), json!({"state": "paused"}), false),
         ("draining", json!({}), json!({"state": "draining"}), false),
         ("no pages left", json!({"phase": "ended"}), json!({}), false),
