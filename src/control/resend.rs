@@ -1,8 +1,8 @@
 //! Sends the messages of parts again. A part is in the ledger before it is in the queue, so a lost,
 //! expired or deleted message costs time only: the part's done mark makes a second message harmless.
 //!
-//! A resume, a restart, and a queue that has lost messages request it. The tick carries it out, in as
-//! many invocations as it takes.
+//! A resume, a restart, and a queue that has lost messages request it. A resume and a restart begin
+//! it, and the tick goes on, in as many invocations as it takes.
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::Resends;
@@ -24,13 +24,13 @@ const MESSAGE_LIFE_MS: i64 = 12 * 24 * 3600 * 1000;
 /// in the meantime ends it.
 pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<u64, StepError> {
     let ledger = &clients.ledger;
-    let resends = ledger.resends(&run.id).await?;
+    let mut resends = ledger.resends(&run.id).await?;
     if !resends.pending || !run.state.submits() {
         return Ok(0);
     }
-    let (mut after, mut sent) = (resends.after.clone(), 0);
+    let mut sent = 0;
     while at.left_ms() > LEFT_MS && !at.is_stopping() {
-        let Some(next) = ledger.unended_parts(run, cursor.generation, after.as_ref()).await? else {
+        let Some(next) = ledger.unended_parts(run, cursor.generation, resends.after.as_ref()).await? else {
             ledger.resent_all(&run.id, &resends, at.clock.now_ms()).await?;
             break;
         };
@@ -45,7 +45,7 @@ pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocatio
         if !ledger.resent_to(&run.id, &resends, &next.to).await? {
             break;
         }
-        after = Some(next.to);
+        resends.after = Some(next.to);
     }
     if sent > 0 {
         tracing::warn!(run = run.id.as_str(), parts = sent, "parts are sent again");

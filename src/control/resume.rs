@@ -13,8 +13,7 @@ use crate::runtime::event::Resume;
 pub enum Resumed {
     /// A new generation is prepared. The caller sends the message of this cursor's turn.
     Regenerated(Box<Cursor>),
-    /// The run goes on where it was. The caller sends the message of this cursor's turn, and requests
-    /// those of the parts without end.
+    /// The run goes on where it was. The caller sends the message of this cursor's turn.
     Restarted(Box<Cursor>),
     /// The run continues where it is.
     Continued(Continued),
@@ -34,21 +33,18 @@ pub struct Continued {
     pub turn: Option<Turn>,
     /// The delay of that message, in milliseconds; no delay if negative.
     pub delay_ms: i64,
-    /// The caller sends the messages of all parts without end: those that arrived during the pause
-    /// are gone.
-    pub resends_parts: bool,
 }
 
 impl Continued {
-    fn at(cursor: &Cursor, reads: bool, resends_parts: bool, now_ms: i64) -> Self {
+    fn at(cursor: &Cursor, reads: bool, now_ms: i64) -> Self {
         let turn = reads.then(|| cursor.present());
-        Self { run: cursor.run.clone(), turn, delay_ms: cursor.not_before_ms - now_ms, resends_parts }
+        Self { run: cursor.run.clone(), turn, delay_ms: cursor.not_before_ms - now_ms }
     }
 }
 
 /// Continues the active run after a restart of the only process. Nothing that the process before it
-/// leased is under way any more, so its leases end at once. The caller sends the messages of the
-/// turn and of the parts without end, because the queues ended with that process.
+/// leased is under way any more, so its leases end at once. The messages of the parts without end are
+/// requested, because the queues ended with that process.
 pub async fn restart(ledger: &Ledger, clock: Clock) -> Result<Resumed, LedgerError> {
     let Some(ActiveRun { run, .. }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
     if !run.keeps_parts() {
@@ -58,17 +54,23 @@ pub async fn restart(ledger: &Ledger, clock: Clock) -> Result<Resumed, LedgerErr
     if run.state == State::Paused {
         return resume(ledger, Resume::Restarted, clock).await;
     }
+    ledger.request_resend(&run.id, clock.now_ms()).await?;
     let cursor = ledger.cursor(&run.id).await?;
     Ok(cursor.map_or(Resumed::NoRun, |cursor| Resumed::Restarted(Box::new(cursor))))
 }
 
 /// Continues the active run. A paused run returns to the state before, if the ledger has all that it
 /// needs for that. Otherwise a new generation begins, which does not count toward the maximum number
-/// of generations.
+/// of generations. The messages of the parts without end are requested: those that arrived during a
+/// pause are gone.
 pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resumed, LedgerError> {
     let mut tries = 0;
     loop {
         let Some(ActiveRun { run, cursor }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
+        if run.keeps_parts() {
+            // Before the run continues: if this is interrupted in between, the tick sends them.
+            ledger.request_resend(&run.id, clock.now_ms()).await?;
+        }
         if run.state == State::Paused
             && let Some(continued) = continue_paused(ledger, &run, &cursor, clock).await?
         {
@@ -76,7 +78,7 @@ pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resume
         }
         if run.state.submits() && run.keeps_parts() && why == Resume::Requested {
             // Nothing is lost that a message cannot bring again.
-            return Ok(Resumed::Continued(Continued::at(&cursor, cursor.phase != Phase::Ended, true, clock.now_ms())));
+            return Ok(Resumed::Continued(Continued::at(&cursor, cursor.phase != Phase::Ended, clock.now_ms())));
         }
         if run.state == State::Draining && ledger.accounts(&run, &cursor).await?.parts_open == 0 {
             // Only jobs are unfinished, and check polls those.
@@ -125,7 +127,7 @@ async fn continue_paused(
     log_state(run, state, None);
     // A turn that was under way may have committed since. Its next message found the run paused.
     let cursor = ledger.cursor(&run.id).await?.unwrap_or_else(|| cursor.clone());
-    Ok(Some(Continued::at(&cursor, reads, keeps_parts, now_ms)))
+    Ok(Some(Continued::at(&cursor, reads, now_ms)))
 }
 
 /// Returns the latest time at which the holder of the cursor's lease may request a page, in Unix

@@ -193,7 +193,7 @@ impl Ledger {
         next.furthest = 0;
         next.position.forget_reading();
         next.settling.queue_lost = queue_lost;
-        next.waits = Some("a restart: the next generation begins after all parts and jobs have ended".to_owned());
+        next.waits = Some("a resume: the next generation begins after all parts and jobs have ended".to_owned());
         next.turn += 1;
         next.died = None;
         next.leases = 0;

@@ -54,11 +54,18 @@ impl Ledger {
         self.send(write).await.map(|_| ())
     }
 
-    /// Stores that messages up to this part were sent, if no newer request was made. Returns whether
-    /// that is so.
+    /// Stores that messages up to this part were sent, in addition to those up to `resends.after`.
+    /// Returns `false` if a newer request was made, or if another invocation sends them, too.
     pub async fn resent_to(&self, run: &RunId, resends: &Resends, part: &PartId) -> Result<bool, LedgerError> {
-        let write = Write::update(&resends_key(run), "SET #after = :after").with(":after", attribute(part, "RESEND")?);
-        self.send(since(write, resends)).await
+        let write = Write::update(&resends_key(run), "SET #after = :after")
+            .with(":after", attribute(part, "RESEND")?)
+            .with(":pending", AttributeValue::Bool(true));
+        let (write, to) = match &resends.after {
+            None => (write, "attribute_not_exists(#after)"),
+            Some(after) => (write.with(":was", attribute(after, "RESEND")?), "#after = :was"),
+        };
+        let write = write.when(format!("requests = :requests AND pending = :pending AND {to}"));
+        self.send(write.with(":requests", n(resends.requests))).await
     }
 
     /// Stores that the messages of all parts were sent, if no newer request was made.

@@ -50,7 +50,7 @@ pub enum Change {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<ControlOutcome, StepError> {
     let event = ControlEvent::read(event)?;
     let outcome = match &event {
-        ControlEvent::Resume(target) => continue_run(clients, target, at.clock).await?,
+        ControlEvent::Resume(target) => continue_run(clients, target, at).await?,
         ControlEvent::Pause(_) | ControlEvent::Cancel { .. } => stop(&clients.ledger, &event, at.clock).await?,
     };
     Ok(outcome)
@@ -73,14 +73,14 @@ pub async fn stop(ledger: &Ledger, event: &ControlEvent, clock: Clock) -> Result
 }
 
 /// Continues a paused run.
-async fn continue_run(clients: &Clients, target: &Target, clock: Clock) -> Result<ControlOutcome, StepError> {
+async fn continue_run(clients: &Clients, target: &Target, at: &Invocation) -> Result<ControlOutcome, StepError> {
     let Some(run) = control::find(&clients.ledger, target).await? else {
         return outcome(target, Change::Nothing, None);
     };
     if run.state != State::Paused {
         return outcome(target, Change::Nothing, Some(unchanged(run)));
     }
-    resume(clients, Resume::Requested, clock).await?;
+    resume(clients, Resume::Requested, at).await?;
     let run = clients.ledger.run(&run.id).await?.unwrap_or(run);
     let changed = run.state != State::Paused;
     outcome(target, Change::Resumed, Some(Acted { run, changed }))

@@ -30,6 +30,7 @@ mod plans;
 mod polls;
 mod privacy;
 mod report;
+mod resumes;
 #[path = "../roles/mod.rs"]
 mod roles;
 mod slow;

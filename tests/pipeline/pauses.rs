@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::domain::run::{Counted, RunId, State};
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -10,11 +10,12 @@ use tokio::time::sleep;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
+use crate::resumes::with_parts;
 
-const DAY: Duration = Duration::from_hours(24);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 
 /// Starts a run whose pages are faster than its jobs, up to its first jobs.
-async fn under_way() -> (Pipeline, RunId) {
+pub(crate) async fn under_way() -> (Pipeline, RunId) {
     let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(1_500) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let run = pipeline.start(Value::Null).await;
@@ -23,7 +24,7 @@ async fn under_way() -> (Pipeline, RunId) {
 }
 
 /// Starts a run and waits until only its jobs are open, which take some minutes.
-async fn draining() -> (Pipeline, RunId) {
+pub(crate) async fn draining() -> (Pipeline, RunId) {
     let options = Options { job_delay_s: 300, ..users(300) };
     // Within the life of a job, no generation takes it for lost.
     let settings = intercom_bulk::runtime::config::Settings { job_life_ms: 900_000, ..settings() };
@@ -37,55 +38,10 @@ async fn draining() -> (Pipeline, RunId) {
 }
 
 /// Invokes control, and checks the change that it reports.
-async fn control(pipeline: &Pipeline, event: Value, did: &str) -> Value {
+pub(crate) async fn control(pipeline: &Pipeline, event: Value, did: &str) -> Value {
     let answer = pipeline.engine.control(event.clone()).await.unwrap();
     assert_eq!(answer["did"], did, "{event}: {answer}");
     answer
-}
-
-/// Pauses, waits while ticks go on, resumes.
-async fn paused_for(pipeline: &Pipeline, run: &RunId, time: Duration) {
-    control(pipeline, json!({"pause": true}), "paused").await;
-    sleep(Duration::from_mins(2)).await;
-    let jobs = pipeline.world.state().jobs.len();
-    pipeline.rest(time).await;
-    sleep(Duration::from_mins(2)).await;
-    assert_eq!(pipeline.state(run).await, Some(State::Paused));
-    assert_eq!(pipeline.world.state().jobs.len(), jobs, "a job of a paused run");
-    control(pipeline, json!({"resume": run}), "resumed").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn pause_of_29_days_costs_time_only() {
-    for (pipeline, run) in [under_way().await, draining().await] {
-        let before = pipeline.engine.clients.ledger.run(&run).await.unwrap().unwrap();
-        paused_for(&pipeline, &run, 29 * DAY).await;
-        let after = pipeline.engine.clients.ledger.run(&run).await.unwrap().unwrap();
-        let moved_ms = after.deadline_ms - before.deadline_ms;
-        assert!((0..5 * 60_000).contains(&(moved_ms - 29 * 24 * 3_600_000)), "the deadline moves by {moved_ms} ms");
-        let report = pipeline.until_ended(&run).await;
-        report.assert_complete();
-        assert_eq!(report.run.generation, 1, "no page is read again");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn queued_parts_are_submitted_within_a_minute_of_a_resume() {
-    let (pipeline, run) = under_way().await;
-    let sizes = |pipeline: &Pipeline| pipeline.world.state().jobs.iter().map(|job| job.items).collect::<Vec<_>>();
-    let before = sizes(&pipeline);
-    paused_for(&pipeline, &run, DAY).await;
-    let paused = sizes(&pipeline).len();
-    sleep(Duration::from_mins(1)).await;
-    assert!(sizes(&pipeline).len() > paused, "no job a minute after the resume");
-    pipeline.until_ended(&run).await.assert_complete();
-    // The last job of a run holds what is left.
-    let after = sizes(&pipeline).split_off(paused);
-    let least = |sizes: &[usize]| sizes.iter().min().copied();
-    assert!(
-        least(&after[..after.len() - 1]) >= least(&before),
-        "jobs are as full as before: {before:?}, then {after:?}"
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,16 +60,6 @@ async fn pause_of_30_days_ends_the_run() {
     let report = Report::of(&pipeline, &run).await;
     assert_eq!(report.state(), State::Cancelled);
     assert!(report.reason().contains("30 days"), "{}", report.reason());
-}
-
-#[tokio::test(start_paused = true)]
-async fn draining_run_drains_after_a_pause() {
-    let (pipeline, run) = draining().await;
-    paused_for(&pipeline, &run, Duration::from_mins(30)).await;
-    assert_eq!(pipeline.state(&run).await, Some(State::Draining), "no page is read again");
-    let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert_eq!(report.run.generation, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,23 +138,33 @@ async fn superseding_start_waits_for_a_run_at_work() {
     assert!(pipeline.state(&run).await.unwrap().submits());
 }
 
+/// Users that are read and not sent are counted by subtraction: a cancelled run ends no part.
 #[tokio::test(start_paused = true)]
 async fn cancel_makes_one_more_job_per_process_at_most() {
-    let (pipeline, run) = under_way().await;
+    let (pipeline, run, to_change) = with_parts(2_000, 1).await;
+    pipeline.until(|state| state.jobs.len() > 5).await;
+    let queued = |pipeline: &Pipeline| pipeline.sqs.bodies("patches").len();
+    assert!(queued(&pipeline) > 1_000);
     let before = pipeline.world.state().jobs.len();
     let said = control(&pipeline, json!({"cancel": run, "reason": "a wrong plan"}), "cancelled").await;
     assert_eq!(said["reason"], "cancelled by an operator: a wrong plan");
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(queued(&pipeline), 0, "their messages are deleted");
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Cancelled);
     // Submit has two processes.
     assert!(report.jobs.len() <= before + 2, "{before} jobs, then {}", report.jobs.len());
     // Every job is closed, and the totals are those of the jobs.
-    report.assert_jobs_known();
-    let totals = &report.accounts.totals;
+    report.assert_nobody_lost();
+    assert_eq!(report.dead, Vec::<String>::new());
+    let (tally, totals) = (&report.cursor.tally, &report.accounts.totals);
     assert_eq!((report.accounts.jobs_open, totals.jobs), (0, report.jobs.len() as u64));
     let written: u64 = report.jobs.iter().map(|job| job.users).sum();
-    assert_eq!(totals.written, written);
-    assert!(written < report.cursor.tally.patches, "the rest was dropped");
+    assert_eq!((totals.written, report.world.items), (written, written));
+    assert_eq!(tally.patches, to_change);
+    assert!(to_change - written > 1_000, "the rest was dropped");
+    let counted = Counted::of(tally, totals);
+    assert_eq!(counted.pending, to_change - written, "{counted:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,21 +41,26 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         control::supersede_paused(&clients.ledger, &waiting.start.run(), false, at.clock).await?;
         return begin_waiting(clients, at, outcome).await;
     }
-    if !is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms) {
-        let resent = if run.keeps_parts() { control::resend::go_on(clients, &run, &cursor, at).await? } else { 0 };
-        outcome.did.push(if resent > 0 { Action::Healed } else { Action::Nothing });
-        return Ok(());
+    let is_stuck = is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms);
+    if is_stuck {
+        send_again(clients, &run, &cursor, now_ms).await?;
     }
+    let resent = if run.keeps_parts() { control::resend::go_on(clients, &run, &cursor, at).await? } else { 0 };
+    outcome.did.push(if is_stuck || resent > 0 { Action::Healed } else { Action::Nothing });
+    Ok(())
+}
+
+/// Sends the messages of a stuck turn again: its own, and those of the page that was committed last.
+async fn send_again(clients: &Clients, run: &Run, cursor: &Cursor, now_ms: i64) -> Result<(), StepError> {
     let times = cursor.resends + 1;
     let waits = format!(
         "no invocation turned the page, so its message was resent ({times}): check the scroll function's errors and the \
          pages queue"
     );
-    clients.ledger.resend(&cursor, &waits, now_ms).await?;
-    send_page_again(clients, &cursor).await?;
+    clients.ledger.resend(cursor, &waits, now_ms).await?;
+    send_page_again(clients, cursor).await?;
     clients.queues.send_turn(&cursor.present(), 0).await?;
     tracing::warn!(run = run.id.as_str(), cursor.turn, times, "a stuck turn's message was sent again");
-    outcome.did.push(Action::Healed);
     Ok(())
 }
 
@@ -97,7 +102,7 @@ pub(super) async fn resume(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
-    match resume_and_send(clients, why, at.clock).await? {
+    match resume_and_send(clients, why, at).await? {
         Resumed::NoRun => return begin_waiting(clients, at, outcome).await,
         Resumed::Restarted(cursor) => {
             outcome.run = Some(cursor.run.to_string());
