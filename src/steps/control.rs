@@ -5,9 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::resume::resume;
-use crate::control::{self, Acted};
+use crate::control::{self, Acted, Released};
 use crate::domain::clock::Clock;
-use crate::domain::run::{Run, State};
+use crate::domain::run::{Run, RunId, SettleTimes, State};
 use crate::ledger::Ledger;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::{ControlEvent, Resume, Target};
@@ -27,9 +27,9 @@ pub struct ControlOutcome {
     /// The reason for its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The reason why the event changed nothing.
+    /// The reason why the event changed nothing, or the effect of a release.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 /// The change that an event made.
@@ -42,6 +42,8 @@ pub enum Change {
     Resumed,
     /// The run is cancelled.
     Cancelled,
+    /// Later runs do not wait for the jobs of the run any more.
+    Released,
     /// It was so already, or it cannot change.
     Nothing,
 }
@@ -52,12 +54,12 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     let outcome = match &event {
         ControlEvent::Resume(target) => continue_run(clients, target, at).await?,
         ControlEvent::Pause(_) | ControlEvent::Cancel { .. } => stop(&clients.ledger, &event, at.clock).await?,
+        ControlEvent::Release(run) => release(&clients.ledger, run, &clients.settings.settle_times(), at.clock).await?,
     };
     Ok(outcome)
 }
 
-/// Carries out a pause or a cancel, which need the ledger only. A resume has no effect: it sends
-/// messages.
+/// Carries out a pause or a cancel, which need the ledger only. Other events have no effect.
 pub async fn stop(ledger: &Ledger, event: &ControlEvent, clock: Clock) -> Result<ControlOutcome, StepError> {
     let now_ms = clock.now_ms();
     let (target, did, acted) = match event {
@@ -68,8 +70,38 @@ pub async fn stop(ledger: &Ledger, event: &ControlEvent, clock: Clock) -> Result
             (target, Change::Cancelled, control::stop(ledger, target, &reason, now_ms).await?)
         }
         ControlEvent::Resume(target) => (target, Change::Nothing, control::find(ledger, target).await?.map(unchanged)),
+        ControlEvent::Release(_) => (&Target::Active, Change::Nothing, None),
     };
     outcome(target, did, acted)
+}
+
+/// Lets later runs begin before the jobs of an ended run are closed. An older value may come later.
+pub async fn release(
+    ledger: &Ledger,
+    id: &RunId,
+    times: &SettleTimes,
+    clock: Clock,
+) -> Result<ControlOutcome, StepError> {
+    let released = control::release(ledger, id, times, clock).await?;
+    let Some(run) = ledger.run(id).await? else { return Err(StepError::NoRun { run: id.clone() }) };
+    let (did, hint) = match released {
+        Released::Now { until_ms, why } => (
+            Change::Released,
+            format!("{why}: later runs wait no longer for that, only for its requests, until {}", time(until_ms)),
+        ),
+        Released::Before { .. } => (Change::Nothing, "the run was released before".to_owned()),
+        Released::Settled => (Change::Nothing, "the run is settled: no run waits for it".to_owned()),
+        Released::NotEnded(_) => (Change::Nothing, "the run has not ended: cancel it first".to_owned()),
+        Released::Unknown => return Err(StepError::NoRun { run: id.clone() }),
+    };
+    let state = Some(run.state);
+    Ok(ControlOutcome { did, run: Some(id.to_string()), state, reason: run.reason, hint: Some(hint) })
+}
+
+/// Formats a time in UTC.
+fn time(ms: i64) -> String {
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Continues a paused run.
@@ -98,7 +130,7 @@ fn outcome(target: &Target, did: Change, acted: Option<Acted>) -> Result<Control
     let nothing = ControlOutcome { did: Change::Nothing, run: None, state: None, reason: None, hint: None };
     let Some(Acted { run, changed }) = acted else {
         return match target {
-            Target::Active => Ok(ControlOutcome { hint: Some("no run is active"), ..nothing }),
+            Target::Active => Ok(ControlOutcome { hint: Some("no run is active".to_owned()), ..nothing }),
             Target::Run(run) => Err(StepError::NoRun { run: run.clone() }),
         };
     };
@@ -115,7 +147,7 @@ fn outcome(target: &Target, did: Change, acted: Option<Acted>) -> Result<Control
     };
     let (state, id) = (Some(run.state), Some(run.id.to_string()));
     let did = if changed { did } else { Change::Nothing };
-    Ok(ControlOutcome { did, run: id, state, reason: run.reason, hint })
+    Ok(ControlOutcome { did, run: id, state, reason: run.reason, hint: hint.map(ToOwned::to_owned) })
 }
 
 #[cfg(test)]
@@ -123,7 +155,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::run::RunId;
 
     fn run(state: &str) -> Run {
         let run = json!({"v": 1, "run": "p.1", "plan": "p", "state": state, "generation": 1, "started_ms": 0,
@@ -146,7 +177,11 @@ mod tests {
             (Change::Cancelled, "failed", false, Some("the run has ended")),
         ] {
             let said = outcome(&Target::Active, did, Some(Acted { run: run(state), changed })).unwrap();
-            assert_eq!((said.hint, said.did == Change::Nothing), (hint, !changed), "{did:?} {state} {changed}");
+            assert_eq!(
+                (said.hint.as_deref(), said.did == Change::Nothing),
+                (hint, !changed),
+                "{did:?} {state} {changed}"
+            );
         }
     }
 

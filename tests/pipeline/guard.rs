@@ -111,6 +111,17 @@ async fn eventful(options: Options, further: Value) -> Guard {
     pipeline.guard.clone()
 }
 
+/// Cancels a run that has sent nothing, and releases it, which settles it.
+async fn released() -> Guard {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(200)).await;
+    pipeline.stop().await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.engine.control(json!({"cancel": run})).await.unwrap();
+    let answer = pipeline.engine.control(json!({"release": run})).await.unwrap();
+    assert!(answer["hint"].as_str().unwrap().contains("settled"), "{answer}");
+    pipeline.guard.clone()
+}
+
 /// Pauses, resumes and cancels a run, of this version and of the one before.
 async fn controlled() -> Guard {
     let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(900) };
@@ -145,6 +156,7 @@ async fn roles_allow_exactly_what_their_steps_do() {
         eventful(refused, json!({"rails": {"max_errors": 4}})).await,
         eventful(limited, json!({"rails": {"max_errors": 900}})).await,
         controlled().await,
+        released().await,
     ];
     for step in ["scroll", "submit", "check", "control"] {
         let used: BTreeSet<Access> = guards.iter().filter_map(|guard| guard.used().remove(step)).flatten().collect();

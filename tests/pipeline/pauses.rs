@@ -187,6 +187,19 @@ async fn second_equal_event_changes_nothing() {
     assert!(unknown.contains("has-avatar.1"), "{unknown}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn release_ends_the_wait_for_an_ended_runs_jobs() {
+    let (pipeline, run) = draining().await;
+    let running = pipeline.engine.control(json!({"release": run})).await.unwrap();
+    assert_eq!(running["hint"], "the run has not ended: cancel it first");
+    control(&pipeline, json!({"cancel": run}), "cancelled").await;
+    let said = control(&pipeline, json!({"release": run}), "released").await;
+    assert!(said["reason"].as_str().unwrap().contains("an older value may come later"), "{said}");
+    let again = control(&pipeline, json!({"release": run}), "nothing").await;
+    assert_eq!(again["hint"], "the run was released before");
+    assert!(pipeline.engine.control(json!({"release": true})).await.is_err(), "an ended run is never the active one");
+}
+
 /// From then on a run that a limit paused keeps its place, too.
 #[tokio::test(start_paused = true)]
 async fn operator_can_hold_a_run_that_a_limit_paused() {

@@ -14,13 +14,16 @@ use crate::source::{files, read};
 type Asked = fn(&Value);
 
 /// The events by name.
-const CASES: [(&str, Asked); 14] = [
+const CASES: [(&str, Asked); 15] = [
     ("check-tick", |event| event::check(event).unwrap()),
     ("control-cancel", |event| match ControlEvent::read(event).unwrap() {
         ControlEvent::Cancel { target: Target::Run(_), reason: Some(_) } => {}
         other => panic!("no cancel of a run: {other:?}"),
     }),
     ("control-pause", |event| assert_eq!(ControlEvent::read(event).unwrap(), ControlEvent::Pause(Target::Active))),
+    ("control-release", |event| {
+        assert!(matches!(ControlEvent::read(event).unwrap(), ControlEvent::Release(_)));
+    }),
     ("control-resume", |event| {
         assert!(matches!(ControlEvent::read(event).unwrap(), ControlEvent::Resume(Target::Run(_))));
     }),

@@ -6,7 +6,7 @@ use super::{EventError, unknown};
 use crate::domain::redact::redact_to;
 use crate::domain::run::RunId;
 
-const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN} and {"cancel": RUN, "reason": TEXT}, where RUN is the id of a run, or true for the active run"#;
+const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN}, {"cancel": RUN, "reason": TEXT} and {"release": ID}, where RUN is the id of a run, or true for the active run"#;
 
 /// Characters of an operator's reason that are stored.
 const REASON_CHARS_MAX: usize = 200;
@@ -34,6 +34,8 @@ pub enum ControlEvent {
         /// The operator's reason, without personal data.
         reason: Option<String>,
     },
+    /// Let later runs begin before the jobs of this ended run are closed.
+    Release(RunId),
 }
 
 impl ControlEvent {
@@ -50,6 +52,7 @@ impl ControlEvent {
             Self::Resume(target) => json!({"resume": target.to_json()}),
             Self::Cancel { target, reason: None } => json!({"cancel": target.to_json()}),
             Self::Cancel { target, reason } => json!({"cancel": target.to_json(), "reason": reason}),
+            Self::Release(run) => json!({"release": run}),
         }
     }
 
@@ -60,6 +63,11 @@ impl ControlEvent {
         let [(verb, named)] = verbs[..] else { return None };
         let target = Target::of(named)?;
         match (verb, reason) {
+            // An ended run is never the active one.
+            ("release", None) => match target {
+                Target::Run(run) => Some(Self::Release(run)),
+                Target::Active => None,
+            },
             ("pause", None) => Some(Self::Pause(target)),
             ("resume", None) => Some(Self::Resume(target)),
             ("cancel", None) => Some(Self::Cancel { target, reason: None }),
@@ -104,6 +112,10 @@ mod tests {
             (json!({"resume": "p.20161101T110033Z"}), ControlEvent::Resume(id())),
             (json!({"cancel": true}), ControlEvent::Cancel { target: Target::Active, reason: None }),
             (
+                json!({"release": "p.20161101T110033Z"}),
+                ControlEvent::Release(RunId::parse("p.20161101T110033Z").unwrap()),
+            ),
+            (
                 json!({"cancel": true, "reason": "asked by ann@example.com"}),
                 ControlEvent::Cancel { target: Target::Active, reason: reason("asked by [e-mail]") },
             ),
@@ -128,6 +140,8 @@ mod tests {
             json!({"cancel": true, "reason": 7}),
             json!({"cancel": true, "why": "secret"}),
             json!({"cancel": "not a run: secret"}),
+            json!({"release": true}),
+            json!({"release": "p.20161101T110033Z", "reason": "secret"}),
             json!({"Records": []}),
         ] {
             let error = ControlEvent::read(&event).unwrap_err().to_string();

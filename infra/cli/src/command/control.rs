@@ -133,6 +133,7 @@ fn words(outcome: &Value) -> String {
             "Run {run} is cancelled. Jobs that Intercom has taken are carried out; `status --run {run}` counts them."
         ),
         "resumed" => format!("Run {run} continues: it is {state}."),
+        "released" => format!("Run {run} is released: {}.", text("hint")),
         _ => format!("Nothing was changed: run {run} is {state}; {}.", text("hint")),
     }
 }

@@ -15,6 +15,7 @@ mod ledger_options;
 mod preview;
 mod probe;
 mod put;
+mod release;
 mod resume;
 mod run;
 mod simulate;
@@ -91,6 +92,8 @@ enum Command {
     Resume(resume::ResumeRun),
     /// End a run for good; users that are changed stay changed
     Cancel(control::Cancel),
+    /// Let later runs begin before the jobs of an ended run are closed
+    Release(release::Release),
     /// Check the access of a token, with reads only
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
@@ -199,6 +202,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Pause(pause) => pause.run().await,
             Command::Resume(resume) => resume.run().await,
             Command::Cancel(cancel) => cancel.run().await,
+            Command::Release(release) => release.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Emulate(emulate) => emulate.run().await,

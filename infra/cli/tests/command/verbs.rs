@@ -95,6 +95,10 @@ fn cancelled_run_ends_at_once() {
     assert_eq!(world.call(&["cancel"]).status.code(), Some(64), "no run is active");
     assert_eq!(world.call(&["cancel", "has-avatar.1"]).status.code(), Some(64), "no such run");
     assert_eq!(world.call(&["cancel", "../x"]).status.code(), Some(64), "no id of a run");
+    let unasked = world.call(&["release", run]);
+    assert_eq!(unasked.status.code(), Some(64), "{}", String::from_utf8_lossy(&unasked.stderr));
+    let released = world.object(&["release", run, "--yes", "--json"], 0);
+    assert!(released["hint"].is_string(), "{released}");
     let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
     assert!(status.contains(" ended cancelled ") && status.contains("a wrong plan"), "{status}");
     assert!(status.contains(" not sent"), "{status}");
