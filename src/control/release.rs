@@ -53,10 +53,9 @@ pub async fn release(ledger: &Ledger, id: &RunId, times: &SettleTimes, clock: Cl
         let (why, now_ms) = (entry.why(), clock.now_ms());
         let released = entry.clone().released(now_ms);
         let until_ms = released.writes_until_ms;
+        let note = format!("an operator released it while {why}; an older value may come later");
         // A look in between changes the item, and the next try reads it.
-        if ledger.put_unsettled(&entry, &released).await? {
-            let note = format!("an operator released it while {why}; an older value may come later");
-            ledger.note_release(&run, &note).await?;
+        if ledger.release(&entry, &released, &run, &note).await? {
             tracing::warn!(run = id.as_str(), why, "an operator released the run: an older value may come later");
             return Ok(Released::Now { until_ms, why });
         }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::domain::clock::Clock;
 use crate::domain::run::{Looked, REQUEST_MOST_MS, SettleTimes, Unsettled};
 use crate::intercom::CALL_TIMEOUT;
@@ -32,14 +30,16 @@ pub struct Looking {
 pub async fn unsettled(ledger: &Ledger, looking: &Looking, clock: Clock) -> Result<Active, LedgerError> {
     let mut active = with_last(ledger).await?;
     active.unsettled.sort_by_key(|run| run.due_ms);
-    let until = Instant::now() + looking.timeout;
+    let until_ms = clock.now_ms() + looking.timeout.as_millis() as i64;
     let mut left = Vec::new();
     for run in active.unsettled {
-        if run.due_ms > clock.now_ms() || Instant::now() >= until {
+        let left_ms = until_ms - clock.now_ms();
+        if run.due_ms > clock.now_ms() || left_ms <= 0 {
             left.push(run);
             continue;
         }
-        let why = match tokio::time::timeout_at(until, look(ledger, &run, &looking.times, clock)).await {
+        let timeout = Duration::from_millis(left_ms.unsigned_abs());
+        let why = match tokio::time::timeout(timeout, look(ledger, &run, &looking.times, clock)).await {
             Ok(Ok(Looked::Settled)) => continue,
             Ok(Ok(Looked::Waits(run))) => {
                 left.push(run);

@@ -43,14 +43,15 @@ impl Ledger {
         self.send(as_read(Write::delete(&unsettled_key(&was.id)), was)).await
     }
 
-    /// Appends a release by an operator to the reason of an ended run.
-    pub async fn note_release(&self, run: &Run, note: &str) -> Result<(), LedgerError> {
+    /// Stores an operator's release of an ended run, and appends it to the run's reason. It has no
+    /// effect if the run was settled, looked at or released since it was read as `was`.
+    pub async fn release(&self, was: &Unsettled, now: &Unsettled, run: &Run, note: &str) -> Result<bool, LedgerError> {
         let reason = run.reason.as_deref().map(|reason| format!("{reason}; {note}"));
-        let write = Write::update(&key(attributes::run_pk(&run.id), "RUN"), "SET #reason = :reason")
+        let noted = Write::update(&key(attributes::run_pk(&run.id), "RUN"), "SET #reason = :reason")
             .when("#state = :state")
             .with(":state", s(run.state))
             .with(":reason", s(reason.as_deref().unwrap_or(note)));
-        self.send(write).await.map(|_| ())
+        self.transact(vec![as_read(Self::unsettled_run(now)?, was), noted]).await
     }
 }
 

@@ -18,7 +18,7 @@ use intercom_bulk::{steps::check, steps::control, steps::scroll, steps::submit};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-const NAMES: [&str; 3] = ["scroll", "submit", "check"];
+const NAMES: [&str; 4] = ["scroll", "submit", "check", "control"];
 
 /// The functions, once their environment is known, and their invocation counts.
 #[derive(Clone, Default)]

@@ -32,8 +32,8 @@ fn ends_soon(mut running: Child) -> Option<i32> {
 }
 
 fn world() -> World {
-    let slow = ["--rate-limit-per-10s", "200", "--users", "600", "--latency-ms", "20", "--scroll-ttl-s", "1"];
-    World::with(&slow)
+    let limited = ["--rate-limit-per-10s", "200", "--users", "600"];
+    World::started(&[&limited[..], &["--latency-ms", "20", "--job-delay-s", "1", "--scroll-ttl-s", "1"]].concat(), "2")
 }
 
 #[test]
