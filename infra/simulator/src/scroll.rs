@@ -26,6 +26,8 @@ pub(crate) struct Scroll {
     pub(crate) second_scrolls: u64,
     /// The ids of all users in delivered pages.
     pub(crate) seen: HashSet<Id>,
+    /// The number of users in delivered pages. A user in two pages counts twice.
+    pub(crate) delivered: u64,
 }
 
 #[derive(Clone)]
@@ -110,6 +112,7 @@ impl Scroll {
             Answer::new(503, Content::Empty).with_rate_headers(RateHeaders::Missing)
         } else {
             self.seen.extend(&ids);
+            self.delivered += ids.len() as u64;
             Answer::json(200, body(&open.param, &ids, scene.people))
         };
         answer.delay_ms = delay_ms;

@@ -31,6 +31,9 @@ pub struct State {
     pub pages: u64,
     /// The number of distinct users in delivered pages.
     pub pages_distinct_users: usize,
+    /// The number of users in delivered pages. A user in two pages counts twice.
+    #[serde(default)]
+    pub pages_users: u64,
     /// Users for whom `poison-item` refused a request, by id.
     #[serde(default)]
     pub poisoned: Vec<String>,

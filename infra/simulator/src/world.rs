@@ -112,6 +112,7 @@ impl World {
             second_scrolls: workspace.scroll.second_scrolls,
             pages: workspace.scroll.pages,
             pages_distinct_users: workspace.scroll.seen.len(),
+            pages_users: workspace.scroll.delivered,
             poisoned: counts.poisoned.iter().cloned().collect(),
             users_changed: changed,
             users_deleted: deleted,

@@ -34,7 +34,7 @@ async fn every_user_is_in_exactly_one_page() {
     assert_eq!(get(&world, &next(&param)).await.error(), (404, "not_found"), "a finished scroll is gone");
     open(&world).await;
     let state = world.state();
-    assert_eq!((state.pages, state.pages_distinct_users, state.second_scrolls), (5, 250, 0));
+    assert_eq!((state.pages, state.pages_distinct_users, state.pages_users, state.second_scrolls), (5, 250, 350, 0));
 }
 
 #[tokio::test(start_paused = true)]
