@@ -59,6 +59,26 @@ async fn restart_sends_what_was_queued() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn restart_sends_parts_before_its_first_tick() {
+    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(900) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 10)).await;
+    pipeline.stop().await;
+    pipeline.lose_queues().await;
+    pipeline.stop().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let ledger = &pipeline.engine.clients.ledger;
+    let stored = ledger.run(&run).await.unwrap().unwrap();
+    let unended = ledger.unended_parts(&stored, 1, None).await.unwrap().unwrap().parts;
+    assert!(unended.len() > 1, "{unended:?}");
+    assert_eq!(pipeline.sqs.bodies("patches").len(), unended.len());
+    let sent = ledger.resends(&run).await.unwrap();
+    assert!(!sent.pending, "the next tick sends none of them again");
+    pipeline.work();
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
 async fn restart_goes_on_with_an_open_scroll() {
     let mut pipeline =
         Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(900) }).await;
