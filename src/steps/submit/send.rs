@@ -118,7 +118,7 @@ impl LeasedParts {
                     let answered = error.status().is_some_and(|status| status >= 500);
                     let time = round.at.left_ms() > 2 * FOR_A_JOB_MS;
                     let splits = self.taken() && patches.len() > 1;
-                    if repeated || !answered || splits || !time {
+                    if repeated || !answered || splits || !time || round.at.is_stopping() {
                         return Ok(Sent::Failed { error, answered });
                     }
                     if !round.still_submits(run).await? {
