@@ -7,7 +7,7 @@
 //!   `stack`: a deployed stack.
 //! * `progress`, `summary`, `preview`, `error_kinds`, `changed`, `output`: text for the user.
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
-//!   command.
+//!   command. `under_way`: the requests that an ended process left behind.
 
 mod changed;
 pub mod command;
@@ -22,3 +22,4 @@ mod stack;
 mod state_dir;
 mod stop;
 mod summary;
+mod under_way;

@@ -22,6 +22,7 @@ use crate::preview;
 use crate::session::{Session, SessionError, drive};
 use crate::state_dir::{Place, whose, workspace_name};
 use crate::summary::Summary;
+use crate::under_way::UnderWay;
 use intercom_bulk_emulator::aws::{Account, forget_bodies};
 use intercom_bulk_emulator::engine::{Engine, machine_wall};
 
@@ -176,6 +177,11 @@ impl RunPlan {
             let same = same && run.limits == self.bounds.limits() && self.for_users_of(ledger, &run).await?;
             if same && run.state != State::Paused {
                 output::note(self.json, &format!("Run {active} has not ended; resuming it."));
+                let unknown_life_ms = engine.clients.settings.unknown_life_ms();
+                let now_ms = engine.now_ms();
+                for words in UnderWay::read(ledger, &run, unknown_life_ms, now_ms).await?.words(now_ms) {
+                    output::note(self.json, &words);
+                }
                 // One process works on a ledger, so the previous process holds no lease any more.
                 return Ok((json!({"resume": "restarted"}), active));
             }
