@@ -20,7 +20,12 @@ pub(crate) struct UnderWay {
 impl UnderWay {
     /// Reads the leases that a process did not return. A job of a request with an unknown outcome may
     /// set values for `unknown_life_ms`. No process works on the run now.
-    pub(crate) async fn read(ledger: &Ledger, run: &Run, unknown_life_ms: i64, now_ms: i64) -> Result<Self, LedgerError> {
+    pub(crate) async fn read(
+        ledger: &Ledger,
+        run: &Run,
+        unknown_life_ms: i64,
+        now_ms: i64,
+    ) -> Result<Self, LedgerError> {
         let Some(cursor) = ledger.cursor(&run.id).await?.filter(|_| run.keeps_parts()) else {
             return Ok(Self::default());
         };
