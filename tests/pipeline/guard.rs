@@ -111,12 +111,14 @@ async fn eventful(options: Options, further: Value) -> Guard {
     pipeline.guard.clone()
 }
 
-/// Cancels a run that has sent nothing, and releases it, which settles it.
+/// Cancels a run that has sent a job, and releases it when that job is over, which settles it.
 async fn released() -> Guard {
     let pipeline = Pipeline::new(HAS_AVATAR, users(200)).await;
-    pipeline.stop().await;
     let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.stop().await;
     pipeline.engine.control(json!({"cancel": run})).await.unwrap();
+    sleep(Duration::from_hours(7)).await;
     let answer = pipeline.engine.control(json!({"release": run})).await.unwrap();
     assert!(answer["hint"].as_str().unwrap().contains("settled"), "{answer}");
     pipeline.guard.clone()
