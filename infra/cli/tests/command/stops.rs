@@ -68,7 +68,7 @@ fn second_ctrl_c_ends_the_command_at_once() {
     let mut running = command.stdout(Stdio::null()).stderr(File::create(&path).unwrap()).spawn().unwrap();
     wait_until("the first bulk request", || world.requests("POST /bulk/users") > 0);
     signal(&running, "-INT");
-    wait_until("the reason", || said(&path).contains("Ctrl-C again stops at once, and costs up to 2 s"));
+    wait_until("the reason", || said(&path).contains("Ctrl-C again stops at once, and costs up to 4 s"));
     assert!(said(&path).contains("submit"), "{}", said(&path));
     assert!(running.try_wait().unwrap().is_none(), "it did not wait");
     signal(&running, "-INT");
