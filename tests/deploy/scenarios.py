@@ -18,6 +18,15 @@ CHAIN_ALLOWED = 16
 
 def start(bench, plan, *flags):
     """Starts a run by a message to the pages queue, as the command does, and returns its id."""
+
+    def settled():
+        waiting = [item for item in bench.ledger.items() if item["sk"].startswith("UNSETTLED#")]
+        if waiting:
+            bench.tick()
+        return not waiting
+
+    # The pages of a run wait for the jobs and requests of runs that were stopped.
+    wait_for("the runs before to settle", settled, 500, every=3.0)
     return json.loads(bench.stack.command("start", plan, *flags, "--json"))["run"]
 
 
