@@ -133,7 +133,7 @@ fn start_after_a_kill_shows_the_wait_and_its_reason() {
 /// Its scroll is still open, and the parts are in the ledger.
 #[test]
 fn stopped_run_goes_on_where_it_was() {
-    let options = ["--users", "1000", "--latency-ms", "150", "--job-delay-s", "1", "--scroll-ttl-s", "60"];
+    let options = ["--users", "1000", "--latency-ms", "400", "--job-delay-s", "1", "--scroll-ttl-s", "60"];
     for (name, pages) in [("-TERM", 2), ("-HUP", 5), ("-INT", 9)] {
         let world = World::started(&options, "65");
         let plan = plan("has-avatar.toml");
