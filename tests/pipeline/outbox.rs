@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 
 use crate::accident::Accident;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
 
 /// The bound on the time that a lost message costs, in seconds. Three reads of the queue are a
 /// minute apart, and the reads of the accounts before them too.
@@ -38,17 +39,19 @@ async fn lost_follow_up_is_sent_again() {
     }
 }
 
-/// The queues of a laptop end with its process.
-#[tokio::test(start_paused = true)]
-async fn restart_sends_what_was_queued() {
-    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(900) }).await;
+/// Reads pages at the limit of 2016, until so many are requested. Then the process stops, and its
+/// queues are lost.
+async fn stopped_after(pages: u64, latency_ms: u64) -> (Pipeline, RunId) {
+    let options = Options { rate_limit_per_10s: 83, latency_ms, ..users(900) };
+    let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let run = pipeline.start(Value::Null).await;
-    // The pages end long before the parts at this rate.
-    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 10)).await;
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= pages)).await;
     pipeline.stop().await;
     pipeline.lose_queues().await;
-    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
-    let report = pipeline.until_ended(&run).await;
+    (pipeline, run)
+}
+
+fn assert_read_and_sent_once(report: &Report) {
     report.assert_complete();
     assert_eq!(
         (report.cursor.generation, report.world.requests["GET /users/scroll"]),
@@ -58,13 +61,19 @@ async fn restart_sends_what_was_queued() {
     assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
 }
 
+/// The queues of a laptop end with its process.
+#[tokio::test(start_paused = true)]
+async fn restart_sends_what_was_queued() {
+    // The pages end long before the parts at this rate.
+    let (pipeline, run) = stopped_after(10, 0).await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    assert_read_and_sent_once(&report);
+}
+
 #[tokio::test(start_paused = true)]
 async fn restart_sends_parts_before_its_first_tick() {
-    let mut pipeline = Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, ..users(900) }).await;
-    let run = pipeline.start(Value::Null).await;
-    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 10)).await;
-    pipeline.stop().await;
-    pipeline.lose_queues().await;
+    let (pipeline, run) = stopped_after(10, 0).await;
     pipeline.stop().await;
     pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
     let ledger = &pipeline.engine.clients.ledger;
@@ -80,21 +89,10 @@ async fn restart_sends_parts_before_its_first_tick() {
 
 #[tokio::test(start_paused = true)]
 async fn restart_goes_on_with_an_open_scroll() {
-    let mut pipeline =
-        Pipeline::new(HAS_AVATAR, Options { rate_limit_per_10s: 83, latency_ms: 300, ..users(900) }).await;
-    let run = pipeline.start(Value::Null).await;
-    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 4)).await;
-    pipeline.stop().await;
-    pipeline.lose_queues().await;
+    let (pipeline, run) = stopped_after(4, 300).await;
     pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
     let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert_eq!(
-        (report.cursor.generation, report.world.requests["GET /users/scroll"]),
-        (1, 10),
-        "each page was read once"
-    );
-    assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
+    assert_read_and_sent_once(&report);
 }
 
 /// The jobs of a part that is sent in pieces are recorded one by one, with the outcomes of their
