@@ -3,16 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::{StreamExt, stream};
-
 use super::attributes::{self, Item, run_pk};
 use super::pages::pages_prefix;
 use super::{End, JobRow, Ledger, LedgerError, PageRow, PartEnd, PartRow};
 use crate::domain::part::{Origin, PartId, ReadingId};
 use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, OpenJobs, Run};
-
-/// Buckets that are read concurrently. A long run has thousands.
-pub(super) const BUCKETS_AT_ONCE: usize = 16;
 
 impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
@@ -33,13 +28,7 @@ impl Ledger {
             .await?;
         self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
             .await?;
-        let buckets = self.buckets_of(&run.id).await?;
-        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
-        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
-        while let Some(jobs) = jobs.next().await {
-            jobs?.into_iter().for_each(|job| counting.job(&job));
-        }
-        drop(jobs);
+        self.each_job_of(&run.id, |job| counting.job(&job)).await?;
         // Rows of one user are adjacent.
         let mut last = String::new();
         self.pages(&pk, "ERROR#", |items| {
@@ -135,7 +124,7 @@ impl Counting<'_> {
 
     fn job(&mut self, job: &JobRow) {
         let counts = self.counts(job.generation);
-        let Accounts { totals, open, jobs_open, sent_now, .. } = &mut self.accounts;
+        let Accounts { totals, open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
         // The users of a resubmission are also in another job, or will be.
@@ -157,7 +146,6 @@ impl Counting<'_> {
             self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
         }
         let Some(end) = job.end else {
-            *jobs_open += 1;
             OpenJobs::add(open, &job.job, &job.bucket, job.made_ms);
             return;
         };

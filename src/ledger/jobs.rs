@@ -12,6 +12,8 @@ use crate::domain::job::JobId;
 use crate::domain::run::RunId;
 
 pub(super) const OPEN: &str = "OPEN";
+/// Buckets that are read concurrently. A long run has thousands.
+const BUCKETS_AT_ONCE: usize = 16;
 /// Rows of due jobs that are read concurrently.
 const READ_AT_ONCE: usize = 8;
 
@@ -137,8 +139,19 @@ impl Ledger {
         found.into_iter().map(|item| attributes::read(item, "JOB")).collect()
     }
 
+    /// Reads the jobs of a run, bucket by bucket.
+    pub(super) async fn each_job_of(&self, run: &RunId, mut each: impl FnMut(JobRow)) -> Result<(), LedgerError> {
+        let buckets = self.buckets_of(run).await?;
+        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, run)).collect();
+        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(jobs) = jobs.next().await {
+            jobs?.into_iter().for_each(&mut each);
+        }
+        Ok(())
+    }
+
     /// Returns the jobs of a run in a bucket.
-    pub(super) async fn jobs_of(&self, bucket: &Bucket, run: &RunId) -> Result<Vec<JobRow>, LedgerError> {
+    async fn jobs_of(&self, bucket: &Bucket, run: &RunId) -> Result<Vec<JobRow>, LedgerError> {
         let mut jobs = Vec::new();
         self.pages(&format!("BUCKET#{bucket}"), "JOB#", |items| {
             for item in items {

@@ -79,7 +79,7 @@ use attributes::Item;
 use write::Write;
 
 /// Rows per query; a row has some hundred bytes.
-const PAGE_ROWS: i32 = 500;
+const PAGE_ROWS: usize = 500;
 
 /// A client of the table.
 #[derive(Clone, Debug)]
@@ -127,16 +127,17 @@ impl Ledger {
         prefix: &str,
         each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
     ) -> Result<(), LedgerError> {
-        self.pages_of(pk, Keys::Prefix(prefix), each).await
+        self.pages_of(pk, Keys::Prefix(prefix), PAGE_ROWS, each).await
     }
 
-    /// Reads items of a partition page by page, so that memory stays bounded; `each` returns whether
-    /// to continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
+    /// Reads items of a partition in pages of at most `rows`, so that memory stays bounded; `each`
+    /// returns whether to continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
     /// memory, and the emulated table has no bound.
     async fn pages_of(
         &self,
         pk: &str,
         keys: Keys<'_>,
+        rows: usize,
         mut each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
     ) -> Result<(), LedgerError> {
         let mut from = None;
@@ -158,7 +159,7 @@ impl Ledger {
                     .expression_attribute_values(":sk", AttributeValue::S(end.to_owned()))
                     .scan_index_forward(false),
             };
-            let sent = request.limit(PAGE_ROWS).set_exclusive_start_key(from).send().await;
+            let sent = request.limit(rows.clamp(1, PAGE_ROWS) as i32).set_exclusive_start_key(from).send().await;
             let page = sent.map_err(|e| LedgerError::call("Query", e))?;
             from = page.last_evaluated_key;
             if !each(page.items.unwrap_or_default())? || from.is_none() {

@@ -198,7 +198,7 @@ impl Ledger {
     /// this reads the list that [`Self::begin`] maintains.
     async fn newest_runs(&self, before: &str, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let mut found = Vec::new();
-        self.pages_of("RUNS", Keys::LastBefore(before), |items| {
+        self.pages_of("RUNS", Keys::LastBefore(before), most, |items| {
             found.extend(items.iter().filter_map(run_of));
             Ok(found.len() < most)
         })

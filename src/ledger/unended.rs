@@ -3,13 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, stream};
-
-use super::accounts::BUCKETS_AT_ONCE;
 use super::attributes::{self, run_pk};
 use super::pages::page_sk;
 use super::parts::part_sk;
-use super::{Keys, Ledger, LedgerError, PageRow, PartRow};
+use super::{JobRow, Keys, Ledger, LedgerError, PAGE_ROWS, PageRow, PartRow};
 use crate::domain::part::{Origin, PartId};
 use crate::domain::run::Run;
 
@@ -51,7 +48,7 @@ impl Ledger {
         let (Some(from), Some(to)) = (parts.first().cloned(), parts.last().cloned()) else { return Ok(None) };
         // Read the ends last: a part that ends in the meantime is left out.
         let (from, end) = (part_sk(&from), part_sk(&to));
-        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &end), |items| {
+        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &end), PAGE_ROWS, |items| {
             for item in items {
                 let row: PartRow = attributes::read(item, "PART")?;
                 if let (Some(origin), Some(_)) = (row.origin, row.end) {
@@ -69,7 +66,7 @@ impl Ledger {
     async fn parts_of_pages(&self, run: &Run, generation: u32, page: u32) -> Result<Vec<PartId>, LedgerError> {
         let (from, to) = (page_sk(generation, page), page_sk(generation, 9_999_999));
         let mut rows = Vec::new();
-        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &to), |items| {
+        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &to), PAGES_AT_ONCE + 1, |items| {
             for item in items {
                 rows.push(attributes::read::<PageRow>(item, "PAGE")?);
             }
@@ -83,13 +80,9 @@ impl Ledger {
 
     /// Returns the follow-up parts of a generation.
     async fn follow_ups(&self, run: &Run, generation: u32) -> Result<Vec<PartId>, LedgerError> {
-        let buckets = self.buckets_of(&run.id).await?;
-        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, &run.id)).collect();
-        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
         let mut found = Vec::new();
-        while let Some(jobs) = jobs.next().await {
-            found.extend(jobs?.into_iter().filter(|job| job.generation == generation).filter_map(|job| job.again));
-        }
+        let add = |job: JobRow| found.extend(job.again.filter(|_| job.generation == generation));
+        self.each_job_of(&run.id, add).await?;
         Ok(found)
     }
 }

@@ -158,7 +158,7 @@ async fn cancel_makes_one_more_job_per_process_at_most() {
     report.assert_nobody_lost();
     assert_eq!(report.dead, Vec::<String>::new());
     let (tally, totals) = (&report.cursor.tally, &report.accounts.totals);
-    assert_eq!((report.accounts.jobs_open, totals.jobs), (0, report.jobs.len() as u64));
+    assert_eq!((report.accounts.jobs_open(), totals.jobs), (0, report.jobs.len() as u64));
     let written: u64 = report.jobs.iter().map(|job| job.users).sum();
     assert_eq!((totals.written, report.world.items), (written, written));
     assert_eq!(tally.patches, to_change);

@@ -87,7 +87,7 @@ impl Summary {
             sent: totals.sent,
             patches: totals.patches,
             jobs: totals.jobs,
-            jobs_open: accounts.jobs_open,
+            jobs_open: accounts.jobs_open(),
             errors: totals.errors,
             errors_by_code: by_code(&ledger.errors(run).await?),
             jobs_possibly_lost: totals.jobs_possibly_lost,

@@ -13,8 +13,6 @@ pub struct Accounts {
     /// Parts of the present generation that have not ended.
     pub parts_open: u64,
     /// Open jobs of any generation.
-    pub jobs_open: u64,
-    /// The oldest of them, and when they are closed at the latest.
     pub open: Option<OpenJobs>,
     /// The latest time at which a request with an unknown outcome was sent, in Unix milliseconds; 0
     /// if there is none. Its job, if any, has no known id.
@@ -107,9 +105,14 @@ impl Counted {
 }
 
 impl Accounts {
+    /// Returns the number of open jobs of any generation.
+    pub fn jobs_open(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.count)
+    }
+
     /// Returns whether every part and job has ended.
     pub fn settled(&self) -> bool {
-        self.parts_open == 0 && self.jobs_open == 0
+        self.parts_open == 0 && self.open.is_none()
     }
 
     /// Returns the totals of a run that continues. A part with a valid lease is being submitted, so

@@ -50,7 +50,7 @@ impl Accounts {
     /// Returns the users and jobs that are unaccounted for, by cause, for a run that is ended
     /// early.
     pub fn missing(&self) -> String {
-        let open = format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open);
+        let open = format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open());
         std::iter::once(open).chain(self.unheard()).collect::<Vec<_>>().join("; ")
     }
 
@@ -105,7 +105,9 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::run::RunId;
+    use crate::domain::bucket::{Bucket, Width};
+    use crate::domain::job::JobId;
+    use crate::domain::run::{OpenJobs, RunId};
 
     fn with(change: impl FnOnce(&mut Accounts)) -> Accounts {
         let mut accounts = Accounts::default();
@@ -124,8 +126,12 @@ mod tests {
 
     #[test]
     fn a_run_ends_after_every_part_and_job() {
+        let job = JobId::new("job_1").unwrap();
         assert_eq!(verdict(&with(|a| a.parts_open = 1), 0), Verdict::NotYet);
-        assert_eq!(verdict(&with(|a| a.jobs_open = 1), 0), Verdict::NotYet);
+        assert_eq!(
+            verdict(&with(|a| OpenJobs::add(&mut a.open, &job, &Bucket::of(0, Width::MINUTE), 0)), 0),
+            Verdict::NotYet
+        );
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Left {
             let (run, cursor) = (ledger.run(&id).await.unwrap().unwrap(), ledger.cursor(&id).await.unwrap().unwrap());
             let accounts = ledger.accounts(&run, &cursor).await.unwrap();
             left.runs += 1;
-            left.jobs_open += accounts.jobs_open;
+            left.jobs_open += accounts.jobs_open();
             left.jobs_possibly_lost += accounts.totals.jobs_possibly_lost;
             for bucket in ledger.buckets_of(&id).await.unwrap() {
                 let jobs = ledger.jobs(&bucket).await.unwrap().into_iter();

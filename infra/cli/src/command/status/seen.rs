@@ -56,7 +56,7 @@ impl Seen<'_> {
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
-            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open, "held": accounts.held, "totals": totals,
+            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held, "totals": totals,
             "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
@@ -132,7 +132,7 @@ impl Seen<'_> {
 
     fn sent(&self) -> String {
         let jobs = count(self.totals.jobs, "bulk job");
-        let open = still_open(self.accounts.jobs_open, self.run.state.ended());
+        let open = still_open(self.accounts.jobs_open(), self.run.state.ended());
         let Counted { written, .. } = Counted::of(&self.cursor.tally, &self.totals);
         let sent = count(self.totals.sent, "user");
         let to_send = match (self.to_send(), self.run.state.ended()) {

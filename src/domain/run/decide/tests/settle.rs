@@ -15,7 +15,7 @@ const LATER_MS: i64 = FOUR_HOURS_MS + NOW_MS;
 /// and a request with an unknown outcome at a time other than 0.
 fn accounts(parts_open: u64, jobs_open: u64, made_last_ms: i64) -> Accounts {
     let totals = Totals { patches: 25, ..Totals::default() };
-    Accounts { parts_open, jobs_open, open: open_jobs(jobs_open), made_last_ms, totals, ..Accounts::default() }
+    Accounts { parts_open, open: open_jobs(jobs_open), made_last_ms, totals, ..Accounts::default() }
 }
 
 fn open_jobs(count: u64) -> Option<OpenJobs> {
