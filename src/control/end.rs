@@ -92,9 +92,8 @@ pub async fn supersede_paused(
     supersede: bool,
     clock: Clock,
 ) -> Result<Superseded, LedgerError> {
-    let Some(active) = ledger.active().await?.run else { return Ok(Superseded::Unaffected) };
-    let Some(run) = ledger.run(&active).await? else { return Ok(Superseded::Unaffected) };
-    if run.state != State::Paused || active == *by {
+    let Some(run) = find(ledger, &Target::Active).await? else { return Ok(Superseded::Unaffected) };
+    if run.state != State::Paused || run.id == *by {
         return Ok(Superseded::Unaffected);
     }
     if !run.gives_way(supersede) {

@@ -13,9 +13,9 @@ use crate::runtime::event::Resume;
 pub enum Resumed {
     /// A new generation is prepared. The caller sends the message of this cursor's turn.
     Regenerated(Box<Cursor>),
-    /// The run goes on where it was. The caller sends the message of this cursor's turn.
-    Restarted(Box<Cursor>),
-    /// The run continues where it is.
+    /// After a restart of the only process, the run continues where it is.
+    Restarted(Continued),
+    /// After a pause, the run continues where it is.
     Continued(Continued),
     /// The run needs no new generation, because only its jobs are unfinished, or its cursor moved
     /// at each try.
@@ -56,7 +56,8 @@ pub async fn restart(ledger: &Ledger, clock: Clock) -> Result<Resumed, LedgerErr
     }
     ledger.request_resend(&run.id, clock.now_ms()).await?;
     let cursor = ledger.cursor(&run.id).await?;
-    Ok(cursor.map_or(Resumed::NoRun, |cursor| Resumed::Restarted(Box::new(cursor))))
+    let continued = |cursor: Cursor| Continued::at(&cursor, cursor.phase != Phase::Ended, clock.now_ms());
+    Ok(cursor.map_or(Resumed::NoRun, |cursor| Resumed::Restarted(continued(cursor))))
 }
 
 /// Continues the active run. A paused run returns to the state before, if the ledger has all that it

@@ -13,7 +13,7 @@ pub use pack::{Size, pack};
 
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
-use crate::domain::run::{FORMAT, RunId};
+use crate::domain::run::{FORMAT, FORMAT_1, RunId};
 
 /// The most bytes of a part's patches as JSON: well below SQS's 1 MiB per message.
 const BYTES_MAX: usize = 128 * 1024;
@@ -167,7 +167,7 @@ impl PageRead {
 
 /// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes.
 pub fn cut(run: &RunId, read: PageRead, patches: Vec<Patch>, size: usize) -> Vec<Part> {
-    let v = if read.reading.is_some() { FORMAT } else { 1 };
+    let v = if read.reading.is_some() { FORMAT } else { FORMAT_1 };
     let mut parts: Vec<Part> = Vec::new();
     let mut bytes = 0;
     for patch in patches {

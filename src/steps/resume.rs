@@ -2,7 +2,7 @@
 //! control accept such an event.
 
 use crate::control::{self, ActiveRun, Continued, Resumed};
-use crate::domain::run::{Phase, RunId};
+use crate::domain::run::RunId;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
@@ -16,11 +16,8 @@ pub(super) async fn resume(clients: &Clients, why: Resume, at: &Invocation) -> R
     let now_ms = at.clock.now_ms();
     let (run, turn, delay_ms) = match &resumed {
         Resumed::Regenerated(cursor) => (&cursor.run, Some(cursor.present()), cursor.not_before_ms - now_ms),
-        Resumed::Restarted(cursor) => {
-            let turn = (cursor.phase != Phase::Ended).then(|| cursor.present());
-            (&cursor.run, turn, cursor.not_before_ms - now_ms)
-        }
-        Resumed::Continued(Continued { run, turn, delay_ms }) => (run, turn.clone(), *delay_ms),
+        Resumed::Restarted(Continued { run, turn, delay_ms })
+        | Resumed::Continued(Continued { run, turn, delay_ms }) => (run, turn.clone(), *delay_ms),
         Resumed::Unchanged(_) | Resumed::NoRun => return Ok(resumed),
     };
     if let Some(turn) = turn {

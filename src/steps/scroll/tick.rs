@@ -104,8 +104,8 @@ pub(super) async fn resume(
 ) -> Result<(), StepError> {
     match resume_and_send(clients, why, at).await? {
         Resumed::NoRun => return begin_waiting(clients, at, outcome).await,
-        Resumed::Restarted(cursor) => {
-            outcome.run = Some(cursor.run.to_string());
+        Resumed::Restarted(Continued { run, .. }) => {
+            outcome.run = Some(run.to_string());
             outcome.did.push(Action::Healed);
         }
         Resumed::Unchanged(run) => {

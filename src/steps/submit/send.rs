@@ -64,12 +64,15 @@ impl LeasedParts {
         if (self.sent > 0 || self.permits.items < piece.0.len()) && !round.still_submits(run).await? {
             return Ok(Sent::Stop(Stop::Over));
         }
-        if let Some(stop) = round.may_not_write(run).await? {
-            return Ok(Sent::Stop(stop));
-        }
-        // Earlier calls may have outlasted the window. Its permits have expired.
         let mut payments = 0;
-        while self.permits.items < piece.0.len() || round.at.clock.now_ms() >= self.permits.until_ms {
+        loop {
+            if let Some(stop) = round.may_not_write(run).await? {
+                return Ok(Sent::Stop(stop));
+            }
+            // Earlier calls may have outlasted the window. Its permits have expired.
+            if self.permits.items >= piece.0.len() && round.at.clock.now_ms() < self.permits.until_ms {
+                break;
+            }
             payments += 1;
             if payments > PAYMENTS_MAX {
                 return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
@@ -80,9 +83,6 @@ impl LeasedParts {
             }
             if self.permits.items < piece.0.len() {
                 return Ok(Sent::TooLarge);
-            }
-            if let Some(stop) = round.may_not_write(run).await? {
-                return Ok(Sent::Stop(stop));
             }
         }
         self.permits.items -= piece.0.len();

@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk resume [OPTIONS] [RUN]", after_help = CODES)]
 #[command(long_about = "Continue a run that is paused, or that was stopped on this machine.\n\n\
-    What was queued is submitted first. If all pages are read, nothing else is left to do. With API 1.x a scroll that was \
+    Queued patches are submitted first. If all pages are read, nothing else is left to do. With API 1.x a scroll that was \
     not called for a minute has expired, so the users are read again; those that are done cost a read and no write.\n\n\
     On this machine the command works until the run ends, as `run` does. It needs no plan file: a run keeps its own copy \
     of its plan. With --stack the functions continue it.")]
