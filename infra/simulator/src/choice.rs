@@ -29,6 +29,8 @@ pub enum Choice {
     JobLife(u64),
     /// The time after its creation for which a job cannot be requested yet, in seconds.
     JobVisibleAfter(u64),
+    /// The time for which a read of one user shows the values from before a bulk write, in seconds.
+    ReadLag(u64),
     /// The end of the window in the rate headers.
     RateReset(RateReset),
     /// The requests that the rate headers count.
@@ -70,6 +72,7 @@ bulk-charge=after|before|request  items count once the request is in, before, or
 null-attribute=stored|removed     an attribute set to null is there and null, or gone
 job-life-s=SECONDS                a job is forgotten (404) so long after its creation
 job-visible-after-s=0             a job cannot be requested (404) until so long after its creation
+read-lag-s=0                      a read of one user shows the old values until so long after a bulk write
 rate-reset=late|exact             X-RateLimit-Reset is 2 s after the window's end, or the end
 rate-remaining=before|after       X-RateLimit-Remaining leaves out its own request, or counts it
 names=plain|escaped               names of users and companies are shown as text, or as HTML (O&#39;Neil)";
@@ -96,6 +99,7 @@ impl FromStr for Choice {
             "names" => Self::Names { escaped: either(value, ["plain", "escaped"]).map_err(wrong)? },
             "job-life-s" => Self::JobLife(seconds()?),
             "job-visible-after-s" => Self::JobVisibleAfter(seconds()?),
+            "read-lag-s" => Self::ReadLag(seconds()?),
             "rate-reset" => Self::RateReset(word(value).map_err(wrong)?),
             "rate-remaining" => Self::RateRemaining(word(value).map_err(wrong)?),
             _ => return Err(ChoiceError::Unknown { name: name.to_owned() }),
@@ -136,6 +140,7 @@ impl Options {
             Choice::Names { escaped } => Self { quirks: Quirks { escape_names: escaped, ..self.quirks }, ..self },
             Choice::JobLife(life_s) => Self { job_life_s: Some(life_s), ..self },
             Choice::JobVisibleAfter(job_visible_after_s) => Self { job_visible_after_s, ..self },
+            Choice::ReadLag(read_lag_s) => Self { read_lag_s, ..self },
             Choice::RateReset(rate_reset) => Self { rate_reset, ..self },
             Choice::RateRemaining(rate_remaining) => Self { rate_remaining, ..self },
         }

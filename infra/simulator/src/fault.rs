@@ -3,6 +3,8 @@
 use strum::IntoStaticStr;
 use thiserror::Error;
 
+use crate::alter::Alteration;
+
 /// One fault. Several can be given, also of the same kind. Each is also parsed from `name=value`;
 /// [`Fault::NAMES_HELP`] lists them.
 #[derive(Clone, Debug, PartialEq, IntoStaticStr)]
@@ -77,6 +79,13 @@ pub enum Fault {
     Denied { status: u16, after: u64 },
     /// Users are changed, deleted and added with every requested page.
     UsersChange,
+    /// Values of this custom attribute are accepted and stored in another form.
+    AlterAttribute { attribute: String, how: Alteration },
+    /// For a share of the users (in percent), another program sets the custom attributes that a write
+    /// sets to another value, right after the first write.
+    OthersWrite(f64),
+    /// Refuses `GET /me` with 403.
+    DenyMe,
     /// Other programs use this many operations of each rate window, in its first two seconds.
     OthersSpend(u64),
 }
@@ -126,6 +135,10 @@ poison-item=500:1%     a bulk request with one of 1 % of the users: 500, no job 
 cut-name=2%            the names of 2 % of the users end with half a surrogate pair: \"Zo\\ud83d\"
 feed-page-size=10      10 items in a page of a job's error feed
 token-revoked-after=9  401 from the tenth request on
+alter-attribute=plan price:text
+                       that custom attribute is stored otherwise: ignore, null, trim, cut, escape, text or whole
+others-write=5%        after the first write to 5 % of the users another program sets the same attributes
+deny-me                GET /me: 403, the token may not read its own workspace
 others-spend=20        other programs spend 20 operations of each window of the rate limit
 denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 for a version without users";
 

@@ -19,6 +19,7 @@
 //! `reads` or `work`. `work` stores `bulk` requests as `jobs`. `upsert` applies their items to the
 //! `people` when they are due.
 
+mod alter;
 mod born;
 mod bulk;
 mod chance;
@@ -50,6 +51,7 @@ mod work;
 mod workspace;
 mod world;
 
+pub use alter::Alteration;
 pub use choice::{Charge, Choice, ChoiceError};
 pub use described::{Described, DescribedError, OddPost, Quirks, Users};
 pub use fault::{Fault, FaultError};

@@ -120,6 +120,8 @@ pub struct Options {
     pub job_life_s: Option<u64>,
     /// The time after its creation for which a request for a job returns 404.
     pub job_visible_after_s: u64,
+    /// The time for which a read of one user shows the values from before a bulk write.
+    pub read_lag_s: u64,
     /// The effect of a null on a custom attribute.
     pub null_attribute: NullAttribute,
     /// The clock.
@@ -159,6 +161,7 @@ impl Default for Options {
             job_object_delay_s: JOB_OBJECT_DELAY_S,
             job_life_s: None,
             job_visible_after_s: 0,
+            read_lag_s: 0,
             null_attribute: NullAttribute::default(),
             now: tokio_clock(),
             started_at_s: None,

@@ -14,8 +14,12 @@ const PER_PAGE_LIMIT: usize = 60;
 const LIST_LIMIT: usize = 10_000;
 
 impl Workspace {
-    pub(crate) fn user(&self, id: &str) -> Result<Answer, Refusal> {
-        let body = Id::parse(id).and_then(|id| self.people.shown(id));
+    pub(crate) fn user(&self, id: &str, now_ms: i64) -> Result<Answer, Refusal> {
+        let body = Id::parse(id).and_then(|id| {
+            let now = self.people.shown(id)?;
+            let before = self.lagging.get(&id).filter(|(until_ms, _)| now_ms < *until_ms);
+            Some(before.map_or(now, |(_, before)| before.clone()))
+        });
         body.map(|body| Answer::json(200, body)).ok_or(Refusal::UserNotFound)
     }
 

@@ -37,7 +37,7 @@ pub struct State {
     /// Users for whom `poison-item` refused a request, by id.
     #[serde(default)]
     pub poisoned: Vec<String>,
-    /// Users that `users-change` changed, by id.
+    /// Users that `users-change` or `others-write` changed, by id.
     pub users_changed: Vec<String>,
     /// Users that `users-change` deleted, by id.
     pub users_deleted: Vec<String>,

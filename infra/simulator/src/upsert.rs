@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::fault::Fault;
 use crate::options::{NullAttribute, Options};
 use crate::people::People;
 use crate::user::{Avatar, Id, User};
@@ -113,6 +114,9 @@ fn fields(user: &mut User, data: &Map<String, Value>) -> Result<(), Refusal> {
     if text(data, "email")?.is_some_and(|email| !is_email(email)) {
         return Err(Refusal::EmailInvalid);
     }
+    if let Some(seconds) = data.get("signed_up_at") {
+        user.odd.get_or_insert_default().insert("signed_up_at".to_owned(), seconds.clone());
+    }
     let places = [
         ("email", &mut user.email),
         ("user_id", &mut user.user_id),
@@ -182,6 +186,15 @@ fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, optio
         if options.quirks.ignored.contains(name) {
             continue;
         }
+        let altered = options.faults.iter().find_map(|fault| match fault {
+            Fault::AlterAttribute { attribute, how } if attribute == name => Some(how.of(value)),
+            _ => None,
+        });
+        let value = match &altered {
+            Some(None) => continue,
+            Some(Some(altered)) => altered,
+            None => value,
+        };
         if value.is_null() && options.null_attribute == NullAttribute::Removed {
             user.custom_attributes.remove(name);
         } else {

@@ -67,6 +67,13 @@ impl Words<'_> {
         Ok(Fault::PoisonItem { status: status.ok_or_else(|| self.wrong(expected))?, percent: self.percent(percent)? })
     }
 
+    fn alter(&self) -> Result<Fault, FaultError> {
+        let parsed = self.value.rsplit_once(':').and_then(|(attribute, how)| Some((attribute, how.parse().ok()?)));
+        let (attribute, how) = parsed
+            .ok_or_else(|| self.wrong("ATTRIBUTE:FORM, a form being ignore, null, trim, cut, escape, text or whole"))?;
+        Ok(Fault::AlterAttribute { attribute: attribute.to_owned(), how })
+    }
+
     fn item_error(&self) -> Result<Fault, FaultError> {
         let mut parts = self.value.splitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
@@ -124,6 +131,9 @@ impl FromStr for Fault {
             "item-error" => words.item_error()?,
             "item-limited" => Self::ItemLimited(words.percent(words.value)?),
             "bad-item" => Self::BadItem(words.percent(words.value)?),
+            "alter-attribute" => words.alter()?,
+            "others-write" => Self::OthersWrite(words.percent(words.value)?),
+            "deny-me" => Self::DenyMe,
             "others-spend" => Self::OthersSpend(words.count()?),
             "poison-item" => words.poison()?,
             "cut-name" => Self::CutName(words.percent(words.value)?),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::http::header;
 use serde_json::{Map, Value};
 
+use crate::alter;
 use crate::bulk::{self, Item, Method};
 use crate::chance::chosen;
 use crate::fault::Fault;
@@ -14,6 +15,7 @@ use crate::options::Options;
 use crate::people::People;
 use crate::reads::number;
 use crate::upsert;
+use crate::user::Id;
 use crate::wire::{Answer, RateHeaders, Refusal};
 use crate::workspace::{Call, Workspace};
 
@@ -47,8 +49,41 @@ impl Workspace {
             self.accident(fault, &who, options).inspect_err(|_| self.counts.fired.note(fault))?;
         }
         match item.method {
-            Method::Post => upsert::post(&mut self.people, &item.data, now_s, options).map(drop),
+            Method::Post => {
+                let before = upsert::find(&self.people, &item.data)?.and_then(|id| self.people.shown(id));
+                let id = upsert::post(&mut self.people, &item.data, now_s, options)?;
+                if let Some(before) = before.filter(|_| options.read_lag_s > 0) {
+                    self.lagging.insert(id, ((now_s + options.read_lag_s as i64) * 1000, before));
+                }
+                self.after_a_write(id, &item.data, options);
+                Ok(())
+            }
             Method::Delete => upsert::delete(&mut self.people, &item.data),
+        }
+    }
+
+    /// Notes an attribute that was stored otherwise, and lets another program write.
+    fn after_a_write(&mut self, id: Id, data: &Map<String, Value>, options: &Options) {
+        let Some(written) = data.get("custom_attributes").and_then(Value::as_object) else { return };
+        for fault in &options.faults {
+            match fault {
+                Fault::AlterAttribute { attribute, how }
+                    if written.get(attribute).is_some_and(|value| how.of(value).as_ref() != Some(value)) =>
+                {
+                    self.counts.fired.note(fault);
+                }
+                Fault::OthersWrite(percent)
+                    if chosen(options.seed, "others write", &id.to_string(), *percent)
+                        && !self.counts.lives[0].contains(&id) =>
+                {
+                    let Some(mut user) = self.people.get(id).cloned() else { return };
+                    alter::overwrite(&mut user.custom_attributes, written);
+                    self.people.put(id, user);
+                    self.counts.lives[0].push(id);
+                    self.counts.fired.note(fault);
+                }
+                _ => {}
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::fired::Fired;
@@ -57,6 +58,8 @@ pub(crate) struct Workspace {
     pub(crate) counts: Counts,
     /// Users who already got "Exceeded rate limit" as an item error.
     pub(crate) limited: HashSet<String>,
+    /// Users as before their last bulk write, until this time (Unix milliseconds).
+    pub(crate) lagging: HashMap<Id, (i64, Value)>,
     pub(crate) rng: SmallRng,
     started_at_ms: i64,
 }
@@ -71,6 +74,7 @@ impl Workspace {
             limit: Limit::default(),
             counts: Counts::default(),
             limited: HashSet::new(),
+            lagging: HashMap::new(),
             rng: SmallRng::seed_from_u64(options.seed ^ 0x5eed),
             started_at_ms: now_ms,
         }
@@ -132,13 +136,14 @@ impl Workspace {
         match call.route {
             Route::Scroll => self.page(call, options, now_ms),
             Route::OtherScroll(kind) => self.other_page(kind, call, options, now_ms),
-            Route::User(id) => self.user(id),
+            Route::User(id) => self.user(id, now_ms),
             Route::Users => self.users(call),
             Route::Upsert => self.upsert(call, options, now_ms),
             Route::Counts => Ok(self.counted(call, options)),
             Route::Bulk => self.bulk(call, options, now_ms),
             Route::Job(id) => self.job(id, call, options, now_ms),
             Route::JobErrors(id) => self.job_errors(id, call, options, now_ms),
+            Route::Me if self.counts.fired.strikes(options, &Fault::DenyMe) => Err(Refusal::Forbidden),
             Route::Me => Ok(Self::me(options)),
             Route::Unknown => Err(Refusal::RouteNotFound),
         }

@@ -11,6 +11,7 @@ mod faults;
 mod gate;
 mod items;
 mod jobs;
+mod kept;
 mod people;
 mod reads;
 mod scroll;
