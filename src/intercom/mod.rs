@@ -178,36 +178,6 @@ impl Intercom {
         }
     }
 
-    /// Returns the workspace of the token.
-    pub async fn workspace(&self) -> Result<Reply<WorkspaceInfo>, Error> {
-        self.workspace_within(CALL_TIMEOUT).await
-    }
-
-    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<WorkspaceInfo>, Error> {
-        let mut used = None;
-        let answer = self.request_by(workspaces::get(), timeout, workspaces::read, &mut used).await;
-        if let Some(token) = used {
-            self.asked.keep(token, &answer);
-        }
-        answer
-    }
-
-    /// Returns the workspace of the next request's token if this client has already requested it.
-    pub async fn whose(&self) -> Result<Option<Whose>, TransportError> {
-        let token = self.tokens.current().await?;
-        Ok(self.asked.of(&token))
-    }
-
-    /// Requests the workspace of the token. A refusal is an answer ([`Whose::Refused`]); an error
-    /// means that the workspace is unknown now.
-    pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
-        match self.workspace_within(timeout).await {
-            Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
-            Err(error) if workspaces::is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Replaces the present token if another one is stored. Returns whether it did.
     pub async fn replace_token(&self) -> Result<bool, TransportError> {
         let token = self.tokens.current().await?;

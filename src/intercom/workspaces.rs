@@ -1,6 +1,7 @@
 //! The workspace of each token of this process, as reported by Intercom.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use super::transport::error::{Error, Lost, route};
 use super::transport::headers::Reply;
 use super::transport::service::TransportError;
 use super::transport::token::Token;
-use super::{Disposition, WorkspaceInfo, disposition};
+use super::{CALL_TIMEOUT, Disposition, Intercom, WorkspaceInfo, disposition, v1};
+use crate::domain::api::Api;
 use crate::domain::redact::redact_to;
 
 /// The most remembered tokens: the present one, and those that it replaced.
@@ -32,13 +34,15 @@ pub(super) fn read(body: &[u8]) -> Result<WorkspaceInfo, UnreadableBody> {
     let body = object(body)?;
     let app = body.get("app").unwrap_or(&Value::Null);
     let text = |key| app.get(key).and_then(Value::as_str);
-    // The id names a folder on the local machine, so it must have plain characters only.
-    let plain = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-    };
-    let app_id = text("id_code").filter(plain).ok_or(UnreadableBody(NO_WORKSPACE_ID))?;
+    let app_id = text("id_code").filter(is_plain).ok_or(UnreadableBody(NO_WORKSPACE_ID))?;
     let name = text("name").map(|name| redact_to(name, NAME_CHARS_MAX)).filter(|name| !name.is_empty());
     Ok(WorkspaceInfo { app_id: app_id.to_owned(), name })
+}
+
+/// Returns whether an id of a workspace has plain characters only: it names a folder on the local
+/// machine.
+pub(super) fn is_plain(id: &&str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// Intercom's answer about a token's workspace.
@@ -48,6 +52,61 @@ pub enum Whose {
     Workspace(String),
     /// Intercom does not report it: the token has no permission, or the answer has no id.
     Refused,
+    /// Intercom does not accept the token.
+    Invalid,
+}
+
+impl Intercom {
+    /// Returns the workspace of the token.
+    pub async fn workspace(&self) -> Result<Reply<WorkspaceInfo>, Error> {
+        self.workspace_within(CALL_TIMEOUT).await
+    }
+
+    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<WorkspaceInfo>, Error> {
+        let mut used = None;
+        let answer = self.request_by(get(), timeout, read, &mut used).await;
+        if let (Some(token), Ok(reply)) = (used, &answer) {
+            self.asked.keep(token, Whose::Workspace(reply.value.app_id.clone()));
+        }
+        answer
+    }
+
+    /// Returns the workspace of the next request's token if this client has already requested it.
+    pub async fn whose(&self) -> Result<Option<Whose>, TransportError> {
+        let token = self.tokens.current().await?;
+        Ok(self.asked.of(&token))
+    }
+
+    /// Requests the workspace of the token. A refusal is an answer ([`Whose::Refused`]), after which
+    /// [`Self::ask_users_whose`] may know it. An error means that the workspace is unknown now.
+    pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
+        match self.workspace_within(timeout).await {
+            Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
+            Err(error) if is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the workspace of the token by its users, for a token that may not request the
+    /// workspace itself. [`Whose::Refused`] if it may not read users either, or there are none.
+    pub async fn ask_users_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
+        let mut used = None;
+        let answer = match self.api() {
+            Api::V1 => self.request_by(v1::get_any_user(), timeout, v1::workspace_of_users, &mut used).await,
+        };
+        let (value, rate) = match answer {
+            Ok(Reply { value: Some(app_id), rate }) => (Whose::Workspace(app_id), rate),
+            // Users may be added later, so this answer is not final.
+            Ok(Reply { value: None, rate }) => return Ok(Reply { value: Whose::Refused, rate }),
+            Err(error) if error.status() == Some(401) => (Whose::Invalid, error.rate()),
+            Err(error) if is_refusal(&error) => (Whose::Refused, error.rate()),
+            Err(error) => return Err(error),
+        };
+        if let Some(token) = used {
+            self.asked.keep(token, value.clone());
+        }
+        Ok(Reply { value, rate })
+    }
 }
 
 /// The known answers; clones share them.
@@ -73,13 +132,8 @@ impl Asked {
         self.asked().iter().find(|(of, _)| of.is(token)).map(|(_, whose)| whose.clone())
     }
 
-    /// Stores an answer for the token of its request, if the answer is final.
-    pub(super) fn keep(&self, token: Token, answer: &Result<Reply<WorkspaceInfo>, Error>) {
-        let whose = match answer {
-            Ok(reply) => Whose::Workspace(reply.value.app_id.clone()),
-            Err(error) if is_refusal(error) => Whose::Refused,
-            Err(_) => return,
-        };
+    /// Stores the final answer for the token of its request.
+    fn keep(&self, token: Token, whose: Whose) {
         let mut asked = self.asked();
         asked.retain(|(of, _)| !of.is(&token));
         asked.push((token, whose));
@@ -92,7 +146,7 @@ impl Asked {
     /// token before use. Within one request it accepts no token of another workspace, and none of a
     /// known workspace after one of an unknown workspace.
     pub(super) fn allows(&self, route: &str, before: Option<&Token>, token: &Token) -> Result<(), TransportError> {
-        if route == route::WORKSPACE || self.asked().is_empty() {
+        if matches!(route, route::WORKSPACE | route::ANY_USER) || self.asked().is_empty() {
             return Ok(());
         }
         let reason = match (before.and_then(|before| self.of(before)), self.of(token)) {
@@ -127,14 +181,13 @@ mod tests {
     }
 
     fn keep(asked: &Asked, token_text: &str, app_id: &str) {
-        let value = WorkspaceInfo { app_id: app_id.to_owned(), name: None };
-        asked.keep(token(token_text), &Ok(Reply { value, rate: None }));
+        asked.keep(token(token_text), Whose::Workspace(app_id.to_owned()));
     }
 
-    fn refused(status: u16) -> Result<Reply<WorkspaceInfo>, Error> {
+    fn refused(status: u16) -> Error {
         let (code, message) = ("".into(), "".into());
         let route = route::WORKSPACE;
-        Err(Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None })
+        Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
     }
 
     #[test]
@@ -151,11 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn only_final_answers_are_stored() {
-        for (status, kept) in [(401, true), (403, true), (404, true), (429, false), (500, false), (503, false)] {
-            let asked = Asked::default();
-            asked.keep(token("a"), &refused(status));
-            assert_eq!(asked.of(&token("a")).is_some(), kept, "{status}");
+    fn only_final_answers_are_refusals() {
+        for (status, is_final) in [(401, true), (403, true), (404, true), (429, false), (500, false), (503, false)] {
+            assert_eq!(is_refusal(&refused(status)), is_final, "{status}");
         }
     }
 
@@ -166,7 +217,7 @@ mod tests {
         keep(&asked, "a", "one");
         keep(&asked, "b", "one");
         keep(&asked, "c", "two");
-        asked.keep(token("d"), &refused(403));
+        asked.keep(token("d"), Whose::Refused);
         for (before, now, allowed) in [
             (None, "a", true),
             (None, "x", false),
@@ -178,7 +229,9 @@ mod tests {
         ] {
             let before = before.map(token);
             assert_eq!(asked.allows(route::SUBMIT, before.as_ref(), &token(now)).is_ok(), allowed, "{before:?} {now}");
-            assert!(asked.allows(route::WORKSPACE, before.as_ref(), &token(now)).is_ok());
+            for asks in [route::WORKSPACE, route::ANY_USER] {
+                assert!(asked.allows(asks, before.as_ref(), &token(now)).is_ok());
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! Binds a run to a workspace. An operator may replace the token during a run, and a token of
 //! another workspace must neither read nor write for the run.
 //!
-//! Each process requests the workspace of each token once (`/me`, one permit). A step compares
-//! workspaces before it calls Intercom for a run. Between the comparison and the call, the client
+//! Each process requests the workspace of each token once (`/me`, one permit). If Intercom refuses
+//! that, the workspace is that of the token's users, and while it cannot be had, nothing is written.
+//! A step compares workspaces before it calls Intercom for a run. Between the comparison and the call, the client
 //! refuses a token whose workspace was not requested (see [`crate::intercom`]).
 
 use std::time::Duration;
@@ -17,6 +18,10 @@ use crate::runtime::invocation::Invocation;
 const AFTER_ANSWER_MS: i64 = 5_000;
 /// The wait after a failed request, in milliseconds.
 const LATER_MS: i64 = 5_000;
+
+/// The reason of a run that is paused because the token's workspace cannot be had.
+const UNREPORTED: &str = "Intercom does not report which workspace the access token belongs to: nothing was written with \
+                          it. Give the token permission to read its app or its users and resume the run";
 
 /// The relation between the present token and a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +86,7 @@ pub async fn of_start(
     let mut whose_token = whose(clients, at).await?;
     // A refused token may have been replaced since this process read it. A run that begins without
     // a workspace cannot continue with the token that replaces it.
-    if whose_token == Ok(Whose::Refused) {
+    if matches!(whose_token, Ok(Whose::Refused | Whose::Invalid)) {
         match clients.intercom.replace_token().await {
             Ok(true) => whose_token = whose(clients, at).await?,
             Ok(false) => {}
@@ -92,6 +97,21 @@ pub async fn of_start(
         }
     }
     Ok(whose_token.map(|whose| seen(clients, &whose)))
+}
+
+/// Compares the present token with a run's workspace, before values are written for the run. A token
+/// whose workspace Intercom does not report writes nothing.
+pub async fn of_write(clients: &Clients, run: &Run, at: &Invocation) -> Result<Binding, StepError> {
+    let binding = of_run(clients, run, at).await?;
+    if binding != Binding::Holds || run.workspace.is_none() {
+        return Ok(binding);
+    }
+    Ok(match whose(clients, at).await? {
+        // Intercom refuses a write with this token, and the run ends by that.
+        Ok(Whose::Workspace(_) | Whose::Invalid) => Binding::Holds,
+        Ok(Whose::Refused) => Binding::Differs(UNREPORTED.to_owned()),
+        Err(unknown) => Binding::Unknown(unknown),
+    })
 }
 
 /// Compares the present token with a run's workspace, before Intercom is called for the run.
@@ -122,7 +142,7 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
 fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     let app_id = match whose {
         Whose::Workspace(app_id) => Some(app_id.clone()),
-        Whose::Refused => None,
+        Whose::Refused | Whose::Invalid => None,
     };
     WorkspaceBinding { host: clients.intercom.host().to_owned(), app_id }
 }
@@ -161,13 +181,21 @@ async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, Unkno
     if let Permit::Wait(until_ms) = clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await? {
         return Ok(Err(UnknownWorkspace::Spent { until_ms }));
     }
-    match clients.intercom.ask_whose(timeout(clients, at)).await {
-        Ok(reply) => {
-            if reply.value == Whose::Refused {
-                tracing::warn!("Intercom does not report the access token's workspace; the run continues without it");
+    let answer = clients.intercom.ask_whose(timeout(clients, at)).await;
+    let answer = match answer {
+        Ok(reply) if reply.value == Whose::Refused => {
+            tracing::warn!("Intercom does not report the access token's workspace; its users may");
+            if let Permit::Wait(until_ms) =
+                clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await?
+            {
+                return Ok(Err(UnknownWorkspace::Spent { until_ms }));
             }
-            Ok(Ok(reply.value))
+            clients.intercom.ask_users_whose(timeout(clients, at)).await
         }
+        answer => answer,
+    };
+    match answer {
+        Ok(reply) => Ok(Ok(reply.value)),
         Err(error) => {
             tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
             if disposition(&error) == Disposition::Limited {

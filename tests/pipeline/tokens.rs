@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use intercom_bulk::domain::run::{RunId, State};
-use intercom_simulator::{Options, World};
+use intercom_simulator::{Fault, Options, Quirks, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::intercom::{Closed, TOKEN};
+use crate::intercom::TOKEN;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 
@@ -94,15 +94,44 @@ async fn jobs_are_not_polled_with_a_foreign_token() {
     assert_eq!(report.accounts.totals.unknown, 0, "no job was taken for lost");
 }
 
-/// A token without permission to read its workspace can still do the run.
+/// A token without permission to read its workspace can still do the run: the users name it.
 #[tokio::test(start_paused = true)]
-async fn token_without_access_to_its_workspace_can_run() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
-    pipeline.way.disturb("GET /me", Closed::Answers(403));
+async fn users_name_the_workspace_of_a_token_without_access_to_it() {
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![Fault::DenyMe], ..users(300) }).await;
     let report = pipeline.run(Value::Null).await;
     report.assert_complete();
     let workspace = report.run.workspace.as_ref().unwrap();
-    assert_eq!((workspace.host.as_str(), workspace.app_id.as_deref()), ("127.0.0.1", None));
+    assert_eq!((workspace.host.as_str(), workspace.app_id.as_deref()), ("127.0.0.1", Some("sim1app0")));
+    let requests = &report.world.requests;
+    assert_eq!((requests["GET /me"], requests["GET /users"]), (1, 1), "once per token and process");
+}
+
+/// A token of another workspace is known by that workspace's users.
+#[tokio::test(start_paused = true)]
+async fn foreign_token_without_access_to_its_workspace_pauses_the_run() {
+    let (pipeline, run) = under_way().await;
+    let other = Options { app_id: "other123".to_owned(), faults: vec![Fault::DenyMe], ..users(50) };
+    let other = World::new(other);
+    pipeline.way.lead(OTHERS, other.clone());
+    pipeline.way.store(Some(OTHERS));
+    pipeline.way.revoke(TOKEN);
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Paused);
+    assert!(report.reason().contains("other123"), "{}", report.reason());
+    assert_eq!(other.state().items, 0);
+}
+
+/// If neither the token nor the users name the workspace, nothing is written.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_to_an_unreported_workspace() {
+    let quirks = Quirks { replace: vec![("\"app_id\"".to_owned(), "\"app\"".to_owned())], ..Quirks::default() };
+    let options = Options { faults: vec![Fault::DenyMe], quirks, ..users(300) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Paused);
+    assert!(report.reason().contains("does not report which workspace"), "{}", report.reason());
+    assert_eq!((report.world.items, report.jobs.len()), (0, 0));
 }
 
 /// Until the token's workspace is known, no other request is made. The start and the run's parts

@@ -13,6 +13,8 @@ pub mod route {
     pub const PAGE: &str = "page";
     /// A few users, for a preview.
     pub const FIRST_USERS: &str = "first users";
+    /// One user of the workspace, for the workspace's id.
+    pub const ANY_USER: &str = "any user";
     /// One user by id.
     pub const USER: &str = "user";
     /// A bulk job's submission.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::transport::body::{UnreadableBody, object, object_of};
 use super::super::transport::error_body::{code, message};
+use super::super::workspaces::is_plain;
 use super::super::{ErrorFeed, Page};
 use super::CURSOR_BYTES_MAX;
 use crate::domain::api::{JobState, Submitted};
@@ -60,6 +61,15 @@ fn decode(name: &mut Value) {
 /// Parses a user object.
 pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
     User::new(decoded(object(body)?)).ok_or(UnreadableBody("the user has no usable id"))
+}
+
+/// Parses the workspace's id, `{"users":[{"app_id":"…"}]}`; `None` without users.
+pub(in crate::intercom) fn workspace_of_users(body: &[u8]) -> Result<Option<String>, UnreadableBody> {
+    let id = Projection::Each(Box::new(Projection::keys([("app_id", Projection::Whole)])));
+    let body = object_of(body, &Projection::keys([("users", id)]))?;
+    let users = body.get("users").and_then(Value::as_array).ok_or(UnreadableBody("it has no list of users"))?;
+    let ids = users.iter().filter_map(|user| user.get("app_id")?.as_str());
+    Ok(ids.filter(is_plain).map(ToOwned::to_owned).next())
 }
 
 /// Parses a new job, `{"id":"job_…","created_at":…,"state":"…"}`.

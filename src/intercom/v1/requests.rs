@@ -36,6 +36,11 @@ pub(in crate::intercom) fn get_first_users() -> Call {
     Call::get(route::FIRST_USERS, "/users?per_page=50&page=1".to_owned())
 }
 
+/// Builds the request for any user of the workspace. Each user has the workspace's id.
+pub(in crate::intercom) fn get_any_user() -> Call {
+    Call::get(route::ANY_USER, "/users?per_page=1&page=1".to_owned())
+}
+
 /// Builds the request for one user.
 pub(in crate::intercom) fn get_user(id: &UserId) -> Call {
     Call::get(route::USER, format!("/users/{id}"))

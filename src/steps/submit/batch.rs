@@ -62,7 +62,7 @@ impl Round<'_> {
     pub(super) async fn submit(&mut self, mut left: Vec<Work>) -> Result<(), StepError> {
         loop {
             let Some(mut run) = self.wanted(&mut left).await? else { return Ok(()) };
-            match binding::of_run(self.clients, &run, self.at).await? {
+            match binding::of_write(self.clients, &run, self.at).await? {
                 Binding::Holds => {}
                 Binding::Differs(reason) => {
                     let paused = control::pause(&self.clients.ledger, &run, &reason, self.at.clock.now_ms()).await?;

@@ -10,7 +10,7 @@ use intercom_bulk::aws::ParameterError;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
 use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
-use intercom_simulator::RateReset;
+use intercom_simulator::{Fault, RateReset};
 use tower::ServiceExt;
 
 use crate::accident::Accident;
@@ -29,6 +29,8 @@ const SLOW_MS: RangeInclusive<u64> = 3_000..=30_000;
 pub(crate) const FOREIGN: &str = "foreign0";
 /// The request for a token's workspace.
 pub(crate) const WHOSE: &str = "GET /me";
+/// The request for a user of a token that may not request its workspace.
+pub(crate) const USERS: &str = "GET /users";
 
 /// Returns the token of one process, from the story's Parameter Store.
 pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
@@ -238,13 +240,15 @@ fn refused(storm: &Storm, status: u16, headers: bool) -> Response<Bytes> {
 }
 
 impl Storm {
-    /// Returns the answer to a revoked or foreign token. A foreign one can only read its workspace.
+    /// Returns the answer to a revoked or foreign token. A foreign one can only read whose it is.
     fn another_answer(&self, who: Option<crate::storm::Who>, name: &str, is_taken: bool) -> Response<Bytes> {
         if is_taken {
             self.goes_to_another_workspace(who, name);
         }
         let (status, body) = match name {
             _ if !is_taken => (StatusCode::UNAUTHORIZED, "{}".to_owned()),
+            WHOSE if self.story.options.faults.contains(&Fault::DenyMe) => (StatusCode::FORBIDDEN, "{}".to_owned()),
+            USERS => (StatusCode::OK, format!(r#"{{"users":[{{"id":"a","app_id":"{FOREIGN}"}}]}}"#)),
             WHOSE => (StatusCode::OK, format!(r#"{{"type":"admin","app":{{"id_code":"{FOREIGN}"}}}}"#)),
             _ => (StatusCode::FORBIDDEN, "{}".to_owned()),
         };

@@ -203,3 +203,13 @@ fn depth_and_huge_numbers_are_unreadable_not_fatal() {
         assert!(page(body.as_bytes(), &Projection::Whole).is_err(), "{body:.40}");
     }
 }
+
+#[test]
+fn users_name_their_workspace() {
+    let of = |users: Value| workspace_of_users(json!({ "users": users }).to_string().as_bytes());
+    assert_eq!(of(json!([{"id": "a", "app_id": "yf209ops"}])), Ok(Some("yf209ops".to_owned())));
+    for users in [json!([]), json!([{"id": "a"}]), json!([{"app_id": "../etc"}]), json!([{"app_id": 7}])] {
+        assert_eq!(of(users.clone()), Ok(None), "{users}");
+    }
+    assert!(workspace_of_users(b"{}").is_err());
+}
