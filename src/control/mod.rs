@@ -15,6 +15,7 @@ mod resume;
 mod settle;
 mod start;
 mod target;
+mod verify;
 
 pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
 pub use pause::{hold, pause};
@@ -23,6 +24,7 @@ pub use resume::{Continued, Resumed, restart, resume};
 pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
 pub use target::{Acted, find};
+pub use verify::{drain, verify};
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::{Ledger, LedgerError};

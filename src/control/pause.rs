@@ -11,12 +11,12 @@ pub(super) const TRIES_MAX: u32 = 5;
 /// The reason of a run that an operator paused.
 const BY_AN_OPERATOR: &str = "paused by an operator";
 
-/// Pauses a run that reads or submits, because of a fact that an operator must decide on. It
+/// Pauses a run on which the steps work, because of a fact that an operator must decide on. It
 /// continues with [`super::resume`], and gives way to a later start. Returns whether this call
 /// paused it, because another writer may have changed the run since it was read.
 pub async fn pause(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
     let pause = Pause { by: PausedBy::Step, from: run.state, since_ms: now_ms };
-    let paused = run.state.submits() && ledger.pause(run, pause, reason).await?;
+    let paused = run.state.works() && ledger.pause(run, pause, reason).await?;
     if paused {
         log_state(run, State::Paused, Some(reason));
     }
@@ -31,7 +31,7 @@ pub async fn hold(ledger: &Ledger, target: &Target, now_ms: i64) -> Result<Optio
         let from = match run.pause() {
             Some(pause) if pause.by == PausedBy::Operator => return Ok(Some(Acted { run, changed: false })),
             Some(pause) => pause.from,
-            None if run.state.submits() => run.state,
+            None if run.state.works() => run.state,
             None => return Ok(Some(Acted { run, changed: false })),
         };
         let reason = run.reason.clone().unwrap_or_else(|| BY_AN_OPERATOR.to_owned());

@@ -68,6 +68,10 @@ pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resume
     let mut tries = 0;
     loop {
         let Some(ActiveRun { run, cursor }) = active_run(ledger).await? else { return Ok(Resumed::NoRun) };
+        if run.state == State::Verifying {
+            // Check reads users back from its stored progress.
+            return Ok(Resumed::Unchanged(run.id));
+        }
         if run.keeps_parts() {
             // Before the run continues: if this is interrupted in between, the tick sends them.
             ledger.request_resend(&run.id, clock.now_ms()).await?;

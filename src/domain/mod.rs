@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod clock;
 pub mod html;
 pub mod job;
+pub mod kept;
 pub mod part;
 pub mod partial_json;
 pub mod patch;

@@ -1,5 +1,7 @@
 //! A patch: a user's id, new values, and the values they replace.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,6 +24,23 @@ impl Target {
     pub fn is_name(&self) -> bool {
         matches!(self, Self::CompanyName(_)) || matches!(self, Self::Field(field) if field == "name")
     }
+}
+
+/// The path of the target, as a plan writes it.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attribute(name) => write!(f, "custom_attributes.{}", spell_key(name)),
+            Self::Field(name) => f.write_str(name),
+            Self::CompanyName(_) => f.write_str("company.name"),
+        }
+    }
+}
+
+/// Returns a key as a plan writes it, in quotes if it needs them.
+pub fn spell_key(name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
 /// One value to set. Absent, null and a value are three different things: `replaced` is `None` if

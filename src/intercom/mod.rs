@@ -12,11 +12,12 @@
 //!   be sent again (`retry`).
 //! * `v1`: paths, bodies, limits and own refusals of the family [`Api::V1`]. Another family is a
 //!   module beside it, and a variant of [`Api`] and [`ApiVersion`].
-//! * `page`: a page of users. `refusals`: what a refusal means in each family. `workspaces`: the
-//!   workspace of each token.
+//! * `page`: a page of users. `refusals`: what a refusal means in each family. `shown`: values that a
+//!   family shows otherwise than written. `workspaces`: the workspace of each token.
 
 mod page;
 mod refusals;
+mod shown;
 mod transport;
 mod v1;
 mod version;
@@ -30,6 +31,7 @@ use tower::{Layer, ServiceExt};
 
 pub use self::page::Page;
 pub use self::refusals::{NoUser, advice, page_failure};
+pub use self::shown::shows_alike;
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
 pub use self::transport::headers::{Rate, Reply};

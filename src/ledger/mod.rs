@@ -15,6 +15,8 @@
 //! | `RUN#<run> / RESEND` | when the messages of parts were sent again |
 //! | `RUN#<run> / CHANGES#…` | the patches of a job of format 1, compressed |
 //! | `RUN#<run> / SAMPLE` | the first changes of a dry run, compressed |
+//! | `RUN#<run> / READBACK` | the progress of the check of written values |
+//! | `RUN#<run> / READBACK#<generation>#<n>` | the sample: users that the run wrote |
 //! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of the run |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
@@ -46,6 +48,7 @@ mod pages;
 mod part_rows;
 mod parts;
 mod pauses;
+mod readback;
 mod resends;
 mod runs;
 mod starts;

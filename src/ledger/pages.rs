@@ -6,7 +6,7 @@ use super::attributes::{self, key, run_pk};
 use super::expiry::expires_at_s;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::part::{Origin, Part, PartId, ReadingId};
-use crate::domain::run::RunId;
+use crate::domain::run::{RunId, Sampler, lowest_rank};
 
 /// A committed page with parts. A page without parts has no such item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct PageRow {
     pub parts: u32,
     /// Number of users in the parts.
     pub users: u64,
+    /// The lowest rank of each part's users in the order of samples.
+    #[serde(default)]
+    pub ranks: Vec<u64>,
     /// Time to live, in Unix seconds.
     pub expires_at: i64,
 }
@@ -33,8 +36,14 @@ impl PageRow {
     pub fn of(parts: &[Part], now_ms: i64) -> Option<Self> {
         let Origin::Page { page, reading: Some(reading), .. } = parts.first()?.id.origin else { return None };
         let users = parts.iter().map(|part| part.patches.len() as u64).sum();
+        let ranks = parts.iter().map(|part| lowest_rank(&part.patches)).collect();
         let (v, generation, parts) = (parts[0].v, parts[0].id.generation, parts.len() as u32);
-        Some(Self { v, generation, page, reading, parts, users, expires_at: expires_at_s(now_ms) })
+        Some(Self { v, generation, page, reading, parts, users, ranks, expires_at: expires_at_s(now_ms) })
+    }
+
+    /// Returns the parts that may have users of a sample.
+    pub(super) fn parts_for<'a>(&'a self, sampler: &'a Sampler) -> impl Iterator<Item = PartId> + 'a {
+        self.part_ids().zip(&self.ranks).filter(|(_, rank)| sampler.wants(**rank)).map(|(id, _)| id)
     }
 
     /// Returns the identities of the page's parts.

@@ -15,11 +15,12 @@ use super::paths::{Segment, attribute, spell};
 use super::projection;
 use super::read_tables::read_tables;
 use super::reads::Reads;
-use super::scanner::{Scanner, spell_key};
+use super::scanner::Scanner;
 use super::table::Tables;
 use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, TargetRule, Written};
+use crate::domain::patch::spell_key;
 
 /// The most targets of one plan.
 const TARGETS_MAX: usize = 64;

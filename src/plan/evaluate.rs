@@ -6,6 +6,7 @@ use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
 use strum::IntoStaticStr;
 
+use crate::domain::kept::{is_same, is_same_name};
 use crate::domain::patch::{Change, Patch, Target};
 use crate::domain::user::User;
 
@@ -13,7 +14,6 @@ use super::failure::{Failure, FailureCode};
 use super::language::TODAY;
 use super::otherwise::Otherwise;
 use super::table::Scope;
-use super::value::{is_same, is_same_name};
 use super::{Inner, TargetRule, Written};
 
 /// The outcome for one user.
@@ -162,20 +162,12 @@ impl Inner {
         let failure = FailureCode::NeverSettles
             .because("the plan would change this again after changing it: it reads what it writes");
         let (again, _) = self.decide(&after, today);
-        again.iter().map(|change| failed(&shown(&change.target), failure)).collect()
+        again.iter().map(|change| failed(&change.target.to_string(), failure)).collect()
     }
 }
 
 fn failed(target: &str, failure: Failure) -> Note {
     Note::Failed { target: target.to_owned(), code: failure.code, message: failure.message.to_owned() }
-}
-
-fn shown(target: &Target) -> String {
-    match target {
-        Target::Attribute(name) => format!("custom_attributes.{}", super::scanner::spell_key(name)),
-        Target::Field(name) => name.clone(),
-        Target::CompanyName(_) => "company.name".to_owned(),
-    }
 }
 
 impl TargetRule {
@@ -249,11 +241,11 @@ fn company<'b>(body: &'b Json, ids: &[String]) -> Result<(String, Option<&'b Jso
     Ok((id.clone(), company.get("name")))
 }
 
-fn companies(body: &Json) -> impl Iterator<Item = &Json> {
+pub(super) fn companies(body: &Json) -> impl Iterator<Item = &Json> {
     body.pointer("/companies/companies").and_then(Json::as_array).into_iter().flatten()
 }
 
-fn has_id(company: &Json, id: &str) -> bool {
+pub(super) fn has_id(company: &Json, id: &str) -> bool {
     match company.get("company_id") {
         Some(Json::String(text)) => text == id,
         Some(Json::Number(number)) => number.to_string() == id,

@@ -45,6 +45,7 @@ mod tests;
 mod translate;
 mod value;
 mod warnings;
+mod written;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ use crate::domain::user::User;
 pub use error::{Fault, Instead, Location, PlanError};
 pub use evaluate::{Evaluation, Note, SkipReason};
 pub use failure::FailureCode;
+pub use written::present;
 
 use expression::Expression;
 use node::Node;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::error::{Fault, Instead, Location, PlanError};
 use super::node::{Data, Node};
+use crate::domain::patch::spell_key;
 
 /// A node and the path to it.
 #[derive(Clone)]
@@ -81,10 +82,4 @@ impl<'n> Scanner<'n> {
         let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
         Self { file: self.file, key, node, mistakes: self.mistakes, of_run: self.of_run }
     }
-}
-
-/// Returns a key in TOML syntax: without quotes if possible.
-pub(super) fn spell_key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if bare { name.to_owned() } else { format!("{name:?}") }
 }

@@ -8,7 +8,6 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 use super::comparison::truth;
 use super::dates::DATE_MAX_S;
 use super::failure::{Failure, FailureCode};
-use crate::domain::html;
 
 /// The most characters of a text attribute that Intercom stores (its help article on custom
 /// attributes; clients cut there too).
@@ -89,27 +88,10 @@ fn text(value: &Value) -> Result<Json, Failure> {
     }
 }
 
-/// Returns whether sending `new` over `old` would change nothing: 49 and 49.0 are equal, 49 and
-/// "49" are not.
-pub(super) fn is_same(new: &Json, old: &Json) -> bool {
-    match (new, old) {
-        (Json::Number(new), Json::Number(old)) => match (new.as_i64(), old.as_i64()) {
-            (Some(new), Some(old)) => new == old,
-            _ => new.as_f64() == old.as_f64(),
-        },
-        _ => new == old,
-    }
-}
-
-/// Returns whether two names are equal, or one is the HTML form of the other: Intercom's API 1.x
-/// returns names as HTML.
-pub(super) fn is_same_name(new: &Json, old: &Json) -> bool {
-    matches!((new, old), (Json::String(new), Json::String(old)) if html::is_same(new, old))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::kept::is_same;
     use serde_json::json;
 
     fn code(kind: ValueType, value: impl Into<Value>) -> &'static str {
@@ -154,12 +136,5 @@ mod tests {
             let read: Json = serde_json::from_str(&json.to_string()).unwrap();
             assert!(is_same(&read, &json), "{read} is {json}");
         }
-    }
-
-    #[test]
-    fn only_numbers_are_compared_as_numbers() {
-        assert!(is_same(&json!(49), &json!(49.0)) && is_same(&json!(0.0), &json!(0)));
-        assert!(!is_same(&json!(49), &json!("49")) && !is_same(&json!(0), &json!(false)));
-        assert!(!is_same(&json!(9_007_199_254_740_992_i64), &json!(9_007_199_254_740_993_i64)));
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Each process requests the workspace of each token once (`/me`, one permit). If Intercom refuses
 //! that, the workspace is that of the token's users, and while it cannot be had, nothing is written.
-//! A step compares workspaces before it calls Intercom for a run. Between the comparison and the call, the client
-//! refuses a token whose workspace was not requested (see [`crate::intercom`]).
+//! A step compares workspaces before it calls Intercom for a run. Between the comparison and the
+//! call, the client refuses a token whose workspace was not requested (see [`crate::intercom`]).
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ use crate::queue::{QueueError, Queues};
 use crate::rate_limit::RateLimiter;
 use crate::runtime::config::{ConfigError, Places, Settings, WorkspaceSettings};
 use crate::runtime::invocation::Invocation;
+use crate::runtime::previous::Previous;
 use crate::runtime::token::{StoredToken, TokenFrom};
 
 /// The clients and settings of a step.
@@ -36,6 +37,8 @@ pub struct Clients {
     pub accounts_due: AccountsDue,
     /// True once this process has recorded the format that its step reads.
     format_noted: Arc<AtomicBool>,
+    /// The values that the previous run of the plan set.
+    pub previous: Previous,
 }
 
 /// The time of the next read of a draining run's accounts, stored per process. The accounts are all
@@ -102,6 +105,7 @@ impl Clients {
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
             format_noted: Arc::default(),
+            previous: Previous::default(),
         }
     }
 

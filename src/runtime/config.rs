@@ -8,7 +8,8 @@ use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, TokenE
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
     API, BASE_URL, BUCKET_MINUTES, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL,
-    PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, SCROLL_LIFE_S, Setting, TOKEN, TOKEN_PARAMETER,
+    PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, READ_AGAIN_S, SCROLL_LIFE_S, Setting, TOKEN,
+    TOKEN_PARAMETER,
 };
 use crate::runtime::token::TokenFrom;
 
@@ -78,6 +79,8 @@ pub struct Settings {
     /// `INTERCOM_JOB_LIFE_S`: the time after which a bulk job without a known id writes no more
     /// values.
     pub job_life_ms: i64,
+    /// `INTERCOM_READ_AGAIN_S`: the wait before a written value that differs is read again.
+    pub read_again_ms: i64,
     /// The intervals between polls.
     pub pace: Pace,
 }
@@ -155,6 +158,7 @@ impl Settings {
             page_timeout: Duration::from_secs(number(&get, &PAGE_TIMEOUT_S)?.into()),
             scroll_life_ms: i64::from(number(&get, &SCROLL_LIFE_S)?) * 1000,
             job_life_ms: i64::from(number(&get, &JOB_LIFE_S)?) * 1000,
+            read_again_ms: i64::from(number(&get, &READ_AGAIN_S)?) * 1000,
             pace: Pace::CLOUD,
         })
     }

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod config;
 pub mod event;
 pub mod invocation;
+pub mod previous;
 pub mod settings;
 pub mod telemetry;
 pub mod token;

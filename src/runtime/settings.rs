@@ -164,6 +164,16 @@ pub const JOB_LIFE_S: Setting = Setting {
     help: "seconds after which a bulk job writes no more values",
 };
 
+/// The wait before a written value that differs is read a second time: an answer may lag behind a
+/// write by minutes.
+pub const READ_AGAIN_S: Setting = Setting {
+    name: "INTERCOM_READ_AGAIN_S",
+    flag: Some("intercom-read-again-s"),
+    default: Some("180"),
+    range: Range::Whole { unit: "seconds", min: 1, max: 3_600 },
+    help: "seconds after which a written value that differs is read a second time",
+};
+
 /// The width of a bucket.
 pub const BUCKET_MINUTES: Setting = Setting {
     name: "BUCKET_MINUTES",
@@ -211,7 +221,7 @@ pub const WARM_CONNECTIONS: Setting = Setting {
 };
 
 /// All settings, in the order of docs/settings.md.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 17] = [
     TOKEN,
     TOKEN_PARAMETER,
     BASE_URL,
@@ -220,6 +230,7 @@ pub const SETTINGS: [Setting; 16] = [
     PAGE_TIMEOUT_S,
     SCROLL_LIFE_S,
     JOB_LIFE_S,
+    READ_AGAIN_S,
     BUCKET_MINUTES,
     LEDGER_TABLE,
     PAGES_QUEUE_URL,

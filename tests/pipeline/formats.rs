@@ -26,8 +26,10 @@ fn kind(item: &Item) -> String {
 
 /// The kinds that this version must read and not change if they are newer. Not in the list: windows
 /// of the rate limit, counters that any version adds to, and `RUNS`, of which only names are read.
-const LEFT: [&str; 13] =
-    ["ACTIVE", "RUN", "PLAN", "PLANS", "CURSOR", "PAGE", "BODY", "PART", "JOB", "ERROR", "EXPIRY", "STARTS", "USERS"];
+const LEFT: [&str; 14] = [
+    "ACTIVE", "RUN", "PLAN", "PLANS", "CURSOR", "PAGE", "BODY", "PART", "JOB", "ERROR", "EXPIRY", "STARTS", "USERS",
+    "READBACK",
+];
 
 fn newer(item: &Item) -> Item {
     let mut newer = item.clone();

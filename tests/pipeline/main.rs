@@ -33,9 +33,11 @@ mod report;
 mod resumes;
 #[path = "../roles/mod.rs"]
 mod roles;
+mod samples;
 mod slow;
 #[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;
 mod tokens;
 mod unsettled;
+mod verifying;

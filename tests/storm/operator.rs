@@ -151,7 +151,7 @@ async fn at_work(storm: &Storm) -> Option<Run> {
     for _ in 0..LOOKS {
         let active = storm.ledger.active().await.ok()?.run;
         if let Some(active) = active
-            && let Some(run) = storm.ledger.run(&active).await.ok()?.filter(|run| run.state.submits())
+            && let Some(run) = storm.ledger.run(&active).await.ok()?.filter(|run| run.state.works())
         {
             return Some(run);
         }

@@ -5,7 +5,8 @@
 //! * `command`: one module per command.
 //! * `session`: an engine that works on one run. `state_dir`: the folder of the local ledger.
 //!   `stack`: a deployed stack.
-//! * `progress`, `summary`, `preview`, `error_kinds`, `changed`, `output`: text for the user.
+//! * `progress`, `summary`, `read_back`, `preview`, `error_kinds`, `changed`, `output`: text for the
+//!   user.
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
 //!   command. `under_way`: the requests that an ended process left behind.
 
@@ -17,6 +18,7 @@ pub mod jobs_seen;
 mod output;
 mod preview;
 pub mod progress;
+mod read_back;
 pub mod session;
 mod stack;
 mod state_dir;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::domain::patch::Patch;
-use intercom_bulk::domain::run::{Cursor, Run, State};
+use intercom_bulk::domain::run::{Cursor, OftenAgain, Run, State};
 use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::rate_limit::{Lane, Quota, WINDOW_MS};
@@ -50,6 +50,9 @@ pub(crate) struct Found {
     pub(crate) seconds_at_quota: u64,
     /// The run's cost on AWS, in US dollars at list prices.
     pub(crate) aws_dollars: f64,
+    /// Targets that would be set again for most users that the previous run wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) set_again: Vec<OftenAgain>,
     /// Some of the changes.
     pub(crate) sample: Vec<Changed>,
     /// The reason of the dry run's end.
@@ -93,6 +96,7 @@ impl Found {
             jobs,
             seconds_at_quota: seconds,
             aws_dollars: used.dollars(),
+            set_again: tally.set_again.most(),
             sample,
             reason: run.reason.as_deref().map(output::flags),
         })
@@ -134,6 +138,7 @@ impl Found {
                 self.unseen.join(", ")
             ));
         }
+        lines.extend(self.set_again.iter().map(|often| format!("  Warning: {}", often.words(true))));
         lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
         lines.extend(skip_reasons(&self.skip_reasons, &self.missed));
         if self.to_change > 0 {
@@ -165,6 +170,7 @@ mod tests {
 
     fn found(state: State) -> Found {
         Found {
+            set_again: Vec::new(),
             plan: "p".to_owned(),
             state,
             users: 200,

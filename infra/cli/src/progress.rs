@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{Cursor, Phase, Run, State};
+use intercom_bulk::domain::run::{Cursor, Phase, ReadBack, Run, State};
+use intercom_bulk::ledger::{Ledger, LedgerError};
 
 use crate::estimate::Work;
 use crate::jobs_seen::JobCounts;
@@ -42,13 +43,22 @@ impl Sample {
         Self { waits, ..self }
     }
 
+    /// Returns the sample with the progress of the check of written values, if the run makes it.
+    pub async fn reading_back(self, ledger: &Ledger, run: &Run, now_ms: i64) -> Result<Self, LedgerError> {
+        if run.state != State::Verifying {
+            return Ok(self);
+        }
+        let progress = ledger.read_back(&run.id).await?;
+        Ok(Self { waits: progress.map(|progress| reading_back(&progress, now_ms)).or(self.waits), ..self })
+    }
+
     /// Creates a sample from a run's rows.
     ///
     /// `reading` is the time since its generation began. `tail` is the time from a bulk request to
     /// the end of its job.
     pub fn of(run: &Run, cursor: &Cursor, jobs: &JobCounts, now_ms: i64, reading: Duration, tail: Duration) -> Self {
         let turning = run.state == State::Running && cursor.phase == Phase::Turning;
-        let all_read = run.state == State::Draining;
+        let all_read = matches!(run.state, State::Draining | State::Verifying);
         let patches = if run.limits.dry_run { 0 } else { cursor.tally.patches };
         let users = run.listed.or(run.count).map(|count| run.limits.limit.map_or(count, |limit| limit.min(count)));
         let sends = &jobs.sends;
@@ -109,8 +119,20 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
         }),
         State::Draining if run.limits.dry_run => None,
         State::Draining if to_send => Some("submitting remaining patches (rate limited)".to_owned()),
+        State::Verifying => Some("reading back some of the users written".to_owned()),
         State::Draining => Some("waiting for Intercom to finish the jobs".to_owned()),
         _ => None,
+    }
+}
+
+/// Returns what the check of written values does now.
+fn reading_back(progress: &ReadBack, now_ms: i64) -> String {
+    match progress.differing() {
+        Some((users, until_ms)) if progress.is_waiting(now_ms) => {
+            let left = output::duration(Duration::from_millis((until_ms - now_ms).max(0) as u64));
+            format!("{} not as written; read again in {left}", count(users as u64, "value"))
+        }
+        _ => format!("reading back {} of the users written", progress.users),
     }
 }
 
@@ -160,6 +182,11 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use intercom_bulk::domain::kept::{Fate, Form};
+    use intercom_bulk::domain::patch::Target;
+    use intercom_bulk::domain::run::Seen;
+    use intercom_bulk::domain::user::UserId;
+
     use super::*;
 
     fn sample() -> Sample {
@@ -190,6 +217,19 @@ mod tests {
         assert_eq!(dry_run.line(), "6% | 2 min 30 s left | 5000/20000 read | 4000 to change | 500 users/s");
         let uncounted = Sample { percent: None, left: None, count: None, rate: None, ..sample() };
         assert_eq!(uncounted.line(), "5000 read | 1000/4000 sent | 6 jobs open");
+    }
+
+    #[test]
+    fn check_of_written_values_is_told_in_words() {
+        let mut progress = ReadBack::begin(1, 1_000);
+        assert_eq!(reading_back(&progress, 0), "reading back 100 of the users written");
+        let user = UserId::new("a").unwrap();
+        let differs = vec![(Target::Field("name".to_owned()), Fate::NotKept(Form::Old))];
+        for place in 0..100 {
+            let seen = if place < 2 { Seen::Values(differs.clone()) } else { Seen::Gone };
+            progress.record(place, &user, seen, 180_000);
+        }
+        assert_eq!(reading_back(&progress, 60_000), "2 values not as written; read again in 2 min 0 s");
     }
 
     #[test]

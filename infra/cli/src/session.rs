@@ -147,7 +147,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
             }
             return Err(SessionError::Gone(id.clone()));
         };
-        let over = !run.state.submits();
+        let over = !run.state.works();
         let now = Instant::now();
         if cursor.waits != shown_wait
             && let Some(words) = long_wait(&cursor, engine.now_ms())
@@ -161,6 +161,7 @@ async fn watch_run(engine: &Engine, id: &RunId, quiet: bool, stops: &mut Stops) 
             return Ok(Session::Over { run: Box::new(run), cursor: Box::new(cursor), took: now - began });
         }
         let sample = watched.sample(&run, &cursor, now).await?;
+        let sample = sample.reading_back(&engine.clients.ledger, &run, engine.now_ms()).await?;
         if progress.is_live() || now >= next_line {
             next_line = now + LINE;
             progress.show(&sample);

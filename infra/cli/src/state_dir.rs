@@ -82,6 +82,12 @@ impl Place {
         folder.filter(|_| !run.state.ended()).and_then(Self::is_held)
     }
 
+    /// Returns the state directory of a workspace, or the named one, if a run used it.
+    pub(crate) fn existing(named: Option<&Path>, workspace: &str) -> Option<PathBuf> {
+        let path = named.map_or_else(|| folder().join(workspace), Path::to_owned);
+        path.join(LOCK).is_file().then_some(path)
+    }
+
     /// Returns the named state directory, or the last used one.
     pub(crate) fn last(named: Option<&Path>) -> Result<PathBuf, PlaceError> {
         let path = if let Some(path) = named {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{Counted, Cursor, Run, State, Tally};
+use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Run, State, Tally};
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
 
 use crate::error_kinds::{Kind, by_code, kinds};
 use crate::output::{self, count};
+use crate::read_back::read_back;
 
 /// Maximum number of buckets to list in full; otherwise the first and the last are listed.
 const BUCKETS_SHOWN: usize = 12;
@@ -42,6 +43,12 @@ pub(crate) struct Summary {
     pub(crate) seconds: u64,
     /// Job ids by bucket.
     pub(crate) buckets: BTreeMap<String, Vec<String>>,
+    /// The check of written values, if the run made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read_back: Option<ReadBackTotals>,
+    /// Targets that were set again for most users that the previous run wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) set_again: Vec<OftenAgain>,
     /// The reason of the end, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -94,6 +101,8 @@ impl Summary {
             generations: run.generation,
             seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),
             buckets,
+            read_back: run.totals.as_ref().and_then(|totals| totals.read_back.clone()),
+            set_again: cursor.tally.set_again.most(),
             stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
             reason,
             held: run.hold().is_some(),
@@ -137,6 +146,8 @@ impl Summary {
         if self.jobs > 0 {
             lines.push(format!("  {}", self.sending()));
         }
+        lines.extend(self.read_back.as_ref().map(read_back));
+        lines.extend(self.set_again.iter().map(|often| format!("  Warning: {}", often.words(false))));
         lines.extend(kinds(&self.errors_by_code));
         lines.extend(self.differs());
         lines.extend(possibly_lost(self.jobs_possibly_lost));
@@ -267,12 +278,11 @@ pub(crate) fn skip_reasons(reasons: &BTreeMap<String, u64>, missed: &BTreeMap<St
 
 /// Returns a note on jobs without a known end, if there are any.
 pub(crate) fn still_open(jobs: u64, ended: bool) -> String {
+    let open = count(jobs, "job");
     match (jobs, ended) {
         (0, _) => String::new(),
-        (jobs, false) => format!("; {} open", count(jobs, "job")),
-        (jobs, true) => {
-            format!("; {} still open, which Intercom may still carry out", count(jobs, "job"))
-        }
+        (_, false) => format!("; {open} open"),
+        (_, true) => format!("; {open} still open, which Intercom may still carry out"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OpenJobs, Tally};
+use super::{OpenJobs, ReadBackTotals, Tally};
 
 /// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,9 @@ pub struct Totals {
     /// Users skipped because another user's patch names their company.
     #[serde(default)]
     pub sharing: u64,
+    /// The check of written values, after the end of a run that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<ReadBackTotals>,
 }
 
 /// The users that a run read, each counted once by outcome.

@@ -6,6 +6,8 @@ mod cursor;
 pub mod decide;
 mod pause;
 mod position;
+mod readback;
+mod set_again;
 mod start;
 mod state;
 mod tally;
@@ -24,6 +26,8 @@ pub use cursor::{
 };
 pub use pause::{PAUSE_MOST_MS, Pause, PausedBy};
 pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
+pub use readback::{NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, SAMPLE_MAX, Sampler, Seen, lowest_rank};
+pub use set_again::{OftenAgain, PreviousValues, SetAgain};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};

@@ -12,6 +12,8 @@ pub enum State {
     Running,
     /// All pages are read; some parts or jobs have not ended.
     Draining,
+    /// All parts and jobs have ended; some of the written users are read back.
+    Verifying,
     /// Stopped by a limit or an operator. A resume returns to the state before.
     Paused,
     /// Ended: every user has the plan's value or was skipped by its rules.
@@ -37,13 +39,20 @@ impl State {
         matches!(self, Self::Running | Self::Draining)
     }
 
+    /// Returns whether the steps work on the run: it has not ended and is not paused.
+    pub fn works(self) -> bool {
+        self.submits() || self == Self::Verifying
+    }
+
     /// Returns whether a run may change from this state to `next`. A final state does not change.
     pub fn may_become(self, next: Self) -> bool {
-        use State::{Cancelled, Draining, Failed, Incomplete, Paused, Running};
+        use State::{Cancelled, Draining, Failed, Incomplete, Paused, Running, Verifying};
         match (self, next) {
             (Running, next) => matches!(next, Draining | Paused | Failed | Incomplete | Cancelled),
             // Draining goes back to running if a new generation is requested.
-            (Draining, next) => next.ended() || matches!(next, Running | Paused),
+            (Draining, next) => next.ended() || matches!(next, Running | Paused | Verifying),
+            // Verifying goes back to draining if a job was recorded late.
+            (Verifying, next) => next.ended() || matches!(next, Draining | Paused),
             (Paused, next) => matches!(next, Running | Draining | Cancelled | Failed | Incomplete),
             _ => false,
         }
@@ -73,6 +82,8 @@ mod tests {
     #[test]
     fn nothing_completes_without_draining() {
         let before: Vec<_> = State::VARIANTS.iter().filter(|state| state.may_become(Complete)).collect();
+        assert_eq!(before, [&Draining, &Verifying]);
+        let before: Vec<_> = State::VARIANTS.iter().filter(|state| state.may_become(Verifying)).collect();
         assert_eq!(before, [&Draining]);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SetAgain;
 use crate::domain::redact::redact_to;
 
 /// Reason to skip a user: another user's patch of the generation names the company.
@@ -48,6 +49,9 @@ pub struct Tally {
     /// personal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missed: BTreeMap<String, u64>,
+    /// Users of the previous run's sample.
+    #[serde(default, skip_serializing_if = "SetAgain::is_empty")]
+    pub set_again: SetAgain,
 }
 
 impl Tally {
@@ -72,6 +76,7 @@ impl Tally {
         self.errors += other.errors;
         self.partly += other.partly;
         self.unreadable += other.unreadable;
+        self.set_again.add(&other.set_again);
         for (reason, count) in &other.skip_reasons {
             *self.skip_reasons.entry(reason.clone()).or_default() += count;
         }

@@ -4,6 +4,7 @@
 mod answers;
 mod refusals;
 mod requests;
+mod shown;
 mod submission;
 mod version;
 
@@ -12,6 +13,7 @@ pub(super) use refusals::{advice, no_user, page_failure};
 pub(super) use requests::{
     get_any_user, get_counts, get_first_users, get_job, get_job_errors, get_page, get_user, post_patches,
 };
+pub(super) use shown::shows_alike;
 pub use version::V1Version;
 pub(super) use version::VERSIONS;
 

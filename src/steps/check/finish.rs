@@ -1,6 +1,6 @@
 //! Decides the end of a run from consistently read rows.
 
-use super::CheckOutcome;
+use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
 use crate::rate_limit::WINDOW_MS;
@@ -14,10 +14,14 @@ const ACCOUNTS_REST_MAX_MS: i64 = 30 * 60_000;
 /// closed.
 const JOBS_REST_MS: i64 = 5 * 60_000;
 
-/// Ends the active run if all of its parts and jobs have ended, or if it exceeds `max_errors`.
+/// Ends the active run if all of its parts and jobs have ended and its written values are checked,
+/// or if it exceeds `max_errors`.
 pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let ledger = &clients.ledger;
     let Some(ActiveRun { run, cursor }) = control::active_run(ledger).await? else { return Ok(()) };
+    if run.state == State::Verifying {
+        return read_back::go_on(clients, &run, &cursor, at, outcome).await;
+    }
     let too_many = run.state.submits() && breaks_max_errors(clients, &run, &cursor).await?;
     let end = if too_many {
         RunEnd::uncounted(State::Failed, control::OVER_MAX_ERRORS)
@@ -37,7 +41,12 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
                 let most_ms = if may_be_lost { control::resend::BETWEEN_READS_MS } else { ACCOUNTS_REST_MAX_MS };
                 return defer(clients, &run, &cursor, &accounts, most_ms, at).await;
             }
-            Verdict::Ends(state, reason) => RunEnd { state, reason, totals: Some(accounts.totals) },
+            Verdict::Ends(state, reason) => {
+                if let Some(run) = read_back::begin(clients, &run, &cursor, &accounts, state, at).await? {
+                    return read_back::go_on(clients, &run, &cursor, at, outcome).await;
+                }
+                RunEnd { state, reason, totals: Some(accounts.totals) }
+            }
         }
     } else {
         return Ok(());

@@ -1,9 +1,10 @@
-//! The check step: polls bulk jobs, sends refused items again if that can help, and ends a run when
-//! all of its parts and jobs have ended.
+//! The check step: polls bulk jobs, sends refused items again if that can help, reads some of the
+//! written users back when all parts and jobs of a run have ended, and ends the run.
 
 mod finish;
 mod look;
 mod metrics;
+mod read_back;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,6 +58,10 @@ pub struct CheckOutcome {
     pub unattributed: u64,
     /// Jobs and runs of a newer format, which are left to the newer version of the function.
     pub newer: u64,
+    /// Written users that were read back.
+    pub read_back: u64,
+    /// Users of an ended run of whom Intercom did not keep a value.
+    pub not_kept: u64,
     /// Runs that were paused because the token belongs to another workspace.
     pub paused: u64,
     /// Answers with status 429.

@@ -64,6 +64,7 @@ pub(super) async fn evaluate(
         agreed: BTreeSet::new(),
     };
     let room = run.limits.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
+    let before = clients.previous.of(&run.id);
     let mut met = HashSet::new();
     for user in &page.users {
         let tally = &mut evaluation.done.tally;
@@ -76,6 +77,7 @@ pub(super) async fn evaluate(
             break;
         }
         tally.users += 1;
+        tally.set_again.users += u64::from(before.has(user.id()));
         evaluation.user(user).await?;
     }
     for index in 0..page.unreadable {
@@ -90,6 +92,9 @@ pub(super) async fn evaluate(
         }
     }
     let mut done = evaluation.done;
+    for patch in &done.patches {
+        done.tally.set_again.count(&before, patch);
+    }
     done.tally.errors = done.errors.len() as u64;
     done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
     Ok(done)

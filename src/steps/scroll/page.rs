@@ -58,6 +58,7 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
+    clients.previous.read(&clients.ledger, run).await;
     if run.reads_exclusively() {
         cursor.exclusive.called_ms = at.clock.now_ms();
         turn.asked = true;

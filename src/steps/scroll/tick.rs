@@ -18,6 +18,9 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Time-out for reading the rows of an ending run, to count its unfinished parts and jobs.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time after the deadline in which check ends a run that is verified, in milliseconds.
+const VERIFYING_MS: i64 = 15 * 60_000;
+
 /// Begins a waiting start if no run is active. Otherwise ends a run past its deadline, or resends a
 /// stuck turn's message.
 pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut ScrollOutcome) -> Result<(), StepError> {
@@ -29,7 +32,9 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     if let Some(ends_ms) = run.hold_ends_ms() {
         return hold_on(clients, &run, ends_ms, at, outcome).await;
     }
-    if now_ms > run.deadline_ms {
+    // Check ends a run that is verified, also at its deadline. It may have no ticks.
+    let deadline_ms = run.deadline_ms + if run.state == State::Verifying { VERIFYING_MS } else { 0 };
+    if now_ms > deadline_ms {
         let missing = missing(clients, &run, &cursor).await;
         let reason = format!("{}; {missing}", past_deadline(&run, &cursor));
         return stop(clients, &run, reason, at, outcome).await;

@@ -48,7 +48,7 @@ const PAUSED: u8 = 4;
 const INTERRUPTED: u8 = 130;
 
 /// The exit codes of `run` and `demo`, for their help.
-const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users failed, and `errors` \
+const RUN_CODES: &str = "Exit codes: 0 complete · 1 failed or cancelled · 2 complete_with_errors: users failed, and `errors` \
     lists them · 3 incomplete: users may be missing · 4 paused: the run waits for a decision · 64 wrong usage, nothing was \
     started · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP";
 

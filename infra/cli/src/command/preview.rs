@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use intercom_bulk::domain::run::Limits;
+use intercom_bulk::domain::run::{Limits, PreviousValues};
+use intercom_bulk::ledger::Ledger;
 
 use super::bounds::{self, Scope};
 use super::run::{connect, now, read_plan, stopped};
@@ -11,9 +12,10 @@ use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;
 use crate::session::{Session, drive};
+use crate::state_dir::{Place, workspace_name};
 use intercom_bulk::rate_limit::Quota;
 use intercom_bulk_emulator::aws::Account;
-use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
+use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
 
 /// A note about a dry run that left an exclusive reading open.
 const HELD: &str = "Intercom keeps the scroll open for a minute; a `run` before then waits for it.";
@@ -39,13 +41,16 @@ pub(super) struct Preview {
 impl Preview {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
-        let (intercom, _, settings) = connect(&self.access)?;
+        let (intercom, reached, settings) = connect(&self.access)?;
         // A run waits for minutes while Intercom is unreachable; a preview fails at once.
-        if let Err(error) = workspace::of_token(&intercom).await
-            && workspace::passing(&error).is_some()
-        {
-            return Err(CommandError::intercom(intercom.api(), error));
-        }
+        let app_id = match workspace::of_token(&intercom).await {
+            Ok(told) => told.app_id,
+            Err(error) if workspace::passing(&error).is_some() => {
+                return Err(CommandError::intercom(intercom.api(), error));
+            }
+            Err(_) => String::new(),
+        };
+        let name = workspace_name(reached.base_url.as_str(), &app_id);
         let quota_percent = settings.quota_percent;
         // A separate ledger in memory: a dry run leaves no state.
         let account = Account::open(None).map_err(EngineError::from)?;
@@ -55,6 +60,14 @@ impl Preview {
         let limits = Limits { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Limits::default() };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
+        if let Some(path) = Place::existing(self.access.state.as_deref(), &name) {
+            let account = Account::open(Some(&path)).map_err(EngineError::from)?;
+            let runs = Ledger::new(account.dynamodb, TABLE);
+            // The sample serves a warning only, and a new state may have no table yet.
+            if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms()).await {
+                engine.clients.previous.keep(&id, PreviousValues::of(sample));
+            }
+        }
         match drive(&engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Interrupted => {
                 output::note(false, &format!("Stopped. A dry run changes nothing. {HELD}"));

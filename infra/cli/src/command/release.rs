@@ -55,7 +55,7 @@ impl Release {
         };
         show(&outcome, self.from.json)?;
         // An unsettled run has ended.
-        Ok(u8::from(["running", "draining", "paused"].iter().any(|state| outcome["state"] == *state)))
+        Ok(u8::from(["running", "draining", "verifying", "paused"].iter().any(|state| outcome["state"] == *state)))
     }
 
     fn confirmed(&self) -> Result<bool, CommandError> {

@@ -55,7 +55,7 @@ impl ResumeRun {
         if self.access.state.is_none() && self.deployed.is_named() {
             let outcome = invoke(&self.deployed, &ControlEvent::Resume(target)).await?;
             show(&outcome, self.json)?;
-            let continues = ["running", "draining"].iter().any(|state| outcome["state"] == *state);
+            let continues = ["running", "draining", "verifying"].iter().any(|state| outcome["state"] == *state);
             return Ok(u8::from(!continues));
         }
         self.here(&target).await
@@ -70,7 +70,7 @@ impl ResumeRun {
         }
         let ledger = Ledger::new(Account::open(Some(&path)).map_err(EngineError::from)?.dynamodb, TABLE);
         let run = find(&ledger, target).await?;
-        if run.state.ended() || run.state.submits() && Place::is_held(&path) == Some(true) {
+        if run.state.ended() || run.state.works() && Place::is_held(&path) == Some(true) {
             let hint = if run.state.ended() { "the run has ended" } else { "a process works on it" };
             show(&json!({"did": "nothing", "run": run.id, "state": run.state, "hint": hint}), self.json)?;
             return Ok(u8::from(run.state.ended()));

@@ -29,6 +29,12 @@ use intercom_bulk_emulator::engine::{Engine, machine_wall};
 /// The time limit of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The notes after a stop.
+const STOPPED: &str = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, and reads \
+                       on. If pages are left and Intercom's scroll has expired (after a minute), it reads all users again.";
+const STOPPED_VERIFYING: &str = "Stopped. All users are written; the same command, or `intercom-bulk resume`, finishes the check of \
+                                 the written values.";
+
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk run [OPTIONS] <PLAN>", after_help = RUN_CODES)]
 pub(super) struct RunPlan {
@@ -110,14 +116,13 @@ pub(super) async fn work(
         Session::Interrupted => {
             let ledger = &engine.clients.ledger;
             // A step that was under way at the stop may have ended or paused the run.
-            let run = ledger.run(id).await?.filter(|run| !run.state.submits());
-            if let Some((run, cursor)) = run.zip(ledger.cursor(id).await?) {
+            let run = ledger.run(id).await?;
+            let verifies = run.as_ref().is_some_and(|run| run.state == State::Verifying);
+            let over = run.filter(|run| !run.state.works());
+            if let Some((run, cursor)) = over.zip(ledger.cursor(id).await?) {
                 summarize(engine, &run, &cursor, shown).await?;
             } else {
-                let words = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, \
-                             and reads on. If pages are left and Intercom's scroll has expired (after a minute), it reads all \
-                             users again.";
-                output::note(false, words);
+                output::note(false, if verifies { STOPPED_VERIFYING } else { STOPPED });
             }
             Ok(INTERRUPTED)
         }

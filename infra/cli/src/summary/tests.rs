@@ -19,6 +19,8 @@ fn summary(state: State) -> Summary {
         generations: 1,
         seconds: 1,
         buckets: BTreeMap::new(),
+        read_back: None,
+        set_again: Vec::new(),
         reason: None,
         tally: Tally::default(),
         stopped_by: None,
@@ -84,4 +86,26 @@ fn run_that_stopped_by_itself_blames_no_deleted_users() {
     assert!(!words.iter().any(|line| line.contains("deleted in between")), "{words:?}");
     let complete = Summary { count: Some(3_000), ..summary(State::Complete) };
     assert!(complete.words(None).iter().any(|line| line.contains("deleted in between")));
+}
+
+#[test]
+fn check_of_written_values_is_one_line() {
+    let all = ReadBackTotals { users: 100, kept: 100, ..ReadBackTotals::default() };
+    let some = ReadBackTotals { users: 98, kept: 90, not_kept: 5, changed_since: 2, gone: 1, unread: 2 };
+    let lines = [all, some].map(|totals| {
+        let checked = Summary { read_back: Some(totals), ..summary(State::Complete) };
+        checked.words(None).into_iter().find(|line| line.contains("read back")).unwrap()
+    });
+    assert_eq!(lines[0], "  100 users read back: 100 as written");
+    let more = "5 not kept as written, 2 changed since by something else, 1 deleted or merged since, 2 not read";
+    assert_eq!(lines[1], format!("  98 users read back: 90 as written, {more}"));
+}
+
+#[test]
+fn values_that_were_set_again_are_a_warning() {
+    let often = OftenAgain { target: "custom_attributes.active".to_owned(), again: 5, users: 5 };
+    let again = Summary { set_again: vec![often], ..summary(State::Complete) };
+    let lines = again.words(None);
+    let warning = lines.iter().find(|line| line.contains("Warning")).unwrap();
+    assert!(warning.contains("were set again") && warning.contains("custom_attributes.active"), "{warning}");
 }

@@ -165,6 +165,25 @@ fn plan_reads_utm_fields() {
 }
 
 #[test]
+fn value_that_is_silently_ignored_is_reported() {
+    let case = Case::new("silently-ignored");
+    let ended = case.run(&[]);
+    assert_eq!((ended.code, &ended.summary["state"]), (Some(2), &json!("complete_with_errors")), "{}", ended.said);
+    let reason = ended.summary["reason"].as_str().unwrap();
+    assert!(reason.contains("did not keep custom_attributes.active as written for 5 of 5 users"), "{reason}");
+    assert!((1..=5).all(|number| reason.contains(&user(number))), "{reason}");
+    assert_eq!(ended.summary["read_back"]["not_kept"], 5, "{}", ended.said);
+    assert_eq!(ended.summary.get("set_again"), None);
+
+    // The next run sets the same values again, and says so before and after.
+    let preview = case.world.object(&["preview", case.plan.to_str().unwrap(), "--json"], 2);
+    let again = json!([{"target": "custom_attributes.active", "again": 5, "users": 5}]);
+    assert_eq!(preview["set_again"], again);
+    let ended = case.run(&[]);
+    assert_eq!((ended.code, &ended.summary["set_again"]), (Some(2), &again), "{}", ended.said);
+}
+
+#[test]
 fn text_is_not_a_boolean() {
     let case = Case::new("false-as-text");
     let ended = case.run(&[]);

@@ -68,7 +68,9 @@ fn state_directory(folder: &Path) -> Option<PathBuf> {
 impl Left {
     /// Returns whether only ends of jobs are missing: then the next start reads no user again.
     pub(crate) fn only_jobs(&self) -> bool {
-        self.active.as_ref().is_some_and(|(state, accounts)| *state == State::Draining && accounts.parts_open == 0)
+        self.active.as_ref().is_some_and(|(state, accounts)| {
+            matches!(state, State::Draining | State::Verifying) && accounts.parts_open == 0
+        })
     }
 
     /// Reads the state; empty if the command died at once.

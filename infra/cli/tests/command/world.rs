@@ -69,6 +69,8 @@ impl World {
             .env("INTERCOM_SCROLL_LIFE_S", self.scroll_life_s)
             // Its jobs take a second.
             .env("INTERCOM_JOB_LIFE_S", "2")
+            // Its reads do not lag.
+            .env("INTERCOM_READ_AGAIN_S", "1")
             .env_remove("RUST_LOG")
             .current_dir(self.folder.path());
         command

@@ -27,7 +27,7 @@ pub enum ResumeWay {
 /// Decides how a run continues whose pause interrupted this state.
 pub fn after_pause(run: &Run, cursor: &Cursor, facts: &ResumeFacts) -> ResumeWay {
     let from = run.pause().map_or(run.state, |pause| pause.from);
-    let all_read = from == State::Draining || cursor.phase == Phase::Ended;
+    let all_read = from != State::Running || cursor.phase == Phase::Ended;
     let ResumeFacts { keeps_parts, misses_parts, now_ms } = *facts;
     match () {
         () if all_read && (keeps_parts || !misses_parts) => ResumeWay::Drains,
@@ -75,6 +75,7 @@ mod tests {
         let ended = Cursor { phase: Phase::Ended, ..reading(2 * EXCLUSIVE_LIFE_MS) };
         for (from, cursor, keeps_parts, misses_parts, expected) in [
             ("draining", &ended, true, true, ResumeWay::Drains),
+            ("verifying", &ended, true, false, ResumeWay::Drains),
             ("draining", &ended, false, false, ResumeWay::Drains),
             ("draining", &ended, false, true, ResumeWay::Regenerates),
             ("running", &first, true, true, ResumeWay::ReadsOn),

@@ -56,7 +56,7 @@ impl Status {
         let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
         let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
         let seen = Seen {
-            sample: Sample::of(&run, &cursor, &jobs, now_ms, took, tail),
+            sample: Sample::of(&run, &cursor, &jobs, now_ms, took, tail).reading_back(&ledger, &run, now_ms).await?,
             // The jobs of a run without stored totals, such as a cancelled one, are still checked.
             totals: if run.totals.is_some() || at_work == Some(false) {
                 accounts.totals.clone()

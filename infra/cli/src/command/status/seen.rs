@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::output::{self, count};
 use crate::progress::Sample;
+use crate::read_back::read_back;
 use crate::summary::{possibly_lost, skip_reasons, still_open};
 
 /// Milliseconds of a day.
@@ -57,6 +58,7 @@ impl Seen<'_> {
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held, "totals": totals,
+            "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
             "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
@@ -72,8 +74,12 @@ impl Seen<'_> {
             lines.extend(self.pause());
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
-            lines.push("  The same `run` command finishes it: it sends what is missing, and reads on.".into());
-            lines.push("  If pages are left and Intercom's scroll has expired, it reads all users again.".into());
+            if run.state == State::Verifying {
+                lines.push("  The same `run` command finishes it: it checks the written values.".into());
+            } else {
+                lines.push("  The same `run` command finishes it: it sends what is missing, and reads on.".into());
+                lines.push("  If pages are left and Intercom's scroll has expired, it reads all users again.".into());
+            }
         } else {
             let percent = self.sample.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
             let left = self.left().map(|left| format!(", about {} left", output::about(left))).unwrap_or_default();
@@ -84,6 +90,7 @@ impl Seen<'_> {
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
         lines.push(format!("  {}", self.read()));
         lines.push(format!("  {}", self.sent()));
+        lines.extend(run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()).map(read_back));
         lines.extend(possibly_lost(totals.jobs_possibly_lost));
         lines.extend(skip_reasons(&cursor.tally.skip_reasons, &cursor.tally.missed));
         lines
