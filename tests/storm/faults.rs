@@ -1,6 +1,6 @@
 //! The workspace's faults in a story, by page, request and job.
 
-use intercom_simulator::{Fault, Options, World};
+use intercom_simulator::{Alteration, Fault, Options, World};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -59,6 +59,43 @@ fn bad_users(rng: &mut SmallRng, mut options: Options) -> Options {
         _ => {}
     }
     options.quirks.escape_names = rng.random_ratio(1, 2);
+    options
+}
+
+/// Draws values that Intercom does not keep, values of other programs, reads that lag behind writes,
+/// and tokens that may not read their workspace.
+///
+/// It draws from its own source, so that the kept seeds repeat their stories.
+pub(crate) fn values(seed: u64, mut options: Options, is_foreign: bool) -> Options {
+    const ATTRIBUTES: [&str; 4] = ["has avatar", "has avatar", "plan_price", "account"];
+    const FORMS: [Alteration; 7] = [
+        Alteration::Ignore,
+        Alteration::Null,
+        Alteration::Trim,
+        Alteration::Cut,
+        Alteration::Escape,
+        Alteration::Text,
+        Alteration::Whole,
+    ];
+    let rng = &mut SmallRng::seed_from_u64(seed ^ 0x0076_A1E5);
+    match rng.random_range(0..24) {
+        0 => {
+            let attribute = ATTRIBUTES[rng.random_range(0..ATTRIBUTES.len())].to_owned();
+            options.faults.push(Fault::AlterAttribute { attribute, how: FORMS[rng.random_range(0..FORMS.len())] });
+        }
+        // With users that Intercom cannot accept, a later generation would find further ones of them. If
+        // more than three parts consist of such users, they wait until the deadline.
+        1 | 2 if !options.faults.iter().any(|fault| matches!(fault, Fault::PoisonItem { .. })) => {
+            options.faults.push(Fault::OthersWrite(f64::from(rng.random_range(1..60))));
+        }
+        _ => {}
+    }
+    if rng.random_ratio(1, 12) {
+        options.read_lag_s = rng.random_range(1..170);
+    }
+    if rng.random_ratio(1, if is_foreign { 2 } else { 30 }) {
+        options.faults.push(Fault::DenyMe);
+    }
     options
 }
 

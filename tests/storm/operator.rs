@@ -146,7 +146,7 @@ async fn send(functions: &Functions, event: Value) {
     }
 }
 
-/// Waits for a run that reads pages or submits.
+/// Waits for a run that the steps work on.
 async fn at_work(storm: &Storm) -> Option<Run> {
     for _ in 0..LOOKS {
         let active = storm.ledger.active().await.ok()?.run;

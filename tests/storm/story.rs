@@ -122,6 +122,7 @@ impl Story {
         let third = &mut SmallRng::seed_from_u64(seed ^ 0x0071_1417);
         let options = limits::of_workspace(third, options);
         let (tokens, store_down) = limits::tokens(third);
+        let options = faults::values(seed, options, tokens.iter().any(|token| token.is_foreign));
         let back = tokens.windows(2).find(|pair| pair[0].is_foreign).map(|pair| pair[1].after);
         // A fourth source, for later additions.
         let last = &mut SmallRng::seed_from_u64(seed ^ 0x0007_4A6E);

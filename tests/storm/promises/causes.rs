@@ -54,6 +54,8 @@ const OF_PAGES: [&str; 10] = [
 ];
 /// Faults after which Intercom does not report a job's end.
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
+/// Faults that change values.
+const OF_VALUES: [&str; 3] = ["users-change", "others-write", "alter-attribute"];
 /// Permanent faults.
 const FOR_GOOD: [&str; 2] = ["token-revoked-after", "denied"];
 /// The number of consecutive spoilt pages from which on a run may give up.
@@ -95,7 +97,7 @@ impl Struck<'_> {
             () if has("workspace's only scroll") => self.holds_the_scroll(),
             () if has("(max_changes)") => {
                 let most = run.limits.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
-                most.is_some_and(|most| changes > most || self.faults(&["users-change"]) > 0)
+                most.is_some_and(|most| changes > most || self.faults(&OF_VALUES) > 0)
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
@@ -226,6 +228,13 @@ impl Storm {
             State::Cancelled => struck.is_stopped(),
             _ => true,
         };
+        // Another program's values are no fault of a run.
+        if reason.contains("did not keep") && struck.faults(&["alter-attribute"]) == 0 {
+            self.weather.bug(format!("13: {} is {} ({reason}), and Intercom keeps all values", run.id, run.state));
+        }
+        if reason.contains("were not all checked") && struck.anything() == 0 {
+            self.weather.bug(format!("13: {} is {} ({reason}) without a cause", run.id, run.state));
+        }
         let row = errors.iter().find(|row| !struck.errs(run, row));
         if let Some(row) = row {
             self.weather.bug(format!("6: {} has an error without a cause: {row:?}", run.id));

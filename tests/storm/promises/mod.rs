@@ -4,6 +4,7 @@
 mod binding;
 mod bounds;
 mod causes;
+mod checked;
 mod ends;
 mod jobs;
 mod limit;

@@ -1,0 +1,46 @@
+//! Promise 13: written values are checked, and a run that ends complete had none that Intercom does not
+//! keep.
+
+use intercom_bulk::domain::run::{READ_BACK_MAX, Run, State};
+use intercom_simulator::Fault;
+
+use crate::storm::Storm;
+
+impl Storm {
+    /// Returns whether Intercom stores a value of this story otherwise than written.
+    pub(super) fn alters_values(&self) -> bool {
+        self.story.options.faults.iter().any(|fault| matches!(fault, Fault::AlterAttribute { .. }))
+    }
+
+    /// Returns whether the check of a complete run may have missed a value: it read a part of the
+    /// written users, or says why it did not read them.
+    pub(super) fn may_be_unchecked(&self, run: &Run) -> bool {
+        let written = run.totals.as_ref().map_or(0, |totals| totals.written);
+        let says = run.reason.as_deref().is_some_and(|reason| reason.contains("were not all checked"));
+        self.alters_values() && (written > READ_BACK_MAX as u64 || says)
+    }
+
+    /// Checks the counts of a run that just ended, and its sample: a user of it was in a job of the last
+    /// generation.
+    pub(super) async fn values_were_checked(&self, run: &Run, has_no_errors: bool) {
+        let is_complete = matches!(run.state, State::Complete | State::CompleteWithErrors);
+        let Some(totals) = run.totals.as_ref().filter(|_| is_complete && !run.limits.dry_run) else { return };
+        let wrong = |text: &str| self.weather.bug(format!("13: {} is {}, and {text}: {totals:?}", run.id, run.state));
+        match &totals.read_back {
+            // Users that failed are not read back. The users of earlier generations were read by the
+            // last one.
+            None if has_no_errors && totals.written > totals.written_before => wrong("no value was checked"),
+            Some(read_back) if read_back.not_kept > 0 && run.state == State::Complete => wrong("a value was not kept"),
+            Some(read_back) if read_back.users + read_back.unread == 0 => wrong("nobody was read back"),
+            None | Some(_) => {}
+        }
+        let Ok(sample) = self.ledger.sample(&run.id, run.generation, usize::MAX).await else {
+            return wrong("its sample cannot be read");
+        };
+        let taken = self.promises.memory().taken.get(&(run.id.to_string(), run.generation)).cloned();
+        let taken = taken.unwrap_or_default();
+        if let Some(patch) = sample.iter().find(|patch| !taken.contains(patch.user.as_str())) {
+            wrong(&format!("{} of its sample was in no job", patch.user));
+        }
+    }
+}
