@@ -213,7 +213,8 @@ async fn paused_check_goes_on_where_it_was() {
         let (mut pipeline, run) = half_verified().await;
         let before = pipeline.world.state().requests.clone();
         control(&pipeline, json!({"pause": true}), "paused").await;
-        sleep(Duration::from_hours(30)).await;
+        sleep(Duration::from_secs(10)).await;
+        pipeline.rest(Duration::from_hours(30)).await;
         let reads = pipeline.world.state().requests[READ];
         assert!(reads <= before[READ] + 10, "{reads} reads: no group of reads begins after a pause");
         if restarts {
