@@ -18,7 +18,7 @@ mod target;
 mod verify;
 
 pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
-pub use pause::{hold, pause};
+pub use pause::{hold, pause, pause_after_canary};
 pub use release::{Released, release};
 pub use resume::{Continued, Resumed, restart, resume};
 pub use settle::{Looking, unsettled};

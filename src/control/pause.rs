@@ -47,3 +47,17 @@ pub async fn hold(ledger: &Ledger, target: &Target, now_ms: i64) -> Result<Optio
     }
     Ok(None)
 }
+
+/// Pauses a run whose canary is over, as its start requested, after the check of the written values:
+/// an operator decides about the other users. The run keeps its place, as one that [`hold`] pauses.
+/// Returns whether this call paused it.
+pub async fn pause_after_canary(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
+    let over = Run { canary_ended: Some(run.generation), ..run.clone() };
+    let pause = Pause { by: PausedBy::Operator, from: run.state, since_ms: now_ms };
+    let all_read = matches!(run.state, State::Draining | State::Verifying);
+    let paused = all_read && ledger.pause(&over, pause, reason).await?;
+    if paused {
+        tracing::info!(run = run.id.as_str(), state = State::Paused.as_str(), reason, "run changed its state");
+    }
+    Ok(paused)
+}

@@ -1,8 +1,9 @@
-//! Sends the messages of parts again. A part is in the ledger before it is in the queue, so a lost,
-//! expired or deleted message costs time only: the part's done mark makes a second message harmless.
+//! Sends the messages of parts later, or again. A part is in the ledger before it is in the queue, so
+//! a lost, expired or deleted message costs time only: the part's done mark makes a second message
+//! harmless.
 //!
-//! A resume, a restart, and a queue that has lost messages request it. A resume and a restart begin
-//! it, and the tick goes on, in as many invocations as it takes.
+//! A resume, a restart, the release of parts that were held back, and a queue that has lost messages
+//! request it. The first three begin it, and the tick goes on, in as many invocations as it takes.
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::Resends;
@@ -21,11 +22,11 @@ pub const BETWEEN_READS_MS: i64 = 55_000;
 const MESSAGE_LIFE_MS: i64 = 12 * 24 * 3600 * 1000;
 
 /// Sends messages that were requested and are not sent yet. Returns their number. A run that stops
-/// in the meantime ends it.
+/// in the meantime, or holds its parts back, ends it.
 pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<u64, StepError> {
     let ledger = &clients.ledger;
     let mut resends = ledger.resends(&run.id).await?;
-    if !resends.pending || !run.state.submits() {
+    if !resends.pending || !run.submits() {
         return Ok(0);
     }
     let mut sent = 0;
@@ -35,7 +36,7 @@ pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocatio
             break;
         };
         let now = ledger.run(&run.id).await?;
-        if !now.is_some_and(|now| now.state.submits() && now.generation == run.generation) {
+        if !now.is_some_and(|now| now.submits() && now.generation == run.generation) {
             break;
         }
         for parts in next.parts.chunks(AT_ONCE) {
@@ -48,7 +49,7 @@ pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocatio
         resends.after = Some(next.to);
     }
     if sent > 0 {
-        tracing::warn!(run = run.id.as_str(), parts = sent, "parts are sent again");
+        tracing::info!(run = run.id.as_str(), parts = sent, "the messages of parts are sent");
     }
     Ok(sent)
 }
@@ -79,6 +80,7 @@ async fn read_queue(clients: &Clients, run: &Run, at: &Invocation) -> Result<boo
     let is_empty = clients.queues.patches_are_empty().await?;
     let before = resends.clone();
     if after_read(&mut resends, is_empty, now_ms) || is_old {
+        tracing::warn!(run = run.id.as_str(), is_old, "the patches queue has lost messages: they are sent again");
         clients.ledger.request_resend(&run.id, now_ms).await?;
     } else if resends != before {
         clients.ledger.queue_was_read(&run.id, &resends, now_ms).await?;

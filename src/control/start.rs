@@ -60,6 +60,8 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         listed,
         workspace: Some(workspace),
         limits: start.limits.clone(),
+        held_back: start.limits.hold_back(),
+        canary_ended: None,
         errors: 0,
         totals: None,
     };

@@ -1,6 +1,7 @@
 //! The active run, and the runs before it that are not settled. A run begins and ends in the
 //! transaction that changes its state.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, attribute, key, n, run_pk, s};
@@ -193,6 +194,14 @@ impl Ledger {
         let PauseChange { set: sets, mut remove, conditions, values: of_pause } = PauseChange::of(was, now)?;
         set.extend(sets.into_iter().flat_map(|clause| [", ", clause]));
         values.extend(of_pause);
+        if now.held_back != was.held_back {
+            set.push_str(", held_back = :held");
+            values.push((":held", AttributeValue::Bool(now.held_back)));
+        }
+        if let Some(generation) = now.canary_ended {
+            set.push_str(", canary_ended = :canary");
+            values.push((":canary", n(generation)));
+        }
         match &now.reason {
             Some(reason) => {
                 set.push_str(", #reason = :reason");

@@ -97,8 +97,9 @@ impl Ledger {
     }
 
     /// Commits a turn if `owner` still holds the lease: `next` becomes the cursor, with `turn` + 1
-    /// and without a lease. `page` becomes the committed reading of its page. Returns `None`, and
-    /// writes nothing, if turn, lease or run changed.
+    /// and without a lease. `page` becomes the committed reading of its page. If the pages have ended,
+    /// the same transaction releases parts that were held back and requests that they are sent.
+    /// Returns `None`, and writes nothing, if turn, lease or run changed.
     pub async fn commit(
         &self,
         run: &Run,
@@ -126,12 +127,16 @@ impl Ledger {
             Commit::Turn => self.send_all(writes).await?,
             Commit::State { state, reason } => {
                 let ended_ms = state.ended().then_some(now_ms);
-                let changed = Run { state: *state, reason: reason.clone(), ended_ms, ..run.clone() };
+                let releases = releases_parts(run, &next, *state);
+                writes.extend(releases.then(|| Self::resend_write(&run.id, now_ms)));
+                let held_back = run.held_back && !releases;
+                let changed = Run { state: *state, reason: reason.clone(), ended_ms, held_back, ..run.clone() };
                 let release = state.ended().then(|| EndEffect::of(&changed, &before));
                 self.change_run(run, &changed, writes, release).await?
             }
             Commit::Generation => {
-                let changed = Run { generation: next.generation, state: State::Running, reason: None, ..run.clone() };
+                let (generation, held_back) = (next.generation, run.keeps_parts() && run.limits.hold_back());
+                let changed = Run { generation, state: State::Running, reason: None, held_back, ..run.clone() };
                 self.change_run(run, &changed, writes, None).await?
             }
         };
@@ -204,6 +209,12 @@ impl Ledger {
         let running = run.continued(State::Running, now_ms);
         Ok(self.change_run(run, &running, writes, None).await?.then_some(next))
     }
+}
+
+/// Returns whether a commit releases the parts that were held back: the pages have ended, and the run
+/// goes on.
+fn releases_parts(run: &Run, next: &Cursor, state: State) -> bool {
+    run.held_back && next.phase == Phase::Ended && !state.ended()
 }
 
 fn cursor_key(run: &RunId) -> Key {

@@ -42,16 +42,20 @@ impl Ledger {
         Ok(self.get(&resends_key(run)).await?.unwrap_or_default())
     }
 
-    /// Requests that the messages of all parts without end are sent again.
+    /// Requests that the messages of all parts without end are sent, or sent again.
     pub async fn request_resend(&self, run: &RunId, now_ms: i64) -> Result<(), LedgerError> {
+        self.send(Self::resend_write(run, now_ms)).await.map(|_| ())
+    }
+
+    /// Returns the write of such a request.
+    pub(super) fn resend_write(run: &RunId, now_ms: i64) -> Write {
         let update = "SET pending = :pending, empty_reads = :none, read_ms = :none, expires_at = :expires \
                       REMOVE #after ADD requests :one";
-        let write = Write::update(&resends_key(run), update)
+        Write::update(&resends_key(run), update)
             .with(":pending", AttributeValue::Bool(true))
             .with(":none", n(0))
             .with(":expires", n(expires_at_s(now_ms)))
-            .with(":one", n(1));
-        self.send(write).await.map(|_| ())
+            .with(":one", n(1))
     }
 
     /// Stores that messages up to this part were sent, in addition to those up to `resends.after`.

@@ -185,15 +185,6 @@ pub enum StepError {
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan { name: String },
     #[error(
-        "the run is not begun: max_changes is a percentage and the users could not be counted ({reason}). Start it again, \
-         or give max_changes as a number"
-    )]
-    NotCounted {
-        reason: String,
-        /// True if a retry would fail, too, because Intercom refuses the count.
-        for_good: bool,
-    },
-    #[error(
         "the run is not begun: another version of this plan was started for the same second, and has its name, {run}. \
          Start it again for another time"
     )]
@@ -231,7 +222,6 @@ impl StepError {
             Self::TimeOut { .. } => "TimeOut",
             Self::NoRun { .. } => "NoRun",
             Self::NoPlan { .. } => "NoPlan",
-            Self::NotCounted { .. } => "NotCounted",
             Self::Taken { .. } => "Taken",
             Self::ListGone { .. } => "ListGone",
         }
@@ -241,7 +231,6 @@ impl StepError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
-            Self::NotCounted { for_good, .. } => *for_good,
             Self::Ledger(_)
             | Self::Queue(_)
             | Self::Event(_)

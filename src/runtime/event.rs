@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::redact::{redact_to, unread};
-use crate::domain::run::{LIST_MAX, Limits, MaxChanges, RunId, Source};
+use crate::domain::run::{AtMost, LIST_MAX, Limits, RunId, Source, number_or_share};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
@@ -88,13 +88,15 @@ struct StrictLimits {
     #[serde(default)]
     limit: Option<u64>,
     #[serde(default)]
-    max_changes: Option<MaxChanges>,
-    #[serde(default)]
-    max_errors: Option<u64>,
+    max_changes: Option<AtMost>,
+    #[serde(default, with = "number_or_share")]
+    max_errors: Option<AtMost>,
     #[serde(default)]
     dry_run: bool,
     #[serde(default)]
     accept_unseen: bool,
+    #[serde(default)]
+    then_pause: bool,
 }
 
 impl StartEvent {
@@ -115,7 +117,10 @@ impl StartEvent {
             _ if !(start.plan.is_string() || start.plan.is_object()) => {
                 Err(EventError::Start { detail: "`plan` must be a name or a plan".to_owned() })
             }
-            _ => Ok(start),
+            _ => match start.limits.check() {
+                Ok(()) => Ok(start),
+                Err(detail) => Err(EventError::Start { detail: detail.to_owned() }),
+            },
         }
     }
 
@@ -225,6 +230,11 @@ mod tests {
         assert!(error.contains("max_eror"), "{error}");
         assert!(ScrollEvent::read(&json!({"plan": 3})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": "x", "users": ["../x"]})).is_err());
+        let error = ScrollEvent::read(&json!({"plan": "x", "limits": {"then_pause": true}})).unwrap_err().to_string();
+        assert!(error.contains("`limit`"), "{error}");
+        let share = json!({"plan": "x", "limits": {"max_errors": {"percent": 5}}});
+        let ScrollEvent::Start(start) = ScrollEvent::read(&share).unwrap() else { panic!("{share} is a start") };
+        assert_eq!(start.limits.max_errors, Some(AtMost::Percent(5)));
     }
 
     #[test]

@@ -122,48 +122,6 @@ async fn paused_run_resumes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_above_max_changes_fails_before_the_change() {
-    for most in [json!({"users": 120}), json!({"percent": 10})] {
-        let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;
-        let report = pipeline.run(json!({"rails": {"max_changes": most}})).await;
-        assert_eq!(report.state(), State::Failed);
-        assert!(report.reason().contains("max_changes"), "{}", report.reason());
-        assert!(report.world.items <= 120, "{}", report.world.items);
-        report.assert_nobody_lost();
-    }
-}
-
-/// A lost page costs a second generation, which finds the users beyond the first one's limit.
-#[tokio::test(start_paused = true)]
-async fn max_changes_covers_all_generations() {
-    let faults = vec![Fault::LosePage(3)];
-    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(900) }).await;
-    let all = pipeline.world.users().len() as u64;
-    // The first generation changes the users of nine pages minus one, the second the rest.
-    let report = pipeline.run(json!({"rails": {"max_changes": {"users": 700}}})).await;
-    assert_eq!(report.state(), State::Failed, "{}", report.reason());
-    assert!(report.reason().contains("max_changes"), "{}", report.reason());
-    assert!((500..=700).contains(&report.world.items), "{} of {all}", report.world.items);
-    report.assert_nobody_lost();
-}
-
-#[tokio::test(start_paused = true)]
-async fn percentage_without_a_count_begins_nothing() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
-    pipeline.way.close(Some("GET /counts"));
-    let event = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
-    let error = pipeline.engine.scroll(event.clone()).await.unwrap_err();
-    assert!(error.contains("max_changes is a percentage"), "{error}");
-    assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), []);
-    // A number needs no count.
-    pipeline.run(json!({"rails": {"max_changes": {"users": 300}}})).await.assert_complete();
-    pipeline.way.close(None);
-    pipeline.engine.scroll(event).await.unwrap();
-    let runs = pipeline.engine.clients.ledger.runs(10).await.unwrap();
-    pipeline.until_ended(&runs[0]).await.assert_complete();
-}
-
-#[tokio::test(start_paused = true)]
 async fn run_within_its_limits_completes() {
     let limits = json!({"max_changes": {"percent": 100}, "max_errors": 0});
     let pipeline = Pipeline::new(HAS_AVATAR, users(650)).await;
@@ -185,6 +143,32 @@ async fn run_with_too_many_errors_fails() {
     assert_eq!((report.state(), report.world.items), (State::Failed, 0));
     assert!(report.errors.len() > 4, "the end says that `errors` lists them");
     report.assert_nobody_lost();
+}
+
+/// Of 900 users 5 % may fail; the others are written.
+#[tokio::test(start_paused = true)]
+async fn max_errors_takes_a_share_of_the_users_read() {
+    for (percent, ends) in [(4.0, State::CompleteWithErrors), (30.0, State::Failed)] {
+        let fault = Fault::ItemError { percent, code: "invalid".into(), message: "no".into() };
+        let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![fault], ..users(900) }).await;
+        let report = pipeline.run(json!({"rails": {"max_errors": {"percent": 5}}})).await;
+        assert_eq!(report.state(), ends, "{}", report.reason());
+        report.assert_nobody_lost();
+    }
+    let pipeline = Pipeline::new(FAILS_FOR_SOME, users(900)).await;
+    let report = pipeline.run(json!({"rails": {"max_errors": {"percent": 1}}})).await;
+    assert_eq!((report.state(), report.world.items), (State::Failed, 0));
+    assert!(report.reason().contains("more than 1 % (max_errors)"), "{}", report.reason());
+}
+
+/// The first error among three users does not stop a run that allows 5 %.
+#[tokio::test(start_paused = true)]
+async fn share_of_few_users_is_one_of_a_hundred() {
+    let fault = Fault::ItemError { percent: 40.0, code: "invalid".into(), message: "no".into() };
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![fault], ..users(8) }).await;
+    let report = pipeline.run(json!({"rails": {"max_errors": {"percent": 5}}})).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    assert!((1..=5).contains(&report.errors.len()), "{:?}", report.errors);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,11 +9,14 @@
 
 mod accident;
 mod bounds;
+mod canary;
 mod crash;
 mod defects;
 mod estimates;
 mod formats;
 mod guard;
+mod held_back;
+mod held_stops;
 mod intercom;
 mod items;
 mod jobs;

@@ -8,7 +8,6 @@ use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, PLAN_PRICE, users};
 use crate::report::Report;
@@ -196,42 +195,42 @@ async fn needless_start_is_reported() {
     }
 }
 
-/// A token without permission to count users never gets it.
+/// The plan of a waiting start is replaced by one that is not valid.
 #[tokio::test(start_paused = true)]
 async fn impossible_start_is_dead_lettered() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
     let first = pipeline.start(Value::Null).await;
-    let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 20}}}));
+    let stored = pipeline.start_event(&json!({"plan": "has-avatar", "rails": {"accept_unseen": true}}));
+    sleep(Duration::from_secs(1)).await;
     let list = pipeline.start_event(&json!({"users": ids(&pipeline, 3)}));
-    for event in [&percent, &list] {
+    for event in [&stored, &list] {
         pipeline.send("pages", &event.to_string()).await;
     }
-    sleep(Duration::from_secs(1)).await;
-    pipeline.way.disturb("GET /counts", Closed::Answers(403));
+    sleep(Duration::from_millis(500)).await;
+    ledger.put_plan("has-avatar", &json!({"name": "has-avatar", "set": {}})).await.unwrap();
     let first = pipeline.until_ended(&first).await;
     let next = pipeline.until_ended(&run_of(&list)).await;
     assert_eq!(next.state(), State::Complete, "{}", next.reason());
     assert!(next.run.started_ms - first.run.ended_ms.unwrap() < 10_000, "in the same tick");
     let [dead] = &next.dead[..] else { panic!("{:?}", next.dead) };
-    assert_eq!(run_of(&serde_json::from_str(dead).unwrap()), run_of(&percent));
-    assert_eq!(pipeline.engine.clients.ledger.waiting().await.unwrap(), []);
+    assert_eq!(run_of(&serde_json::from_str(dead).unwrap()), run_of(&stored));
+    assert_eq!(ledger.waiting().await.unwrap(), []);
 }
 
-/// An outage passes: the start waits for it, and the starts after it do not.
+/// An outage passes: the start waits until the token's workspace is known.
 #[tokio::test(start_paused = true)]
 async fn start_survives_two_hours_of_outage() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(900)).await.ticking(Duration::from_secs(20)).await;
-    pipeline.way.close(Some("GET /counts"));
-    let percent = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
-    pipeline.send("pages", &percent.to_string()).await;
-    sleep(Duration::from_secs(70)).await;
-    let list = pipeline.start(json!({"users": ids(&pipeline, 3)})).await;
-    assert_eq!(pipeline.until_ended(&list).await.state(), State::Complete);
+    pipeline.way.close(Some("GET /"));
+    let start = pipeline.start_event(&json!({"rails": {"max_changes": {"percent": 100}}}));
+    pipeline.send("pages", &start.to_string()).await;
     sleep(Duration::from_hours(2)).await;
-    assert_eq!(pipeline.state(&run_of(&percent)).await, None);
+    assert_eq!(pipeline.state(&run_of(&start)).await, None);
     pipeline.way.close(None);
     sleep(Duration::from_mins(6)).await;
-    pipeline.until_ended(&run_of(&percent)).await.assert_complete();
+    pipeline.until_ended(&run_of(&start)).await.assert_complete();
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{Run, RunId};
+use intercom_bulk::domain::run::{Run, RunId, State};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ const TRIES: u32 = 3;
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 /// The time after which the operator cancels a paused run for the starts behind it.
 const HELD_LONG: Duration = Duration::from_mins(10);
+/// The number of reads of a run before the operator gives up its canary, and the time between two.
+const CANARY_LOOKS: u32 = 240;
+const CANARY_LOOK: Duration = Duration::from_secs(15);
 
 /// A verb of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,21 @@ async fn send(functions: &Functions, event: Value) {
             break;
         }
         sleep(TRY_AGAIN).await;
+    }
+}
+
+/// Resumes a run this long after its canary ended.
+pub(crate) async fn goes_on(functions: Arc<Functions>, run: RunId, after: Duration) {
+    for _ in 0..CANARY_LOOKS {
+        sleep(CANARY_LOOK).await;
+        match functions.storm.ledger.run(&run).await {
+            Ok(Some(run)) if run.state.ended() => return,
+            Ok(Some(run)) if run.state == State::Paused && run.canary_ended == Some(run.generation) => {
+                sleep(after).await;
+                return send(&functions, json!({"resume": run.id})).await;
+            }
+            _ => {}
+        }
     }
 }
 

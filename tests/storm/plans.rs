@@ -8,7 +8,7 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::{Value, json};
 
-use crate::story::with_limits;
+use crate::starts::with_limits;
 
 /// The opposite of the first plan, which changes each user again.
 pub(crate) const OPPOSITE: &str = "no-avatar";

@@ -10,6 +10,7 @@ use crate::accident::Accident;
 use crate::operator::Act;
 use crate::outage::{Down, Outage};
 use crate::plans;
+use crate::starts::careful;
 use crate::story::Story;
 
 /// Adds a rare combination to about every fifth story.
@@ -23,6 +24,11 @@ pub(crate) fn added(mut story: Story) -> Story {
         8..12 => but_some(rng, &mut story),
         12..22 => followed(rng, &mut story),
         _ => {}
+    }
+    // Another source, for later additions.
+    let later = &mut SmallRng::seed_from_u64(story.seed ^ 0x00CA_4EF1);
+    if later.random_ratio(1, 8) {
+        careful(&mut story.starts[0], later);
     }
     story
 }

@@ -78,6 +78,8 @@ pub(crate) struct StartAt {
     pub(crate) times: u32,
     /// The plan is stored, and the start has only its name.
     pub(crate) stored: bool,
+    /// The run is a canary, which an operator resumes this long after it paused.
+    pub(crate) goes_on_after: Option<Duration>,
 }
 
 /// Foreign messages. The one of version 99 is of a newer version of the functions.
@@ -204,7 +206,13 @@ impl Story {
     /// Returns whether the story has an external resume.
     pub(crate) fn is_resumed(&self) -> bool {
         let by_act = self.acts.iter().any(|act| act.goes_on_after.is_some());
-        !self.resumes.is_empty() || by_act || self.verbs.iter().any(|at| at.verb == Verb::Resume)
+        let by_verb = self.verbs.iter().any(|at| at.verb == Verb::Resume);
+        !self.resumes.is_empty() || by_act || by_verb || self.canaries() > 0
+    }
+
+    /// Returns the number of canaries that an operator resumes.
+    pub(crate) fn canaries(&self) -> usize {
+        self.starts.iter().filter(|start| start.goes_on_after.is_some()).count()
     }
 
     /// Returns whether an operator stops runs.
@@ -284,17 +292,4 @@ fn amid(rng: &mut SmallRng) -> Option<Nonsense> {
     let after = Duration::from_millis(rng.random_range(0..60_000));
     let body = NONSENSE[rng.random_range(0..NONSENSE.len())];
     rng.random_ratio(1, 5).then_some(Nonsense { after, body })
-}
-
-/// Returns a start's event with random limits.
-pub(crate) fn with_limits(rng: &mut SmallRng, mut event: Value) -> Value {
-    let limits = match rng.random_range(0..16) {
-        0 => json!({"max_errors": rng.random_range(0..4)}),
-        1 => json!({"max_changes": {"users": rng.random_range(0..30)}}),
-        2 => json!({"limit": rng.random_range(1..30)}),
-        3 => json!({"dry_run": true}),
-        _ => return event,
-    };
-    event["rails"] = limits;
-    event
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::domain::run::Source;
+use intercom_bulk::domain::run::{AtMost, Source};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::queue::{Message, PagesMessage};
 use intercom_bulk::runtime::event::{self, ControlEvent, Resume, ScrollEvent, StartEvent, Target};
@@ -14,7 +14,7 @@ use crate::source::{files, read};
 type Asked = fn(&Value);
 
 /// The events by name.
-const CASES: [(&str, Asked); 15] = [
+const CASES: [(&str, Asked); 16] = [
     ("check-tick", |event| event::check(event).unwrap()),
     ("control-cancel", |event| match ControlEvent::read(event).unwrap() {
         ControlEvent::Cancel { target: Target::Run(_), reason: Some(_) } => {}
@@ -36,6 +36,11 @@ const CASES: [(&str, Asked); 15] = [
         let start = start(event);
         assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::All));
         assert!(start.time.is_some() && start.limits.max_changes.is_some());
+    }),
+    ("scroll-start-canary", |event| {
+        let limits = start(event).limits;
+        assert_eq!((limits.limit, limits.then_pause), (Some(100), true));
+        assert_eq!(limits.max_errors, Some(AtMost::Percent(5)));
     }),
     ("scroll-start-inline", |event| {
         let start = start(event);

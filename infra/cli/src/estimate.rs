@@ -21,6 +21,8 @@ pub(crate) struct Work<'a> {
     pub(crate) count: Option<u64>,
     /// All users are read.
     pub(crate) all_read: bool,
+    /// Nothing is sent before all users are read.
+    pub(crate) in_turn: bool,
     /// Users to change among the users read.
     pub(crate) patches: u64,
     /// Time since the first page's request.
@@ -53,13 +55,15 @@ impl Work<'_> {
         self.patches as f64 / read_share
     }
 
-    /// Returns the progress from 0 to 1, the lesser of reading and sending; `None` without a count.
+    /// Returns the progress from 0 to 1, the lesser of reading and sending, or their mean if sending
+    /// follows reading; `None` without a count.
     pub(crate) fn done(&self) -> Option<f64> {
         let read = self.read_share()?;
         if self.patches == 0 || read == 0.0 {
             return Some(read);
         }
-        Some(read.min(self.sent() as f64 / self.patches_in_all(read)))
+        let sent = self.sent() as f64 / self.patches_in_all(read);
+        Some(if self.in_turn { f64::midpoint(read, sent) } else { read.min(sent) })
     }
 
     /// Returns the time left; `None` before it can be estimated.
@@ -128,6 +132,7 @@ mod tests {
             read: 5_000,
             count: Some(20_000),
             all_read: false,
+            in_turn: false,
             patches: 4_000,
             reading: Duration::from_secs(100),
             sends,
@@ -175,5 +180,9 @@ mod tests {
         assert_eq!(percent(Work { patches: 0, ..work(&sends) }), Some(25));
         assert_eq!(percent(Work { all_read: true, patches: 1_240, ..work(&sends) }), Some(50));
         assert_eq!(percent(Work { count: None, ..work(&sends) }), None);
+        let none = BTreeMap::new();
+        let held_back = Work { in_turn: true, ..work(&none) };
+        assert_eq!(percent(held_back.clone()), Some(12), "a quarter is read");
+        assert_eq!(percent(Work { sends: &sends, all_read: true, patches: 1_240, ..held_back }), Some(75));
     }
 }

@@ -98,8 +98,12 @@ pub(crate) fn confirm(question: &str) -> bool {
 
 /// Replaces the limits' names in a run's reason with the command's flags.
 pub(crate) fn flags(reason: &str) -> String {
-    const LIMITS: [(&str, &str); 3] =
-        [("accept_unseen", "--accept-unseen"), ("max_changes", "--max-changes"), ("max_errors", "--max-errors")];
+    const LIMITS: [(&str, &str); 4] = [
+        ("accept_unseen", "--accept-unseen"),
+        ("max_changes", "--max-changes"),
+        ("max_errors", "--max-errors"),
+        ("then_pause", "--then-pause"),
+    ];
     LIMITS.iter().fold(reason.to_owned(), |words, (limit, flag)| words.replace(limit, flag))
 }
 

@@ -60,9 +60,11 @@ impl Sample {
         let turning = run.state == State::Running && cursor.phase == Phase::Turning;
         let all_read = matches!(run.state, State::Draining | State::Verifying);
         let patches = if run.limits.dry_run { 0 } else { cursor.tally.patches };
-        let users = run.listed.or(run.count).map(|count| run.limits.limit.map_or(count, |limit| limit.min(count)));
+        let users = run.listed.or(run.count).map(|count| run.limit().map_or(count, |limit| limit.min(count)));
         let sends = &jobs.sends;
-        let work = Work { read: cursor.tally.users, count: users, all_read, patches, reading, sends, now_ms, tail };
+        let in_turn = run.limits.hold_back();
+        let read = cursor.tally.users;
+        let work = Work { read, count: users, all_read, in_turn, patches, reading, sends, now_ms, tail };
         let sent = work.sent();
         let moves = turning || all_read && sent < patches;
         let rate = cursor.tally.users as f64 / reading.as_secs_f64().max(f64::EPSILON);
@@ -110,13 +112,17 @@ impl Sample {
 /// Returns the reason of a wait, as text.
 fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<String> {
     match run.state {
-        State::Running if cursor.phase != Phase::Ended => cursor.waits.as_ref().map(|why| {
-            let left = Duration::from_millis((cursor.waits_until_ms() - now_ms).max(0) as u64);
-            if left < Duration::from_secs(2) {
-                return format!("waits: {why}");
-            }
-            format!("waits {}: {why}", output::duration(left))
-        }),
+        State::Running if cursor.phase != Phase::Ended => {
+            let held_back = run.held_back.then(|| "sends after the last page (--max-changes)".to_owned());
+            let waits = cursor.waits.as_ref().map(|why| {
+                let left = Duration::from_millis((cursor.waits_until_ms() - now_ms).max(0) as u64);
+                if left < Duration::from_secs(2) {
+                    return format!("waits: {why}");
+                }
+                format!("waits {}: {why}", output::duration(left))
+            });
+            waits.or(held_back)
+        }
         State::Draining if run.limits.dry_run => None,
         State::Draining if to_send => Some("submitting remaining patches (rate limited)".to_owned()),
         State::Verifying => Some("reading back some of the users written".to_owned()),

@@ -1,5 +1,7 @@
 //! The summary of a run, as text or as one JSON object.
 
+mod next;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -166,7 +168,11 @@ impl Summary {
             // The outcomes cover all passes, and the last one did not read all users.
             return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
         }
-        let pending = if pending > 0 { format!(", {pending} without a known outcome") } else { String::new() };
+        let pending = match pending {
+            0 => String::new(),
+            pending if self.sent == 0 => format!(", {pending} not sent"),
+            pending => format!(", {pending} without a known outcome"),
+        };
         format!("{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{pending}")
     }
 
@@ -215,27 +221,7 @@ impl Summary {
         if let Some(command) = lists_errors.filter(|_| !self.errors_by_code.is_empty()) {
             lines.push(format!("  Next: `{command}` lists the failed users and the reasons."));
         }
-        let next = match (self.state, self.stopped_by) {
-            (State::Incomplete, _) => {
-                "  Next: run the same command again. Users that are done cost a read and no write."
-            }
-            (State::Paused, _) if self.held => {
-                "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait."
-            }
-            (State::Paused, _) => {
-                "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either cancels this \
-                 run and reads from the first user."
-            }
-            (State::Failed, Some("--max-changes")) => {
-                "  Next: `preview` counts the changes without writing. Raise --max-changes, or correct the plan, and run it \
-                 again: users that are done cost a read and no write."
-            }
-            (State::Failed, _) => {
-                "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
-            }
-            _ => return lines,
-        };
-        lines.push(next.to_owned());
+        lines.extend(next::step(self.state, self.stopped_by, self.held).map(ToOwned::to_owned));
         lines
     }
 }
@@ -251,8 +237,8 @@ pub(crate) fn exit_code(state: State) -> u8 {
     }
 }
 
-/// The limits that end a run, as flags.
-const LIMITS: [&str; 2] = ["--max-changes", "--max-errors"];
+/// The limits that end or pause a run, as flags.
+const LIMITS: [&str; 3] = ["--max-changes", "--max-errors", "--then-pause"];
 
 /// Returns `1 user was` or `2 users were`.
 fn were(number: u64, thing: &str) -> String {

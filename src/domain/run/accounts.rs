@@ -98,7 +98,7 @@ impl Counted {
     /// Counts the users of a run. A user that an earlier generation wrote is unchanged in the last
     /// one.
     pub fn of(tally: &Tally, totals: &Totals) -> Self {
-        let read = tally.users + tally.unreadable;
+        let read = tally.read();
         let before = totals.written_before.min(tally.same);
         let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
         let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State, past_deadline};
 
 mod failure;
+mod limits;
 mod message;
 mod page;
 mod resume;
@@ -15,11 +16,9 @@ mod sample;
 mod settle;
 
 pub use failure::{FailureFacts, after_failure};
+pub use limits::{must_count_failed, over_max_changes, over_max_errors, within_max_changes};
 pub use message::{Delivery, is_stuck, not_leased};
-pub use page::{
-    AnswerFacts, PageFacts, after_answer, after_end, after_page, must_count_failed, needs_count, over_max_changes,
-    over_max_errors, paths_unseen,
-};
+pub use page::{AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen};
 pub use resume::{ResumeFacts, ResumeWay, after_pause};
 pub use settle::{EarlierRuns, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait};
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod cursor;
 pub mod decide;
+mod limits;
 mod pause;
 mod position;
 mod readback;
@@ -24,6 +25,8 @@ pub use cursor::{
     Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
     Settling, Turn, TurnOrder, Unanswered,
 };
+pub(crate) use limits::number_or_share;
+pub use limits::{AtMost, Limits, PERCENT_MAX};
 pub use pause::{PAUSE_MOST_MS, Pause, PausedBy};
 pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use readback::{NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, SAMPLE_MAX, Sampler, Seen, lowest_rank};
@@ -45,48 +48,6 @@ pub const LIST_PAGE: usize = 20;
 pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
 /// A run's longest deadline, in milliseconds. Rows of a run expire long after it.
 pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
-
-/// Limits that stop a run before it does more than intended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// Read only the first users of the workspace, at most this many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-    /// Fail before the run changes more users than this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_changes: Option<MaxChanges>,
-    /// Fail after more users than this ended in an error.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_errors: Option<u64>,
-    /// Evaluate only: nothing is sent, and a sample of changes is stored.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub dry_run: bool,
-    /// Continue although none of the first 1,000 users has a path that the plan reads.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub accept_unseen: bool,
-}
-
-/// A bound on the users that a run may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxChanges {
-    /// A number of users.
-    Users(u64),
-    /// A percentage of the workspace's users.
-    Percent(u8),
-}
-
-impl MaxChanges {
-    /// Returns the bound in users for a workspace of `count` users; `None` for a percentage of an
-    /// unknown count.
-    pub fn users(self, count: Option<u64>) -> Option<u64> {
-        match self {
-            Self::Users(users) => Some(users),
-            Self::Percent(percent) => count.map(|count| count.saturating_mul(u64::from(percent)) / 100),
-        }
-    }
-}
 
 /// A run in the ledger. Its fast-changing part is the [`Cursor`], a separate item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,6 +101,12 @@ pub struct Run {
     /// The limits.
     #[serde(rename = "rails", default)]
     pub limits: Limits,
+    /// The parts are in the ledger and not sent, until a generation has ended within `max_changes`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
+    /// The generation that ended a canary: the run paused after its `limit`, which no longer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_ended: Option<u32>,
     /// Running count of users that ended in an error. The exact totals are computed from the rows
     /// at the end.
     #[serde(default)]
@@ -153,6 +120,21 @@ impl Run {
     /// Returns whether the run's parts are in the ledger before they are in the queue.
     pub fn keeps_parts(&self) -> bool {
         self.v > FORMAT_1
+    }
+
+    /// Returns whether parts of the run may be sent and submitted now.
+    pub fn submits(&self) -> bool {
+        self.state.submits() && !self.held_back
+    }
+
+    /// Returns the most users that the run reads. After a canary it reads all.
+    pub fn limit(&self) -> Option<u64> {
+        self.limits.limit.filter(|_| self.canary_ended.is_none())
+    }
+
+    /// Returns whether the run pauses instead of ending when its users are done.
+    pub fn is_canary(&self) -> bool {
+        self.limits.then_pause && self.canary_ended.is_none()
     }
 
     /// Returns a time on the plan's `today`, in Unix seconds. It is the same in each generation.
@@ -186,7 +168,7 @@ impl Run {
     /// Returns whether the run reads all users of the workspace. Its end is then compared with
     /// Intercom's count.
     pub fn reads_everybody(&self) -> bool {
-        self.listed.is_none() && self.limits.limit.is_none()
+        self.listed.is_none() && self.limit().is_none()
     }
 
     /// Returns how the run reads its pages. A list of users is read by id, which every API repeats.

@@ -55,6 +55,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Returns the number of users read, with unreadable entries.
+    pub fn read(&self) -> u64 {
+        self.users + self.unreadable
+    }
+
     /// Counts a miss. A full list drops its rarest key, so the counts are lower bounds.
     pub fn miss(&mut self, table: &str, key: Option<&str>) {
         let short = redact_to(key.unwrap_or("…"), MISSED_KEY_CHARS_MAX);

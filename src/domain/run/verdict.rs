@@ -48,9 +48,14 @@ impl Accounts {
     }
 
     /// Returns the users and jobs that are unaccounted for, by cause, for a run that is ended
-    /// early.
-    pub fn missing(&self) -> String {
-        let open = format!("{} parts and {} jobs have no known end", self.parts_open, self.jobs_open());
+    /// early. The parts of a run may be held back.
+    pub fn missing(&self, held_back: bool) -> String {
+        let (parts, jobs) = (self.parts_open, self.jobs_open());
+        let open = if held_back {
+            format!("{parts} parts were held back (max_changes) and not sent, and {jobs} jobs have no known end")
+        } else {
+            format!("{parts} parts and {jobs} jobs have no known end")
+        };
         std::iter::once(open).chain(self.unheard()).collect::<Vec<_>>().join("; ")
     }
 

@@ -2,7 +2,7 @@
 
 use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
-use crate::domain::run::{Accounts, Cursor, Run, State, Verdict};
+use crate::domain::run::{Accounts, Counted, Cursor, Run, State, Verdict};
 use crate::rate_limit::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -51,16 +51,46 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     } else {
         return Ok(());
     };
-    if control::end(ledger, &run, &end, at.clock.now_ms()).await? {
+    conclude(clients, &run, &cursor, &end, at, outcome).await
+}
+
+/// Ends a run, or pauses it if all parts and jobs of its canary have ended.
+pub(super) async fn conclude(
+    clients: &Clients,
+    run: &Run,
+    cursor: &Cursor,
+    end: &RunEnd,
+    at: &Invocation,
+    outcome: &mut CheckOutcome,
+) -> Result<(), StepError> {
+    let (ledger, now_ms) = (&clients.ledger, at.clock.now_ms());
+    if run.is_canary() && end.state != State::Failed {
+        control::pause_after_canary(ledger, run, &after_canary(cursor, end), now_ms).await?;
+    } else if control::end(ledger, run, end, now_ms).await? {
         outcome.ended = Some((run.id.to_string(), end.state.to_string()));
     }
     Ok(())
 }
 
+/// Returns the reason of the pause after a canary: the outcomes of its users, what is missing, and
+/// what the check of the written values showed.
+fn after_canary(cursor: &Cursor, end: &RunEnd) -> String {
+    let totals = end.totals.clone().unwrap_or_default();
+    let Counted { read, written, unchanged, skipped, failed, .. } = Counted::of(&cursor.tally, &totals);
+    let checked = totals.read_back.filter(|checked| checked.users > 0);
+    let checked = checked.map(|checked| format!("; {} of {} read back are as written", checked.kept, checked.users));
+    let more: String = checked.into_iter().chain(end.reason.iter().map(|why| format!("; {why}"))).collect();
+    format!(
+        "the first {read} users are done (then_pause): {written} written, {unchanged} unchanged, {skipped} skipped, \
+         {failed} failed{more}. A resume goes on with all users"
+    )
+}
+
 /// Returns whether more users failed than `max_errors` allows. The cheap counter counts a user once
 /// per error. Only if the counter exceeds the limit, the distinct users are read.
 async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<bool, StepError> {
-    let Some(most) = run.limits.max_errors.filter(|most| run.errors + cursor.tally.errors > *most) else {
+    let most = run.limits.errors_max(cursor.tally.read());
+    let Some(most) = most.filter(|most| run.errors + cursor.tally.errors > *most) else {
         return Ok(false);
     };
     Ok(clients.ledger.users_in_error(run).await?.len() as u64 > most)

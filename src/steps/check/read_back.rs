@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
-use super::{CheckOutcome, binding_of, pay};
+use super::{CheckOutcome, binding_of, finish, pay};
 use crate::control::{self, RunEnd};
 use crate::domain::kept::{Fate, fate};
 use crate::domain::patch::{Patch, Target};
@@ -67,7 +67,7 @@ enum ReadSoFar {
     Stopped(String),
 }
 
-/// Continues to read users back, and ends the run after the last one.
+/// Continues to read users back, and concludes the run after the last one.
 pub(super) async fn go_on(
     clients: &Clients,
     run: &Run,
@@ -92,10 +92,7 @@ pub(super) async fn go_on(
     outcome.not_kept += u64::from(progress.not_kept);
     let totals = Totals { read_back: Some(progress.totals()), ..accounts.totals };
     let end = RunEnd { state, reason, totals: Some(totals) };
-    if control::end(&clients.ledger, run, &end, at.clock.now_ms()).await? {
-        outcome.ended = Some((run.id.to_string(), end.state.to_string()));
-    }
-    Ok(())
+    finish::conclude(clients, run, cursor, &end, at, outcome).await
 }
 
 /// Reads users that are due, within the rate limit and this invocation's time.

@@ -63,7 +63,7 @@ pub(super) async fn evaluate(
         done: Evaluated::default(),
         agreed: BTreeSet::new(),
     };
-    let room = run.limits.limit.map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
+    let room = run.limit().map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
     let before = clients.previous.of(&run.id);
     let mut met = HashSet::new();
     for user in &page.users {

@@ -74,9 +74,6 @@ pub enum Action {
     Known,
     /// A queued start of the same plan makes this start redundant. `run` is the queued start's run.
     Covered,
-    /// A queued start failed and is retried later.
-    #[serde(rename = "put_off")]
-    Deferred,
     /// A page was turned.
     Turned,
     /// A page may be lost and was recorded as a gap.
@@ -165,8 +162,6 @@ async fn one(
         Ok(PagesMessage::Start(value)) => match StartEvent::read(&value) {
             Ok(event) => match start::start(clients, &event, at, outcome).await {
                 Err(error) if error.is_final() => dead_letter(clients, message, &error.to_string(), outcome).await,
-                // An outage of Intercom may outlast the message's redeliveries.
-                Err(StepError::NotCounted { .. }) => start::wait(clients, &event, at, outcome).await,
                 done => done,
             },
             Err(error) => dead_letter(clients, message, &error.to_string(), outcome).await,

@@ -166,16 +166,14 @@ async fn over_limits(
     }
     let mut users = clients.ledger.users_in_error(run).await?;
     users.extend(page.errors.iter().map(|row| row.user.clone()));
-    Ok(over_max_errors(cursor, users.len() as u64, run))
+    Ok(over_max_errors(cursor, &page.tally, users.len() as u64, run))
 }
 
 /// Returns Intercom's count of users after the last page, or `None` if it is not available.
 async fn count_at_end(clients: &Clients, at: &Invocation) -> Option<u64> {
     match count(clients, at).await {
         Ok(Ok(count)) => return Some(count),
-        Ok(Err(why)) => {
-            tracing::warn!(reason = why.reason, "cannot count the users after the last page");
-        }
+        Ok(Err(reason)) => tracing::warn!(reason, "cannot count the users after the last page"),
         Err(error) => tracing::warn!(%error, "cannot count the users after the last page"),
     }
     None

@@ -35,7 +35,7 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
         after_earlier_runs(cursor, earlier.as_ref(), pauses, &facts)
     } else {
         let accounts = clients.ledger.accounts(turn.run, &cursor).await?;
-        if accounts.parts_open > 0 && turn.run.keeps_parts() {
+        if accounts.parts_open > 0 && turn.run.keeps_parts() && !turn.run.held_back {
             control::resend::request_if_lost(clients, turn.run, turn.at).await;
         }
         let unknown_life_ms = clients.settings.unknown_life_ms();

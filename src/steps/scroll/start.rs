@@ -33,17 +33,6 @@ pub(super) async fn start(
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
 
-/// Queues the start of an event that cannot begin now. Ticks retry it.
-pub(super) async fn wait(
-    clients: &Clients,
-    event: &StartEvent,
-    at: &Invocation,
-    outcome: &mut ScrollOutcome,
-) -> Result<(), StepError> {
-    let (start, _) = read(clients, event, at).await?;
-    queue(clients, &start, at, outcome).await
-}
-
 /// Returns the start of an event, and its plan.
 async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
     let inline = event.plan.is_object().then(|| event.plan.clone());
@@ -106,7 +95,7 @@ pub(super) async fn begin(
             return Ok(Began::Waits);
         }
     };
-    let count = count_users(clients, start, at).await?;
+    let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
     let new = NewRun {

@@ -95,7 +95,7 @@ async fn hold_on(
 /// run's rows from blocking its end.
 pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
     match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(run, cursor)).await {
-        Ok(Ok(accounts)) => accounts.missing(),
+        Ok(Ok(accounts)) => accounts.missing(run.held_back),
         Ok(Err(_)) | Err(_) => "unfinished parts and jobs could not be counted".to_owned(),
     }
 }

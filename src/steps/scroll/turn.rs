@@ -8,7 +8,9 @@ use super::paused::commit_while_paused;
 use super::{Action, ScrollOutcome, page, settle, tick};
 use crate::control;
 use crate::domain::part::{Part, ReadingId};
-use crate::domain::run::decide::{Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased};
+use crate::domain::run::decide::{
+    Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased, within_max_changes,
+};
 use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn};
 use crate::ledger::{Committing, Leased, PageRow};
 use crate::queue::{Message, QueueName};
@@ -115,6 +117,11 @@ async fn give_back(clients: &Clients, before: &Cursor, at: &Invocation) {
 
 /// Executes the turn's phase and returns the decision.
 async fn decide(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
+    let decision = by_phase(turn, cursor).await?;
+    Ok(within_max_changes(decision, turn.run))
+}
+
+async fn by_phase(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
     let cursor = match after_crash(cursor, &turn.facts()) {
         ControlFlow::Continue(cursor) => cursor,
         ControlFlow::Break(decision) => return Ok(decision),
@@ -167,8 +174,9 @@ struct TurnResult {
     parts: Vec<Part>,
 }
 
-/// Commits the decision, then sends the messages of the page's parts and of the next turn. Returns
-/// whether it was committed.
+/// Commits the decision, then sends the messages of the page's parts and of the next turn. Parts that
+/// are held back are not sent; the last page releases those of all pages. Returns whether the decision
+/// was committed.
 async fn commit(
     clients: &Clients,
     run: &Run,
@@ -202,12 +210,25 @@ async fn commit(
     outcome.did.push(did);
     outcome.turns += 1;
     outcome.not_complete += u64::from(did == Action::Stopped);
-    insist!(at, clients.queues.send_parts(&parts));
+    if !run.held_back {
+        insist!(at, clients.queues.send_parts(&parts));
+    } else if let Commit::State { state: state @ State::Draining, .. } = commit {
+        let released = Run { state, held_back: false, ..run.clone() };
+        send_released(clients, &released, &committed, at).await;
+    }
     if goes_on {
         let (turn, delay_ms) = (committed.present(), committed.not_before_ms - now_ms);
         insist!(at, clients.queues.send_turn(&turn, delay_ms));
     }
     Ok(true)
+}
+
+/// Sends the parts that a commit released, as far as this invocation has time. The commit requested
+/// it, so the tick sends the others.
+async fn send_released(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) {
+    if let Err(error) = control::resend::go_on(clients, run, cursor, at).await {
+        tracing::warn!(run = run.id.as_str(), %error, "cannot send parts that were held back; the tick sends them");
+    }
 }
 
 /// Handles a message whose turn could not be leased, by comparing its turn with the cursor's.
@@ -246,8 +267,11 @@ async fn not_ours(
 }
 
 /// Sends the parts of the page that the turn before committed, if it did. Its invocation may have
-/// ended before it sent them.
+/// ended before it sent them. Parts that are held back are not sent.
 pub(super) async fn send_page_again(clients: &Clients, cursor: &Cursor) -> Result<(), StepError> {
+    if clients.ledger.run(&cursor.run).await?.is_none_or(|run| !run.submits()) {
+        return Ok(());
+    }
     let page = clients.ledger.committed_page(&cursor.run, cursor.generation, cursor.page).await?;
     let Some(page) = page.filter(|page| page.reading.turn + 1 == cursor.turn) else { return Ok(()) };
     let parts = clients.ledger.bodies(&cursor.run, cursor.v, page.part_ids().collect()).await?;

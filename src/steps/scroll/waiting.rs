@@ -47,11 +47,7 @@ pub(super) async fn begin_waiting(
         }
         tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is deferred");
         clients.ledger.defer_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
-        if matches!(error, StepError::NotCounted { .. }) {
-            outcome.did.push(Action::Deferred);
-        } else {
-            failure = Some(error);
-        }
+        failure = Some(error);
     }
     if outcome.did.is_empty() {
         outcome.did.push(Action::Nothing);

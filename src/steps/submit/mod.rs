@@ -179,7 +179,7 @@ impl Round<'_> {
         let read_ms = self.at.clock.now_ms();
         let now = self.clients.ledger.run(&run.id).await?;
         self.read_ms = read_ms;
-        let Some(now) = now.filter(|now| now.state.submits() && now.generation == run.generation) else {
+        let Some(now) = now.filter(|now| now.submits() && now.generation == run.generation) else {
             return Ok(false);
         };
         *run = now;

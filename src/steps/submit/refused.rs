@@ -7,7 +7,7 @@ use super::send::{Sent, Stop};
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::UserOutcome;
-use crate::domain::run::{Cursor, Run};
+use crate::domain::run::{AtMost, Cursor, Run};
 use crate::intercom::{Error, advice};
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::runtime::clients::StepError;
@@ -133,7 +133,7 @@ impl LeasedParts {
         let errors = round.clients.ledger.count_errors(&run.id, self.refused.len() as u64).await?;
         self.refused.clear();
         // `errors` counts a user once per error, but the limit counts users.
-        let most = run.limits.max_errors.filter(|most| errors > *most);
+        let most = round.errors_max(run).await?.filter(|most| errors > *most);
         if let Some(most) = most
             && round.clients.ledger.users_in_error(run).await?.len() as u64 > most
         {
@@ -176,6 +176,15 @@ fn may_be_of_all(error: &Error) -> bool {
 }
 
 impl Round<'_> {
+    /// Returns the most users that may fail. A percentage is one of the users read so far.
+    async fn errors_max(&self, run: &Run) -> Result<Option<u64>, StepError> {
+        if !matches!(run.limits.max_errors, Some(AtMost::Percent(_))) {
+            return Ok(run.limits.errors_max(0));
+        }
+        let cursor = self.clients.ledger.cursor(&run.id).await?;
+        Ok(run.limits.errors_max(cursor.map_or(0, |cursor| cursor.tally.read())))
+    }
+
     /// Returns whether a run changes many users.
     async fn run_changes_many(&self, run: &Run) -> Result<bool, StepError> {
         let cursor = self.clients.ledger.cursor(&run.id).await?;

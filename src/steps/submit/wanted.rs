@@ -28,7 +28,7 @@ impl Round<'_> {
             return Ok(None);
         }
         self.read_ms = read_ms;
-        let Some(run) = run.filter(|run| run.state.submits()) else {
+        let Some(run) = run.filter(Run::submits) else {
             self.leave_out(std::mem::take(works)).await?;
             return Ok(None);
         };

@@ -81,7 +81,7 @@ fn delivered(message: &Message) {
 }
 
 fn started(start: &StartEvent) {
-    let _ = (start.source(), start.limits.max_changes.map(|most| most.users(Some(u64::MAX))));
+    let _ = (start.source(), start.limits.max_changes.map(|most| most.of(u64::MAX)));
     if start.plan.is_object()
         && let Err(error) = Plan::from_json(&start.plan)
     {

@@ -40,7 +40,7 @@ impl Storm {
     /// Checks the commit of a run's cursor.
     pub(super) fn cursor_is_in_bounds(&self, run: &RunId, call: &AwsCall) {
         let story = &self.story;
-        let resumes = (story.resumes.len() + story.acts.len() + story.verbs.len()) as u64;
+        let resumes = (story.resumes.len() + story.acts.len() + story.verbs.len() + story.canaries()) as u64;
         let bounds = [
             ("idle turns", call.number("idle_turns"), u64::from(IDLE_TURNS_MAX)),
             ("gaps", call.gaps().count() as u64, GAPS_MAX as u64),

@@ -96,13 +96,15 @@ impl Struck<'_> {
             () if has("same page three times") => self.faults(&["repeat-page"]) >= 3,
             () if has("workspace's only scroll") => self.holds_the_scroll(),
             () if has("(max_changes)") => {
-                let most = run.limits.max_changes.and_then(|most| most.users(run.count.or(run.listed)));
-                most.is_some_and(|most| changes > most || self.faults(&OF_VALUES) > 0)
+                // The number of changes is the first of the reason; a number of users is one less.
+                let told = reason.split(' ').find_map(|word| word.parse::<u64>().ok());
+                let told = told.map(|told| told + u64::from(has("change more than")));
+                told.is_some_and(|told| changes >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0)
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
                 // Users of the page that would exceed the limit are not recorded.
-                run.limits.max_errors.is_some_and(|most| users.len() as u64 > most || names_companies)
+                run.limits.errors_max(0).is_some_and(|most| users.len() as u64 > most || names_companies)
             }
             () if has("refuses every user alike") => {
                 self.faults(&["bad-item", "poison-item"]) >= 3 || self.faults(&FOR_GOOD) > 0
@@ -127,7 +129,7 @@ impl Struck<'_> {
     fn reads_what_no_user_has(&self, run: &Run) -> bool {
         let limits = &run.limits;
         let users: Vec<User> = self.storm.world.0.users().into_iter().filter_map(User::new).collect();
-        if limits.accept_unseen || limits.limit.is_some() || run.listed.is_some() || users.is_empty() {
+        if limits.accept_unseen || run.limit().is_some() || run.listed.is_some() || users.is_empty() {
             return false;
         }
         let seen = |plan: &Plan| users.iter().fold(0, |seen, user| seen | plan.seen(user));
@@ -225,7 +227,8 @@ impl Storm {
             State::Cancelled if reason.contains("replaced it while it was paused") => {
                 struck.is_stopped() || no_user_has || struck.anything() > 0
             }
-            State::Cancelled => struck.is_stopped(),
+            // A canary that no one resumes.
+            State::Cancelled => struck.is_stopped() || run.canary_ended.is_some(),
             _ => true,
         };
         // Another program's values are no fault of a run.

@@ -28,6 +28,12 @@ impl Storm {
         let (Ok(Some(cursor)), Ok(errors)) = (self.ledger.cursor(&run.id).await, self.ledger.errors(run).await) else {
             return lie("its rows cannot be read".to_owned());
         };
+        if run.is_canary() && matches!(run.state, State::Complete | State::CompleteWithErrors) {
+            lie("it did not pause after its canary".to_owned());
+        }
+        if reason.ends_with("nothing was written") && self.promises.users_taken(&run.id) > 0 {
+            lie("users are in its jobs".to_owned());
+        }
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         self.values_were_checked(run, errors.is_empty()).await;
         let lacking = if run.limits.dry_run { BTreeSet::new() } else { self.lacking(run).await };
@@ -98,7 +104,7 @@ impl Storm {
     async fn lacking(&self, run: &Run) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&run.plan) else { return BTreeSet::new() };
         let plan = plan.on_day_of(run.day_s());
-        if run.limits.limit.is_some() {
+        if run.limit().is_some() {
             return BTreeSet::new();
         }
         let state = self.world.0.state();

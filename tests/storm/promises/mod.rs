@@ -103,8 +103,10 @@ struct RunSeen {
     limits: Limits,
     /// The workspace that it is bound to.
     app_id: Option<String>,
-    /// Users of its source when it began.
-    count: Option<u64>,
+    /// The most users that it reads.
+    limit: Option<u64>,
+    /// Generations whose pages have ended: parts that `max_changes` held back are sent.
+    released: BTreeSet<u32>,
 }
 
 /// A job, as Intercom created it.

@@ -42,7 +42,7 @@ impl Storm {
         let Ok(Some(run)) = self.ledger.run(&part.run).await else { return false };
         let changed_ms = self.promises.memory().runs.get(part.run.as_str()).map_or(0, |seen| seen.changed_ms);
         let lasts = self.now_ms() - changed_ms > INVOCATION_MAX_MS;
-        run.state.submits() && part.id.generation >= run.generation && lasts
+        run.submits() && part.id.generation >= run.generation && lasts
     }
 
     /// Checks a deletion from the pages queue; `before` are its previous bodies.

@@ -28,6 +28,23 @@ impl Storm {
         }
     }
 
+    /// Checks the end of a run's pages: it may change no more users than `max_changes`, with those of
+    /// earlier generations. Only now its parts may be sent.
+    pub(super) async fn drains_within_max_changes(&self, run: &Run) {
+        let taken = self.promises.users_taken(&run.id);
+        let is_new = match self.promises.memory().runs.get_mut(run.id.as_str()) {
+            Some(seen) => seen.released.insert(run.generation),
+            None => return,
+        };
+        let (Some(most), Ok(Some(cursor))) = (run.limits.max_changes, self.ledger.cursor(&run.id).await) else {
+            return;
+        };
+        let (most, changes) = (most.of(cursor.tally.read()), taken + cursor.tally.patches);
+        if is_new && changes > most {
+            self.weather.bug(format!("5: {} drains with {changes} changes, and its limits allow {most}", run.id));
+        }
+    }
+
     /// Reads a part that was written to the ledger.
     pub(super) fn learn_part(&self, part: &Part) {
         let broken = self.promises.memory().learn(part);
@@ -95,20 +112,29 @@ impl Memory {
         parts.map(|(_, users)| users)
     }
 
+    /// Returns whether the parts of a generation must not be sent yet: none has ended within
+    /// `max_changes`.
+    pub(super) fn holds_back(&self, run: &str, generation: u32) -> bool {
+        let seen = self.runs.get(run).filter(|seen| seen.limits.max_changes.is_some());
+        seen.is_some_and(|seen| !seen.released.contains(&generation))
+    }
+
     /// Returns an error if a sent part breaks a limit of its run.
     ///
     /// A page without a commit counts in no limit: the next generation evaluates it again.
     fn breaks_a_limit(&self, run: &RunId, id: &PartId) -> Option<String> {
-        let (seen, Origin::Page { page, .. }) = (self.runs.get(run.as_str())?, &id.origin) else { return None };
-        let generation = id.generation;
+        let (seen, generation) = (self.runs.get(run.as_str())?, id.generation);
         if seen.limits.dry_run {
             return Some(format!("{run} is a dry run and sends {id}"));
         }
+        if self.holds_back(run.as_str(), generation) {
+            return Some(format!("{run} sends {id}, and no generation has ended within max_changes"));
+        }
+        let Origin::Page { page, .. } = &id.origin else { return None };
         let counted = seen.pages.iter().filter(|(of, _)| *of == u64::from(generation)).map(|(_, page)| *page as u32);
         let pages = counted.filter(|of| of != page).chain([*page]);
         let users: usize = pages.flat_map(|page| self.of_page(run, generation, page)).map(Vec::len).sum();
-        let most = seen.limits.max_changes.and_then(|most| most.users(seen.count)).into_iter().chain(seen.limits.limit);
-        let most = most.min().filter(|most| users as u64 > *most)?;
-        Some(format!("{run} sends patches of {users} users in generation {generation}, and its limits allow {most}"))
+        let most = seen.limit.filter(|most| users as u64 > *most)?;
+        Some(format!("{run} sends patches of {users} users in generation {generation}, and it reads {most} at most"))
     }
 }

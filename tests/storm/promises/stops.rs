@@ -33,6 +33,11 @@ impl Storm {
             let text = format!("a job of generation {generation} is requested, and {} is current", row.generation);
             self.late(who, &id, &text);
         }
+        let held_back = self.promises.memory().holds_back(run, generation);
+        if held_back {
+            let text = format!("5: a job of generation {generation} is requested for {run}, which is held back");
+            self.weather.bug(text);
+        }
     }
 
     fn late(&self, who: Option<Who>, run: &RunId, text: &str) {
@@ -69,6 +74,9 @@ impl Storm {
         }
         if row.generation > generation {
             self.older_jobs_are_over(id, row.generation);
+        }
+        if row.state == State::Draining {
+            self.drains_within_max_changes(&row).await;
         }
         if row.state.ended() {
             self.weather.run_ended(row.state.as_str(), self.lasted(id));
@@ -112,7 +120,6 @@ impl Promises {
         let (state, generation) = (row.state, 1);
         let is_new = !memory.runs.contains_key(row.id.as_str());
         let limits = row.limits.clone();
-        let count = row.count.or(row.listed);
         let app_id = row.workspace.as_ref().and_then(|workspace| workspace.app_id.clone());
         let new = RunSeen {
             order,
@@ -126,11 +133,12 @@ impl Promises {
             pages: BTreeSet::new(),
             limits,
             app_id,
-            count,
+            limit: row.limit(),
+            released: BTreeSet::new(),
         };
         let seen = memory.runs.entry(row.id.to_string()).or_insert(new);
         let was = ((!is_new).then_some(seen.state), seen.generation);
-        (seen.state, seen.generation) = (row.state, row.generation);
+        (seen.state, seen.generation, seen.limit) = (row.state, row.generation, row.limit());
         let changed = was != (Some(row.state), row.generation);
         if was.0 == Some(State::Paused) || seen.state == State::Paused {
             seen.since_ms = now_ms;

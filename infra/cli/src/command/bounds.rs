@@ -1,7 +1,7 @@
 //! The options that select a run's users and its limits, and the start event that they produce.
 
 use clap::Args;
-use intercom_bulk::domain::run::{Limits, MaxChanges, RunId};
+use intercom_bulk::domain::run::{AtMost, Limits, PERCENT_MAX, RunId};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::runtime::event::StartEvent;
 use jiff::Timestamp;
@@ -24,16 +24,20 @@ pub(super) struct Scope {
 pub(super) struct Bounds {
     #[command(flatten)]
     pub(super) scope: Scope,
-    /// Fail at the page that would exceed this number of changed users; earlier pages are changed
-    /// by then
-    #[arg(long, value_name = "N|P%", value_parser = max_changes)]
-    max_changes: Option<MaxChanges>,
-    /// Fail after more than this number of failed users; other users are changed by then
-    #[arg(long, value_name = "N", value_parser = max_errors)]
-    max_errors: Option<u64>,
+    /// Change nothing if more than this number of users, or part of the users read, would change;
+    /// nothing is sent before all users are read
+    #[arg(long, value_name = "N|P%", value_parser = at_most)]
+    max_changes: Option<AtMost>,
+    /// Fail after more than this number of failed users, or part of the users read so far (of 100 at
+    /// least); other users are changed by then
+    #[arg(long, value_name = "N|P%", value_parser = at_most)]
+    max_errors: Option<AtMost>,
     /// Continue although none of the first 1,000 users has an attribute that the plan reads
     #[arg(long)]
     accept_unseen: bool,
+    /// Pause when the users of --limit are done; a resume goes on with all users
+    #[arg(long, requires = "limit")]
+    then_pause: bool,
 }
 
 impl Bounds {
@@ -44,6 +48,7 @@ impl Bounds {
             max_errors: self.max_errors,
             dry_run: false,
             accept_unseen: self.accept_unseen,
+            then_pause: self.then_pause,
         }
     }
 
@@ -91,24 +96,16 @@ pub(super) fn user_id(text: &str) -> Result<String, String> {
     })
 }
 
-/// Parses `--max-changes`: `500` users, or `10%` of the workspace.
-fn max_changes(text: &str) -> Result<MaxChanges, String> {
+/// Parses a bound on users: `500` users, or `10%` of those read.
+fn at_most(text: &str) -> Result<AtMost, String> {
     let wrong = |_| format!("\"{text}\" is neither a number of users nor a percentage such as 10%");
     match text.strip_suffix('%') {
         Some(percent) => match percent.parse().map_err(wrong)? {
-            percent @ 0..=100 => Ok(MaxChanges::Percent(percent)),
+            percent @ 0..=PERCENT_MAX => Ok(AtMost::Percent(percent)),
             _ => Err(format!("\"{text}\" is more than all users: a percentage is 0% to 100%")),
         },
-        None => text.parse().map(MaxChanges::Users).map_err(wrong),
+        None => text.parse().map(AtMost::Users).map_err(wrong),
     }
-}
-
-/// Parses `--max-errors`: a number of users.
-fn max_errors(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| {
-        let only = if text.ends_with('%') { "; only --max-changes takes a percentage" } else { "" };
-        format!("\"{text}\" is not a number of users, such as 100{only}")
-    })
 }
 
 #[cfg(test)]
@@ -117,11 +114,9 @@ mod tests {
 
     #[test]
     fn invalid_limits_name_the_accepted_values() {
-        assert_eq!(max_changes("500"), Ok(MaxChanges::Users(500)));
-        assert_eq!(max_changes("100%"), Ok(MaxChanges::Percent(100)));
-        assert!(max_changes("120%").unwrap_err().contains("0% to 100%"));
-        assert!(max_changes("many").unwrap_err().contains("10%"));
-        assert_eq!(max_errors("5"), Ok(5));
-        assert!(max_errors("5%").unwrap_err().contains("only --max-changes takes a percentage"));
+        assert_eq!(at_most("500"), Ok(AtMost::Users(500)));
+        assert_eq!(at_most("100%"), Ok(AtMost::Percent(100)));
+        assert!(at_most("120%").unwrap_err().contains("0% to 100%"));
+        assert!(at_most("many").unwrap_err().contains("10%"));
     }
 }

@@ -123,6 +123,8 @@ mod tests {
             listed: None,
             workspace: None,
             limits: Limits::default(),
+            held_back: false,
+            canary_ended: None,
             errors: 0,
             totals: None,
         };

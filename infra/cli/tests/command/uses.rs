@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{COMMAND, World, plan};
 
@@ -47,22 +47,39 @@ fn demo_ends_complete_and_verified() {
 
 /// A new user's first run: README's command on README's workspace, and a run that its limit stops.
 #[test]
-fn limit_that_stops_a_run_reports_the_users_sent() {
+fn exceeded_max_changes_writes_nothing() {
     let world = World::with(&["--users", "3000", "--rate-limit-per-10s", "1000000", "--scroll-ttl-s", "1"]);
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();
     let stopped = world.call(&["run", plan, "--max-changes", "20%", "--max-errors", "100"]);
     let out = String::from_utf8(stopped.stdout).unwrap();
     assert_eq!(stopped.status.code(), Some(1), "{out}");
-    assert!(out.contains("--max-changes") && out.contains("`preview` counts the changes"), "{out}");
+    assert!(out.contains("more than 20 % (--max-changes); nothing was written"), "{out}");
+    assert!(out.contains("`preview` counts the changes") && out.contains(" not sent\n"), "{out}");
     let status = world.object(&["status", "--json"], 0);
-    let sent = status["sent"].as_u64().unwrap();
-    assert!(sent == 0 || out.contains(&format!("{sent} users were sent to Intercom")), "{sent}: {out}");
+    assert_eq!((&status["sent"], &status["users"]), (&json!(0), &json!(3_000)), "{out}");
     let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
     assert!(words.contains("ended failed") && !words.contains("under way") && !words.contains("parts"), "{words}");
     let whole = world.object(&["run", plan, "--max-changes", "90%", "--max-errors", "100", "--json"], 0);
     let numbers = ["written", "unchanged", "skipped", "failed", "pending"].map(|key| whole[key].as_u64().unwrap());
     assert_eq!((numbers.iter().sum::<u64>(), numbers[4]), (3_000, 0), "{whole}");
+}
+
+#[test]
+fn canary_pauses_and_names_the_next_step() {
+    let world = World::with(&["--users", "500", "--scroll-ttl-s", "1"]);
+    let plan = plan("has-avatar.toml");
+    let canary = world.call(&["run", plan.to_str().unwrap(), "--limit", "100", "--then-pause", "--max-changes", "90%"]);
+    let out = String::from_utf8(canary.stdout).unwrap();
+    assert_eq!(canary.status.code(), Some(4), "{out}");
+    assert!(
+        out.contains("the first 100 users are done (--then-pause)") && out.contains("`intercom-bulk resume`"),
+        "{out}"
+    );
+    let status = world.object(&["status", "--json"], 0);
+    assert_eq!((&status["state"], &status["users"], &status["jobs_open"]), (&json!("paused"), &json!(100), &json!(0)));
+    let whole = world.object(&["resume", "--json"], 0);
+    assert_eq!((&whole["users"], &whole["run"]), (&json!(500), &status["run"]));
 }
 
 #[test]
@@ -88,13 +105,14 @@ fn wrong_usage_names_the_remedy_and_starts_nothing() {
         "name = \"x\"\n[set.custom_attributes.a]\ntype = \"int\"\nvalue = \"user.custom_atributes.b\"\n",
     )
     .unwrap();
-    let cases: [(&[&str], i32, &str); 12] = [
+    let cases: [(&[&str], i32, &str); 13] = [
         (&["run", "typo.toml"], 64, "custom_attributes"),
         (&["preview", "missing.toml"], 64, "missing.toml"),
         (&["run", "typo.toml", "--user", "ann@example.com"], 64, "5714dd359a3fd47136000001"),
         (&["run", "typo.toml", "--max-changes", "many"], 64, "10%"),
         (&["run", "typo.toml", "--max-changes", "120%"], 64, "0% to 100%"),
-        (&["run", "typo.toml", "--max-errors", "5%"], 64, "only --max-changes takes a percentage"),
+        (&["run", "typo.toml", "--max-errors", "101%"], 64, "0% to 100%"),
+        (&["run", "typo.toml", "--then-pause"], 64, "--limit"),
         (&["run", "typo.toml", "--limit", "0"], 64, "--limit"),
         (&["preview", "typo.toml", "--limit", "5", "--user", "1"], 64, "--user"),
         (&["run"], 64, "Usage: intercom-bulk run [OPTIONS] <PLAN>"),

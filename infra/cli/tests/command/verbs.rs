@@ -72,6 +72,32 @@ fn paused_run_keeps_its_place_until_resume() {
     assert_eq!(again.status.code(), Some(64), "{}", String::from_utf8_lossy(&again.stderr));
 }
 
+/// The status names the parts that wait for the end of the pages, and the limit.
+#[test]
+fn paused_run_says_what_it_holds_back() {
+    let world = world();
+    let plan = plan("has-avatar.toml");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--max-changes", "100%"]);
+    let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while world.state().requests.get("GET /users/scroll").is_none_or(|pages| *pages < 3) {
+        assert!(began.elapsed() < PATIENCE, "no third page");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    world.object(&["pause", "--json"], 0);
+    assert_eq!(ends_soon(running), Some(4));
+    let status = world.object(&["status", "--json"], 0);
+    if status["held_back"] == true {
+        let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+        assert!(words.contains(" to send after all users are read (--max-changes).\n"), "{words}");
+        assert!(words.contains(" held back until all users are read (--max-changes)\n"), "{words}");
+        assert_eq!((&status["sent"], &status["state"]), (&serde_json::json!(0), &serde_json::json!("paused")));
+    }
+    let done = world.object(&["resume", "--json"], 0);
+    assert_eq!(done["state"].as_str(), Some("complete"), "{done}");
+    assert!(world.lacking(&plan).is_empty());
+}
+
 #[test]
 fn superseding_run_ends_a_paused_one() {
     let world = world();

@@ -48,6 +48,8 @@ fn run(plan: &str) -> Run {
         listed: None,
         workspace: None,
         limits: Limits::default(),
+        held_back: false,
+        canary_ended: None,
         errors: 0,
         totals: None,
     }

@@ -68,31 +68,6 @@ pub fn after_answer(
     })
 }
 
-/// Fails the run if the page would exceed `max_changes`. Nothing of the page is sent then.
-pub fn over_max_changes(cursor: &Cursor, page: &Tally, run: &Run) -> Option<Decision> {
-    let most = run.limits.max_changes.and_then(|most| most.users(run.count.or(run.listed)))?;
-    let changes = cursor.changed_before + cursor.tally.patches + page.patches;
-    (changes > most).then(|| {
-        let reason = format!("it would change more than {most} users (max_changes); nothing of this page was sent");
-        Decision::state(cursor.clone(), State::Failed, reason)
-    })
-}
-
-/// Returns whether the page may exceed `max_errors`. The tally counts errors and the limit is about
-/// users, so the caller must then count the users that failed.
-pub fn must_count_failed(cursor: &Cursor, page: &Tally, run: &Run) -> bool {
-    let errors = run.errors + cursor.tally.errors + page.errors;
-    run.limits.max_errors.is_some_and(|most| errors > most)
-}
-
-/// Fails the run if more than `max_errors` users have failed, including those of the page. Nothing
-/// of the page is sent then.
-pub fn over_max_errors(cursor: &Cursor, failed: u64, run: &Run) -> Option<Decision> {
-    let most = run.limits.max_errors.filter(|most| failed > *most)?;
-    let reason = format!("more than {most} users are in error (max_errors); `errors` lists them");
-    Some(Decision::state(cursor.clone(), State::Failed, reason))
-}
-
 /// Pauses the run if the page completes the sample and the plan reads a path that no user has.
 /// Nothing of the page is sent then: in a workspace of one page, nothing at all.
 pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>) -> Option<Decision> {
@@ -132,7 +107,7 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     cursor.idle_turns = 0;
     cursor.waits = None;
     cursor.not_before_ms = 0;
-    if facts.run.limits.limit.is_some_and(|limit| cursor.tally.users >= limit) {
+    if facts.run.limit().is_some_and(|limit| cursor.tally.users >= limit) {
         return end(cursor, page.unseen, facts);
     }
     Decision::turn(cursor, TurnAction::Turned)
@@ -151,7 +126,7 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
         let until_ms = now_ms + next.exclusive.life_ms;
         return Decision::idle(next, until_ms, "the first page was empty; it is asked for again");
     }
-    if run.limits.limit.is_none() && run.reads_exclusively() {
+    if run.limit().is_none() && run.reads_exclusively() {
         // The empty page closed the reading. A list has none; that of the run before may be open.
         next.exclusive.called_ms = 0;
     }
@@ -170,11 +145,6 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
     }
 }
 
-/// Users and entries that the generation read.
-fn read(cursor: &Cursor) -> u64 {
-    cursor.tally.users + cursor.tally.unreadable
-}
-
 /// Returns whether the decision ends the pages of a run that reads all users. Their number is then
 /// compared with Intercom's count.
 fn ends_the_list(decision: &Decision, run: &Run) -> bool {
@@ -185,7 +155,7 @@ fn ends_the_list(decision: &Decision, run: &Run) -> bool {
 /// Returns whether Intercom must count the users at the end of the pages: the count of the start is
 /// missing, or is higher than the number of users read and may be old.
 pub fn needs_count(decision: &Decision, run: &Run) -> bool {
-    let read = read(&decision.next);
+    let read = decision.next.tally.read();
     ends_the_list(decision, run) && run.count.is_none_or(|count| run.is_cut_short(read, count))
 }
 
@@ -196,7 +166,7 @@ pub fn after_end(mut decision: Decision, run: &Run) -> Decision {
         return decision;
     }
     let next = &mut decision.next;
-    let read = read(next);
+    let read = next.tally.read();
     if let Some(count) = next.count_at_end.or(run.count).filter(|count| run.is_cut_short(read, *count)) {
         next.cut =
             Some(format!("Intercom counts {count} users, and its list ended after {read}: start it again later"));

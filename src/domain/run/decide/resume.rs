@@ -29,7 +29,10 @@ pub fn after_pause(run: &Run, cursor: &Cursor, facts: &ResumeFacts) -> ResumeWay
     let from = run.pause().map_or(run.state, |pause| pause.from);
     let all_read = from != State::Running || cursor.phase == Phase::Ended;
     let ResumeFacts { keeps_parts, misses_parts, now_ms } = *facts;
+    let is_canary_over = run.canary_ended == Some(cursor.generation) && cursor.phase == Phase::Ended;
     match () {
+        // The other users are left to read.
+        () if is_canary_over => ResumeWay::Regenerates,
         () if all_read && (keeps_parts || !misses_parts) => ResumeWay::Drains,
         // Messages that arrived during the pause are gone, and only they had the patches.
         () if !keeps_parts => ResumeWay::Regenerates,
@@ -88,6 +91,22 @@ mod tests {
         ] {
             let facts = ResumeFacts { keeps_parts, misses_parts, now_ms: NOW_MS };
             assert_eq!(after_pause(&paused(from), cursor, &facts), expected, "{from} {keeps_parts} {misses_parts}");
+        }
+    }
+
+    #[test]
+    fn resume_after_a_canary_reads_all_users() {
+        let facts = ResumeFacts { keeps_parts: true, misses_parts: false, now_ms: NOW_MS };
+        let canary = Cursor { phase: Phase::Ended, ..reading(2 * EXCLUSIVE_LIFE_MS) };
+        let later = Cursor { generation: 2, ..canary.clone() };
+        let settling = Cursor { phase: Phase::Settling, ..canary.clone() };
+        for (from, cursor, expected) in [
+            ("draining", &canary, ResumeWay::Regenerates),
+            ("verifying", &canary, ResumeWay::Regenerates),
+            ("draining", &later, ResumeWay::Drains),
+            ("running", &settling, ResumeWay::ReadsOn),
+        ] {
+            assert_eq!(after_pause(&Run { canary_ended: Some(1), ..paused(from) }, cursor, &facts), expected);
         }
     }
 }

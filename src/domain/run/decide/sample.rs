@@ -13,7 +13,7 @@ fn size(run: &Run) -> u64 {
 }
 
 fn is_part(run: &Run) -> bool {
-    run.limits.limit.is_some() || run.listed.is_some()
+    run.limit().is_some() || run.listed.is_some()
 }
 
 /// Returns whether a page completes the sample. Later pages do not, because a run that an earlier

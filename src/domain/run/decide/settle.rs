@@ -89,8 +89,9 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         cursor.settling.parts_left = accounts.parts_open;
         cursor.settling.parts_left_ms = now_ms;
     }
-    // After a restart of the local engine the queue is empty: its parts have no end to wait for.
-    let parts = if cursor.settling.queue_lost { 0 } else { accounts.parts_open };
+    // Parts that were held back are void. After a restart of the local engine the queue is empty, so
+    // parts of format 1 have no end to wait for.
+    let parts = if run.held_back || cursor.settling.queue_lost { 0 } else { accounts.parts_open };
     let fell_ms = cursor.settling.parts_left_ms.max(run.resumed_ms);
     let parts_are_over = parts == 0 || now_ms - fell_ms >= PARTS_LIFE_MS;
     let over_ms = if accounts.made_last_ms > 0 { accounts.made_last_ms + unknown_life_ms } else { 0 };
@@ -122,8 +123,12 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         cursor.cut = Some(format!("{so_far}, and {why}; {}", run.read_so_far(&cursor.tally)));
         return Decision::drain(cursor);
     }
-    // Two bounds on the users changed so far: the patches that were decided, and those that jobs took.
-    cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(accounts.totals.patches);
+    if !run.held_back {
+        // Two bounds on the users changed so far: the patches that were decided, and those that jobs
+        // took, if all jobs are known.
+        let taken = if accounts.totals.jobs_possibly_lost == 0 { accounts.totals.patches } else { u64::MAX };
+        cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(taken);
+    }
     let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
     if free_at_ms > now_ms {

@@ -3,6 +3,7 @@
 
 mod earlier;
 mod failure;
+mod limits;
 mod message;
 mod page;
 mod sample;
@@ -43,9 +44,8 @@ fn changes(before: &Value, after: &Value) -> Value {
     let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { return after.clone() };
     let mut changed = Map::new();
     for name in old.keys().chain(new.keys()) {
-        let (was, is) = (&before[name], &after[name]);
-        if was != is {
-            changed.insert(name.clone(), changes(was, is));
+        if before[name] != after[name] {
+            changed.insert(name.clone(), changes(&before[name], &after[name]));
         }
     }
     Value::Object(changed)

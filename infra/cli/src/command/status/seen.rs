@@ -57,7 +57,8 @@ impl Seen<'_> {
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
-            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held, "totals": totals,
+            "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held,
+            "held_back": run.held_back, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
             "seconds_left": self.left().map(|left| left.as_secs()),
         })
@@ -99,7 +100,8 @@ impl Seen<'_> {
     /// Describes a pause: its time, what the run holds, and how it ends.
     fn pause(&self) -> Vec<String> {
         let parts = count(self.accounts.parts_open, "part");
-        let holds = format!("  It holds {} in {parts} to send.", count(self.to_send(), "user"));
+        let until = if self.run.held_back { " after all users are read (--max-changes)" } else { "" };
+        let holds = format!("  It holds {} in {parts} to send{until}.", count(self.to_send(), "user"));
         let holds = (self.accounts.parts_open > 0).then_some(holds);
         let goes_on = match self.run.hold() {
             None => "  `resume` continues it. The next start cancels it and reads all users again.".to_owned(),
@@ -145,6 +147,9 @@ impl Seen<'_> {
         let to_send = match (self.to_send(), self.run.state.ended()) {
             (0, _) => String::new(),
             (users, true) => format!(", {users} not sent"),
+            (users, false) if self.run.held_back => {
+                format!(", {users} held back until all users are read (--max-changes)")
+            }
             (users, false) => format!(", {users} to send"),
         };
         let held = self.accounts.held.as_deref().filter(|_| !self.run.state.ended());

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::{NOW_MS, assert_changes, assert_decides, assert_flow, cursor, run};
 use crate::domain::run::decide::{
-    AnswerFacts, Commit, Decision, PageFacts, TurnAction, TurnFacts, after_answer, after_end, after_page,
-    must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen,
+    AnswerFacts, Commit, Decision, PageFacts, TurnAction, TurnFacts, after_answer, after_end, after_page, needs_count,
+    paths_unseen,
 };
 use crate::domain::run::{Cursor, Position, State, Tally};
 
@@ -124,6 +124,13 @@ fn an_empty_page_is_the_end_unless_users_are_missing() {
             json!({"phase": "ended"}),
         ),
         row(
+            "after the canary the limit does not hold",
+            json!({"page": 3, "called_ms": 7, "tally": {"users": 300}}),
+            json!({"canary_ended": 1, "rails": {"limit": 500, "then_pause": true}}),
+            "Ended, draining",
+            json!({"phase": "ended", "called_ms": 0}),
+        ),
+        row(
             "limit: the scroll was called",
             json!({"page": 3, "called_ms": 7, "scroll": "s"}),
             json!({"rails": {"limit": 500}}),
@@ -144,52 +151,6 @@ fn an_empty_page_is_the_end_unless_users_are_missing() {
         .unseen(&["plan"]),
         row("fewer users, all paths seen", few, many, "Ended, draining", json!({"phase": "ended"})),
     ]);
-}
-
-#[test]
-fn a_page_over_a_limit_is_not_sent() {
-    let before = cursor(json!({"changed_before": 10, "tally": {"patches": 20, "errors": 5}}));
-    let page = Tally { patches: 3, errors: 2, ..Tally::default() };
-    for (limits, count, listed, expected) in [
-        (json!({}), Some(5), None, ""),
-        (json!({"max_changes": {"users": 33}}), None, None, ""),
-        (
-            json!({"max_changes": {"users": 32}}),
-            None,
-            None,
-            "Stopped, failed: it would change more than 32 users (max_changes)…",
-        ),
-        (json!({"max_changes": {"percent": 10}}), Some(330), None, ""),
-        (
-            json!({"max_changes": {"percent": 10}}),
-            Some(329),
-            None,
-            "Stopped, failed: it would change more than 32 users…",
-        ),
-        (
-            json!({"max_changes": {"percent": 10}}),
-            None,
-            Some(329),
-            "Stopped, failed: it would change more than 32 users…",
-        ),
-        (json!({"max_changes": {"percent": 10}}), Some(330), Some(9), ""),
-        (json!({"max_changes": {"percent": 10}}), None, None, ""),
-    ] {
-        let run = run(json!({"rails": limits, "count": count, "listed": listed}));
-        match over_max_changes(&before, &page, &run) {
-            Some(decision) => assert_decides("max_changes", &before, &decision, expected, &json!({})),
-            None => assert_eq!("", expected, "{limits} {count:?} {listed:?}"),
-        }
-    }
-    for (errors, most, counts) in [(0, None, false), (4, Some(11), false), (5, Some(11), true), (0, Some(6), true)] {
-        let run = run(json!({"errors": errors, "rails": {"max_errors": most}}));
-        assert_eq!(must_count_failed(&before, &page, &run), counts, "{errors} {most:?}");
-    }
-    let bounded = run(json!({"rails": {"max_errors": 6}}));
-    let failed = over_max_errors(&before, 7, &bounded).unwrap();
-    assert_decides("max_errors", &before, &failed, "Stopped, failed: more than 6 users are in error…", &json!({}));
-    assert_eq!(over_max_errors(&before, 6, &bounded), None);
-    assert_eq!(over_max_errors(&before, 7, &run(json!({}))), None);
 }
 
 fn position(param: &str) -> Position {

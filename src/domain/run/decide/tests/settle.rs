@@ -6,14 +6,14 @@ use crate::domain::job::{JobId, UNKNOWN_AFTER_MS};
 use crate::domain::run::decide::{EarlierRuns, Pauses, SettleFacts, TurnFacts, after_wait};
 use crate::domain::run::{Accounts, Cursor, OpenJobs, Totals};
 
-const LIFE_MS: i64 = 600_000;
+pub(super) const LIFE_MS: i64 = 600_000;
 pub(super) const PAUSES: Pauses = Pauses { parts_ms: 20_000, jobs_ms: 60_000, jobs_most_ms: 300_000 };
 const FOUR_HOURS_MS: i64 = 4 * 3600 * 1000;
 const LATER_MS: i64 = FOUR_HOURS_MS + NOW_MS;
 
 /// Accounts with open parts and jobs (the first is made at `NOW_MS`, each next one a minute later),
 /// and a request with an unknown outcome at a time other than 0.
-fn accounts(parts_open: u64, jobs_open: u64, made_last_ms: i64) -> Accounts {
+pub(super) fn accounts(parts_open: u64, jobs_open: u64, made_last_ms: i64) -> Accounts {
     let totals = Totals { patches: 25, ..Totals::default() };
     Accounts { parts_open, open: open_jobs(jobs_open), made_last_ms, totals, ..Accounts::default() }
 }
