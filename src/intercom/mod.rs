@@ -44,7 +44,7 @@ pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::v1::V1Version;
 pub use self::version::{ApiVersion, ApiVersionError};
-pub use self::workspaces::Whose;
+pub use self::workspaces::{Known, Whose};
 
 use self::transport::body::UnreadableBody;
 use self::transport::call::Call;

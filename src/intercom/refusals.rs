@@ -27,6 +27,8 @@ pub struct NoUser {
     pub said: String,
     /// True if no user has this id.
     pub is_unknown: bool,
+    /// True if Intercom has no such user any more: it does not exist, or was merged into another.
+    pub is_gone: bool,
 }
 
 impl NoUser {

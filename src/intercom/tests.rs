@@ -127,12 +127,15 @@ async fn a_refused_user_has_a_reason_and_a_missing_api_is_an_error() {
     let missing = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
     let (intercom, _) = answering(404, &[], missing);
     let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
-    assert!(reason.is_unknown && reason.said.contains("404 not_found \"User Not Found\""), "{reason:?}");
+    assert!(
+        reason.is_unknown && reason.is_gone && reason.said.contains("404 not_found \"User Not Found\""),
+        "{reason:?}"
+    );
     for (status, code) in [(410, "contact_merged"), (400, "parameter_invalid"), (422, "of_tomorrow")] {
         let body = json!({"errors": [{"code": code, "message": "so"}]}).to_string();
         let (intercom, _) = answering(status, &[], &body);
         let reason = intercom.user(&user_id(), CALL_TIMEOUT).await.unwrap().value.unwrap_err();
-        assert_eq!((reason.code.as_str(), reason.is_unknown), (code, false));
+        assert_eq!((reason.code.as_str(), reason.is_unknown, reason.is_gone), (code, false, status == 410));
     }
     for status in [401, 403, 500] {
         let (intercom, _) = answering(status, &[], missing);
@@ -200,4 +203,16 @@ async fn work_of_a_layer_outlasts_the_timeout() {
         client(Transport::new(transport)).page(&Position::First, &Projection::Whole, Duration::from_secs(1)).await;
     assert!(page.is_ok(), "{page:?}");
     assert_eq!(begun.elapsed().as_secs(), 60);
+}
+
+/// A 401 may be a missing permission.
+#[tokio::test]
+async fn token_that_is_refused_its_users_has_no_workspace() {
+    for status in [401, 403] {
+        let (intercom, _) = answering(status, &[], "");
+        assert_eq!(intercom.ask_whose(CALL_TIMEOUT, 0).await.unwrap().value, Whose::Refused);
+        assert_eq!(intercom.whose(0).await.unwrap(), Known::NotByItself, "the users are requested next");
+        assert_eq!(intercom.ask_users_whose(CALL_TIMEOUT, 0).await.unwrap().value, Whose::Refused);
+        assert_eq!(intercom.whose(0).await.unwrap(), Known::Answer(Whose::Refused));
+    }
 }

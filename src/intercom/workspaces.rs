@@ -21,6 +21,10 @@ const REMEMBERED_MAX: usize = 4;
 /// The most characters of a workspace's name.
 const NAME_CHARS_MAX: usize = 100;
 
+/// A refusal holds for this long, in milliseconds. Then the workspace is requested again: the token
+/// may have got the permission.
+const REFUSED_MS: i64 = 60_000;
+
 /// The reason for an answer about a workspace that is complete but has no usable id.
 const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
 
@@ -50,37 +54,50 @@ pub(super) fn is_plain(id: &&str) -> bool {
 pub enum Whose {
     /// The id of the workspace.
     Workspace(String),
-    /// Intercom does not report it: the token has no permission, or the answer has no id.
+    /// Intercom does not report it: the token is refused or has no permission, the answer has no id, or
+    /// there are no users.
     Refused,
-    /// Intercom does not accept the token.
-    Invalid,
+}
+
+/// The knowledge about the workspace of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Intercom's answer.
+    Answer(Whose),
+    /// The token may not request its workspace. Its users may tell.
+    NotByItself,
+    /// Nothing.
+    Nothing,
 }
 
 impl Intercom {
     /// Returns the workspace of the token.
     pub async fn workspace(&self) -> Result<Reply<WorkspaceInfo>, Error> {
-        self.workspace_within(CALL_TIMEOUT).await
+        self.workspace_within(CALL_TIMEOUT, 0).await
     }
 
-    async fn workspace_within(&self, timeout: Duration) -> Result<Reply<WorkspaceInfo>, Error> {
+    async fn workspace_within(&self, timeout: Duration, now_ms: i64) -> Result<Reply<WorkspaceInfo>, Error> {
         let mut used = None;
         let answer = self.request_by(get(), timeout, read, &mut used).await;
-        if let (Some(token), Ok(reply)) = (used, &answer) {
-            self.asked.keep(token, Whose::Workspace(reply.value.app_id.clone()));
+        match (used, &answer) {
+            (Some(token), Ok(reply)) => self.asked.keep(token, Whose::Workspace(reply.value.app_id.clone()), now_ms),
+            (Some(token), Err(error)) if is_refusal(error) => self.asked.keep_denied(token, now_ms),
+            _ => {}
         }
         answer
     }
 
-    /// Returns the workspace of the next request's token if this client has already requested it.
-    pub async fn whose(&self) -> Result<Option<Whose>, TransportError> {
+    /// Returns what this client knows at `now_ms` (Unix milliseconds) about the workspace of the next
+    /// request's token.
+    pub async fn whose(&self, now_ms: i64) -> Result<Known, TransportError> {
         let token = self.tokens.current().await?;
-        Ok(self.asked.of(&token))
+        Ok(self.asked.known(&token, now_ms))
     }
 
     /// Requests the workspace of the token. A refusal is an answer ([`Whose::Refused`]), after which
     /// [`Self::ask_users_whose`] may know it. An error means that the workspace is unknown now.
-    pub async fn ask_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
-        match self.workspace_within(timeout).await {
+    pub async fn ask_whose(&self, timeout: Duration, now_ms: i64) -> Result<Reply<Whose>, Error> {
+        match self.workspace_within(timeout, now_ms).await {
             Ok(Reply { value, rate }) => Ok(Reply { value: Whose::Workspace(value.app_id), rate }),
             Err(error) if is_refusal(&error) => Ok(Reply { value: Whose::Refused, rate: error.rate() }),
             Err(error) => Err(error),
@@ -89,21 +106,19 @@ impl Intercom {
 
     /// Returns the workspace of the token by its users, for a token that may not request the
     /// workspace itself. [`Whose::Refused`] if it may not read users either, or there are none.
-    pub async fn ask_users_whose(&self, timeout: Duration) -> Result<Reply<Whose>, Error> {
+    pub async fn ask_users_whose(&self, timeout: Duration, now_ms: i64) -> Result<Reply<Whose>, Error> {
         let mut used = None;
         let answer = match self.api() {
             Api::V1 => self.request_by(v1::get_any_user(), timeout, v1::workspace_of_users, &mut used).await,
         };
         let (value, rate) = match answer {
             Ok(Reply { value: Some(app_id), rate }) => (Whose::Workspace(app_id), rate),
-            // Users may be added later, so this answer is not final.
-            Ok(Reply { value: None, rate }) => return Ok(Reply { value: Whose::Refused, rate }),
-            Err(error) if error.status() == Some(401) => (Whose::Invalid, error.rate()),
+            Ok(Reply { value: None, rate }) => (Whose::Refused, rate),
             Err(error) if is_refusal(&error) => (Whose::Refused, error.rate()),
             Err(error) => return Err(error),
         };
         if let Some(token) = used {
-            self.asked.keep(token, value.clone());
+            self.asked.keep(token, value.clone(), now_ms);
         }
         Ok(Reply { value, rate })
     }
@@ -111,7 +126,19 @@ impl Intercom {
 
 /// The known answers; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Arc<Mutex<Vec<(Token, Whose)>>>);
+pub(super) struct Asked(Arc<Mutex<Vec<Answer>>>);
+
+/// Intercom's answer for a token.
+#[derive(Clone, Debug)]
+struct Answer {
+    token: Token,
+    /// `None` before the first answer about its users.
+    whose: Option<Whose>,
+    /// True if the token was refused its workspace, and its users were not requested since then.
+    is_denied: bool,
+    /// The time of the answer, in Unix milliseconds.
+    at_ms: i64,
+}
 
 /// The reason why a token is not used.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -123,20 +150,44 @@ enum NotUsed {
 }
 
 impl Asked {
-    fn asked(&self) -> MutexGuard<'_, Vec<(Token, Whose)>> {
+    fn asked(&self) -> MutexGuard<'_, Vec<Answer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the known answer for a token.
-    pub(super) fn of(&self, token: &Token) -> Option<Whose> {
-        self.asked().iter().find(|(of, _)| of.is(token)).map(|(_, whose)| whose.clone())
+    /// Returns the last answer for a token.
+    fn of(&self, token: &Token) -> Option<Whose> {
+        self.asked().iter().find(|answer| answer.token.is(token)).and_then(|answer| answer.whose.clone())
     }
 
-    /// Stores the final answer for the token of its request.
-    fn keep(&self, token: Token, whose: Whose) {
+    /// Returns the answer for a token that holds at `now_ms`.
+    fn known(&self, token: &Token, now_ms: i64) -> Known {
+        let asked = self.asked();
+        let is_old = |at_ms: i64| !(at_ms..at_ms + REFUSED_MS).contains(&now_ms);
+        match asked.iter().find(|answer| answer.token.is(token)) {
+            Some(Answer { whose: Some(whose @ Whose::Workspace(_)), .. }) => Known::Answer(whose.clone()),
+            Some(answer) if is_old(answer.at_ms) => Known::Nothing,
+            Some(Answer { is_denied: false, whose: Some(refused), .. }) => Known::Answer(refused.clone()),
+            Some(_) => Known::NotByItself,
+            None => Known::Nothing,
+        }
+    }
+
+    /// Stores the answer for the token of its request.
+    fn keep(&self, token: Token, whose: Whose, at_ms: i64) {
+        self.put(Answer { token, whose: Some(whose), is_denied: false, at_ms });
+    }
+
+    /// Stores that a token may not request its workspace. An earlier answer stays: with it, other
+    /// requests go on while the users are requested.
+    fn keep_denied(&self, token: Token, at_ms: i64) {
+        let whose = self.of(&token);
+        self.put(Answer { token, whose, is_denied: true, at_ms });
+    }
+
+    fn put(&self, answer: Answer) {
         let mut asked = self.asked();
-        asked.retain(|(of, _)| !of.is(&token));
-        asked.push((token, whose));
+        asked.retain(|before| !before.token.is(&answer.token));
+        asked.push(answer);
         let forgotten = asked.len().saturating_sub(REMEMBERED_MAX);
         asked.drain(..forgotten);
     }
@@ -146,7 +197,9 @@ impl Asked {
     /// token before use. Within one request it accepts no token of another workspace, and none of a
     /// known workspace after one of an unknown workspace.
     pub(super) fn allows(&self, route: &str, before: Option<&Token>, token: &Token) -> Result<(), TransportError> {
-        if matches!(route, route::WORKSPACE | route::ANY_USER) || self.asked().is_empty() {
+        if matches!(route, route::WORKSPACE | route::ANY_USER)
+            || self.asked().iter().all(|answer| answer.whose.is_none())
+        {
             return Ok(());
         }
         let reason = match (before.and_then(|before| self.of(before)), self.of(token)) {
@@ -181,7 +234,7 @@ mod tests {
     }
 
     fn keep(asked: &Asked, token_text: &str, app_id: &str) {
-        asked.keep(token(token_text), Whose::Workspace(app_id.to_owned()));
+        asked.keep(token(token_text), Whose::Workspace(app_id.to_owned()), 0);
     }
 
     fn refused(status: u16) -> Error {
@@ -217,7 +270,7 @@ mod tests {
         keep(&asked, "a", "one");
         keep(&asked, "b", "one");
         keep(&asked, "c", "two");
-        asked.keep(token("d"), Whose::Refused);
+        asked.keep(token("d"), Whose::Refused, 0);
         for (before, now, allowed) in [
             (None, "a", true),
             (None, "x", false),
@@ -233,6 +286,26 @@ mod tests {
                 assert!(asked.allows(asks, before.as_ref(), &token(now)).is_ok());
             }
         }
+    }
+
+    #[test]
+    fn refusals_hold_for_a_minute_and_workspaces_for_good() {
+        let (asked, a) = (Asked::default(), token("a"));
+        assert_eq!(asked.known(&a, 0), Known::Nothing);
+        asked.keep_denied(a.clone(), 1_000);
+        assert_eq!((asked.known(&a, 60_999), asked.known(&a, 61_000)), (Known::NotByItself, Known::Nothing));
+        assert!(asked.allows(route::PAGE, None, &a).is_ok(), "no workspace is known");
+        keep(&asked, "b", "two");
+        assert!(asked.allows(route::PAGE, None, &a).is_err());
+        asked.keep(a.clone(), Whose::Refused, 2_000);
+        assert_eq!((asked.known(&a, 61_999), asked.known(&a, 62_000)), (Known::Answer(Whose::Refused), Known::Nothing));
+        asked.keep_denied(a.clone(), 70_000);
+        assert_eq!((asked.known(&a, 70_000), asked.of(&a)), (Known::NotByItself, Some(Whose::Refused)));
+        keep(&asked, "a", "one");
+        let one = Whose::Workspace("one".to_owned());
+        assert_eq!((asked.known(&a, i64::MAX), asked.of(&a)), (Known::Answer(one.clone()), Some(one.clone())));
+        asked.keep_denied(a.clone(), 80_000);
+        assert_eq!(asked.known(&a, 80_000), Known::Answer(one), "it was known");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::active::StoredPlan;
 use super::attributes::{self, key, n, number, run_pk, s};
 use super::{Key, Keys, Ledger, LedgerError, Write};
-use crate::domain::run::{Run, RunId, State};
+use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
 /// Code and message of an error row are cut to this many characters.
@@ -123,6 +123,16 @@ impl Ledger {
             .with(":next", n(deadline_ms))
             .with(":was", n(run.deadline_ms));
         self.send(write).await.map(|_| ())
+    }
+
+    /// Stores the workspace of a run that began while it was unknown. Returns the run's workspace:
+    /// another writer may have stored one first.
+    pub async fn set_workspace(&self, run: &RunId, app_id: &str) -> Result<Option<WorkspaceBinding>, LedgerError> {
+        let write = Write::update(&key(run_pk(run), "RUN"), "SET #workspace.app_id = :app")
+            .when("attribute_exists(#workspace) AND attribute_not_exists(#workspace.app_id)")
+            .with(":app", s(app_id));
+        self.send(write).await?;
+        Ok(self.run(run).await?.and_then(|run| run.workspace))
     }
 
     /// Adds to the run's count of errors, for `max_errors`. Returns the new count.

@@ -2,14 +2,15 @@
 //! another workspace must neither read nor write for the run.
 //!
 //! Each process requests the workspace of each token once (`/me`, one permit). If Intercom refuses
-//! that, the workspace is that of the token's users, and while it cannot be had, nothing is written.
+//! that, the workspace is that of the token's users, and while it cannot be had, nothing is written. A
+//! refusal holds for a minute. A run that began without a workspace belongs to the first known one.
 //! A step compares workspaces before it calls Intercom for a run. Between the comparison and the
 //! call, the client refuses a token whose workspace was not requested (see [`crate::intercom`]).
 
 use std::time::Duration;
 
 use crate::domain::run::{Run, WorkspaceBinding};
-use crate::intercom::{Disposition, Whose, disposition};
+use crate::intercom::{Disposition, Error, Known, Whose, disposition};
 use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -20,8 +21,8 @@ const AFTER_ANSWER_MS: i64 = 5_000;
 const LATER_MS: i64 = 5_000;
 
 /// The reason of a run that is paused because the token's workspace cannot be had.
-const UNREPORTED: &str = "Intercom does not report which workspace the access token belongs to: nothing was written with \
-                          it. Give the token permission to read its app or its users and resume the run";
+const UNREPORTED: &str = "Intercom does not report which workspace the access token belongs to: no value was written or \
+                          checked with it. Give the token permission to read its app or its users and resume the run";
 
 /// The relation between the present token and a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub async fn of_start(
     let mut whose_token = whose(clients, at).await?;
     // A refused token may have been replaced since this process read it. A run that begins without
     // a workspace cannot continue with the token that replaces it.
-    if matches!(whose_token, Ok(Whose::Refused | Whose::Invalid)) {
+    if matches!(whose_token, Ok(Whose::Refused)) {
         match clients.intercom.replace_token().await {
             Ok(true) => whose_token = whose(clients, at).await?,
             Ok(false) => {}
@@ -99,23 +100,18 @@ pub async fn of_start(
     Ok(whose_token.map(|whose| seen(clients, &whose)))
 }
 
-/// Compares the present token with a run's workspace, before values are written for the run. A token
-/// whose workspace Intercom does not report writes nothing.
+/// Compares the present token with a run's workspace, before values are written for the run or read
+/// back. A token whose workspace Intercom does not report does neither.
 pub async fn of_write(clients: &Clients, run: &Run, at: &Invocation) -> Result<Binding, StepError> {
-    let binding = of_run(clients, run, at).await?;
-    if binding != Binding::Holds || run.workspace.is_none() {
-        return Ok(binding);
-    }
-    Ok(match whose(clients, at).await? {
-        // Intercom refuses a write with this token, and the run ends by that.
-        Ok(Whose::Workspace(_) | Whose::Invalid) => Binding::Holds,
-        Ok(Whose::Refused) => Binding::Differs(UNREPORTED.to_owned()),
-        Err(unknown) => Binding::Unknown(unknown),
-    })
+    compare(clients, run, true, at).await
 }
 
 /// Compares the present token with a run's workspace, before Intercom is called for the run.
 pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Binding, StepError> {
+    compare(clients, run, false, at).await
+}
+
+async fn compare(clients: &Clients, run: &Run, is_strict: bool, at: &Invocation) -> Result<Binding, StepError> {
     let mut differs = None;
     // A token that differs may have been replaced by the right one since it was read.
     for _ in 0..2 {
@@ -123,7 +119,9 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
             Ok(whose) => whose,
             Err(unknown) => return Ok(Binding::Unknown(unknown)),
         };
-        differs = difference(run.workspace.as_ref(), &seen(clients, &whose));
+        let (of_run, of_token) = (workspace_of(clients, run, &whose).await?, seen(clients, &whose));
+        let unreported = is_strict && of_run.is_some() && whose == Whose::Refused;
+        differs = difference(of_run.as_ref(), &of_token).or_else(|| unreported.then(|| UNREPORTED.to_owned()));
         if differs.is_none() {
             return Ok(Binding::Holds);
         }
@@ -139,10 +137,22 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
     Ok(differs.map_or(Binding::Holds, Binding::Differs))
 }
 
+/// Returns the workspace of a run. One that began while its token's workspace was unknown belongs to
+/// that of the first token that is known.
+async fn workspace_of(clients: &Clients, run: &Run, whose: &Whose) -> Result<Option<WorkspaceBinding>, StepError> {
+    let lacks_app = |of: &WorkspaceBinding| of.app_id.is_none() && of.host == clients.intercom.host();
+    match whose {
+        Whose::Workspace(app_id) if run.workspace.as_ref().is_some_and(lacks_app) => {
+            Ok(clients.ledger.set_workspace(&run.id, app_id).await?)
+        }
+        _ => Ok(run.workspace.clone()),
+    }
+}
+
 fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
     let app_id = match whose {
         Whose::Workspace(app_id) => Some(app_id.clone()),
-        Whose::Refused | Whose::Invalid => None,
+        Whose::Refused => None,
     };
     WorkspaceBinding { host: clients.intercom.host().to_owned(), app_id }
 }
@@ -150,61 +160,60 @@ fn seen(clients: &Clients, whose: &Whose) -> WorkspaceBinding {
 /// Returns the difference between a run's workspace and a token's, if any.
 ///
 /// A run of an earlier version has no workspace and accepts every token. A run accepts a token
-/// whose workspace Intercom does not report. A run that began with such a token does not accept a
-/// token with a known workspace, because that can be any workspace.
+/// whose workspace Intercom does not report.
 fn difference(of_run: Option<&WorkspaceBinding>, of_token: &WorkspaceBinding) -> Option<String> {
     let of_run = of_run?;
     let same_app = of_token.app_id.is_none() || of_run.app_id == of_token.app_id;
     if of_run.host == of_token.host && same_app {
         return None;
     }
-    let advice = match of_run.app_id {
-        Some(_) => "Store a token of the run's workspace and resume the run, or start the plan again for the other one",
-        None => "Intercom did not report the workspace of the run's token: start the plan again",
-    };
     Some(format!(
-        "the access token belongs to {of_token}, but this run belongs to {of_run}: no request was sent. {advice}"
+        "the access token belongs to {of_token}, but this run belongs to {of_run}: no request was sent. Store a token of \
+         the run's workspace and resume the run, or start the plan again for the other one"
     ))
 }
 
 /// Returns the workspace of the present token. Requests it from Intercom once per process and
-/// token.
+/// token, and a refused one once a minute.
 async fn whose(clients: &Clients, at: &Invocation) -> Result<Result<Whose, UnknownWorkspace>, StepError> {
-    match clients.intercom.whose().await {
-        Ok(Some(whose)) => return Ok(Ok(whose)),
-        Ok(None) => {}
+    let by_itself = match clients.intercom.whose(at.clock.now_ms()).await {
+        Ok(Known::Answer(whose)) => return Ok(Ok(whose)),
+        Ok(known) => known == Known::Nothing,
         Err(error) => {
             tracing::warn!(%error, "the access token cannot be read");
             return Ok(Err(UnknownWorkspace::unread(at)));
         }
-    }
-    if let Permit::Wait(until_ms) = clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await? {
-        return Ok(Err(UnknownWorkspace::Spent { until_ms }));
-    }
-    let answer = clients.intercom.ask_whose(timeout(clients, at)).await;
-    let answer = match answer {
-        Ok(reply) if reply.value == Whose::Refused => {
-            tracing::warn!("Intercom does not report the access token's workspace; its users may");
-            if let Permit::Wait(until_ms) =
-                clients.limiter.try_acquire(PermitRequest::one(Lane::Check), at.clock).await?
-            {
-                return Ok(Err(UnknownWorkspace::Spent { until_ms }));
-            }
-            clients.intercom.ask_users_whose(timeout(clients, at)).await
-        }
-        answer => answer,
     };
-    match answer {
-        Ok(reply) => Ok(Ok(reply.value)),
-        Err(error) => {
-            tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
-            if disposition(&error) == Disposition::Limited {
-                let until_ms = clients.limiter.closed_until_ms();
-                return Ok(Err(UnknownWorkspace::Later { until_ms, why: "Intercom's rate limit" }));
+    for of_users in [false, true].into_iter().filter(|of_users| *of_users || by_itself) {
+        let permit = PermitRequest::one(Lane::Check);
+        if let Permit::Wait(until_ms) = clients.limiter.try_acquire(permit, at.clock).await? {
+            return Ok(Err(UnknownWorkspace::Spent { until_ms }));
+        }
+        let (timeout, now_ms) = (timeout(clients, at), at.clock.now_ms());
+        let answer = if of_users {
+            clients.intercom.ask_users_whose(timeout, now_ms).await
+        } else {
+            clients.intercom.ask_whose(timeout, now_ms).await
+        };
+        match answer {
+            Ok(reply) if reply.value == Whose::Refused && !of_users => {
+                tracing::warn!("Intercom does not report the access token's workspace; its users may");
             }
-            Ok(Err(UnknownWorkspace::after_a_rest(at, "Intercom did not return the access token's workspace")))
+            Ok(reply) => return Ok(Ok(reply.value)),
+            Err(error) => return Ok(Err(unknown(clients, &error, at))),
         }
     }
+    Ok(Ok(Whose::Refused))
+}
+
+/// Returns the wait after a request for the workspace that was not answered.
+fn unknown(clients: &Clients, error: &Error, at: &Invocation) -> UnknownWorkspace {
+    tracing::warn!(%error, "cannot read the access token's workspace from Intercom");
+    if disposition(error) == Disposition::Limited {
+        let until_ms = clients.limiter.closed_until_ms();
+        return UnknownWorkspace::Later { until_ms, why: "Intercom's rate limit" };
+    }
+    UnknownWorkspace::after_a_rest(at, "Intercom did not return the access token's workspace")
 }
 
 /// Returns the time-out of the request: that of a page, or less if the invocation ends earlier.
@@ -229,7 +238,6 @@ mod tests {
             (at(us, Some("a")), at(us, Some("b")), false),
             (at(us, Some("a")), at("api.eu.intercom.io", Some("a")), false),
             (at(us, Some("a")), at(us, None), true),
-            (at(us, None), at(us, Some("b")), false),
             (at(us, None), at(us, None), true),
             (at(us, None), at("api.eu.intercom.io", None), false),
         ] {

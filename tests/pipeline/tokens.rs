@@ -1,5 +1,6 @@
 //! A token that is replaced, revoked, unreadable, or of another workspace during a run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use intercom_bulk::domain::run::{RunId, State};
@@ -7,7 +8,7 @@ use intercom_simulator::{Fault, Options, Quirks, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::intercom::TOKEN;
+use crate::intercom::{Closed, TOKEN};
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 
@@ -124,14 +125,64 @@ async fn foreign_token_without_access_to_its_workspace_pauses_the_run() {
 /// If neither the token nor the users name the workspace, nothing is written.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_to_an_unreported_workspace() {
-    let quirks = Quirks { replace: vec![("\"app_id\"".to_owned(), "\"app\"".to_owned())], ..Quirks::default() };
-    let options = Options { faults: vec![Fault::DenyMe], quirks, ..users(300) };
-    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let pipeline = Pipeline::new(HAS_AVATAR, unnamed(vec![Fault::DenyMe])).await;
     let run = pipeline.start(Value::Null).await;
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Paused);
     assert!(report.reason().contains("does not report which workspace"), "{}", report.reason());
     assert_eq!((report.world.items, report.jobs.len()), (0, 0));
+}
+
+/// Creates the options of a workspace whose users do not name it.
+fn unnamed(faults: Vec<Fault>) -> Options {
+    let quirks = Quirks { replace: vec![("\"app_id\"".to_owned(), "\"app\"".to_owned())], ..Quirks::default() };
+    Options { faults, quirks, ..users(300) }
+}
+
+/// The version before began runs without a workspace. The first token whose workspace is known names it.
+#[tokio::test(start_paused = true)]
+async fn run_without_a_workspace_belongs_to_the_first_known_one() {
+    let pipeline = Pipeline::new(HAS_AVATAR, unnamed(vec![Fault::DenyMe])).await;
+    let run = pipeline.start(Value::Null).await;
+    assert_eq!(pipeline.until_ended(&run).await.state(), State::Paused);
+    let ledger = &pipeline.engine.clients.ledger;
+    assert_eq!(ledger.run(&run).await.unwrap().unwrap().workspace.unwrap().app_id, None);
+    let engine = pipeline.engine.clone();
+    let named = World::new(Options { now: Arc::new(move || engine.now_ms()), ..users(300) });
+    pipeline.way.lead(NEWER, named.clone());
+    pipeline.way.store(Some(NEWER));
+    pipeline.way.revoke(TOKEN);
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    while pipeline.state(&run).await.is_some_and(|state| !state.ended()) {
+        assert_ne!(pipeline.state(&run).await, Some(State::Paused));
+        sleep(Duration::from_secs(1)).await;
+    }
+    let ended = ledger.run(&run).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.workspace.unwrap().app_id.as_deref()), (State::Complete, Some("sim1app0")));
+    let found = ledger.set_workspace(&run, "other123").await.unwrap().unwrap();
+    assert_eq!(found.app_id.as_deref(), Some("sim1app0"), "it stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn permission_that_is_given_later_is_seen() {
+    let pipeline = Pipeline::new(HAS_AVATAR, unnamed(Vec::new())).await;
+    pipeline.way.disturb("GET /me", Closed::Answers(403));
+    let run = pipeline.start(Value::Null).await;
+    assert_eq!(pipeline.until_ended(&run).await.state(), State::Paused);
+    pipeline.way.close(None);
+    sleep(Duration::from_mins(1)).await;
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    pipeline.until_ended(&run).await.assert_complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_permit_per_window_is_enough_for_both_requests() {
+    let options = Options { faults: vec![Fault::DenyMe], rate_limit_per_10s: 1, ..users(3) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_mins(3)).await;
+    assert!(pipeline.state(&run).await.is_some(), "{:?}", pipeline.world.state().requests);
+    assert_eq!(pipeline.world.state().requests["GET /me"], 1);
 }
 
 /// Until the token's workspace is known, no other request is made. The start and the run's parts

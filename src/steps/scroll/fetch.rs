@@ -136,7 +136,7 @@ fn refused(error: &Error) -> NoUser {
         ("", None) => "no_answer".to_owned(),
         (code, _) => code.to_owned(),
     };
-    NoUser { code, said: error.said(), is_unknown: false }
+    NoUser { code, said: error.said(), is_unknown: false, is_gone: false }
 }
 
 /// Reads one user of the list, or returns the reason why Intercom does not show it. `is_paid` means
