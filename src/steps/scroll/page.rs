@@ -22,8 +22,8 @@ use crate::rate_limit::{Lane, Permit, PermitRequest, Quota};
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
-/// If the answer about the token's workspace takes longer than this, in milliseconds, the next
-/// invocation reads the page.
+/// If the calls before the page take longer than this, in milliseconds, the next invocation reads the
+/// page.
 const SLOW_ANSWER_MS: i64 = 4_000;
 /// One page of permits is acquired for each this many operations of the window.
 const PAGES_AHEAD_OF: u32 = 100;
@@ -35,10 +35,12 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     let LeasedTurn { clients, run, at, .. } = *turn;
     let listed = run.listed.is_some();
     let begun_ms = at.clock.now_ms();
+    // Before the permit is acquired: this may read a hundred items.
+    clients.previous.read(&clients.ledger, run).await;
     match binding::of_run(clients, run, at).await? {
         // The page would get less than its time-out, and a request that times out loses its page.
         Binding::Holds if at.clock.now_ms() - begun_ms > SLOW_ANSWER_MS => {
-            let why = "Intercom was slow to return the access token's workspace; the next invocation reads the page";
+            let why = "the calls before the page were slow; the next invocation reads it";
             return Ok(Decision::idle(cursor, at.clock.now_ms(), why));
         }
         Binding::Holds => {}
@@ -58,7 +60,6 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
-    clients.previous.read(&clients.ledger, run).await;
     if run.reads_exclusively() {
         cursor.exclusive.called_ms = at.clock.now_ms();
         turn.asked = true;

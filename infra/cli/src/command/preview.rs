@@ -60,10 +60,10 @@ impl Preview {
         let limits = Limits { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Limits::default() };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
-        if let Some(path) = Place::existing(self.access.state.as_deref(), &name) {
-            let account = Account::open(Some(&path)).map_err(EngineError::from)?;
+        // The sample serves a warning only: the state may be damaged, and a new one has no table yet.
+        let place = Place::existing(self.access.state.as_deref(), &name);
+        if let Some(Ok(account)) = place.map(|path| Account::open(Some(&path))) {
             let runs = Ledger::new(account.dynamodb, TABLE);
-            // The sample serves a warning only, and a new state may have no table yet.
             if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms()).await {
                 engine.clients.previous.keep(&id, PreviousValues::of(sample));
             }
