@@ -13,37 +13,20 @@ use crate::domain::patch::Change;
 pub enum Fate {
     /// The value is there.
     Kept,
-    /// The old value is there, or the written one in another form.
-    NotKept(Form),
+    /// The value from before the write is there.
+    Old,
+    /// The written value is there in another form: null, trimmed, cut, escaped, of another type, or
+    /// rounded.
+    Altered,
     /// Another value is there: something else set it after the write.
     ChangedSince,
 }
 
-/// The form in which a written value was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Form {
-    /// The value from before the write.
-    Old,
-    /// No value, or null.
-    Null,
-    /// Without whitespace at its ends, or with other whitespace.
-    Trimmed,
-    /// The beginning of the text.
-    Cut,
-    /// The HTML form of the text, or the text of the HTML form.
-    Escaped,
-    /// In capital or small letters.
-    Case,
-    /// As a value of another type.
-    Coerced,
-    /// The number with fewer digits.
-    Rounded,
-}
-
-/// Decimal digits that a JSON number of 64 bits can have.
-const DIGITS_MAX: i32 = 17;
-/// Decimal digits that a whole number keeps at least: 6 is what `%g` of C prints.
-const WHOLE_DIGITS: i32 = 6;
+/// A text that begins like the written one is a cut one from this length on. A shorter one may be
+/// another value: `pro` and `pro_annual`.
+const CUT_CHARS_LEAST: usize = 30;
+/// The most decimals of a rounded number. A number of 64 bits has 17 digits.
+const DECIMALS_MAX: i32 = 15;
 
 /// Returns whether two values are equal: 49 and 49.0 are, 49 and "49" are not.
 pub fn is_same(one: &Value, other: &Value) -> bool {
@@ -74,47 +57,32 @@ pub fn fate(change: &Change, found: Option<&Value>, equal: impl Fn(&Value, &Valu
         return Fate::Kept;
     }
     if is_equal(replaced.as_ref().unwrap_or(&Value::Null), found) {
-        return Fate::NotKept(Form::Old);
+        return Fate::Old;
     }
-    form(new, found).map_or(Fate::ChangedSince, Fate::NotKept)
+    if is_altered(new, found) { Fate::Altered } else { Fate::ChangedSince }
 }
 
-/// Returns the form of `new` that `found` is; `None` if it is another value.
-fn form(new: &Value, found: &Value) -> Option<Form> {
+/// Returns whether `found` is `new` in another form.
+fn is_altered(new: &Value, found: &Value) -> bool {
     match (new, found) {
-        (_, Value::Null) => Some(Form::Null),
-        (Value::String(new), Value::String(found)) => text_form(new, found),
-        (Value::Number(new), Value::Number(found)) => {
-            is_rounded(new.as_f64()?, found.as_f64()?).then_some(Form::Rounded)
-        }
-        // An empty text is no value.
-        (Value::String(new), Value::Bool(false)) if new.trim().is_empty() => Some(Form::Null),
-        _ => is_coerced(new, found).then_some(Form::Coerced),
+        (_, Value::Null) => true,
+        (Value::String(new), Value::String(found)) => is_text_form(new, found),
+        _ => is_coerced(new, found),
     }
 }
 
-fn text_form(new: &str, found: &str) -> Option<Form> {
-    let (short, shown) = (spaced(new), spaced(found));
-    if short == shown {
-        return Some(Form::Trimmed);
-    }
-    if found.is_empty() {
-        return Some(Form::Null);
-    }
-    if html::is_same(&short, &shown) {
-        return Some(Form::Escaped);
-    }
-    if short.to_lowercase() == shown.to_lowercase() {
-        return Some(Form::Case);
-    }
-    // A cut text may end with a sign of it, and its last character may be cut in half.
-    let kept = shown.trim_end_matches(['…', '.', '\u{fffd}', ' ']);
-    let is_start = |of: &str| !kept.is_empty() && of.starts_with(kept);
-    if is_start(&short) || is_start(&html_form(&short)) {
-        return Some(Form::Cut);
-    }
-    // A number or a boolean that Intercom reads from the text and writes in another way.
-    (scalar(new).is_some() && scalar(new) == scalar(found)).then_some(Form::Coerced)
+fn is_text_form(new: &str, found: &str) -> bool {
+    let (new, found) = (spaced(new), spaced(found));
+    let is_scalar = || scalar(&new).is_some() && scalar(&new) == scalar(&found);
+    found.is_empty() || new == found || html::is_same(&new, &found) || is_cut(&new, &found) || is_scalar()
+}
+
+/// Returns whether `found` is the beginning of `new`. Its last character may be cut in half.
+fn is_cut(new: &str, found: &str) -> bool {
+    let kept = found.trim_end_matches(['…', '.', '\u{fffd}', ' ']);
+    let is_marked = found.ends_with(['…', '\u{fffd}']) && !kept.is_empty();
+    let is_start = || new.starts_with(kept) || html_form(new).starts_with(kept);
+    (is_marked || kept.chars().count() >= CUT_CHARS_LEAST) && is_start()
 }
 
 /// Returns the text with single spaces, and none at its ends.
@@ -144,7 +112,8 @@ fn scalar(text: &str) -> Option<Scalar> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).map(Scalar::Number)
 }
 
-/// Returns whether `found` is `new` as another type: a text of a number, 1 for true, and the like.
+/// Returns whether `found` is `new` as another type or with fewer digits: a text of a number, 1 for
+/// true, and the like.
 fn is_coerced(new: &Value, found: &Value) -> bool {
     let of = |value: &Value| match value {
         Value::Bool(value) => Some(Scalar::Bool(*value)),
@@ -163,24 +132,16 @@ fn is_coerced(new: &Value, found: &Value) -> bool {
     }
 }
 
-/// Returns whether `found` is `new` with fewer digits: rounded, cut off, or as a number of 32 bits.
+/// Returns whether `found` is `new` as a number of 32 bits, or rounded or cut to some decimals.
 fn is_rounded(new: f64, found: f64) -> bool {
-    if new == 0.0 || !new.is_finite() {
-        return false;
-    }
     #[expect(clippy::cast_possible_truncation, reason = "the nearest number of 32 bits is what is meant")]
     let nearest = f64::from(new as f32);
-    if Scalar::Number(nearest) == Scalar::Number(found) {
-        return true;
-    }
-    // A whole number of few digits is not rounded: 50 is another number than 49.
-    let magnitude = new.abs().log10().floor() as i32;
-    let least = if new.fract() == 0.0 { WHOLE_DIGITS } else { magnitude + 1 };
-    (least.max(0)..=DIGITS_MAX).any(|digits| {
-        let unit = 10f64.powi(magnitude + 1 - digits);
-        let wholes = [(new / unit).round(), (new / unit).trunc()];
-        wholes.into_iter().any(|whole| (whole * unit - found).abs() <= f64::EPSILON * found.abs() * 4.0)
-    })
+    let is_found = |value: f64| (value - found).abs() <= f64::EPSILON * found.abs() * 4.0;
+    is_found(nearest)
+        || (0..=DECIMALS_MAX).map(|decimals| 10f64.powi(decimals)).any(|unit| {
+            let wholes = [(new * unit).round(), (new * unit).trunc()];
+            wholes.into_iter().any(|whole| is_found(whole / unit))
+        })
 }
 
 #[cfg(test)]

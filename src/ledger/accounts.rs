@@ -7,7 +7,7 @@ use super::attributes::{self, Item, run_pk};
 use super::pages::pages_prefix;
 use super::{End, JobRow, Ledger, LedgerError, PageRow, PartEnd, PartRow};
 use crate::domain::part::{Origin, PartId, ReadingId};
-use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, OpenJobs, Run};
+use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, OpenJobs, Run, Sampler};
 
 impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
@@ -73,6 +73,8 @@ impl Counting<'_> {
     fn page(&mut self, item: Item) -> Result<(), LedgerError> {
         let row: PageRow = attributes::read(item, "PAGE")?;
         self.parts_made += u64::from(row.parts);
+        let sampler = Sampler::of(self.cursor.tally.patches);
+        self.accounts.sample_parts.extend(row.parts_for(&sampler));
         self.pages.insert(row.page, row.reading);
         Ok(())
     }

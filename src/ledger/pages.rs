@@ -43,7 +43,9 @@ impl PageRow {
 
     /// Returns the parts that may have users of a sample.
     pub(super) fn parts_for<'a>(&'a self, sampler: &'a Sampler) -> impl Iterator<Item = PartId> + 'a {
-        self.part_ids().zip(&self.ranks).filter(|(_, rank)| sampler.wants(**rank)).map(|(id, _)| id)
+        // A part whose rank is missing may have any users.
+        let ranks = self.ranks.iter().copied().chain(std::iter::repeat(0));
+        self.part_ids().zip(ranks).filter(|(_, rank)| sampler.wants(*rank)).map(|(id, _)| id)
     }
 
     /// Returns the identities of the page's parts.
@@ -82,5 +84,20 @@ impl Ledger {
     /// Returns the write of a committed page, for the transaction that commits its turn.
     pub(super) fn page_write(run: &RunId, row: &PageRow) -> Result<Write, LedgerError> {
         Ok(Write::put(attributes::item(&page_key(run, row.generation, row.page), row)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_without_a_rank_may_be_of_the_sample() {
+        let reading = ReadingId { turn: 3, lease: 1 };
+        let row = |ranks| PageRow { v: 2, generation: 1, page: 1, reading, parts: 3, users: 9, ranks, expires_at: 0 };
+        let sampler = Sampler::of(1 << 40);
+        for (ranks, parts) in [(vec![0, u64::MAX, 0], 2), (vec![u64::MAX], 2), (vec![], 3)] {
+            assert_eq!(row(ranks.clone()).parts_for(&sampler).count(), parts, "{ranks:?}");
+        }
     }
 }

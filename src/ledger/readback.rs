@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, Item, key, n, run_pk};
-use super::pages::pages_prefix;
-use super::{Key, Ledger, LedgerError, PageRow, Write};
+use super::{Key, Ledger, LedgerError, Write};
+use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::run::{Cursor, ReadBack, Run, RunId, SAMPLE_MAX, Sampler, State};
 
@@ -60,31 +60,23 @@ fn patches_of(item: Item, at: &str) -> Result<Vec<Patch>, LedgerError> {
 }
 
 impl Ledger {
-    /// Makes the sample of the cursor's generation, without users that ended in an error, and
-    /// stores it. Returns the number of its users.
+    /// Makes the sample of the cursor's generation of these parts, without users that ended in an
+    /// error, and stores it. Returns the number of its users.
     pub async fn make_sample(
         &self,
         run: &Run,
         cursor: &Cursor,
-        failed: bool,
+        parts: &[PartId],
         now_ms: i64,
     ) -> Result<usize, LedgerError> {
         let pk = run_pk(&run.id);
         let mut sampler = Sampler::of(cursor.tally.patches);
-        let mut parts = Vec::new();
-        self.pages(&pk, &pages_prefix(cursor.generation), |items| {
-            for item in items {
-                parts.extend(attributes::read::<PageRow>(item, "PAGE")?.parts_for(&sampler));
-            }
-            Ok(true)
-        })
-        .await?;
         for parts in parts.chunks(PARTS_AT_ONCE) {
             let mut bodies = self.bodies(&run.id, run.v, parts.to_vec()).await?;
             bodies.sort_unstable_by(|one, other| one.id.cmp(&other.id));
             bodies.into_iter().flat_map(|part| part.patches).for_each(|patch| sampler.add(patch));
         }
-        let failed = if failed { self.failed_among(&run.id, &sampler.users()).await? } else { BTreeSet::new() };
+        let failed = self.failed_among(&run.id, &sampler.users()).await?;
         let sample = sampler.without(&failed);
         let mut rest: Vec<&Patch> = sample.iter().collect();
         let mut number = 0;

@@ -42,5 +42,6 @@ mod slow;
 mod sqs;
 mod starts;
 mod tokens;
+mod unreadable;
 mod unsettled;
 mod verifying;

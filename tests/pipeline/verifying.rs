@@ -52,7 +52,7 @@ async fn values_that_intercom_does_not_keep_are_reported() {
         (Alteration::Ignore, "bool", "user.email is present"),
         (Alteration::Null, "int", "7"),
         (Alteration::Trim, "string", "' a '"),
-        (Alteration::Cut, "string", "'a long text about this user'"),
+        (Alteration::Cut, "string", "'a long text about this user, and more'"),
         (Alteration::Escape, "string", "'Tom & Jerry'"),
         (Alteration::Text, "float", "49.5"),
         (Alteration::Whole, "float", "49.5"),
@@ -62,8 +62,10 @@ async fn values_that_intercom_does_not_keep_are_reported() {
         let report = pipeline.run(Value::Null).await;
         assert_eq!(report.state(), State::CompleteWithErrors, "{how:?}: {}", report.reason());
         let reason = report.reason();
-        let said = "Intercom did not keep custom_attributes.note as written for 30 of 30 users that were read back (";
-        assert!(reason.starts_with(said) && reason.ends_with(", …)"), "{how:?}: {reason}");
+        let or =
+            if matches!(how, Alteration::Ignore | Alteration::Null) { ", or another program set it back," } else { "" };
+        let said = format!("Intercom did not keep custom_attributes.note as written{or} for 30 of 30 users that were ");
+        assert!(reason.starts_with(&said) && reason.ends_with(", …)"), "{how:?}: {reason}");
         let ids: Vec<String> =
             pipeline.world.users().iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(ids.iter().filter(|id| reason.contains(id.as_str())).count(), 5, "{reason}");
@@ -116,7 +118,7 @@ async fn runs_without_writes_are_not_read_back() {
 }
 
 /// Runs until the check of the written values begins or is over, and Intercom answers those reads with `how`.
-async fn verifying(count: usize, how: Closed) -> (Pipeline, RunId) {
+pub(crate) async fn verifying(count: usize, how: Closed) -> (Pipeline, RunId) {
     verifying_with(users(count), how).await
 }
 
@@ -184,7 +186,7 @@ async fn token_that_may_not_read_users_ends_the_check() {
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Complete);
     assert!(report.reason().contains("not all checked") && report.reason().contains("403"), "{}", report.reason());
-    assert!(report.seconds < 60);
+    assert!((180..600).contains(&report.seconds), "{} s", report.seconds);
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,11 +133,15 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
 
 /// Returns what the check of written values does now.
 fn reading_back(progress: &ReadBack, now_ms: i64) -> String {
+    if let Some(why) = progress.failing() {
+        return format!("cannot read users back, retrying: {why}");
+    }
     match progress.differing() {
         Some((users, until_ms)) if progress.is_waiting(now_ms) => {
             let left = output::duration(Duration::from_millis((until_ms - now_ms).max(0) as u64));
             format!("{} not as written; read again in {left}", count(users as u64, "value"))
         }
+        _ if progress.users == 0 => "choosing some of the users written".to_owned(),
         _ => format!("reading back {} of the users written", progress.users),
     }
 }
@@ -188,9 +192,9 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use intercom_bulk::domain::kept::{Fate, Form};
+    use intercom_bulk::domain::kept::Fate;
     use intercom_bulk::domain::patch::Target;
-    use intercom_bulk::domain::run::Seen;
+    use intercom_bulk::domain::run::{FailedReads, Seen};
     use intercom_bulk::domain::user::UserId;
 
     use super::*;
@@ -227,15 +231,19 @@ mod tests {
 
     #[test]
     fn check_of_written_values_is_told_in_words() {
-        let mut progress = ReadBack::begin(1, 1_000);
+        let mut progress = ReadBack::begin(1, Vec::new());
+        assert_eq!(reading_back(&progress, 0), "choosing some of the users written");
+        progress.sampled(1_000);
         assert_eq!(reading_back(&progress, 0), "reading back 100 of the users written");
         let user = UserId::new("a").unwrap();
-        let differs = vec![(Target::Field("name".to_owned()), Fate::NotKept(Form::Old))];
+        let differs = vec![(Target::Field("name".to_owned()), Fate::Old)];
         for place in 0..100 {
             let seen = if place < 2 { Seen::Values(differs.clone()) } else { Seen::Gone };
             progress.record(place, &user, seen, 180_000);
         }
         assert_eq!(reading_back(&progress, 60_000), "2 values not as written; read again in 2 min 0 s");
+        progress.fails(FailedReads { now_ms: 0, resumed_ms: 0, why: "503", refused: false });
+        assert_eq!(reading_back(&progress, 60_000), "cannot read users back, retrying: 503");
     }
 
     #[test]

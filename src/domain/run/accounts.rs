@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{OpenJobs, ReadBackTotals, Tally};
+use crate::domain::part::PartId;
 
 /// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Accounts {
     pub leases_until_ms: Vec<i64>,
     /// The reason why the latest request for an open part failed, in words.
     pub held: Option<String>,
+    /// Parts of committed pages that may have users of the run's sample, in the order of their pages.
+    pub sample_parts: Vec<PartId>,
     /// The totals so far. Each lease counts as a possibly lost job, because no later read corrects
     /// the totals of a final state. [`Accounts::totals_at`] leaves out the valid leases.
     pub totals: Totals,

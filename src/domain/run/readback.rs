@@ -1,97 +1,29 @@
-//! The check of written values: a sample of the users that a run wrote, and the progress of reading
-//! some of them back.
+//! The check of written values: the progress of reading some of the written users back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{SAMPLE_MAX, State};
 use crate::domain::kept::Fate;
-use crate::domain::patch::{Patch, Target};
+use crate::domain::part::PartId;
+use crate::domain::patch::Target;
 use crate::domain::user::UserId;
 
-/// The most users of a run's sample.
-pub const SAMPLE_MAX: usize = 1_000;
-/// The most bytes of a run's sample, as JSON.
-const SAMPLE_BYTES_MAX: usize = 1 << 20;
 /// The most users that are read back.
 pub const READ_BACK_MAX: usize = 100;
 /// The most ids that a reason names for one target.
 const NAMED_MAX: usize = 5;
-/// Failed reads of one user after which it is left out.
+/// Failed reads of one user after which it is left out, while reads of other users work.
 const TRIES_MAX: u32 = 5;
-
-/// Returns a user's place in the order of samples: a hash of its id, the same in every build.
-fn rank(user: &UserId) -> u64 {
-    let digest = user
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // Ids of one hour differ in their last digits only, which FNV leaves in the low bits.
-    let mixed = (digest ^ (digest >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// Returns the lowest rank of a part's users. It says whether a user of the part may belong to the
-/// sample.
-pub fn lowest_rank(patches: &[Patch]) -> u64 {
-    patches.iter().map(|patch| rank(&patch.user)).min().unwrap_or(u64::MAX)
-}
-
-/// Returns the highest rank in the sample of a generation that has made so many patches. About
-/// [`SAMPLE_MAX`] users are below it.
-fn bound(patches: u64) -> u64 {
-    if patches <= SAMPLE_MAX as u64 { u64::MAX } else { u64::MAX / patches * SAMPLE_MAX as u64 }
-}
-
-/// Collects a sample: the users with the lowest ranks, each with its last patch.
-#[derive(Debug)]
-pub struct Sampler {
-    bound: u64,
-    best: BTreeMap<(u64, UserId), Patch>,
-}
-
-impl Sampler {
-    /// Creates a sampler for a generation that made `patches` patches.
-    pub fn of(patches: u64) -> Self {
-        Self { bound: bound(patches), best: BTreeMap::new() }
-    }
-
-    /// Returns whether a part with this lowest rank may have users of the sample.
-    pub fn wants(&self, lowest_rank: u64) -> bool {
-        lowest_rank <= self.bound
-    }
-
-    /// Adds a patch of a later part than those before it.
-    pub fn add(&mut self, patch: Patch) {
-        let rank = rank(&patch.user);
-        if rank > self.bound {
-            return;
-        }
-        self.best.insert((rank, patch.user.clone()), patch);
-        if self.best.len() > SAMPLE_MAX {
-            self.best.pop_last();
-        }
-    }
-
-    /// Returns the ids of the sample.
-    pub fn users(&self) -> BTreeSet<&str> {
-        self.best.values().map(|patch| patch.user.as_str()).collect()
-    }
-
-    /// Returns the sample without these users, ordered by rank and of a bounded size.
-    pub fn without(self, failed: &BTreeSet<String>) -> Vec<Patch> {
-        let mut bytes = 0;
-        let sample = self.best.into_values().filter(|patch| !failed.contains(patch.user.as_str()));
-        sample
-            .take_while(|patch| {
-                bytes += serde_json::to_vec(patch).map_or(0, |json| json.len());
-                bytes <= SAMPLE_BYTES_MAX
-            })
-            .collect()
-    }
-}
+/// The check ends if no read has worked for this long, in milliseconds.
+const FAILING_MAX_MS: i64 = 3600 * 1000;
+/// The check ends if Intercom has refused all reads for this long, in milliseconds,
+const REFUSED_MAX_MS: i64 = 3 * 60 * 1000;
+/// and so many groups of them.
+const REFUSED_MAX: u32 = 4;
+/// The most parts from which a sample is made. Usually a part of the sample has one of its users.
+const PARTS_MAX: usize = 2 * SAMPLE_MAX;
 
 /// The result of one read of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,8 +59,35 @@ struct Again {
 pub struct NotKept {
     /// Their number.
     pub users: u32,
+    /// Those of them that have the value from before the write.
+    #[serde(default)]
+    pub old: u32,
     /// Some of their ids.
     pub some: Vec<UserId>,
+}
+
+/// Groups of reads since the last read that worked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Failing {
+    /// The time of the first one, in Unix milliseconds.
+    since_ms: i64,
+    /// Those in which Intercom refused each read.
+    refused: u32,
+    /// The reason why the last one failed, in words.
+    why: String,
+}
+
+/// A group of reads none of which worked.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedReads<'a> {
+    /// The present time, in Unix milliseconds.
+    pub now_ms: i64,
+    /// The end of the run's last pause, in Unix milliseconds.
+    pub resumed_ms: i64,
+    /// The reason, in words.
+    pub why: &'a str,
+    /// True if Intercom refused each read, and would refuse any other.
+    pub refused: bool,
 }
 
 /// The progress of reading users back, stored after each few reads.
@@ -140,12 +99,17 @@ pub struct ReadBack {
     pub generation: u32,
     /// The number of writes of this item.
     pub version: u64,
+    /// The parts of which the sample is made; empty once it is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartId>,
     /// Users to read: the first ones of the sample.
     pub users: u32,
     /// Users of them that were read once, or failed.
     next: u32,
     #[serde(default)]
     again: Vec<Again>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing: Option<Failing>,
     /// Users whose values are there.
     pub kept: u32,
     /// Users of whom another value is there.
@@ -179,15 +143,18 @@ pub struct ReadBackTotals {
 }
 
 impl ReadBack {
-    /// Begins to read the first users of a sample back.
-    pub fn begin(generation: u32, sample: usize) -> Self {
+    /// Creates the progress of a generation whose sample is made of these parts.
+    pub fn begin(generation: u32, mut parts: Vec<PartId>) -> Self {
+        parts.truncate(PARTS_MAX);
         Self {
             v: super::FORMAT,
             generation,
             version: 1,
-            users: sample.min(READ_BACK_MAX) as u32,
+            parts,
+            users: 0,
             next: 0,
             again: Vec::new(),
+            failing: None,
             kept: 0,
             changed_since: 0,
             gone: 0,
@@ -197,15 +164,56 @@ impl ReadBack {
         }
     }
 
+    /// Records that the sample is made, and has so many users.
+    pub fn sampled(&mut self, users: usize) {
+        self.parts.clear();
+        self.users = users.min(READ_BACK_MAX) as u32;
+    }
+
     /// Returns whether each user was read.
     pub fn is_done(&self) -> bool {
-        self.next == self.users && self.again.is_empty()
+        self.parts.is_empty() && self.next == self.users && self.again.is_empty()
     }
 
     /// Returns the places of at most `most` users to read now: due repetitions first.
     pub fn due(&self, now_ms: i64, most: usize) -> Vec<usize> {
         let again = self.again.iter().filter(|again| again.due_ms <= now_ms).map(|again| again.place);
         again.chain(self.next..self.users).take(most).map(|place| place as usize).collect()
+    }
+
+    /// Returns a user that was read before, if all of these places failed before. The read of that user
+    /// shows whether the failures are about those users alone.
+    pub fn witness(&self, places: &[usize]) -> Option<usize> {
+        let again = |place: u32| self.again.iter().find(|again| again.place == place);
+        let failed = |place: &usize| again(*place as u32).is_some_and(|of| of.tries > 0 || self.failing.is_some());
+        let read: Vec<u32> = (0..self.next).filter(|place| again(*place).is_none()).collect();
+        let is_wanted = !read.is_empty() && places.iter().all(failed);
+        // Another one each time: this one may have been left out itself.
+        is_wanted.then(|| read[self.version as usize % read.len()] as usize)
+    }
+
+    /// Records that a read worked.
+    pub fn works(&mut self) {
+        self.failing = None;
+    }
+
+    /// Records that no read of a group worked. Returns the reason if the check ends because of it.
+    pub fn fails(&mut self, FailedReads { now_ms, resumed_ms, why, refused }: FailedReads<'_>) -> Option<String> {
+        let first = || Failing { since_ms: now_ms, refused: 0, why: String::new() };
+        let failing = self.failing.get_or_insert_with(first);
+        failing.since_ms = failing.since_ms.max(resumed_ms);
+        failing.refused += u32::from(refused);
+        why.clone_into(&mut failing.why);
+        let for_ms = now_ms - failing.since_ms;
+        if failing.refused >= REFUSED_MAX && for_ms >= REFUSED_MAX_MS {
+            return Some(format!("Intercom refused to return users ({why})"));
+        }
+        (for_ms >= FAILING_MAX_MS).then(|| format!("no read worked for an hour ({why})"))
+    }
+
+    /// Returns the reason why reads fail at present, in words.
+    pub fn failing(&self) -> Option<&str> {
+        self.failing.as_ref().map(|failing| failing.why.as_str())
     }
 
     /// Returns whether no user is to be read at this time, in Unix milliseconds.
@@ -221,11 +229,15 @@ impl ReadBack {
     }
 
     /// Records what the read of a user showed. `again_ms` is the time at which a value that is not
-    /// kept is read a second time, in Unix milliseconds: an answer may lag behind a write.
+    /// kept is read a second time, in Unix milliseconds: an answer may lag behind a write. A user that
+    /// was not due is not counted.
     pub fn record(&mut self, place: usize, user: &UserId, seen: Seen, again_ms: i64) {
         let place = place as u32;
-        self.next = self.next.max(place + 1);
         let before = self.again.iter().position(|again| again.place == place).map(|at| self.again.remove(at));
+        if before.is_none() && place < self.next {
+            return;
+        }
+        self.next = self.next.max(place + 1);
         let first = Again { place, due_ms: again_ms, tries: 0, differs: false };
         let before = before.unwrap_or(first);
         match seen {
@@ -235,7 +247,7 @@ impl ReadBack {
                 self.again.push(Again { due_ms: again_ms, tries: before.tries + u32::from(alone), ..before });
             }
             Seen::Values(values) => {
-                let lacking: BTreeSet<&Target> = lacking(&values).collect();
+                let lacking: BTreeMap<&Target, bool> = lacking(&values).collect();
                 let changed = values.iter().any(|(_, fate)| *fate == Fate::ChangedSince);
                 match (lacking.is_empty(), before.differs) {
                     (true, _) if changed => self.changed_since += 1,
@@ -247,11 +259,12 @@ impl ReadBack {
         }
     }
 
-    fn lacks(&mut self, user: &UserId, targets: &BTreeSet<&Target>) {
+    fn lacks(&mut self, user: &UserId, targets: &BTreeMap<&Target, bool>) {
         self.not_kept += 1;
-        for target in targets {
+        for (target, is_old) in targets {
             let of = self.by_target.entry(target.to_string()).or_default();
             of.users += 1;
+            of.old += u32::from(*is_old);
             if of.some.len() < NAMED_MAX {
                 of.some.push(user.clone());
             }
@@ -265,34 +278,44 @@ impl ReadBack {
         ReadBackTotals { users: users - unread, kept, not_kept, changed_since, gone, unread }
     }
 
-    /// Returns how a run ends after the read-back, whose accounts end it in `state`. `unchecked` is
-    /// the reason why not all users were read.
-    pub fn end(&self, state: State, reason: Option<String>, unchecked: Option<&str>) -> (State, Option<String>) {
+    /// Returns how a run ends after the read-back, whose accounts end it in `state`. `stopped` is the
+    /// reason why not all users were read.
+    pub fn end(&self, state: State, reason: Option<String>, stopped: Option<&str>) -> (State, Option<String>) {
         let read = self.kept + self.changed_since + self.not_kept;
         let lost = self.by_target.iter().map(|(target, of)| {
             let some: Vec<&str> = of.some.iter().map(UserId::as_str).collect();
             let more = if of.users as usize > some.len() { ", …" } else { "" };
+            let or = if of.old > 0 { ", or another program set it back," } else { "" };
             format!(
-                "Intercom did not keep {target} as written for {} of {read} users that were read back ({}{more})",
+                "Intercom did not keep {target} as written{or} for {} of {read} users that were read back ({}{more})",
                 of.users,
                 some.join(", ")
             )
         });
-        let unchecked = unchecked.map(|why| {
-            let ReadBackTotals { users, unread, .. } = self.totals();
+        let none = (read == 0 && self.users > 0).then_some("Intercom returned none of them");
+        let unchecked = stopped.or(none).map(|why| {
             format!(
-                "the written values were not all checked: {users} of {} users were read back, because {why}",
-                users + unread
+                "the written values were not all checked: {read} of {} users were read back, because {why}",
+                self.users
             )
         });
-        let reasons: Vec<String> = reason.into_iter().chain(lost).chain(unchecked).collect();
-        let state = if self.not_kept > 0 && state == State::Complete { State::CompleteWithErrors } else { state };
+        // The second read that would confirm it was not made.
+        let differing = self.again.iter().filter(|again| again.differs).count();
+        let unconfirmed =
+            (differing > 0).then(|| format!("the values of {differing} users differed at their only read"));
+        let reasons: Vec<String> = reason.into_iter().chain(lost).chain(unchecked).chain(unconfirmed).collect();
+        let is_contradicted = self.not_kept > 0 || differing > 0;
+        let state = if is_contradicted && state == State::Complete { State::CompleteWithErrors } else { state };
         (state, (!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 }
 
-fn lacking(values: &[(Target, Fate)]) -> impl Iterator<Item = &Target> {
-    values.iter().filter(|(_, fate)| matches!(fate, Fate::NotKept(_))).map(|(target, _)| target)
+/// Returns the targets that lack the written value, and whether each has the old one.
+fn lacking(values: &[(Target, Fate)]) -> impl Iterator<Item = (&Target, bool)> {
+    values
+        .iter()
+        .filter(|(_, fate)| matches!(fate, Fate::Old | Fate::Altered))
+        .map(|(target, fate)| (target, *fate == Fate::Old))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
                 return defer(clients, &run, &cursor, &accounts, most_ms, at).await;
             }
             Verdict::Ends(state, reason) => {
-                if let Some(run) = read_back::begin(clients, &run, &cursor, &accounts, state, at).await? {
+                if let Some(run) = read_back::begin(clients, &run, &cursor, &accounts, state).await? {
                     return read_back::go_on(clients, &run, &cursor, at, outcome).await;
                 }
                 RunEnd { state, reason, totals: Some(accounts.totals) }
@@ -51,10 +51,10 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     } else {
         return Ok(());
     };
-    conclude(clients, &run, &cursor, &end, at, outcome).await
+    conclude(clients, &run, &cursor, &end, at, outcome).await.map(drop)
 }
 
-/// Ends a run, or pauses it if all parts and jobs of its canary have ended.
+/// Ends a run, or pauses it if all parts and jobs of its canary have ended. Returns whether it did.
 pub(super) async fn conclude(
     clients: &Clients,
     run: &Run,
@@ -62,14 +62,16 @@ pub(super) async fn conclude(
     end: &RunEnd,
     at: &Invocation,
     outcome: &mut CheckOutcome,
-) -> Result<(), StepError> {
+) -> Result<bool, StepError> {
     let (ledger, now_ms) = (&clients.ledger, at.clock.now_ms());
     if run.is_canary() && end.state != State::Failed {
-        control::pause_after_canary(ledger, run, &after_canary(cursor, end), now_ms).await?;
-    } else if control::end(ledger, run, end, now_ms).await? {
+        return Ok(control::pause_after_canary(ledger, run, &after_canary(cursor, end), now_ms).await?);
+    }
+    let ended = control::end(ledger, run, end, now_ms).await?;
+    if ended {
         outcome.ended = Some((run.id.to_string(), end.state.to_string()));
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Returns the reason of the pause after a canary: the outcomes of its users, what is missing, and

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::control::{self, Looking};
-use crate::domain::run::RunId;
+use crate::domain::run::{Run, RunId};
 use crate::ledger::JobRow;
 use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::binding::{self, Binding};
@@ -218,22 +218,37 @@ async fn binding_of(
     outcome: &mut CheckOutcome,
 ) -> Result<Binding, StepError> {
     let Some(run) = clients.ledger.run(run).await? else { return Ok(Binding::Holds) };
-    let mut binding = binding::of_run(clients, &run, at).await?;
+    bind(clients, &run, false, at, outcome).await
+}
+
+/// Compares the present token with a run's workspace, and pauses the run if they differ. `is_strict`: a
+/// token whose workspace Intercom does not report pauses it, too.
+async fn bind(
+    clients: &Clients,
+    run: &Run,
+    is_strict: bool,
+    at: &Invocation,
+    outcome: &mut CheckOutcome,
+) -> Result<Binding, StepError> {
+    let compared = || async {
+        if is_strict { binding::of_write(clients, run, at).await } else { binding::of_run(clients, run, at).await }
+    };
+    let mut binding = compared().await?;
     while let Binding::Unknown(unknown) = binding {
         let wait_ms = (unknown.until_ms() - at.clock.now_ms()).max(1);
         if wait_ms + FOR_A_LOOK_MS > at.left_ms() || at.is_stopping() {
             tracing::warn!(
                 run = run.id.as_str(),
                 reason = unknown.why(),
-                "the run's jobs are polled with the next tick"
+                "the run's jobs and users are read with the next tick"
             );
             break;
         }
         at.rest(wait_ms).await;
-        binding = binding::of_run(clients, &run, at).await?;
+        binding = compared().await?;
     }
     if let Binding::Differs(reason) = &binding {
-        let paused = control::pause(&clients.ledger, &run, reason, at.clock.now_ms()).await?;
+        let paused = control::pause(&clients.ledger, run, reason, at.clock.now_ms()).await?;
         outcome.paused += u64::from(paused);
     }
     Ok(binding)

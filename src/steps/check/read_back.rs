@@ -6,11 +6,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
-use super::{CheckOutcome, binding_of, finish, pay};
+use super::{CheckOutcome, bind, finish, pay};
 use crate::control::{self, RunEnd};
 use crate::domain::kept::{Fate, fate};
 use crate::domain::patch::{Patch, Target};
-use crate::domain::run::{Accounts, Cursor, READ_BACK_MAX, ReadBack, Run, Seen, State, Totals, Verdict};
+use crate::domain::run::{Accounts, Cursor, FailedReads, READ_BACK_MAX, ReadBack, Run, Seen, State, Totals, Verdict};
 use crate::domain::user::User;
 use crate::intercom::{CALL_TIMEOUT, Disposition, Error, NoUser, disposition, shows_alike};
 use crate::plan;
@@ -22,6 +22,8 @@ use crate::runtime::invocation::Invocation;
 const READ_AT_ONCE: usize = 10;
 /// The wait before a failed read is repeated, in milliseconds.
 const AGAIN_MS: i64 = 10_000;
+/// Time that the sample and the final accounts of a large run need, in milliseconds.
+const FOR_MANY_ROWS_MS: i64 = 40_000;
 /// The reason why values are not checked after the deadline.
 const PAST_DEADLINE: &str = "the run's deadline has passed";
 
@@ -36,7 +38,6 @@ pub(super) async fn begin(
     cursor: &Cursor,
     accounts: &Accounts,
     state: State,
-    at: &Invocation,
 ) -> Result<Option<Run>, StepError> {
     let ledger = &clients.ledger;
     let is_written = run.keeps_parts() && !run.limits.dry_run && accounts.totals.written > 0;
@@ -45,13 +46,8 @@ pub(super) async fn begin(
     }
     // A run that was paused while it was verified continues.
     let before = ledger.read_back(&run.id).await?.filter(|progress| progress.generation == cursor.generation);
-    let progress = if let Some(progress) = before {
-        progress
-    } else {
-        let sample = ledger.make_sample(run, cursor, accounts.totals.errors > 0, at.clock.now_ms()).await?;
-        ReadBack::begin(cursor.generation, sample)
-    };
-    if progress.users == 0 {
+    let progress = before.unwrap_or_else(|| ReadBack::begin(cursor.generation, accounts.sample_parts.clone()));
+    if progress.is_done() && progress.users == 0 {
         return Ok(None);
     }
     Ok(control::verify(ledger, run, &progress).await?)
@@ -76,12 +72,25 @@ pub(super) async fn go_on(
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let stored = clients.ledger.read_back(&run.id).await?.filter(|progress| progress.generation == cursor.generation);
-    let mut progress = stored.unwrap_or_else(|| ReadBack::begin(cursor.generation, 0));
+    let mut progress = stored.unwrap_or_else(|| ReadBack::begin(cursor.generation, Vec::new()));
+    if !progress.parts.is_empty() {
+        if at.left_ms() < FOR_MANY_ROWS_MS {
+            return Ok(());
+        }
+        let users = clients.ledger.make_sample(run, cursor, &progress.parts, at.clock.now_ms()).await?;
+        progress.sampled(users);
+        if !clients.ledger.put_read_back(&run.id, &mut progress).await? {
+            return Ok(());
+        }
+    }
     let stopped = match read(clients, run, &mut progress, at, outcome).await? {
         ReadSoFar::Later => return Ok(()),
         ReadSoFar::Done => None,
         ReadSoFar::Stopped(why) => Some(why),
     };
+    if at.left_ms() < FOR_MANY_ROWS_MS {
+        return Ok(());
+    }
     let accounts = clients.ledger.accounts(run, cursor).await?;
     let Verdict::Ends(state, reason) = accounts.verdict(run, cursor) else {
         // An invocation of submit that was frozen recorded its job after the others had ended.
@@ -89,10 +98,13 @@ pub(super) async fn go_on(
         return Ok(());
     };
     let (state, reason) = progress.end(state, reason, stopped.as_deref());
-    outcome.not_kept += u64::from(progress.not_kept);
-    let totals = Totals { read_back: Some(progress.totals()), ..accounts.totals };
+    let read_back = (progress.users > 0).then(|| progress.totals());
+    let totals = Totals { read_back, ..accounts.totals };
     let end = RunEnd { state, reason, totals: Some(totals) };
-    finish::conclude(clients, run, cursor, &end, at, outcome).await
+    if finish::conclude(clients, run, cursor, &end, at, outcome).await? {
+        outcome.not_kept += u64::from(progress.not_kept);
+    }
+    Ok(())
 }
 
 /// Reads users that are due, within the rate limit and this invocation's time.
@@ -103,35 +115,47 @@ async fn read(
     at: &Invocation,
     outcome: &mut CheckOutcome,
 ) -> Result<ReadSoFar, StepError> {
-    let mut sample = Vec::new();
+    let (mut sample, mut run) = (Vec::new(), run.clone());
     while !progress.is_done() {
         let now_ms = at.clock.now_ms();
         if now_ms > run.deadline_ms {
             return Ok(ReadSoFar::Stopped(PAST_DEADLINE.to_owned()));
         }
-        let places = progress.due(now_ms, READ_AT_ONCE);
+        let mut places = progress.due(now_ms, READ_AT_ONCE);
         if places.is_empty() || at.is_stopping() {
             return Ok(ReadSoFar::Later);
         }
-        if sample.is_empty() {
-            // With a token of another workspace, Intercom would answer 404, and the users would seem
-            // to be gone.
-            if binding_of(clients, &run.id, at, outcome).await? != Binding::Holds {
-                return Ok(ReadSoFar::Later);
+        // With a token of another workspace, Intercom would answer 404, and the users would seem to be
+        // gone.
+        match bind(clients, &run, true, at, outcome).await? {
+            Binding::Holds => {}
+            Binding::Differs(_) => return Ok(ReadSoFar::Later),
+            Binding::Unknown(unknown) => {
+                let (now_ms, resumed_ms) = (at.clock.now_ms(), run.resumed_ms);
+                let failed = FailedReads { now_ms, resumed_ms, why: unknown.why(), refused: false };
+                let stopped = progress.fails(failed).map_or(ReadSoFar::Later, ReadSoFar::Stopped);
+                let is_stored = clients.ledger.put_read_back(&run.id, progress).await?;
+                return Ok(if is_stored { stopped } else { ReadSoFar::Later });
             }
+        }
+        if sample.is_empty() {
             sample = clients.ledger.sample(&run.id, run.generation, READ_BACK_MAX).await?;
         }
+        places.extend(progress.witness(&places));
         let answers = read_users(clients, &sample, &places, at).await?;
         if answers.is_empty() {
             return Ok(ReadSoFar::Later);
         }
         outcome.read_back += answers.len() as u64;
-        let stopped = record(clients, run, progress, answers, at);
-        let goes_on = clients.ledger.put_read_back(&run.id, progress).await?
-            && clients.ledger.run(&run.id).await?.is_some_and(|now| now.state == State::Verifying);
-        if !goes_on {
-            // Another invocation reads on, or the run was paused or ended.
+        let stopped = record(clients, &run, progress, answers, at);
+        if !clients.ledger.put_read_back(&run.id, progress).await? {
+            // Another invocation reads on.
             return Ok(ReadSoFar::Later);
+        }
+        match clients.ledger.run(&run.id).await?.filter(|now| now.state == State::Verifying) {
+            Some(now) => run = now,
+            // It was paused or ended.
+            None => return Ok(ReadSoFar::Later),
         }
         if let Some(stopped) = stopped {
             return Ok(stopped);
@@ -188,21 +212,32 @@ fn record(
     at: &Invocation,
 ) -> Option<ReadSoFar> {
     let now_ms = at.clock.now_ms();
-    let worked = answers.iter().any(|answer| answer.user.is_ok());
-    let mut stopped = (!worked).then_some(ReadSoFar::Later);
+    let errors: Vec<&Error> = answers.iter().filter_map(|answer| answer.user.as_ref().err()).collect();
+    let worked = errors.len() < answers.len();
+    let stopped = match errors.first() {
+        Some(error) if !worked => {
+            // A 404 without a code is about the resource.
+            let is_refusal =
+                |error: &&Error| matches!(disposition(error), Disposition::RunFault | Disposition::NotFound);
+            let (why, refused) = (error.said(), errors.iter().all(is_refusal));
+            let failed = FailedReads { now_ms, resumed_ms: run.resumed_ms, why: &why, refused };
+            Some(progress.fails(failed).map_or(ReadSoFar::Later, ReadSoFar::Stopped))
+        }
+        _ => {
+            progress.works();
+            None
+        }
+    };
     for Answer { place, patch, user } in answers {
         let seen = match user {
             Ok(Ok(user)) => Seen::Values(values(run, patch, &user)),
-            Ok(Err(_)) => Seen::Gone,
+            Ok(Err(reason)) if reason.is_gone => Seen::Gone,
+            // Intercom refuses this user's read.
+            Ok(Err(_)) => Seen::Failed { again_ms: now_ms + AGAIN_MS, alone: true },
             Err(error) => {
                 tracing::warn!(run = run.id.as_str(), %error, "cannot read a written user back");
                 let again_ms = match disposition(&error) {
                     Disposition::Limited => clients.limiter.closed_until_ms(),
-                    Disposition::RunFault if !worked => {
-                        stopped =
-                            Some(ReadSoFar::Stopped(format!("Intercom refused to return users ({})", error.said())));
-                        now_ms + AGAIN_MS
-                    }
                     _ => now_ms + AGAIN_MS,
                 };
                 Seen::Failed { again_ms, alone: worked }
