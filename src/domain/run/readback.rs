@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod failing;
+
+pub use self::failing::FailedReads;
+use self::failing::Failing;
 use super::{SAMPLE_MAX, State};
 use crate::domain::kept::Fate;
 use crate::domain::part::PartId;
@@ -16,12 +20,6 @@ pub const READ_BACK_MAX: usize = 100;
 const NAMED_MAX: usize = 5;
 /// Failed reads of one user after which it is left out, while reads of other users work.
 const TRIES_MAX: u32 = 5;
-/// The check ends if no read has worked for this long, in milliseconds.
-const FAILING_MAX_MS: i64 = 3600 * 1000;
-/// The check ends if Intercom has refused all reads for this long, in milliseconds,
-const REFUSED_MAX_MS: i64 = 3 * 60 * 1000;
-/// and so many groups of them.
-const REFUSED_MAX: u32 = 4;
 /// The most parts from which a sample is made. Usually a part of the sample has one of its users.
 const PARTS_MAX: usize = 2 * SAMPLE_MAX;
 
@@ -64,30 +62,6 @@ pub struct NotKept {
     pub old: u32,
     /// Some of their ids.
     pub some: Vec<UserId>,
-}
-
-/// Groups of reads since the last read that worked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Failing {
-    /// The time of the first one, in Unix milliseconds.
-    since_ms: i64,
-    /// Those in which Intercom refused each read.
-    refused: u32,
-    /// The reason why the last one failed, in words.
-    why: String,
-}
-
-/// A group of reads none of which worked.
-#[derive(Clone, Copy, Debug)]
-pub struct FailedReads<'a> {
-    /// The present time, in Unix milliseconds.
-    pub now_ms: i64,
-    /// The end of the run's last pause, in Unix milliseconds.
-    pub resumed_ms: i64,
-    /// The reason, in words.
-    pub why: &'a str,
-    /// True if Intercom refused each read, and would refuse any other.
-    pub refused: bool,
 }
 
 /// The progress of reading users back, stored after each few reads.
@@ -190,30 +164,6 @@ impl ReadBack {
         let is_wanted = !read.is_empty() && places.iter().all(failed);
         // Another one each time: this one may have been left out itself.
         is_wanted.then(|| read[self.version as usize % read.len()] as usize)
-    }
-
-    /// Records that a read worked.
-    pub fn works(&mut self) {
-        self.failing = None;
-    }
-
-    /// Records that no read of a group worked. Returns the reason if the check ends because of it.
-    pub fn fails(&mut self, FailedReads { now_ms, resumed_ms, why, refused }: FailedReads<'_>) -> Option<String> {
-        let first = || Failing { since_ms: now_ms, refused: 0, why: String::new() };
-        let failing = self.failing.get_or_insert_with(first);
-        failing.since_ms = failing.since_ms.max(resumed_ms);
-        failing.refused += u32::from(refused);
-        why.clone_into(&mut failing.why);
-        let for_ms = now_ms - failing.since_ms;
-        if failing.refused >= REFUSED_MAX && for_ms >= REFUSED_MAX_MS {
-            return Some(format!("Intercom refused to return users ({why})"));
-        }
-        (for_ms >= FAILING_MAX_MS).then(|| format!("no read worked for an hour ({why})"))
-    }
-
-    /// Returns the reason why reads fail at present, in words.
-    pub fn failing(&self) -> Option<&str> {
-        self.failing.as_ref().map(|failing| failing.why.as_str())
     }
 
     /// Returns whether no user is to be read at this time, in Unix milliseconds.
