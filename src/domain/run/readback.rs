@@ -179,8 +179,8 @@ impl ReadBack {
     }
 
     /// Records what the read of a user showed. `again_ms` is the time at which a value that is not
-    /// kept is read a second time, in Unix milliseconds: an answer may lag behind a write. A user that
-    /// was not due is not counted.
+    /// kept is read a second time, in Unix milliseconds: an answer may lag behind a write. Users
+    /// are recorded in the order of their places. A user that was not due is not counted.
     pub fn record(&mut self, place: usize, user: &UserId, seen: Seen, again_ms: i64) {
         let place = place as u32;
         let before = self.again.iter().position(|again| again.place == place).map(|at| self.again.remove(at));

@@ -172,7 +172,7 @@ struct Answer<'a> {
 }
 
 /// Reads the users at these places concurrently. The permit of each read is acquired right before it
-/// is sent. Returns fewer answers when the time is up.
+/// is sent. Returns the answers by place, and fewer when the time is up.
 async fn read_users<'s>(
     clients: &Clients,
     sample: &'s [Patch],
@@ -198,7 +198,11 @@ async fn read_users<'s>(
                 }
                 _ => is_over = true,
             },
-            else => return Ok(answers),
+            else => {
+                // They arrived in any order.
+                answers.sort_unstable_by_key(|answer: &Answer<'_>| answer.place);
+                return Ok(answers);
+            }
         }
     }
 }
