@@ -1,6 +1,6 @@
 //! Begins a run.
 
-use crate::domain::api::Api;
+use crate::domain::api::ApiVersion;
 use crate::domain::run::decide::earlier_runs;
 use crate::domain::run::{Cursor, FORMAT, Phase, Run, Start, State, WorkspaceBinding, deadline_ms};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
@@ -12,8 +12,8 @@ pub struct NewRun<'a> {
     pub start: &'a Start,
     /// Its plan, as JSON.
     pub plan: serde_json::Value,
-    /// The family of the API.
-    pub api: Api,
+    /// The version of the API.
+    pub version: ApiVersion,
     /// The workspace of the access token.
     pub workspace: WorkspaceBinding,
     /// Intercom's count of users, if known.
@@ -39,13 +39,14 @@ pub enum Started {
 
 /// Begins a run, unless another one is active.
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
-    let NewRun { start, plan, api, workspace, count, operations_per_10s, reading_life_ms, active } = new;
+    let NewRun { start, plan, version, workspace, count, operations_per_10s, reading_life_ms, active } = new;
     let listed = start.source.listed();
     let run = Run {
         v: FORMAT,
         id: start.run(),
         plan: start.plan.clone(),
-        api,
+        version: Some(version),
+        api: version.api(),
         state: State::Running,
         reason: None,
         paused: None,

@@ -4,6 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::job::JobId;
+use crate::domain::patch::Target;
+
+mod version;
+
+pub use version::{ApiVersion, ApiVersionError};
 
 /// A family of Intercom's API. A run stores the one that it began with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +17,8 @@ pub enum Api {
     /// The versions 1.0 to 1.4.
     #[default]
     V1,
+    /// The versions 2.0 to 2.17.
+    V2,
 }
 
 /// The differences between the families that matter outside `intercom`.
@@ -19,7 +26,7 @@ pub enum Api {
 pub struct Capabilities {
     /// The most users of a page.
     pub page_users_max: u32,
-    /// The most users of one write.
+    /// The most users of one part, which are written together: by one request, or by one each.
     pub write_users_max: usize,
     /// The way in which all users of the workspace are read.
     pub reading: Reading,
@@ -48,6 +55,8 @@ pub enum Writing {
         /// Seconds after its creation at which a job writes no more values.
         life_s: u32,
     },
+    /// One request for each user, whose answer is the result.
+    Answers,
 }
 
 /// Margin for differences between clocks, in seconds, that is added to the life of an exclusive
@@ -59,7 +68,7 @@ pub const WRITE_USERS_MAX: usize = Api::V1.capabilities().write_users_max;
 
 impl Api {
     /// All families.
-    pub const ALL: [Self; 1] = [Self::V1];
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 
     /// Returns what this family can do.
     ///
@@ -67,6 +76,8 @@ impl Api {
     /// users per bulk request. The documentation gives 100 users per page, and a minute to an unused
     /// reading.
     /// A job is closed 15 minutes after its creation (`closing_at`).
+    ///
+    /// V2: the specification gives 150 contacts per page. A part has as many users as on V1.
     pub const fn capabilities(self) -> Capabilities {
         match self {
             Self::V1 => Capabilities {
@@ -75,8 +86,21 @@ impl Api {
                 reading: Reading::Exclusive { life_s: 60 },
                 write: Writing::Jobs { life_s: 900 },
             },
+            Self::V2 => Capabilities {
+                page_users_max: 150,
+                write_users_max: 100,
+                reading: Reading::Repeatable,
+                write: Writing::Answers,
+            },
         }
     }
+}
+
+/// Intercom's answer to a write of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The targets whose values in the answer differ from those that were sent.
+    pub not_kept: Vec<Target>,
 }
 
 /// Intercom's answer to a write that it accepted.
@@ -131,6 +155,7 @@ mod tests {
         for api in Api::ALL {
             let (name, page_users_max, write_users_max, reading, write) = match api {
                 Api::V1 => ("v1", 100, 100, Reading::Exclusive { life_s: 60 }, Writing::Jobs { life_s: 900 }),
+                Api::V2 => ("v2", 150, 100, Reading::Repeatable, Writing::Answers),
             };
             let expected = Capabilities { page_users_max, write_users_max, reading, write };
             assert_eq!(api.capabilities(), expected, "{api:?}");

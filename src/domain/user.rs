@@ -48,6 +48,11 @@ impl User {
         &self.id
     }
 
+    /// Returns whether it is a lead. Only API 2.x lists leads among the users.
+    pub fn is_lead(&self) -> bool {
+        self.body.get("role").and_then(Value::as_str) == Some("lead")
+    }
+
     /// Returns the object as the API sent it, or its projection.
     pub fn body(&self) -> &Value {
         &self.body

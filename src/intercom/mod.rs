@@ -10,8 +10,7 @@
 //! * `transport`: everything that does not depend on the API's version: the seam to the network
 //!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
 //!   be sent again (`retry`).
-//! * `v1`: paths, bodies, limits and own refusals of the family [`Api::V1`]. Another family is a
-//!   module beside it, and a variant of [`Api`] and [`ApiVersion`].
+//! * `v1`, `v2`: paths, bodies, limits and own refusals of one family of [`Api`] each.
 //! * `page`: a page of users. `refusals`: what a refusal means in each family. `shown`: values that a
 //!   family shows otherwise than written. `workspaces`: the workspace of each token.
 
@@ -20,7 +19,7 @@ mod refusals;
 mod shown;
 mod transport;
 mod v1;
-mod version;
+mod v2;
 mod workspaces;
 
 use std::time::Duration;
@@ -42,14 +41,12 @@ pub use self::transport::service::{
 };
 pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
-pub use self::v1::V1Version;
-pub use self::version::{ApiVersion, ApiVersionError};
 pub use self::workspaces::{Known, Whose};
 
 use self::transport::body::UnreadableBody;
 use self::transport::call::Call;
 use self::workspaces::Asked;
-use crate::domain::api::{Api, JobState, Submitted};
+use crate::domain::api::{Api, ApiVersion, JobState, Submitted, Written};
 use crate::domain::job::{ItemError, JobId};
 use crate::domain::partial_json::Projection;
 use crate::domain::patch::Patch;
@@ -103,6 +100,17 @@ impl Intercom {
         Self { transport: layer.layer(self.transport), ..self }
     }
 
+    /// Returns this client for another version of the API. Both share transport and tokens.
+    #[must_use]
+    pub fn of_version(&self, version: ApiVersion) -> Self {
+        Self { version, ..self.clone() }
+    }
+
+    /// Returns the version of the API.
+    pub fn version(&self) -> ApiVersion {
+        self.version
+    }
+
     /// Returns the family of the API.
     pub fn api(&self) -> Api {
         self.version.api()
@@ -113,8 +121,8 @@ impl Intercom {
         self.base_url.host()
     }
 
-    /// Returns a page of all users. `of_user` is the projection of each user and must include `id`.
-    /// With exclusive reading, Intercom sends each page only once, and the first page begins a
+    /// Returns a page of all users. `of_user` is the least that each user contains, and must include
+    /// `id`. With exclusive reading, Intercom sends each page only once, and the first page begins a
     /// reading.
     pub async fn page(
         &self,
@@ -124,16 +132,19 @@ impl Intercom {
     ) -> Result<Reply<Page>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_page(position)?, timeout, |body| v1::page(body, of_user)).await,
+            Api::V2 => self.request(v2::get_page(position)?, timeout, v2::page).await,
         }
     }
 
     /// Returns the first users of the workspace without beginning an exclusive reading, for a
     /// preview.
     pub async fn first_users(&self) -> Result<Reply<Page>, Error> {
-        let (call, read) = match self.api() {
-            Api::V1 => (v1::get_first_users(), v1::page),
-        };
-        self.request(call, CALL_TIMEOUT, |body| read(body, &Projection::Whole)).await
+        match self.api() {
+            Api::V1 => {
+                self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
+            }
+            Api::V2 => self.request(v2::get_first_users(), CALL_TIMEOUT, v2::page).await,
+        }
     }
 
     /// Returns one user, or the reason why Intercom does not return it: it does not exist, was
@@ -141,6 +152,7 @@ impl Intercom {
     pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Result<User, NoUser>>, Error> {
         let answer = match self.api() {
             Api::V1 => self.request(v1::get_user(id), timeout, |body| v1::user(body).map(Ok)).await,
+            Api::V2 => self.request(v2::get_user(id), timeout, |body| v2::user(body).map(Ok)).await,
         };
         match answer {
             Err(error) => match NoUser::of(self.api(), &error) {
@@ -151,11 +163,21 @@ impl Intercom {
         }
     }
 
-    /// Submits the patches in one write. Invalid patches return [`Error::Invalid`] before a request
-    /// is sent.
+    /// Submits the patches in one write, as a bulk job. Invalid patches return [`Error::Invalid`]
+    /// before a request is sent. A family without jobs has no such write.
     pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Submitted>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::submitted).await,
+            Api::V2 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
+        }
+    }
+
+    /// Writes the patch of one user, whose answer is the result. An invalid patch returns
+    /// [`Error::Invalid`] before a request is sent. A family with jobs has no such write.
+    pub async fn write(&self, patch: &Patch) -> Result<Reply<Written>, Error> {
+        match self.api() {
+            Api::V1 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
+            Api::V2 => self.request(v2::put_patch(patch)?, CALL_TIMEOUT, |body| v2::written(body, patch)).await,
         }
     }
 
@@ -163,6 +185,7 @@ impl Intercom {
     pub async fn job(&self, id: &JobId) -> Result<Reply<JobState>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_job(id), CALL_TIMEOUT, |body| v1::job_state(body, id)).await,
+            Api::V2 => Err(Error::Invalid { route: route::JOB, reason: Invalid::NotOfThisApi }),
         }
     }
 
@@ -170,6 +193,7 @@ impl Intercom {
     pub async fn job_errors(&self, id: &JobId, page: u32) -> Result<Reply<ErrorFeed>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await,
+            Api::V2 => Err(Error::Invalid { route: route::JOB_ERRORS, reason: Invalid::NotOfThisApi }),
         }
     }
 
@@ -177,6 +201,7 @@ impl Intercom {
     pub async fn count_users(&self, timeout: Duration) -> Result<Reply<u64>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_counts(), timeout, v1::count_users).await,
+            Api::V2 => self.request(v2::get_count(), timeout, v2::count_users).await,
         }
     }
 

@@ -6,7 +6,8 @@ use crate::domain::user::User;
 /// The users of one read, in Intercom's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// The users. A page without users and without unreadable entries is the last.
+    /// The users. With exclusive reading, a page without users and without unreadable entries is
+    /// the last.
     pub users: Vec<User>,
     /// Entries without a usable id: users that exist and cannot be patched.
     pub unreadable: u32,
@@ -16,12 +17,14 @@ pub struct Page {
     /// A digest of the ordered ids, the same in every process. It detects a page that equals the
     /// one before.
     pub digest: u64,
+    /// The number of users in the list, if the answer contains it.
+    pub count: Option<u64>,
 }
 
 impl Page {
     /// Creates a page; `None` stands for an unreadable entry.
     pub(super) fn new(entries: impl IntoIterator<Item = Option<User>>, next: Option<Position>) -> Self {
-        let mut page = Self { users: Vec::new(), unreadable: 0, next, digest: FNV_OFFSET };
+        let mut page = Self { users: Vec::new(), unreadable: 0, next, digest: FNV_OFFSET, count: None };
         for entry in entries {
             page.digest = digest(page.digest, entry.as_ref().map_or("", |user| user.id().as_str()));
             match entry {
@@ -32,9 +35,9 @@ impl Page {
         page
     }
 
-    /// Returns whether no page follows. A short page is not the last.
+    /// Returns whether no page follows and this one has no users. A short page is not the last.
     pub fn is_end(&self) -> bool {
-        self.users.is_empty() && self.unreadable == 0
+        self.users.is_empty() && self.unreadable == 0 && !matches!(self.next, Some(Position::List { .. }))
     }
 }
 

@@ -137,12 +137,13 @@ impl Counting<'_> {
             *sent_now += users;
         }
         if matches!(job.end, Some(End::Completed | End::CompletedWithErrors)) {
-            let written = users.saturating_sub(job.failed + job.unattributed);
+            let written = users.saturating_sub(job.failed + job.unattributed + job.gone);
             totals.written += written;
             totals.written_before += if now { 0 } else { written };
         }
         if counts {
             totals.unattributed += job.unattributed;
+            totals.gone += job.gone;
         }
         if job.generation == self.cursor.generation {
             self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));

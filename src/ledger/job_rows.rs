@@ -63,6 +63,9 @@ pub struct JobRow {
     /// Users with a final error.
     #[serde(default)]
     pub failed: u64,
+    /// Users that Intercom does not have any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gone: u64,
     /// Refused items that name no user of the job.
     #[serde(default)]
     pub unattributed: u64,
@@ -107,6 +110,21 @@ pub struct JobOf {
     pub parts: Vec<PartOfJob>,
 }
 
+/// The results of requests for one user each, besides those that Intercom carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswerCounts {
+    /// Users that Intercom refused.
+    pub failed: u64,
+    /// Users that Intercom does not have any more.
+    pub gone: u64,
+}
+
+/// Returns whether a count is left out of its row.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// The result of a job when it is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
@@ -149,11 +167,19 @@ impl JobRow {
             looks: 0,
             end: None,
             failed: 0,
+            gone: 0,
             unattributed: 0,
             expires_at: Some(expires_at_s(made_ms)),
             again: None,
             again_users: 0,
             failed_unnamed: false,
         }
+    }
+
+    /// Creates the row of requests whose answers are the results. It is never polled.
+    pub fn answered(job: JobId, bucket: Bucket, of: JobOf, made_ms: i64, answers: AnswerCounts) -> Self {
+        let AnswerCounts { failed, gone } = answers;
+        let end = if failed == 0 { End::Completed } else { End::CompletedWithErrors };
+        Self { open: None, due_ms: None, end: Some(end), failed, gone, ..Self::open(job, bucket, of, made_ms, made_ms) }
     }
 }

@@ -68,7 +68,7 @@ pub use budget::{Budget, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::{Committing, Leased};
 pub use error::LedgerError;
-pub use job_rows::{Closing, End, JobOf, JobRow, PartOfJob};
+pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, PartOfJob};
 pub use limit::LimitItem;
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};

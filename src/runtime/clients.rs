@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::aws::{Aws, Parameter};
+use crate::domain::api::{Api, ApiVersion};
 use crate::domain::clock::Clock;
 use crate::domain::run::{FORMAT, Run, RunId};
 use crate::http::Https;
@@ -131,6 +132,18 @@ impl Clients {
         let queues = Queues::new(aws.sqs(), places.pages, places.patches);
         let clients = Self::new(intercom, Ledger::new(aws.dynamodb(), places.table), queues, settings);
         Ok((clients, stored))
+    }
+
+    /// Returns the client that speaks the run's API, which the setting does not change.
+    pub fn of_run(&self, run: &Run) -> Intercom {
+        self.of_api(run.api, run.version)
+    }
+
+    /// Returns the client of a family: of this version or, without one, of the configured version or
+    /// the newest one.
+    pub fn of_api(&self, api: Api, version: Option<ApiVersion>) -> Intercom {
+        let configured = Some(self.intercom.version()).filter(|version| version.api() == api);
+        self.intercom.of_version(version.or(configured).unwrap_or(ApiVersion::newest(api)))
     }
 
     /// Records the format that the step of this process reads, once per process. Scroll begins no

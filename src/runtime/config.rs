@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::domain::api::{ApiVersion, ApiVersionError};
 use crate::domain::bucket::Width;
 use crate::domain::run::{LATE_MS, REQUEST_MOST_MS, SettleTimes};
-use crate::intercom::{ApiVersion, ApiVersionError, BaseUrl, BaseUrlError, TokenError};
+use crate::intercom::{BaseUrl, BaseUrlError, TokenError};
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
     API, BASE_URL, BUCKET_MINUTES, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL,

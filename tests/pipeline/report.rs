@@ -97,7 +97,7 @@ impl Report {
         let (tally, counted) = (&self.cursor.tally, Counted::of(&self.cursor.tally, &self.accounts.totals));
         let decided = tally.patches + tally.same + tally.skipped + tally.errors - tally.partly;
         assert_eq!(tally.users + tally.unreadable, decided, "{tally:?}");
-        let Counted { read, before: _, written, unchanged, skipped, failed, pending } = counted;
+        let Counted { read, before: _, written, unchanged, skipped, failed, gone: _, pending } = counted;
         if matches!(self.state(), State::Complete | State::CompleteWithErrors) {
             assert_eq!((read, pending), (written + unchanged + skipped + failed, 0), "{counted:?} {tally:?}");
         }

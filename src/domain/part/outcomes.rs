@@ -16,10 +16,12 @@ pub enum UserOutcome {
     Written,
     /// Intercom refused the user, who has an error.
     Refused,
+    /// Intercom has no such user any more: deleted, archived, or merged into another.
+    Gone,
 }
 
 impl UserOutcome {
-    const ALL: [Self; 5] = [Self::Open, Self::Unknown, Self::InJob, Self::Written, Self::Refused];
+    const ALL: [Self; 6] = [Self::Open, Self::Unknown, Self::InJob, Self::Written, Self::Refused, Self::Gone];
 
     /// Returns whether the user must be sent.
     pub fn is_open(self) -> bool {
@@ -33,6 +35,7 @@ impl UserOutcome {
             Self::InJob => 'j',
             Self::Written => 'w',
             Self::Refused => 'r',
+            Self::Gone => 'g',
         }
     }
 

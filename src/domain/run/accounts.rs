@@ -63,6 +63,9 @@ pub struct Totals {
     pub jobs_possibly_lost: u64,
     /// Users in parts that were dropped in the last generation.
     pub dropped: u64,
+    /// Users that Intercom does not have any more: deleted, archived or merged during the run.
+    #[serde(default)]
+    pub gone: u64,
     /// Users in jobs with an unknown end.
     pub unknown: u64,
     /// Users in jobs that Intercom reported as failed without naming the users.
@@ -93,8 +96,17 @@ pub struct Counted {
     pub skipped: u64,
     /// Users with an error.
     pub failed: u64,
+    /// Users that Intercom does not have any more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gone: u64,
     /// The rest: not sent yet, in an open job, dropped, or in a job with an unknown end.
     pub pending: u64,
+}
+
+/// Returns whether a count is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counted {
@@ -105,8 +117,9 @@ impl Counted {
         let before = totals.written_before.min(tally.same);
         let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
         let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);
-        let pending = read.saturating_sub(written + unchanged + skipped + failed);
-        Self { read, before, written, unchanged, skipped, failed, pending }
+        let gone = totals.gone;
+        let pending = read.saturating_sub(written + unchanged + skipped + failed + gone);
+        Self { read, before, written, unchanged, skipped, failed, gone, pending }
     }
 }
 
@@ -149,7 +162,8 @@ mod tests {
         // skipped, one is queued.
         let tally = Tally { users: 4, patches: 3, skipped: 1, errors: 2, partly: 1, unreadable: 1, ..Tally::default() };
         let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
-        let expected = Counted { read: 5, before: 0, written: 1, unchanged: 0, skipped: 1, failed: 2, pending: 1 };
+        let expected =
+            Counted { read: 5, before: 0, written: 1, unchanged: 0, skipped: 1, failed: 2, gone: 0, pending: 1 };
         assert_eq!(counted, expected);
     }
 

@@ -19,7 +19,7 @@ mod workspace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::api::{Api, Reading};
+use crate::domain::api::{Api, ApiVersion, Reading};
 
 pub use accounts::{Accounts, Counted, Totals};
 pub use cursor::{
@@ -35,7 +35,7 @@ pub use sampler::{SAMPLE_MAX, Sampler, lowest_rank};
 pub use set_again::{OftenAgain, PreviousValues, SetAgain};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
-pub use tally::{NAMED_ALREADY, Tally};
+pub use tally::{LEAD, NAMED_ALREADY, Tally};
 pub use unsettled::{LATE_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
@@ -61,6 +61,9 @@ pub struct Run {
     pub id: RunId,
     /// The plan's name.
     pub plan: String,
+    /// The version of the API; `None` in runs of versions before 2.x was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ApiVersion>,
     /// The family of the API; V1 in runs of earlier versions.
     #[serde(default)]
     pub api: Api,

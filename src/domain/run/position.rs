@@ -16,6 +16,13 @@ pub enum Position {
         /// Intercom's name for the reading, from its latest answer.
         param: String,
     },
+    /// A place in a list that can be read repeatedly: the page after this cursor.
+    List {
+        /// Intercom's cursor, opaque.
+        after: String,
+    },
+    /// The end of such a list. Its last page was read.
+    ListEnd,
     /// A place in the run's list of users.
     Ids {
         /// Items of the list that were read whole.
@@ -30,7 +37,7 @@ impl Position {
     pub fn in_list(&self) -> (u32, u32) {
         match self {
             Self::Ids { pages, users } => (*pages, *users),
-            Self::First | Self::Scroll { .. } => (0, 0),
+            Self::First | Self::Scroll { .. } | Self::List { .. } | Self::ListEnd => (0, 0),
         }
     }
 
@@ -52,16 +59,28 @@ impl Position {
 struct StoredPosition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scroll: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<StoredList>,
     #[serde(default)]
     list_read: (u32, u32),
+}
+
+/// A place in a list that can be read repeatedly.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredList {
+    After(String),
+    End,
 }
 
 impl From<StoredPosition> for Position {
     fn from(stored: StoredPosition) -> Self {
         match stored {
             StoredPosition { scroll: Some(param), .. } => Self::Scroll { param },
-            StoredPosition { scroll: None, list_read: (0, 0) } => Self::First,
-            StoredPosition { scroll: None, list_read: (pages, users) } => Self::Ids { pages, users },
+            StoredPosition { list: Some(StoredList::After(after)), .. } => Self::List { after },
+            StoredPosition { list: Some(StoredList::End), .. } => Self::ListEnd,
+            StoredPosition { list_read: (0, 0), .. } => Self::First,
+            StoredPosition { list_read: (pages, users), .. } => Self::Ids { pages, users },
         }
     }
 }
@@ -69,8 +88,13 @@ impl From<StoredPosition> for Position {
 impl From<Position> for StoredPosition {
     fn from(position: Position) -> Self {
         let list_read = position.in_list();
-        let scroll = if let Position::Scroll { param } = position { Some(param) } else { None };
-        Self { scroll, list_read }
+        let (scroll, list) = match position {
+            Position::Scroll { param } => (Some(param), None),
+            Position::List { after } => (None, Some(StoredList::After(after))),
+            Position::ListEnd => (None, Some(StoredList::End)),
+            Position::First | Position::Ids { .. } => (None, None),
+        };
+        Self { scroll, list, list_read }
     }
 }
 
@@ -118,6 +142,8 @@ mod tests {
             (Position::First, json!({"list_read": [0, 0]})),
             (Position::Scroll { param: "s".into() }, json!({"scroll": "s", "list_read": [0, 0]})),
             (Position::Ids { pages: 2, users: 7 }, json!({"list_read": [2, 7]})),
+            (Position::List { after: "WzFd".into() }, json!({"list": {"after": "WzFd"}, "list_read": [0, 0]})),
+            (Position::ListEnd, json!({"list": "end", "list_read": [0, 0]})),
         ] {
             assert_eq!(serde_json::to_value(&position).unwrap(), stored);
             assert_eq!(serde_json::from_value::<Position>(stored).unwrap(), position);

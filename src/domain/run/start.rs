@@ -44,6 +44,11 @@ impl RunId {
         self.0.split_once('.').map_or(&self.0, |(plan, _)| plan)
     }
 
+    /// Returns a digest of the name, 8 hexadecimal digits.
+    pub fn digest(&self) -> String {
+        format!("{:08x}", digest(&self.0))
+    }
+
     /// Parses a stored or typed name; `None` if it is not valid.
     pub fn parse(name: &str) -> Option<Self> {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 
-use super::super::version::ApiVersion;
 use super::base_url::BaseUrl;
 use super::body::UnreadableBody;
 use super::error::{Error, Lost};
@@ -12,6 +11,7 @@ use super::error_body::Envelope;
 use super::headers::{Rate, Reply, request_id, retry_after_s};
 use super::service::Operations;
 use super::token::Token;
+use crate::domain::api::ApiVersion;
 use crate::domain::partial_json::Projection;
 
 /// A request without the headers that all requests share.

@@ -108,6 +108,8 @@ pub enum Invalid {
     NotScalar { index: usize },
     #[error("the page's place is not one of this API")]
     Position,
+    #[error("this version of Intercom's API has no such request")]
+    NotOfThisApi,
 }
 
 /// Returns the first cause of an error, which names the failure: "Connection refused".

@@ -1,12 +1,10 @@
-//! The wire format of Intercom's API 1.x: paths, bodies, answers. Another generation is a module
-//! beside this one.
+//! The wire format of Intercom's API 1.x: paths, bodies, answers.
 
 mod answers;
 mod refusals;
 mod requests;
 mod shown;
 mod submission;
-mod version;
 
 pub(super) use answers::{count_users, job_errors, job_state, page, submitted, user, workspace_of_users};
 pub(super) use refusals::{advice, no_user, page_failure};
@@ -14,8 +12,6 @@ pub(super) use requests::{
     get_any_user, get_counts, get_first_users, get_job, get_job_errors, get_page, get_user, post_patches,
 };
 pub(super) use shown::shows_alike;
-pub use version::V1Version;
-pub(super) use version::VERSIONS;
 
 /// The most bytes of a scroll's parameter; Intercom's are UUIDs of 36 characters.
 const CURSOR_BYTES_MAX: usize = 512;

@@ -10,7 +10,8 @@ use tokio::time::{advance, pause, resume};
 
 use super::*;
 use crate::aws::tests::{Cloud, secure};
-use crate::intercom::{ApiVersion, BaseUrl, Intercom, Transport, TransportError};
+use crate::domain::api::ApiVersion;
+use crate::intercom::{BaseUrl, Intercom, Transport, TransportError};
 
 const NOW_MS: i64 = 1_479_981_900_000;
 

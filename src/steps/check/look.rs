@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckOutcome, pay};
-use crate::domain::api::JobState;
+use crate::domain::api::{Api, JobState};
 use crate::domain::job::{ItemError, UNKNOWN_AFTER_MS};
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
@@ -30,7 +30,7 @@ pub(super) async fn look(
     outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
-    let state = match clients.intercom.job(&row.job).await {
+    let state = match clients.of_api(Api::V1, None).job(&row.job).await {
         Ok(reply) => reply.value,
         Err(error) => return unreported(clients, row, &error, at, outcome).await,
     };
@@ -136,7 +136,7 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
         if !pay(clients, 1, at).await? {
             return Ok(Feed::OutOfTime);
         }
-        match clients.intercom.job_errors(&row.job, page).await {
+        match clients.of_api(Api::V1, None).job_errors(&row.job, page).await {
             Ok(reply) => {
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {

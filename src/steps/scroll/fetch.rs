@@ -50,11 +50,16 @@ pub(super) async fn fetch(
     if run.listed.is_some() {
         return listed(clients, run, cursor, at).await;
     }
+    if cursor.position == Position::ListEnd {
+        // The page before named no further one.
+        let (users, unknown) = (Vec::new(), Vec::new());
+        return Ok(Fetched::Page(FetchedPage { users, unreadable: 0, unknown, next: None, digest: 0, is_end: true }));
+    }
     let Some(timeout) = timeout(clients, at) else {
         // A request that times out loses its page. The next invocation has its full time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     };
-    match clients.intercom.page(&cursor.position, plan.projection(), timeout).await {
+    match clients.of_run(run).page(&cursor.position, plan.projection(), timeout).await {
         Ok(reply) => {
             let page = reply.value;
             let is_end = page.is_end();
@@ -85,7 +90,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
     let mut suspect = None;
     for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
-        match one(clients, id, read == before, at).await? {
+        match one(clients, run, id, read == before, at).await? {
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
             Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error) => {
@@ -106,7 +111,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         let others_come = !users.is_empty()
             || !unknown.is_empty()
             || match before {
-                Some(before) if read as usize >= ids.len() => one(clients, before, false, at).await?.is_ok(),
+                Some(before) if read as usize >= ids.len() => one(clients, run, before, false, at).await?.is_ok(),
                 _ => false,
             };
         if !others_come {
@@ -143,6 +148,7 @@ fn refused(error: &Error) -> NoUser {
 /// that the caller has acquired the permit.
 async fn one(
     clients: &Clients,
+    run: &Run,
     id: &UserId,
     is_paid: bool,
     at: &Invocation,
@@ -156,7 +162,7 @@ async fn one(
     let Some(timeout) = timeout(clients, at) else {
         return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
     };
-    match clients.intercom.user(id, timeout).await {
+    match clients.of_run(run).user(id, timeout).await {
         Ok(reply) => Ok(Ok(reply.value)),
         Err(error) => Ok(Err(Fetched::Failed(error))),
     }

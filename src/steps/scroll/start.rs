@@ -101,7 +101,7 @@ pub(super) async fn begin(
     let new = NewRun {
         start,
         plan: plan.to_json(),
-        api: clients.intercom.api(),
+        version: clients.intercom.version(),
         workspace,
         count,
         operations_per_10s: quota.cap(),

@@ -5,6 +5,7 @@ use super::leased::{LeasedPart, LeasedParts};
 use super::wanted::READ_STALE_MS;
 use super::{Round, Work};
 use crate::control;
+use crate::domain::api::Writing;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
 use crate::domain::run::{Run, State};
@@ -27,6 +28,8 @@ const JOBS_AHEAD_MAX: usize = 3;
 /// A part is sent in pieces if a window has permits for at least this many of its items. Each piece
 /// is a separate job.
 const PIECE_MIN: usize = 50;
+/// Messages of one event, in the template and in the emulator.
+const MESSAGES_AT_ONCE: usize = 10;
 /// The shortest wait of a part that is returned for lack of time, in milliseconds.
 const SOON_MS: i64 = 1_000;
 
@@ -89,7 +92,7 @@ impl Round<'_> {
             let read_ms = self.at.clock.now_ms();
             let sizes = sizes_of(&left);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
-            let users_max = run.api.capabilities().write_users_max;
+            let users_max = users_at_once(&run);
             let most: usize = pack(&sizes, users_max).iter().map(|&index| sizes[index].items).sum();
             let permits = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
                 Permit::Granted(items) => Permits::new(items, self.at.clock.now_ms()),
@@ -112,7 +115,11 @@ impl Round<'_> {
             // Parts that have ended, or are leased by another invocation, need no permits.
             let open: usize = leased.iter().map(|part| part.outcomes.left()).sum();
             let permits = self.give_back(&run, &permits, open);
-            left.extend(LeasedParts::new(leased, permits, size).submit(self, run).await?);
+            let parts = LeasedParts::new(leased, permits, size);
+            left.extend(match run.api.capabilities().write {
+                Writing::Jobs { .. } => parts.submit(self, run).await?,
+                Writing::Answers => parts.write(self, run).await?,
+            });
         }
     }
 
@@ -139,6 +146,11 @@ impl Round<'_> {
         self.pay(run, items, items, items).await
     }
 
+    /// Acquires 1 to `most` permits for further requests, before which the caller reads the run.
+    pub(super) async fn pay_up_to(&mut self, run: &Run, most: usize) -> Result<Permit, StepError> {
+        self.pay(run, 1, most, most).await
+    }
+
     /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
     /// window that has them, as long as the invocation lasts.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Permit, StepError> {
@@ -159,13 +171,13 @@ impl Round<'_> {
                 PartLease::Ours(OurPart { attempt, outcomes }) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
                     let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was interrupted".to_owned());
-                    self.give_up(&LeasedPart { work, outcomes }, &why).await?;
+                    self.give_up(&LeasedPart { work, outcomes, attempt }, &why).await?;
                 }
                 PartLease::Ours(OurPart { attempt, outcomes }) => {
                     if attempt > 1 {
                         size = size.min(request_size(work.part.patches.len(), attempt));
                     }
-                    leased.push(LeasedPart { work, outcomes });
+                    leased.push(LeasedPart { work, outcomes, attempt });
                 }
                 PartLease::Ended(_) => {}
                 PartLease::Busy => self.return_after(&work, until_ms - now_ms).await,
@@ -179,7 +191,7 @@ impl Round<'_> {
     /// run since the part's previous attempt.
     pub(super) async fn rest(&mut self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<(), StepError> {
         let Rest { why, sent, taken, ms } = *rest;
-        let LeasedPart { work, outcomes } = leased;
+        let LeasedPart { work, outcomes, .. } = leased;
         let (part, now_ms) = (&work.part, self.at.clock.now_ms());
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
@@ -199,7 +211,7 @@ impl Round<'_> {
     }
 
     /// Gives up a part: records each of its open users as an error.
-    async fn give_up(&mut self, LeasedPart { work, outcomes }: &LeasedPart, why: &str) -> Result<(), StepError> {
+    async fn give_up(&mut self, LeasedPart { work, outcomes, .. }: &LeasedPart, why: &str) -> Result<(), StepError> {
         let at = format!("part {}", work.part.id);
         let row = |patch: &Patch| ErrorRow {
             user: patch.user.to_string(),
@@ -218,6 +230,15 @@ impl Round<'_> {
         self.outcome.given_up += 1;
         self.outcome.users_given_up += rows.len() as u64;
         Ok(())
+    }
+}
+
+/// Returns the most users that are sent together: those of one job, or of all messages of an event.
+fn users_at_once(run: &Run) -> usize {
+    let capabilities = run.api.capabilities();
+    match capabilities.write {
+        Writing::Jobs { .. } => capabilities.write_users_max,
+        Writing::Answers => MESSAGES_AT_ONCE * capabilities.write_users_max,
     }
 }
 

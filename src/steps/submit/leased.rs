@@ -5,6 +5,7 @@ use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::pieces::{Item, Piece};
 use super::send::{Sent, Stop};
 use super::{Round, Work};
+use crate::control;
 use crate::domain::part::{Outcomes, UserOutcome};
 use crate::domain::run::Run;
 use crate::intercom::Error;
@@ -24,6 +25,8 @@ pub(super) struct LeasedPart {
     pub(super) work: Work,
     /// The outcomes of its users, also of earlier attempts.
     pub(super) outcomes: Outcomes,
+    /// The number of this attempt, from 1.
+    pub(super) attempt: u32,
 }
 
 impl LeasedPart {
@@ -145,20 +148,20 @@ impl LeasedParts {
         let mut parts: Vec<usize> = piece.0.iter().map(|item| item.part).collect();
         parts.dedup();
         let of = |index: usize| {
-            let LeasedPart { work, outcomes } = &self.parts[index];
+            let LeasedPart { work, outcomes, .. } = &self.parts[index];
             PartProgress { id: work.part.id.clone(), outcomes: outcomes.clone() }
         };
         parts.into_iter().map(of).collect()
     }
 
     /// Ends the parts, or returns them to the queue.
-    async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
+    pub(super) async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
         // Refused users have their result, even if their part is delivered again.
         self.record_refused(round, run).await?;
         let owner = &round.at.request_id;
         match stop {
             Stop::Again => {
-                for LeasedPart { work, outcomes } in self.open() {
+                for LeasedPart { work, outcomes, .. } in self.open() {
                     round.clients.ledger.release_part(&work.part, owner, outcomes, Release::NotSent).await?;
                 }
                 Ok(self.into_open().map(|part| part.work).collect())
@@ -168,7 +171,7 @@ impl LeasedParts {
                 // smaller requests.
                 let release = if self.halved { Release::Tried } else { Release::NotSent };
                 let wait_ms = at_ms - round.at.clock.now_ms();
-                for LeasedPart { work, outcomes } in self.into_open() {
+                for LeasedPart { work, outcomes, .. } in self.into_open() {
                     round.clients.ledger.release_part(&work.part, owner, &outcomes, release).await?;
                     round.return_after(&work, wait_ms).await;
                 }
@@ -182,12 +185,17 @@ impl LeasedParts {
                 Ok(Vec::new())
             }
             Stop::Fault(reason) => self.fail(round, run, &reason).await,
+            Stop::Pause(reason) => {
+                let paused = control::pause(&round.clients.ledger, run, &reason, round.at.clock.now_ms()).await?;
+                round.outcome.not_complete += u64::from(paused);
+                self.leave_open(round, run).await
+            }
             Stop::Over => self.leave_open(round, run).await,
         }
     }
 
     /// Returns the highest receive count of the parts' messages.
-    fn receives(&self) -> u32 {
+    pub(super) fn receives(&self) -> u32 {
         self.parts.iter().map(|part| part.work.message.receives).max().unwrap_or(1)
     }
 
@@ -195,7 +203,7 @@ impl LeasedParts {
     pub(super) async fn leave_open(self, round: &mut Round<'_>, run: &Run) -> Result<Vec<Work>, StepError> {
         let owner = &round.at.request_id;
         if run.keeps_parts() {
-            for LeasedPart { work, outcomes } in self.into_open() {
+            for LeasedPart { work, outcomes, .. } in self.into_open() {
                 round.clients.ledger.release_part(&work.part, owner, &outcomes, Release::NotSent).await?;
             }
             return Ok(Vec::new());
@@ -209,7 +217,7 @@ impl LeasedParts {
         self.parts.iter().filter(|part| part.is_open())
     }
 
-    fn into_open(self) -> impl Iterator<Item = LeasedPart> {
+    pub(super) fn into_open(self) -> impl Iterator<Item = LeasedPart> {
         self.parts.into_iter().filter(LeasedPart::is_open)
     }
 }

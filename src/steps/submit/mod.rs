@@ -10,7 +10,9 @@ mod pieces;
 mod record;
 mod refused;
 mod send;
+mod streak;
 mod wanted;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 

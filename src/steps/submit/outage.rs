@@ -81,7 +81,7 @@ impl Round<'_> {
 
 /// Returns whether each open user of the part has such an error. Errors of pages and jobs do not
 /// count.
-fn all_failed(LeasedPart { work, outcomes }: &LeasedPart, rows: &[ErrorRow]) -> bool {
+fn all_failed(LeasedPart { work, outcomes, .. }: &LeasedPart, rows: &[ErrorRow]) -> bool {
     let failed = |patch: &Patch| rows.iter().any(|row| row.user == patch.user.as_str() && row.at.starts_with("part "));
     let patches = work.part.patches.iter().enumerate();
     patches.filter(|(user, _)| outcomes.of(*user).is_open()).all(|(_, patch)| failed(patch))

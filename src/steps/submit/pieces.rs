@@ -120,6 +120,7 @@ mod tests {
         let message = Message { id: String::new(), receipt: String::new(), body: String::new(), receives: 1 };
         let leased = |part: crate::domain::part::Part| LeasedPart {
             outcomes: Outcomes::open(part.patches.len()),
+            attempt: 1,
             work: Work { message: message.clone(), part },
         };
         parts.into_iter().map(leased).collect()

@@ -71,7 +71,18 @@ impl LeasedParts {
             parts: if keeps_parts { piece.parts_of_job(&self.parts) } else { Vec::new() },
         };
         let row = JobRow::open(id, bucket, of, made_ms, due_ms);
-        while let Err(error) = self.keep(round, run, &row, &progress).await {
+        self.keep_until_stored(round, run, &row, &progress).await
+    }
+
+    /// Records a job and the progress of its parts, while the invocation has time.
+    pub(super) async fn keep_until_stored(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        row: &JobRow,
+        progress: &[PartProgress],
+    ) -> Result<(), StepError> {
+        while let Err(error) = self.keep(round, run, row, progress).await {
             if round.at.left_ms() < RECORD_MS {
                 return Err(error);
             }
@@ -79,7 +90,7 @@ impl LeasedParts {
             tokio::time::sleep(RECORD_REST).await;
         }
         round.outcome.jobs += 1;
-        round.outcome.users += users as u64;
+        round.outcome.users += row.users;
         Ok(())
     }
 

@@ -156,7 +156,7 @@ impl LeasedParts {
 }
 
 /// Returns Intercom's code, or the status of an answer without a code.
-fn code_of(error: &Error) -> String {
+pub(super) fn code_of(error: &Error) -> String {
     match (error.code(), error.status()) {
         ("", Some(status)) => format!("http_{status}"),
         ("", None) => "no_answer".to_owned(),

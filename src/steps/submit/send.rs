@@ -44,6 +44,8 @@ pub(super) enum Stop {
     Rest { why: String, sent: bool },
     /// A fault of the run: none of its parts can be sent.
     Fault(String),
+    /// The run is at fault, and can continue once an operator has mended it.
+    Pause(String),
     /// The run ended in the meantime.
     Over,
 }
@@ -98,7 +100,7 @@ impl LeasedParts {
         let patches = piece.patches();
         let mut repeated = false;
         loop {
-            let error = match round.clients.intercom.submit(&patches).await {
+            let error = match round.clients.of_run(run).submit(&patches).await {
                 Ok(reply) => return Ok(Sent::Made(reply.value)),
                 Err(error) => error,
             };

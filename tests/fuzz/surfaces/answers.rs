@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use intercom_bulk::domain::api::{Api, Submitted};
+use intercom_bulk::domain::api::{Api, ApiVersion, Submitted};
 use intercom_bulk::domain::job::{ItemError, JobId};
 use intercom_bulk::domain::partial_json::Projection;
 use intercom_bulk::domain::patch::{Change, Patch, Target};
@@ -14,8 +14,8 @@ use intercom_bulk::domain::redact::{MESSAGE_CHARS_MAX, redact};
 use intercom_bulk::domain::run::Position;
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{
-    ApiVersion, BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport,
-    TransportError, advice, disposition, item_may_be_sent_again,
+    BaseUrl, CALL_TIMEOUT, Disposition, Error, Intercom, Page, Rate, Reply, Token, Transport, TransportError, advice,
+    disposition, item_may_be_sent_again,
 };
 use intercom_bulk::rate_limit::wait_after_429;
 use tokio::runtime::Runtime;

@@ -108,6 +108,7 @@ mod tests {
             v: FORMAT,
             id: RunId::of("seats", 0),
             plan: "seats".to_owned(),
+            version: None,
             api: Api::V1,
             state: State::Incomplete,
             reason: Some("past its deadline".to_owned()),

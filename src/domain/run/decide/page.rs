@@ -5,6 +5,12 @@ use std::ops::ControlFlow;
 use super::{Commit, Decision, TurnAction, TurnFacts, sample};
 use crate::domain::run::{Cursor, Phase, Position, REPEATS_MAX, Run, State, Tally};
 
+/// Requests for a page of a list whose answer is the page before it.
+const SAME_PAGE_MAX: u32 = 5;
+/// The first wait before such a page is requested again, in milliseconds. Each further one is twice
+/// as long.
+const SAME_PAGE_WAIT_MS: i64 = 10_000;
+
 /// First pages that may be empty although the workspace has users.
 const EMPTY_STARTS_MAX: u32 = 3;
 
@@ -57,6 +63,9 @@ pub fn after_answer(
     if cursor.digest != Some(answer.digest) {
         return ControlFlow::Continue(cursor);
     }
+    if !facts.run.reads_exclusively() {
+        return ControlFlow::Break(same_page(cursor, facts));
+    }
     cursor.gap();
     cursor.repeats += 1;
     ControlFlow::Break(if cursor.repeats >= REPEATS_MAX {
@@ -66,6 +75,20 @@ pub fn after_answer(
     } else {
         Decision::turn(cursor, TurnAction::Gap)
     })
+}
+
+/// Handles a page of a list that equals the page before it: its request is repeated, with growing
+/// waits. The cursor moves to another page with each commit, so a page that is read again after a
+/// crash is compared with the page before it.
+fn same_page(mut cursor: Cursor, facts: &TurnFacts<'_>) -> Decision {
+    cursor.repeats += 1;
+    if cursor.repeats > SAME_PAGE_MAX {
+        let read = facts.run.read_so_far(&cursor.tally);
+        cursor.cut = Some(format!("Intercom sent the same page {} times in a row; {read}", cursor.repeats));
+        return Decision::drain(cursor);
+    }
+    let wait_ms = SAME_PAGE_WAIT_MS << (cursor.repeats - 1);
+    Decision::wait(cursor, facts.now_ms + wait_ms, "Intercom sent the same page again")
 }
 
 /// Pauses the run if the page completes the sample and the plan reads a path that no user has.

@@ -1,0 +1,100 @@
+//! Parsers of 2xx bodies. They assume nothing: a wrong type makes the answer unreadable, never a
+//! panic. The reasons are fixed texts, because a parser's own message may quote a contact's data.
+
+use serde_json::Value;
+
+use super::super::Page;
+use super::super::transport::body::{UnreadableBody, object, object_of};
+use super::{CURSOR_BYTES_MAX, contact, update};
+use crate::domain::api::Written;
+use crate::domain::partial_json::Projection;
+use crate::domain::patch::Patch;
+use crate::domain::run::Position;
+use crate::domain::user::User;
+
+/// Parses `{"type":"list","data":[…],"total_count":3,"pages":{"next":{"starting_after":"…"}}}`. The
+/// last page has no `next`.
+pub(in crate::intercom) fn page(body: &[u8]) -> Result<Page, UnreadableBody> {
+    let mut body = object(body)?;
+    let next = match body.pointer("/pages/next") {
+        None | Some(Value::Null) => Position::ListEnd,
+        Some(next) => match next.get("starting_after").and_then(Value::as_str) {
+            Some(after) if (1..=CURSOR_BYTES_MAX).contains(&after.len()) => Position::List { after: after.to_owned() },
+            _ => return Err(UnreadableBody("its cursor is not a short text")),
+        },
+    };
+    let count = body.get("total_count").and_then(Value::as_u64);
+    let Some(Value::Array(contacts)) = body.get_mut("data").map(Value::take) else {
+        return Err(UnreadableBody("it has no list of contacts"));
+    };
+    Ok(Page { count, ..Page::new(contacts.into_iter().map(contact::user), Some(next)) })
+}
+
+/// Parses a contact.
+pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
+    contact::user(object(body)?).ok_or(UnreadableBody("the contact has no usable id"))
+}
+
+/// Parses the contact that a write returns, which must be the patch's.
+pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written, UnreadableBody> {
+    let contact = object(body)?;
+    if contact.get("id").and_then(Value::as_str) != Some(patch.user.as_str()) {
+        return Err(UnreadableBody("it is another contact"));
+    }
+    Ok(Written { not_kept: update::not_kept(&contact, patch) })
+}
+
+/// Parses the number of contacts, users and leads, of a list.
+pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, UnreadableBody> {
+    let body = object_of(body, &Projection::keys([("total_count", Projection::Whole)]))?;
+    body.get("total_count").and_then(Value::as_u64).ok_or(UnreadableBody("it has no count of contacts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::patch::{Change, Target};
+    use crate::domain::user::UserId;
+    use serde_json::json;
+
+    fn read(body: &Value) -> Result<Page, UnreadableBody> {
+        page(body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_page_names_the_next_one_or_the_end() {
+        let contact = json!({"type": "contact", "id": "a1", "role": "user"});
+        let next = json!({"page": 2, "starting_after": "WzEsImExIiwyXQ=="});
+        let body = |next: &Value| {
+            json!({"type": "list", "data": [contact, {"id": 7}], "total_count": 3,
+                "pages": {"type": "pages", "page": 1, "next": next, "per_page": 2, "total_pages": 2}})
+        };
+        let first = read(&body(&next)).unwrap();
+        assert_eq!(first.next, Some(Position::List { after: "WzEsImExIiwyXQ==".into() }));
+        assert_eq!((first.users.len(), first.unreadable, first.count), (1, 1, Some(3)));
+        let last = read(&json!({"type": "list", "data": [], "pages": {"total_pages": 0}, "total_count": 0})).unwrap();
+        assert_eq!((last.next.clone(), last.is_end()), (Some(Position::ListEnd), true));
+        assert_eq!(read(&body(&Value::Null)).unwrap().next, Some(Position::ListEnd));
+        for wrong in [json!({"starting_after": 5}), json!({"starting_after": ""}), json!("https://x"), json!({})] {
+            assert!(read(&body(&wrong)).is_err(), "{wrong}");
+        }
+        assert!(read(&json!({"type": "list"})).is_err());
+    }
+
+    #[test]
+    fn a_written_contact_is_the_patch_s() {
+        let changes = vec![Change { target: Target::Attribute("a".into()), new: json!(true), replaced: None }];
+        let patch = Patch { user: UserId::new("a1").unwrap(), changes };
+        let answer = |body: Value| written(body.to_string().as_bytes(), &patch);
+        assert!(answer(json!({"id": "a1", "custom_attributes": {"a": true}})).unwrap().not_kept.is_empty());
+        assert_eq!(answer(json!({"id": "a1", "custom_attributes": {}})).unwrap().not_kept.len(), 1);
+        assert!(answer(json!({"id": "b2", "custom_attributes": {"a": true}})).is_err());
+    }
+
+    #[test]
+    fn the_count_is_read_without_the_contact() {
+        let body = json!({"data": [{"id": "a1"}], "total_count": 12});
+        assert_eq!(count_users(body.to_string().as_bytes()), Ok(12));
+        assert!(count_users(b"{}").is_err());
+    }
+}

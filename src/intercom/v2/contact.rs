@@ -1,0 +1,111 @@
+//! A contact as a user with the field names that plans read, which are those of API 1.x.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::user::User;
+
+/// Fields with another name: of the contact, and of a user.
+const RENAMED: [(&str, &str); 4] = [
+    ("external_id", "user_id"),
+    ("workspace_id", "app_id"),
+    ("last_seen_at", "last_request_at"),
+    ("last_replied_at", "last_heard_from_at"),
+];
+
+/// Fields of the location with another name.
+const PLACES: [(&str, &str); 5] = [
+    ("country", "country_name"),
+    ("country_code", "country_code"),
+    ("continent_code", "continent_code"),
+    ("region", "region_name"),
+    ("city", "city_name"),
+];
+
+/// Lists whose items have another key.
+const LISTS: [&str; 3] = ["companies", "tags", "social_profiles"];
+
+/// Returns a contact as a user; `None` without a usable id.
+///
+/// Relationship attributes (custom objects) are left out: they are no values.
+pub(super) fn user(contact: Value) -> Option<User> {
+    let Value::Object(mut contact) = contact else { return None };
+    for (theirs, ours) in RENAMED {
+        let value = contact.remove(theirs).unwrap_or_default();
+        contact.insert(ours.to_owned(), value);
+    }
+    if contact.get("avatar").is_none_or(Value::is_null) {
+        contact.insert("avatar".to_owned(), json!({"type": "avatar", "image_url": null}));
+    }
+    if let Some(Value::Object(location)) = contact.remove("location") {
+        contact.insert("location_data".to_owned(), place(location));
+    }
+    for list in LISTS {
+        if let Some(Value::Object(list_of)) = contact.get_mut(list)
+            && let Some(items) = list_of.remove("data")
+        {
+            list_of.insert(list.to_owned(), items);
+        }
+    }
+    if let Some(Value::Object(attributes)) = contact.get_mut("custom_attributes") {
+        attributes.retain(|_, value| !value.is_object() && !value.is_array());
+    }
+    // Plans distinguish users from leads by this field of 1.x.
+    let is_lead = contact.get("role").and_then(Value::as_str) == Some("lead");
+    contact.insert("anonymous".to_owned(), is_lead.into());
+    contact.insert("type".to_owned(), "user".into());
+    // 1.x calls it the time of the sign-up at the app, too.
+    let signed_up_at = contact.get("signed_up_at").cloned().unwrap_or_default();
+    contact.insert("remote_created_at".to_owned(), signed_up_at);
+    User::new(Value::Object(contact))
+}
+
+fn place(mut location: Map<String, Value>) -> Value {
+    let mut place = Map::new();
+    place.insert("type".to_owned(), "location_data".into());
+    for (theirs, ours) in PLACES {
+        place.insert(ours.to_owned(), location.remove(theirs).unwrap_or_default());
+    }
+    place.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_has_the_fields_of_a_user() {
+        let contact = json!({
+            "type": "contact", "id": "6064d832015c86827b7c40e8", "workspace_id": "l4wp0knn", "external_id": "u1",
+            "role": "user", "email": "a@b.c", "name": "Brian", "avatar": null, "last_seen_at": 7, "signed_up_at": 5,
+            "location": {"type": "location", "country": "Ireland", "region": null, "city": "Dublin"},
+            "companies": {"type": "list", "data": [{"id": "c1"}], "has_more": false},
+            "custom_attributes": {"plan": "pro", "order": {"type": "Order.list", "instances": []}, "seats": null},
+        });
+        let user = user(contact).unwrap();
+        assert_eq!(user.id().as_str(), "6064d832015c86827b7c40e8");
+        let at = |path: &str| user.body().pointer(path).cloned();
+        for (path, value) in [
+            ("/user_id", json!("u1")),
+            ("/app_id", json!("l4wp0knn")),
+            ("/last_request_at", json!(7)),
+            ("/remote_created_at", json!(5)),
+            ("/avatar/image_url", Value::Null),
+            ("/location_data/country_name", json!("Ireland")),
+            ("/location_data/city_name", json!("Dublin")),
+            ("/companies/companies/0/id", json!("c1")),
+            ("/custom_attributes", json!({"plan": "pro", "seats": null})),
+            ("/anonymous", json!(false)),
+        ] {
+            assert_eq!(at(path), Some(value), "{path}");
+        }
+        assert_eq!(at("/external_id"), None);
+    }
+
+    #[test]
+    fn a_lead_is_anonymous_and_an_avatar_is_kept() {
+        let avatar = json!({"type": "avatar", "image_url": "https://example.com/a.png"});
+        let lead = user(json!({"id": "a1", "role": "lead", "avatar": avatar})).unwrap();
+        assert_eq!((&lead.body()["anonymous"], &lead.body()["avatar"]), (&json!(true), &avatar));
+        assert!(user(json!({"role": "user"})).is_none() && user(json!("x")).is_none());
+    }
+}

@@ -1,0 +1,14 @@
+//! The wire format of Intercom's API 2.x: paths, bodies, answers. Users are contacts there.
+
+mod answers;
+mod contact;
+mod refusals;
+mod requests;
+mod update;
+
+pub(super) use answers::{count_users, page, user, written};
+pub(super) use refusals::{advice, no_user, page_failure};
+pub(super) use requests::{get_count, get_first_users, get_page, get_user, put_patch};
+
+/// The most bytes of a list's cursor. Intercom's are Base64 of about 50 bytes.
+const CURSOR_BYTES_MAX: usize = 1024;

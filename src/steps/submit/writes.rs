@@ -1,0 +1,353 @@
+//! Writes the users of leased parts one by one, in a family whose answer is the result. The results
+//! of a part are recorded as one job, which is closed from the start.
+
+use std::collections::{HashMap, VecDeque};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Round;
+use super::batch::{Permits, Rest};
+use super::failing::rest_ms;
+use super::leased::LeasedParts;
+use super::pieces::{Item, Piece};
+use super::send::Stop;
+use super::streak::{Streak, Streaks};
+use crate::domain::api::Written;
+use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
+use crate::domain::part::UserOutcome;
+use crate::domain::patch::Target;
+use crate::domain::run::Run;
+use crate::intercom::{Disposition, Error, Reply, advice, disposition};
+use crate::ledger::{AnswerCounts, ErrorRow, JobOf, JobRow};
+use crate::rate_limit::Permit;
+use crate::runtime::clients::StepError;
+
+/// Requests of one invocation that wait for their answers. At 0.11 s per answer (the median of the
+/// recorded ones) they use a limit of 1,667 per 10 s with a margin for slow answers.
+const AT_ONCE: usize = 32;
+/// Tries of one user within an invocation. Intercom asks to retry a 5xx once.
+const TRIES_MAX: u32 = 2;
+/// Failed requests in a row after which the parts wait: an outage.
+const FAILED_IN_A_ROW_MAX: u32 = 10;
+
+/// A user that is to be written.
+struct Write {
+    item: Item,
+    /// Requests without a result so far.
+    tries: u32,
+}
+
+/// The answers of one part.
+#[derive(Default)]
+struct PartAnswers {
+    /// The time of the first request, in Unix milliseconds.
+    first_ms: i64,
+    /// Users with a result.
+    items: Vec<Item>,
+    counts: AnswerCounts,
+}
+
+/// Whether a request may begin.
+enum MayBegin {
+    Yes,
+    /// Only after an answer: the permits are spent, and others wait for their answers.
+    AfterAnswers,
+    No(Stop),
+}
+
+/// The writes of an invocation.
+struct Writes {
+    waiting: VecDeque<Write>,
+    answers: HashMap<usize, PartAnswers>,
+    streaks: Streaks,
+    failed_in_a_row: u32,
+    /// The last failure without a result.
+    why: Option<String>,
+}
+
+impl LeasedParts {
+    /// Writes all open users. Returns parts that can be retried within this invocation.
+    pub(super) async fn write(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<super::Work>, StepError> {
+        let intercom = round.clients.of_run(&run);
+        let items = Piece::stack(&self.parts, usize::MAX).into_iter().flat_map(|piece| piece.0);
+        let mut writes = Writes {
+            waiting: items.map(|item| Write { item, tries: 0 }).collect(),
+            answers: HashMap::new(),
+            streaks: Streaks::default(),
+            failed_in_a_row: 0,
+            why: None,
+        };
+        let mut at_work = FuturesUnordered::new();
+        let mut stop = None;
+        loop {
+            if stop.is_none() && at_work.len() < AT_ONCE && !writes.waiting.is_empty() {
+                match self.may_begin(round, &mut run, writes.waiting.len(), at_work.is_empty()).await? {
+                    MayBegin::Yes => {
+                        let Some(write) = writes.waiting.pop_front() else { continue };
+                        self.permits.items -= 1;
+                        self.sent += 1;
+                        writes.begins(write.item.part, round.at.clock.now_ms());
+                        let intercom = intercom.clone();
+                        at_work.push(async move {
+                            let answer = intercom.write(&write.item.patch).await;
+                            (write, answer)
+                        });
+                        continue;
+                    }
+                    MayBegin::AfterAnswers => {}
+                    MayBegin::No(why) => stop = Some(why),
+                }
+            }
+            let Some((write, answer)) = at_work.next().await else { break };
+            let part = write.item.part;
+            if let Some(why) = self.answered(&mut writes, &run, write, answer) {
+                stop.get_or_insert(why);
+            }
+            if writes.is_done_with(part, &self) {
+                self.record_answers(round, &run, &mut writes, part).await?;
+            }
+        }
+        self.finish(round, &run, writes, stop).await
+    }
+
+    /// Returns whether the next request may begin, and acquires its permit.
+    async fn may_begin(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &mut Run,
+        waiting: usize,
+        is_idle: bool,
+    ) -> Result<MayBegin, StepError> {
+        let now_ms = round.at.clock.now_ms();
+        if round.at.is_stopping() {
+            return Ok(MayBegin::No(Stop::Later(now_ms)));
+        }
+        if self.permits.items == 0 || now_ms >= self.permits.until_ms {
+            if !is_idle {
+                return Ok(MayBegin::AfterAnswers);
+            }
+            match round.pay_up_to(run, waiting).await? {
+                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
+                Permit::Wait(at_ms) => return Ok(MayBegin::No(Stop::Later(at_ms))),
+            }
+        }
+        Ok(round.may_not_write(run).await?.map_or(MayBegin::Yes, MayBegin::No))
+    }
+
+    /// Notes the result of a request. Returns the reason if no other request may begin.
+    fn answered(
+        &mut self,
+        writes: &mut Writes,
+        run: &Run,
+        write: Write,
+        answer: Result<Reply<Written>, Error>,
+    ) -> Option<Stop> {
+        let error = match answer {
+            Ok(reply) => {
+                (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
+                let not_kept = reply.value.not_kept;
+                self.refuse_all(writes, |streaks| streaks.taken());
+                if not_kept.is_empty() {
+                    self.settle(writes, write.item, UserOutcome::Written);
+                } else {
+                    let row = self.error_row(&write.item, "not_kept", not_kept_as_text(&not_kept));
+                    self.refuse_user(writes, write.item, row);
+                }
+                return None;
+            }
+            Err(error) => error,
+        };
+        tracing::debug!(run = run.id.as_str(), %error, "a request for one user failed");
+        match disposition(&error) {
+            Disposition::Limited => {
+                self.permits.items = 0;
+                writes.waiting.push_front(write);
+                None
+            }
+            Disposition::NotSent => {
+                let why = error.said();
+                writes.waiting.push_front(write);
+                Some(Stop::Rest { why, sent: false })
+            }
+            Disposition::Later => writes.failed(write, &error),
+            Disposition::Ambiguous => {
+                self.set(&Piece(vec![write.item.clone()]), UserOutcome::Unknown);
+                writes.failed(write, &error)
+            }
+            Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
+                writes.failed_in_a_row = 0;
+                self.settle(writes, write.item, UserOutcome::Gone);
+                None
+            }
+            Disposition::ItemRejected => {
+                writes.failed_in_a_row = 0;
+                let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
+                let full = match writes.streaks.add(write.item, row, &error) {
+                    Streak::Goes => None,
+                    Streak::Broken(items) => {
+                        self.refuse_users(writes, items);
+                        None
+                    }
+                    Streak::Full(users) => Some(Stop::Pause(format!(
+                        "Intercom refuses {users} users in a row alike: {error}. {} They are sent again after a resume",
+                        advice(run.api, &error)
+                    ))),
+                };
+                full
+            }
+            Disposition::RunFault | Disposition::NotFound => {
+                Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error))))
+            }
+        }
+    }
+
+    /// Refuses the users of a streak that ended.
+    fn refuse_all(&mut self, writes: &mut Writes, end: impl FnOnce(&mut Streaks) -> Vec<(Item, ErrorRow)>) {
+        let ended = end(&mut writes.streaks);
+        self.refuse_users(writes, ended);
+    }
+
+    fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(Item, ErrorRow)>) {
+        for (item, row) in users {
+            self.refuse_user(writes, item, row);
+        }
+    }
+
+    fn refuse_user(&mut self, writes: &mut Writes, item: Item, row: ErrorRow) {
+        self.refused.push(row);
+        self.settle(writes, item, UserOutcome::Refused);
+    }
+
+    /// Sets the outcome of a user.
+    fn settle(&mut self, writes: &mut Writes, item: Item, outcome: UserOutcome) {
+        let answers = writes.answers.entry(item.part).or_default();
+        answers.counts.failed += u64::from(outcome == UserOutcome::Refused);
+        answers.counts.gone += u64::from(outcome == UserOutcome::Gone);
+        let piece = Piece(vec![item]);
+        self.set(&piece, outcome);
+        answers.items.extend(piece.0);
+    }
+
+    fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
+        let part = &self.parts[item.part].work.part.id;
+        let (at, generation) = (format!("part {part}"), part.generation);
+        ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
+    }
+
+    /// Records the results of a part as a job.
+    async fn record_answers(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        writes: &mut Writes,
+        part: usize,
+    ) -> Result<(), StepError> {
+        let Some(PartAnswers { first_ms, items, counts }) =
+            writes.answers.remove(&part).filter(|of| !of.items.is_empty())
+        else {
+            return Ok(());
+        };
+        let piece = Piece(items);
+        let leased = &self.parts[part];
+        let id = job_id(run, leased);
+        let of = JobOf {
+            run: run.id.clone(),
+            v: run.v,
+            generation: leased.work.part.id.generation,
+            users: piece.0.len() as u64,
+            changes: String::new(),
+            parts: piece.parts_of_job(&self.parts),
+        };
+        let bucket = Bucket::of(first_ms, round.clients.settings.bucket);
+        tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = of.users, %bucket, "users written");
+        round.outcome.refused += counts.failed;
+        let row = JobRow::answered(id, bucket, of, first_ms, counts);
+        let progress = self.progress(&piece);
+        self.keep_until_stored(round, run, &row, &progress).await
+    }
+
+    /// Records all results, and ends the parts or returns them to the queue.
+    async fn finish(
+        mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        mut writes: Writes,
+        stop: Option<Stop>,
+    ) -> Result<Vec<super::Work>, StepError> {
+        // The users of a full streak stay open.
+        if !matches!(stop, Some(Stop::Pause(_))) {
+            self.refuse_all(&mut writes, Streaks::end);
+        }
+        let parts: Vec<usize> = writes.answers.keys().copied().collect();
+        for part in parts {
+            self.record_answers(round, run, &mut writes, part).await?;
+        }
+        match stop {
+            Some(stop) => self.stop(round, run, stop).await,
+            None => {
+                let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
+                let (ms, taken) = (rest_ms(self.receives()), self.taken());
+                for part in self.into_open() {
+                    round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+impl Writes {
+    /// Notes that a request for a part begins.
+    fn begins(&mut self, part: usize, now_ms: i64) {
+        let answers = self.answers.entry(part).or_default();
+        if answers.first_ms == 0 {
+            answers.first_ms = now_ms;
+        }
+    }
+
+    /// Returns whether each user of a part has a result, and results are to be recorded.
+    fn is_done_with(&self, part: usize, parts: &LeasedParts) -> bool {
+        self.answers.get(&part).is_some_and(|answers| !answers.items.is_empty())
+            && parts.parts[part].outcomes.left() == 0
+    }
+
+    /// Handles a request without a result. The user is tried again, the last time by a later
+    /// delivery. Returns the reason if no other request may begin.
+    fn failed(&mut self, mut write: Write, error: &Error) -> Option<Stop> {
+        self.failed_in_a_row += 1;
+        write.tries += 1;
+        let why = error.said();
+        if self.failed_in_a_row > FAILED_IN_A_ROW_MAX {
+            return Some(Stop::Rest { why, sent: true });
+        }
+        self.why = Some(why);
+        if write.tries < TRIES_MAX {
+            self.waiting.push_back(write);
+        }
+        None
+    }
+}
+
+/// Returns the id of the job that holds the results of a leased part: unique, because each attempt
+/// and each recorded result changes it.
+fn job_id(run: &Run, leased: &super::leased::LeasedPart) -> JobId {
+    let part: String =
+        leased.work.part.id.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let id = format!("put_{}_{part}_{}_{}", run.id.digest(), leased.attempt, leased.outcomes.left());
+    JobId::new(id).expect("letters, digits, `_` and `-`, fewer than 128")
+}
+
+/// Returns the message of a user whose values were not kept. It contains no value.
+fn not_kept_as_text(targets: &[Target]) -> String {
+    let names: Vec<String> = targets
+        .iter()
+        .map(|target| match target {
+            Target::Attribute(name) => format!("custom_attributes.{name}"),
+            Target::Field(name) => name.clone(),
+            Target::CompanyName(_) => "the company's name".to_owned(),
+        })
+        .collect();
+    format!("Intercom accepted the request, but returned another value of {}", names.join(", "))
+}
