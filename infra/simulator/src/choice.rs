@@ -5,11 +5,12 @@ use std::str::FromStr;
 use strum::{EnumString, VariantNames};
 use thiserror::Error;
 
+use crate::contacts::ContactOptions;
 use crate::described::Quirks;
 use crate::options::{NullAttribute, Options, Order, RateRemaining, RateReset, Slot};
 
 /// One choice. It is parsed from `name=value`; [`Choice::NAMES_HELP`] lists all choices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a variant says what its field means")]
 pub enum Choice {
     /// Each page of a scroll has its own parameter (`rotating`), or the scroll keeps one.
@@ -37,6 +38,8 @@ pub enum Choice {
     RateRemaining(RateRemaining),
     /// The names of users and companies are escaped as HTML, or are plain text.
     Names { escaped: bool },
+    /// An option of API 2.x; [`ContactOptions::NAMES_HELP`] lists them.
+    Contacts { name: String, value: String },
 }
 
 /// The operations that a bulk request is charged for.
@@ -55,7 +58,7 @@ pub enum Charge {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum ChoiceError {
-    #[error("there is no option `{name}`; there are:\n{}", Choice::NAMES_HELP)]
+    #[error("there is no option `{name}`; there are:\n{}\n{}", Choice::NAMES_HELP, ContactOptions::NAMES_HELP)]
     Unknown { name: String },
     #[error("the option `{name}` takes {expected}, not `{value}`")]
     Value { name: String, value: String, expected: String },
@@ -102,18 +105,23 @@ impl FromStr for Choice {
             "read-lag-s" => Self::ReadLag(seconds()?),
             "rate-reset" => Self::RateReset(word(value).map_err(wrong)?),
             "rate-remaining" => Self::RateRemaining(word(value).map_err(wrong)?),
-            _ => return Err(ChoiceError::Unknown { name: name.to_owned() }),
+            _ => {
+                if !ContactOptions::default().set(name, value).map_err(wrong)? {
+                    return Err(ChoiceError::Unknown { name: name.to_owned() });
+                }
+                Self::Contacts { name: name.to_owned(), value: value.to_owned() }
+            }
         })
     }
 }
 
 /// Parses a word of an enum. The error lists its words.
-fn word<T: FromStr + VariantNames>(value: &str) -> Result<T, String> {
+pub(crate) fn word<T: FromStr + VariantNames>(value: &str) -> Result<T, String> {
     value.parse().map_err(|_| one_of(T::VARIANTS))
 }
 
 /// Returns whether the value is the second of two words. The error lists both.
-fn either(value: &str, words: [&str; 2]) -> Result<bool, String> {
+pub(crate) fn either(value: &str, words: [&str; 2]) -> Result<bool, String> {
     let index = words.iter().position(|word| *word == value);
     index.map(|index| index == 1).ok_or_else(|| one_of(&words))
 }
@@ -143,6 +151,7 @@ impl Options {
             Choice::ReadLag(read_lag_s) => Self { read_lag_s, ..self },
             Choice::RateReset(rate_reset) => Self { rate_reset, ..self },
             Choice::RateRemaining(rate_remaining) => Self { rate_remaining, ..self },
+            Choice::Contacts { name, value } => Self { contacts: self.contacts.with(&name, &value), ..self },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Admission: checks the Accept header, the credentials and the version, in Intercom's order.
+//! Admission: checks the Accept header and the credentials, in Intercom's order.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -6,10 +6,6 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::wire::Refusal;
 
-/// The header that names the API version.
-pub(crate) const VERSION_HEADER: &str = "intercom-version";
-/// The API versions that have users and bulk jobs.
-const VERSIONS: [&str; 5] = ["1.0", "1.1", "1.2", "1.3", "1.4"];
 /// Media types, one of which the Accept header must allow. The last is the Ruby client's.
 const MEDIA_TYPES: [&str; 4] = ["application/json", "application/*", "*/*", "application/vnd.intercom.3+json"];
 
@@ -51,15 +47,6 @@ fn given_token(value: &str) -> Option<String> {
     let decoded = STANDARD_NO_PAD.decode(credentials.trim_end_matches('=')).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     Some(decoded.split_once(':')?.0.to_owned())
-}
-
-/// Returns the requested version if this world has it, or the newest of 1.x if none is named.
-pub(crate) fn version(headers: &HeaderMap) -> Result<&'static str, Refusal> {
-    let Some(asked) = headers.get(VERSION_HEADER) else {
-        return Ok("1.4");
-    };
-    let known = VERSIONS.iter().find(|version| asked.as_bytes() == version.as_bytes());
-    known.copied().ok_or(Refusal::VersionInvalid)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use strum::{EnumString, VariantNames};
 
+use crate::contacts::ContactOptions;
 use crate::described::{Quirks, Users};
 use crate::fault::Fault;
 
@@ -137,6 +138,8 @@ pub struct Options {
     pub quirks: Quirks,
     /// The users of a file, in place of generated users.
     pub given: Option<Users>,
+    /// The options of API 2.x.
+    pub contacts: ContactOptions,
 }
 
 impl Default for Options {
@@ -169,6 +172,7 @@ impl Default for Options {
             app_id: "sim1app0".to_owned(),
             quirks: Quirks::default(),
             given: None,
+            contacts: ContactOptions::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::described::Users;
 use crate::fault::Fault;
 use crate::options::Options;
+use crate::past::Past;
 use crate::user::{Company, Id, User};
 use crate::{born, chance, edit, html};
 
@@ -29,6 +30,8 @@ pub(crate) struct People {
     /// The seed, and the percentage of users whose names end with half a surrogate pair.
     cut_names: (u64, f64),
     next_number: u32,
+    /// Changes that the search index does not show yet.
+    past: Past,
     rng: SmallRng,
 }
 
@@ -49,6 +52,7 @@ impl People {
             escape_names: options.quirks.escape_names,
             cut_names: (options.seed, cut_names.unwrap_or_default()),
             next_number: 1,
+            past: Past::default(),
             rng,
         };
         for (id, user) in options.given.iter().flat_map(Users::iter) {
@@ -63,6 +67,49 @@ impl People {
 
     pub(crate) fn len(&self) -> usize {
         self.users.len()
+    }
+
+    /// Starts to record changes for an index that is this far behind.
+    pub(crate) fn remember(&mut self, lag_s: u64) {
+        self.past = Past::new(lag_s);
+    }
+
+    pub(crate) fn stamp(&mut self, now_ms: i64) {
+        self.past.stamp(now_ms);
+    }
+
+    /// Returns a user as in the index.
+    pub(crate) fn at(&self, id: Id, now_ms: i64) -> Option<&User> {
+        self.past.shown(id, now_ms).unwrap_or_else(|| self.users.get(&id))
+    }
+
+    /// Returns the first ids after this one in the index, ascending.
+    pub(crate) fn indexed(&self, after: Option<Id>, most: usize, now_ms: i64) -> Vec<Id> {
+        let shown = |id: &Id| self.at(*id, now_ms).is_some();
+        let mut ids: Vec<Id> = self.after(after).filter(shown).take(most).collect();
+        let hidden = self.past.ids(after).into_iter().filter(|id| !self.users.contains_key(id));
+        ids.extend(hidden.filter(shown));
+        ids.sort_unstable();
+        ids.truncate(most);
+        ids
+    }
+
+    pub(crate) fn indexed_len(&self, now_ms: i64) -> usize {
+        let (mut gone, mut new) = (0, 0);
+        for id in self.past.ids(None) {
+            match (self.at(id, now_ms).is_some(), self.users.contains_key(&id)) {
+                (true, false) => gone += 1,
+                (false, true) => new += 1,
+                _ => {}
+            }
+        }
+        self.users.len() + gone - new
+    }
+
+    /// Returns a value of a custom attribute.
+    pub(crate) fn example(&self, name: &str) -> Option<&Value> {
+        let values = self.users.values().filter_map(|user| user.custom_attributes.get(name));
+        values.into_iter().find(|value| !value.is_null())
     }
 
     pub(crate) fn companies_len(&self) -> usize {
@@ -82,7 +129,12 @@ impl People {
     }
 
     pub(crate) fn body(&self, id: Id) -> Option<Value> {
-        self.users.get(&id).map(|user| user.body(id, &self.app_id, &self.companies))
+        self.users.get(&id).map(|user| self.body_of(id, user))
+    }
+
+    /// Returns the body of a user in any of its forms.
+    pub(crate) fn body_of(&self, id: Id, user: &User) -> Value {
+        user.body(id, &self.app_id, &self.companies)
     }
 
     /// Returns the user as in an answer.
@@ -91,13 +143,18 @@ impl People {
         if self.escape_names {
             html::escape_names(&mut body);
         }
+        self.cut_name(id, &mut body);
+        Some(body)
+    }
+
+    /// Ends the name of some users with half a surrogate pair.
+    pub(crate) fn cut_name(&self, id: Id, body: &mut Value) {
         let (seed, percent) = self.cut_names;
         if chance::chosen(seed, "cut name", &id.to_string(), percent)
             && let Some(Value::String(name)) = body.get_mut("name")
         {
             name.push(HALF);
         }
-        Some(body)
     }
 
     /// Returns the ids after the given one, or all ids.
@@ -133,7 +190,9 @@ impl People {
 
     /// Replaces a user and its index entries.
     pub(crate) fn put(&mut self, id: Id, user: User) {
-        self.remove(id);
+        if !self.remove(id) {
+            self.past.note(id, None);
+        }
         if let Some(user_id) = &user.user_id {
             self.by_user_id.insert(user_id.clone(), id);
         }
@@ -152,6 +211,7 @@ impl People {
         let Some(user) = self.users.remove(&id) else {
             return false;
         };
+        self.past.note(id, Some(&user));
         if let Some(user_id) = &user.user_id {
             self.by_user_id.remove(user_id);
         }

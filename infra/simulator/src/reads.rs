@@ -68,11 +68,6 @@ impl Workspace {
         };
         Answer::json(200, body)
     }
-
-    pub(crate) fn me(options: &Options) -> Answer {
-        let app = json!({"type": "app", "id_code": options.app_id, "name": "Simulated workspace"});
-        Answer::json(200, json!({"type": "admin", "id": "1", "app": app}))
-    }
 }
 
 /// Reads a number of at least 1 from the query.

@@ -2,7 +2,9 @@
 
 use axum::http::Method;
 
+use crate::contacts::route::ContactRoute;
 use crate::others::Kind;
+use crate::version::Family;
 
 /// The resource that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,7 @@ pub(crate) enum Route<'a> {
     Job(&'a str),
     JobErrors(&'a str),
     Me,
+    Contact(ContactRoute<'a>),
     Unknown,
 }
 
@@ -38,8 +41,23 @@ impl<'a> Route<'a> {
             (Some("jobs"), Some(id), None, _) if get => Self::Job(id),
             (Some("jobs"), Some(id), Some("error"), None) if get => Self::JobErrors(id),
             (Some("me"), None, ..) if get => Self::Me,
-            _ => Self::Unknown,
+            (first, second, third, fourth) => {
+                ContactRoute::of(method, [first, second, third, fourth]).map_or(Self::Unknown, Self::Contact)
+            }
         }
+    }
+
+    /// Returns the family that has this resource; `None` if both have it, or none.
+    pub(crate) fn family(self) -> Option<Family> {
+        match self {
+            Self::OtherScroll(Kind::Companies) | Self::Me | Self::Unknown => None,
+            Self::Contact(_) => Some(Family::New),
+            _ => Some(Family::Old),
+        }
+    }
+
+    pub(crate) fn is_contact_bulk(self) -> bool {
+        matches!(self, Self::Contact(ContactRoute::Bulk | ContactRoute::BulkJob(_)))
     }
 
     /// Returns the name under which requests are counted.
@@ -56,6 +74,7 @@ impl<'a> Route<'a> {
             Self::Job(_) => "GET /jobs/{id}",
             Self::JobErrors(_) => "GET /jobs/{id}/error",
             Self::Me => "GET /me",
+            Self::Contact(route) => route.name(),
             Self::Unknown => "unknown",
         }
     }

@@ -13,13 +13,14 @@ use bytes::Bytes;
 use http_body_util::{Full, Limited};
 use tokio::time::Instant;
 
+use crate::chance;
 use crate::limit::Rate;
 use crate::route::Route;
 use crate::user::Id;
+use crate::version::{VERSION_HEADER, Version};
 use crate::wire::{Answer, Content, RateHeaders};
 use crate::workspace::Call;
 use crate::world::World;
-use crate::{chance, gate};
 
 /// The largest accepted body.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -77,6 +78,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Common)
         query,
         body,
         base_url: base_url(&parts.headers),
+        version: Version::of(&parts.headers, world.options()),
     };
     let options = world.options();
     let now_ms = world.now_ms();
@@ -84,7 +86,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Common)
     let answer = workspace.answer(&call, options, now_ms);
     let shared = Common {
         request_id: chance::request_id(&mut workspace.rng),
-        version: gate::version(&parts.headers).unwrap_or("1.4"),
+        version: call.version.unwrap_or(options.contacts.app_version).name(),
         rate: workspace.limit.rate(options),
     };
     (answer, shared)
@@ -99,10 +101,14 @@ fn base_url(headers: &HeaderMap) -> String {
 }
 
 fn respond(answer: Answer, shared: &Common) -> Response {
+    let mut link = None;
     let body = match answer.content {
         Content::Json(body) => Body::from(body.to_string()),
         Content::Text(body) => Body::from(body),
-        Content::Refused(refusal) => Body::from(refusal.body(&shared.request_id).to_string()),
+        Content::Refused(refusal) => {
+            link = refusal.link();
+            Body::from(refusal.body(&shared.request_id).to_string())
+        }
         Content::Empty => Body::empty(),
         Content::Lost => return Response::new(lost()),
     };
@@ -110,11 +116,14 @@ fn respond(answer: Answer, shared: &Common) -> Response {
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    headers.insert(gate::VERSION_HEADER, HeaderValue::from_static(shared.version));
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(shared.version));
     headers.insert("x-intercom-version", HeaderValue::from_static(BUILD));
     headers.insert("x-runtime", HeaderValue::from_static("0.042000"));
     if let Ok(request_id) = HeaderValue::from_str(&shared.request_id) {
         headers.insert("x-request-id", request_id);
+    }
+    if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+        headers.insert(header::LINK, link);
     }
     if answer.rate_headers != RateHeaders::Missing {
         let remaining = if answer.rate_headers == RateHeaders::Spent { 0 } else { shared.rate.remaining };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::contacts::state::ContactState;
+
 /// The body of `GET /_simulator/state`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -43,6 +45,9 @@ pub struct State {
     pub users_deleted: Vec<String>,
     /// Users that `users-change` added, by id.
     pub users_added: Vec<String>,
+    /// The counts of API 2.x.
+    #[serde(default)]
+    pub contacts: ContactState,
 }
 
 /// One job, from the world's view.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::contacts::options::Verdict;
 use crate::fault::Fault;
 use crate::options::{NullAttribute, Options};
 use crate::people::People;
@@ -59,7 +60,7 @@ pub(crate) fn post(
         None => stranger(now_s),
     };
     fields(&mut user, data)?;
-    unique(people, found, &user)?;
+    unique(people, found, &user, options)?;
     attributes(people, &mut user, data, options)?;
     companies(people, &mut user, data, now_s)?;
     user.updated_at = now_s;
@@ -151,8 +152,11 @@ fn is_email(email: &str) -> bool {
         && !email.contains(char::is_whitespace)
 }
 
-fn unique(people: &People, found: Option<Id>, user: &User) -> Result<(), Refusal> {
-    let holders = [people.find(user.user_id.as_deref(), None), people.find(None, user.email.as_deref())];
+fn unique(people: &People, found: Option<Id>, user: &User, options: &Options) -> Result<(), Refusal> {
+    // An empty address is a cleared one.
+    let email = user.email.as_deref().filter(|email| !email.is_empty());
+    let email = email.filter(|_| options.contacts.email_taken == Verdict::Refused);
+    let holders = [people.find(user.user_id.as_deref(), None), people.find(None, email)];
     if holders.into_iter().flatten().any(|holder| Some(holder) != found) {
         return Err(Refusal::Conflict);
     }

@@ -29,6 +29,11 @@ impl Id {
         }
         Some(Self(bytes))
     }
+
+    /// Returns the part after the second of creation.
+    pub(crate) fn rest(self) -> u64 {
+        self.0[4..].iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte))
+    }
 }
 
 impl fmt::Display for Id {

@@ -15,7 +15,9 @@ pub(crate) enum Refusal {
     PaymentNeeded,
     Forbidden,
     VersionInvalid,
-    RateLimited { limit: u32 },
+    RateLimited {
+        limit: u32,
+    },
     RouteNotFound,
     BodyTooLarge,
     ContentType,
@@ -36,17 +38,40 @@ pub(crate) enum Refusal {
     ItemDataType,
     Unidentified,
     BadItem,
-    Poison { status: u16 },
-    JobNotFound { id: String },
-    JobClosed { id: String },
+    Poison {
+        status: u16,
+    },
+    JobNotFound {
+        id: String,
+    },
+    JobClosed {
+        id: String,
+    },
     EmailInvalid,
     ValueType,
-    TextTooLong { name: String },
+    TextTooLong {
+        name: String,
+    },
     AttributeName,
     AttributeLimit,
-    FieldType { field: &'static str },
+    FieldType {
+        field: &'static str,
+    },
     Conflict,
-    Injected { code: String, message: String },
+    Injected {
+        code: String,
+        message: String,
+    },
+    /// A refusal of API 2.x.
+    Other {
+        status: u16,
+        code: &'static str,
+        message: String,
+    },
+    /// Another contact took the place of this one.
+    ContactMerged {
+        into: String,
+    },
 }
 
 impl Refusal {
@@ -74,6 +99,12 @@ impl Refusal {
                 (*status, code, message.into())
             }
             Self::Injected { code, message } => (400, code.as_str(), message.into()),
+            Self::Other { status, code, message } => (*status, *code, message.into()),
+            Self::ContactMerged { .. } => (
+                410,
+                "contact_merged",
+                "This contact has been merged. See the 'Link' header for the canonical contact.".into(),
+            ),
             plain => {
                 let (status, code, message) = plain.plain_parts();
                 (status, code, message.into())
@@ -127,6 +158,14 @@ impl Refusal {
             Self::AttributeLimit => (400, "custom_data_limit_reached", "the workspace has 250 custom attributes"),
             Self::Conflict => (409, "unique_user_constraint", "another user has this email or user_id"),
             _ => (500, "server_error", "An internal server error occurred"),
+        }
+    }
+
+    /// Returns the `Link` header.
+    pub(crate) fn link(&self) -> Option<String> {
+        match self {
+            Self::ContactMerged { into } => Some(format!("</contacts/{into}>; rel=\"canonical\"")),
+            _ => None,
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn settle(workspace: &mut Workspace, options: &Options, now_ms: i64) 
             }
         }
         workspace.jobs.done(&due, failures);
+        workspace.stamp(due.at_ms);
     }
 }
 
@@ -219,7 +220,8 @@ fn site<'a>(call: &'a Call<'_>, options: &'a Options) -> Site<'a> {
     Site { app_id: &options.app_id, base_url: &call.base_url }
 }
 
-fn json_body<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Refusal> {
+/// Returns the body of a request whose media type is JSON.
+pub(crate) fn json_body<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Refusal> {
     let body = call.body.as_ref().ok_or(Refusal::BodyTooLarge)?;
     let content_type = call.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);

@@ -8,6 +8,8 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use serde_json::Value;
 
+use crate::contacts::Contacts;
+use crate::contacts::route::ContactRoute;
 use crate::fault::Fault;
 use crate::fired::Fired;
 use crate::gate;
@@ -19,6 +21,7 @@ use crate::people::{HALF, People};
 use crate::route::Route;
 use crate::scroll::{Scene, Scroll};
 use crate::user::Id;
+use crate::version::{Family, Version};
 use crate::wire::{Answer, Content, RateHeaders, Refusal};
 
 /// The relevant parts of a request.
@@ -30,6 +33,8 @@ pub(crate) struct Call<'a> {
     /// The body; `None` if it exceeds the limit.
     pub(crate) body: Option<Bytes>,
     pub(crate) base_url: String,
+    /// The version that serves it.
+    pub(crate) version: Result<Version, Refusal>,
 }
 
 /// Counters of events.
@@ -53,6 +58,7 @@ pub(crate) struct Workspace {
     pub(crate) people: People,
     pub(crate) scroll: Scroll,
     others: Others,
+    pub(crate) contacts: Contacts,
     pub(crate) jobs: Jobs,
     pub(crate) limit: Limit,
     pub(crate) counts: Counts,
@@ -66,8 +72,11 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn new(options: &Options, now_ms: i64) -> Self {
+        let mut people = People::new(options, now_ms.div_euclid(1000));
+        people.remember(options.contacts.index_lag_s);
         Self {
-            people: People::new(options, now_ms.div_euclid(1000)),
+            people,
+            contacts: Contacts::new(options, now_ms),
             scroll: Scroll::default(),
             others: Others::default(),
             jobs: Jobs::default(),
@@ -88,6 +97,7 @@ impl Workspace {
             Ok(()) => replaced(self.act(call, options, now_ms).unwrap_or_else(Answer::from), call.route, options),
             Err(refused) => refused,
         };
+        self.stamp(now_ms);
         self.counts.given_429 += u64::from(answer.status == 429);
         answer
     }
@@ -96,7 +106,7 @@ impl Workspace {
         gate::acceptable(call.headers)
             .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
             .and_then(|()| self.not_denied(options))
-            .map_err(|refusal| Answer::from(refusal).with_rate_headers(RateHeaders::Missing))?;
+            .map_err(|refusal| Answer::from(in_family(refusal, call)).with_rate_headers(RateHeaders::Missing))?;
         let others = |fault: &Fault| if let Fault::OthersSpend(operations) = fault { Some(*operations) } else { None };
         if let Some(operations) = options.setting(others)
             && self.limit.others_spend(now_ms, operations, options.rate_limit_per_10s)
@@ -107,7 +117,7 @@ impl Workspace {
             self.counts.over_limit += 1;
             return Err(Refusal::RateLimited { limit: options.rate_limit_per_10s }.into());
         }
-        gate::version(call.headers)?;
+        call.version.clone()?.check(call.route, options)?;
         match options.quirks.deny_body.get(call.path) {
             Some((status, body)) => Err(Answer::json(*status, body.clone())),
             None => Ok(()),
@@ -144,22 +154,28 @@ impl Workspace {
             Route::Job(id) => self.job(id, call, options, now_ms),
             Route::JobErrors(id) => self.job_errors(id, call, options, now_ms),
             Route::Me if self.counts.fired.strikes(options, &Fault::DenyMe) => Err(Refusal::Forbidden),
-            Route::Me => Ok(Self::me(options)),
+            Route::Me => Ok(Self::me(options, call.version.clone()?)),
+            Route::Contact(route) => self.contact_call(route, call, options, call.version.clone()?, now_ms),
             Route::Unknown => Err(Refusal::RouteNotFound),
         }
     }
 
     fn page(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        self.users_change(options, now_ms);
+        let taken = options.scroll_slot == Slot::Shared && self.others.are_open(None, options, now_ms);
+        let (people, rng, fired) = (&self.people, &mut self.rng, &self.counts.fired);
+        let mut scene = Scene { people, rng, options, fired, now_ms, age_ms: now_ms - self.started_at_ms, taken };
+        self.scroll.turn(call.query.get("scroll_param").map(String::as_str), &mut scene)
+    }
+
+    /// Changes, deletes and adds users if `users-change` is on.
+    pub(crate) fn users_change(&mut self, options: &Options, now_ms: i64) {
         if self.counts.fired.strikes(options, &Fault::UsersChange) {
             let lives = self.people.live(now_ms.div_euclid(1000));
             for (all, new) in self.counts.lives.iter_mut().zip(lives) {
                 all.extend(new);
             }
         }
-        let taken = options.scroll_slot == Slot::Shared && self.others.are_open(None, options, now_ms);
-        let (people, rng, fired) = (&self.people, &mut self.rng, &self.counts.fired);
-        let mut scene = Scene { people, rng, options, fired, now_ms, age_ms: now_ms - self.started_at_ms, taken };
-        self.scroll.turn(call.query.get("scroll_param").map(String::as_str), &mut scene)
     }
 
     fn other_page(&mut self, kind: Kind, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
@@ -169,9 +185,25 @@ impl Workspace {
     }
 }
 
+/// Returns the refusal of credentials in the form of the request's family.
+fn in_family(refusal: Refusal, call: &Call<'_>) -> Refusal {
+    let new = call.version.as_ref().is_ok_and(|version| version.family() == Family::New);
+    match refusal {
+        Refusal::TokenUnauthorized if new => {
+            Refusal::Other { status: 401, code: "unauthorized", message: "Access Token Invalid".to_owned() }
+        }
+        refusal => refusal,
+    }
+}
+
 /// Applies the options' text replacements to an answer with users.
 fn replaced(mut answer: Answer, route: Route<'_>, options: &Options) -> Answer {
-    let has_users = matches!(route, Route::Scroll | Route::User(_) | Route::Users);
+    let has_users = match route {
+        Route::Contact(route) => {
+            !matches!(route, ContactRoute::Attributes | ContactRoute::AddAttribute | ContactRoute::ChangeAttribute(_))
+        }
+        other => matches!(other, Route::Scroll | Route::User(_) | Route::Users),
+    };
     let cuts = options.faults.iter().any(|fault| matches!(fault, Fault::CutName(_)));
     if has_users
         && (cuts || !options.quirks.replace.is_empty())

@@ -7,6 +7,8 @@ use axum::serve::ListenerExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::contacts::gone::Gone;
+use crate::contacts::state::ContactState;
 use crate::options::Options;
 use crate::state::{JobState, State};
 use crate::timer::Timer;
@@ -78,7 +80,25 @@ impl World {
         let Some(id) = Id::parse(id) else {
             return false;
         };
-        edit::set_user(&mut self.workspace().people, id, now_s, edit)
+        let mut workspace = self.workspace();
+        let exists = edit::set_user(&mut workspace.people, id, now_s, edit);
+        workspace.stamp(self.now_ms());
+        exists
+    }
+
+    /// Returns all leads as users of 1.x, in the order of their ids.
+    pub fn leads(&self) -> Vec<Value> {
+        let workspace = self.workspace();
+        let leads = &workspace.contacts.leads;
+        leads.after(None).filter_map(|id| leads.body(id)).collect()
+    }
+
+    /// Archives, deletes, merges or blocks a contact without a request. Returns whether it existed.
+    pub fn lose_contact(&self, id: &str, how: Gone) -> bool {
+        let mut workspace = self.workspace();
+        let lost = Id::parse(id).is_some_and(|id| workspace.lose_contact(id, how));
+        workspace.stamp(self.now_ms());
+        lost
     }
 
     /// Returns the last created job, and its number, from 1.
@@ -117,6 +137,10 @@ impl World {
             users_changed: changed,
             users_deleted: deleted,
             users_added: added,
+            contacts: ContactState {
+                listed_distinct: workspace.contacts.listed.len(),
+                ..workspace.contacts.state.clone()
+            },
         }
     }
 

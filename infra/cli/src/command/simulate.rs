@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use intercom_simulator::{Choice, Described, Fault, Options, World};
+use intercom_simulator::{Choice, ContactOptions, Described, Fault, Options, World};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -68,7 +68,8 @@ fn fault_help() -> String {
 }
 
 fn option_help() -> String {
-    format!("A choice for behaviour that Intercom does not document; repeatable:\n{}", Choice::NAMES_HELP)
+    let (old, new) = (Choice::NAMES_HELP, ContactOptions::NAMES_HELP);
+    format!("A choice for behaviour that Intercom does not document; repeatable:\n{old}\nOf API 2.x:\n{new}")
 }
 
 impl WorldArguments {
@@ -83,7 +84,7 @@ impl WorldArguments {
             faults: self.faults.clone(),
             ..Options::default()
         };
-        self.choices.iter().fold(options, |options, choice| options.with(*choice))
+        self.choices.iter().cloned().fold(options, Options::with)
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 
 mod bulk;
 mod choices;
+mod contacts;
 mod described;
 mod faults;
 mod gate;
@@ -16,3 +17,4 @@ mod people;
 mod reads;
 mod scroll;
 mod socket;
+mod versions;
