@@ -89,16 +89,25 @@ struct State {
     revoked: BTreeSet<String>,
     /// A token of another workspace, and that workspace.
     other: Option<(String, World)>,
+    /// The version of the API that the client speaks.
+    version: ApiVersion,
 }
 
 impl Default for State {
     fn default() -> Self {
         let stored = Some(TOKEN.to_owned());
-        Self { closed: None, stored, revoked: BTreeSet::new(), other: None }
+        Self { closed: None, stored, revoked: BTreeSet::new(), other: None, version: ApiVersion::DEFAULT }
     }
 }
 
 impl Way {
+    /// Returns a way whose client speaks this version of the API.
+    pub(crate) fn of_version(version: &str) -> Self {
+        let way = Self::default();
+        way.state().version = ApiVersion::parse(version).expect("the version is known");
+        way
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -175,6 +184,7 @@ type Answer = Result<Response<Bytes>, TransportError>;
 /// Returns a client of this workspace. A truncated body is a lost answer, as on a socket.
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
+    let version = way.state().version;
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
         let (led, doubles, late) = (way.lead_to(&request, &world), way.doubles(&request), way.delays(&request));
         async move {
@@ -199,7 +209,7 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
         }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    Intercom::new(transport, base_url, tokens, ApiVersion::parse("1.4").expect("the version is known"))
+    Intercom::new(transport, base_url, tokens, version)
 }
 
 /// Returns a page with each of its users twice.

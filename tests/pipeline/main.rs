@@ -10,6 +10,7 @@
 mod accident;
 mod bounds;
 mod canary;
+mod contacts;
 mod crash;
 mod defects;
 mod estimates;

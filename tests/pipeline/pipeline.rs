@@ -81,14 +81,22 @@ impl Pipeline {
         Self::with(plan, options, settings(), Vec::new()).await
     }
 
+    /// Creates a pipeline whose runs use this version of the API.
+    pub(crate) async fn of_version(version: &str, plan: &str, options: Options) -> Self {
+        Self::on(Way::of_version(version), plan, options, settings(), Vec::new()).await
+    }
+
     /// Creates a pipeline with other settings and with accidents of the queues.
     pub(crate) async fn with(plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
+        Self::on(Way::default(), plan, options, settings, accidents).await
+    }
+
+    async fn on(way: Way, plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
         let (begin_ms, began) = (BEGIN.parse::<Timestamp>().unwrap().as_millisecond(), Instant::now());
         let wall: Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
         let limit = options.rate_limit_per_10s.into();
         let world = World::new(Options { now: wall.clone(), ..options });
         let (account, sqs) = (Account::open(None).unwrap(), Sqs::with(accidents));
-        let way = Way::default();
         let (guard, intercom) = (Guard::new(), client(&world, &way));
         let (dynamodb, queues) = guarded(&guard, &account, &sqs);
         let opened = Engine::open(&dynamodb, &queues, intercom, settings.clone(), wall.clone());

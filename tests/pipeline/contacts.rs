@@ -1,0 +1,156 @@
+//! API 2.x: contacts are listed page by page, and each is written by a request of its own.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::State;
+use intercom_simulator::{Attribute, ContactOptions, Gone, Options};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::pauses::control;
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+/// The newest version, and one whose errors and types differ.
+const VERSIONS: [&str; 2] = ["2.17", "2.3"];
+
+/// Leads of the workspace.
+const LEADS: u64 = 37;
+
+/// Returns a workspace with the attribute that the plan writes.
+fn workspace(of_users: usize) -> Options {
+    let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap()];
+    Options {
+        contacts: ContactOptions { attributes, leads: LEADS as usize, ..ContactOptions::default() },
+        ..users(of_users)
+    }
+}
+
+async fn pipeline(options: Options) -> Pipeline {
+    Pipeline::of_version("2.17", HAS_AVATAR, options).await
+}
+
+/// Returns the number of requests of these methods and routes.
+fn requests(report: &Report, route: &str) -> u64 {
+    report.world.requests.iter().filter(|(name, _)| name.starts_with(route)).map(|(_, count)| count).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_settle_in_one_run() {
+    for version in VERSIONS {
+        let pipeline = Pipeline::of_version(version, HAS_AVATAR, workspace(1_000)).await;
+        let leads = pipeline.world.leads();
+        let dry = pipeline.run(json!({"rails": {"dry_run": true}})).await;
+        assert_eq!((dry.state(), dry.world.contacts.written), (State::Complete, 0));
+        let first = pipeline.run(Value::Null).await;
+        first.assert_complete_with(LEADS);
+        assert_eq!(first.run.version.map(|version| version.as_str()), Some(version));
+        assert_eq!(first.cursor.tally.users, 1_037, "leads are read, too");
+        assert_eq!(first.cursor.tally.skip_reasons["lead"], 37);
+        assert_eq!(first.cursor.tally.patches, dry.cursor.tally.patches);
+        assert_eq!(first.world.contacts.written, first.cursor.tally.patches, "each change was sent once");
+        let of_jobs: u64 = first.jobs.iter().map(|job| job.users).sum();
+        assert_eq!(of_jobs, first.cursor.tally.patches, "each write is in a job of its minute");
+        assert_eq!((first.world.given_429, first.world.jobs.len()), (0, 0));
+        let second = pipeline.run(Value::Null).await;
+        second.assert_complete_with(LEADS);
+        assert_eq!((second.world.contacts.written, second.jobs.len()), (first.world.contacts.written, 0));
+        assert_eq!(pipeline.world.leads(), leads, "plans are about users");
+    }
+}
+
+/// The same plan ends in the same attributes through each API.
+#[tokio::test(start_paused = true)]
+async fn both_apis_end_in_the_same_attributes() {
+    let mut ends = Vec::new();
+    for version in ["1.4", "2.17"] {
+        let pipeline = Pipeline::of_version(version, HAS_AVATAR, workspace(700)).await;
+        let leads = if version == "1.4" { 0 } else { LEADS };
+        pipeline.run(Value::Null).await.assert_complete_with(leads);
+        let users = pipeline.world.users();
+        ends.push(
+            users.into_iter().map(|user| (user["id"].clone(), user["custom_attributes"].clone())).collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(ends[0], ends[1]);
+}
+
+/// An attribute that does not exist is the run's fault and not its users'.
+#[tokio::test(start_paused = true)]
+async fn missing_attribute_pauses_the_run() {
+    let attributes = Vec::new();
+    let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(600) };
+    let plan = HAS_AVATAR.replace("has avatar", "has picture");
+    let pipeline = Pipeline::of_version("2.17", &plan, options).await;
+    let paused = pipeline.run(Value::Null).await;
+    assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
+    assert!(
+        paused.reason().contains("50 users in a row") && paused.reason().contains("does not exist"),
+        "{}",
+        paused.reason()
+    );
+    assert_eq!((paused.world.contacts.written, paused.errors.len()), (0, 0));
+    assert!(paused.world.contacts.refused < 100, "{}", paused.world.contacts.refused);
+    // Any user with the attribute makes it exist.
+    let id = pipeline.world.users()[0]["id"].as_str().unwrap().to_owned();
+    pipeline.world.set_user(&id, |user| user["custom_attributes"]["has picture"] = json!("unknown"));
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    let done = pipeline.until_ended(&paused.run.id).await;
+    assert_eq!(done.state(), State::Complete, "{}", done.reason());
+    assert_eq!((done.lacking.len(), done.run.generation), (0, 1), "the position was kept");
+}
+
+/// Contacts that are deleted, merged, archived or blocked between their page and their write.
+#[tokio::test(start_paused = true)]
+async fn contacts_that_are_gone_are_counted_and_blocked_ones_fail() {
+    let pipeline = pipeline(Options { rate_limit_per_10s: 40, ..workspace(300) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.contacts.listed >= 300 + LEADS).await;
+    let lacking: Vec<String> = {
+        let users = pipeline.world.users();
+        let to_change = users.iter().filter(|user| user["custom_attributes"].get("has avatar").is_none());
+        to_change.rev().map(|user| user["id"].as_str().unwrap().to_owned()).take(4).collect()
+    };
+    for (id, how) in lacking.iter().zip([Gone::Deleted, Gone::Merged, Gone::Archived, Gone::Blocked]) {
+        assert!(pipeline.world.lose_contact(id, how));
+    }
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    assert_eq!((report.accounts.totals.gone, report.errors.len()), (3, 1), "{:?}", report.errors);
+    assert_eq!(report.errors[0].user, lacking[3]);
+    report.assert_counts_add_up();
+}
+
+/// A paused run begins no further request within two seconds, and continues at its page.
+#[tokio::test(start_paused = true)]
+async fn pause_keeps_the_position() {
+    let pipeline = pipeline(Options { rate_limit_per_10s: 100, latency_ms: 110, ..workspace(2_000) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.contacts.written >= 300).await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    sleep(Duration::from_secs(3)).await;
+    let before = pipeline.world.state().contacts;
+    sleep(Duration::from_mins(20)).await;
+    assert_eq!(pipeline.world.state().contacts, before, "a request of a paused run");
+    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
+    let done = pipeline.until_ended(&run).await;
+    done.assert_complete_with(LEADS);
+    assert_eq!((done.run.generation, done.world.contacts.listed_distinct), (1, 2_037));
+    assert!(
+        done.world.contacts.listed <= 2_037 + 150,
+        "one page at most is read again: {}",
+        done.world.contacts.listed
+    );
+    assert_eq!(done.world.contacts.written, done.cursor.tally.patches);
+}
+
+/// A quota of 100 % is used and not exceeded.
+#[tokio::test(start_paused = true)]
+async fn rate_limit_is_kept() {
+    let pipeline = pipeline(Options { rate_limit_per_10s: 83, ..workspace(900) }).await;
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete_with(LEADS);
+    assert_eq!(report.world.given_429, 0);
+    assert!(requests(&report, "PUT") >= report.cursor.tally.patches, "{:?}", report.world.requests);
+}
