@@ -100,7 +100,7 @@ impl Intercom {
         Self { transport: layer.layer(self.transport), ..self }
     }
 
-    /// Returns this client for another version of the API. Both share transport and tokens.
+    /// Returns this client for another version of the API, with the same transport and tokens.
     #[must_use]
     pub fn of_version(&self, version: ApiVersion) -> Self {
         Self { version, ..self.clone() }

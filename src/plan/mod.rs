@@ -14,6 +14,7 @@
 //! Types are not mixed: a text compared with a number, or used as a condition, is an error of that
 //! user, never a guess. `docs/plans.md` is the reference for authors of plans.
 
+mod apis;
 mod arguments;
 mod comparison;
 mod compile;

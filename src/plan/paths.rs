@@ -195,7 +195,7 @@ pub(super) fn is_personal(path: &[Segment]) -> bool {
 }
 
 /// Returns whether `start` is `path` or leads to it.
-fn is_within(path: &str, start: &str) -> bool {
+pub(super) fn is_within(path: &str, start: &str) -> bool {
     path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 

@@ -1,8 +1,12 @@
 //! The clients and settings of every step, created once per process.
 
+mod error;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use self::error::StepError;
 
 use crate::aws::{Aws, Parameter};
 use crate::domain::api::{Api, ApiVersion};
@@ -171,86 +175,6 @@ impl Clients {
         let plan = Plan::of_run(&stored).map_err(newer)?.on_day_of(run.day_s());
         self.compiled.keep(&run.id, &plan);
         Ok(plan)
-    }
-}
-
-/// The error of a step. Lambda delivers the event again, so no user is lost.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant's message says what it means")]
-pub enum StepError {
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    #[error(transparent)]
-    Event(#[from] crate::runtime::event::EventError),
-    #[error(transparent)]
-    Plan(#[from] crate::plan::PlanError),
-    #[error("cannot read the plan of run {run}, which a newer version of the functions began: {source}")]
-    RunsPlan { run: RunId, source: crate::plan::PlanError },
-    #[error(
-        "an invocation of {step} has {left_s} s but needs at least {least_s} s: raise the function's time-out \
-         (template.yaml has the right one)"
-    )]
-    TimeOut { step: &'static str, left_s: i64, least_s: i64 },
-    #[error("there is no run {run} in the ledger; a start that waits for its begin is no run yet")]
-    NoRun { run: RunId },
-    #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
-    NoPlan { name: String },
-    #[error(
-        "the run is not begun: another version of this plan was started for the same second, and has its name, {run}. \
-         Start it again for another time"
-    )]
-    Taken { run: RunId },
-    #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
-    ListGone { listed: u64, found: u64 },
-}
-
-impl StepError {
-    /// Returns whether only a newer version of the functions can handle the message or run, which
-    /// is then left to it.
-    pub fn is_newer(&self) -> bool {
-        match self {
-            Self::Ledger(error) => error.is_newer(),
-            error => matches!(error, Self::RunsPlan { .. }),
-        }
-    }
-
-    /// Returns an error if an invocation of `step` begins with less than `least_ms` milliseconds.
-    /// Without this check, each invocation would return its messages to the queue and report
-    /// success.
-    pub(crate) fn unless_time(step: &'static str, at: &Invocation, least_ms: i64) -> Result<(), Self> {
-        let left_ms = at.left_ms();
-        let short = Self::TimeOut { step, left_s: left_ms / 1000, least_s: least_ms / 1000 };
-        if left_ms < least_ms { Err(short) } else { Ok(()) }
-    }
-
-    /// Returns the error type for Lambda's callers and logs.
-    pub fn error_type(&self) -> &'static str {
-        match self {
-            Self::Ledger(_) => "Ledger",
-            Self::Queue(_) => "Queue",
-            Self::Event(_) => "Event",
-            Self::Plan(_) | Self::RunsPlan { .. } => "Plan",
-            Self::TimeOut { .. } => "TimeOut",
-            Self::NoRun { .. } => "NoRun",
-            Self::NoPlan { .. } => "NoPlan",
-            Self::Taken { .. } => "Taken",
-            Self::ListGone { .. } => "ListGone",
-        }
-    }
-
-    /// Returns whether every retry of a start that failed with this error fails, too.
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::Plan(_) | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
-            Self::Ledger(_)
-            | Self::Queue(_)
-            | Self::Event(_)
-            | Self::RunsPlan { .. }
-            | Self::TimeOut { .. }
-            | Self::NoRun { .. } => false,
-        }
     }
 }
 

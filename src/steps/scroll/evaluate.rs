@@ -83,6 +83,11 @@ pub(super) async fn evaluate(
             continue;
         }
         tally.set_again.users += u64::from(before.has(user.id()));
+        if let Some(list) = plan.cut_list(user) {
+            let message = format!("Intercom sends only the first items of user.{list}, which the plan reads");
+            evaluation.fail(user.id().as_str(), "list_cut", message);
+            continue;
+        }
         evaluation.user(user).await?;
     }
     for index in 0..page.unreadable {

@@ -69,6 +69,11 @@ pub(super) async fn begin(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
+    let version = clients.intercom.version();
+    let lacking = plan.lacking_in(version.api());
+    if !lacking.is_empty() {
+        return Err(StepError::NotOfApi { version, lacking });
+    }
     outcome.run = Some(start.run().to_string());
     let active = unsettled(clients, at).await?;
     if clients.ledger.run(&start.run()).await?.is_some() {
@@ -101,7 +106,7 @@ pub(super) async fn begin(
     let new = NewRun {
         start,
         plan: plan.to_json(),
-        version: clients.intercom.version(),
+        version,
         workspace,
         count,
         operations_per_10s: quota.cap(),

@@ -10,17 +10,14 @@ use super::Round;
 use super::batch::{Permits, Rest};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
+use super::answers::{PartAnswers, not_kept_as_text};
 use super::pieces::{Item, Piece};
 use super::send::Stop;
 use super::streak::{Streak, Streaks};
 use crate::domain::api::Written;
-use crate::domain::bucket::Bucket;
-use crate::domain::job::JobId;
 use crate::domain::part::UserOutcome;
-use crate::domain::patch::Target;
 use crate::domain::run::Run;
 use crate::intercom::{Disposition, Error, Reply, advice, disposition};
-use crate::ledger::{AnswerCounts, ErrorRow, JobOf, JobRow};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
@@ -39,16 +36,6 @@ struct Write {
     tries: u32,
 }
 
-/// The answers of one part.
-#[derive(Default)]
-struct PartAnswers {
-    /// The time of the first request, in Unix milliseconds.
-    first_ms: i64,
-    /// Users with a result.
-    items: Vec<Item>,
-    counts: AnswerCounts,
-}
-
 /// Whether a request may begin.
 enum MayBegin {
     Yes,
@@ -58,10 +45,10 @@ enum MayBegin {
 }
 
 /// The writes of an invocation.
-struct Writes {
+pub(super) struct Writes {
     waiting: VecDeque<Write>,
-    answers: HashMap<usize, PartAnswers>,
-    streaks: Streaks,
+    pub(super) answers: HashMap<usize, PartAnswers>,
+    pub(super) streaks: Streaks,
     failed_in_a_row: u32,
     /// The last failure without a result.
     why: Option<String>,
@@ -203,71 +190,6 @@ impl LeasedParts {
         }
     }
 
-    /// Refuses the users of a streak that ended.
-    fn refuse_all(&mut self, writes: &mut Writes, end: impl FnOnce(&mut Streaks) -> Vec<(Item, ErrorRow)>) {
-        let ended = end(&mut writes.streaks);
-        self.refuse_users(writes, ended);
-    }
-
-    fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(Item, ErrorRow)>) {
-        for (item, row) in users {
-            self.refuse_user(writes, item, row);
-        }
-    }
-
-    fn refuse_user(&mut self, writes: &mut Writes, item: Item, row: ErrorRow) {
-        self.refused.push(row);
-        self.settle(writes, item, UserOutcome::Refused);
-    }
-
-    /// Sets the outcome of a user.
-    fn settle(&mut self, writes: &mut Writes, item: Item, outcome: UserOutcome) {
-        let answers = writes.answers.entry(item.part).or_default();
-        answers.counts.failed += u64::from(outcome == UserOutcome::Refused);
-        answers.counts.gone += u64::from(outcome == UserOutcome::Gone);
-        let piece = Piece(vec![item]);
-        self.set(&piece, outcome);
-        answers.items.extend(piece.0);
-    }
-
-    fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
-        let part = &self.parts[item.part].work.part.id;
-        let (at, generation) = (format!("part {part}"), part.generation);
-        ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
-    }
-
-    /// Records the results of a part as a job.
-    async fn record_answers(
-        &mut self,
-        round: &mut Round<'_>,
-        run: &Run,
-        writes: &mut Writes,
-        part: usize,
-    ) -> Result<(), StepError> {
-        let Some(PartAnswers { first_ms, items, counts }) =
-            writes.answers.remove(&part).filter(|of| !of.items.is_empty())
-        else {
-            return Ok(());
-        };
-        let piece = Piece(items);
-        let leased = &self.parts[part];
-        let id = job_id(run, leased);
-        let of = JobOf {
-            run: run.id.clone(),
-            v: run.v,
-            generation: leased.work.part.id.generation,
-            users: piece.0.len() as u64,
-            changes: String::new(),
-            parts: piece.parts_of_job(&self.parts),
-        };
-        let bucket = Bucket::of(first_ms, round.clients.settings.bucket);
-        tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = of.users, %bucket, "users written");
-        round.outcome.refused += counts.failed;
-        let row = JobRow::answered(id, bucket, of, first_ms, counts);
-        let progress = self.progress(&piece);
-        self.keep_until_stored(round, run, &row, &progress).await
-    }
-
     /// Records all results, and ends the parts or returns them to the queue.
     async fn finish(
         mut self,
@@ -328,26 +250,4 @@ impl Writes {
         }
         None
     }
-}
-
-/// Returns the id of the job that holds the results of a leased part: unique, because each attempt
-/// and each recorded result changes it.
-fn job_id(run: &Run, leased: &super::leased::LeasedPart) -> JobId {
-    let part: String =
-        leased.work.part.id.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let id = format!("put_{}_{part}_{}_{}", run.id.digest(), leased.attempt, leased.outcomes.left());
-    JobId::new(id).expect("letters, digits, `_` and `-`, fewer than 128")
-}
-
-/// Returns the message of a user whose values were not kept. It contains no value.
-fn not_kept_as_text(targets: &[Target]) -> String {
-    let names: Vec<String> = targets
-        .iter()
-        .map(|target| match target {
-            Target::Attribute(name) => format!("custom_attributes.{name}"),
-            Target::Field(name) => name.clone(),
-            Target::CompanyName(_) => "the company's name".to_owned(),
-        })
-        .collect();
-    format!("Intercom accepted the request, but returned another value of {}", names.join(", "))
 }

@@ -33,6 +33,7 @@ fn run(plan: &str) -> Run {
         v: FORMAT,
         id: RunId::of(plan, NOW_MS / 1000),
         plan: plan.to_owned(),
+        version: None,
         api: Api::V1,
         state: State::Running,
         reason: None,

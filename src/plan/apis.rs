@@ -1,0 +1,86 @@
+//! The parts of a plan that one family of the API does not have. Such a plan is refused before its
+//! run begins.
+
+use super::paths::{is_within, spell};
+use super::{Plan, Written};
+use crate::domain::api::Api;
+use crate::domain::user::User;
+
+/// Fields of a user of API 1.x that a contact of API 2.x does not have. Companies and tags of a
+/// contact are ids without names, and it has no segments.
+const NOT_IN_V2: &[&str] = &[
+    "pseudonym",
+    "companies.companies[].company_id",
+    "companies.companies[].name",
+    "location_data.latitude",
+    "location_data.longitude",
+    "location_data.postal_code",
+    "location_data.timezone",
+    "last_seen_ip",
+    "session_count",
+    "do_not_track",
+    "user_agent_data",
+    "tags.tags[].name",
+    "segments",
+];
+
+/// Lists of which a contact of API 2.x has at most the first ten items.
+const CUT_LISTS: [&str; 3] = ["companies", "tags", "social_profiles"];
+
+impl Plan {
+    /// Returns the fields that the plan reads or writes and that the family does not have, as texts:
+    /// `user.segments`, `company.name`.
+    pub fn lacking_in(&self, api: Api) -> Vec<String> {
+        match api {
+            Api::V1 => Vec::new(),
+            Api::V2 => {
+                let read = self.inner.reads.paths.iter().map(|path| spell(path));
+                let missing = read.filter(|path| NOT_IN_V2.iter().any(|field| is_within(path, field)));
+                let companies = self.inner.settings.iter().filter(|rule| matches!(rule.target, Written::Company { .. }));
+                missing.map(|path| format!("user.{path}")).chain(companies.map(|rule| rule.shown.clone())).collect()
+            }
+        }
+    }
+
+    /// Returns a list that the plan reads and that is not whole in this user.
+    pub fn cut_list(&self, user: &User) -> Option<&'static str> {
+        let is_cut = |list: &&&str| user.body().get(**list).and_then(|list| list.get("has_more")) == Some(&true.into());
+        CUT_LISTS.iter().filter(|list| self.inner.reads.fields.contains(**list)).find(is_cut).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(value: &str) -> Plan {
+        let text = format!("name = \"p\"\n[set.custom_attributes.a]\ntype = \"string\"\nvalue = \"{value}\"\n");
+        Plan::from_toml("p.toml", &text).unwrap()
+    }
+
+    #[test]
+    fn fields_that_a_contact_does_not_have_are_named() {
+        for (value, lacking) in [
+            ("user.email", &[][..]),
+            ("user.location_data.city_name", &[]),
+            ("user.pseudonym", &["user.pseudonym"]),
+            ("user.location_data.timezone", &["user.location_data.timezone"]),
+            ("user.pseudonym ~ user.last_seen_ip", &["user.last_seen_ip", "user.pseudonym"]),
+        ] {
+            assert_eq!(plan(value).lacking_in(Api::V2), lacking, "{value}");
+            assert_eq!(plan(value).lacking_in(Api::V1), [""; 0], "{value}");
+        }
+        let company = Plan::from_toml("p.toml", include_str!("../../plans/company-name.toml")).unwrap();
+        assert!(company.lacking_in(Api::V2).contains(&"company.name".to_owned()), "{:?}", company.lacking_in(Api::V2));
+    }
+
+    #[test]
+    fn a_list_that_is_read_must_be_whole() {
+        let user = |more: bool| User::new(json!({"id": "a1", "tags": {"tags": [], "has_more": more}})).unwrap();
+        let reads = plan("user.tags.tags | length | string");
+        assert_eq!((reads.cut_list(&user(true)), reads.cut_list(&user(false))), (Some("tags"), None));
+        assert_eq!(plan("user.email").cut_list(&user(true)), None);
+    }
+}
