@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::v1;
+use super::{v1, v2};
 use crate::domain::api::Api;
 use crate::domain::patch::Target;
 
@@ -11,5 +11,6 @@ use crate::domain::patch::Target;
 pub fn shows_alike(api: Api, target: &Target, one: &Value, other: &Value) -> bool {
     match api {
         Api::V1 => v1::shows_alike(target, one, other),
+        Api::V2 => v2::shows_alike(target, one, other),
     }
 }

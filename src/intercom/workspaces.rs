@@ -11,7 +11,7 @@ use super::transport::error::{Error, Lost, route};
 use super::transport::headers::Reply;
 use super::transport::service::TransportError;
 use super::transport::token::Token;
-use super::{CALL_TIMEOUT, Disposition, Intercom, WorkspaceInfo, disposition, v1};
+use super::{CALL_TIMEOUT, Disposition, Intercom, WorkspaceInfo, disposition, v1, v2};
 use crate::domain::api::Api;
 use crate::domain::redact::redact_to;
 
@@ -110,6 +110,7 @@ impl Intercom {
         let mut used = None;
         let answer = match self.api() {
             Api::V1 => self.request_by(v1::get_any_user(), timeout, v1::workspace_of_users, &mut used).await,
+            Api::V2 => self.request_by(v2::get_any_user(), timeout, v2::workspace_of_users, &mut used).await,
         };
         let (value, rate) = match answer {
             Ok(Reply { value: Some(app_id), rate }) => (Whose::Workspace(app_id), rate),

@@ -36,7 +36,8 @@ impl Plan {
             Api::V2 => {
                 let read = self.inner.reads.paths.iter().map(|path| spell(path));
                 let missing = read.filter(|path| NOT_IN_V2.iter().any(|field| is_within(path, field)));
-                let companies = self.inner.settings.iter().filter(|rule| matches!(rule.target, Written::Company { .. }));
+                let companies =
+                    self.inner.settings.iter().filter(|rule| matches!(rule.target, Written::Company { .. }));
                 missing.map(|path| format!("user.{path}")).chain(companies.map(|rule| rule.shown.clone())).collect()
             }
         }

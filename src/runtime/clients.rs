@@ -14,12 +14,11 @@ use crate::domain::clock::Clock;
 use crate::domain::run::{FORMAT, Run, RunId};
 use crate::http::Https;
 use crate::intercom::{Intercom, Tokens, over};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::plan::Plan;
-use crate::queue::{QueueError, Queues};
+use crate::queue::Queues;
 use crate::rate_limit::RateLimiter;
 use crate::runtime::config::{ConfigError, Places, Settings, WorkspaceSettings};
-use crate::runtime::invocation::Invocation;
 use crate::runtime::previous::Previous;
 use crate::runtime::token::{StoredToken, TokenFrom};
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Attribute, ContactOptions, Gone, Options};
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ async fn contacts_settle_in_one_run() {
         assert_eq!((dry.state(), dry.world.contacts.written), (State::Complete, 0));
         let first = pipeline.run(Value::Null).await;
         first.assert_complete_with(LEADS);
-        assert_eq!(first.run.version.map(|version| version.as_str()), Some(version));
+        assert_eq!(first.run.version.map(ApiVersion::as_str), Some(version));
         assert_eq!(first.cursor.tally.users, 1_037, "leads are read, too");
         assert_eq!(first.cursor.tally.skip_reasons["lead"], 37);
         assert_eq!(first.cursor.tally.patches, dry.cursor.tally.patches);

@@ -6,15 +6,8 @@ use crate::source::{code, files, is_test, none, read};
 /// The module of API 1.x.
 const V1: &str = "src/intercom/v1/";
 /// Pieces of paths, parameters and codes of API 1.x.
-const OF_V1: [&str; 7] = [
-    "\"/users",
-    "\"/bulk/",
-    "\"/jobs",
-    "\"/counts",
-    "/users/scroll",
-    "scroll_param",
-    "scroll_exists",
-];
+const OF_V1: [&str; 7] =
+    ["\"/users", "\"/bulk/", "\"/jobs", "\"/counts", "/users/scroll", "scroll_param", "scroll_exists"];
 /// The module of API 2.x.
 const V2: &str = "src/intercom/v2/";
 /// Pieces of paths and parameters of API 2.x.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::super::Page;
 use super::super::transport::body::{UnreadableBody, object, object_of};
+use super::super::workspaces::is_plain;
 use super::{CURSOR_BYTES_MAX, contact, update};
 use crate::domain::api::Written;
 use crate::domain::partial_json::Projection;
@@ -33,6 +34,15 @@ pub(in crate::intercom) fn page(body: &[u8]) -> Result<Page, UnreadableBody> {
 /// Parses a contact.
 pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
     contact::user(object(body)?).ok_or(UnreadableBody("the contact has no usable id"))
+}
+
+/// Parses the workspace's id, `{"data":[{"workspace_id":"…"}]}`; `None` without contacts.
+pub(in crate::intercom) fn workspace_of_users(body: &[u8]) -> Result<Option<String>, UnreadableBody> {
+    let id = Projection::Each(Box::new(Projection::keys([("workspace_id", Projection::Whole)])));
+    let body = object_of(body, &Projection::keys([("data", id)]))?;
+    let contacts = body.get("data").and_then(Value::as_array).ok_or(UnreadableBody("it has no list of contacts"))?;
+    let ids = contacts.iter().filter_map(|contact| contact.get("workspace_id")?.as_str());
+    Ok(ids.filter(is_plain).map(ToOwned::to_owned).next())
 }
 
 /// Parses the contact that a write returns, which must be the patch's.
@@ -89,6 +99,16 @@ mod tests {
         assert!(answer(json!({"id": "a1", "custom_attributes": {"a": true}})).unwrap().not_kept.is_empty());
         assert_eq!(answer(json!({"id": "a1", "custom_attributes": {}})).unwrap().not_kept.len(), 1);
         assert!(answer(json!({"id": "b2", "custom_attributes": {"a": true}})).is_err());
+    }
+
+    #[test]
+    fn a_contact_names_its_workspace() {
+        let of = |body: Value| workspace_of_users(body.to_string().as_bytes());
+        let contact = json!({"id": "a1", "workspace_id": "l4wp0knn", "email": "a@b.c"});
+        assert_eq!(of(json!({"data": [contact]})), Ok(Some("l4wp0knn".to_owned())));
+        assert_eq!(of(json!({"data": []})), Ok(None));
+        assert_eq!(of(json!({"data": [{"workspace_id": "../x"}]})), Ok(None));
+        assert!(of(json!({})).is_err());
     }
 
     #[test]

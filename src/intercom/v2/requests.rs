@@ -39,6 +39,11 @@ pub(in crate::intercom) fn get_first_users() -> Call {
     Call::get(route::FIRST_USERS, "/contacts?per_page=50".to_owned())
 }
 
+/// Builds the request for any contact of the workspace. Each one has the workspace's id.
+pub(in crate::intercom) fn get_any_user() -> Call {
+    Call::get(route::ANY_USER, "/contacts?per_page=1".to_owned())
+}
+
 /// Builds the request for one contact.
 pub(in crate::intercom) fn get_user(id: &UserId) -> Call {
     Call::get(route::USER, format!("/contacts/{id}"))

@@ -42,6 +42,15 @@ pub(super) fn not_kept(contact: &Value, patch: &Patch) -> Vec<Target> {
     patch.changes.iter().filter(differs).map(|change| change.target.clone()).collect()
 }
 
+/// Fields whose removed value may be shown as an empty text.
+const TEXTS: [&str; 3] = ["name", "phone", "email"];
+
+/// Returns whether the API shows both values of a target alike.
+pub(in crate::intercom) fn shows_alike(target: &Target, one: &Value, other: &Value) -> bool {
+    let is_none = |value: &Value| value.is_null() || value.as_str() == Some("");
+    matches!(target, Target::Field(field) if TEXTS.contains(&field.as_str())) && is_none(one) && is_none(other)
+}
+
 /// Returns whether a value was kept as it was sent. Intercom stores a removed value as null, as no
 /// key, or, if it is an e-mail address, as `""`; and a number may come back in another notation.
 fn is_kept(kept: &Value, sent: &Value) -> bool {
@@ -106,6 +115,9 @@ mod tests {
             let targets = not_kept(&kept, &attribute(sent.clone()));
             assert_eq!(targets.is_empty(), is_kept, "{sent} {kept}");
         }
+        let email = Target::Field("email".into());
+        assert!(shows_alike(&email, &json!(""), &Value::Null) && !shows_alike(&email, &json!("a@b.c"), &Value::Null));
+        assert!(!shows_alike(&Target::Attribute("email".into()), &json!(""), &Value::Null));
         let name = patch(vec![(Target::Field("name".into()), Value::Null)]);
         assert!(not_kept(&json!({"name": ""}), &name).is_empty());
         assert_eq!(not_kept(&json!({"name": "Ann"}), &name), [Target::Field("name".into())]);

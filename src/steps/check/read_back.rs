@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{CheckOutcome, bind, finish, pay};
 use crate::control::{self, RunEnd};
+use crate::domain::api::Writing;
 use crate::domain::kept::{Fate, fate};
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{Accounts, Cursor, FailedReads, READ_BACK_MAX, ReadBack, Run, Seen, State, Totals, Verdict};
@@ -40,7 +41,11 @@ pub(super) async fn begin(
     state: State,
 ) -> Result<Option<Run>, StepError> {
     let ledger = &clients.ledger;
-    let is_written = run.keeps_parts() && !run.limits.dry_run && accounts.totals.written > 0;
+    // Answers that are results were compared when they came.
+    let is_written = run.keeps_parts()
+        && !run.limits.dry_run
+        && accounts.totals.written > 0
+        && matches!(run.api.capabilities().write, Writing::Jobs { .. });
     if !is_written || !matches!(state, State::Complete | State::CompleteWithErrors) {
         return Ok(None);
     }

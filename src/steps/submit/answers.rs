@@ -3,7 +3,6 @@
 use super::Round;
 use super::leased::{LeasedPart, LeasedParts};
 use super::pieces::{Item, Piece};
-use super::streak::Streaks;
 use super::writes::Writes;
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
@@ -24,12 +23,7 @@ pub(super) struct PartAnswers {
 }
 
 impl LeasedParts {
-    /// Refuses the users of a streak that ended.
-    pub(super) fn refuse_all(&mut self, writes: &mut Writes, end: impl FnOnce(&mut Streaks) -> Vec<(Item, ErrorRow)>) {
-        let ended = end(&mut writes.streaks);
-        self.refuse_users(writes, ended);
-    }
-
+    /// Refuses users, such as those of a streak that ended.
     pub(super) fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(Item, ErrorRow)>) {
         for (item, row) in users {
             self.refuse_user(writes, item, row);

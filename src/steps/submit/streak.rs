@@ -41,12 +41,7 @@ impl Streaks {
         }
     }
 
-    /// Ends the row because Intercom accepted a user. Returns its users.
-    pub(super) fn taken(&mut self) -> Vec<(Item, ErrorRow)> {
-        self.end()
-    }
-
-    /// Ends the row. Returns its users.
+    /// Ends the row, for instance because Intercom accepted a user. Returns its users.
     pub(super) fn end(&mut self) -> Vec<(Item, ErrorRow)> {
         self.like = None;
         std::mem::take(&mut self.users)
@@ -96,7 +91,7 @@ mod tests {
         for user in 31..70 {
             assert!(matches!(add(&mut streaks, user, "not an option"), Streak::Goes), "{user}");
         }
-        assert_eq!(streaks.taken().len(), 40);
+        assert_eq!(streaks.end().len(), 40);
         assert!(matches!(add(&mut streaks, 70, "not an option"), Streak::Goes));
         assert_eq!(streaks.end().len(), 1);
     }

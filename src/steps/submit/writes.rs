@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Round;
+use super::answers::{PartAnswers, not_kept_as_text};
 use super::batch::{Permits, Rest};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
-use super::answers::{PartAnswers, not_kept_as_text};
 use super::pieces::{Item, Piece};
 use super::send::Stop;
 use super::streak::{Streak, Streaks};
@@ -135,7 +135,8 @@ impl LeasedParts {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
                 let not_kept = reply.value.not_kept;
-                self.refuse_all(writes, |streaks| streaks.taken());
+                let ended = writes.streaks.end();
+                self.refuse_users(writes, ended);
                 if not_kept.is_empty() {
                     self.settle(writes, write.item, UserOutcome::Written);
                 } else {
@@ -171,7 +172,7 @@ impl LeasedParts {
             Disposition::ItemRejected => {
                 writes.failed_in_a_row = 0;
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
-                let full = match writes.streaks.add(write.item, row, &error) {
+                match writes.streaks.add(write.item, row, &error) {
                     Streak::Goes => None,
                     Streak::Broken(items) => {
                         self.refuse_users(writes, items);
@@ -181,8 +182,7 @@ impl LeasedParts {
                         "Intercom refuses {users} users in a row alike: {error}. {} They are sent again after a resume",
                         advice(run.api, &error)
                     ))),
-                };
-                full
+                }
             }
             Disposition::RunFault | Disposition::NotFound => {
                 Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error))))
@@ -200,23 +200,22 @@ impl LeasedParts {
     ) -> Result<Vec<super::Work>, StepError> {
         // The users of a full streak stay open.
         if !matches!(stop, Some(Stop::Pause(_))) {
-            self.refuse_all(&mut writes, Streaks::end);
+            let ended = writes.streaks.end();
+            self.refuse_users(&mut writes, ended);
         }
         let parts: Vec<usize> = writes.answers.keys().copied().collect();
         for part in parts {
             self.record_answers(round, run, &mut writes, part).await?;
         }
-        match stop {
-            Some(stop) => self.stop(round, run, stop).await,
-            None => {
-                let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
-                let (ms, taken) = (rest_ms(self.receives()), self.taken());
-                for part in self.into_open() {
-                    round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
-                }
-                Ok(Vec::new())
-            }
+        if let Some(stop) = stop {
+            return self.stop(round, run, stop).await;
         }
+        let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
+        let (ms, taken) = (rest_ms(self.receives()), self.taken());
+        for part in self.into_open() {
+            round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
+        }
+        Ok(Vec::new())
     }
 }
 
