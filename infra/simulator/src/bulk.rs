@@ -16,6 +16,8 @@ pub(crate) enum Method {
     /// Create or update.
     Post,
     Delete,
+    /// Update, as a contact of 2.x.
+    Put,
 }
 
 impl Method {
@@ -68,6 +70,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Submission, Refusal> {
 fn item(item: &Value) -> Result<Item, Refusal> {
     let item = item.as_object().ok_or(Refusal::ItemNotObject)?;
     let method = item.get("method").and_then(Value::as_str).and_then(|method| method.parse().ok());
+    let method = method.filter(|method| *method != Method::Put);
     let method = method.ok_or(Refusal::ItemMethod)?;
     if item.get("data_type").and_then(Value::as_str) != Some("user") {
         return Err(Refusal::ItemDataType);

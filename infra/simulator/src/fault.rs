@@ -4,6 +4,7 @@ use strum::IntoStaticStr;
 use thiserror::Error;
 
 use crate::alter::Alteration;
+use crate::contacts::fault::ContactFault;
 
 /// One fault. Several can be given, also of the same kind. Each is also parsed from `name=value`;
 /// [`Fault::NAMES_HELP`] lists them.
@@ -88,13 +89,15 @@ pub enum Fault {
     DenyMe,
     /// Other programs use this many operations of each rate window, in its first two seconds.
     OthersSpend(u64),
+    /// A fault of API 2.x.
+    Contacts(ContactFault),
 }
 
 /// The reason that a fault cannot be parsed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant's message says what it means")]
 pub enum FaultError {
-    #[error("there is no fault `{name}`; there are:\n{}", Fault::NAMES_HELP)]
+    #[error("there is no fault `{name}`; there are:\n{}\n{}", Fault::NAMES_HELP, ContactFault::NAMES_HELP)]
     Unknown { name: String },
     #[error("the fault `{name}` needs {expected}, not `{value}`; write for example `{}`", Fault::example(name))]
     Value { name: String, value: String, expected: &'static str },
@@ -144,13 +147,16 @@ denied=403:9           403 from the tenth request on; 402 and 404 too, and 400 f
 
     /// Returns the fault's name, as in [`Fault::NAMES_HELP`].
     pub fn name(&self) -> &'static str {
-        self.into()
+        match self {
+            Self::Contacts(fault) => fault.name(),
+            fault => fault.into(),
+        }
     }
 
     /// Returns the help's example of a fault, without its explanation.
     fn example(name: &str) -> &'static str {
-        Self::NAMES_HELP
-            .lines()
+        let mut lines = Self::NAMES_HELP.lines().chain(ContactFault::NAMES_HELP.lines());
+        lines
             .find(|line| line.strip_prefix(name).is_some_and(|rest| !rest.starts_with('-')))
             .map_or("", |line| line.split("  ").next().unwrap_or(line))
     }

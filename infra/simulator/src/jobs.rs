@@ -42,7 +42,7 @@ pub(crate) struct Job {
     pub(crate) lost: bool,
     /// The answer with its id was sent.
     pub(crate) answered: bool,
-    object_delay_ms: i64,
+    pub(crate) object_delay_ms: i64,
     /// Until then, a request for it returns 404.
     visible_at_ms: i64,
     /// From then on, a request for it returns 404.

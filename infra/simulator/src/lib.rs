@@ -1,5 +1,5 @@
-//! A simulated Intercom workspace, as the documentation of bulk jobs described it: strict,
-//! stateful, and with faults on request.
+//! A simulated Intercom workspace: users and bulk jobs of API 1.x, and contacts of API 2.x and
+//! Preview. It is strict and stateful, and has faults on request.
 //!
 //! * **Test a client without a socket**: [`World::new`], then [`World::router`] as a `tower`
 //!   service.
@@ -8,6 +8,8 @@
 //! * **Inspect it**: [`World::state`], [`World::users`], [`World::set_user`].
 //! * **Describe it in a file**: [`Described::from_json`], then [`Options::described`].
 //! * **Inject faults**: a list of [`Fault`]s in the [`Options`]. Each can be parsed from text.
+//! * **Select an API**: the `Intercom-Version` header of a request, as in Intercom. Both families have
+//!   the same people: a value that one writes is read by the other.
 //! * **Control time**: the world follows tokio's clock, which a test can pause and advance, or any
 //!   clock in [`Options::now`].
 //!
@@ -16,7 +18,7 @@
 //! text.
 //!
 //! A request goes through `routes` (HTTP) to `gate` (admission) and `limit`, then to `scroll`,
-//! `reads` or `work`. `work` stores `bulk` requests as `jobs`. `upsert` applies their items to the
+//! `reads`, `work` or, for API 2.x, `contacts`. `work` stores `bulk` requests as `jobs`. `upsert` applies their items to the
 //! `people` when they are due.
 
 mod alter;
@@ -57,8 +59,10 @@ mod world;
 pub use alter::Alteration;
 pub use choice::{Charge, Choice, ChoiceError};
 pub use contacts::attributes::{Attribute, DataType};
+pub use contacts::fault::{ContactFault, Nth};
 pub use contacts::gone::Gone;
 pub use contacts::options::{BulkNull, ContactOptions, ListCursor, ListOrder, Verdict};
+pub use contacts::route::Operation;
 pub use contacts::state::ContactState;
 pub use described::{Described, DescribedError, OddPost, Quirks, Users};
 pub use fault::{Fault, FaultError};

@@ -47,11 +47,11 @@ impl Past {
         }
     }
 
-    /// Returns the user as in the index, if that differs from now.
-    pub(crate) fn shown(&self, id: Id, now_ms: i64) -> Option<Option<&User>> {
-        let changes = self.by_id.get(&id)?;
-        let hidden = changes.iter().find(|(at_ms, _)| *at_ms + self.lag_ms > now_ms)?;
-        Some(hidden.1.as_ref())
+    /// Returns the user as in the index, given the user as of now.
+    pub(crate) fn shown<'a>(&'a self, id: Id, now: Option<&'a User>, now_ms: i64) -> Option<&'a User> {
+        let mut changes = self.by_id.get(&id).into_iter().flatten();
+        let hidden = changes.find(|(at_ms, _)| *at_ms + self.lag_ms > now_ms);
+        hidden.map_or(now, |(_, before)| before.as_ref())
     }
 
     /// Returns the users after this id with hidden changes.

@@ -80,7 +80,7 @@ impl People {
 
     /// Returns a user as in the index.
     pub(crate) fn at(&self, id: Id, now_ms: i64) -> Option<&User> {
-        self.past.shown(id, now_ms).unwrap_or_else(|| self.users.get(&id))
+        self.past.shown(id, self.users.get(&id), now_ms)
     }
 
     /// Returns the first ids after this one in the index, ascending.

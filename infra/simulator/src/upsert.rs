@@ -173,7 +173,7 @@ fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, optio
     };
     let mut known = people.attributes.len();
     for (name, value) in given {
-        if name.is_empty() || name.contains(|letter| FORBIDDEN.contains(letter)) {
+        if !is_attribute_name(name) {
             return Err(Refusal::AttributeName);
         }
         match value {
@@ -206,6 +206,11 @@ fn attributes(people: &People, user: &mut User, data: &Map<String, Value>, optio
         }
     }
     Ok(())
+}
+
+/// Returns whether a custom attribute can have this name.
+pub(crate) fn is_attribute_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|letter| FORBIDDEN.contains(letter))
 }
 
 /// Joins the given companies (or leaves them, with `remove`) and sets the given names.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::contacts::fault::ContactFault;
 use crate::fault::{Fault, FaultError};
 
 /// A day: the default delay of a job object.
@@ -140,9 +141,10 @@ impl FromStr for Fault {
             "feed-page-size" => Self::FeedPageSize(words.count()?),
             "token-revoked-after" => Self::TokenRevokedAfter(words.seconds().map_err(|_| words.wrong("a number"))?),
             "denied" => words.denied()?,
-            _ => {
-                return Err(FaultError::Unknown { name: words.name.to_owned() });
-            }
+            name => match ContactFault::parse(name, words.value) {
+                Some(fault) => Self::Contacts(fault?),
+                None => return Err(FaultError::Unknown { name: name.to_owned() }),
+            },
         })
     }
 }

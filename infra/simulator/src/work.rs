@@ -6,7 +6,7 @@ use axum::http::header;
 use serde_json::{Map, Value};
 
 use crate::alter;
-use crate::bulk::{self, Item, Method};
+use crate::bulk::{self, Item, Method, Submission};
 use crate::chance::chosen;
 use crate::fault::Fault;
 use crate::job_body::{self, FEED_PAGE_SIZE, Site};
@@ -60,6 +60,7 @@ impl Workspace {
                 Ok(())
             }
             Method::Delete => upsert::delete(&mut self.people, &item.data),
+            Method::Put => self.contact_item(&item.data, options, now_s),
         }
     }
 
@@ -114,32 +115,41 @@ impl Workspace {
     }
 
     pub(crate) fn bulk(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
+        Ok(match self.submit(call, options, now_ms, bulk::read)? {
+            Ok(place) => Answer::json(202, job_body::made(&self.jobs.list[place], &site(call, options), now_ms)),
+            Err(answer) => answer,
+        })
+    }
+
+    /// Stores a bulk request as a job, and returns the job's index, or the answer in its place.
+    pub(crate) fn submit(
+        &mut self,
+        call: &Call<'_>,
+        options: &Options,
+        now_ms: i64,
+        read: fn(&[u8]) -> Result<Submission, Refusal>,
+    ) -> Result<Result<usize, Answer>, Refusal> {
         self.counts.bulk_posts += 1;
         let post = self.counts.bulk_posts;
         let limited = || Answer::from(Refusal::RateLimited { limit: options.rate_limit_per_10s });
         if self.counts.fired.strikes(options, &Fault::LimitBulk(post)) {
-            return Ok(limited().with_rate_headers(RateHeaders::Spent));
+            return Ok(Err(limited().with_rate_headers(RateHeaders::Spent)));
         }
         if self.counts.fired.strikes(options, &Fault::LimitBulkBare(post)) {
-            return Ok(limited().with_rate_headers(RateHeaders::Missing));
+            return Ok(Err(limited().with_rate_headers(RateHeaders::Missing)));
         }
         if self.counts.fired.strikes(options, &Fault::ErrorBulk(post)) {
             return Err(Refusal::Internal);
         }
-        let submission = bulk::read(json_body(call)?)?;
-        if submission.items.iter().any(|item| self.is_bad(item, options)) {
-            return Err(Refusal::BadItem);
-        }
-        if let Some(status) = self.poison(&submission.items, options) {
-            return Err(Refusal::Poison { status });
-        }
+        let submission = read(json_body(call)?)?;
+        self.refused(&submission.items, options)?;
         if let Some(answer) = self.odd_answer(&submission.items, options) {
-            return Ok(answer);
+            return Ok(Err(answer));
         }
         let count = submission.items.len();
         if options.items_first && !self.limit.admit_more(count - 1, options.rate_limit_per_10s) {
             self.counts.over_limit += 1;
-            return Ok(limited());
+            return Ok(Err(limited()));
         }
         let job = submission.job.as_deref();
         let place = self.jobs.submit(submission.items, job, &mut self.rng, options, now_ms)?;
@@ -151,9 +161,27 @@ impl Workspace {
         let job = &mut self.jobs.list[place];
         if self.counts.fired.strikes(options, &Fault::LoseBulk(post)) {
             job.answered = job.tasks.len() > 1 && job.answered;
-            return Ok(Answer::lost());
+            return Ok(Err(Answer::lost()));
         }
-        Ok(Answer::json(202, job_body::made(job, &site(call, options), now_ms)))
+        Ok(Ok(place))
+    }
+
+    /// Refuses a request that contains a bad or a poisonous user.
+    fn refused(&mut self, items: &[Item], options: &Options) -> Result<(), Refusal> {
+        if items.iter().any(|item| self.is_bad(item, options)) {
+            return Err(Refusal::BadItem);
+        }
+        self.poison(items, options).map_or(Ok(()), |status| Err(Refusal::Poison { status }))
+    }
+
+    /// Applies the faults of a bulk request and of its items to a request for one user.
+    pub(crate) fn mishap(&mut self, items: &[Item], options: &Options) -> Result<(), Refusal> {
+        self.refused(items, options)?;
+        for (item, fault) in items.iter().flat_map(|item| options.faults.iter().map(move |fault| (item, fault))) {
+            let who = who(&self.people, &item.data);
+            self.accident(fault, &who, options).inspect_err(|_| self.counts.fired.note(fault))?;
+        }
+        Ok(())
     }
 
     /// Returns the status that one of the users causes, and records all users that cause it.

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use serde_json::Value;
 
 use crate::contacts::Contacts;
-use crate::contacts::route::ContactRoute;
+use crate::contacts::route::{ContactRoute, Operation};
 use crate::fault::Fault;
 use crate::fired::Fired;
 use crate::gate;
@@ -154,7 +154,10 @@ impl Workspace {
             Route::Job(id) => self.job(id, call, options, now_ms),
             Route::JobErrors(id) => self.job_errors(id, call, options, now_ms),
             Route::Me if self.counts.fired.strikes(options, &Fault::DenyMe) => Err(Refusal::Forbidden),
-            Route::Me => Ok(Self::me(options, call.version.clone()?)),
+            Route::Me => {
+                let version = call.version.clone()?;
+                self.struck(Operation::Me, options, |_, _| Ok(Self::me(options, version)))
+            }
             Route::Contact(route) => self.contact_call(route, call, options, call.version.clone()?, now_ms),
             Route::Unknown => Err(Refusal::RouteNotFound),
         }

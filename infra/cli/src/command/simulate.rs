@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use intercom_simulator::{Choice, ContactOptions, Described, Fault, Options, World};
+use intercom_simulator::{Choice, ContactFault, ContactOptions, Described, Fault, Options, World};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -64,7 +64,7 @@ pub(super) struct WorldArguments {
 }
 
 fn fault_help() -> String {
-    format!("A fault; repeatable:\n{}", Fault::NAMES_HELP)
+    format!("A fault; repeatable:\n{}\nOf API 2.x:\n{}", Fault::NAMES_HELP, ContactFault::NAMES_HELP)
 }
 
 fn option_help() -> String {

@@ -141,6 +141,12 @@ impl Attributes {
         }
     }
 
+    /// Removes an attribute. Returns whether it existed.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let entry = self.list.iter_mut().find(|entry| entry.attribute.name == name && !entry.removed);
+        entry.map(|entry| entry.removed = true).is_some()
+    }
+
     pub(crate) fn find(&self, name: &str, now_ms: i64) -> Option<&Entry> {
         let is = |entry: &&Entry| entry.attribute.name == name && !entry.removed && now_ms >= entry.exists_at_ms;
         self.list.iter().find(is)

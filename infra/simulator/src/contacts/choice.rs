@@ -66,7 +66,7 @@ server-times=none|recorded        answers take the times recorded in 2021, in ad
             "custom-object" if !value.is_empty() => self.custom_object = Some(value.to_owned()),
             "custom-object" => return Err("a name".to_owned()),
             "teammate" => self.teammates.push(number(value, "an id")?),
-            "region" => self.region = value.to_owned(),
+            "region" => value.clone_into(&mut self.region),
             "server-times" => self.recorded_times = either(value, ["none", "recorded"])?,
             _ => return Ok(false),
         }

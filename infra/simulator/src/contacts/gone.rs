@@ -24,6 +24,12 @@ pub enum Gone {
     Blocked,
 }
 
+impl Gone {
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// Versions whose PUT says "Contact Not Found".
 const CONTACT_NOT_FOUND_UNTIL: &str = "2.6";
 

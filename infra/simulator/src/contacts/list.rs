@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use crate::chance::mixed;
 use crate::contacts::body::Role;
+use crate::contacts::fault::{ContactFault, Nth};
+use crate::contacts::gone::Gone;
 use crate::contacts::options::{ListCursor, ListOrder, Verdict};
-use crate::contacts::{Scene, contact_of};
+use crate::contacts::route::Operation;
+use crate::contacts::{Contacts, Scene, contact_of};
 use crate::user::{Id, User};
 use crate::wire::{Answer, Refusal};
 use crate::workspace::{Call, Workspace};
@@ -75,16 +78,26 @@ fn asked_size(call: &Call<'_>) -> Result<Option<usize>, Refusal> {
 }
 
 impl Workspace {
-    pub(crate) fn contact_list(&mut self, scene: Scene<'_>) -> Result<Answer, Refusal> {
+    pub(crate) fn contact_list(&mut self, call: &Call<'_>, scene: Scene<'_>) -> Result<Answer, Refusal> {
         self.users_change(scene.options, scene.now_ms);
         self.contacts.state.lists += 1;
         let options = &scene.options.contacts;
-        let size = per_page(asked_size(scene.call)?, PER_PAGE, options.larger_page)?;
-        let asked = scene.call.query.get("starting_after").map(|text| Cursor::parse(text)).transpose()?;
+        let size = per_page(asked_size(call)?, PER_PAGE, options.larger_page)?;
+        let asked = call.query.get("starting_after").map(|text| Cursor::parse(text)).transpose()?;
         let page = asked.map_or(1, |cursor| cursor.page);
+        if asked.is_some() && self.contact_fault(scene.options, ContactFault::RefuseCursor(scene.number)) {
+            return Err(bad_cursor());
+        }
+        let shifted = asked.is_some() && self.contact_fault(scene.options, ContactFault::ShiftList(scene.number));
+        if shifted {
+            self.delete_oldest(scene);
+        }
         let total = self.indexed_len(scene);
-        let mut found = self.listed(scene, asked, size + 1);
-        let more = found.len() > size;
+        // A deletion moves the pages by number, but not those after a contact.
+        let skipped = usize::from(shifted && options.list_cursor == ListCursor::Contact);
+        let mut found = self.listed(scene, asked, size, size + 1 + skipped);
+        found.drain(..skipped.min(found.len()));
+        let more = found.len() > size && !self.contact_fault(scene.options, ContactFault::EndList(scene.number));
         found.truncate(size);
         let form = scene.form(true);
         let data: Vec<Value> = found
@@ -95,9 +108,14 @@ impl Workspace {
                 contact_of(people, role, id, user, form)
             })
             .collect();
-        self.contacts.listed.extend(found.iter().map(|(_, id)| *id));
-        self.contacts.state.listed += found.len() as u64;
-        let next = found.last().filter(|_| more).map(|(key, id)| Cursor { key: *key, id: *id, page: page + 1 });
+        if !Contacts::unanswered(scene.options, Nth { operation: Operation::List, number: scene.number }) {
+            self.contacts.listed.extend(found.iter().map(|(_, id)| *id));
+            self.contacts.state.listed += found.len() as u64;
+        }
+        let mut next = found.last().filter(|_| more).map(|(key, id)| Cursor { key: *key, id: *id, page: page + 1 });
+        if asked.is_some() && self.contact_fault(scene.options, ContactFault::RepeatCursor(scene.number)) {
+            next = asked;
+        }
         Ok(Answer::json(
             200,
             json!({
@@ -106,18 +124,27 @@ impl Workspace {
         ))
     }
 
+    /// Deletes the oldest user, whose page was sent.
+    fn delete_oldest(&mut self, scene: Scene<'_>) {
+        let oldest = self.people.after(None).next();
+        if let Some(id) = oldest.filter(|id| self.lose_contact(*id, Gone::Deleted)) {
+            self.counts.lives[1].push(id);
+            self.stamp(scene.now_ms);
+        }
+    }
+
     /// Returns sort value and id of the listed contacts after the cursor.
-    fn listed(&self, scene: Scene<'_>, asked: Option<Cursor>, most: usize) -> Vec<(i64, Id)> {
+    fn listed(&self, scene: Scene<'_>, asked: Option<Cursor>, size: usize, most: usize) -> Vec<(i64, Id)> {
         let options = &scene.options.contacts;
         let by_age = options.list_order == ListOrder::Oldest;
-        let by_page = options.list_cursor == ListCursor::Page;
+        let numbered = options.list_cursor == ListCursor::Page;
         let skip = match asked {
-            Some(cursor) if by_page => (cursor.page - 1) * (most - 1),
+            Some(cursor) if numbered => cursor.page.saturating_sub(1).saturating_mul(size),
             _ => 0,
         };
-        let after = asked.map(|cursor| (cursor.key, cursor.id)).filter(|_| !by_page);
+        let after = asked.map(|cursor| (cursor.key, cursor.id)).filter(|_| !numbered);
         let mut found: Vec<(i64, Id)> = if by_age {
-            let ids = self.indexed_ids(scene, after.map(|(_, id)| id), skip + most);
+            let ids = self.indexed_ids(scene, after.map(|(_, id)| id), skip.saturating_add(most));
             ids.into_iter().map(|id| (-1, id)).collect()
         } else {
             let ids = self.indexed_ids(scene, None, usize::MAX).into_iter();

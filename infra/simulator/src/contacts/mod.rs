@@ -5,11 +5,16 @@
 
 pub(crate) mod attributes;
 pub(crate) mod body;
+mod bulk;
+mod catalogue;
 mod choice;
+mod create;
+pub(crate) mod fault;
 pub(crate) mod gone;
 pub(crate) mod list;
 pub(crate) mod options;
 pub(crate) mod route;
+mod search;
 pub(crate) mod state;
 pub(crate) mod write;
 
@@ -53,7 +58,6 @@ pub(crate) struct Contacts {
 /// The inputs of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
-    pub(crate) call: &'a Call<'a>,
     pub(crate) options: &'a Options,
     pub(crate) version: Version,
     pub(crate) now_ms: i64,
@@ -122,17 +126,28 @@ impl Workspace {
         version: Version,
         now_ms: i64,
     ) -> Result<Answer, Refusal> {
-        let number = route.operation().map_or(0, |operation| self.contacts.count(operation));
-        let scene = Scene { call, options, version, now_ms, number };
-        match route {
-            ContactRoute::List => self.contact_list(scene),
-            ContactRoute::Read(id) => self.contact_read(id, scene),
-            ContactRoute::Write(id) => self.contact_put(id, scene),
-            ContactRoute::Archive(id) => self.contact_archive(id, scene),
-            ContactRoute::Unarchive(id) => self.contact_unarchive(id, scene),
-            ContactRoute::Delete(id) => self.contact_delete(id, scene),
-            ContactRoute::Block(id) => self.contact_block(id, scene),
-            _ => Err(Refusal::RouteNotFound),
+        let act = |workspace: &mut Self, number| {
+            let scene = Scene { options, version, now_ms, number };
+            match route {
+                ContactRoute::List => workspace.contact_list(call, scene),
+                ContactRoute::Read(id) => workspace.contact_read(id, scene),
+                ContactRoute::Write(id) => workspace.contact_put(id, call, scene),
+                ContactRoute::Create => workspace.contact_create(call, scene),
+                ContactRoute::Search => workspace.contact_search(call, scene),
+                ContactRoute::Archive(id) => workspace.contact_archive(id, scene),
+                ContactRoute::Unarchive(id) => workspace.contact_unarchive(id, scene),
+                ContactRoute::Delete(id) => workspace.contact_delete(id, scene),
+                ContactRoute::Block(id) => workspace.contact_block(id, scene),
+                ContactRoute::Attributes => workspace.attribute_list(call, scene),
+                ContactRoute::AddAttribute => workspace.attribute_add(call, scene),
+                ContactRoute::ChangeAttribute(id) => workspace.attribute_change(id, call),
+                ContactRoute::Bulk => workspace.contact_bulk(call, scene),
+                ContactRoute::BulkJob(id) => workspace.contact_job(id, call, scene),
+            }
+        };
+        match route.operation() {
+            Some(operation) => self.struck(operation, options, act),
+            None => act(self, 0),
         }
     }
 

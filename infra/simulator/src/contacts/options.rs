@@ -53,6 +53,7 @@ pub enum BulkNull {
 
 /// The options of contacts. Every field has a default.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an unrelated question about Intercom")]
 pub struct ContactOptions {
     /// The version that serves a request without a header.
     pub app_version: Version,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bulk::{Item, Method};
 use crate::contacts::Scene;
 use crate::contacts::body::Role;
 use crate::contacts::options::{BulkNull, Verdict};
@@ -10,7 +11,7 @@ use crate::user::{Avatar, Id};
 use crate::version::Version;
 use crate::wire::{Answer, Refusal};
 use crate::work::json_body;
-use crate::workspace::Workspace;
+use crate::workspace::{Call, Workspace};
 
 /// Fields that a PUT may set.
 const FIELDS: [&str; 14] = [
@@ -62,9 +63,12 @@ struct Change {
 }
 
 impl Workspace {
-    pub(crate) fn contact_put(&mut self, id: &str, scene: Scene<'_>) -> Result<Answer, Refusal> {
-        let body: Value = serde_json::from_slice(json_body(scene.call)?).map_err(|_| Refusal::NotJson)?;
+    pub(crate) fn contact_put(&mut self, id: &str, call: &Call<'_>, scene: Scene<'_>) -> Result<Answer, Refusal> {
+        let body: Value = serde_json::from_slice(json_body(call)?).map_err(|_| Refusal::NotJson)?;
         let data = body.as_object().ok_or(Refusal::FieldType { field: "body" })?;
+        self.goes(id, scene.options);
+        let struck = self.mishap(&[Item { method: Method::Put, data: known_by(id) }], scene.options);
+        struck.inspect_err(|_| self.contacts.state.refused += 1)?;
         let outcome =
             self.reachable(id, scene, true).and_then(|id| self.change(id, data, scene, Way::Put).map(|()| id));
         let id = outcome.inspect_err(|_| self.contacts.state.refused += 1)?;
@@ -115,7 +119,7 @@ impl Workspace {
     ) -> Result<Change, Refusal> {
         let options = &scene.options.contacts;
         let mut change = Change {
-            data: Map::from_iter([("id".to_owned(), id.to_string().into())]),
+            data: known_by(&id.to_string()),
             avatar: None,
             odd: Map::new(),
             cleared_email: false,
@@ -157,8 +161,8 @@ impl Workspace {
         way: Way,
     ) -> Result<(), Refusal> {
         match (field.as_str(), value) {
-            // Kept: recorded in 2021.
-            ("external_id", Value::Null) => {}
+            // The old `external_id` stays: recorded in 2021.
+            ("external_id" | "custom_attributes", Value::Null) => {}
             ("external_id", _) => drop(change.data.insert("user_id".to_owned(), value.clone())),
             ("email", Value::Null) => {
                 change.cleared_email = true;
@@ -194,7 +198,6 @@ impl Workspace {
                 change.odd.insert(field.clone(), value.clone());
             }
             ("language_override", _) => drop(change.odd.insert(field.clone(), Value::Null)),
-            ("custom_attributes", Value::Null) => {}
             ("custom_attributes", Value::Object(given)) => {
                 let accepted = self.accepted(given, scene, way)?;
                 change.data.insert(field.clone(), accepted.into());
@@ -213,6 +216,7 @@ impl Workspace {
         way: Way,
     ) -> Result<Map<String, Value>, Refusal> {
         self.contacts.attributes.compare([&self.people, &self.contacts.leads], scene.now_ms);
+        self.remove_attributes(scene);
         let mut accepted = self.contacts.attributes.accept(given, &scene.options.contacts, scene.now_ms)?;
         match scene.options.contacts.bulk_null {
             BulkNull::Ignored if way == Way::Bulk => accepted.retain(|_, value| !value.is_null()),
@@ -239,6 +243,11 @@ impl Workspace {
         let holder = archived.into_iter().find(|(_, (_, user))| is(&user.user_id, user_id) || is(&user.email, email));
         holder.map_or(Ok(()), |(holder, _)| Err(taken("An archived contact", *holder)))
     }
+}
+
+/// Returns the data that identify a contact.
+fn known_by(id: &str) -> Map<String, Value> {
+    Map::from_iter([("id".to_owned(), id.into())])
 }
 
 /// Returns the owner as a number: 2.16 and later take a text, and earlier versions an integer.

@@ -4,8 +4,11 @@
 
 mod call;
 
+mod attributes;
 mod bulk;
+mod calls;
 mod choices;
+mod contact_bulk;
 mod contacts;
 mod described;
 mod faults;
@@ -16,5 +19,6 @@ mod kept;
 mod people;
 mod reads;
 mod scroll;
+mod search;
 mod socket;
 mod versions;
