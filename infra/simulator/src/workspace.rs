@@ -9,6 +9,7 @@ use rand::rngs::SmallRng;
 use serde_json::Value;
 
 use crate::contacts::Contacts;
+use crate::contacts::body::company_page;
 use crate::contacts::route::{ContactRoute, Operation};
 use crate::fault::Fault;
 use crate::fired::Fired;
@@ -184,7 +185,13 @@ impl Workspace {
     fn other_page(&mut self, kind: Kind, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<Answer, Refusal> {
         let taken = options.scroll_slot == Slot::Shared && self.scroll.is_open(options, now_ms);
         let param = call.query.get("scroll_param").map(String::as_str);
-        self.others.turn(kind, param, taken, (&self.people, &mut self.rng, options, now_ms))
+        let mut answer = self.others.turn(kind, param, taken, (&self.people, &mut self.rng, options, now_ms))?;
+        if call.version.as_ref().is_ok_and(|version| version.family() == Family::New)
+            && let Content::Json(body) = &mut answer.content
+        {
+            *body = company_page(body.take());
+        }
+        Ok(answer)
     }
 }
 

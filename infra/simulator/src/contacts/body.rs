@@ -120,6 +120,9 @@ impl Form<'_> {
     fn owner(self, owner: Value) -> Value {
         match owner {
             Value::Number(owner) if self.version >= Version::V2_16 => owner.to_string().into(),
+            Value::String(owner) if self.version < Version::V2_16 => {
+                owner.parse::<i64>().map_or(Value::String(owner), Value::from)
+            }
             owner => owner,
         }
     }
@@ -146,6 +149,15 @@ impl Form<'_> {
         }
         attributes
     }
+}
+
+/// Returns a page of the scroll of companies in the form of 2.x.
+pub(crate) fn company_page(mut old: Value) -> Value {
+    let mut take = |field: &str| old.get_mut(field).map(Value::take).unwrap_or_default();
+    json!({
+        "type": "list", "data": take("companies"), "pages": null, "total_count": null,
+        "scroll_param": take("scroll_param"),
+    })
 }
 
 /// Returns the companies without name and `company_id`, and no more than ten.

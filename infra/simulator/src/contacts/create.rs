@@ -16,8 +16,9 @@ impl Workspace {
     pub(crate) fn contact_create(&mut self, call: &Call<'_>, scene: Scene<'_>) -> Result<Answer, Refusal> {
         let body: Value = serde_json::from_slice(json_body(call)?).map_err(|_| Refusal::NotJson)?;
         let Value::Object(mut data) = body else { return Err(Refusal::FieldType { field: "body" }) };
+        data.retain(|_, value| !value.is_null());
         let role = match data.remove("role") {
-            None | Some(Value::Null) => Role::User,
+            None => Role::User,
             Some(role) => {
                 role.as_str().and_then(|role| role.parse().ok()).ok_or_else(|| invalid("role must be user or lead"))?
             }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use intercom_simulator::{Choice, ChoiceError, ContactOptions, Options, World};
+use serde_json::json;
 
 use crate::call::{Answer, options, request, send};
 
@@ -67,6 +68,20 @@ async fn workspace_can_serve_one_family() {
         let served = chosen(&[&families, &own, "unserved-version=other"], &[]);
         assert_eq!(status(&served, "/me", Some(other)).await, (200, String::new(), version.into()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn companies_are_scrolled_in_both_families() {
+    let world = chosen(&[], &[]);
+    let old = call(&world, "GET", "/companies/scroll", Some("1.4")).await.body;
+    let path = format!("/companies/scroll?scroll_param={}", old["scroll_param"].as_str().unwrap());
+    let last = call(&world, "GET", &path, Some("2.17")).await.body;
+    assert_eq!(
+        (&last["type"], &last["data"], &last["scroll_param"]),
+        (&"list".into(), &json!([]), &old["scroll_param"])
+    );
+    let new = call(&world, "GET", "/companies/scroll", Some("2.17")).await.body;
+    assert!(old["companies"].is_array() && new["data"] == old["companies"] && new["total_count"].is_null());
 }
 
 #[tokio::test(start_paused = true)]
