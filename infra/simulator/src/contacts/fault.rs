@@ -45,6 +45,8 @@ pub enum ContactFault {
     EmptyCall(Nth),
     /// 503 with an empty body; the request is not carried out.
     UnavailableCall(Nth),
+    /// Every request of the operation is refused: 403, the token lacks the permission.
+    ForbidCall(Operation),
     /// The answer takes this long.
     SlowCall { nth: Nth, seconds: u64 },
     /// The list's page has the cursor that was sent as its next one.
@@ -78,6 +80,8 @@ limit-call-bare=write:3
 empty-call=list:3      list 3: carried out, and 200 with an empty body
 unavailable-call=list:3
                        list 3: 503 with an empty body
+forbid-call=attributes
+                       every request of that operation: 403, the token lacks the permission
 slow-call=read:3:70    read 3 takes 70 seconds
 repeat-cursor=3        list 3: its next cursor is the one that was sent
 shift-list=3           list 3: a contact of an earlier page is deleted, the page skips one contact
@@ -86,7 +90,8 @@ refuse-cursor=3        list 3: 400, the cursor is invalid
 remove-attribute=plan price:9
                        that custom attribute no longer exists after 9 writes
 close-bulk=2           PUT /contacts/bulk 2: 403, the job is closed
-gone-contact=merged:5% 5 % of the contacts are merged right before their first write; or archived, deleted, blocked";
+gone-contact=merged:5%
+                       5 % of the contacts are merged right before their first write; or archived, deleted, blocked";
 
     pub(crate) fn name(&self) -> &'static str {
         self.into()
@@ -108,6 +113,10 @@ gone-contact=merged:5% 5 % of the contacts are merged right before their first w
             "limit-call-bare" => nth(value).map(Self::LimitCallBare),
             "empty-call" => nth(value).map(Self::EmptyCall),
             "unavailable-call" => nth(value).map(Self::UnavailableCall),
+            "forbid-call" => {
+                let operation = value.parse().map(Self::ForbidCall);
+                operation.map_err(|_| wrong("an operation (attributes)"))
+            }
             "slow-call" => {
                 let parts = value.rsplit_once(':').and_then(|(nth, seconds)| Some((nth, seconds.parse().ok()?)));
                 match parts {
@@ -187,6 +196,9 @@ impl Workspace {
         let limited = || Answer::from(Refusal::RateLimited { limit: options.rate_limit_per_10s });
         let [lose, late, empty] =
             [ContactFault::LoseCall, ContactFault::LateErrorCall, ContactFault::EmptyCall].map(&mut strikes);
+        if self.contact_fault(options, ContactFault::ForbidCall(operation)) {
+            return Err(Refusal::Forbidden);
+        }
         if strikes(ContactFault::DropCall) {
             return Ok(Answer::lost());
         }
