@@ -65,7 +65,7 @@ impl Workspace {
     }
 
     /// Notes an attribute that was stored otherwise, and lets another program write.
-    fn after_a_write(&mut self, id: Id, data: &Map<String, Value>, options: &Options) {
+    pub(crate) fn after_a_write(&mut self, id: Id, data: &Map<String, Value>, options: &Options) {
         let Some(written) = data.get("custom_attributes").and_then(Value::as_object) else { return };
         for fault in &options.faults {
             match fault {

@@ -76,10 +76,12 @@ impl Workspace {
         let scene = Scene { options, version: Version::PREVIEW, now_ms: now_s * 1000, number: 0 };
         let id = data.get("id").and_then(Value::as_str).unwrap_or_default();
         self.goes(id, options);
-        let outcome = self.reachable(id, scene, true).and_then(|id| self.change(id, data, scene, Way::Bulk));
-        let state = &mut self.contacts.state;
-        *if outcome.is_ok() { &mut state.written } else { &mut state.refused } += 1;
-        outcome
+        let outcome =
+            self.reachable(id, scene, true).and_then(|id| self.change(id, data, scene, Way::Bulk).map(|()| id));
+        let id = outcome.inspect_err(|_| self.contacts.state.refused += 1)?;
+        self.contacts.state.written += 1;
+        self.after_a_write(id, data, options);
+        Ok(())
     }
 }
 

@@ -74,6 +74,7 @@ impl Workspace {
         let id = outcome.inspect_err(|_| self.contacts.state.refused += 1)?;
         self.contacts.state.written += 1;
         let body = self.contact(id, scene.form(false)).ok_or(Refusal::Internal)?;
+        self.after_a_write(id, data, scene.options);
         Ok(Answer::json(200, body))
     }
 
