@@ -32,6 +32,8 @@ pub struct Capabilities {
     pub reading: Reading,
     /// The way in which values are written.
     pub write: Writing,
+    /// A custom attribute must exist before it is written. Otherwise a write creates it.
+    pub attributes_must_exist: bool,
 }
 
 /// The way in which pages are read.
@@ -85,12 +87,14 @@ impl Api {
                 write_users_max: 100,
                 reading: Reading::Exclusive { life_s: 60 },
                 write: Writing::Jobs { life_s: 900 },
+                attributes_must_exist: false,
             },
             Self::V2 => Capabilities {
                 page_users_max: 150,
                 write_users_max: 100,
                 reading: Reading::Repeatable,
                 write: Writing::Answers,
+                attributes_must_exist: true,
             },
         }
     }
@@ -157,7 +161,8 @@ mod tests {
                 Api::V1 => ("v1", 100, 100, Reading::Exclusive { life_s: 60 }, Writing::Jobs { life_s: 900 }),
                 Api::V2 => ("v2", 150, 100, Reading::Repeatable, Writing::Answers),
             };
-            let expected = Capabilities { page_users_max, write_users_max, reading, write };
+            let attributes_must_exist = api != Api::V1;
+            let expected = Capabilities { page_users_max, write_users_max, reading, write, attributes_must_exist };
             assert_eq!(api.capabilities(), expected, "{api:?}");
             assert_eq!(serde_json::to_value(api).unwrap(), name);
         }

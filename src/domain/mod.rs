@@ -1,6 +1,7 @@
 //! Values without I/O: users, patches, parts, jobs, buckets and runs. Only [`clock`] reads time.
 
 pub mod api;
+pub mod attribute;
 pub mod bucket;
 pub mod clock;
 pub mod html;

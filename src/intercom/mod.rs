@@ -47,6 +47,7 @@ use self::transport::body::UnreadableBody;
 use self::transport::call::Call;
 use self::workspaces::Asked;
 use crate::domain::api::{Api, ApiVersion, JobState, Submitted, Written};
+use crate::domain::attribute::ListedAttribute;
 use crate::domain::job::{ItemError, JobId};
 use crate::domain::partial_json::Projection;
 use crate::domain::patch::Patch;
@@ -194,6 +195,14 @@ impl Intercom {
         match self.api() {
             Api::V1 => self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await,
             Api::V2 => Err(Error::Invalid { route: route::JOB_ERRORS, reason: Invalid::NotOfThisApi }),
+        }
+    }
+
+    /// Returns the custom attributes of users.
+    pub async fn attributes(&self, timeout: Duration) -> Result<Reply<Vec<ListedAttribute>>, Error> {
+        match self.api() {
+            Api::V1 => Err(Error::Invalid { route: route::ATTRIBUTES, reason: Invalid::NotOfThisApi }),
+            Api::V2 => self.request(v2::get_attributes(), timeout, v2::attributes).await,
         }
     }
 

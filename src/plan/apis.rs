@@ -2,8 +2,10 @@
 //! run begins.
 
 use super::paths::{is_within, spell};
+use super::value::ValueType;
 use super::{Plan, Written};
 use crate::domain::api::Api;
+use crate::domain::attribute::{PlannedAttribute, ValueKind};
 use crate::domain::user::User;
 
 /// Fields of a user of API 1.x that a contact of API 2.x does not have. Companies and tags of a
@@ -43,10 +45,31 @@ impl Plan {
         }
     }
 
+    /// Returns the custom attributes that the plan writes.
+    pub fn attributes(&self) -> Vec<PlannedAttribute> {
+        let attribute = |rule: &super::TargetRule| match &rule.target {
+            Written::Attribute(name) => Some(PlannedAttribute { name: name.clone(), kind: rule.kind.kind() }),
+            Written::Field(_) | Written::Company { .. } => None,
+        };
+        self.inner.settings.iter().filter_map(attribute).collect()
+    }
+
     /// Returns a list that the plan reads and that is not whole in this user.
     pub fn cut_list(&self, user: &User) -> Option<&'static str> {
         let is_cut = |list: &&&str| user.body().get(**list).and_then(|list| list.get("has_more")) == Some(&true.into());
         CUT_LISTS.iter().filter(|list| self.inner.reads.fields.contains(**list)).find(is_cut).copied()
+    }
+}
+
+impl ValueType {
+    fn kind(self) -> ValueKind {
+        match self {
+            Self::Bool => ValueKind::Bool,
+            Self::Int => ValueKind::Int,
+            Self::Float => ValueKind::Float,
+            Self::Text => ValueKind::Text,
+            Self::Date => ValueKind::Date,
+        }
     }
 }
 

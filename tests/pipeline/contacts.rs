@@ -8,6 +8,7 @@ use intercom_simulator::{Attribute, ContactOptions, Gone, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::intercom::Closed;
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -77,13 +78,33 @@ async fn both_apis_end_in_the_same_attributes() {
     assert_eq!(ends[0], ends[1]);
 }
 
-/// An attribute that does not exist is the run's fault and not its users'.
+/// A plan that writes an attribute that the workspace does not have, or has with another type.
+#[tokio::test(start_paused = true)]
+async fn attributes_are_checked_before_the_run() {
+    for (attribute, says) in
+        [("x:boolean", "does not exist"), ("has picture:string", "has the type string"), ("has picture:boolean:archived", "archived")]
+    {
+        let attributes = vec![attribute.parse::<Attribute>().unwrap()];
+        let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(60) };
+        let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+        let error = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap_err().to_string();
+        assert!(error.contains("\"has picture\"") && error.contains(says), "{attribute}: {error}");
+        let state = pipeline.world.state().contacts;
+        assert_eq!((state.listed, state.written), (0, 0), "nothing else was requested");
+    }
+}
+
+/// Returns a plan for an attribute that no simulated user has.
+fn picture() -> String {
+    HAS_AVATAR.replace("has avatar", "has picture")
+}
+
+/// An attribute that is removed after the check is the run's fault and not its users'.
 #[tokio::test(start_paused = true)]
 async fn missing_attribute_pauses_the_run() {
-    let attributes = Vec::new();
-    let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(600) };
-    let plan = HAS_AVATAR.replace("has avatar", "has picture");
-    let pipeline = Pipeline::of_version("2.17", &plan, options).await;
+    let options = Options { contacts: ContactOptions::default(), ..users(600) };
+    let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+    pipeline.way.disturb("GET /data_attributes", Closed::Answers(403));
     let paused = pipeline.run(Value::Null).await;
     assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
     assert!(

@@ -25,6 +25,8 @@ pub mod route {
     pub const JOB_ERRORS: &str = "job errors";
     /// The number of users.
     pub const COUNT_USERS: &str = "count users";
+    /// The custom attributes of the workspace.
+    pub const ATTRIBUTES: &str = "attributes";
     /// The workspace of the token.
     pub const WORKSPACE: &str = "workspace";
 }

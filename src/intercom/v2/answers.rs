@@ -8,6 +8,7 @@ use super::super::transport::body::{UnreadableBody, object, object_of};
 use super::super::workspaces::is_plain;
 use super::{CURSOR_BYTES_MAX, contact, update};
 use crate::domain::api::Written;
+use crate::domain::attribute::ListedAttribute;
 use crate::domain::partial_json::Projection;
 use crate::domain::patch::Patch;
 use crate::domain::run::Position;
@@ -52,6 +53,18 @@ pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written
         return Err(UnreadableBody("it is another contact"));
     }
     Ok(Written { not_kept: update::not_kept(&contact, patch) })
+}
+
+/// Parses `{"type":"list","data":[{"name":"…","data_type":"…","custom":true,…}]}`. Standard fields
+/// are left out.
+pub(in crate::intercom) fn attributes(body: &[u8]) -> Result<Vec<ListedAttribute>, UnreadableBody> {
+    let mut body = object(body)?;
+    let Some(Value::Array(all)) = body.get_mut("data").map(Value::take) else {
+        return Err(UnreadableBody("it has no list of attributes"));
+    };
+    let is_custom = |attribute: &Value| attribute.get("custom") == Some(&Value::Bool(true));
+    let read = |attribute| serde_json::from_value(attribute).map_err(|_| UnreadableBody("an attribute has no name or type"));
+    all.into_iter().filter(is_custom).map(read).collect()
 }
 
 /// Parses the number of contacts, users and leads, of a list.
@@ -109,6 +122,18 @@ mod tests {
         assert_eq!(of(json!({"data": []})), Ok(None));
         assert_eq!(of(json!({"data": [{"workspace_id": "../x"}]})), Ok(None));
         assert!(of(json!({})).is_err());
+    }
+
+    #[test]
+    fn custom_attributes_are_listed() {
+        let custom = json!({"id": 8104117, "name": "plan", "data_type": "string", "api_writable": true, "custom": true,
+            "archived": true, "options": ["Red"], "model": "contact"});
+        let standard = json!({"name": "email", "data_type": "string", "custom": false});
+        let list = |data: Value| attributes(json!({"type": "list", "data": data}).to_string().as_bytes());
+        let expected =
+            ListedAttribute { name: "plan".into(), data_type: "string".into(), archived: true, api_writable: true };
+        assert_eq!(list(json!([standard, custom])).unwrap(), [expected]);
+        assert!(list(json!([{"custom": true, "name": 5}])).is_err() && list(json!({})).is_err());
     }
 
     #[test]

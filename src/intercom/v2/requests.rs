@@ -61,6 +61,11 @@ pub(in crate::intercom) fn put_patch(patch: &Patch) -> Result<Call, Error> {
     })
 }
 
+/// Builds the request for the attributes of contacts. The answer is one list without pages.
+pub(in crate::intercom) fn get_attributes() -> Call {
+    Call::get(route::ATTRIBUTES, "/data_attributes?model=contact&include_archived=true".to_owned())
+}
+
 /// Builds the request for the number of contacts. `GET /counts` is not documented for these
 /// versions. The answer contains the data of one contact, which is not read.
 pub(in crate::intercom) fn get_count() -> Call {

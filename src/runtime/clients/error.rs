@@ -37,6 +37,11 @@ pub enum StepError {
         /// The fields that the plan reads or writes, and that this version does not have.
         lacking: Vec<String>,
     },
+    #[error("the run is not begun: {}", .problems.join("; "))]
+    Attributes {
+        /// The attributes that cannot be written, one sentence each.
+        problems: Vec<String>,
+    },
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan { name: String },
     #[error(
@@ -77,6 +82,7 @@ impl StepError {
             Self::TimeOut { .. } => "TimeOut",
             Self::NoRun { .. } => "NoRun",
             Self::NotOfApi { .. } => "NotOfApi",
+            Self::Attributes { .. } => "Attributes",
             Self::NoPlan { .. } => "NoPlan",
             Self::Taken { .. } => "Taken",
             Self::ListGone { .. } => "ListGone",
@@ -86,7 +92,12 @@ impl StepError {
     /// Returns whether every retry of a start that failed with this error fails, too.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Plan(_) | Self::NotOfApi { .. } | Self::NoPlan { .. } | Self::Taken { .. } | Self::ListGone { .. } => true,
+            Self::Plan(_)
+            | Self::NotOfApi { .. }
+            | Self::Attributes { .. }
+            | Self::NoPlan { .. }
+            | Self::Taken { .. }
+            | Self::ListGone { .. } => true,
             Self::Ledger(_)
             | Self::Queue(_)
             | Self::Event(_)

@@ -10,6 +10,7 @@ mod fetch;
 mod metrics;
 mod page;
 mod paused;
+mod preflight;
 mod settle;
 mod start;
 mod tick;

@@ -2,6 +2,7 @@
 //! run.
 
 use super::count::count_users;
+use super::preflight::attributes_exist;
 use super::settle::unsettled;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, NewRun, Started, Superseded};
@@ -100,6 +101,11 @@ pub(super) async fn begin(
             return Ok(Began::Waits);
         }
     };
+    if let Err(reason) = attributes_exist(clients, plan, at).await? {
+        tracing::warn!(run = start.run().as_str(), reason, "the start waits: the attributes cannot be listed");
+        queue(clients, start, at, outcome).await?;
+        return Ok(Began::Waits);
+    }
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
