@@ -73,9 +73,9 @@ pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> V
             ));
         };
         match found {
-            ListedAttribute { archived: true, .. } => {
-                Some(format!("\"{name}\" is archived, so Intercom would drop its values: unarchive it, or use another one"))
-            }
+            ListedAttribute { archived: true, .. } => Some(format!(
+                "\"{name}\" is archived, so Intercom would drop its values: unarchive it, or use another one"
+            )),
             ListedAttribute { api_writable: false, .. } => {
                 Some(format!("\"{name}\" cannot be written through the API: use another one"))
             }

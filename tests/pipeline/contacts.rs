@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::State;
-use intercom_simulator::{Attribute, ContactOptions, Gone, Options};
+use intercom_simulator::{Attribute, ContactOptions, Fault, Gone, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -81,9 +81,11 @@ async fn both_apis_end_in_the_same_attributes() {
 /// A plan that writes an attribute that the workspace does not have, or has with another type.
 #[tokio::test(start_paused = true)]
 async fn attributes_are_checked_before_the_run() {
-    for (attribute, says) in
-        [("x:boolean", "does not exist"), ("has picture:string", "has the type string"), ("has picture:boolean:archived", "archived")]
-    {
+    for (attribute, says) in [
+        ("x:boolean", "does not exist"),
+        ("has picture:string", "has the type string"),
+        ("has picture:boolean:archived", "archived"),
+    ] {
         let attributes = vec![attribute.parse::<Attribute>().unwrap()];
         let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(60) };
         let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
@@ -175,4 +177,66 @@ async fn rate_limit_is_kept() {
     report.assert_complete_with(LEADS);
     assert_eq!(report.world.given_429, 0);
     assert!(requests(&report, "PUT") >= report.cursor.tally.patches, "{:?}", report.world.requests);
+}
+
+fn faults(texts: &[&str]) -> Vec<Fault> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// Lost answers, server errors and 429s of pages and writes cost time and no user.
+#[tokio::test(start_paused = true)]
+async fn faults_of_single_requests_lose_no_user() {
+    for texts in [
+        &["lose-call=write:3", "drop-call=write:7", "error-call=write:11"][..],
+        &["late-error-call=write:2", "empty-call=write:9", "unavailable-call=write:5"],
+        &["limit-call=write:20", "limit-call-bare=write:60", "limit-call=list:2"],
+        &["lose-call=list:2", "error-call=list:3", "empty-call=list:4", "unavailable-call=list:5"],
+        &["drop-call=list:1", "slow-call=list:3:70", "lose-call=me:1"],
+        &["repeat-cursor=3"],
+        &["error-call=attributes:1", "lose-call=attributes:2"],
+    ] {
+        let pipeline = pipeline(Options { faults: faults(texts), ..workspace(700) }).await;
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!(report.state(), State::Complete, "{texts:?}: {}", report.reason());
+        report.assert_complete_with(LEADS);
+        assert!(report.world.fired.len() >= texts.len().min(1), "{texts:?}: {:?}", report.world.fired);
+        let again = report.world.contacts.written - report.cursor.tally.patches;
+        assert!(again <= 4, "{texts:?}: {again} writes were carried out twice");
+    }
+}
+
+/// A page whose cursor Intercom refuses begins the list again.
+#[tokio::test(start_paused = true)]
+async fn refused_cursor_begins_the_list_again() {
+    let pipeline = pipeline(Options { faults: faults(&["refuse-cursor=4"]), ..workspace(700) }).await;
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete_with(LEADS);
+    assert_eq!(report.run.generation, 2);
+}
+
+/// A list that ends early is reported with both numbers.
+#[tokio::test(start_paused = true)]
+async fn list_that_ends_early_is_reported() {
+    let pipeline = pipeline(Options { faults: faults(&["end-list=2"]), ..workspace(700) }).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Incomplete);
+    assert!(report.reason().contains("737") && report.reason().contains("150"), "{}", report.reason());
+}
+
+/// A process that dies between or during requests loses no user, and keeps its place.
+#[tokio::test(start_paused = true)]
+async fn crash_keeps_the_position() {
+    for written in [1, 120, 400] {
+        let mut pipeline = pipeline(Options { rate_limit_per_10s: 300, latency_ms: 110, ..workspace(900) }).await;
+        let run = pipeline.start(Value::Null).await;
+        pipeline.until(|state| state.contacts.written >= written).await;
+        pipeline.crash().await;
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        let report = pipeline.until_ended(&run).await;
+        report.assert_complete_with(LEADS);
+        assert_eq!(report.run.generation, 1, "the position was kept");
+        let again = report.world.contacts.written - report.cursor.tally.patches;
+        assert!(again <= 1_000, "{again} writes were carried out twice");
+        assert!(report.world.contacts.listed <= 2 * 937, "{}", report.world.contacts.listed);
+    }
 }

@@ -41,6 +41,11 @@ impl Position {
         }
     }
 
+    /// Returns whether it is a place in a list of Intercom that can be read repeatedly.
+    pub fn is_in_list(&self) -> bool {
+        matches!(self, Self::List { .. })
+    }
+
     /// Returns whether it is the place of an exclusive reading.
     pub fn is_exclusive(&self) -> bool {
         matches!(self, Self::Scroll { .. })

@@ -63,7 +63,8 @@ pub(in crate::intercom) fn attributes(body: &[u8]) -> Result<Vec<ListedAttribute
         return Err(UnreadableBody("it has no list of attributes"));
     };
     let is_custom = |attribute: &Value| attribute.get("custom") == Some(&Value::Bool(true));
-    let read = |attribute| serde_json::from_value(attribute).map_err(|_| UnreadableBody("an attribute has no name or type"));
+    let read =
+        |attribute| serde_json::from_value(attribute).map_err(|_| UnreadableBody("an attribute has no name or type"));
     all.into_iter().filter(is_custom).map(read).collect()
 }
 

@@ -6,10 +6,9 @@ use super::super::transport::error::{Error, route};
 use super::super::transport::retry::{Disposition, VERSION_CODE, disposition};
 use crate::domain::api::PageFailure;
 
-/// Returns the possible reaction to a page whose request failed. Each page can be requested again.
+/// Returns the possible reaction to a page whose request failed.
 pub(in crate::intercom) fn page_failure(error: &Error) -> PageFailure {
     match disposition(error).page_failure() {
-        PageFailure::MaybeConsumed => PageFailure::Repeat { answered: error.status().is_some() },
         PageFailure::Fatal if is_cursor(error) => PageFailure::Expired,
         failure => failure,
     }
@@ -54,13 +53,13 @@ mod tests {
     }
 
     #[test]
-    fn each_page_can_be_requested_again() {
+    fn a_refused_cursor_is_known_by_its_message() {
         let invalid = "Invalid starting_after param. Please try again using a starting_after value from a response";
         let timed_out =
             Error::Unknown { route: route::PAGE, lost: Lost::TimedOut { after: Duration::from_secs(1) }, rate: None };
-        assert_eq!(page_failure(&timed_out), PageFailure::Repeat { answered: false });
+        assert_eq!(page_failure(&timed_out), PageFailure::MaybeConsumed);
         for (error, failure) in [
-            (refused(route::PAGE, 500, "server_error", ""), PageFailure::Repeat { answered: true }),
+            (refused(route::PAGE, 500, "server_error", ""), PageFailure::MaybeConsumed),
             (refused(route::PAGE, 400, "client_error", invalid), PageFailure::Expired),
             (refused(route::PAGE, 429, "rate_limit_exceeded", ""), PageFailure::RateLimited),
             (refused(route::PAGE, 400, VERSION_CODE, ""), PageFailure::Fatal),

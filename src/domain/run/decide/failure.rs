@@ -2,7 +2,7 @@
 
 use super::{Decision, TurnAction, TurnFacts};
 use crate::domain::api::{PageFailure, Reading};
-use crate::domain::run::{Cursor, State};
+use crate::domain::run::{Cursor, Position, State};
 
 /// The last wait after [`PageFailure::Busy`], in milliseconds, if it exceeds three lives of an
 /// exclusive reading. The waits before are one life and two. The run fails after the last one.
@@ -38,6 +38,7 @@ pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &Tur
         (PageFailure::Repeat { answered: false }, _) => later(cursor, "Intercom could not be reached"),
         (PageFailure::Repeat { answered: true }, _) => later(cursor, "Intercom asked to come back later"),
         (PageFailure::Expired, _) if is_open => expired(cursor, now_ms),
+        (PageFailure::Expired, Reading::Repeatable) if cursor.position.is_in_list() => refused_place(cursor, now_ms),
         // Intercom keeps no position that the request could have moved.
         (PageFailure::MaybeConsumed | PageFailure::Busy, Reading::Repeatable) => {
             later(cursor, "Intercom did not answer")
@@ -60,6 +61,15 @@ pub fn after_failure(mut cursor: Cursor, request: &FailureFacts<'_>, facts: &Tur
             Decision::state(cursor, State::Failed, request.reason)
         }
     }
+}
+
+/// Intercom refuses the place in its list: a new generation reads again from the first page.
+fn refused_place(mut next: Cursor, now_ms: i64) -> Decision {
+    next.position = Position::First;
+    next.cut = Some("Intercom refused the place of the next page".to_owned());
+    next.waits = Some("Intercom refused the place of the next page: the list is begun again".to_owned());
+    next.settle(now_ms);
+    Decision::turn(next, TurnAction::Regenerated)
 }
 
 /// The reading is gone before its end: a new generation reads again from the first page.

@@ -60,7 +60,8 @@ pub fn after_answer(
     if answer.is_end {
         return ControlFlow::Break(end(cursor, answer.unseen, facts));
     }
-    if cursor.digest != Some(answer.digest) {
+    let is_same_place = cursor.position.is_in_list() && answer.next == Some(&cursor.position);
+    if cursor.digest != Some(answer.digest) && !is_same_place {
         return ControlFlow::Continue(cursor);
     }
     if !facts.run.reads_exclusively() {
@@ -77,18 +78,19 @@ pub fn after_answer(
     })
 }
 
-/// Handles a page of a list that equals the page before it: its request is repeated, with growing
-/// waits. The cursor moves to another page with each commit, so a page that is read again after a
+/// Handles a page of a list that equals the page before it, or that names its own place as the next
+/// one: its request is repeated, with growing waits. The cursor moves to another page with each commit, so a page that is read again after a
 /// crash is compared with the page before it.
 fn same_page(mut cursor: Cursor, facts: &TurnFacts<'_>) -> Decision {
     cursor.repeats += 1;
     if cursor.repeats > SAME_PAGE_MAX {
         let read = facts.run.read_so_far(&cursor.tally);
-        cursor.cut = Some(format!("Intercom sent the same page {} times in a row; {read}", cursor.repeats));
+        cursor.cut =
+            Some(format!("Intercom sent the same page or its own place {} times in a row; {read}", cursor.repeats));
         return Decision::drain(cursor);
     }
     let wait_ms = SAME_PAGE_WAIT_MS << (cursor.repeats - 1);
-    Decision::wait(cursor, facts.now_ms + wait_ms, "Intercom sent the same page again")
+    Decision::wait(cursor, facts.now_ms + wait_ms, "Intercom sent the same page, or its own place, again")
 }
 
 /// Pauses the run if the page completes the sample and the plan reads a path that no user has.
