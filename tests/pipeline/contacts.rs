@@ -89,7 +89,7 @@ async fn attributes_are_checked_before_the_run() {
         let attributes = vec![attribute.parse::<Attribute>().unwrap()];
         let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(60) };
         let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
-        let error = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap_err().to_string();
+        let error = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap_err();
         assert!(error.contains("\"has picture\"") && error.contains(says), "{attribute}: {error}");
         let state = pipeline.world.state().contacts;
         assert_eq!((state.listed, state.written), (0, 0), "nothing else was requested");

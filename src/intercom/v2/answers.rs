@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn custom_attributes_are_listed() {
-        let custom = json!({"id": 8104117, "name": "plan", "data_type": "string", "api_writable": true, "custom": true,
+        let custom = json!({"id": 7, "name": "plan", "data_type": "string", "api_writable": true, "custom": true,
             "archived": true, "options": ["Red"], "model": "contact"});
         let standard = json!({"name": "email", "data_type": "string", "custom": false});
         let list = |data: Value| attributes(json!({"type": "list", "data": data}).to_string().as_bytes());

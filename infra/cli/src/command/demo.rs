@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use intercom_bulk::domain::api::ApiVersion;
+use intercom_bulk::domain::attribute::{PlannedAttribute, ValueKind};
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::intercom::{Intercom, over_https};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::config::{Pace, Settings, WorkspaceSettings};
-use intercom_simulator::World;
+use intercom_simulator::{Attribute, DataType, World};
 use serde_json::json;
 
 use super::bounds::run_of;
@@ -30,6 +32,9 @@ pub(super) struct Demo {
     /// A plan other than plans/has-avatar.toml
     #[arg(long)]
     plan: Option<PathBuf>,
+    /// Version of Intercom's API; 1.4 has the bulk jobs of the article, 2.17 is the newest
+    #[arg(long, value_name = "VERSION", default_value = ApiVersion::DEFAULT.as_str())]
+    api: ApiVersion,
     #[command(flatten)]
     world: WorldArguments,
     /// Print only one JSON object, on standard output
@@ -43,7 +48,9 @@ impl Demo {
             Some(path) => run::read_plan(path)?,
             None => Plan::from_toml("plans/has-avatar.toml", PLAN)?,
         };
-        let world = World::new(self.world.options());
+        let mut options = self.world.options();
+        options.contacts.attributes.extend(plan.attributes().iter().map(attribute));
+        let world = World::new(options);
         let (listener, address) = listen(0).await?;
         tokio::spawn({
             let world = world.clone();
@@ -52,7 +59,7 @@ impl Demo {
         let users = self.world.users;
         output::note(self.json, &format!("A simulated Intercom workspace with {users} users answers at {address}."));
         output::note(self.json, &format!("Plan {} sets {} for each of them.", plan.name(), plan.targets().join(", ")));
-        let engine = engine(&address).await?;
+        let engine = engine(&address, self.api).await?;
         let scheduled_at = jiff::Timestamp::from_millisecond(engine.now_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         // The simulated users are random, so an attribute that the plan reads may be rare.
         let event = json!({
@@ -85,7 +92,19 @@ impl Demo {
     }
 }
 
-async fn engine(address: &str) -> Result<Engine, CommandError> {
+/// Returns an attribute that a plan writes, as a workspace of API 2.x must have it.
+fn attribute(planned: &PlannedAttribute) -> Attribute {
+    let data_type = match planned.kind {
+        ValueKind::Bool => DataType::Boolean,
+        ValueKind::Int => DataType::Integer,
+        ValueKind::Float => DataType::Float,
+        ValueKind::Text => DataType::String,
+        ValueKind::Date => DataType::Date,
+    };
+    Attribute { name: planned.name.clone(), data_type, ..Attribute::default() }
+}
+
+async fn engine(address: &str, api: ApiVersion) -> Result<Engine, CommandError> {
     let setting = |name: &str| match name {
         "INTERCOM_TOKEN" => Some("demo".to_owned()),
         "INTERCOM_BASE_URL" => Some(address.to_owned()),
@@ -94,7 +113,7 @@ async fn engine(address: &str) -> Result<Engine, CommandError> {
     let workspace = WorkspaceSettings::read(setting)?;
     let settings = Settings { pace: Pace::LOCAL, ..Settings::read(setting)? };
     let transport = over_https(std::time::Duration::from_secs(5))?;
-    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.here()?, workspace.api);
+    let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.here()?, api);
     let account = Account::open(None).map_err(EngineError::from)?;
     Ok(Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?)
 }

@@ -1,7 +1,7 @@
 //! `probe`: checks the access of a token, with reads only.
 
 use clap::Args;
-use intercom_bulk::domain::api::{Api, Reading};
+use intercom_bulk::domain::api::{Api, Reading, Writing};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::intercom::{CALL_TIMEOUT, Disposition, Error, advice, disposition};
 use serde::Serialize;
@@ -52,8 +52,14 @@ impl Probe {
                     "users",
                     intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len())),
                 ),
-                bulk(api, intercom.job(&job).await.map(|_| ())),
             ]);
+            findings.push(match api.capabilities().write {
+                Writing::Jobs { .. } => bulk(api, intercom.job(&job).await.map(|_| ())),
+                Writing::Answers => {
+                    let listed = intercom.attributes(CALL_TIMEOUT).await;
+                    finding(api, "attributes", listed.map(|reply| format!("{} custom attributes", reply.value.len())))
+                }
+            });
         }
         for finding in &findings {
             output::result(self.json, finding, || {
