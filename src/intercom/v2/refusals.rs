@@ -28,7 +28,8 @@ pub(in crate::intercom) fn no_user(error: &Error) -> Option<NoUser> {
         _ => disposition(error) == Disposition::ItemRejected,
     };
     let is_unknown = error.code() == "not_found";
-    is_about_it.then(|| NoUser { code: error.code().to_owned(), said: error.said(), is_unknown })
+    let is_gone = matches!(error.status(), Some(404 | 410));
+    is_about_it.then(|| NoUser { code: error.code().to_owned(), said: error.said(), is_unknown, is_gone })
 }
 
 /// Returns one sentence for the operator.
