@@ -7,7 +7,9 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use intercom_bulk::domain::api::Writing;
 use intercom_bulk::domain::redact::is_invisible;
+use intercom_bulk::domain::run::Run;
 
 use serde::Serialize;
 
@@ -110,6 +112,22 @@ pub(crate) fn flags(reason: &str) -> String {
 /// Returns a number of things: `1 user`, `2 users`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Returns the way in which a run sends its users: ` in 2 bulk jobs`, ` one by one (API 2.17)`.
+pub(crate) fn sent_in(run: &Run, jobs: u64) -> String {
+    match run.api.capabilities().write {
+        Writing::Jobs { .. } => format!(" in {}", count(jobs, "bulk job")),
+        Writing::Answers => {
+            let version = run.version.map(|version| format!(" (API {version})")).unwrap_or_default();
+            format!(" one by one{version}")
+        }
+    }
+}
+
+/// Returns the number of users that Intercom does not have any more, as a further outcome.
+pub(crate) fn gone(users: u64) -> String {
+    if users > 0 { format!(", {users} gone") } else { String::new() }
 }
 
 /// Returns a duration in its two largest units.

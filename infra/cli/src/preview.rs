@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use intercom_bulk::domain::api::Writing;
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, OftenAgain, Run, State};
 use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
@@ -46,6 +47,9 @@ pub(crate) struct Found {
     pub(crate) missed: BTreeMap<String, u64>,
     /// Minimum number of bulk jobs for the changes.
     pub(crate) jobs: u64,
+    /// Users are written by a request each.
+    #[serde(skip)]
+    pub(crate) one_by_one: bool,
     /// Seconds of submitting at the quota.
     pub(crate) seconds_at_quota: u64,
     /// The run's cost on AWS, in US dollars at list prices.
@@ -94,6 +98,7 @@ impl Found {
             warnings: plan.warnings().to_vec(),
             missed: tally.missed.clone(),
             jobs,
+            one_by_one: run.api.capabilities().write == Writing::Answers,
             seconds_at_quota: seconds,
             aws_dollars: used.dollars(),
             set_again: tally.set_again.most(),
@@ -143,7 +148,9 @@ impl Found {
         lines.extend(skip_reasons(&self.skip_reasons, &self.missed));
         if self.to_change > 0 {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
-            lines.push(format!("  {}, {took} at the quota", count(self.jobs, "bulk job")));
+            let requests =
+                if self.one_by_one { count(self.to_change, "request") } else { count(self.jobs, "bulk job") };
+            lines.push(format!("  {requests}, {took} at the quota"));
             lines.push("  Some of the changes:".to_owned());
             lines.extend(self.sample.iter().flat_map(Changed::words));
         }
@@ -170,6 +177,7 @@ mod tests {
 
     fn found(state: State) -> Found {
         Found {
+            one_by_one: false,
             set_again: Vec::new(),
             plan: "p".to_owned(),
             state,

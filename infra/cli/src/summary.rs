@@ -5,6 +5,7 @@ mod next;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Run, State, Tally};
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
@@ -54,6 +55,12 @@ pub(crate) struct Summary {
     /// The reason of the end, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// The version of the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<ApiVersion>,
+    /// The way in which the users were sent, as text.
+    #[serde(skip)]
+    sent_in: String,
     #[serde(skip)]
     tally: Tally,
     #[serde(skip)]
@@ -108,6 +115,8 @@ impl Summary {
             stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
             reason,
             held: run.hold().is_some(),
+            api: run.version,
+            sent_in: output::sent_in(run, totals.jobs),
             tally: cursor.tally.clone(),
         })
     }
@@ -161,9 +170,9 @@ impl Summary {
 
     /// For example `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
     fn outcomes(&self) -> String {
-        let Counted { written, unchanged, skipped, failed, pending, .. } = self.counted;
+        let Counted { written, unchanged, skipped, failed, gone, pending, .. } = self.counted;
         // The page at which a run fails is read, and not counted by its cursor.
-        let read = count(self.users.max(written + unchanged + skipped + failed + pending), "user");
+        let read = count(self.users.max(written + unchanged + skipped + failed + gone + pending), "user");
         if self.generations > 1 && !self.all_read() {
             // The outcomes cover all passes, and the last one did not read all users.
             return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
@@ -173,18 +182,20 @@ impl Summary {
             pending if self.sent == 0 => format!(", {pending} not sent"),
             pending => format!(", {pending} without a known outcome"),
         };
-        format!("{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{pending}")
+        let gone = output::gone(gone);
+        format!(
+            "{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{gone}{pending}"
+        )
     }
 
     fn sending(&self) -> String {
-        let jobs = count(self.jobs, "bulk job");
         let open = still_open(self.jobs_open, self.state.ended());
         let again = match self.patches.saturating_sub(self.sent) {
             0 => String::new(),
             again => format!(" and {} sent again", count(again, "item")),
         };
         let passes = if self.generations > 1 { format!(", {} passes", self.generations) } else { String::new() };
-        format!("{} sent{again} in {jobs}{passes}{open}", count(self.sent, "user"))
+        format!("{} sent{again}{}{passes}{open}", count(self.sent, "user"), self.sent_in)
     }
 
     fn jobs_by_bucket(&self) -> Vec<String> {

@@ -25,6 +25,8 @@ fn summary(state: State) -> Summary {
         tally: Tally::default(),
         stopped_by: None,
         held: false,
+        api: None,
+        sent_in: " in 1 bulk job".to_owned(),
     }
 }
 

@@ -124,7 +124,8 @@ impl Seen<'_> {
     }
 
     fn read(&self) -> String {
-        let Counted { read, before, unchanged, skipped, failed, .. } = Counted::of(&self.cursor.tally, &self.totals);
+        let Counted { read, before, unchanged, skipped, failed, gone, .. } =
+            Counted::of(&self.cursor.tally, &self.totals);
         let of = self.run.listed.or(self.run.count).map(|count| format!(" of {count}")).unwrap_or_default();
         let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
         let rate = self.sample.rate.filter(|_| !self.stopped());
@@ -132,15 +133,16 @@ impl Seen<'_> {
         // Users that an earlier pass wrote have the plan's values now.
         let written = if before > 0 { format!("{before} written before, ") } else { String::new() };
         // The errors of earlier passes may be among `failed` while this pass has not read their users.
-        let to_change = read.saturating_sub(before + unchanged + skipped + failed).max(self.to_send());
+        let to_change = read.saturating_sub(before + unchanged + skipped + failed + gone).max(self.to_send());
         format!(
             "{pass}{read}{of} users read{rate}: {written}{to_change} to change, {unchanged} unchanged, {skipped} skipped, \
-             {failed} failed"
+             {failed} failed{}",
+            output::gone(gone)
         )
     }
 
     fn sent(&self) -> String {
-        let jobs = count(self.totals.jobs, "bulk job");
+        let jobs = output::sent_in(self.run, self.totals.jobs);
         let open = still_open(self.accounts.jobs_open(), self.run.state.ended());
         let Counted { written, .. } = Counted::of(&self.cursor.tally, &self.totals);
         let sent = count(self.totals.sent, "user");
@@ -154,6 +156,6 @@ impl Seen<'_> {
         };
         let held = self.accounts.held.as_deref().filter(|_| !self.run.state.ended());
         let held = held.map(|why| format!("; the last failed request, tried again later: {why}")).unwrap_or_default();
-        format!("{sent} sent in {jobs}, {written} written{to_send}{open}{held}")
+        format!("{sent} sent{jobs}, {written} written{to_send}{open}{held}")
     }
 }
