@@ -84,11 +84,16 @@ impl LeasedParts {
     }
 }
 
+/// The most characters of a part's identity in the id of a job.
+const PART_CHARS_MAX: usize = 80;
+
 /// Returns the id of the job that holds the results of a leased part: unique, because each attempt
 /// and each recorded result changes it.
 fn job_id(run: &Run, leased: &LeasedPart) -> JobId {
-    let part: String =
-        leased.work.part.id.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let part = leased.work.part.id.to_string();
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    // Any program can send a message with a longer identity.
+    let part: String = part.chars().take(PART_CHARS_MAX).map(plain).collect();
     let id = format!("put_{}_{part}_{}_{}", run.id.digest(), leased.attempt, leased.outcomes.left());
     JobId::new(id).expect("letters, digits, `_` and `-`, fewer than 128")
 }
