@@ -223,6 +223,26 @@ async fn list_that_ends_early_is_reported() {
     assert!(report.reason().contains("737") && report.reason().contains("150"), "{}", report.reason());
 }
 
+/// A run keeps the version that it began with when the setting changes in mid-run.
+#[tokio::test(start_paused = true)]
+async fn run_keeps_its_version() {
+    for (began, then) in [("2.17", "1.4"), ("1.4", "2.17"), ("2.17", "2.3")] {
+        let options = Options { rate_limit_per_10s: 300, latency_ms: 110, ..workspace(900) };
+        let mut pipeline = Pipeline::of_version(began, HAS_AVATAR, options).await;
+        let run = pipeline.start(Value::Null).await;
+        let begun = |state: &intercom_simulator::State| state.contacts.written > 100 || state.jobs.len() > 1;
+        pipeline.until(begun).await;
+        pipeline.crash().await;
+        pipeline.way.speak(then);
+        pipeline.lose_queues().await;
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        let report = pipeline.until_ended(&run).await;
+        report.assert_complete_with(if began == "1.4" { 0 } else { LEADS });
+        assert_eq!(report.run.version.map(ApiVersion::as_str), Some(began));
+        assert_eq!(report.world.jobs.is_empty(), began != "1.4", "{began} {then}");
+    }
+}
+
 /// A process that dies between or during requests loses no user, and keeps its place.
 #[tokio::test(start_paused = true)]
 async fn crash_keeps_the_position() {

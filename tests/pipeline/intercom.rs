@@ -104,8 +104,13 @@ impl Way {
     /// Returns a way whose client speaks this version of the API.
     pub(crate) fn of_version(version: &str) -> Self {
         let way = Self::default();
-        way.state().version = ApiVersion::parse(version).expect("the version is known");
+        way.speak(version);
         way
+    }
+
+    /// Makes each client that is created from now on speak this version of the API.
+    pub(crate) fn speak(&self, version: &str) {
+        self.state().version = ApiVersion::parse(version).expect("the version is known");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

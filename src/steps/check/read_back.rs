@@ -13,7 +13,7 @@ use crate::domain::kept::{Fate, fate};
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{Accounts, Cursor, FailedReads, READ_BACK_MAX, ReadBack, Run, Seen, State, Totals, Verdict};
 use crate::domain::user::User;
-use crate::intercom::{CALL_TIMEOUT, Disposition, Error, NoUser, disposition, shows_alike};
+use crate::intercom::{CALL_TIMEOUT, Disposition, Error, Intercom, NoUser, disposition, shows_alike};
 use crate::plan;
 use crate::runtime::binding::Binding;
 use crate::runtime::clients::{Clients, StepError};
@@ -147,7 +147,7 @@ async fn read(
             sample = clients.ledger.sample(&run.id, run.generation, READ_BACK_MAX).await?;
         }
         places.extend(progress.witness(&places));
-        let answers = read_users(clients, &sample, &places, at).await?;
+        let answers = read_users(clients, &clients.of_run(&run), &sample, &places, at).await?;
         if answers.is_empty() {
             return Ok(ReadSoFar::Later);
         }
@@ -180,6 +180,7 @@ struct Answer<'a> {
 /// is sent. Returns the answers by place, and fewer when the time is up.
 async fn read_users<'s>(
     clients: &Clients,
+    intercom: &Intercom,
     sample: &'s [Patch],
     places: &[usize],
     at: &Invocation,
@@ -196,7 +197,7 @@ async fn read_users<'s>(
             paid = &mut paying, if !is_over && !left.is_empty() => match (paid?, left.pop_front()) {
                 (true, Some((place, patch))) => {
                     reads.push(async move {
-                        let user = clients.intercom.user(&patch.user, CALL_TIMEOUT).await;
+                        let user = intercom.user(&patch.user, CALL_TIMEOUT).await;
                         Answer { place, patch, user: user.map(|reply| reply.value) }
                     });
                     paying.set(pay(clients, left.len() as u32, at));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::run::Source;
+use crate::intercom::Intercom;
 use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -20,7 +21,7 @@ pub(super) async fn count_users(clients: &Clients, source: &Source, at: &Invocat
     if *source != Source::All {
         return Ok(None);
     }
-    match count(clients, at).await? {
+    match count(clients, &clients.intercom, at).await? {
         Ok(count) => Ok(Some(count)),
         Err(reason) => {
             tracing::warn!(reason, "cannot count the users; the run continues without an estimate");
@@ -29,8 +30,13 @@ pub(super) async fn count_users(clients: &Clients, source: &Source, at: &Invocat
     }
 }
 
-/// Requests Intercom's count of users. Without one, returns the reason.
-pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u64, String>, StepError> {
+/// Requests Intercom's count of users by this client, which speaks the run's API. Without one,
+/// returns the reason.
+pub(super) async fn count(
+    clients: &Clients,
+    intercom: &Intercom,
+    at: &Invocation,
+) -> Result<Result<u64, String>, StepError> {
     if at.left_ms() < COUNT_MS {
         return Ok(Err("this invocation has no time left for it".to_owned()));
     }
@@ -38,6 +44,6 @@ pub(super) async fn count(clients: &Clients, at: &Invocation) -> Result<Result<u
     if let Permit::Wait(_) = clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
         return Ok(Err("the rate limit's window is spent".to_owned()));
     }
-    let counted = clients.intercom.count_users(COUNT_TIMEOUT).await;
+    let counted = intercom.count_users(COUNT_TIMEOUT).await;
     Ok(counted.map(|reply| reply.value).map_err(|error| error.to_string()))
 }

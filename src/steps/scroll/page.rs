@@ -68,7 +68,7 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         Fetched::Page(page) => {
             let mut decision = read(turn, cursor, Read { page: &page, plan: &plan, quota }).await?;
             if needs_count(&decision, run) {
-                decision.next.count_at_end = count_at_end(clients, at).await;
+                decision.next.count_at_end = count_at_end(clients, run, at).await;
             }
             Ok(after_end(decision, run))
         }
@@ -171,8 +171,8 @@ async fn over_limits(
 }
 
 /// Returns Intercom's count of users after the last page, or `None` if it is not available.
-async fn count_at_end(clients: &Clients, at: &Invocation) -> Option<u64> {
-    match count(clients, at).await {
+async fn count_at_end(clients: &Clients, run: &Run, at: &Invocation) -> Option<u64> {
+    match count(clients, &clients.of_run(run), at).await {
         Ok(Ok(count)) => return Some(count),
         Ok(Err(reason)) => tracing::warn!(reason, "cannot count the users after the last page"),
         Err(error) => tracing::warn!(%error, "cannot count the users after the last page"),
