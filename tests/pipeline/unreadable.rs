@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_simulator::{Alteration, Fault, Options, Quirks, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -15,6 +15,16 @@ use crate::verifying::{READ, altered, note, patched, read_back, verifying};
 
 fn noted() -> String {
     note("bool", "user.email is present")
+}
+
+/// Resumes a run with another token of its workspace: the check ends, and finds each value.
+pub(crate) async fn resumes_with_a_token_of_its_own(pipeline: &Pipeline, run: &RunId) {
+    pipeline.way.lead("dG9rOm5ldw", pipeline.world.clone());
+    pipeline.way.store(Some("dG9rOm5ldw"));
+    control(pipeline, json!({"resume": true}), "resumed").await;
+    let report = pipeline.until_ended(run).await;
+    report.assert_complete();
+    assert_eq!(read_back(&report).kept, patched(&report));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,10 +116,5 @@ async fn token_of_an_unreported_workspace_reads_no_user_back() {
     assert_eq!(report.state(), State::Paused, "{}", report.reason());
     assert!(report.reason().contains("does not report which workspace"), "{}", report.reason());
     assert_eq!(other.state().requests.get(READ), None);
-    pipeline.way.lead("dG9rOm5ldw", pipeline.world.clone());
-    pipeline.way.store(Some("dG9rOm5ldw"));
-    control(&pipeline, json!({"resume": true}), "resumed").await;
-    let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert_eq!(read_back(&report).kept, patched(&report));
+    resumes_with_a_token_of_its_own(&pipeline, &run).await;
 }

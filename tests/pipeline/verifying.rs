@@ -15,6 +15,7 @@ use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
+use crate::unreadable::resumes_with_a_token_of_its_own;
 
 pub(crate) const READ: &str = "GET /users/{id}";
 
@@ -282,12 +283,7 @@ async fn foreign_token_is_not_used_for_the_check() {
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Paused, "{}", report.reason());
     assert_eq!(other.state().requests.keys().collect::<Vec<_>>(), ["GET /me"]);
-    pipeline.way.lead("dG9rOm5ldw", pipeline.world.clone());
-    pipeline.way.store(Some("dG9rOm5ldw"));
-    control(&pipeline, json!({"resume": true}), "resumed").await;
-    let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert_eq!(read_back(&report).kept, patched(&report));
+    resumes_with_a_token_of_its_own(&pipeline, &run).await;
 }
 
 #[tokio::test(start_paused = true)]

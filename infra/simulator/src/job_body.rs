@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::jobs::{CLOSING_S, Failure, Job};
+use crate::jobs::{CLOSING_S, Failure, Job, Task};
 use crate::wire::Refusal;
 
 /// Items in a page of an error feed.
@@ -34,23 +34,24 @@ pub(crate) fn made(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
 
 /// Returns the job with its tasks.
 pub(crate) fn asked(job: &Job, site: &Site<'_>, now_ms: i64) -> Value {
-    let tasks: Vec<Value> = job
-        .tasks
-        .iter()
-        .map(|task| {
-            json!({
-                "id": task.id,
-                "item_count": task.item_count,
-                "created_at": seconds(task.created_at_ms),
-                "started_at": (now_ms >= task.started_at_ms).then(|| seconds(task.started_at_ms)),
-                "completed_at": task.ended(job.fate, now_ms).then(|| seconds(task.due_at_ms)),
-                "state": task.stage(job.fate, now_ms).name(),
-            })
-        })
-        .collect();
     let mut body = made(job, site, now_ms);
-    body["tasks"] = tasks.into();
+    body["tasks"] = tasks(job, now_ms);
     body
+}
+
+/// Returns the tasks of a job.
+pub(crate) fn tasks(job: &Job, now_ms: i64) -> Value {
+    let task = |task: &Task| {
+        json!({
+            "id": task.id,
+            "item_count": task.item_count,
+            "created_at": seconds(task.created_at_ms),
+            "started_at": (now_ms >= task.started_at_ms).then(|| seconds(task.started_at_ms)),
+            "completed_at": task.ended(job.fate, now_ms).then(|| seconds(task.due_at_ms)),
+            "state": task.stage(job.fate, now_ms).name(),
+        })
+    };
+    job.tasks.iter().map(task).collect()
 }
 
 /// Returns one page of a job's error feed, counted from 1.
@@ -97,6 +98,6 @@ fn last_change(job: &Job, now_ms: i64) -> (i64, bool) {
     (ended.max().unwrap_or(job.created_at_ms), false)
 }
 
-fn seconds(ms: i64) -> i64 {
+pub(crate) fn seconds(ms: i64) -> i64 {
     ms.div_euclid(1000)
 }

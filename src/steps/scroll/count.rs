@@ -37,13 +37,22 @@ pub(super) async fn count(
     intercom: &Intercom,
     at: &Invocation,
 ) -> Result<Result<u64, String>, StepError> {
-    if at.left_ms() < COUNT_MS {
-        return Ok(Err("this invocation has no time left for it".to_owned()));
-    }
-    let deadline = at.leaving(COUNT_MS);
-    if let Permit::Wait(_) = clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
-        return Ok(Err("the rate limit's window is spent".to_owned()));
+    if let Err(reason) = may_request(clients, at).await? {
+        return Ok(Err(reason.to_owned()));
     }
     let counted = intercom.count_users(COUNT_TIMEOUT).await;
     Ok(counted.map(|reply| reply.value).map_err(|error| error.to_string()))
+}
+
+/// Acquires the permit of a request that a start makes besides its pages. Without a permit or time,
+/// returns the reason.
+pub(super) async fn may_request(clients: &Clients, at: &Invocation) -> Result<Result<(), &'static str>, StepError> {
+    if at.left_ms() < COUNT_MS {
+        return Ok(Err("this invocation has no time left for it"));
+    }
+    let deadline = at.leaving(COUNT_MS);
+    Ok(match clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
+        Permit::Granted(_) => Ok(()),
+        Permit::Wait(_) => Err("the rate limit's window is spent"),
+    })
 }

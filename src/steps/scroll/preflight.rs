@@ -1,10 +1,9 @@
 //! The check of a plan's attributes before a run begins, on an API that creates none by a write.
 
-use super::count::COUNT_MS;
+use super::count::may_request;
 use crate::domain::attribute::unwritable;
 use crate::intercom::{CALL_TIMEOUT, Disposition, disposition};
 use crate::plan::Plan;
-use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -23,13 +22,8 @@ pub(super) async fn attributes_exist(
     if planned.is_empty() || !clients.intercom.api().capabilities().attributes_must_exist {
         return Ok(Ok(()));
     }
-    let later = |reason: &str| Ok(Err(reason.to_owned()));
-    if at.left_ms() < COUNT_MS {
-        return later("this invocation has no time left for it");
-    }
-    let deadline = at.leaving(COUNT_MS);
-    if let Permit::Wait(_) = clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
-        return later("the rate limit's window is spent");
+    if let Err(reason) = may_request(clients, at).await? {
+        return Ok(Err(reason.to_owned()));
     }
     let timeout = CALL_TIMEOUT.min(std::time::Duration::from_millis(at.left_ms().max(0).unsigned_abs()));
     match clients.intercom.attributes(timeout).await {
@@ -41,6 +35,6 @@ pub(super) async fn attributes_exist(
             tracing::warn!(%error, "cannot list the attributes; the run begins without the check");
             Ok(Ok(()))
         }
-        Err(error) => later(&error.to_string()),
+        Err(error) => Ok(Err(error.to_string())),
     }
 }

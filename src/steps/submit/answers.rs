@@ -45,6 +45,7 @@ impl LeasedParts {
         answers.items.extend(piece.0);
     }
 
+    /// Returns the error row of a user.
     pub(super) fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
         let part = &self.parts[item.part].work.part.id;
         let (at, generation) = (format!("part {part}"), part.generation);

@@ -2,7 +2,7 @@
 //! a fault of the run.
 
 use super::leased::LeasedParts;
-use super::pieces::{Item, Piece};
+use super::pieces::Piece;
 use super::send::{Sent, Stop};
 use super::{Round, Work};
 use crate::control;
@@ -56,10 +56,7 @@ impl LeasedParts {
 
     /// Returns the error row of a piece's only user.
     fn row(&self, piece: &Piece, error: &Error) -> ErrorRow {
-        let Item { part, patch, .. } = &piece.0[0];
-        let part = &self.parts[*part].work.part.id;
-        let (at, generation) = (format!("part {part}"), part.generation);
-        ErrorRow { user: patch.user.to_string(), code: code_of(error), message: error.said(), at, generation }
+        self.error_row(&piece.0[0], &code_of(error), error.said())
     }
 
     /// Ends a piece whose only user failed. A part without other open users ends, too.

@@ -36,7 +36,7 @@ struct Write {
     tries: u32,
 }
 
-/// Whether a request may begin.
+/// The answer to the question if a request may begin.
 enum MayBegin {
     Yes,
     /// Only after an answer: the permits are spent, and others wait for their answers.

@@ -134,7 +134,7 @@ fn cancelled_run_ends_at_once() {
     assert!(released["hint"].is_string(), "{released}");
     let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
     assert!(status.contains(" ended cancelled ") && status.contains("a wrong plan"), "{status}");
-    // Whether a part was still to be sent depends on the moment of the cancel. The numbers add up at each moment.
+    // The moment of the cancel decides if a part was still to be sent. The numbers add up at each moment.
     let before = |words: &str| users_before(words, &status);
     assert_eq!(before(" to change"), before(" sent in ") + before(" not sent"), "{status}");
 }

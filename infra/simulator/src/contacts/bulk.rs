@@ -8,6 +8,7 @@ use crate::contacts::route::Operation;
 use crate::contacts::write::Way;
 use crate::contacts::{Contacts, Scene};
 use crate::fault::Fault;
+use crate::job_body::{seconds, tasks};
 use crate::jobs::Job;
 use crate::options::Options;
 use crate::version::Version;
@@ -87,21 +88,6 @@ impl Workspace {
 
 /// Returns the job: with its tasks, and without links to errors.
 fn body(job: &Job, call: &Call<'_>, now_ms: i64) -> Value {
-    let seconds = |ms: i64| ms.div_euclid(1000);
-    let tasks: Vec<Value> = job
-        .tasks
-        .iter()
-        .map(|task| {
-            json!({
-                "id": task.id,
-                "item_count": task.item_count,
-                "state": task.stage(job.fate, now_ms).name(),
-                "created_at": seconds(task.created_at_ms),
-                "started_at": (now_ms >= task.started_at_ms).then(|| seconds(task.started_at_ms)),
-                "completed_at": task.ended(job.fate, now_ms).then(|| seconds(task.due_at_ms)),
-            })
-        })
-        .collect();
     let ended_at = job.ends_at_ms().filter(|_| job.ended(now_ms)).map(seconds);
     json!({
         "id": job.id,
@@ -110,7 +96,7 @@ fn body(job: &Job, call: &Call<'_>, now_ms: i64) -> Value {
         "created_at": seconds(job.created_at_ms),
         "updated_at": ended_at.unwrap_or_else(|| seconds(job.created_at_ms)),
         "completed_at": ended_at,
-        "tasks": tasks,
+        "tasks": tasks(job, now_ms),
         "url": format!("{}/contacts/bulk/{}", call.base_url, job.id),
     })
 }
