@@ -2,7 +2,7 @@
 
 use crate::domain::api::ApiVersion;
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Start, State, WorkspaceBinding, deadline_ms};
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -41,6 +41,7 @@ pub enum Started {
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
     let NewRun { start, plan, version, workspace, count, operations_per_10s, reading_life_ms, active } = new;
     let listed = start.source.listed();
+    let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
         v: FORMAT,
         id: start.run(),
@@ -56,7 +57,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         started_ms: now_ms,
         scheduled_at_s: Some(start.scheduled_at_s),
         ended_ms: None,
-        deadline_ms: deadline_ms(now_ms, count.or(listed).unwrap_or(0), operations_per_10s),
+        deadline_ms: deadline_ms(now_ms, count.or(listed).unwrap_or(0), speed),
         count,
         listed,
         workspace: Some(workspace),

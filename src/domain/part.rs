@@ -2,6 +2,7 @@
 //! pack parts into bulk jobs.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ const BYTES_MAX: usize = 128 * 1024;
 const LARGE_WINDOW_WRITES: u32 = 4;
 /// A part size that packs well into a small window: just more than this part of a write.
 const SMALL_PART_OF: u32 = 4;
+
+/// The least size of a slow run's parts. Each part costs two items and a message.
+const PACED_PART_LEAST: usize = 10;
 
 /// One reading of a page: a request under one lease of a turn. The commit of a page names the
 /// reading that won, and parts of other readings are void.
@@ -146,6 +150,12 @@ pub fn size_for(usable: u32, most: usize) -> usize {
     (usable / parts).clamp(1, most) as usize
 }
 
+/// Returns the size of parts for a pace in users per minute. Whole parts should fill a minute. A
+/// slow run's part is submitted over several minutes, under one lease.
+pub fn size_for_pace(max_per_minute: Option<NonZeroU32>, most: usize) -> usize {
+    max_per_minute.map_or(most, |pace| size_for(pace.get(), most).max(PACED_PART_LEAST).min(most))
+}
+
 /// A page of a generation, as a reading brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRead {
@@ -210,6 +220,13 @@ mod tests {
         assert_eq!([399, 400, 1300].map(|usable| size_for(usable, 100)), [26, 100, 100]);
         assert_eq!([0, 3, 4, 1300].map(|usable| size_for(usable, 1)), [1; 4]);
         assert_eq!(size_for(0, 100), 1);
+    }
+
+    #[test]
+    fn parts_fill_a_minute_of_a_pace() {
+        let size = |pace| size_for_pace(NonZeroU32::new(pace), 100);
+        assert_eq!([0, 1, 10, 60, 100, 150, 1_000].map(size), [100, 10, 10, 30, 25, 25, 100]);
+        assert_eq!(size_for_pace(NonZeroU32::new(60), 1), 1);
     }
 
     #[test]

@@ -1,23 +1,24 @@
 //! The budget: one conditional counter per 10-second window of the rate limit, shared by all
-//! functions.
+//! functions, and one per minute of a run with a pace.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{key, n, number};
 use super::{Key, Ledger, LedgerError, Write};
+use crate::domain::run::RunId;
 
-/// Time to live of a window's counter, in seconds after the window's end.
+/// Time to live of a counter, in seconds after the end of its window or minute.
 const KEPT_S: i64 = 3600;
 /// Counter of a spent window: more than any limit.
 const SPENT: u32 = 1_000_000_000;
 
-/// Operations taken of a window.
+/// Permits taken of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Number of operations.
+    /// Number of operations, or of users.
     pub operations: u32,
-    /// The window's counter, including these operations.
+    /// The counter, including these.
     pub spent: u32,
 }
 
@@ -36,18 +37,53 @@ fn window_key(end_ms: i64) -> Key {
     key("BUDGET", format!("WINDOW#{end_ms}"))
 }
 
+fn minute_key(run: &RunId, end_ms: i64) -> Key {
+    key("BUDGET", format!("MINUTE#{end_ms}#{run}"))
+}
+
+/// A counter, and the end of its window or minute in Unix milliseconds.
+struct Counter {
+    at: Key,
+    end_ms: i64,
+}
+
+/// An amount to take of a counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Take {
+    /// The counter must not exceed this.
+    pub reach: u32,
+    /// The fewest useful permits.
+    pub least: u32,
+    /// The most useful permits.
+    pub most: u32,
+}
+
 impl Ledger {
     /// Takes between `least` and `most` operations of the window that ends at `end_ms`, unless its
     /// counter would exceed `reach`. `None` if fewer than `least` are left.
     pub async fn take(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<Taken>, LedgerError> {
+        self.take_of(&Counter { at: window_key(end_ms), end_ms }, Take { reach, least, most }).await
+    }
+
+    /// Takes users of the minute of a run that ends at `end_ms`, in the same way.
+    pub async fn take_of_minute(&self, run: &RunId, end_ms: i64, take: Take) -> Result<Option<Taken>, LedgerError> {
+        self.take_of(&Counter { at: minute_key(run, end_ms), end_ms }, take).await
+    }
+
+    async fn take_of(
+        &self,
+        counter: &Counter,
+        Take { reach, least, most }: Take,
+    ) -> Result<Option<Taken>, LedgerError> {
         let mut wanted = most.min(reach);
         // Other processes may take permits in between. Each refusal shows the rest, so a few tries
         // are enough.
         for _ in 0..5 {
-            if let Some(spent) = self.spend(end_ms, wanted, reach - wanted).await? {
+            if let Some(spent) = self.spend(counter, wanted, reach - wanted).await? {
                 return Ok(Some(Taken { operations: wanted, spent }));
             }
-            let left = reach.saturating_sub(self.window(end_ms).await?.spent);
+            let now: Budget = self.get(&counter.at).await?.unwrap_or_default();
+            let left = reach.saturating_sub(now.spent);
             if left < least {
                 return Ok(None);
             }
@@ -56,15 +92,16 @@ impl Ledger {
         Ok(None)
     }
 
-    async fn spend(&self, end_ms: i64, operations: u32, spent_max: u32) -> Result<Option<u32>, LedgerError> {
-        let write = Write::update(&window_key(end_ms), "SET expires_at = :expires ADD spent :operations")
+    async fn spend(&self, counter: &Counter, operations: u32, spent_max: u32) -> Result<Option<u32>, LedgerError> {
+        let Counter { at, end_ms } = counter;
+        let write = Write::update(at, "SET expires_at = :expires ADD spent :operations")
             .when("attribute_not_exists(spent) OR spent <= :most")
             .with(":operations", n(operations))
             .with(":most", n(spent_max))
             .with(":expires", n(end_ms / 1000 + KEPT_S));
-        let Some(counter) = self.send_for(write, Some(ReturnValue::UpdatedNew)).await? else { return Ok(None) };
-        let missing = || LedgerError::Missing { what: "counter", key: format!("window {end_ms}") };
-        number(&counter, "spent").ok_or_else(missing).map(Some)
+        let Some(now) = self.send_for(write, Some(ReturnValue::UpdatedNew)).await? else { return Ok(None) };
+        let missing = || LedgerError::Missing { what: "counter", key: at.sk.clone() };
+        number(&now, "spent").ok_or_else(missing).map(Some)
     }
 
     /// Returns the counter of the window that ends at `end_ms`.

@@ -24,6 +24,7 @@
 //! | `FORMATS / <step>` | the newest format that the step's function reads |
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
 //! | `BUDGET / WINDOW#<end>` | operations spent of a 10-second window |
+//! | `BUDGET / MINUTE#<end>#<run>` | users written of a minute, in a run with a pace |
 //! | `BUDGET / LIMIT` | the limit that Intercom last reported |
 //!
 //! All reads are strongly consistent except those of the sparse index `due`, which lists open jobs
@@ -64,7 +65,7 @@ use serde::de::DeserializeOwned;
 
 pub use active::{Active, Begin};
 pub use attributes::{Key, key};
-pub use budget::{Budget, Taken};
+pub use budget::{Budget, Take, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use cursors::{Committing, Leased};
 pub use error::LedgerError;

@@ -6,7 +6,7 @@ use super::attributes::{self, key, n, run_pk, s};
 use super::expiry::expires_at_s;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::redact::unread;
-use crate::domain::run::{FORMAT_1, LIST_ITEM, Limits, RunId, Source, Start};
+use crate::domain::run::{FORMAT_1, LIST_ITEM, RunId, Source, Start};
 use crate::domain::user::UserId;
 
 /// The partition of waiting starts.
@@ -69,8 +69,11 @@ impl Ledger {
             match self.put_start(&by_plan, &start).await? {
                 None => return Ok(Queued::Waits),
                 Some(there) if there == start => return Ok(Queued::Known),
-                Some(there) if there.inline == start.inline => return Ok(Queued::Covered(there.run())),
-                // The start brings another version of the plan, so it waits under its own name.
+                Some(there) if (&there.inline, &there.limits) == (&start.inline, &start.limits) => {
+                    return Ok(Queued::Covered(there.run()));
+                }
+                // The start brings another version of the plan or another pace, so it waits under its
+                // own name.
                 Some(_) => {}
             }
         }
@@ -180,7 +183,7 @@ fn list_key(run: &RunId, page: u32) -> Key {
 /// Returns the key of a start for all users, so that one start per plan waits. A start for some
 /// users has no such key, because it does not cover the others.
 fn key_by_plan(start: &Start) -> Option<Key> {
-    let for_all = start.source == Source::All && start.limits == Limits::default();
+    let for_all = start.source == Source::All && start.limits.do_all();
     for_all.then(|| key(PARTITION, &start.plan))
 }
 

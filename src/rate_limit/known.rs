@@ -1,8 +1,10 @@
 //! The knowledge of one process about the rate limit, with its prepaid permits.
 
 use super::limiter::PermitRequest;
+use super::pace::PrepaidMinute;
 use super::quota::Lane;
 use crate::domain::clock::Clock;
+use crate::domain::run::RunId;
 use crate::intercom::Rate;
 use crate::ledger::LimitItem;
 
@@ -24,6 +26,8 @@ pub(super) struct Known {
     pub(super) usage: Usage,
     /// Prepaid permits of pages, submissions and polls.
     prepaid: [Prepaid; 3],
+    /// Permits of a run's minute.
+    minute: Option<PrepaidMinute>,
     /// A 429 closed the budget until this time, in Unix milliseconds.
     pub(super) closed_until_ms: i64,
 }
@@ -82,6 +86,16 @@ impl Known {
         }
         prepaid.left -= permits;
         Some(permits)
+    }
+
+    /// Removes the unused permits of a run's minute.
+    pub(super) fn take_minute(&mut self, run: &RunId, end_ms: i64) -> u32 {
+        PrepaidMinute::take(&mut self.minute, run, end_ms)
+    }
+
+    /// Keeps permits of a run's minute for later requests.
+    pub(super) fn keep_minute(&mut self, permits: PrepaidMinute) {
+        PrepaidMinute::keep(&mut self.minute, permits);
     }
 
     /// Closes the budget for this process after a 429, and drops its prepaid permits.

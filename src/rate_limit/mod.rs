@@ -9,7 +9,7 @@
 //!
 //! * `window`: the 10-second windows. `quota`: our share of a window, and its lanes.
 //! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one
-//!   process, with its prepaid permits.
+//!   process, with its prepaid permits. `pace`: the users of a minute, in a run with a pace.
 //! * `report`: the effect of an answer. `after_429`: the wait that a 429 starts. `layer`: the tower
 //!   layer that calls `report`.
 //!
@@ -20,6 +20,7 @@ mod deadline;
 mod known;
 mod layer;
 mod limiter;
+mod pace;
 mod quota;
 mod report;
 mod window;
@@ -29,5 +30,6 @@ pub use deadline::Deadline;
 pub use known::Usage;
 pub use layer::ReportLayer;
 pub use limiter::{Permit, PermitRequest, RateLimiter};
+pub use pace::{MINUTE_MS, RunPace, minute_end_ms};
 pub use quota::{Lane, Quota};
 pub use window::{EDGE_MS, WINDOW_MS, window_end_ms};

@@ -3,6 +3,7 @@
 mod control;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use serde::Deserialize;
@@ -97,6 +98,8 @@ struct StrictLimits {
     accept_unseen: bool,
     #[serde(default)]
     then_pause: bool,
+    #[serde(default)]
+    max_per_minute: Option<NonZeroU32>,
 }
 
 impl StartEvent {
@@ -228,6 +231,7 @@ mod tests {
         assert!(error.contains("ruls"), "{error}");
         let error = ScrollEvent::read(&json!({"plan": "x", "rails": {"max_eror": 3}})).unwrap_err().to_string();
         assert!(error.contains("max_eror"), "{error}");
+        assert!(ScrollEvent::read(&json!({"plan": "x", "limits": {"max_per_minute": 0}})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": 3})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": "x", "users": ["../x"]})).is_err());
         let error = ScrollEvent::read(&json!({"plan": "x", "limits": {"then_pause": true}})).unwrap_err().to_string();

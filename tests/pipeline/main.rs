@@ -27,6 +27,7 @@ mod messages;
 mod metrics;
 mod outages;
 mod outbox;
+mod pace;
 mod pages;
 mod pauses;
 mod pipeline;

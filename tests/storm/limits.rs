@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use intercom_simulator::{Fault, Options, RateRemaining, RateReset};
-use rand::Rng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+
+use crate::story::Story;
 
 /// A new token in Parameter Store, and the revocation of the previous one.
 #[derive(Clone, Copy, Debug)]
@@ -58,4 +61,18 @@ pub(crate) fn tokens(rng: &mut SmallRng) -> (Vec<Replacement>, Option<(Duration,
     }
     let foreign = Replacement { is_foreign, ..tokens[0] };
     (vec![foreign, Replacement { after: second, revoked_after: Duration::ZERO, is_foreign: false }], store_down)
+}
+
+/// Gives the starts of about every tenth story a pace, at which a run takes some minutes.
+///
+/// It draws from its own source, so that the other seeds repeat their stories.
+pub(crate) fn paced(story: &mut Story) {
+    let rng = &mut SmallRng::seed_from_u64(story.seed ^ 0x0000_9ACE);
+    if !rng.random_ratio(1, 10) {
+        return;
+    }
+    let users = story.options.users as u64;
+    for start in &mut story.starts {
+        start.event["rails"]["max_per_minute"] = json!(users / rng.random_range(2..8) + 1);
+    }
 }

@@ -7,6 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::accident::Accident;
+use crate::limits;
 use crate::operator::Act;
 use crate::outage::{Down, Outage};
 use crate::plans;
@@ -30,6 +31,7 @@ pub(crate) fn added(mut story: Story) -> Story {
     if later.random_ratio(1, 8) {
         careful(&mut story.starts[0], later);
     }
+    limits::paced(&mut story);
     story
 }
 

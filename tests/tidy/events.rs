@@ -35,7 +35,7 @@ const CASES: [(&str, Asked); 16] = [
     ("scroll-start-by-name", |event| {
         let start = start(event);
         assert_eq!((start.plan.as_str(), start.source()), (Some("has-avatar"), Source::All));
-        assert!(start.time.is_some() && start.limits.max_changes.is_some());
+        assert!(start.time.is_some() && start.limits.max_changes.is_some() && start.limits.max_per_minute.is_some());
     }),
     ("scroll-start-canary", |event| {
         let limits = start(event).limits;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use intercom_bulk::rate_limit::WINDOW_MS;
+use intercom_bulk::rate_limit::{MINUTE_MS, WINDOW_MS};
 
 /// Users to read before their share of patches is representative, unless the workspace has fewer.
 const READ_LEAST: u64 = 300;
 /// Minimum number of full rate windows: pages or another program may have used part of a single
 /// one.
 const WINDOWS_LEAST: i64 = 2;
-/// Maximum number of full rate windows: five minutes, so that an estimate forgets an outage.
-const WINDOWS_MOST: i64 = 30;
+/// The same for the minutes of a run with a pace.
+const MINUTES_LEAST: i64 = 1;
+/// Maximum time, in milliseconds, so that an estimate forgets an outage.
+const MOST_MS: i64 = 300_000;
 
 /// The work of a run's current generation at one moment.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Work<'a> {
     pub(crate) reading: Duration,
     /// Users sent, by rate window (Unix time in units of 10 s).
     pub(crate) sends: &'a BTreeMap<i64, u64>,
+    /// The most users per minute, if the run has a pace.
+    pub(crate) max_per_minute: Option<u64>,
     /// The present moment, in Unix milliseconds.
     pub(crate) now_ms: i64,
     /// Time from the last bulk request until the ledger records the end of its job.
@@ -79,16 +83,16 @@ impl Work<'_> {
         } else {
             let pace = self.pace()?;
             let backlog = self.patches.saturating_sub(self.sent()) as f64;
-            let window_ms = WINDOW_MS as f64;
+            let unit_ms = pace.unit_ms as f64;
             if pace.users == 0.0 {
                 // No patch waits and patches are rare, so reading sets the pace.
                 (backlog == 0.0).then_some(read_left_ms)?
             } else if !self.all_read && backlog <= pace.users {
-                read_left_ms + backlog / pace.users * window_ms
+                read_left_ms + backlog / pace.users * unit_ms
             } else {
                 let to_send = (self.patches_in_all(read) - self.sent() as f64).max(0.0) + pace.since as f64;
                 // Users of a window are sent at its start or evenly, so half a window is the mean.
-                let send_ms = to_send / pace.users * window_ms - pace.since_ms - window_ms / 2.0;
+                let send_ms = to_send / pace.users * unit_ms - pace.since_ms - unit_ms / 2.0;
                 send_ms.max(read_left_ms)
             }
         };
@@ -96,28 +100,42 @@ impl Work<'_> {
         (left >= Duration::from_secs(1)).then_some(left)
     }
 
-    /// Returns the pace over the last full windows, without the first: the run began within it.
+    /// Returns the pace over the last full windows, without the first: the run began within it. If
+    /// the run has a pace, users are sent at the begin of each minute, so it is taken over minutes.
     fn pace(&self) -> Option<Pace> {
+        let (unit_ms, least) = match self.max_per_minute {
+            Some(_) => (MINUTE_MS, MINUTES_LEAST),
+            None => (WINDOW_MS, WINDOWS_LEAST),
+        };
+        let unit_of = |window: i64| (window * WINDOW_MS).div_euclid(unit_ms);
         let (&first, &newest) = (self.sends.keys().next()?, self.sends.keys().next_back()?);
-        let present = self.now_ms.div_euclid(WINDOW_MS).max(newest);
-        let from = (first + 1).max(present - WINDOWS_MOST);
-        if present - from < WINDOWS_LEAST {
-            return None;
-        }
-        let users: u64 = self.sends.range(from..present).map(|(_, users)| users).sum();
-        let since_ms = (self.now_ms - present * WINDOW_MS).max(0) as f64;
-        let since = self.sends.get(&present).copied().unwrap_or_default();
-        Some(Pace { users: users as f64 / (present - from) as f64, since, since_ms })
+        let present = self.now_ms.div_euclid(unit_ms).max(unit_of(newest));
+        let from = (unit_of(first) + 1).max(present - MOST_MS / unit_ms);
+        let sent_in = |units: std::ops::Range<i64>| -> u64 {
+            let windows = units.start * unit_ms / WINDOW_MS..units.end * unit_ms / WINDOW_MS;
+            self.sends.range(windows).map(|(_, users)| users).sum()
+        };
+        let measured = (present - from >= least).then(|| sent_in(from..present) as f64 / (present - from) as f64);
+        let users = match (measured, self.max_per_minute) {
+            (Some(measured), _) => measured,
+            // The first minutes of a run with a pace are as full as the others.
+            (None, Some(pace)) => pace as f64,
+            (None, None) => return None,
+        };
+        let since_ms = (self.now_ms - present * unit_ms).max(0) as f64;
+        Some(Pace { unit_ms, users, since: sent_in(present..present + 1), since_ms })
     }
 }
 
 /// The pace of sending.
 struct Pace {
-    /// Users in a window, on average.
+    /// Length of a window or minute, in milliseconds.
+    unit_ms: i64,
+    /// Users in a window or minute, on average.
     users: f64,
-    /// Users sent in the current window.
+    /// Users sent in the current one.
     since: u64,
-    /// The time since the current window's start, in milliseconds.
+    /// The time since its start, in milliseconds.
     since_ms: f64,
 }
 
@@ -136,6 +154,7 @@ mod tests {
             patches: 4_000,
             reading: Duration::from_secs(100),
             sends,
+            max_per_minute: None,
             now_ms: 110_000,
             tail: Duration::from_secs(5),
         }
@@ -158,6 +177,20 @@ mod tests {
         // Patches are sent at once: 300 s of reading.
         assert_eq!(seconds(Work { patches: 620, ..work(&sends) }), Some(305));
         assert_eq!(seconds(Work { patches: 0, ..work(&BTreeMap::new()) }), Some(305));
+    }
+
+    #[test]
+    fn pace_of_the_run_sets_the_time_left() {
+        // So many users are sent in the first window of each minute, and 60 are allowed.
+        let minutes = |begun: i64, users: u64, now_ms| {
+            let sends: BTreeMap<i64, u64> = (0..begun).map(|minute| (minute * 6, users)).collect();
+            let paced = Work { max_per_minute: Some(60), read: 20_000, all_read: true, patches: 600, ..work(&sends) };
+            Work { now_ms, ..paced }.left().map(|left| (left.as_secs() + 30) / 60)
+        };
+        assert_eq!(minutes(1, 60, 30_000), Some(9), "one minute has begun");
+        assert_eq!(minutes(5, 60, 250_000), Some(5));
+        assert_eq!(minutes(5, 60, 299_000), Some(5));
+        assert_eq!(minutes(5, 30, 250_000), Some(15), "the rate limit allows less");
     }
 
     #[test]

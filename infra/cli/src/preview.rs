@@ -8,7 +8,7 @@ use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, OftenAgain, Run, State};
 use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
 use intercom_bulk::plan::Plan;
-use intercom_bulk::rate_limit::{Lane, Quota, WINDOW_MS};
+use intercom_bulk::rate_limit::{Lane, MINUTE_MS, Quota, WINDOW_MS};
 use serde::Serialize;
 
 use crate::changed::Changed;
@@ -49,9 +49,11 @@ pub(crate) struct Found {
     pub(crate) jobs: u64,
     /// Users are written by a request each.
     #[serde(skip)]
-    pub(crate) one_by_one: bool,
-    /// Seconds of submitting at the quota.
+    /// Seconds of submitting at the quota and the pace.
     pub(crate) seconds_at_quota: u64,
+    /// The most users per minute, if a pace is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_per_minute: Option<u64>,
     /// The run's cost on AWS, in US dollars at list prices.
     pub(crate) aws_dollars: f64,
     /// Targets that would be set again for most users that the previous run wrote.
@@ -81,8 +83,14 @@ impl Found {
         };
         let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
         let reach = u64::from(quota.reach(Lane::Submit { reads: false }));
-        let seconds = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
-        let jobs = tally.patches.div_ceil(run.api.capabilities().write_users_max as u64);
+        let pace = run.limits.max_per_minute.map(|pace| u64::from(pace.get()));
+        let at_quota = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
+        let at_pace = pace.map_or(0, |pace| tally.patches.div_ceil(pace) * (MINUTE_MS as u64 / 1000));
+        let seconds = at_quota.max(at_pace);
+        let most = run.api.capabilities().write_users_max as u64;
+        // With a pace, a job has only users of one minute.
+        let minute = pace.unwrap_or(u64::MAX);
+        let jobs = tally.patches / minute * minute.div_ceil(most) + (tally.patches % minute).div_ceil(most);
         let used = Used::estimate(f64::from(cursor.page), jobs as f64, seconds as f64);
         Ok(Self {
             plan: run.plan.clone(),
@@ -100,6 +108,7 @@ impl Found {
             jobs,
             one_by_one: run.api.capabilities().write == Writing::Answers,
             seconds_at_quota: seconds,
+            max_per_minute: pace,
             aws_dollars: used.dollars(),
             set_again: tally.set_again.most(),
             sample,
@@ -150,7 +159,9 @@ impl Found {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
             let requests =
                 if self.one_by_one { count(self.to_change, "request") } else { count(self.jobs, "bulk job") };
-            lines.push(format!("  {requests}, {took} at the quota"));
+            let at =
+                self.max_per_minute.map_or("the quota".to_owned(), |pace| format!("{pace} users a minute or less"));
+            lines.push(format!("  {requests}, {took} at {at}"));
             lines.push("  Some of the changes:".to_owned());
             lines.extend(self.sample.iter().flat_map(Changed::words));
         }
@@ -193,6 +204,7 @@ mod tests {
             missed: BTreeMap::new(),
             jobs: 0,
             seconds_at_quota: 0,
+            max_per_minute: None,
             aws_dollars: 0.0,
             sample: Vec::new(),
             reason: Some("it could not be reached".to_owned()),

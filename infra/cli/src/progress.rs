@@ -63,8 +63,10 @@ impl Sample {
         let users = run.listed.or(run.count).map(|count| run.limit().map_or(count, |limit| limit.min(count)));
         let sends = &jobs.sends;
         let in_turn = run.limits.hold_back();
+        let max_per_minute = run.limits.max_per_minute.map(|pace| pace.get().into());
         let read = cursor.tally.users;
-        let work = Work { read, count: users, all_read, in_turn, patches, reading, sends, now_ms, tail };
+        let work =
+            Work { read, count: users, all_read, in_turn, patches, reading, sends, max_per_minute, now_ms, tail };
         let sent = work.sent();
         let moves = turning || all_read && sent < patches;
         let rate = cursor.tally.users as f64 / reading.as_secs_f64().max(f64::EPSILON);
@@ -124,7 +126,10 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
             waits.or(held_back)
         }
         State::Draining if run.limits.dry_run => None,
-        State::Draining if to_send => Some("submitting remaining patches (rate limited)".to_owned()),
+        State::Draining if to_send => Some(match run.limits.max_per_minute {
+            Some(pace) => format!("submitting remaining patches ({pace} users a minute at most)"),
+            None => "submitting remaining patches (rate limited)".to_owned(),
+        }),
         State::Verifying => Some("reading back some of the users written".to_owned()),
         State::Draining => Some("waiting for Intercom to finish the jobs".to_owned()),
         _ => None,

@@ -1,4 +1,6 @@
-//! The limits of a run, which stop it before it does more than intended.
+//! The limits of a run, which stop it before it does more than intended, and its pace.
+
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,7 @@ const ERRORS_OF_LEAST: u64 = 100;
 /// The greatest percentage.
 pub const PERCENT_MAX: u8 = 100;
 
-/// Limits that stop a run before it does more than intended.
+/// Limits that stop a run before it does more than intended, and its pace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -31,9 +33,17 @@ pub struct Limits {
     /// Pause when the users of `limit` are done. A resume continues with all users.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub then_pause: bool,
+    /// Write at most this many users per minute. Each write may trigger webhooks and messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_per_minute: Option<NonZeroU32>,
 }
 
 impl Limits {
+    /// Returns whether a run with these limits does all that the plan asks for, at whatever pace.
+    pub fn do_all(&self) -> bool {
+        Self { max_per_minute: None, ..self.clone() } == Self::default()
+    }
+
     /// Returns whether the parts of a run are held back until all users are read.
     pub fn hold_back(&self) -> bool {
         self.max_changes.is_some() && !self.dry_run

@@ -10,6 +10,7 @@ mod position;
 mod readback;
 mod sampler;
 mod set_again;
+mod speed;
 mod start;
 mod state;
 mod tally;
@@ -33,6 +34,7 @@ pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
 pub use readback::{FailedReads, NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, Seen};
 pub use sampler::{SAMPLE_MAX, Sampler, lowest_rank};
 pub use set_again::{OftenAgain, PreviousValues, SetAgain};
+pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{LEAD, NAMED_ALREADY, Tally};
@@ -46,10 +48,6 @@ pub const FORMAT: u32 = 2;
 pub const FORMAT_1: u32 = 1;
 /// Users of a list that one turn reads. Each is a request, and all must fit one invocation.
 pub const LIST_PAGE: usize = 20;
-/// A run's shortest deadline, in milliseconds.
-pub const DEADLINE_LEAST_MS: i64 = 24 * 3600 * 1000;
-/// A run's longest deadline, in milliseconds. Rows of a run expire long after it.
-pub const DEADLINE_MOST_MS: i64 = 40 * DEADLINE_LEAST_MS;
 
 /// A run in the ledger. Its fast-changing part is the [`Cursor`], a separate item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,15 +159,6 @@ impl Run {
         }
     }
 
-    /// Returns the extended deadline of a run without a count, which grows with the users it read.
-    /// `None` if it does not change.
-    pub fn extended_deadline_ms(&self, users: u64, operations_per_10s: u32) -> Option<i64> {
-        const EXTENDED_BY_MS: i64 = 3600 * 1000;
-        let until_ms = deadline_ms(self.started_ms, users, operations_per_10s).saturating_add(self.paused_ms);
-        let grows = self.count.is_none() && self.listed.is_none() && until_ms > self.deadline_ms + EXTENDED_BY_MS;
-        grows.then_some(until_ms)
-    }
-
     /// Returns whether the run reads all users of the workspace. Its end is then compared with
     /// Intercom's count.
     pub fn reads_everybody(&self) -> bool {
@@ -198,14 +187,6 @@ impl Run {
     }
 }
 
-/// Returns the deadline of a run that began at `started_ms`: 24 hours later, or twice the time that
-/// patches of so many users need at this rate.
-pub fn deadline_ms(started_ms: i64, users: u64, operations_per_10s: u32) -> i64 {
-    let windows = users / u64::from(operations_per_10s.max(1)) + 1;
-    let estimate_ms = i64::try_from(windows.saturating_mul(10_000)).unwrap_or(i64::MAX / 4);
-    started_ms.saturating_add(estimate_ms.saturating_mul(2).clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,15 +200,6 @@ mod tests {
         assert_eq!(Run { scheduled_at_s: Some(5), ..run }.day_s(), 5);
     }
 
-    #[test]
-    fn the_deadline_grows_with_the_work() {
-        let day = 24 * 3600 * 1000;
-        assert_eq!(deadline_ms(5, 10_000, 83), 5 + day);
-        // A million users at 66 per 10 s need 42 hours of submissions; the deadline is twice that.
-        assert!(deadline_ms(0, 1_000_000, 66) > 3 * day);
-        assert_eq!(deadline_ms(0, 0, 0), day);
-    }
-
     fn run(count: Option<u64>) -> Run {
         let mut run = serde_json::json!({
             "v": 1, "run": "p.1", "plan": "p", "state": "running", "generation": 1, "started_ms": 0,
@@ -235,17 +207,6 @@ mod tests {
         });
         run["count"] = serde_json::json!(count);
         serde_json::from_value(run).unwrap()
-    }
-
-    #[test]
-    fn the_deadline_without_a_count_grows_with_users_read() {
-        assert_eq!(run(None).extended_deadline_ms(290_000, 66), None, "a day is enough for them");
-        let day = DEADLINE_LEAST_MS;
-        let grown = run(None).extended_deadline_ms(570_000, 66).unwrap();
-        assert!((day + 1..3 * day).contains(&grown), "{grown}");
-        assert_eq!(run(Some(570_000)).extended_deadline_ms(570_000, 66), None, "its deadline rests on the count");
-        let extended = Run { deadline_ms: grown, ..run(None) };
-        assert_eq!(extended.extended_deadline_ms(570_100, 66), None, "not with each page");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Counted, Cursor, Run, State, Verdict};
-use crate::rate_limit::WINDOW_MS;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -110,8 +109,8 @@ async fn defer(
 ) -> Result<(), StepError> {
     let rest_ms = if accounts.parts_open > 0 {
         let patches = accounts.parts_open.saturating_mul(cursor.tally.patches) / cursor.parts.max(1);
-        let windows = patches / u64::from(clients.limiter.quota(at.clock).await?.cap());
-        (i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(WINDOW_MS) / 2).min(most_ms)
+        let speed = run.speed(clients.limiter.quota(at.clock).await?.cap());
+        (speed.least_ms(patches) / 2).min(most_ms)
     } else {
         JOBS_REST_MS
     };

@@ -8,7 +8,7 @@ use super::evaluate::{Evaluated, evaluate, page_name};
 use super::fetch::{Fetched, FetchedPage, fetch};
 use super::turn::{LeasedTurn, insist};
 use crate::domain::api::PageFailure;
-use crate::domain::part::{PageRead, cut, size_for};
+use crate::domain::part::{PageRead, cut, size_for, size_for_pace};
 use crate::domain::patch::Patch;
 use crate::domain::run::decide::{
     AnswerFacts, Decision, FailureFacts, PageFacts, after_answer, after_end, after_failure, after_page,
@@ -131,7 +131,9 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         insist!(at, keep_sample(clients, run, &cursor, &patches, at));
         Vec::new()
     } else {
-        let size = size_for(quota.reach(Lane::Submit { reads: true }), run.api.capabilities().write_users_max);
+        let most = run.api.capabilities().write_users_max;
+        let size = size_for(quota.reach(Lane::Submit { reads: true }), most);
+        let size = size.min(size_for_pace(run.limits.max_per_minute, most));
         let read = PageRead { generation: cursor.generation, page: cursor.page + 1, reading: turn.reading };
         cut(&run.id, read, patches, size)
     };
@@ -180,10 +182,10 @@ async fn count_at_end(clients: &Clients, run: &Run, at: &Invocation) -> Option<u
     None
 }
 
-/// Extends the deadline of a run whose users Intercom did not count, by the number of users read. A
-/// deadline that an operator has set is not changed.
+/// Extends the deadline of a run that has read more users than Intercom counted, or that has a lower
+/// limit than at its start.
 async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota) -> Result<(), StepError> {
-    if let Some(until_ms) = run.extended_deadline_ms(users, quota.cap()) {
+    if let Some(until_ms) = run.extended_deadline_ms(users, run.speed(quota.cap())) {
         clients.ledger.extend_deadline(run, until_ms).await?;
     }
     Ok(())

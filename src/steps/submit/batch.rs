@@ -11,7 +11,7 @@ use crate::domain::patch::Patch;
 use crate::domain::run::{Run, State};
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, OurPart, PartEnd, PartLease, PartRest};
-use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, window_end_ms};
+use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, minute_end_ms, window_end_ms};
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
 
@@ -51,12 +51,20 @@ pub(super) struct Permits {
     pub(super) items: usize,
     /// The time until which a request can use them, in Unix milliseconds.
     pub(super) until_ms: i64,
+    /// The same for a run with a pace: the end of the minute less the edge.
+    pub(super) minute_until_ms: Option<i64>,
 }
 
 impl Permits {
-    /// Permits that were acquired at `now_ms`.
-    pub(super) fn new(items: u32, now_ms: i64) -> Self {
-        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS }
+    /// Permits for a run that were acquired at `now_ms`.
+    pub(super) fn new(run: &Run, items: u32, now_ms: i64) -> Self {
+        let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(now_ms) - EDGE_MS);
+        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS, minute_until_ms }
+    }
+
+    /// Returns whether the minute of a run's pace is over at `now_ms`.
+    pub(super) fn minute_is_over(&self, now_ms: i64) -> bool {
+        self.minute_until_ms.is_some_and(|until_ms| now_ms >= until_ms)
     }
 }
 
@@ -95,7 +103,7 @@ impl Round<'_> {
             let users_max = users_at_once(&run);
             let most: usize = pack(&sizes, users_max).iter().map(|&index| sizes[index].items).sum();
             let permits = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
-                Permit::Granted(items) => Permits::new(items, self.at.clock.now_ms()),
+                Permit::Granted(items) => Permits::new(&run, items, self.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
             };
             // The run may have been stopped during the wait for permits.
@@ -106,7 +114,7 @@ impl Round<'_> {
             let sizes = sizes_of(&left);
             let mut chosen = pack(&sizes, permits.items.min(users_max));
             if chosen.is_empty() {
-                // No window ever has permits for a whole part, so send the smallest part in pieces.
+                // No window or minute has permits for a whole part, so send the smallest in pieces.
                 chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
             }
             let (now, later) = split(left, &chosen);
@@ -125,11 +133,14 @@ impl Round<'_> {
 
     /// Returns the permits for this many items, and keeps the others for later requests.
     fn give_back(&self, run: &Run, permits: &Permits, items: usize) -> Permits {
-        let Permits { items: all, until_ms } = *permits;
+        let Permits { items: all, until_ms, minute_until_ms } = *permits;
         let rest = all.saturating_sub(items) as u32;
         let lane = Lane::Submit { reads: run.state == State::Running };
         self.clients.limiter.give_back(lane, until_ms + EDGE_MS, rest);
-        Permits { items: all.min(items), until_ms }
+        if let (Some(pace), Some(minute_until_ms)) = (RunPace::of(run), minute_until_ms) {
+            self.clients.limiter.give_back_minute(&pace, minute_until_ms + EDGE_MS, rest);
+        }
+        Permits { items: all.min(items), ..*permits }
     }
 
     /// Returns parts to the queue until a rate window that has permits for them.
@@ -141,7 +152,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Acquires exactly `items` permits for a further request, before which the caller reads the run.
+    /// Acquires `items` permits for a further request, before which the caller reads the run.
     pub(super) async fn pay_for(&mut self, run: &Run, items: usize) -> Result<Permit, StepError> {
         self.pay(run, items, items, items).await
     }
@@ -152,12 +163,16 @@ impl Round<'_> {
     }
 
     /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
-    /// window that has them, as long as the invocation lasts.
+    /// window that has them, as long as the invocation lasts. With a pace, it may be fewer.
     async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Permit, StepError> {
         let lane = Lane::Submit { reads: run.state == State::Running };
         let ahead = ahead.min(JOBS_AHEAD_MAX * run.api.capabilities().write_users_max) as u32;
         let request = PermitRequest { lane, least: least as u32, most: most as u32, ahead };
-        Ok(self.clients.limiter.acquire(request, &self.at.leaving(FOR_A_JOB_MS)).await?)
+        let (limiter, deadline) = (&self.clients.limiter, self.at.leaving(FOR_A_JOB_MS));
+        Ok(match RunPace::of(run) {
+            Some(pace) => limiter.acquire_paced(&pace, request, &deadline).await?,
+            None => limiter.acquire(request, &deadline).await?,
+        })
     }
 
     /// Leases parts. Parts that another invocation holds are delivered again; ended parts are

@@ -80,7 +80,7 @@ impl LeasedParts {
                 return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
             }
             match round.pay_for(run, piece.0.len()).await? {
-                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
+                Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
             }
             if self.permits.items < piece.0.len() {
@@ -96,6 +96,9 @@ impl LeasedParts {
         }
         if let Some(stop) = round.may_not_write(run).await? {
             return Ok(Sent::Stop(stop));
+        }
+        if self.permits.minute_is_over(round.at.clock.now_ms()) {
+            return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
         let patches = piece.patches();
         let mut repeated = false;
@@ -127,11 +130,16 @@ impl LeasedParts {
                         return Ok(Sent::Stop(Stop::Over));
                     }
                     match round.pay_for(run, patches.len()).await? {
-                        Permit::Granted(items) if items as usize >= patches.len() => {}
+                        Permit::Granted(items) if items as usize >= patches.len() => {
+                            self.permits = Permits::new(run, 0, round.at.clock.now_ms());
+                        }
                         Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
                     }
                     if let Some(stop) = round.may_not_write(run).await? {
                         return Ok(Sent::Stop(stop));
+                    }
+                    if self.permits.minute_is_over(round.at.clock.now_ms()) {
+                        return Ok(Sent::Failed { error, answered });
                     }
                     repeated = true;
                 }

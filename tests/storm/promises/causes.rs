@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use intercom_bulk::domain::run::{Limits, Run, State};
+use intercom_bulk::domain::run::{Run, State};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::ErrorRow;
 use intercom_bulk::plan::Plan;
@@ -249,7 +249,7 @@ impl Storm {
         // Plans whose users may disagree have errors of their own.
         let undisturbed = struck.anything() == 0
             && !self.story.has_foreign_token()
-            && run.limits == Limits::default()
+            && run.limits.do_all()
             && plans::agrees(&run.plan);
         // Without any fault, a run pauses for a path that no user has, and gives way to a later start.
         let gave_way = run.state == State::Cancelled && no_user_has;

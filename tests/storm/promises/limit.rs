@@ -27,7 +27,7 @@ pub(super) struct Charged {
     ends_ms: [i64; 2],
     at_ms: i64,
     /// Intercom refused the token of the request that this paid for.
-    refused: bool,
+    pub(super) refused: bool,
 }
 
 /// The header that an invocation received, and its permits of that window since.

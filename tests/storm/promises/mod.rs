@@ -9,6 +9,7 @@ mod ends;
 mod jobs;
 mod limit;
 mod order;
+mod pace;
 mod part_ends;
 mod parts;
 mod pauses;
@@ -66,6 +67,8 @@ struct Memory {
     /// Permits of the budget, over all windows, and requests to Intercom.
     paid: u64,
     asked: u64,
+    /// Users granted and sent by minute, in runs with a pace.
+    minutes: pace::Minutes,
     /// Invocations that wait for a page of the scroll.
     pages_asked: BTreeSet<Who>,
     second_scrolls: u64,
@@ -203,7 +206,10 @@ impl Promises {
             .filter_map(|body| Some(StartEvent::read(&serde_json::from_str(body).ok()?).ok()?.run()?.to_string()))
             .collect();
         let memory = self.memory();
-        let bound = |event: &serde_json::Value| !event["rails"].is_null() || !event["users"].is_null();
+        let limited =
+            |rails: &serde_json::Map<String, serde_json::Value>| rails.keys().any(|key| key != "max_per_minute");
+        let bound =
+            |event: &serde_json::Value| event["rails"].as_object().is_some_and(limited) || !event["users"].is_null();
         let lost = memory
             .started
             .iter()

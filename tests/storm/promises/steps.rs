@@ -82,6 +82,9 @@ impl Storm {
             if call.names("WINDOW") || call.names("LIMIT") {
                 self.budget_was_written(who, call, is_before_header);
             }
+            if call.names("MINUTE") {
+                self.minute_was_written(call);
+            }
             if call.names("JOB") {
                 self.again_is_in_the_ledger(call);
             }

@@ -132,6 +132,7 @@ async fn carried(
     let (who, weather) = (storm.current(), &storm.weather);
     let name = name(&request);
     // Before a possible freeze: the process has decided by now which permit pays for a request.
+    storm.keeps_the_pace(who, &name, request.body());
     storm.charges(who, &name);
     storm.pass(who, &name, Side::Before).await;
     let fails = storm.fails(who, &name, request.body());

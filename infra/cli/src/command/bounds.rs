@@ -1,5 +1,7 @@
 //! The options that select a run's users and its limits, and the start event that they produce.
 
+use std::num::NonZeroU32;
+
 use clap::Args;
 use intercom_bulk::domain::run::{AtMost, Limits, PERCENT_MAX, RunId};
 use intercom_bulk::domain::user::UserId;
@@ -20,6 +22,15 @@ pub(super) struct Scope {
     pub(super) users: Vec<String>,
 }
 
+/// The pace of a run or a preview.
+#[derive(Debug, Args)]
+pub(super) struct Pacing {
+    /// Write at most this number of users per minute, for the webhooks and messages that each write
+    /// triggers
+    #[arg(long, value_name = "N", value_parser = per_minute)]
+    pub(super) max_per_minute: Option<NonZeroU32>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Bounds {
     #[command(flatten)]
@@ -38,6 +49,8 @@ pub(super) struct Bounds {
     /// Pause when the users of --limit are done; a resume goes on with all users
     #[arg(long, requires = "limit")]
     then_pause: bool,
+    #[command(flatten)]
+    pacing: Pacing,
 }
 
 impl Bounds {
@@ -49,6 +62,7 @@ impl Bounds {
             dry_run: false,
             accept_unseen: self.accept_unseen,
             then_pause: self.then_pause,
+            max_per_minute: self.pacing.max_per_minute,
         }
     }
 
@@ -108,6 +122,11 @@ fn at_most(text: &str) -> Result<AtMost, String> {
     }
 }
 
+/// Parses `--max-per-minute`: a number of users, at least 1.
+fn per_minute(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is not a number of users per minute, such as 60"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +137,7 @@ mod tests {
         assert_eq!(at_most("100%"), Ok(AtMost::Percent(100)));
         assert!(at_most("120%").unwrap_err().contains("0% to 100%"));
         assert!(at_most("many").unwrap_err().contains("10%"));
+        assert_eq!(per_minute("60").map(NonZeroU32::get), Ok(60));
+        assert!(["0", "1.5", "60/s"].iter().all(|text| per_minute(text).unwrap_err().contains("such as 60")));
     }
 }

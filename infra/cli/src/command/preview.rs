@@ -6,7 +6,7 @@ use clap::Args;
 use intercom_bulk::domain::run::{Limits, PreviousValues};
 use intercom_bulk::ledger::Ledger;
 
-use super::bounds::{self, Scope};
+use super::bounds::{self, Pacing, Scope};
 use super::run::{connect, now, read_plan, stopped};
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
@@ -31,6 +31,8 @@ pub(super) struct Preview {
     plan: PathBuf,
     #[command(flatten)]
     scope: Scope,
+    #[command(flatten)]
+    pacing: Pacing,
     /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -57,7 +59,13 @@ impl Preview {
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let at = now(&engine);
         // The dry run must reach its end, because only then it reports attributes that no user has.
-        let limits = Limits { dry_run: true, limit: self.scope.limit, accept_unseen: true, ..Limits::default() };
+        let limits = Limits {
+            dry_run: true,
+            limit: self.scope.limit,
+            accept_unseen: true,
+            max_per_minute: self.pacing.max_per_minute,
+            ..Limits::default()
+        };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
         // The sample serves a warning only: the state may be damaged, and a new one has no table yet.

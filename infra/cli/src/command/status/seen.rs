@@ -60,7 +60,7 @@ impl Seen<'_> {
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held,
             "held_back": run.held_back, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
-            "seconds_left": self.left().map(|left| left.as_secs()),
+            "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
 
@@ -156,6 +156,8 @@ impl Seen<'_> {
         };
         let held = self.accounts.held.as_deref().filter(|_| !self.run.state.ended());
         let held = held.map(|why| format!("; the last failed request, tried again later: {why}")).unwrap_or_default();
-        format!("{sent} sent{jobs}, {written} written{to_send}{open}{held}")
+        let pace = self.run.limits.max_per_minute.filter(|_| !self.run.state.ended());
+        let pace = pace.map(|pace| format!(", {pace} a minute at most")).unwrap_or_default();
+        format!("{sent} sent{jobs}{pace}, {written} written{to_send}{open}{held}")
     }
 }
