@@ -43,6 +43,10 @@ async fn disturbed(to: &'static str, how: Closed, waits: &str) -> Report {
     let report = pipeline.until_ended(&run).await;
     report.assert_complete();
     assert!(report.seconds < 9_000, "{how:?}: {} s", report.seconds);
+    if matches!(how, Closed::Unsent | Closed::Limited) {
+        // A generation that ended because nothing could be sent counts in no bound.
+        assert_eq!((report.cursor.counted, report.cursor.stalled), (1, 0), "{how:?}");
+    }
     let dropped = pipeline.items().await.into_iter().filter(|item| {
         item["sk"].as_s().unwrap().starts_with("PART#")
             && item.get("end").is_some_and(|end| end.as_s().unwrap() == "dropped")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use intercom_bulk::domain::clock::Clock;
-use intercom_bulk::domain::run::RunId;
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::rate_limit::{Deadline, Lane, MINUTE_MS, Permit, PermitRequest, RateLimiter, RunPace};
 use intercom_bulk_emulator::aws::Account;
@@ -90,6 +90,26 @@ async fn pace_above_the_rate_limit_changes_nothing() {
     let paced = run_at(10_000, options()).await;
     let free = Pipeline::new(HAS_AVATAR, options()).await.run(serde_json::Value::Null).await;
     assert_eq!((paced.jobs.len(), paced.seconds), (free.jobs.len(), free.seconds));
+}
+
+/// The deadline is so near that the users of a few pages need the time until then.
+#[tokio::test(start_paused = true)]
+async fn reading_ends_in_time_for_the_queue() {
+    let options = Options { latency_ms: 700, job_delay_s: 2, ..users(900) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(json!({"limits": {"max_per_minute": 3}})).await;
+    pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 3)).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let row = ledger.run(&run).await.unwrap().unwrap();
+    let deadline_ms = pipeline.engine.now_ms() + 100 * MINUTE_MS;
+    ledger.extend_deadline(&row, deadline_ms).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
+    let told = ["reading ended", "queued users need", "of 900 users were read"];
+    assert!(told.iter().all(|text| report.reason().contains(text)), "{}", report.reason());
+    assert!(report.cursor.tally.users < 900 && report.run.ended_ms.unwrap() < deadline_ms, "{:?}", report.run);
+    assert_eq!(report.world.items, report.cursor.tally.patches, "all that was queued is sent");
+    report.assert_nobody_lost();
 }
 
 /// Two processes take users of the same minute at the same time.

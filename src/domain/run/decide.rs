@@ -11,6 +11,7 @@ mod failure;
 mod limits;
 mod message;
 mod page;
+mod reading;
 mod resume;
 mod sample;
 mod settle;
@@ -19,6 +20,7 @@ pub use failure::{FailureFacts, after_failure};
 pub use limits::{must_count_failed, over_max_changes, over_max_errors, within_max_changes};
 pub use message::{Delivery, is_stuck, not_leased};
 pub use page::{AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen};
+pub use reading::after_reading_time;
 pub use resume::{ResumeFacts, ResumeWay, after_pause};
 pub use settle::{EarlierRuns, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait};
 
@@ -123,7 +125,8 @@ impl Decision {
     }
 
     /// Waits for a window of the rate limit. The other steps make progress in the present one.
-    pub fn spent(next: Cursor, until_ms: i64) -> Self {
+    pub fn spent(mut next: Cursor, now_ms: i64, until_ms: i64) -> Self {
+        next.found_spent(now_ms);
         Self::wait(next, until_ms, "the rate limit's window is spent")
     }
 

@@ -11,6 +11,7 @@ mod metrics;
 mod page;
 mod paused;
 mod preflight;
+mod reading;
 mod settle;
 mod start;
 mod tick;

@@ -45,7 +45,9 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         }
         Binding::Holds => {}
         Binding::Differs(reason) => return Ok(Decision::state(cursor, State::Paused, reason)),
-        Binding::Unknown(UnknownWorkspace::Spent { until_ms }) => return Ok(Decision::spent(cursor, until_ms)),
+        Binding::Unknown(UnknownWorkspace::Spent { until_ms }) => {
+            return Ok(Decision::spent(cursor, at.clock.now_ms(), until_ms));
+        }
         Binding::Unknown(UnknownWorkspace::Later { until_ms, why }) => {
             return Ok(Decision::unanswered(cursor, at.clock.now_ms(), until_ms, why));
         }
@@ -56,7 +58,7 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     if let Permit::Wait(until_ms) =
         clients.limiter.try_acquire(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
     {
-        return Ok(Decision::spent(cursor, until_ms));
+        return Ok(Decision::spent(cursor, at.clock.now_ms(), until_ms));
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;

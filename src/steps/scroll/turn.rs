@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::paused::commit_while_paused;
-use super::{Action, ScrollOutcome, page, settle, tick};
+use super::{Action, ScrollOutcome, page, reading, settle, tick};
 use crate::control;
 use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::decide::{
@@ -127,6 +127,9 @@ async fn by_phase(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision,
         ControlFlow::Break(decision) => return Ok(decision),
     };
     if let Some(decision) = bounds(&cursor, &turn.facts()) {
+        return Ok(decision);
+    }
+    if let Some(decision) = reading::end_in_time(turn, &cursor).await? {
         return Ok(decision);
     }
     match cursor.phase {

@@ -147,7 +147,9 @@ impl Struck<'_> {
     fn is_incomplete(&self, run: &Run, word: &str) -> bool {
         let has = |text: &str| word.contains(text);
         match () {
-            () if has("past its deadline") => self.storm.story.endless || self.storm.story.calm_after.is_none(),
+            () if has("past its deadline") || has("before the deadline") => {
+                self.storm.story.endless || self.storm.story.calm_after.is_none()
+            }
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }

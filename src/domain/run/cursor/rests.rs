@@ -22,6 +22,15 @@ pub struct Unanswered {
     /// Time of the first, in Unix milliseconds.
     #[serde(rename = "unanswered_since_ms", default)]
     pub since_ms: i64,
+    /// Time since which no request could be sent because the windows of the rate limit are spent, in
+    /// Unix milliseconds; 0 if one could.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spent_since_ms: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 impl Cursor {
@@ -35,17 +44,25 @@ impl Cursor {
         now_ms + rest_ms
     }
 
+    /// Records that no request could be sent, because the rate limit's window is spent.
+    pub fn found_spent(&mut self, now_ms: i64) {
+        if self.unanswered.spent_since_ms == 0 {
+            self.unanswered.spent_since_ms = now_ms;
+        }
+    }
+
     /// Records an answer.
     pub fn answered(&mut self) {
         self.unanswered = Unanswered::default();
     }
 
     /// Returns whether an exclusive reading expired because nothing could be sent. That is: for at
-    /// least half of its life no request got an answer, or the queue did not deliver the turn's
-    /// message.
+    /// least half of its life no request got an answer or a permit, or the queue did not deliver the
+    /// turn's message.
     pub fn was_kept_from_reading(&self, now_ms: i64) -> bool {
-        let Unanswered { times, since_ms } = self.unanswered;
-        let unsent = times > 0 && 2 * (now_ms - since_ms) >= self.exclusive.life_ms;
+        let Unanswered { times, since_ms, spent_since_ms } = self.unanswered;
+        let long_ago = |since_ms: i64| 2 * (now_ms - since_ms) >= self.exclusive.life_ms;
+        let unsent = times > 0 && long_ago(since_ms) || spent_since_ms > 0 && long_ago(spent_since_ms);
         unsent || self.resends > 0 && self.leases == 0
     }
 }

@@ -80,8 +80,10 @@ fn an_expired_reading_is_excused_if_nothing_could_be_sent() {
         cursor.was_kept_from_reading(100_000)
     };
     assert!(!kept(|_| {}));
-    assert!(kept(|c| c.unanswered = Unanswered { times: 9, since_ms: 60_000 }));
-    assert!(!kept(|c| c.unanswered = Unanswered { times: 1, since_ms: 95_000 }), "five seconds expire no reading");
+    assert!(kept(|c| c.unanswered = Unanswered { times: 9, since_ms: 60_000, spent_since_ms: 0 }));
+    let short = Unanswered { times: 1, since_ms: 95_000, spent_since_ms: 95_000 };
+    assert!(!kept(|c| c.unanswered = short), "five seconds expire no reading");
+    assert!(kept(|c| c.unanswered = Unanswered { spent_since_ms: 60_000, ..short }), "all windows were spent");
     assert!(kept(|c| c.resends = 1), "its message did not come");
     assert!(!kept(|c| (c.resends, c.leases) = (1, 1)), "it came, and its invocation died");
 }

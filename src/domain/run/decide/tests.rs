@@ -6,6 +6,7 @@ mod failure;
 mod limits;
 mod message;
 mod page;
+mod reading;
 mod sample;
 mod settle;
 
@@ -293,8 +294,8 @@ fn waits_count_as_idle_or_have_a_bound_of_their_own() {
     let before = cursor(json!({"idle_turns": 4}));
     let until = json!({"not_before_ms": 5, "waits": "why"});
     let idle = json!({"not_before_ms": 5, "waits": "why", "idle_turns": 5});
-    let spent = json!({"not_before_ms": 5, "waits": "the rate limit's window is spent"});
+    let spent = json!({"not_before_ms": 5, "waits": "the rate limit's window is spent", "spent_since_ms": 3});
     assert_decides("bounded", &before, &Decision::wait(before.clone(), 5, "why"), "Waited", &until);
     assert_decides("idle", &before, &Decision::idle(before.clone(), 5, "why"), "Waited", &idle);
-    assert_decides("spent", &before, &Decision::spent(before.clone(), 5), "Waited", &spent);
+    assert_decides("spent", &before, &Decision::spent(before.clone(), 3, 5), "Waited", &spent);
 }
