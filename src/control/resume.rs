@@ -5,7 +5,7 @@ use super::{ActiveRun, active_run, log_state};
 use crate::domain::clock::Clock;
 use crate::domain::run::decide::{ResumeFacts, ResumeWay, after_pause};
 use crate::domain::run::{Cursor, Phase, Run, RunId, State, Turn};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Consistency, Ledger, LedgerError};
 use crate::runtime::event::Resume;
 
 /// The result of a request to resume.
@@ -85,7 +85,9 @@ pub async fn resume(ledger: &Ledger, why: Resume, clock: Clock) -> Result<Resume
             // Nothing is lost that a message cannot bring again.
             return Ok(Resumed::Continued(Continued::at(&cursor, cursor.phase != Phase::Ended, clock.now_ms())));
         }
-        if run.state == State::Draining && ledger.accounts(&run, &cursor).await?.parts_open == 0 {
+        if run.state == State::Draining
+            && ledger.accounts_counted(&run, &cursor, Consistency::Strong).await?.parts_open == 0
+        {
             // Only jobs are unfinished, and check polls those.
             return Ok(Resumed::Unchanged(run.id));
         }

@@ -58,6 +58,11 @@ impl Bucket {
             .collect()
     }
 
+    /// Returns its begin, in Unix milliseconds.
+    pub fn begins_ms(&self) -> i64 {
+        Self::begin_ms(&self.0).unwrap_or_default()
+    }
+
     fn begin_ms(name: &str) -> Option<i64> {
         let minute = name.strip_suffix('Z')?;
         format!("{minute}:00Z").parse::<Timestamp>().ok().map(Timestamp::as_millisecond)

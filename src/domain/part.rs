@@ -82,6 +82,10 @@ pub enum Origin {
     },
 }
 
+/// Digits of a page and of a part in a written identity.
+const PAGE_DIGITS: usize = 7;
+const PART_DIGITS: usize = 2;
+
 /// A part's identity within its run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartId {
@@ -102,11 +106,20 @@ impl PartId {
 }
 
 impl PartId {
-    /// Returns the page of a written identity; `None` for a follow-up part.
-    pub fn page_of(written: &str) -> Option<u32> {
+    /// Parses a written identity.
+    pub fn parse(written: &str) -> Option<Self> {
         let mut fields = written.split('#');
-        let (_, page, part) = (fields.next()?, fields.next()?, fields.next()?);
-        (page.len() == 7 && part.len() == 2).then(|| page.parse().ok())?
+        let generation = fields.next()?.parse().ok()?;
+        let (first, second, third) = (fields.next()?, fields.next()?, fields.next());
+        let is_page = first.len() == PAGE_DIGITS && second.len() == PART_DIGITS;
+        let origin = match first.parse().ok().filter(|_| is_page) {
+            Some(page) => {
+                let reading = third.map(|reading| ReadingId::try_from(reading.to_owned())).transpose().ok()?;
+                Origin::Page { page, part: second.parse().ok()?, reading }
+            }
+            None => Origin::Job { job: JobId::new(first)?, attempt: second.parse().ok()? },
+        };
+        fields.next().is_none().then_some(Self { generation, origin })
     }
 }
 
@@ -238,14 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_a_written_identity_is_parsed() {
-        let written = |origin| PartId { generation: 12, origin }.to_string();
-        for reading in [None, Some(ReadingId { turn: 7, lease: 2 })] {
-            let page = |page| PartId::page_of(&written(Origin::Page { page, part: 3, reading }));
-            assert_eq!([1, 100, 9_999_999].map(page), [Some(1), Some(100), Some(9_999_999)]);
+    fn a_written_identity_is_parsed() {
+        let page = |page, reading| Origin::Page { page, part: 3, reading };
+        let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 2 };
+        for origin in [page(1, None), page(9_999_999, Some(ReadingId { turn: 7, lease: 2 })), job] {
+            let id = PartId { generation: 12, origin };
+            assert_eq!(PartId::parse(&id.to_string()), Some(id));
         }
-        let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 12 };
-        assert_eq!(PartId::page_of(&written(job)), None);
+        for wrong in ["", "0001", "0001#0000001", "0001#0000001#03#x", "0001#0000001#03#7.2#1", "x#0000001#03"] {
+            assert_eq!(PartId::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

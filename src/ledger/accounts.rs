@@ -1,42 +1,91 @@
-//! Computes the accounts of a run from consistently read rows: its parts, and the jobs of its
-//! buckets.
+//! Computes the accounts of a run: from its counts to be shown, and from consistently read rows (its
+//! parts, and the jobs of its buckets) for the verdict on its end.
 
 use std::collections::{HashMap, HashSet};
 
-use super::attributes::{self, Item, run_pk};
+use serde::Deserialize;
+
+use super::attributes::{self, Item, number, run_pk, text};
+use super::jobs::{JobSeen, Which};
 use super::pages::pages_prefix;
-use super::{End, JobRow, Ledger, LedgerError, PageRow, PartEnd, PartRow};
+use super::select::Select;
+use super::{Consistency, End, Ledger, LedgerError, PageRow, PartEnd};
+use crate::domain::bucket::Bucket;
 use crate::domain::part::{Origin, PartId, ReadingId};
-use crate::domain::run::{Accounts, Cursor, NAMED_ALREADY, OpenJobs, Run, Sampler};
+use crate::domain::run::{Accounts, BucketCounts, Cursor, OpenJobs, Run, Sampler};
+
+/// The attributes of a part that the accounts need. Its name has its generation and origin.
+const OF_PART: &str = "sk, v, #end, #users, lost, lost_until_ms, claim_owner, claim_until_ms, why, tried_ms";
 
 impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
     /// of all generations. Errors of earlier generations count only if the present one did not read
     /// all users again.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
-        let (accounts, ended) = (Accounts::default(), Ended::default());
-        let (pages, parts_made) = (HashMap::new(), 0);
-        let mut counting = Counting { run, cursor, accounts, pages, parts_made, ended, held_ms: None };
-        counting.accounts.totals.users = cursor.tally.users;
-        counting.accounts.totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
-        counting.accounts.totals.sharing = cursor.tally.skip_reasons.get(NAMED_ALREADY).copied().unwrap_or_default();
+        let mut counting = Counting::new(run, cursor);
         // Read parts before jobs: a part that is done has its job in the ledger. If jobs were read
         // first, a job recorded between the two reads would be missed although its part has ended.
         let pk = run_pk(&run.id);
-        let pages = pages_prefix(cursor.generation);
-        self.pages(&pk, &pages, |items| items.into_iter().try_for_each(|item| counting.page(item)).map(|()| true))
-            .await?;
-        self.pages(&pk, "PART#", |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true))
-            .await?;
-        self.each_job_of(&run.id, |job| counting.job(&job)).await?;
+        let pages = Select::new(&pk, pages_prefix(cursor.generation));
+        self.select(&pages, |items| items.into_iter().try_for_each(|item| counting.page(item)).map(|()| true)).await?;
+        let parts = Select { attributes: Some(OF_PART), ..Select::new(&pk, "PART#") };
+        self.select(&parts, |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true)).await?;
+        let buckets = self.buckets_of(&run.id).await?;
+        self.jobs_seen(&run.id, &buckets, Which::All, |bucket, job| counting.job(bucket, &job)).await?;
         // Rows of one user are adjacent.
         let mut last = String::new();
-        self.pages(&pk, "ERROR#", |items| {
-            items.into_iter().try_for_each(|item| counting.error(item, &mut last)).map(|()| true)
-        })
-        .await?;
+        let errors = Select { attributes: Some("#user, v, generation"), ..Select::new(&pk, "ERROR#") };
+        self.select(&errors, |items| items.iter().try_for_each(|item| counting.error(item, &mut last)).map(|()| true))
+            .await?;
         Ok(counting.done())
     }
+
+    /// Returns the accounts by the counts of a run, with the times of its open jobs and parts, and of
+    /// those that may be lost. Only the rows of these are read.
+    pub async fn unfinished(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
+        if !run.keeps_parts() {
+            return self.accounts(run, cursor).await;
+        }
+        let mut counting = Counting::new(run, cursor);
+        let open_or_lost = "attribute_not_exists(#end) OR attribute_exists(lost_until_ms)";
+        let select = Select {
+            attributes: Some(OF_PART),
+            only: Some((open_or_lost, Vec::new())),
+            ..Select::new(run_pk(&run.id), "PART#")
+        };
+        self.select(&select, |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true)).await?;
+        let counts = self.counts(&run.id, Consistency::Strong).await?;
+        let has_open = |of: &&BucketCounts| of.counts.jobs_open() > 0;
+        let mut buckets: Vec<Bucket> = counts.iter().filter(has_open).map(|of| of.bucket.clone()).collect();
+        buckets.dedup();
+        self.jobs_seen(&run.id, &buckets, Which::Open, |bucket, job| counting.job(bucket, &job)).await?;
+        let Accounts { open, made_last_ms, leases_until_ms, held, .. } = counting.accounts;
+        let counted = Accounts::counted(run, cursor, &counts);
+        let mut accounts = Accounts { open, open_counted: 0, made_last_ms, leases_until_ms, held, ..counted };
+        // Each lease counts as a possibly lost job.
+        accounts.totals.jobs_possibly_lost += accounts.leases_until_ms.len() as u64;
+        Ok(accounts)
+    }
+}
+
+/// Returns the identity of a part, which its name holds.
+fn part_of(item: &Item) -> Option<PartId> {
+    PartId::parse(text(item, "sk").strip_prefix("PART#")?)
+}
+
+/// The attributes of a part that the accounts need.
+#[derive(Deserialize)]
+struct PartSeen {
+    #[serde(default)]
+    users: u64,
+    #[serde(default)]
+    lost: u32,
+    lost_until_ms: Option<i64>,
+    claim_owner: Option<String>,
+    claim_until_ms: Option<i64>,
+    why: Option<String>,
+    tried_ms: Option<i64>,
+    end: Option<PartEnd>,
 }
 
 /// Accounts in progress.
@@ -57,16 +106,15 @@ struct Counting<'a> {
 #[derive(Default)]
 struct Ended {
     of_pages: u64,
-    /// Names of ended follow-up parts.
-    again: HashSet<String>,
-    expected: HashSet<String>,
+    /// Ended follow-up parts.
+    again: HashSet<PartId>,
+    expected: HashSet<PartId>,
 }
 
-impl Counting<'_> {
-    /// Returns whether errors of a generation count. A later generation that read all users
-    /// evaluated them again.
-    fn counts(&self, generation: u32) -> bool {
-        generation >= self.cursor.generation || self.cursor.cut.is_some() || !self.cursor.gaps.is_empty()
+impl<'a> Counting<'a> {
+    fn new(run: &'a Run, cursor: &'a Cursor) -> Self {
+        let (accounts, ended) = (Accounts::begun(run, cursor), Ended::default());
+        Self { run, cursor, accounts, pages: HashMap::new(), parts_made: 0, ended, held_ms: None }
     }
 
     /// Counts the parts of one committed page.
@@ -83,49 +131,46 @@ impl Counting<'_> {
     /// lost.
     fn part(&mut self, item: Item) -> Result<(), LedgerError> {
         let (accounts, cursor) = (&mut self.accounts, self.cursor);
-        let name = text(&item, "sk").trim_start_matches("PART#").to_owned();
-        let row: PartRow = attributes::read(item, "PART")?;
+        let id = part_of(&item);
+        let row: PartSeen = attributes::read(item, "PART")?;
         // An unreleased lease may hide a job. `totals_at` subtracts leases that are still valid.
-        let leased = row.end.is_none() && row.lease_owner.is_some();
+        let leased = row.end.is_none() && row.claim_owner.is_some();
         accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(leased);
-        accounts.leases_until_ms.extend(row.lease_until_ms.filter(|_| leased));
-        if let Some(until_ms) = row.lost_until_ms.max(row.lease_until_ms) {
+        accounts.leases_until_ms.extend(row.claim_until_ms.filter(|_| leased));
+        if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
             // `queue_lost`: the in-memory queue died with its process, so no worker ran after
             // settling began.
             let until_ms = if cursor.settling.queue_lost { until_ms.min(cursor.settling.since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
         }
-        if row.generation == cursor.generation && row.end.is_none() && row.tried_ms > self.held_ms {
-            self.held_ms = row.tried_ms;
-            accounts.held.clone_from(&row.why);
-        }
-        if row.generation != cursor.generation || row.end.is_none() {
+        let Some(id) = id.filter(|id| id.generation == cursor.generation) else { return Ok(()) };
+        let Some(end) = row.end else {
+            if row.tried_ms > self.held_ms {
+                self.held_ms = row.tried_ms;
+                accounts.held.clone_from(&row.why);
+            }
             return Ok(());
-        }
-        if row.end == Some(PartEnd::Dropped) {
+        };
+        if end == PartEnd::Dropped {
             accounts.totals.dropped += row.users;
         }
-        let page = match &row.origin {
+        match &id.origin {
             // A part of a reading that was not committed is void.
-            Some(Origin::Page { page, reading: Some(reading), .. }) => {
+            Origin::Page { page, reading: Some(reading), .. } => {
                 self.ended.of_pages += u64::from(self.pages.get(page) == Some(reading));
-                return Ok(());
             }
-            Some(Origin::Page { reading: None, .. }) if self.run.keeps_parts() => return Ok(()),
-            Some(Origin::Page { page, reading: None, .. }) => Some(*page),
-            Some(Origin::Job { .. }) => None,
-            None => PartId::page_of(&name),
-        };
-        match page {
+            Origin::Page { reading: None, .. } if self.run.keeps_parts() => {}
             // Format 1. A part of an uncommitted page was not counted as sent: its page is a gap.
-            Some(page) => self.ended.of_pages += u64::from(!cursor.gaps.contains(&page)),
-            None => drop(self.ended.again.insert(name)),
+            Origin::Page { page, reading: None, .. } => {
+                self.ended.of_pages += u64::from(!cursor.gaps.contains(page));
+            }
+            Origin::Job { .. } => drop(self.ended.again.insert(id)),
         }
         Ok(())
     }
 
-    fn job(&mut self, job: &JobRow) {
-        let counts = self.counts(job.generation);
+    fn job(&mut self, bucket: &Bucket, job: &JobSeen) {
+        let counts = self.cursor.counts_errors_of(job.generation);
         let Accounts { totals, open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
@@ -145,11 +190,11 @@ impl Counting<'_> {
             totals.unattributed += job.unattributed;
             totals.gone += job.gone;
         }
-        if job.generation == self.cursor.generation {
-            self.ended.expected.extend(job.again.as_ref().map(PartId::to_string));
+        if now {
+            self.ended.expected.extend(job.again.clone());
         }
         let Some(end) = job.end else {
-            OpenJobs::add(open, &job.job, &job.bucket, job.made_ms);
+            OpenJobs::add(open, &job.job, bucket, job.made_ms);
             return;
         };
         if end == End::Unknown && counts {
@@ -159,12 +204,13 @@ impl Counting<'_> {
     }
 
     /// Counts an error row; each user counts once.
-    fn error(&mut self, item: Item, last: &mut String) -> Result<(), LedgerError> {
-        let row: super::ErrorRow = attributes::read(item, "ERROR")?;
+    fn error(&mut self, item: &Item, last: &mut String) -> Result<(), LedgerError> {
+        attributes::readable(item, "ERROR")?;
+        let (user, generation) = (text(item, "user"), number(item, "generation").unwrap_or_default());
         // Rows of an earlier version have no generation.
-        if (row.generation == 0 || self.counts(row.generation)) && row.user != *last {
+        if (generation == 0 || self.cursor.counts_errors_of(generation)) && user != last {
             self.accounts.totals.errors += 1;
-            *last = row.user;
+            user.clone_into(last);
         }
         Ok(())
     }
@@ -176,8 +222,4 @@ impl Counting<'_> {
         self.accounts.parts_open = sent.saturating_sub(ended);
         self.accounts
     }
-}
-
-fn text<'a>(item: &'a Item, name: &str) -> &'a str {
-    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }

@@ -64,6 +64,11 @@ pub(super) fn number<T: std::str::FromStr>(returned: &Item, name: &str) -> Optio
     returned.get(name)?.as_n().ok()?.parse().ok()
 }
 
+/// Returns a text attribute; empty if there is none.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+}
+
 /// Converts an item to a value. An item of a newer format is an error even if its shape fits,
 /// because its meaning may have changed.
 pub(super) fn read<T: DeserializeOwned>(item: Item, name: &str) -> Result<T, LedgerError> {

@@ -2,14 +2,18 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Deserializer};
 
-use super::attributes::{self, attribute, key, n, run_pk, s};
+use super::attributes::{self, attribute, key, n, number, run_pk, s};
+use super::counts::Change;
 use super::job_rows::{Closing, JobRow};
+use super::select::Select;
 use super::table::DUE_INDEX;
-use super::{Key, Ledger, LedgerError, PartProgress, Write};
+use super::{End, Key, Ledger, LedgerError, PartProgress, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
-use crate::domain::run::RunId;
+use crate::domain::part::PartId;
+use crate::domain::run::{FORMAT_1, RunId};
 
 pub(super) const OPEN: &str = "OPEN";
 /// Buckets that are read concurrently. A long run has thousands.
@@ -17,13 +21,52 @@ const BUCKETS_AT_ONCE: usize = 16;
 /// Rows of due jobs that are read concurrently.
 const READ_AT_ONCE: usize = 8;
 
+/// The attributes of a job that the accounts of its run need.
+#[derive(Debug, Deserialize)]
+pub(super) struct JobSeen {
+    /// The sort key has it.
+    #[serde(rename = "sk", deserialize_with = "of_sort_key")]
+    pub(super) job: JobId,
+    pub(super) generation: u32,
+    pub(super) users: u64,
+    pub(super) made_ms: i64,
+    #[serde(default)]
+    pub(super) resubmission: bool,
+    pub(super) end: Option<End>,
+    #[serde(default)]
+    pub(super) failed: u64,
+    #[serde(default)]
+    pub(super) unattributed: u64,
+    pub(super) again: Option<PartId>,
+    #[serde(default)]
+    pub(super) again_users: u64,
+    #[serde(default)]
+    pub(super) failed_unnamed: bool,
+}
+
+const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, unattributed, again, again_users, \
+                      failed_unnamed";
+
+fn of_sort_key<'de, D: Deserializer<'de>>(from: D) -> Result<JobId, D::Error> {
+    let sk = String::deserialize(from)?;
+    let job = sk.strip_prefix("JOB#").and_then(JobId::new);
+    job.ok_or_else(|| serde::de::Error::custom("the sort key names no job"))
+}
+
+/// The jobs of a bucket to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    Open,
+}
+
 fn job_key(bucket: &Bucket, job: &JobId) -> Key {
     key(format!("BUCKET#{bucket}"), format!("JOB#{job}"))
 }
 
 impl Ledger {
-    /// Records a job and the progress of its parts in one transaction. If a part is no longer
-    /// leased by `owner`, another owner submitted it too: the job is then recorded first, as a
+    /// Records a job, the progress of its parts and its counts in one transaction. If a part is no
+    /// longer leased by `owner`, another owner submitted it too: the job is then recorded first, as a
     /// resubmission, and after it the progress of the parts that `owner` has leased. Returns whether
     /// it is a resubmission. The call is idempotent.
     pub async fn record_job(&self, row: &JobRow, progress: &[PartProgress], owner: &str) -> Result<bool, LedgerError> {
@@ -32,6 +75,11 @@ impl Ledger {
         for part in progress {
             writes.push(Self::progress_write(part, owner, row)?);
         }
+        let counts = row.v > FORMAT_1;
+        if counts {
+            let ended = progress.iter().filter(|part| part.outcomes.left() == 0).count();
+            writes.push(Change::made(row, ended).write()?);
+        }
         if self.transact(writes).await? {
             return Ok(false);
         }
@@ -39,10 +87,21 @@ impl Ledger {
         match self.get::<JobRow>(&at).await? {
             Some(there) if !there.resubmission => return Ok(false),
             Some(_) => {}
-            None => self.put(&at, &JobRow { resubmission: true, ..row.clone() }).await?,
+            None => {
+                let row = JobRow { resubmission: true, ..row.clone() };
+                let mut writes = vec![Write::put(attributes::item(&at, &row)?).when("attribute_not_exists(pk)")];
+                if counts {
+                    writes.push(Change::made(&row, 0).write()?);
+                }
+                self.send_all(writes).await?;
+            }
         }
         for part in progress {
-            self.send(Self::progress_write(part, owner, row)?).await?;
+            let mut writes = vec![Self::progress_write(part, owner, row)?];
+            if counts && part.outcomes.left() == 0 {
+                writes.push(Change::part_ended(row).write()?);
+            }
+            self.send_all(writes).await?;
         }
         Ok(true)
     }
@@ -89,11 +148,12 @@ impl Ledger {
     /// Reschedules the next poll of a job. It has no effect if another check polled in between.
     pub async fn reschedule(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
         let update = "SET due_ms = :due, looks = :looks";
-        let values = [(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
-        self.update_job(row, update, "looks = :seen AND attribute_exists(#open)", &values).await.map(|_| ())
+        let values = vec![(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
+        let write = Self::job_write(row, update, "looks = :seen AND attribute_exists(#open)", values);
+        self.send(write).await.map(|_| ())
     }
 
-    /// Closes a job in one conditional write. Returns `false` if it was already closed.
+    /// Closes a job and counts it, in one transaction. Returns `false` if it was already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
         let end = attribute(closing.end, &row.job)?;
         let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
@@ -109,18 +169,16 @@ impl Ledger {
             values.push((":unnamed", AttributeValue::Bool(true)));
         }
         update.push_str(" REMOVE #open, due_ms");
-        self.update_job(row, &update, "attribute_exists(#open)", &values).await
+        let mut writes = vec![Self::job_write(row, &update, "attribute_exists(#open)", values)];
+        if row.v > FORMAT_1 {
+            writes.push(Change::closed(row, closing).write()?);
+        }
+        self.send_all(writes).await
     }
 
-    async fn update_job(
-        &self,
-        row: &JobRow,
-        update: &str,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<bool, LedgerError> {
+    fn job_write(row: &JobRow, update: &str, condition: &str, values: Vec<(&str, AttributeValue)>) -> Write {
         let write = Write::update(&job_key(&row.bucket, &row.job), update).when(condition);
-        self.send(values.iter().fold(write, |write, (name, value)| write.with(name, value.clone()))).await
+        values.into_iter().fold(write, |write, (name, value)| write.with(name, value))
     }
 
     /// Returns a job, read consistently.
@@ -139,41 +197,74 @@ impl Ledger {
         found.into_iter().map(|item| attributes::read(item, "JOB")).collect()
     }
 
-    /// Reads the jobs of a run, bucket by bucket.
-    pub(super) async fn each_job_of(&self, run: &RunId, mut each: impl FnMut(JobRow)) -> Result<(), LedgerError> {
-        let buckets = self.buckets_of(run).await?;
-        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, run)).collect();
-        let mut jobs = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
-        while let Some(jobs) = jobs.next().await {
-            jobs?.into_iter().for_each(&mut each);
+    /// Reads jobs of a run in these buckets, in any order.
+    pub(super) async fn jobs_seen(
+        &self,
+        run: &RunId,
+        buckets: &[Bucket],
+        which: Which,
+        mut each: impl FnMut(&Bucket, JobSeen),
+    ) -> Result<(), LedgerError> {
+        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, run, which)).collect();
+        let mut reads = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            let (bucket, jobs) = read?;
+            for job in jobs {
+                each(bucket, job);
+            }
         }
         Ok(())
     }
 
-    /// Returns the jobs of a run in a bucket.
-    async fn jobs_of(&self, bucket: &Bucket, run: &RunId) -> Result<Vec<JobRow>, LedgerError> {
+    /// Returns jobs of a run in a bucket, and the bucket.
+    async fn jobs_of<'a>(
+        &self,
+        bucket: &'a Bucket,
+        run: &RunId,
+        which: Which,
+    ) -> Result<(&'a Bucket, Vec<JobSeen>), LedgerError> {
         let mut jobs = Vec::new();
-        self.pages(&format!("BUCKET#{bucket}"), "JOB#", |items| {
+        let only = match which {
+            Which::All => "#run = :run",
+            Which::Open => "#run = :run AND attribute_exists(#open)",
+        };
+        let select = Select {
+            attributes: Some(OF_JOB),
+            only: Some((only, vec![(":run", s(run))])),
+            ..Select::new(format!("BUCKET#{bucket}"), "JOB#")
+        };
+        self.select(&select, |items| {
             for item in items {
-                if item.get("run").and_then(|of| of.as_s().ok()).is_some_and(|of| of == run.as_str()) {
-                    jobs.push(attributes::read(item, "JOB")?);
-                }
+                jobs.push(attributes::read(item, "JOB")?);
             }
             Ok(true)
         })
         .await?;
-        Ok(jobs)
+        Ok((bucket, jobs))
     }
 
     /// Returns the buckets that hold jobs of a run.
     pub async fn buckets_of(&self, run: &RunId) -> Result<Vec<Bucket>, LedgerError> {
-        let found = self.query(&run_pk(run), "BUCKETS#", usize::MAX).await?;
-        let name = |item: &attributes::Item| Bucket::parse(item.get("bucket")?.as_s().ok()?);
-        Ok(found.iter().filter_map(name).collect())
+        let mut buckets: Vec<Bucket> = Vec::new();
+        let select = Select { attributes: Some("#bucket, generation, jobs"), ..Select::new(run_pk(run), "BUCKETS#") };
+        self.select(&select, |items| {
+            for item in items {
+                // An item without a generation is of a run of format 1.
+                let has_jobs =
+                    !item.contains_key("generation") || number(&item, "jobs").is_some_and(|jobs: u64| jobs > 0);
+                let name = item.get("bucket").and_then(|name| name.as_s().ok());
+                buckets.extend(name.filter(|_| has_jobs).and_then(|name| Bucket::parse(name)));
+            }
+            Ok(true)
+        })
+        .await?;
+        // Several generations may have jobs in one bucket.
+        buckets.dedup();
+        Ok(buckets)
     }
 
-    /// Records that a bucket holds jobs of a run; called before the first job of that bucket is
-    /// created.
+    /// Records that a bucket holds jobs of a run of format 1; called before the first job of that
+    /// bucket is recorded. In later formats, the counts of the bucket show it.
     pub async fn note_bucket(&self, run: &RunId, bucket: &Bucket, now_ms: i64) -> Result<(), LedgerError> {
         let mut item = key(run_pk(run), format!("BUCKETS#{bucket}")).attributes();
         item.insert("bucket".to_owned(), s(bucket));

@@ -17,7 +17,9 @@
 //! | `RUN#<run> / SAMPLE` | the first changes of a dry run, compressed |
 //! | `RUN#<run> / READBACK` | the progress of the check of written values |
 //! | `RUN#<run> / READBACK#<generation>#<n>` | the sample: users that the run wrote |
-//! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of the run |
+//! | `RUN#<run> / BUCKETS#<bucket>#<generation>` | jobs and ended parts of a bucket, counted |
+//! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of a run of format 1 |
+//! | `RUN#<run> / HELD` | the part whose request failed last |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
@@ -27,8 +29,8 @@
 //! | `BUDGET / MINUTE#<end>#<run>` | users written of a minute, in a run with a pace |
 //! | `BUDGET / LIMIT` | the limit that Intercom last reported |
 //!
-//! All reads are strongly consistent except those of the sparse index `due`, which lists open jobs
-//! by the time of their next poll.
+//! All reads that decide are strongly consistent except those of the sparse index `due`, which lists
+//! open jobs by the time of their next poll. Counts that are only shown are read eventually consistent.
 
 mod accounts;
 mod active;
@@ -38,10 +40,12 @@ mod budget;
 mod changes;
 mod compressed;
 mod conflicts;
+mod counts;
 mod cursors;
 mod error;
 mod expiry;
 mod formats;
+mod held;
 mod job_rows;
 mod jobs;
 mod limit;
@@ -52,6 +56,7 @@ mod pauses;
 mod readback;
 mod resends;
 mod runs;
+mod select;
 mod starts;
 mod table;
 mod unended;
@@ -59,7 +64,6 @@ mod unsettled;
 mod write;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +71,7 @@ pub use active::{Active, Begin};
 pub use attributes::{Key, key};
 pub use budget::{Budget, Take, Taken};
 pub use changes::{Changes, ChangesOfPart, SAMPLE};
+pub use counts::Consistency;
 pub use cursors::{Committing, Leased};
 pub use error::LedgerError;
 pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, PartOfJob};
@@ -80,10 +85,8 @@ pub use table::create;
 pub use unended::Unended;
 
 use attributes::Item;
+use select::{Keys, Select};
 use write::Write;
-
-/// Rows per query; a row has some hundred bytes.
-const PAGE_ROWS: usize = 500;
 
 /// A client of the table.
 #[derive(Clone, Debug)]
@@ -115,7 +118,7 @@ impl Ledger {
     /// An empty prefix matches all.
     async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
-        self.pages(pk, prefix, |items| {
+        self.select(&Select::new(pk, prefix), |items| {
             found.extend(items);
             Ok(found.len() < most)
         })
@@ -123,63 +126,4 @@ impl Ledger {
         found.truncate(most);
         Ok(found)
     }
-
-    /// Reads the same items page by page.
-    async fn pages(
-        &self,
-        pk: &str,
-        prefix: &str,
-        each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
-    ) -> Result<(), LedgerError> {
-        self.pages_of(pk, Keys::Prefix(prefix), PAGE_ROWS, each).await
-    }
-
-    /// Reads items of a partition in pages of at most `rows`, so that memory stays bounded; `each`
-    /// returns whether to continue. The page limit is needed: DynamoDB's own bound of 1 MB is several times that in
-    /// memory, and the emulated table has no bound.
-    async fn pages_of(
-        &self,
-        pk: &str,
-        keys: Keys<'_>,
-        rows: usize,
-        mut each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
-    ) -> Result<(), LedgerError> {
-        let mut from = None;
-        loop {
-            let request = self.client.query().table_name(&self.table).consistent_read(true);
-            let request = request.expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-            let request = match keys {
-                // DynamoDB accepts no empty value for a key.
-                Keys::Prefix("") => request.key_condition_expression("pk = :pk"),
-                Keys::Prefix(prefix) => request
-                    .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                    .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned())),
-                Keys::Between(from, to) => request
-                    .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                    .expression_attribute_values(":from", AttributeValue::S(from.to_owned()))
-                    .expression_attribute_values(":to", AttributeValue::S(to.to_owned())),
-                Keys::LastBefore(end) => request
-                    .key_condition_expression("pk = :pk AND sk < :sk")
-                    .expression_attribute_values(":sk", AttributeValue::S(end.to_owned()))
-                    .scan_index_forward(false),
-            };
-            let sent = request.limit(rows.clamp(1, PAGE_ROWS) as i32).set_exclusive_start_key(from).send().await;
-            let page = sent.map_err(|e| LedgerError::call("Query", e))?;
-            from = page.last_evaluated_key;
-            if !each(page.items.unwrap_or_default())? || from.is_none() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// The sort keys of the items to read, and their order.
-#[derive(Clone, Copy)]
-enum Keys<'a> {
-    /// Those with a prefix, in order; all if it is empty.
-    Prefix(&'a str),
-    /// Those from the first key to the second, in order.
-    Between(&'a str, &'a str),
-    /// Those before a key, the last one first.
-    LastBefore(&'a str),
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::job::JobId;
-use crate::domain::part::{Origin, Outcomes, PartId};
+use crate::domain::part::{Origin, Outcomes, Part, PartId};
 
 /// The end of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,14 @@ pub struct PartRow {
     /// The last job that contains patches of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
+}
+
+impl PartRow {
+    /// Returns the part of a row whose lease is ours.
+    pub(super) fn ours(self, part: &Part) -> OurPart {
+        let outcomes = self.outcomes.unwrap_or_else(|| Outcomes::open(part.patches.len()));
+        OurPart { attempt: self.attempt, outcomes }
+    }
 }
 
 /// The outcome of the request that a part was leased for.

@@ -1,11 +1,13 @@
 //! Parts: leased before their patches are submitted, and marked with their end.
 
-use super::attributes::{self, NOT_NEWER, attribute, key, n, number, run_pk, s};
+use super::attributes::{self, Item, NOT_NEWER, attribute, key, n, number, run_pk, s};
+use super::counts::Change;
 use super::expiry::expires_at_s;
 use super::part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
+use super::select::Select;
 use super::{JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::part::{Outcomes, Part, PartId};
-use crate::domain::run::{FORMAT, RunId};
+use crate::domain::run::{Counts, FORMAT, FORMAT_1, RunId};
 use aws_sdk_dynamodb::types::ReturnValue;
 
 /// Releases the lease of a part that has not ended.
@@ -40,32 +42,38 @@ impl Ledger {
         now_ms: i64,
         until_ms: i64,
     ) -> Result<PartLease, LedgerError> {
-        if let Some(ours) = self.try_lease(part, owner, until_ms, None).await? {
-            return Ok(PartLease::Ours(ours));
+        let write = Self::lease_write(part, owner, until_ms, None)?;
+        if let Some(leased) = self.send_for(write, Some(ReturnValue::AllNew)).await? {
+            return Ok(PartLease::Ours(Self::ours(part, &leased)?));
         }
         let Some(row) = self.part(&part.run, &part.id).await? else { return Ok(PartLease::Busy) };
         match (row.end, row.lease_until_ms) {
             (Some(end), _) => Ok(PartLease::Ended(end)),
             // Our own lease: its answer was lost.
-            (None, _) if row.lease_owner.as_deref() == Some(owner) => {
-                let outcomes = row.outcomes.unwrap_or_else(|| Outcomes::open(part.patches.len()));
-                Ok(PartLease::Ours(OurPart { attempt: row.attempt, outcomes }))
-            }
+            (None, _) if row.lease_owner.as_deref() == Some(owner) => Ok(PartLease::Ours(row.ours(part))),
             (None, Some(until)) if until < now_ms => {
-                let taken = self.try_lease(part, owner, until_ms, Some(until)).await?;
-                Ok(taken.map_or(PartLease::Busy, PartLease::Ours))
+                let write = Self::lease_write(part, owner, until_ms, Some(until))?;
+                self.send_counted(write, part, Counts { lost: 1, ..Counts::default() }, now_ms).await?;
+                let row = self.part(&part.run, &part.id).await?;
+                let taken = row.filter(|row| row.end.is_none() && row.lease_owner.as_deref() == Some(owner));
+                Ok(taken.map_or(PartLease::Busy, |row| PartLease::Ours(row.ours(part))))
             }
             (None, _) => Ok(PartLease::Busy),
         }
     }
 
-    async fn try_lease(
-        &self,
-        part: &Part,
-        owner: &str,
-        until_ms: i64,
-        expired: Option<i64>,
-    ) -> Result<Option<OurPart>, LedgerError> {
+    /// Sends a write of a part that changes the counts of its run, in one transaction. Runs of format 1
+    /// have no counts. Returns `false` if its condition failed.
+    async fn send_counted(&self, write: Write, part: &Part, counts: Counts, now_ms: i64) -> Result<bool, LedgerError> {
+        let mut writes = vec![write];
+        if part.v > FORMAT_1 && counts != Counts::default() {
+            writes.push(Change::without_job(&part.run, part.id.generation, counts, now_ms).write()?);
+        }
+        self.send_all(writes).await
+    }
+
+    /// Returns the write that leases a part, or takes over a lease that expired at that time.
+    fn lease_write(part: &Part, owner: &str, until_ms: i64, expired: Option<i64>) -> Result<Write, LedgerError> {
         let remembers = if expired.is_some() { ", lost_until_ms = :expired" } else { "" };
         let update = format!(
             "SET generation = :generation, #users = :users, origin = :origin, expires_at = :expires, \
@@ -81,21 +89,24 @@ impl Ledger {
             .with(":until", n(until_ms))
             .with(":one", n(1))
             .with(":lost", n(u32::from(expired.is_some())));
-        let write = match expired {
+        Ok(match expired {
             None => write
                 .when(format!("attribute_not_exists(#end) AND attribute_not_exists(claim_until_ms) AND {NOT_NEWER}")),
             Some(at) => write
                 .when(format!("attribute_not_exists(#end) AND claim_until_ms = :expired AND {NOT_NEWER}"))
                 .with(":expired", n(at)),
-        };
-        let Some(leased) = self.send_for(write, Some(ReturnValue::AllNew)).await? else { return Ok(None) };
+        })
+    }
+
+    /// Returns the part of a lease's answer.
+    fn ours(part: &Part, leased: &Item) -> Result<OurPart, LedgerError> {
         // A default would make every attempt the first.
         let missing = || LedgerError::Missing { what: "attempt", key: part.id.to_string() };
-        let attempt = number(&leased, "attempt").ok_or_else(missing)?;
+        let attempt = number(leased, "attempt").ok_or_else(missing)?;
         let unreadable = |source| LedgerError::Decode { key: part.id.to_string(), source };
         let stored = leased.get("outcomes").cloned().map(serde_dynamo::from_attribute_value).transpose();
         let outcomes = stored.map_err(unreadable)?.unwrap_or_else(|| Outcomes::open(part.patches.len()));
-        Ok(Some(OurPart { attempt, outcomes }))
+        Ok(OurPart { attempt, outcomes })
     }
 
     /// Returns a part's row.
@@ -106,7 +117,7 @@ impl Ledger {
     /// Ends the leases of a run's parts, whose owners are gone.
     pub(super) async fn end_part_leases(&self, run: &RunId, until_ms: i64) -> Result<(), LedgerError> {
         let mut leased = Vec::new();
-        self.pages(&run_pk(run), "PART#", |items| {
+        self.select(&Select::new(run_pk(run), "PART#"), |items| {
             for item in items {
                 let at = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
                 let row: PartRow = attributes::read(item, "PART")?;
@@ -160,9 +171,9 @@ impl Ledger {
     }
 
     /// Records that the request may have created a job whose id is lost. The lease stays.
-    pub async fn possibly_lost(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
+    pub async fn possibly_lost(&self, part: &Part, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
         let write = Self::leased(part, owner, &format!("SET {LOST_UNTIL} ADD lost :lost")).with(":lost", n(1));
-        self.send(write).await.map(|_| ())
+        self.send_counted(write, part, Counts { lost: 1, ..Counts::default() }, now_ms).await.map(|_| ())
     }
 
     /// Begins an update of a part that `owner` has leased.
@@ -202,7 +213,8 @@ impl Ledger {
             .with(":format", n(FORMAT))
             .with(":owner", s(owner))
             .with(":lost", n(lost));
-        self.send(write).await
+        let counts = Counts { parts_ended: 1, lost: lost.into(), ..Counts::default() };
+        self.send_counted(write, part, counts, now_ms).await
     }
 
     /// Returns the write of a part's progress, for the transaction that records its job: the done

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
 use super::attributes::{self, key, n, number, run_pk, s};
-use super::{Key, Keys, Ledger, LedgerError, Write};
+use super::select::{Keys, Select};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
@@ -208,7 +209,8 @@ impl Ledger {
     /// this reads the list that [`Self::begin`] maintains.
     async fn newest_runs(&self, before: &str, most: usize) -> Result<Vec<RunId>, LedgerError> {
         let mut found = Vec::new();
-        self.pages_of("RUNS", Keys::LastBefore(before), most, |items| {
+        let select = Select { items: most, ..Select::of("RUNS", Keys::LastBefore(before.to_owned())) };
+        self.select(&select, |items| {
             found.extend(items.iter().filter_map(run_of));
             Ok(found.len() < most)
         })

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 
 use super::attributes::{self, run_pk};
+use super::jobs::Which;
 use super::pages::page_sk;
 use super::parts::part_sk;
-use super::{JobRow, Keys, Ledger, LedgerError, PAGE_ROWS, PageRow, PartRow};
+use super::select::{Keys, Select};
+use super::{Consistency, Ledger, LedgerError, PageRow, PartRow};
+use crate::domain::bucket::Bucket;
 use crate::domain::part::{Origin, PartId};
-use crate::domain::run::Run;
+use crate::domain::run::{BucketCounts, Run};
 
 /// Pages whose parts are read at once. A run of millions of users has too many for one invocation.
 const PAGES_AT_ONCE: usize = 50;
@@ -47,8 +50,8 @@ impl Ledger {
         }
         let (Some(from), Some(to)) = (parts.first().cloned(), parts.last().cloned()) else { return Ok(None) };
         // Read the ends last: a part that ends in the meantime is left out.
-        let (from, end) = (part_sk(&from), part_sk(&to));
-        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &end), PAGE_ROWS, |items| {
+        let select = Select::of(run_pk(&run.id), Keys::Between(part_sk(&from), part_sk(&to)));
+        self.select(&select, |items| {
             for item in items {
                 let row: PartRow = attributes::read(item, "PART")?;
                 if let (Some(origin), Some(_)) = (row.origin, row.end) {
@@ -64,9 +67,10 @@ impl Ledger {
     /// Returns the parts of the committed pages from this one on, at most [`PAGES_AT_ONCE`] pages
     /// and one.
     async fn parts_of_pages(&self, run: &Run, generation: u32, page: u32) -> Result<Vec<PartId>, LedgerError> {
-        let (from, to) = (page_sk(generation, page), page_sk(generation, 9_999_999));
+        let keys = Keys::Between(page_sk(generation, page), page_sk(generation, 9_999_999));
         let mut rows = Vec::new();
-        self.pages_of(&run_pk(&run.id), Keys::Between(&from, &to), PAGES_AT_ONCE + 1, |items| {
+        let select = Select { items: PAGES_AT_ONCE + 1, ..Select::of(run_pk(&run.id), keys) };
+        self.select(&select, |items| {
             for item in items {
                 rows.push(attributes::read::<PageRow>(item, "PAGE")?);
             }
@@ -78,11 +82,16 @@ impl Ledger {
         Ok(rows.iter().flat_map(PageRow::part_ids).collect())
     }
 
-    /// Returns the follow-up parts of a generation.
+    /// Returns the follow-up parts of a generation. Only the buckets that count some are read.
     async fn follow_ups(&self, run: &Run, generation: u32) -> Result<Vec<PartId>, LedgerError> {
+        let counts = self.counts(&run.id, Consistency::Strong).await?;
+        let has_some = |of: &&BucketCounts| of.generation == generation && of.counts.follow_ups > 0;
+        let buckets: Vec<Bucket> = counts.iter().filter(has_some).map(|of| of.bucket.clone()).collect();
         let mut found = Vec::new();
-        let add = |job: JobRow| found.extend(job.again.filter(|_| job.generation == generation));
-        self.each_job_of(&run.id, add).await?;
+        self.jobs_seen(&run.id, &buckets, Which::All, |_, job| {
+            found.extend(job.again.filter(|_| job.generation == generation));
+        })
+        .await?;
         Ok(found)
     }
 }

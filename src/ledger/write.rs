@@ -107,7 +107,7 @@ impl Write {
 }
 
 /// Returns each `#name` of an expression with its attribute.
-fn names_of(expression: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn names_of(expression: &str) -> impl Iterator<Item = (String, String)> {
     expression.split('#').skip(1).map(|rest| {
         let name = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
         (format!("#{name}"), name.to_owned())

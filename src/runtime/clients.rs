@@ -39,6 +39,9 @@ pub struct Clients {
     pub compiled: Compiled,
     /// The time of the next read of a draining run's accounts.
     pub accounts_due: AccountsDue,
+    /// Closes of jobs take turns: they change the same counts, and DynamoDB refuses transactions on one
+    /// item at the same time.
+    pub closing: Arc<tokio::sync::Mutex<()>>,
     /// True once this process has recorded the format that its step reads.
     format_noted: Arc<AtomicBool>,
     /// The values that the previous run of the plan set.
@@ -108,6 +111,7 @@ impl Clients {
             settings,
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
+            closing: Arc::default(),
             format_noted: Arc::default(),
             previous: Previous::default(),
         }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use intercom_bulk::domain::bucket::Bucket;
-use intercom_bulk::domain::run::Run;
-use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
+use intercom_bulk::domain::run::{BucketCounts, Run};
+use intercom_bulk::ledger::{Consistency, JobRow, Ledger, LedgerError};
 use intercom_bulk::rate_limit::WINDOW_MS;
 
 /// The number of most recent buckets to read again: they may get more jobs.
@@ -34,6 +34,20 @@ impl JobCounts {
         }
     }
 
+    /// Returns the jobs by the counts of a run whose generation is `generation`.
+    fn of(counts: &[BucketCounts], generation: u32) -> Self {
+        let mut jobs = Self::default();
+        for of in counts {
+            let made = of.counts.jobs.max(0).unsigned_abs();
+            jobs.made += made;
+            jobs.ended += made.saturating_sub(of.counts.jobs_open().max(0).unsigned_abs());
+            for (window, users) in of.sends.iter().filter(|_| of.generation == generation) {
+                *jobs.sends.entry(*window).or_default() += users;
+            }
+        }
+        jobs
+    }
+
     fn add(&mut self, other: &Self) {
         self.made += other.made;
         self.ended += other.ended;
@@ -43,7 +57,8 @@ impl JobCounts {
     }
 }
 
-/// Counts the jobs of one run repeatedly, and caches the buckets that cannot change any more.
+/// Counts the jobs of one run repeatedly. In a run of format 1 it reads rows, and caches the buckets
+/// that cannot change any more.
 #[derive(Debug, Default)]
 pub struct JobsSeen {
     generation: u32,
@@ -51,8 +66,12 @@ pub struct JobsSeen {
 }
 
 impl JobsSeen {
-    /// Counts all jobs of the run.
+    /// Counts all jobs of the run: by the counts of its buckets or, in a run of format 1, by rows.
     pub async fn read(&mut self, ledger: &Ledger, run: &Run) -> Result<JobCounts, LedgerError> {
+        if run.keeps_parts() {
+            let counts = ledger.counts(&run.id, Consistency::Eventual).await?;
+            return Ok(JobCounts::of(&counts, run.generation));
+        }
         if self.generation != run.generation {
             *self = Self { generation: run.generation, over: BTreeMap::new() };
         }

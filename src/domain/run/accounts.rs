@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OpenJobs, ReadBackTotals, Tally};
+use super::{Cursor, NAMED_ALREADY, OpenJobs, ReadBackTotals, Run, Tally};
 use crate::domain::part::PartId;
 
 /// The counted rows of a run.
@@ -15,6 +15,8 @@ pub struct Accounts {
     pub parts_open: u64,
     /// Open jobs of any generation.
     pub open: Option<OpenJobs>,
+    /// Their number by the counts, if no job was read.
+    pub open_counted: u64,
     /// The latest time at which a request with an unknown outcome was sent, in Unix milliseconds; 0
     /// if there is none. Its job, if any, has no known id.
     pub made_last_ms: i64,
@@ -124,14 +126,24 @@ impl Counted {
 }
 
 impl Accounts {
+    /// Returns the accounts of a run that has sent nothing: the counts of its cursor.
+    pub fn begun(run: &Run, cursor: &Cursor) -> Self {
+        let mut accounts = Self::default();
+        let totals = &mut accounts.totals;
+        totals.users = cursor.tally.users;
+        totals.count = cursor.count_at_end.or(run.count).filter(|_| run.reads_everybody());
+        totals.sharing = cursor.tally.skip_reasons.get(NAMED_ALREADY).copied().unwrap_or_default();
+        accounts
+    }
+
     /// Returns the number of open jobs of any generation.
     pub fn jobs_open(&self) -> u64 {
-        self.open.as_ref().map_or(0, |open| open.count)
+        self.open.as_ref().map_or(self.open_counted, |open| open.count)
     }
 
     /// Returns whether every part and job has ended.
     pub fn settled(&self) -> bool {
-        self.parts_open == 0 && self.open.is_none()
+        self.parts_open == 0 && self.jobs_open() == 0
     }
 
     /// Returns the totals of a run that continues. A part with a valid lease is being submitted, so

@@ -227,6 +227,12 @@ impl Cursor {
         }
     }
 
+    /// Returns whether errors of a generation count. A later generation that read all users evaluated
+    /// them again.
+    pub fn counts_errors_of(&self, generation: u32) -> bool {
+        generation >= self.generation || self.cut.is_some() || !self.gaps.is_empty()
+    }
+
     /// Compares a message's turn with this cursor's.
     pub fn standing(&self, turn: u64) -> TurnOrder {
         match turn.cmp(&self.turn) {

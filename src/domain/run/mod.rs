@@ -2,6 +2,7 @@
 //! the verdict on a run's end.
 
 mod accounts;
+mod counts;
 mod cursor;
 pub mod decide;
 mod limits;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::api::{Api, ApiVersion, Reading};
 
 pub use accounts::{Accounts, Counted, Totals};
+pub use counts::{BucketCounts, Counts};
 pub use cursor::{
     Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
     Settling, Turn, TurnOrder, Unanswered,

@@ -3,6 +3,7 @@
 use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Counted, Cursor, Run, State, Verdict};
+use crate::ledger::Consistency;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -31,7 +32,9 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
         if at.clock.now_ms() < due_ms && (for_parts || outcome.closed == 0) {
             return Ok(());
         }
-        let accounts = ledger.accounts(&run, &cursor).await?;
+        // The counts equal the rows, and cost little. The rows decide.
+        let counted = ledger.accounts_counted(&run, &cursor, Consistency::Strong).await?;
+        let accounts = if counted.settled() { ledger.accounts(&run, &cursor).await? } else { counted };
         match accounts.verdict(&run, &cursor) {
             Verdict::NotYet => {
                 let may_be_lost = accounts.parts_open > 0

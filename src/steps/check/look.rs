@@ -234,7 +234,11 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
 async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     let failed = closing.failed;
     let unattributed = closing.unattributed;
-    if clients.ledger.close_job(row, &closing).await? {
+    let is_closed = {
+        let _turn = clients.closing.lock().await;
+        clients.ledger.close_job(row, &closing).await?
+    };
+    if is_closed {
         outcome.closed += 1;
         outcome.failed += failed;
         outcome.unattributed += unattributed;

@@ -3,6 +3,7 @@
 use super::turn::LeasedTurn;
 use crate::domain::run::Cursor;
 use crate::domain::run::decide::{Decision, after_reading_time};
+use crate::ledger::Consistency;
 use crate::runtime::clients::StepError;
 
 /// Returns the decision to end the pages in time for the users that are queued. The counts are read
@@ -16,6 +17,6 @@ pub(super) async fn end_in_time(turn: &LeasedTurn<'_>, cursor: &Cursor) -> Resul
     if after_reading_time(cursor, patches, speed, &turn.facts()).is_none() {
         return Ok(None);
     }
-    let sent = clients.ledger.accounts(run, cursor).await?.sent_now;
+    let sent = clients.ledger.accounts_counted(run, cursor, Consistency::Strong).await?.sent_now;
     Ok(after_reading_time(cursor, patches.saturating_sub(sent), speed, &turn.facts()))
 }

@@ -34,7 +34,9 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
     let decision = if cursor.after.is_some() {
         after_earlier_runs(cursor, earlier.as_ref(), pauses, &facts)
     } else {
-        let accounts = clients.ledger.accounts(turn.run, &cursor).await?;
+        let counted = clients.ledger.unfinished(turn.run, &cursor).await?;
+        // The counts may be read in the middle of a change. The rows decide.
+        let accounts = if counted.settled() { clients.ledger.accounts(turn.run, &cursor).await? } else { counted };
         if accounts.parts_open > 0 && turn.run.keeps_parts() && !turn.run.held_back {
             control::resend::request_if_lost(clients, turn.run, turn.at).await;
         }

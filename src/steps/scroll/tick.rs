@@ -8,6 +8,7 @@ use super::{Action, ScrollOutcome};
 use crate::control::{self, ActiveRun, Continued, Resumed, RunEnd};
 use crate::domain::run::decide::is_stuck;
 use crate::domain::run::{Cursor, PAUSE_MOST_MS, Run, State, past_deadline};
+use crate::ledger::Consistency;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::Resume;
 use crate::runtime::invocation::Invocation;
@@ -15,7 +16,7 @@ use crate::steps::resume::resume as resume_and_send;
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 3600 * 1000;
-/// Time-out for reading the rows of an ending run, to count its unfinished parts and jobs.
+/// Time-out for reading the counts of an ending run.
 const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time after the deadline in which check ends a run that is verified, in milliseconds.
@@ -91,10 +92,12 @@ async fn hold_on(
     Ok(())
 }
 
-/// Describes the unfinished parts and jobs of a run that ends early. The time-out keeps a large
-/// run's rows from blocking its end.
+/// Describes the unfinished parts and jobs of a run that ends early. The time-out keeps a slow ledger
+/// from blocking its end.
 pub(super) async fn missing(clients: &Clients, run: &Run, cursor: &Cursor) -> String {
-    match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts(run, cursor)).await {
+    match tokio::time::timeout(ACCOUNTS_TIMEOUT, clients.ledger.accounts_counted(run, cursor, Consistency::Strong))
+        .await
+    {
         Ok(Ok(accounts)) => accounts.missing(run.held_back),
         Ok(Err(_)) | Err(_) => "unfinished parts and jobs could not be counted".to_owned(),
     }

@@ -220,6 +220,9 @@ impl Round<'_> {
         }
         let resting = PartRest { counts, why, now_ms };
         self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, resting).await?;
+        if let Err(error) = self.clients.ledger.note_held(part, now_ms).await {
+            tracing::warn!(%error, "cannot record the last failed request; `status` does not show it");
+        }
         self.outcome.held = Some(why.to_owned());
         self.return_after(work, ms).await;
         Ok(())

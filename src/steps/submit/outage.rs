@@ -7,7 +7,7 @@ use super::refused::changes_many;
 use crate::domain::bucket::Bucket;
 use crate::domain::patch::Patch;
 use crate::domain::run::{Phase, Run, RunId};
-use crate::ledger::ErrorRow;
+use crate::ledger::{Consistency, ErrorRow};
 use crate::runtime::clients::StepError;
 
 /// A generation that reads no more pages is nearly finished with at most this many open parts.
@@ -46,7 +46,8 @@ impl Round<'_> {
             return Ok(true);
         }
         let reads_pages = cursor.phase == Phase::Turning;
-        Ok(!reads_pages && self.clients.ledger.accounts(run, &cursor).await?.parts_open <= FEW_PARTS)
+        Ok(!reads_pages
+            && self.clients.ledger.accounts_counted(run, &cursor, Consistency::Strong).await?.parts_open <= FEW_PARTS)
     }
 
     /// Returns whether each user of the part failed in an earlier generation of the run, or in an

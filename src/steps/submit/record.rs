@@ -103,7 +103,7 @@ impl LeasedParts {
         progress: &[PartProgress],
     ) -> Result<(), StepError> {
         let noted = (run.id.clone(), row.bucket.clone());
-        if !round.noted.contains(&noted) {
+        if !run.keeps_parts() && !round.noted.contains(&noted) {
             round.clients.ledger.note_bucket(&run.id, &row.bucket, round.at.clock.now_ms()).await?;
             round.noted.insert(noted);
         }

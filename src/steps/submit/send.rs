@@ -116,8 +116,9 @@ impl LeasedParts {
                 Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),
                 Disposition::Ambiguous => {
+                    let now_ms = round.at.clock.now_ms();
                     for part in &self.parts {
-                        round.clients.ledger.possibly_lost(&part.work.part, &round.at.request_id).await?;
+                        round.clients.ledger.possibly_lost(&part.work.part, &round.at.request_id, now_ms).await?;
                     }
                     self.set(piece, UserOutcome::Unknown);
                     let answered = error.status().is_some_and(|status| status >= 500);

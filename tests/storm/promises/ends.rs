@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::domain::run::{Cursor, NAMED_ALREADY, Run, State};
+use intercom_bulk::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::domain::user::User;
+use intercom_bulk::ledger::Consistency;
 
 use crate::plans;
 use crate::storm::Storm;
@@ -34,6 +35,7 @@ impl Storm {
         if reason.ends_with("nothing was written") && self.promises.users_taken(&run.id) > 0 {
             lie("users are in its jobs".to_owned());
         }
+        self.counts_equal_the_rows(run, &cursor).await;
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         self.values_were_checked(run, errors.is_empty()).await;
         let lacking = if run.limits.dry_run { BTreeSet::new() } else { self.lacking(run).await };
@@ -71,6 +73,23 @@ impl Storm {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Checks that the counts of a run's buckets equal its rows.
+    async fn counts_equal_the_rows(&self, run: &Run, cursor: &Cursor) {
+        let counted = self.ledger.accounts_counted(run, cursor, Consistency::Strong).await;
+        let (Ok(counted), Ok(rows)) = (counted, self.ledger.accounts(run, cursor).await) else { return };
+        let leased = rows.leases_until_ms.len() as u64;
+        let of = |accounts: &Accounts, leased: u64| {
+            let Accounts { parts_open, sent_now, totals, .. } = accounts;
+            let lost = totals.jobs_possibly_lost - leased;
+            let totals = Totals { errors: 0, dropped: 0, jobs_possibly_lost: lost, ..totals.clone() };
+            (*parts_open, accounts.jobs_open(), *sent_now, totals)
+        };
+        let (counted, rows) = (of(&counted, 0), of(&rows, leased));
+        if counted != rows {
+            self.weather.bug(format!("3: the counts of {} are {counted:?}, and its rows are {rows:?}", run.id));
         }
     }
 

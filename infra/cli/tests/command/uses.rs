@@ -29,6 +29,27 @@ fn preview_predicts_the_run() {
     let first = buckets.keys().next().unwrap();
     let listed = String::from_utf8(world.call(&["jobs", "--from", first]).stdout).unwrap();
     assert_eq!(listed.lines().count(), buckets[first].as_array().unwrap().len());
+    let id = run["run"].as_str().unwrap();
+    let counted = String::from_utf8(world.call(&["jobs", "--by-bucket", "--run", id]).stdout).unwrap();
+    assert_eq!(counted.lines().count(), buckets.len(), "{counted}");
+    assert!(counted.lines().all(|line| line.contains(" completed") && !line.contains(" open")), "{counted}");
+}
+
+#[test]
+fn preview_and_run_follow_a_pace() {
+    let world = World::with(&["--users", "40", "--rate-limit-per-10s", "1000000"]);
+    let plan = plan("has-avatar.toml");
+    let plan = plan.to_str().unwrap();
+    let preview = world.object(&["preview", plan, "--max-per-minute", "10", "--json"], 2);
+    let to_change = preview["to_change"].as_u64().unwrap();
+    assert_eq!(preview["seconds_at_quota"].as_u64(), Some(to_change.div_ceil(10) * 60), "{preview}");
+    assert_eq!(preview["jobs"].as_u64(), Some(to_change.div_ceil(10)), "{preview}");
+    let refused = world.call(&["run", plan, "--max-per-minute", "0"]);
+    assert_eq!(refused.status.code(), Some(64));
+    let run = world.object(&["run", plan, "--max-per-minute", "1000", "--json"], 0);
+    assert_eq!(run["patches"].as_u64(), Some(to_change));
+    let status = world.object(&["status", "--json"], 0);
+    assert_eq!((status["max_per_minute"].as_u64(), status["to_send"].as_u64()), (Some(1_000), Some(0)), "{status}");
 }
 
 #[test]

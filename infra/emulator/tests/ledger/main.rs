@@ -1,6 +1,7 @@
 //! The ledger's guarantees, on the emulated DynamoDB behind the real client.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod counts;
 mod parts;
 
 use intercom_bulk::domain::api::Api;
@@ -172,7 +173,6 @@ async fn run_items_expire_after_its_end() {
     let part = part(&run);
     ledger.lease_part(&part, "one", 0, 100).await.unwrap();
     let row = job(&part, "job_1", NOW_MS);
-    ledger.note_bucket(&run.id, &row.bucket, NOW_MS).await.unwrap();
     ledger.record_job(&row, &[done(&part)], "one").await.unwrap();
     assert!(!ledger.expire(2).await.unwrap(), "the run continues");
     ledger.end(&run, State::Failed, None, None, NOW_MS).await.unwrap();

@@ -74,6 +74,7 @@ fn an_excused_generation_does_not_count() {
 
 #[test]
 fn an_expired_reading_is_excused_if_nothing_could_be_sent() {
+    const SHORT: Unanswered = Unanswered { times: 1, since_ms: 95_000, spent_since_ms: 95_000 };
     let kept = |change: fn(&mut Cursor)| {
         let mut cursor = cursor();
         change(&mut cursor);
@@ -81,9 +82,8 @@ fn an_expired_reading_is_excused_if_nothing_could_be_sent() {
     };
     assert!(!kept(|_| {}));
     assert!(kept(|c| c.unanswered = Unanswered { times: 9, since_ms: 60_000, spent_since_ms: 0 }));
-    let short = Unanswered { times: 1, since_ms: 95_000, spent_since_ms: 95_000 };
-    assert!(!kept(|c| c.unanswered = short), "five seconds expire no reading");
-    assert!(kept(|c| c.unanswered = Unanswered { spent_since_ms: 60_000, ..short }), "all windows were spent");
+    assert!(!kept(|c| c.unanswered = SHORT), "five seconds expire no reading");
+    assert!(kept(|c| c.unanswered = Unanswered { spent_since_ms: 60_000, ..SHORT }), "all windows were spent");
     assert!(kept(|c| c.resends = 1), "its message did not come");
     assert!(!kept(|c| (c.resends, c.leases) = (1, 1)), "it came, and its invocation died");
 }

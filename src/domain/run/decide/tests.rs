@@ -275,12 +275,11 @@ fn bounds_end_the_pages() {
 #[test]
 fn another_turn_follows_until_the_pages_or_the_run_end() {
     let (turns, ended) = (cursor(json!({})), cursor(json!({"phase": "ended"})));
-    let running = Commit::State { state: State::Running, reason: None };
     for (next, commit, goes_on) in [
         (&turns, Commit::Turn, true),
         (&ended, Commit::Turn, false),
         (&turns, Commit::Generation, true),
-        (&ended, running, true),
+        (&ended, Commit::State { state: State::Running, reason: None }, true),
         (&turns, Commit::State { state: State::Paused, reason: None }, false),
         (&ended, Commit::State { state: State::Draining, reason: None }, false),
     ] {
@@ -293,7 +292,7 @@ fn another_turn_follows_until_the_pages_or_the_run_end() {
 fn waits_count_as_idle_or_have_a_bound_of_their_own() {
     let before = cursor(json!({"idle_turns": 4}));
     let until = json!({"not_before_ms": 5, "waits": "why"});
-    let idle = json!({"not_before_ms": 5, "waits": "why", "idle_turns": 5});
+    let idle = merged(until.clone(), json!({"idle_turns": 5}));
     let spent = json!({"not_before_ms": 5, "waits": "the rate limit's window is spent", "spent_since_ms": 3});
     assert_decides("bounded", &before, &Decision::wait(before.clone(), 5, "why"), "Waited", &until);
     assert_decides("idle", &before, &Decision::idle(before.clone(), 5, "why"), "Waited", &idle);

@@ -5,7 +5,8 @@ mod seen;
 use std::time::Duration;
 
 use clap::Args;
-use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::run::{Accounts, Cursor, Run, State};
+use intercom_bulk::ledger::{Consistency, Ledger, LedgerError};
 use serde_json::json;
 
 use self::seen::Seen;
@@ -48,11 +49,11 @@ impl Status {
         let run = self.of.find(&ledger).await?;
         let cursor = ledger.cursor(&run.id).await?;
         let cursor = cursor.ok_or_else(|| CommandError::Step(format!("run {} has no cursor", run.id)))?;
-        let accounts = ledger.accounts(&run, &cursor).await?;
-        let jobs = JobsSeen::default().read(&ledger, &run).await?;
-        let now_ms = machine_wall()();
         // A stack runs by itself; a local run needs a process that holds its folder.
         let at_work = Place::works_on(folder.as_deref(), &run);
+        let accounts = accounts(&ledger, &run, &cursor, at_work).await?;
+        let jobs = JobsSeen::default().read(&ledger, &run).await?;
+        let now_ms = machine_wall()();
         let took = Duration::from_millis((run.ended_ms.unwrap_or(now_ms) - run.started_ms).max(1) as u64);
         let tail = if folder.is_some() { LOCAL_TAIL } else { CLOUD_TAIL };
         let seen = Seen {
@@ -78,4 +79,18 @@ impl Status {
         }
         Ok(0)
     }
+}
+
+/// Returns the accounts of a run: by its counts while it goes on. At its end, its totals are exact. The
+/// rows are read if it ended without totals, or if its process is gone, which may hold leases.
+async fn accounts(ledger: &Ledger, run: &Run, cursor: &Cursor, at_work: Option<bool>) -> Result<Accounts, LedgerError> {
+    if at_work == Some(false) || run.state.ended() && run.totals.is_none() {
+        return ledger.accounts(run, cursor).await;
+    }
+    let mut accounts = ledger.accounts_counted(run, cursor, Consistency::Eventual).await?;
+    match &run.totals {
+        Some(totals) => accounts.totals = totals.clone(),
+        None => accounts.held = ledger.held(&run.id).await?,
+    }
+    Ok(accounts)
 }

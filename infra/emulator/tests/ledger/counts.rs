@@ -1,0 +1,108 @@
+//! Counts beside rows: they equal the rows after each write.
+
+use intercom_bulk::domain::part::{Origin, Outcomes, PageRead, Part, PartId, ReadingId, UserOutcome, cut};
+use intercom_bulk::domain::patch::Patch;
+use intercom_bulk::domain::run::decide::Commit;
+use intercom_bulk::domain::run::{Accounts, Cursor, Lease, Run, Totals};
+use intercom_bulk::domain::user::UserId;
+use intercom_bulk::ledger::{
+    Closing, Committing, Consistency, End, JobRow, Leased, Ledger, PageRow, PartEnd, PartProgress,
+};
+
+use super::{NOW_MS, begin, job, ledger, run};
+
+/// A run with a committed page of two parts, of three users and of two.
+async fn begun(ledger: &Ledger) -> (Run, Cursor, Vec<Part>) {
+    let run = run("a");
+    begin(ledger, &run).await;
+    let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 0, lease: 1 }) };
+    let patch = |n: u32| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
+    let parts = cut(&run.id, read, (1..=5).map(patch).collect(), 3);
+    let lease = Lease { owner: "scroll".into(), message: "m".into(), until_ms: NOW_MS + 5 };
+    let Leased::Ours(mut next) = ledger.lease(&run.id, 0, &lease, NOW_MS).await.unwrap() else { panic!("it is free") };
+    (next.page, next.parts) = (1, parts.len() as u64);
+    let page = PageRow::of(&parts, NOW_MS);
+    let committing = Committing { commit: &Commit::Turn, page: page.as_ref() };
+    let cursor = ledger.commit(&run, *next, "scroll", committing, NOW_MS).await.unwrap().unwrap();
+    (run, cursor, parts)
+}
+
+fn done(part: &Part) -> PartProgress {
+    let mut outcomes = Outcomes::open(part.patches.len());
+    (0..part.patches.len()).for_each(|user| outcomes.set(user, UserOutcome::InJob));
+    PartProgress { id: part.id.clone(), outcomes }
+}
+
+fn job_of(part: &Part, id: &str) -> JobRow {
+    JobRow { users: part.patches.len() as u64, ..job(part, id, NOW_MS) }
+}
+
+/// Asserts that the counts equal the rows. Returns both, which agree in the parts and jobs that are open.
+async fn assert_equal(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Accounts {
+    let rows = ledger.accounts(run, cursor).await.unwrap();
+    let counted = ledger.accounts_counted(run, cursor, Consistency::Strong).await.unwrap();
+    let leased = rows.leases_until_ms.len() as u64;
+    let of_rows = Totals { jobs_possibly_lost: rows.totals.jobs_possibly_lost - leased, ..rows.totals.clone() };
+    assert_eq!(counted.totals, of_rows);
+    assert_eq!(
+        (counted.parts_open, counted.jobs_open(), counted.sent_now),
+        (rows.parts_open, rows.jobs_open(), rows.sent_now)
+    );
+    let unfinished = ledger.unfinished(run, cursor).await.unwrap();
+    assert_eq!(unfinished, rows, "with the times of rows that are not over");
+    rows
+}
+
+#[tokio::test]
+async fn counts_equal_the_rows_after_each_write() {
+    let (ledger, _account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger).await;
+    let [first, second] = &parts[..] else { panic!("two parts") };
+    assert_eq!(assert_equal(&ledger, &run, &cursor).await.parts_open, 2);
+
+    // A job of the first part, one user of which is sent again, and one of which fails.
+    ledger.lease_part(first, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    assert_equal(&ledger, &run, &cursor).await;
+    let made = job_of(first, "job_1");
+    assert!(!ledger.record_job(&made, &[done(first)], "one").await.unwrap());
+    assert!(!ledger.record_job(&made, &[done(first)], "one").await.unwrap(), "the call is idempotent");
+    let rows = assert_equal(&ledger, &run, &cursor).await;
+    assert_eq!((rows.parts_open, rows.jobs_open(), rows.sent_now), (1, 1, 3));
+    let origin = Origin::Job { job: made.job.clone(), attempt: 2 };
+    let again = Part { id: PartId { generation: 1, origin }, patches: vec![first.patches[0].clone()], ..first.clone() };
+    let closing = Closing { failed: 1, again: Some((again.id.clone(), 1)), ..Closing::with(End::CompletedWithErrors) };
+    assert!(ledger.close_job(&made, &closing).await.unwrap());
+    assert!(!ledger.close_job(&made, &closing).await.unwrap(), "it is closed once");
+    let rows = assert_equal(&ledger, &run, &cursor).await;
+    assert_eq!((rows.parts_open, rows.jobs_open(), rows.sent_now, rows.totals.written), (2, 0, 2, 1));
+
+    // The second part: a lease expires, another owner takes over and gives it up.
+    ledger.lease_part(second, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.lease_part(second, "two", NOW_MS + 200, NOW_MS + 300).await.unwrap();
+    assert_eq!(assert_equal(&ledger, &run, &cursor).await.totals.jobs_possibly_lost, 2, "one of them is leased");
+    ledger.end_part(second, PartEnd::GivenUp, "two", NOW_MS).await.unwrap();
+    ledger.end_part(second, PartEnd::GivenUp, "two", NOW_MS).await.unwrap();
+    // The first owner made a job, too.
+    let late = job_of(second, "job_2");
+    assert!(ledger.record_job(&late, &[done(second)], "one").await.unwrap(), "a resubmission");
+    assert_equal(&ledger, &run, &cursor).await;
+    let late = ledger.job(&late).await.unwrap().unwrap();
+    assert!(ledger.close_job(&late, &Closing::with(End::Unknown)).await.unwrap());
+    assert_eq!(assert_equal(&ledger, &run, &cursor).await.totals.unknown, 2);
+
+    // The follow-up part, with an answer that was lost before the one that brought a job.
+    ledger.lease_part(&again, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    ledger.possibly_lost(&again, "one", NOW_MS).await.unwrap();
+    let last = job_of(&again, "job_3");
+    ledger.record_job(&last, &[done(&again)], "one").await.unwrap();
+    assert!(ledger.close_job(&last, &Closing::with(End::Completed)).await.unwrap());
+    let rows = assert_equal(&ledger, &run, &cursor).await;
+    assert!(rows.settled(), "{rows:?}");
+    assert_eq!((rows.totals.jobs, rows.totals.sent, rows.totals.written), (3, 3, 2));
+    let (mut after, mut slices) = (None, 0);
+    while let Some(unended) = ledger.unended_parts(&run, 1, after.as_ref()).await.unwrap() {
+        assert_eq!(unended.parts, [], "each part has ended");
+        (after, slices) = (Some(unended.to), slices + 1);
+    }
+    assert_eq!((after, slices), (Some(again.id), 2), "the parts of the page, and the follow-up part");
+}

@@ -1,0 +1,167 @@
+//! Counts of a run's jobs and parts, per bucket and generation. They change in the transactions of the
+//! rows that they count, so they equal the rows at each moment. What they do not hold, the rows do:
+//! times, leases and names.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Accounts, Cursor, Run};
+use crate::domain::bucket::Bucket;
+
+/// Counts, or a change of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Bulk jobs.
+    pub jobs: i64,
+    /// Items of the jobs.
+    pub items: i64,
+    /// Users in the jobs. A resubmission, and a user that is sent again, count once.
+    pub sent: i64,
+    /// Jobs that Intercom completed.
+    pub completed: i64,
+    /// Jobs that Intercom completed with errors.
+    pub completed_with_errors: i64,
+    /// Jobs with an unknown end.
+    pub unknown: i64,
+    /// Users of closed jobs that Intercom did not refuse.
+    pub written: i64,
+    /// Items of error feeds that name no known user.
+    pub unattributed: i64,
+    /// Users of jobs with an unknown end.
+    pub users_unknown: i64,
+    /// Users of jobs that Intercom reported as failed without naming them.
+    pub failed_unnamed: i64,
+    /// Ended parts.
+    pub parts_ended: i64,
+    /// Follow-up parts that closed jobs name.
+    pub follow_ups: i64,
+    /// Possibly lost jobs.
+    pub lost: i64,
+}
+
+impl Counts {
+    /// Returns the number of jobs that are not closed.
+    pub fn jobs_open(&self) -> i64 {
+        self.jobs - self.completed - self.completed_with_errors - self.unknown
+    }
+
+    /// Returns the jobs by their end, as [`super::Totals`] names the ends.
+    pub fn by_end(&self) -> [(&'static str, i64); 3] {
+        [
+            ("completed", self.completed),
+            ("completed_with_errors", self.completed_with_errors),
+            ("unknown", self.unknown),
+        ]
+    }
+}
+
+/// The counts of one bucket and generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketCounts {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The generation.
+    pub generation: u32,
+    /// The counts.
+    pub counts: Counts,
+    /// Users of `sent`, by window of the creation of their jobs (Unix time in units of 10 s).
+    pub sends: BTreeMap<i64, u64>,
+}
+
+/// Returns a count as it is shown. A change that is read before the one it corrects may be negative.
+fn shown(count: i64) -> u64 {
+    count.max(0).unsigned_abs()
+}
+
+impl Accounts {
+    /// Returns the accounts by the counts of a run's buckets. They have no times, leases and names, and
+    /// count a user once per error.
+    pub fn counted(run: &Run, cursor: &Cursor, buckets: &[BucketCounts]) -> Self {
+        let mut accounts = Self::begun(run, cursor);
+        let mut parts = i64::try_from(cursor.parts).unwrap_or(i64::MAX);
+        let Self { totals, open_counted, sent_now, .. } = &mut accounts;
+        totals.errors = run.errors + cursor.tally.errors;
+        for BucketCounts { generation, counts, .. } in buckets {
+            let now = *generation == cursor.generation;
+            totals.jobs += shown(counts.jobs);
+            totals.patches += shown(counts.items);
+            totals.sent += shown(counts.sent);
+            totals.written += shown(counts.written);
+            totals.written_before += if now { 0 } else { shown(counts.written) };
+            totals.jobs_possibly_lost += shown(counts.lost);
+            *open_counted += shown(counts.jobs_open());
+            for (end, jobs) in counts.by_end().into_iter().filter(|(_, jobs)| *jobs > 0) {
+                *totals.jobs_by_end.entry(end.to_owned()).or_default() += shown(jobs);
+            }
+            if cursor.counts_errors_of(*generation) {
+                totals.unattributed += shown(counts.unattributed);
+                totals.unknown += shown(counts.users_unknown);
+                totals.failed_unnamed += shown(counts.failed_unnamed);
+            }
+            if now {
+                *sent_now += shown(counts.sent);
+                parts += counts.follow_ups - counts.parts_ended;
+            }
+        }
+        accounts.parts_open = shown(parts);
+        accounts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::bucket::Width;
+    use crate::domain::run::RunId;
+
+    fn bucket(generation: u32, counts: Counts) -> BucketCounts {
+        BucketCounts { bucket: Bucket::of(0, Width::MINUTE), generation, counts, sends: BTreeMap::new() }
+    }
+
+    fn run(errors: u64) -> Run {
+        let stored = serde_json::json!({"v": 2, "run": "p.1", "plan": "p", "state": "draining", "generation": 2,
+            "started_ms": 0, "deadline_ms": 0, "errors": errors});
+        serde_json::from_value(stored).unwrap()
+    }
+
+    #[test]
+    fn only_the_present_generation_has_open_parts() {
+        let mut cursor = Cursor::first(RunId::of("p", 0), 0, 0);
+        (cursor.generation, cursor.parts, cursor.tally.errors) = (2, 5, 1);
+        let first =
+            Counts { jobs: 3, items: 300, sent: 290, completed: 3, written: 280, parts_ended: 4, ..Counts::default() };
+        let second = Counts {
+            jobs: 2,
+            items: 150,
+            sent: 140,
+            completed_with_errors: 1,
+            written: 90,
+            parts_ended: 4,
+            follow_ups: 1,
+            lost: 1,
+            ..Counts::default()
+        };
+        let accounts =
+            Accounts::counted(&run(2), &cursor, &[bucket(1, first), bucket(2, second), bucket(2, Counts::default())]);
+        assert_eq!((accounts.parts_open, accounts.jobs_open(), accounts.sent_now), (2, 1, 140));
+        let totals = &accounts.totals;
+        assert_eq!((totals.jobs, totals.patches, totals.sent), (5, 450, 430));
+        assert_eq!((totals.written, totals.written_before, totals.errors), (370, 280, 3));
+        assert_eq!((totals.jobs_by_end["completed"], totals.jobs_by_end["completed_with_errors"]), (3, 1));
+        assert_eq!((totals.jobs_possibly_lost, totals.jobs_by_end.len()), (1, 2));
+        assert!(!accounts.settled());
+    }
+
+    #[test]
+    fn unknown_users_of_a_generation_that_was_read_again_do_not_count() {
+        let mut cursor = Cursor::first(RunId::of("p", 0), 0, 0);
+        cursor.generation = 2;
+        let unknown = Counts { jobs: 1, unknown: 1, users_unknown: 9, unattributed: 1, ..Counts::default() };
+        let of = |cursor: &Cursor| Accounts::counted(&run(0), cursor, &[bucket(1, unknown)]).totals.unknown;
+        assert_eq!(of(&cursor), 0);
+        cursor.cut = Some("reading ended early".to_owned());
+        assert_eq!(of(&cursor), 9);
+    }
+}
