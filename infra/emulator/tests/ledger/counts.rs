@@ -11,13 +11,13 @@ use intercom_bulk::ledger::{
 
 use super::{NOW_MS, begin, job, ledger, run};
 
-/// A run with a committed page of two parts, of three users and of two.
-async fn begun(ledger: &Ledger) -> (Run, Cursor, Vec<Part>) {
+/// A run with a committed page of so many users, in parts of `size`.
+async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Part>) {
     let run = run("a");
     begin(ledger, &run).await;
     let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 0, lease: 1 }) };
     let patch = |n: u32| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
-    let parts = cut(&run.id, read, (1..=5).map(patch).collect(), 3);
+    let parts = cut(&run.id, read, (1..=users).map(patch).collect(), size);
     let lease = Lease { owner: "scroll".into(), message: "m".into(), until_ms: NOW_MS + 5 };
     let Leased::Ours(mut next) = ledger.lease(&run.id, 0, &lease, NOW_MS).await.unwrap() else { panic!("it is free") };
     (next.page, next.parts) = (1, parts.len() as u64);
@@ -56,7 +56,7 @@ async fn assert_equal(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Accounts {
 #[tokio::test]
 async fn counts_equal_the_rows_after_each_write() {
     let (ledger, _account) = ledger().await;
-    let (run, cursor, parts) = begun(&ledger).await;
+    let (run, cursor, parts) = begun(&ledger, 5, 3).await;
     let [first, second] = &parts[..] else { panic!("two parts") };
     assert_eq!(assert_equal(&ledger, &run, &cursor).await.parts_open, 2);
 
@@ -105,4 +105,31 @@ async fn counts_equal_the_rows_after_each_write() {
         (after, slices) = (Some(unended.to), slices + 1);
     }
     assert_eq!((after, slices), (Some(again.id), 2), "the parts of the page, and the follow-up part");
+}
+
+/// The rows of a bucket are one query, and its counts are one item of a query for all buckets. So the
+/// counts of 2,500 buckets need 5 calls, and the verdict 2,500 more than the pages of other rows.
+#[tokio::test]
+async fn only_the_verdict_reads_each_bucket() {
+    const BUCKETS: u64 = 50;
+    let (ledger, account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger, BUCKETS as u32, 1).await;
+    for (minute, part) in (0..).zip(&parts) {
+        ledger.lease_part(part, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+        let made = job(part, &format!("job_{minute}"), NOW_MS + minute * 60_000);
+        ledger.record_job(&made, &[done(part)], "one").await.unwrap();
+        if minute > 0 {
+            ledger.close_job(&made, &Closing::with(End::Completed)).await.unwrap();
+        }
+    }
+    let queries = || account.counts.so_far().calls["Query"];
+    let before = queries();
+    let shown = ledger.accounts_counted(&run, &cursor, Consistency::Eventual).await.unwrap();
+    assert_eq!((shown.jobs_open(), shown.totals.jobs, queries() - before), (1, BUCKETS, 1));
+    let before = queries();
+    ledger.unfinished(&run, &cursor).await.unwrap();
+    assert_eq!(queries() - before, 3, "parts, counts, and the bucket with an open job");
+    let before = queries();
+    ledger.accounts(&run, &cursor).await.unwrap();
+    assert_eq!(queries() - before, BUCKETS + 4, "pages, parts, buckets, errors, and each bucket");
 }
