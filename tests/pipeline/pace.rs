@@ -97,11 +97,11 @@ async fn pace_above_the_rate_limit_changes_nothing() {
 async fn reading_ends_in_time_for_the_queue() {
     let options = Options { latency_ms: 700, job_delay_s: 2, ..users(900) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
-    let run = pipeline.start(json!({"limits": {"max_per_minute": 3}})).await;
+    let run = pipeline.start(json!({"limits": {"max_per_minute": 20}})).await;
     pipeline.until(|state| state.requests.get("GET /users/scroll").is_some_and(|count| *count >= 3)).await;
     let ledger = &pipeline.engine.clients.ledger;
     let row = ledger.run(&run).await.unwrap().unwrap();
-    let deadline_ms = pipeline.engine.now_ms() + 100 * MINUTE_MS;
+    let deadline_ms = pipeline.engine.now_ms() + 38 * MINUTE_MS;
     ledger.extend_deadline(&row, deadline_ms).await.unwrap();
     let report = pipeline.until_ended(&run).await;
     assert_eq!(report.state(), State::Incomplete, "{}", report.reason());

@@ -110,9 +110,7 @@ impl Promises {
         for key in call.sort_keys() {
             match key.split_once('#') {
                 Some(("JOB", job)) => drop(memory.recorded.insert(job.to_owned())),
-                Some(("PART", part))
-                    if call.operation == "UpdateItem" && call.body.contains("claim_until_ms = :until") =>
-                {
+                Some(("PART", part)) if call.body.contains("claim_until_ms = :until") => {
                     if let (Some(who), Some(run)) = (who, call.run()) {
                         let parts = &mut memory.by.entry(who).or_default().parts;
                         parts.push((run.to_owned(), part.to_owned()));
