@@ -72,7 +72,12 @@ fn rows(run: &RunId, job: u64, bucket: &Bucket, made_ms: i64) -> [Item; 3] {
         &of_job,
         &[("job", name.clone()), ("bucket", bucket.to_string()), ("run", run.to_string()), ("end", "completed".into())],
     );
-    let origin = AttributeValue::M(HashMap::from([("page".to_owned(), AttributeValue::S(part.clone()))]));
+    let at = HashMap::from([
+        ("page".to_owned(), AttributeValue::N(page.to_string())),
+        ("part".to_owned(), AttributeValue::N("0".to_owned())),
+        ("reading".to_owned(), AttributeValue::S(reading.clone())),
+    ]);
+    let origin = AttributeValue::M(HashMap::from([("page".to_owned(), AttributeValue::M(at))]));
     job.insert("parts".to_owned(), AttributeValue::L(vec![origin.clone()]));
     let texts = [("job", name), ("bucket", bucket.to_string()), ("end", "done".to_owned())];
     let mut row = item(pk.clone(), format!("PART#{part}"), &of_part, &texts);

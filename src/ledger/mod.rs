@@ -85,7 +85,6 @@ pub use table::create;
 pub use unended::Unended;
 
 use attributes::Item;
-use select::{Keys, Select};
 use write::Write;
 
 /// A client of the table.
@@ -118,7 +117,7 @@ impl Ledger {
     /// An empty prefix matches all.
     async fn query(&self, pk: &str, prefix: &str, most: usize) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
-        self.select(&Select::new(pk, prefix), |items| {
+        self.pages(pk, prefix, |items| {
             found.extend(items);
             Ok(found.len() < most)
         })

@@ -4,7 +4,6 @@ use super::attributes::{self, Item, NOT_NEWER, attribute, key, n, number, run_pk
 use super::counts::Change;
 use super::expiry::expires_at_s;
 use super::part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
-use super::select::Select;
 use super::{JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::part::{Outcomes, Part, PartId};
 use crate::domain::run::{Counts, FORMAT, FORMAT_1, RunId};
@@ -117,7 +116,7 @@ impl Ledger {
     /// Ends the leases of a run's parts, whose owners are gone.
     pub(super) async fn end_part_leases(&self, run: &RunId, until_ms: i64) -> Result<(), LedgerError> {
         let mut leased = Vec::new();
-        self.select(&Select::new(run_pk(run), "PART#"), |items| {
+        self.pages(&run_pk(run), "PART#", |items| {
             for item in items {
                 let at = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
                 let row: PartRow = attributes::read(item, "PART")?;

@@ -51,6 +51,16 @@ impl Select {
 }
 
 impl Ledger {
+    /// Reads whole items of a partition whose sort keys begin with `prefix`, page by page.
+    pub(super) async fn pages(
+        &self,
+        pk: &str,
+        prefix: &str,
+        each: impl FnMut(Vec<Item>) -> Result<bool, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.select(&Select::new(pk, prefix), each).await
+    }
+
     /// Reads items page by page, in order, so that memory stays bounded; `each` returns whether to
     /// continue.
     pub(super) async fn select(

@@ -88,15 +88,14 @@ async fn accounts(ledger: &Ledger, run: &Run, cursor: &Cursor, at_work: Option<b
         return ledger.accounts(run, cursor).await;
     }
     let mut accounts = ledger.accounts_counted(run, cursor, Consistency::Eventual).await?;
-    match &run.totals {
-        Some(totals) => accounts.totals = totals.clone(),
-        None => {
-            accounts.held = ledger.held(&run.id).await?;
-            // The run's counter includes errors of earlier generations, which were read again.
-            if run.generation > 1 && accounts.totals.errors > 0 {
-                accounts.totals.errors = ledger.users_in_error(run).await?.len() as u64;
-            }
-        }
+    if let Some(totals) = &run.totals {
+        accounts.totals = totals.clone();
+        return Ok(accounts);
+    }
+    accounts.held = ledger.held(&run.id).await?;
+    // The run's counter includes errors of earlier generations, which were read again.
+    if run.generation > 1 && accounts.totals.errors > 0 {
+        accounts.totals.errors = ledger.users_in_error(run).await?.len() as u64;
     }
     Ok(accounts)
 }
