@@ -82,7 +82,10 @@ fn rows(run: &RunId, job: u64, bucket: &Bucket, made_ms: i64) -> [Item; 3] {
     let texts = [("job", name), ("bucket", bucket.to_string()), ("end", "done".to_owned())];
     let mut row = item(pk.clone(), format!("PART#{part}"), &of_part, &texts);
     row.insert("origin".to_owned(), origin);
-    [item(pk, format!("PAGE#0001#{page:07}"), &of_page, &[("reading", reading)]), row, job]
+    let mut of_page = item(pk, format!("PAGE#0001#{page:07}"), &of_page, &[("reading", reading)]);
+    // No part has users of the sample.
+    of_page.insert("ranks".to_owned(), AttributeValue::L(vec![AttributeValue::N(u64::MAX.to_string())]));
+    [of_page, row, job]
 }
 
 /// Returns the counts of a bucket.
