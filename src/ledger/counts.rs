@@ -50,11 +50,17 @@ impl<'a> Change<'a> {
     }
 
     /// Returns the change for a new job that ends so many parts. The users of a resubmission are also
-    /// in another job, or will be.
+    /// in another job, or will be. A job of requests whose answers are the results is closed at once.
     pub(super) fn made(row: &'a JobRow, parts_ended: usize) -> Self {
         let items = row.users as i64;
         let sent = if row.resubmission { 0 } else { items };
-        Self::of_job(row, Counts { jobs: 1, items, sent, parts_ended: parts_ended as i64, ..Counts::default() }, sent)
+        let mut counts = Counts { jobs: 1, items, sent, parts_ended: parts_ended as i64, ..Counts::default() };
+        if let Some(end) = row.end {
+            add_end(&mut counts, end);
+            counts.gone = row.gone as i64;
+            counts.written = (sent - (row.failed + row.gone) as i64).max(0);
+        }
+        Self::of_job(row, counts, sent)
     }
 
     /// Returns the change for a part that ends with a job that was recorded before.
@@ -75,11 +81,7 @@ impl<'a> Change<'a> {
             follow_ups: i64::from(closing.again.is_some()),
             ..Counts::default()
         };
-        match closing.end {
-            End::Completed => counts.completed = 1,
-            End::CompletedWithErrors => counts.completed_with_errors = 1,
-            End::Unknown => counts.unknown = 1,
-        }
+        add_end(&mut counts, closing.end);
         match closing.end {
             End::Unknown if closing.failed_unnamed => counts.failed_unnamed = items,
             End::Unknown => counts.users_unknown = items,
@@ -113,6 +115,14 @@ impl<'a> Change<'a> {
             .with(":generation", n(generation))
             .with(":expires", n(expires_at_s(*now_ms)));
         Ok(added.iter().fold(write, |write, (name, count)| write.with(&format!(":{name}"), n(count))))
+    }
+}
+
+fn add_end(counts: &mut Counts, end: End) {
+    match end {
+        End::Completed => counts.completed += 1,
+        End::CompletedWithErrors => counts.completed_with_errors += 1,
+        End::Unknown => counts.unknown += 1,
     }
 }
 

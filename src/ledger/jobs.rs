@@ -36,6 +36,8 @@ pub(super) struct JobSeen {
     #[serde(default)]
     pub(super) failed: u64,
     #[serde(default)]
+    pub(super) gone: u64,
+    #[serde(default)]
     pub(super) unattributed: u64,
     pub(super) again: Option<PartId>,
     #[serde(default)]
@@ -44,8 +46,8 @@ pub(super) struct JobSeen {
     pub(super) failed_unnamed: bool,
 }
 
-const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, unattributed, again, again_users, \
-                      failed_unnamed";
+const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, gone, unattributed, again, \
+                      again_users, failed_unnamed";
 
 fn of_sort_key<'de, D: Deserializer<'de>>(from: D) -> Result<JobId, D::Error> {
     let sk = String::deserialize(from)?;

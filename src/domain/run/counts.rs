@@ -27,6 +27,8 @@ pub struct Counts {
     pub unknown: i64,
     /// Users of closed jobs that Intercom did not refuse.
     pub written: i64,
+    /// Users that Intercom does not have any more.
+    pub gone: i64,
     /// Items of error feeds that name no known user.
     pub unattributed: i64,
     /// Users of jobs with an unknown end.
@@ -97,6 +99,7 @@ impl Accounts {
             }
             if cursor.counts_errors_of(*generation) {
                 totals.unattributed += shown(counts.unattributed);
+                totals.gone += shown(counts.gone);
                 totals.unknown += shown(counts.users_unknown);
                 totals.failed_unnamed += shown(counts.failed_unnamed);
             }

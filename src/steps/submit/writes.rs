@@ -107,20 +107,28 @@ impl LeasedParts {
         waiting: usize,
         is_idle: bool,
     ) -> Result<MayBegin, StepError> {
-        let now_ms = round.at.clock.now_ms();
-        if round.at.is_stopping() {
-            return Ok(MayBegin::No(Stop::Later(now_ms)));
-        }
-        if self.permits.items == 0 || now_ms >= self.permits.until_ms {
-            if !is_idle {
-                return Ok(MayBegin::AfterAnswers);
+        loop {
+            let now_ms = round.at.clock.now_ms();
+            if round.at.is_stopping() {
+                return Ok(MayBegin::No(Stop::Later(now_ms)));
             }
-            match round.pay_up_to(run, waiting).await? {
-                Permit::Granted(items) => self.permits = Permits::new(items, round.at.clock.now_ms()),
-                Permit::Wait(at_ms) => return Ok(MayBegin::No(Stop::Later(at_ms))),
+            if self.permits.items == 0 || now_ms >= self.permits.until_ms {
+                if !is_idle {
+                    return Ok(MayBegin::AfterAnswers);
+                }
+                match round.pay_up_to(run, waiting).await? {
+                    Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
+                    Permit::Wait(at_ms) => return Ok(MayBegin::No(Stop::Later(at_ms))),
+                }
+            }
+            if let Some(stop) = round.may_not_write(run).await? {
+                return Ok(MayBegin::No(stop));
+            }
+            // The read of the run may have outlasted the minute of a pace.
+            if !self.permits.minute_is_over(round.at.clock.now_ms()) {
+                return Ok(MayBegin::Yes);
             }
         }
-        Ok(round.may_not_write(run).await?.map_or(MayBegin::Yes, MayBegin::No))
     }
 
     /// Notes the result of a request. Returns the reason if no other request may begin.

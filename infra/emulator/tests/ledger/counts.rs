@@ -6,7 +6,7 @@ use intercom_bulk::domain::run::decide::Commit;
 use intercom_bulk::domain::run::{Accounts, Cursor, Lease, Run, Totals};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    Closing, Committing, Consistency, End, JobRow, Leased, Ledger, PageRow, PartEnd, PartProgress,
+    AnswerCounts, Closing, Committing, Consistency, End, JobOf, JobRow, Leased, Ledger, PageRow, PartEnd, PartProgress,
 };
 
 use super::{NOW_MS, begin, job, ledger, run};
@@ -133,4 +133,18 @@ async fn only_the_verdict_reads_each_bucket() {
     let before = queries();
     ledger.accounts(&run, &cursor).await.unwrap();
     assert_eq!(queries() - before, BUCKETS + 4, "pages, parts, buckets, errors, and each bucket");
+}
+
+/// Requests whose answers are the results: their job is closed when it is recorded.
+#[tokio::test]
+async fn answered_job_is_counted_as_closed() {
+    let (ledger, _account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger, 4, 4).await;
+    ledger.lease_part(&parts[0], "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    let JobRow { job, bucket, v, .. } = job_of(&parts[0], "put_1");
+    let of = JobOf { run: run.id.clone(), v, generation: 1, users: 4, changes: String::new(), parts: Vec::new() };
+    let row = JobRow::answered(job, bucket, of, NOW_MS, AnswerCounts { failed: 1, gone: 1 });
+    ledger.record_job(&row, &[done(&parts[0])], "one").await.unwrap();
+    let rows = assert_equal(&ledger, &run, &cursor).await;
+    assert_eq!((rows.settled(), rows.totals.written, rows.totals.gone), (true, 2, 1));
 }
