@@ -49,6 +49,7 @@ pub(crate) struct Found {
     pub(crate) jobs: u64,
     /// Users are written by a request each.
     #[serde(skip)]
+    pub(crate) one_by_one: bool,
     /// Seconds of submitting at the quota and the pace.
     pub(crate) seconds_at_quota: u64,
     /// The most users per minute, if a pace is given.
