@@ -1,42 +1,55 @@
-//! Measures the accounts of a long run: ten million users in 100,000 jobs and 2,500 buckets.
+//! Measures the functions at the end of a long run: ten million users in 100,000 jobs and 2,500
+//! buckets.
 //!
-//! `cargo bench -p intercom-bulk-cli --bench accounts`; a number after `--` sets the jobs.
+//! `cargo build --release --workspace --bins && cargo bench --workspace --bench accounts`; a number
+//! after `--` sets the jobs.
 //!
-//! For each reading of the accounts it prints the time, the calls and units, and the CPU time outside
-//! the emulated DynamoDB. A function has the share of a core that comes with its memory (1,769 MB are
-//! one core), so the last columns show that CPU time at the memory of check and of scroll, plus 10 ms
-//! for each call that waits for another.
+//! The real binaries run as other processes than the emulated DynamoDB, which answers each call 10 ms
+//! later. On Linux, as root, a control group holds each to the memory of its function in the template
+//! and to the share of a core that comes with it. For each invocation it prints the time, the calls and
+//! units of DynamoDB, and the function's CPU time and highest memory.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 
-use std::collections::HashMap;
+#[path = "../functions/check/tests/runtime/mod.rs"]
+mod runtime;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use intercom_bulk::domain::bucket::{Bucket, Width};
-use intercom_bulk::domain::run::{Accounts, Cursor, Run, RunId};
-use intercom_bulk::ledger::{Consistency, Ledger, LedgerError, create};
+use intercom_bulk::domain::run::{Cursor, Phase, Run, RunId, Source};
+use intercom_bulk::ledger::{Active, Ledger, create};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::cost::{OTHERS_MB, SCROLL_MB};
-use serde_json::json;
+use intercom_simulator::{Options, World};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 
-/// The allocator of the command.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use runtime::{Answer, Runtime};
 
 const TABLE: &str = "ledger";
 const JOBS: u64 = 100_000;
 const USERS_OF_JOB: u64 = 100;
 const JOBS_OF_BUCKET: u64 = 40;
-const BEGIN_MS: i64 = 1_479_981_900_000;
 /// Items per request that fills the table.
 const BATCH: usize = 25;
-/// The memory that comes with a whole core.
-const CORE_MB: f64 = 1_769.0;
-/// A call of AWS, in seconds.
-const CALL_S: f64 = 0.01;
-/// Buckets that the ledger reads concurrently.
-const CONCURRENT: f64 = 16.0;
+/// The memory that comes with a whole core, in MB. Source: AWS Lambda's guide, "Configure Lambda
+/// function memory".
+const CORE_MB: u64 = 1_769;
+/// The period of a control group's share, in microseconds.
+const PERIOD_US: u64 = 100_000;
+/// The time to live of all items, after any time at which this bench runs.
+const EXPIRES_S: i64 = 9_000_000_000;
+/// Added to each call of DynamoDB.
+const CALL: Duration = Duration::from_millis(10);
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -51,7 +64,7 @@ fn item(pk: String, sk: String, numbers: &[(&str, i64)], texts: &[(&str, String)
 fn rows(run: &RunId, job: u64, bucket: &Bucket, made_ms: i64) -> [Item; 3] {
     let (page, reading) = (job + 1, format!("{job}.1"));
     let part = format!("0001#{page:07}#00#{reading}");
-    let (pk, expires) = (format!("RUN#{run}"), ("expires_at", 1_490_000_000));
+    let (pk, expires) = (format!("RUN#{run}"), ("expires_at", EXPIRES_S));
     let of_page = [("v", 2), ("generation", 1), ("page", page as i64), ("parts", 1), ("users", 100), expires];
     let of_part = [("generation", 1), ("users", 100), ("attempt", 1), ("lost", 0), expires];
     let of_job = [
@@ -101,7 +114,7 @@ fn counts(run: &RunId, bucket: &Bucket, jobs: i64) -> Item {
         ("parts_ended", jobs),
         ("w0", users / 2),
         ("w1", users / 2),
-        ("expires_at", 1_490_000_000),
+        ("expires_at", EXPIRES_S),
     ];
     let bucket = bucket.to_string();
     item(format!("RUN#{run}"), format!("BUCKETS#{bucket}#0001"), &numbers, &[("bucket", bucket)])
@@ -121,86 +134,178 @@ async fn write(account: &Account, items: &mut Vec<Item>, least: usize) {
     }
 }
 
-/// CPU time of this process (/proc/self/stat, 100 ticks a second on Linux).
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+/// Serves routes on a free port, and returns the address.
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound port").to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Answers later, as the network would.
+async fn later(request: Request, next: Next) -> axum::response::Response {
+    let answer = next.run(request).await;
+    tokio::time::sleep(CALL).await;
+    answer
+}
+
+/// A control group that holds a process to a function's memory.
+struct Group(Vec<PathBuf>);
+
+impl Group {
+    /// Puts the process into a new group. Returns why that cannot be done here.
+    fn hold(process: u32, memory_mb: u64) -> Result<Self, std::io::Error> {
+        let (quota_us, bytes) = (PERIOD_US * memory_mb / CORE_MB, (memory_mb << 20).to_string());
+        let root = Path::new("/sys/fs/cgroup");
+        let name = format!("intercom-bulk-bench-{process}");
+        let unified = root.join("cgroup.controllers").exists();
+        let settings: Vec<(PathBuf, &str, String)> = if unified {
+            let share = format!("{quota_us} {PERIOD_US}");
+            vec![(root.join(&name), "cpu.max", share), (root.join(&name), "memory.max", bytes)]
+        } else {
+            let share = quota_us.to_string();
+            vec![
+                (root.join("cpu").join(&name), "cpu.cfs_quota_us", share),
+                (root.join("memory").join(&name), "memory.limit_in_bytes", bytes),
+            ]
+        };
+        let mut group = Self(Vec::new());
+        for (folder, name, value) in settings {
+            std::fs::create_dir_all(&folder)?;
+            group.0.push(folder.clone());
+            std::fs::write(folder.join(name), value)?;
+            std::fs::write(folder.join("cgroup.procs"), process.to_string())?;
+        }
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Returns the CPU time (/proc/PID/stat, 100 ticks a second on Linux) and the highest resident
+/// memory in MB of a process.
+fn used(process: u32) -> (Duration, f64) {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
+    let (stat, status) = (read("stat"), read("status"));
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
-}
-
-/// Returns the highest resident memory so far, in MB.
-fn peak_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    let kb = line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0);
+    (Duration::from_millis((ticks(11) + ticks(12)) * 10), kb / 1024.0)
 }
 
-/// Reads the accounts in one way, and prints the costs.
-async fn measure(
-    account: &Account,
-    name: &str,
-    concurrent: f64,
-    read: impl Future<Output = Result<Accounts, LedgerError>>,
-) {
-    let (before, cpu_before, began) = (account.counts.so_far(), cpu(), Instant::now());
-    let memory_mb = peak_mb();
-    let accounts = read.await.expect("the rows can be read");
-    let (took, after) = (began.elapsed(), account.counts.so_far());
-    assert!(accounts.settled(), "{name}: {} parts and {} jobs are open", accounts.parts_open, accounts.jobs_open());
-    let calls: u64 = after.calls.values().sum::<u64>() - before.calls.values().sum::<u64>();
-    let ours = cpu().saturating_sub(cpu_before).saturating_sub(after.busy.saturating_sub(before.busy));
-    let on_lambda = |mb: u64| ours.as_secs_f64() * CORE_MB / mb as f64 + calls as f64 * CALL_S / concurrent;
-    println!(
-        "{name:<28} {:>6.2} s, {calls:>6} calls, {:>7.0} read units, CPU {:>5.2} s, {:>4.0} MB more; {:>4.0} s in check, \
-         {:>4.0} s in scroll",
-        took.as_secs_f64(),
-        after.read_units - before.read_units,
-        ours.as_secs_f64(),
-        peak_mb() - memory_mb,
-        on_lambda(OTHERS_MB),
-        on_lambda(SCROLL_MB),
-    );
+/// What the functions talk to.
+struct Surroundings {
+    account: Account,
+    dynamodb: String,
+    intercom: String,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let jobs = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(JOBS);
-    let account = Account::open(None).expect("memory can be had");
-    create(&account.dynamodb, TABLE).await.expect("a new account has no such table");
-    let id = RunId::of("all", BEGIN_MS / 1000);
-    let began = Instant::now();
+impl Surroundings {
+    /// Starts a function that gets its event from this Runtime API.
+    async fn spawn(&self, function: &Path, runtime: &Runtime, memory_mb: u64) -> Child {
+        let name = function.file_name().and_then(|name| name.to_str()).expect("a named file").to_owned();
+        let environment = BTreeMap::from([
+            ("AWS_LAMBDA_RUNTIME_API", serve(runtime.router()).await),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_mb.to_string()),
+            ("AWS_REGION", "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "k".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "s".to_owned()),
+            ("AWS_ENDPOINT_URL", self.dynamodb.clone()),
+            ("INTERCOM_BASE_URL", self.intercom.clone()),
+            ("INTERCOM_API", "1.4".to_owned()),
+            ("INTERCOM_TOKEN", "a-token".to_owned()),
+            ("LEDGER_TABLE", TABLE.to_owned()),
+            ("PAGES_QUEUE_URL", "http://q/1/pages".to_owned()),
+            ("PAGES_DEAD_LETTERS_URL", "http://q/1/pages-dead".to_owned()),
+            ("PATCHES_QUEUE_URL", "http://q/1/patches".to_owned()),
+            ("PATCHES_DEAD_LETTERS_URL", "http://q/1/patches-dead".to_owned()),
+            ("STACK_NAME", "bulk-eu".to_owned()),
+        ]);
+        let mut command = Command::new(function);
+        command.env_clear().envs(environment).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+        command.spawn().unwrap_or_else(|error| panic!("{}: {error}; build all binaries first", function.display()))
+    }
+
+    /// Invokes a function once in a new process, and prints what that took.
+    async fn measure(&self, what: &str, function: &Path, event: Value, memory_mb: u64) -> Value {
+        let runtime = Runtime::with(&event);
+        let (before, began) = (self.account.counts.so_far(), Instant::now());
+        let mut process = self.spawn(function, &runtime, memory_mb).await;
+        let id = process.id().expect("a running process");
+        let group = Group::hold(id, memory_mb);
+        let not_held =
+            group.as_ref().err().map(|error| format!(" NOT HELD to its share ({error}):")).unwrap_or_default();
+        let answer = tokio::select! {
+            answer = runtime.answer() => answer,
+            end = process.wait() => panic!("{what}: the function ended without an answer ({end:?}): out of memory?"),
+        };
+        let (took, after, (cpu, peak_mb)) = (began.elapsed(), self.account.counts.so_far(), used(id));
+        process.kill().await.expect("a running process can be killed");
+        drop(group);
+        let Answer::Response(did) = answer else { panic!("{what}: {answer:?}") };
+        let calls: u64 = after.calls.values().sum::<u64>() - before.calls.values().sum::<u64>();
+        println!(
+            "{what:<32}{not_held} {:>6.1} s, {calls:>6} calls, {:>7.0} read units, CPU {:>5.2} s, {peak_mb:>4.0} of \
+             {memory_mb} MB",
+            took.as_secs_f64(),
+            after.read_units - before.read_units,
+            cpu.as_secs_f64(),
+        );
+        did
+    }
+}
+
+/// Writes a run whose pages are all read, and the rows of its parts and jobs, all of which have ended.
+async fn fill(account: &Account, jobs: u64, now_ms: i64) -> RunId {
+    let began_ms = now_ms - (jobs / JOBS_OF_BUCKET) as i64 * 60_000;
+    let id = RunId::of("all", began_ms / 1000);
     let (mut items, mut buckets) = (Vec::new(), 0);
     for first in (0..jobs).step_by(JOBS_OF_BUCKET as usize) {
-        let made_ms = BEGIN_MS + (first / JOBS_OF_BUCKET) as i64 * 60_000;
+        let made_ms = began_ms + (first / JOBS_OF_BUCKET) as i64 * 60_000;
         let bucket = Bucket::of(made_ms, Width::MINUTE);
         let in_bucket = JOBS_OF_BUCKET.min(jobs - first);
         items.extend((first..first + in_bucket).flat_map(|job| rows(&id, job, &bucket, made_ms)));
         items.push(counts(&id, &bucket, in_bucket as i64));
-        write(&account, &mut items, BATCH).await;
+        write(account, &mut items, BATCH).await;
         buckets += 1;
     }
-    write(&account, &mut items, 1).await;
-    println!("{} users in {jobs} jobs and {buckets} buckets, written in {:.0} s", jobs * USERS_OF_JOB, {
-        began.elapsed().as_secs_f64()
-    });
-    let run = json!({"v": 2, "run": id, "plan": "all", "state": "draining", "generation": 1, "started_ms": BEGIN_MS,
-        "deadline_ms": BEGIN_MS});
+    write(account, &mut items, 1).await;
+    println!("{} users in {jobs} jobs and {buckets} buckets", jobs * USERS_OF_JOB);
+    let app_id = Options::default().app_id;
+    let run = json!({"v": 2, "run": id, "plan": "all", "state": "draining", "generation": 1, "started_ms": began_ms,
+        "deadline_ms": now_ms + 86_400_000, "workspace": {"host": "127.0.0.1", "app_id": app_id}});
     let run: Run = serde_json::from_value(run).expect("a run");
-    let mut cursor = Cursor::first(id, 0, 0);
-    cursor.parts = jobs;
+    let mut cursor = Cursor::first(id.clone(), 0, 0);
+    (cursor.parts, cursor.page, cursor.phase) = (jobs, jobs as u32, Phase::Ended);
+    cursor.tally.users = jobs * USERS_OF_JOB;
+    cursor.tally.patches = jobs * USERS_OF_JOB;
     let ledger = Ledger::new(account.dynamodb.clone(), TABLE);
-    measure(&account, "counts, to be shown", 1.0, ledger.accounts_counted(&run, &cursor, Consistency::Eventual)).await;
-    measure(&account, "counts, to decide", 1.0, ledger.accounts_counted(&run, &cursor, Consistency::Strong)).await;
-    measure(&account, "what is not over", 1.0, ledger.unfinished(&run, &cursor)).await;
-    measure(&account, "all rows, for the verdict", CONCURRENT, ledger.accounts(&run, &cursor)).await;
-    let unended = async {
-        let mut after = None;
-        while let Some(some) = ledger.unended_parts(&run, 1, after.as_ref()).await? {
-            assert_eq!(some.parts.len(), 0);
-            after = Some(some.to);
-        }
-        Ok(Accounts::default())
-    };
-    measure(&account, "parts without an end", 1.0, unended).await;
+    ledger.begin(&run, &json!({}), &Source::All, &cursor, &Active::default()).await.expect("no run is active");
+    id
+}
+
+#[tokio::main]
+async fn main() {
+    let jobs = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(JOBS);
+    let account = Account::open(None).expect("memory can be had");
+    create(&account.dynamodb, TABLE).await.expect("a new account has no such table");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let run = fill(&account, jobs, now.as_millis() as i64).await;
+    let dynamodb = format!("http://{}", serve(account.router().layer(from_fn(later))).await);
+    let intercom = format!("http://{}", serve(World::new(Options::default()).router()).await);
+    let around = Surroundings { account, dynamodb, intercom };
+    let check = PathBuf::from(env!("CARGO_BIN_EXE_check"));
+    let scroll = check.with_file_name("scroll");
+    around.measure("scroll, a tick", &scroll, json!({"tick": {}}), SCROLL_MB).await;
+    let did = around.measure("check, all rows, for the verdict", &check, json!({"tick": {}}), OTHERS_MB).await;
+    assert_eq!(did["ended"][0], json!(run), "the run has not ended: {did}");
 }

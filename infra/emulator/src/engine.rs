@@ -172,7 +172,7 @@ impl Engine {
     pub async fn scroll(&self, event: Value) -> Result<Value, String> {
         let at = self.invocation(self.clients.settings.scroll_timeout());
         let handled = async {
-            let outcome = scroll::handle(&self.clients, &event, &at).await?;
+            let outcome = Box::pin(scroll::handle(&self.clients, &event, &at)).await?;
             if outcome.users > 0 {
                 self.done.last_page_ms.store(self.now_ms(), Ordering::Relaxed);
             }
@@ -185,7 +185,7 @@ impl Engine {
     pub async fn submit(&self, event: Value) -> Result<Value, String> {
         let at = self.invocation(LONG_TIMEOUT);
         let handled = async {
-            let outcome = submit::handle(&self.clients, &event, &at).await?;
+            let outcome = Box::pin(submit::handle(&self.clients, &event, &at)).await?;
             if outcome.jobs > 0 {
                 self.done.last_job_ms.store(self.now_ms(), Ordering::Relaxed);
             }
@@ -201,7 +201,7 @@ impl Engine {
     pub async fn check(&self, event: Value) -> Result<Value, String> {
         let at = self.invocation(LONG_TIMEOUT);
         let handled = async {
-            let outcome = check::handle(&self.clients, &event, &at).await?;
+            let outcome = Box::pin(check::handle(&self.clients, &event, &at)).await?;
             Ok(answer(&event, &outcome, &[]))
         };
         self.count(Step::Check, handled).await
@@ -211,7 +211,7 @@ impl Engine {
     pub async fn control(&self, event: Value) -> Result<Value, String> {
         let at = self.invocation(CONTROL_TIMEOUT);
         let handled = async {
-            let outcome = control::handle(&self.clients, &event, &at).await?;
+            let outcome = Box::pin(control::handle(&self.clients, &event, &at)).await?;
             Ok(answer(&event, &outcome, &[]))
         };
         self.count(Step::Control, handled).await
