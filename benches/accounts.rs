@@ -13,6 +13,8 @@
 
 #[path = "../functions/check/tests/runtime/mod.rs"]
 mod runtime;
+#[path = "share/mod.rs"]
+mod share;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use runtime::{Answer, Runtime};
+use share::{Share, used};
 
 const TABLE: &str = "ledger";
 const JOBS: u64 = 100_000;
@@ -41,11 +44,6 @@ const USERS_OF_JOB: u64 = 100;
 const JOBS_OF_BUCKET: u64 = 40;
 /// Items per request that fills the table.
 const BATCH: usize = 25;
-/// The memory that comes with a whole core, in MB. Source: AWS Lambda's guide, "Configure Lambda
-/// function memory".
-const CORE_MB: u64 = 1_769;
-/// The period of a control group's share, in microseconds.
-const PERIOD_US: u64 = 100_000;
 /// The time to live of all items, after any time at which this bench runs.
 const EXPIRES_S: i64 = 9_000_000_000;
 /// Added to each call of DynamoDB.
@@ -149,58 +147,7 @@ async fn later(request: Request, next: Next) -> axum::response::Response {
     answer
 }
 
-/// A control group that holds a process to a function's memory.
-struct Group(Vec<PathBuf>);
-
-impl Group {
-    /// Puts the process into a new group. Returns why that cannot be done here.
-    fn hold(process: u32, memory_mb: u64) -> Result<Self, std::io::Error> {
-        let (quota_us, bytes) = (PERIOD_US * memory_mb / CORE_MB, (memory_mb << 20).to_string());
-        let root = Path::new("/sys/fs/cgroup");
-        let name = format!("intercom-bulk-bench-{process}");
-        let unified = root.join("cgroup.controllers").exists();
-        let settings: Vec<(PathBuf, &str, String)> = if unified {
-            let share = format!("{quota_us} {PERIOD_US}");
-            vec![(root.join(&name), "cpu.max", share), (root.join(&name), "memory.max", bytes)]
-        } else {
-            let share = quota_us.to_string();
-            vec![
-                (root.join("cpu").join(&name), "cpu.cfs_quota_us", share),
-                (root.join("memory").join(&name), "memory.limit_in_bytes", bytes),
-            ]
-        };
-        let mut group = Self(Vec::new());
-        for (folder, name, value) in settings {
-            std::fs::create_dir_all(&folder)?;
-            group.0.push(folder.clone());
-            std::fs::write(folder.join(name), value)?;
-            std::fs::write(folder.join("cgroup.procs"), process.to_string())?;
-        }
-        Ok(group)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            let _ = std::fs::remove_dir(folder);
-        }
-    }
-}
-
-/// Returns the CPU time (/proc/PID/stat, 100 ticks a second on Linux) and the highest resident
-/// memory in MB of a process.
-fn used(process: u32) -> (Duration, f64) {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
-    let (stat, status) = (read("stat"), read("status"));
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    let kb = line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0);
-    (Duration::from_millis((ticks(11) + ticks(12)) * 10), kb / 1024.0)
-}
-
-/// What the functions talk to.
+/// The services around the functions.
 struct Surroundings {
     account: Account,
     dynamodb: String,
@@ -241,7 +188,7 @@ impl Surroundings {
         let (before, began) = (self.account.counts.so_far(), Instant::now());
         let mut process = self.spawn(function, &runtime, memory_mb).await;
         let id = process.id().expect("a running process");
-        let group = Group::hold(id, memory_mb);
+        let group = Share::hold(id, memory_mb);
         let not_held =
             group.as_ref().err().map(|error| format!(" NOT HELD to its share ({error}):")).unwrap_or_default();
         let answer = tokio::select! {
@@ -251,7 +198,10 @@ impl Surroundings {
         let (took, after, (cpu, peak_mb)) = (began.elapsed(), self.account.counts.so_far(), used(id));
         process.kill().await.expect("a running process can be killed");
         drop(group);
-        let Answer::Response(did) = answer else { panic!("{what}: {answer:?}") };
+        let did = match answer {
+            Answer::Response(did) => did,
+            Answer::Error(error) => panic!("{what}: {error}"),
+        };
         let calls: u64 = after.calls.values().sum::<u64>() - before.calls.values().sum::<u64>();
         println!(
             "{what:<32}{not_held} {:>6.1} s, {calls:>6} calls, {:>7.0} read units, CPU {:>5.2} s, {peak_mb:>4.0} of \
