@@ -215,7 +215,7 @@ def stopped_by_hand(bench):
 
 
 def paused_and_resumed(bench):
-    """Pauses a run for longer than its scroll lives, by an event: starts wait, and a resume finishes it."""
+    """Pauses a run for longer than its scroll lives, by events: starts wait, and a resume finishes it."""
     bench.world(600, limit=83, latency_ms=300)
     run = start(bench, "has-avatar")
     wait_for("jobs", lambda: bench.intercom.state()["jobs"], 60)
@@ -243,6 +243,9 @@ def paused_and_resumed(bench):
     wait_for("the start behind it", lambda: bench.ledger.row(second, "RUN"), 90)
     said = bench.stack.control("cancel")
     check((said["did"], said["run"]) == ("cancelled", second), f"control says {said}")
+    # Whether its jobs are closed by then or not.
+    said = bench.stack.control("release", second)
+    check((said["state"], said["run"]) == ("cancelled", second), f"control says {said}")
     nothing_waits(bench, 90)
     return f"{jobs} jobs before the pause, {more} after it; complete in generation {row['generation']}"
 
