@@ -49,9 +49,9 @@ class Bench:
     def deploy(self):
         self.world(1)
         self.stack = stacks.Stack(self.emulator)
-        seconds = self.stack.deploy(
-            IntercomBaseUrl=self.intercom.url, ScrollLifeS=SCROLL_LIFE_S, JobLifeS=JOB_LIFE_S, AlarmEmail="operator@example.com"
-        )
+        workspace = {"IntercomBaseUrl": self.intercom.url, "IntercomApi": "1.4"}
+        times = {"ScrollLifeS": SCROLL_LIFE_S, "JobLifeS": JOB_LIFE_S}
+        seconds = self.stack.deploy(**workspace, **times, AlarmEmail="operator@example.com")
         self.ledger = Ledger(self.stack)
         for plan in ("has-avatar", "plan-price"):
             self.stack.command("put", f"plans/{plan}.toml")

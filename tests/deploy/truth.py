@@ -50,10 +50,22 @@ def nothing_waits(bench, seconds=60):
         check(bench.stack.depth(queue) == 0, f"messages in {queue}: {bench.stack.dead_letters(queue[:-len('DeadLettersUrl')], take=False)}")
 
 
-def complete(bench, row, plan, jobs):
-    """The run says `complete`, and every user has the value."""
+def answers_are_recorded(bench, row, written):
+    """Every answer of a run that writes users one by one is in a job, under its minute."""
+    jobs = bench.ledger.jobs(row["run"])
+    users = sum(int(job["users"]) for job in jobs.values())
+    check(users == written, f"users written: {written}, in jobs: {users}")
+    for job in jobs.values():
+        minute = bucket_of(int(job["made_ms"]) / 1000)
+        check((job["bucket"], job["pk"]) == (minute, f"BUCKET#{minute}"), f"{job['job']} of {minute} lies under {job['pk']}")
+    return jobs
+
+
+def complete(bench, row, plan, jobs=None):
+    """The run says `complete`, and every user has the value. `jobs` are those of Intercom, if it
+    makes any."""
     check(row["state"] == "complete", f"{row['run']} ended {row['state']}: {row.get('reason')}")
-    rows = jobs_are_recorded(bench, row["run"], jobs)
+    rows = bench.ledger.jobs(row["run"]) if jobs is None else jobs_are_recorded(bench, row["run"], jobs)
     check(all(job.get("end") == "completed" for job in rows.values()), "a job did not end as completed")
     wrong = wrong_users(plan, bench.intercom.users())
     check(not wrong, f"{len(wrong)} users do not hold what {plan} gives them, {wrong[:3]} among them")
