@@ -290,8 +290,16 @@ def measure_what_is_logged(runtime, cloudwatch, responses, count):
 
 
 def finish_before_an_update(runtime, functions):
-    """Applies a new configuration to new processes; a busy process finishes first."""
-    plain = functions.invalidate_worker
+    """Applies new code or a new configuration to new processes; a busy process finishes first."""
+    plain, plain_update = functions.invalidate_worker, functions._update_code
+    thread = threading.local()
+
+    def update_code(*arguments):
+        thread.updates = True
+        try:
+            return plain_update(*arguments)
+        finally:
+            thread.updates = False
 
     def kill_when_idle(worker):
         while worker.in_use:
@@ -299,8 +307,9 @@ def finish_before_an_update(runtime, functions):
         runtime.kill_workers([worker])
 
     def invalidate(name, qualifier=None, account=None, region=None):
-        # Called without an account for a new configuration, and with one for a delete or a crash.
-        if account is not None or qualifier is None:
+        # Called without an account for a new configuration, and with one for new code, a delete or a crash.
+        is_update = account is None or getattr(thread, "updates", False)
+        if qualifier is None or not is_update:
             return plain(name, qualifier, account, region)
         with runtime._lock:
             keys = [key for key in runtime._workers if key.split(":")[-2:] == [name, qualifier]]
@@ -309,6 +318,7 @@ def finish_before_an_update(runtime, functions):
             threading.Thread(target=kill_when_idle, args=(worker,), daemon=True).start()
 
     functions.invalidate_worker = invalidate
+    functions._update_code = update_code
 
 
 def batches_need_no_right_of_their_own(actions):

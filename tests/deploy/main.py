@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import cost
+import mixed
 import stack as stacks
 from emulator import Emulator
 from intercom import Intercom
@@ -31,7 +32,8 @@ HELLO = json.dumps({"Records": [HELLO_RECORD]})
 class Bench:
     """The resources of a lane's scenarios."""
 
-    def __init__(self, name):
+    def __init__(self, name, release=stacks.THIS):
+        self.release = release
         self.state = STATE / name
         self.emulator = Emulator(self.state)
         self.intercom = None
@@ -51,13 +53,14 @@ class Bench:
         self.stack = stacks.Stack(self.emulator)
         workspace = {"IntercomBaseUrl": self.intercom.url, "IntercomApi": "1.4"}
         times = {"ScrollLifeS": SCROLL_LIFE_S, "JobLifeS": JOB_LIFE_S}
-        seconds = self.stack.deploy(**workspace, **times, AlarmEmail="operator@example.com")
+        seconds = self.stack.deploy(self.release, **workspace, **times, AlarmEmail="operator@example.com")
         self.ledger = Ledger(self.stack)
         for plan in ("has-avatar", "plan-price"):
             self.stack.command("put", f"plans/{plan}.toml")
-        # A start waits until submit and check have reported their format, each with its first invocation.
-        self.stack.invoke("Submit", HELLO)
-        self.tick()
+        if self.release is stacks.THIS:
+            # A start waits until submit and check have reported their format, each with its first invocation.
+            self.stack.invoke("Submit", HELLO)
+            self.tick()
         return seconds
 
     def tick(self):
@@ -77,10 +80,10 @@ class Bench:
 class Lane(threading.Thread):
     """Runs scenarios one after the other, on their own stack."""
 
-    def __init__(self, number, scenarios):
+    def __init__(self, number, scenarios, release):
         super().__init__(daemon=True)
         self.scenarios = scenarios
-        self.bench = Bench(f"lane-{number}")
+        self.bench = Bench(f"lane-{number}", release)
         self.number = number
         self.failed = None
 
@@ -112,10 +115,10 @@ def tell(sizes, began):
     print(f"built in {time.monotonic() - began:.0f} s: {sizes}", flush=True)
 
 
-def chosen(arguments):
+def chosen(all_lanes, arguments):
     """Returns the lanes with the requested scenarios; all of them without a name."""
-    everyone = [scenario for lane in LANES for scenario in lane]
-    if arguments == ["--list"]:
+    everyone = [scenario for lane in all_lanes for scenario in lane]
+    if "--list" in arguments:
         for scenario in everyone:
             print(f"{scenario.__name__:<24} {scenario.__doc__.splitlines()[0]}")
         raise SystemExit(0)
@@ -123,7 +126,7 @@ def chosen(arguments):
     unknown = [name for name in arguments if name not in names]
     if unknown:
         raise SystemExit(f"no scenario {unknown[0]}; there are {', '.join(names)}")
-    lanes = [[s for s in lane if not arguments or s.__name__ in arguments] for lane in LANES]
+    lanes = [[s for s in lane if not arguments or s.__name__ in arguments] for lane in all_lanes]
     return [lane for lane in lanes if lane]
 
 
@@ -149,7 +152,10 @@ def bill(bench):
 def main():
     # End the child processes on SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    todo = chosen([argument for argument in sys.argv[1:] if argument not in ("--built", "--zips")])
+    is_mixed = "--mixed" in sys.argv
+    names = [argument for argument in sys.argv[1:] if argument not in ("--built", "--mixed", "--zips")]
+    todo = chosen(mixed.LANES if is_mixed else LANES, names)
+    release = mixed.earlier("--built" in sys.argv) if is_mixed else stacks.THIS
     began = time.monotonic()
     tell(stacks.sizes() if "--built" in sys.argv else stacks.build(), began)
     if "--zips" in sys.argv:
@@ -157,7 +163,7 @@ def main():
     shutil.rmtree(STATE, ignore_errors=True)
     lanes = []
     try:
-        lanes += [Lane(number, scenarios) for number, scenarios in enumerate(todo, 1)]
+        lanes += [Lane(number, scenarios, release) for number, scenarios in enumerate(todo, 1)]
         for lane in lanes:
             lane.start()
         for lane in lanes:

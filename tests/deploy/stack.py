@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -21,13 +22,31 @@ BUCKET = "artefacts"
 TOKEN_PARAMETER = "/intercom-bulk/token"
 
 
+@dataclass(frozen=True)
+class Release:
+    """A version of the project: the folder of its source, its zips, and its functions."""
+
+    name: str
+    source: Path
+    zips: Path
+    functions: tuple
+
+    def build(self, *more):
+        """Builds the zips for this machine's CPU, with the compiler and linker of `sam build`."""
+        packages = [word for function in self.functions for word in ("--package", function)]
+        command = ["cargo", "lambda", "build", "--release", "--output-format", "zip", "--lambda-dir", str(self.zips.absolute())]
+        # One target folder, because most versions have the same dependencies.
+        environment = os.environ | {"CARGO_TARGET_DIR": str(Path("target").absolute())}
+        for built in (packages, *more):
+            subprocess.run(command + built, check=True, cwd=self.source, env=environment)
+
+
+THIS = Release("this", Path("."), ZIPS, FUNCTIONS)
+
+
 def build():
-    """Builds the zips for this machine's CPU, with the compiler and linker of `sam build`."""
-    packages = [word for function in FUNCTIONS for word in ("--package", function)]
-    command = ["cargo", "lambda", "build", "--release", "--output-format", "zip", "--lambda-dir", str(ZIPS)]
-    subprocess.run(command + packages, check=True)
-    # The baseline of tests/wake, built in the same way.
-    subprocess.run([*command, "--package", "intercom-bulk-function", "--example", "hello"], check=True)
+    """Builds the zips of this version, and the baseline of tests/wake in the same way."""
+    THIS.build(["--package", "intercom-bulk-function", "--example", "hello"])
     return sizes()
 
 
@@ -49,12 +68,12 @@ class Stack:
             for service in ("cloudformation", "cloudwatch", "dynamodb", "lambda", "logs", "s3", "scheduler", "sqs", "ssm")
         }
 
-    def _package(self):
+    def _package(self, release):
         """Uploads the zips and the nested template, and returns the template that refers to
         them."""
         s3 = self.aws["s3"]
         s3.create_bucket(Bucket=BUCKET)
-        text = Path("template.yaml").read_text()
+        text = (release.source / "template.yaml").read_text()
 
         def replace(old, new):
             nonlocal text
@@ -62,28 +81,32 @@ class Stack:
                 raise RuntimeError(f"template.yaml has {old!r} {text.count(old)} times")
             text = text.replace(old, new)
 
-        for function in FUNCTIONS:
-            key = f"{function}-{os.stat(ZIPS / function / 'bootstrap.zip').st_mtime_ns}.zip"
-            s3.upload_file(str(ZIPS / function / "bootstrap.zip"), BUCKET, key)
+        for function in release.functions:
+            zipped = release.zips / function / "bootstrap.zip"
+            key = f"{function}-{release.name}-{zipped.stat().st_mtime_ns}.zip"
+            s3.upload_file(str(zipped), BUCKET, key)
             replace(f"CodeUri: functions/{function}\n", f"CodeUri: s3://{BUCKET}/{key}\n")
-        s3.upload_file("infra/watch.yaml", BUCKET, "watch.yaml")
-        replace("TemplateURL: infra/watch.yaml", f"TemplateURL: {self.emulator.url}/{BUCKET}/watch.yaml")
+        watch = f"watch-{release.name}.yaml"
+        s3.upload_file(str(release.source / "infra" / "watch.yaml"), BUCKET, watch)
+        replace("TemplateURL: infra/watch.yaml", f"TemplateURL: {self.emulator.url}/{BUCKET}/{watch}")
         return text
 
     def put_token(self, token=TOKEN):
         self.aws["ssm"].put_parameter(Name=TOKEN_PARAMETER, Value=token, Type="SecureString", Overwrite=True)
 
-    def deploy(self, **parameters):
+    def deploy(self, release=THIS, **parameters):
         """Creates the stack; returns the seconds."""
         began = time.monotonic()
         self.put_token()
-        self.template = self._package()
-        self.parameters = parameters
+        self.template = self._package(release)
+        self.release, self.parameters = release, parameters
         self._apply("create")
         return time.monotonic() - began
 
-    def update(self, **parameters):
-        """Deploys again with other parameters."""
+    def update(self, release=None, **parameters):
+        """Deploys again, with other parameters or another version."""
+        if release:
+            self.template, self.release = self._package(release), release
         self.parameters.update(parameters)
         self._apply("update")
 
