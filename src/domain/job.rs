@@ -9,6 +9,32 @@ use crate::domain::user::UserId;
 /// unknown and the job as closed.
 pub const UNKNOWN_AFTER_MS: i64 = 6 * 3600 * 1000;
 
+/// The decision about a job that Intercom does not know (404).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// It may exist, and may still set values: poll it again.
+    MayExist {
+        /// The first of such answers in a row, in Unix milliseconds.
+        since_ms: i64,
+    },
+    /// It sets no more values, and its result is unknown.
+    Lost,
+}
+
+/// Decides about a job that was made at `made_ms` and that Intercom does not know at `now_ms`.
+/// `since_ms` is the time of the first such answer in a row, before this one.
+///
+/// One such answer can come from a proxy or from a server that lags, also for a job that was open
+/// hours after its creation. Therefore a job is lost only if all answers are alike for as long as a
+/// job lives (`life_ms`). Times are in milliseconds.
+pub fn after_not_found(made_ms: i64, since_ms: Option<i64>, now_ms: i64, life_ms: i64) -> NotFound {
+    let lasts = since_ms.is_some_and(|since_ms| now_ms - since_ms >= life_ms);
+    if lasts || now_ms - made_ms >= UNKNOWN_AFTER_MS {
+        return NotFound::Lost;
+    }
+    NotFound::MayExist { since_ms: since_ms.unwrap_or(now_ms) }
+}
+
 /// Intercom's id of a bulk job, opaque (`job_…` until mid-2016, `job_v2_…` after).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -33,4 +59,27 @@ pub struct ItemError {
     pub code: String,
     /// Intercom's message, bounded and redacted.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_is_lost_after_a_life_without_another_answer() {
+        const MINUTE_MS: i64 = 60_000;
+        let may_exist = |minute: i64| NotFound::MayExist { since_ms: minute * MINUTE_MS };
+        for (name, since, now, expected) in [
+            ("a new job", None, 1, may_exist(1)),
+            ("the first such answer about a slow job", None, 40, may_exist(40)),
+            ("a minute later", Some(40), 41, may_exist(40)),
+            ("for just less than a life", Some(40), 54, may_exist(40)),
+            ("for a life", Some(40), 55, NotFound::Lost),
+            ("a new job, for a life", Some(1), 16, NotFound::Lost),
+            ("the first such answer after six hours", None, 360, NotFound::Lost),
+        ] {
+            let since_ms = since.map(|minute: i64| minute * MINUTE_MS);
+            assert_eq!(after_not_found(0, since_ms, now * MINUTE_MS, 15 * MINUTE_MS), expected, "{name}");
+        }
+    }
 }

@@ -57,6 +57,10 @@ pub struct JobRow {
     /// Number of polls.
     #[serde(default)]
     pub looks: u32,
+    /// Time since which Intercom does not know the job (404), in Unix milliseconds; absent while it
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_found_ms: Option<i64>,
     /// The end, if the job is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
@@ -125,6 +129,15 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// The next poll of an open job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextPoll {
+    /// Its time, in Unix milliseconds.
+    pub due_ms: i64,
+    /// [`JobRow::not_found_ms`] after the present poll.
+    pub not_found_ms: Option<i64>,
+}
+
 /// The result of a job when it is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
@@ -165,6 +178,7 @@ impl JobRow {
             open: Some(OPEN.to_owned()),
             due_ms: Some(due_ms),
             looks: 0,
+            not_found_ms: None,
             end: None,
             failed: 0,
             gone: 0,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::attributes::{self, attribute, key, n, number, run_pk, s};
 use super::counts::Change;
-use super::job_rows::{Closing, JobRow};
+use super::job_rows::{Closing, JobRow, NextPoll};
 use super::select::Select;
 use super::table::DUE_INDEX;
 use super::{End, Key, Ledger, LedgerError, PartProgress, Write};
@@ -148,10 +148,13 @@ impl Ledger {
     }
 
     /// Reschedules the next poll of a job. It has no effect if another check polled in between.
-    pub async fn reschedule(&self, row: &JobRow, due_ms: i64) -> Result<(), LedgerError> {
-        let update = "SET due_ms = :due, looks = :looks";
-        let values = vec![(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
-        let write = Self::job_write(row, update, "looks = :seen AND attribute_exists(#open)", values);
+    pub async fn reschedule(&self, row: &JobRow, next: NextPoll) -> Result<(), LedgerError> {
+        let NextPoll { due_ms, not_found_ms } = next;
+        let mut values = vec![(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
+        let not_found = if not_found_ms.is_some() { ", not_found_ms = :missing" } else { " REMOVE not_found_ms" };
+        values.extend(not_found_ms.map(|since_ms| (":missing", n(since_ms))));
+        let update = format!("SET due_ms = :due, looks = :looks{not_found}");
+        let write = Self::job_write(row, &update, "looks = :seen AND attribute_exists(#open)", values);
         self.send(write).await.map(|_| ())
     }
 

@@ -74,7 +74,7 @@ pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use counts::Consistency;
 pub use cursors::{Committing, Leased};
 pub use error::LedgerError;
-pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, PartOfJob};
+pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, NextPoll, PartOfJob};
 pub use limit::LimitItem;
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};

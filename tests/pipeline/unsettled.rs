@@ -104,6 +104,25 @@ async fn run_waits_for_a_job_of_hours_and_names_it() {
     assert!((7_100..8_500).contains(&report.seconds), "{}", report.seconds);
 }
 
+/// One server that does not know the job, long after its creation, does not mean that it is over.
+#[tokio::test(start_paused = true)]
+async fn job_that_is_not_found_for_a_moment_is_waited_for() {
+    let faults = vec![Fault::SlowJob { job: 1, seconds: 2_400 }];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, ..users(300) }).await;
+    let first = pipeline.start(Value::Null).await;
+    pipeline.until(|state| !state.jobs.is_empty()).await;
+    pipeline.cancel(&first).await;
+    let second = pipeline.start_opposite().await;
+    sleep(Duration::from_mins(20)).await;
+    pipeline.way.disturb("GET /jobs", Closed::Answers(404));
+    sleep(Duration::from_secs(45)).await;
+    pipeline.way.close(None);
+    let report = pipeline.opposite_wins(&second).await;
+    assert!((2_300..3_000).contains(&report.seconds), "{}", report.seconds);
+    let first = Report::of(&pipeline, &first).await;
+    assert_eq!(first.accounts.totals.jobs_by_end.get("unknown"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn stuck_job_of_an_earlier_run_holds_for_six_hours() {
     let faults = vec![Fault::JobNeverEnds(1)];

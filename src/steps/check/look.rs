@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{CheckOutcome, pay};
 use crate::domain::api::{Api, JobState};
-use crate::domain::job::{ItemError, UNKNOWN_AFTER_MS};
+use crate::domain::job::{ItemError, NotFound, UNKNOWN_AFTER_MS, after_not_found};
 use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
 use crate::domain::run::FORMAT_1;
 use crate::domain::user::UserId;
 use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
-use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow};
+use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow, NextPoll};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -36,7 +36,10 @@ pub(super) async fn look(
     };
     match state {
         JobState::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
-        JobState::Open => clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?,
+        JobState::Open => {
+            let next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: None };
+            clients.ledger.reschedule(row, next).await?;
+        }
         JobState::Completed => {
             close(clients, row, Closing::with(End::Completed), outcome).await?;
         }
@@ -61,8 +64,8 @@ pub(super) async fn look(
     Ok(true)
 }
 
-/// Handles a failed poll. A job that Intercom has lost is closed as unknown. Otherwise it is polled
-/// again later.
+/// Handles a failed poll. A job that Intercom has not known for as long as a job lives is closed as
+/// unknown. Otherwise it is polled again later.
 async fn unreported(
     clients: &Clients,
     row: &JobRow,
@@ -71,20 +74,21 @@ async fn unreported(
     outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
-    let mut due_ms = now_ms + rest_ms(clients, row);
+    let mut next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: row.not_found_ms };
     match disposition(error) {
-        // A new job may not be visible yet, and a single 404 may come from a proxy. While the job
-        // may be running, poll it again.
-        Disposition::NotFound if now_ms - row.made_ms < clients.settings.job_life_ms => {
-            tracing::info!(job.id = row.job.as_str(), "Intercom does not show this job yet; it is polled again later");
-            clients.ledger.reschedule(row, due_ms).await?;
-            return Ok(true);
-        }
         Disposition::NotFound => {
-            unknown(clients, row, outcome).await?;
+            let life_ms = clients.settings.job_life_ms;
+            match after_not_found(row.made_ms, row.not_found_ms, now_ms, life_ms) {
+                NotFound::Lost => unknown(clients, row, outcome).await?,
+                NotFound::MayExist { since_ms } => {
+                    tracing::info!(job.id = row.job.as_str(), "Intercom does not show this job; it is polled again");
+                    next.not_found_ms = Some(since_ms);
+                    clients.ledger.reschedule(row, next).await?;
+                }
+            }
             return Ok(true);
         }
-        Disposition::Limited => due_ms = clients.limiter.closed_until_ms(),
+        Disposition::Limited => next.due_ms = clients.limiter.closed_until_ms(),
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
             unknown(clients, row, outcome).await?;
             return Ok(false);
@@ -92,7 +96,7 @@ async fn unreported(
         _ => {}
     }
     tracing::warn!(job.id = row.job.as_str(), %error, "cannot read a job's state; it is polled again later");
-    clients.ledger.reschedule(row, due_ms).await?;
+    clients.ledger.reschedule(row, next).await?;
     Ok(false)
 }
 
@@ -108,7 +112,8 @@ pub(super) async fn defer(
     if now_ms - row.made_ms >= UNKNOWN_AFTER_MS {
         return unknown(clients, row, outcome).await;
     }
-    Ok(clients.ledger.reschedule(row, now_ms + rest_ms(clients, row)).await?)
+    let next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: row.not_found_ms };
+    Ok(clients.ledger.reschedule(row, next).await?)
 }
 
 async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut CheckOutcome) -> Result<(), StepError> {
