@@ -11,9 +11,10 @@
 //!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
 //!   be sent again (`retry`).
 //! * `v1`, `v2`: paths, bodies, limits and own refusals of one family of [`Api`] each.
-//! * `page`: a page of users. `refusals`: what a refusal means in each family. `shown`: values that a
+//! * `begin_by`: the time in which a write may begin. `page`: a page of users. `refusals`: what a refusal means in each family. `shown`: values that a
 //!   family shows otherwise than written. `workspaces`: the workspace of each token.
 
+mod begin_by;
 mod page;
 mod refusals;
 mod shown;
@@ -43,6 +44,7 @@ pub use self::transport::token::{Token, TokenError};
 pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::workspaces::{Known, Whose};
 
+use self::begin_by::BeginBy;
 use self::transport::body::UnreadableBody;
 use self::transport::call::Call;
 use self::workspaces::Asked;
@@ -87,12 +89,20 @@ pub struct Intercom {
     tokens: Tokens,
     version: ApiVersion,
     asked: Asked,
+    begin_by: BeginBy,
 }
 
 impl Intercom {
     /// Creates a client without sending a request.
     pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
-        Self { transport, base_url, tokens: tokens.into(), version, asked: Asked::default() }
+        Self {
+            transport,
+            base_url,
+            tokens: tokens.into(),
+            version,
+            asked: Asked::default(),
+            begin_by: BeginBy::default(),
+        }
     }
 
     /// Returns this client with a layer around its transport.
@@ -256,6 +266,7 @@ impl Intercom {
             Ok(Err(source @ TransportError::NotSent { .. })) => {
                 return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
             }
+            Ok(Err(TransportError::TooLate)) => return Err(Error::TooLate { route }),
             Ok(Err(source)) => Lost::Connection(source),
             Err(_) => Lost::TimedOut { after: timeout },
         };
@@ -270,6 +281,7 @@ impl Intercom {
         self.asked.allows(call.route, None, &token)?;
         let mut replaced = 0;
         loop {
+            self.begin_by.check()?;
             *used = Some(token.clone());
             let request = call.request(&self.base_url, &token, self.version);
             let response = self.transport.clone().oneshot(request).await?;

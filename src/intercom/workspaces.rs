@@ -220,7 +220,11 @@ pub(super) fn is_refusal(error: &Error) -> bool {
         // The time affects only the length of a wait.
         error => !matches!(
             disposition(error),
-            Disposition::NotSent | Disposition::Ambiguous | Disposition::Limited | Disposition::Later
+            Disposition::NotSent
+                | Disposition::TooLate
+                | Disposition::Ambiguous
+                | Disposition::Limited
+                | Disposition::Later
         ),
     }
 }

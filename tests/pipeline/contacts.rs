@@ -21,7 +21,7 @@ const VERSIONS: [&str; 2] = ["2.17", "2.3"];
 const LEADS: u64 = 37;
 
 /// Returns a workspace with the attribute that the plan writes.
-fn workspace(of_users: usize) -> Options {
+pub(crate) fn workspace(of_users: usize) -> Options {
     let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap()];
     Options {
         contacts: ContactOptions { attributes, leads: LEADS as usize, ..ContactOptions::default() },

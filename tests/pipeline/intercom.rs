@@ -91,12 +91,24 @@ struct State {
     other: Option<(String, World)>,
     /// The version of the API that the client speaks.
     version: ApiVersion,
+    /// The duration of a read of the token.
+    reading: Duration,
+    /// Requests that a disturbed route answered by itself.
+    kept_away: u64,
 }
 
 impl Default for State {
     fn default() -> Self {
         let stored = Some(TOKEN.to_owned());
-        Self { closed: None, stored, revoked: BTreeSet::new(), other: None, version: ApiVersion::DEFAULT }
+        Self {
+            closed: None,
+            stored,
+            revoked: BTreeSet::new(),
+            other: None,
+            version: ApiVersion::DEFAULT,
+            reading: Duration::ZERO,
+            kept_away: 0,
+        }
     }
 }
 
@@ -138,6 +150,21 @@ impl Way {
         self.state().revoked.insert(token.to_owned());
     }
 
+    /// Makes Intercom accept all tokens from now on.
+    pub(crate) fn accept_all(&self) {
+        self.state().revoked.clear();
+    }
+
+    /// From now on, each read of the token takes this long.
+    pub(crate) fn read_slowly(&self, reading: Duration) {
+        self.state().reading = reading;
+    }
+
+    /// Returns the number of requests that a disturbed route answered by itself.
+    pub(crate) fn kept_away(&self) -> u64 {
+        self.state().kept_away
+    }
+
     /// Makes this token one of that workspace.
     pub(crate) fn lead(&self, token: &str, to: World) {
         self.state().other = Some((token.to_owned(), to));
@@ -146,9 +173,12 @@ impl Way {
     fn tokens(&self) -> StoredToken {
         let way = self.clone();
         let reading = tower::service_fn(move |_now_ms: i64| {
-            let stored = way.state().stored.clone();
+            let (stored, reading) = (way.state().stored.clone(), way.state().reading);
             let error = || ParameterError::Refused { name: "t".into(), status: 500, code: "Throttling".into() };
-            std::future::ready(stored.ok_or_else(error))
+            async move {
+                tokio::time::sleep(reading).await;
+                stored.ok_or_else(error)
+            }
         });
         StoredToken::read_by("t".to_owned(), ParameterReading::new(reading), Clock::starting_at(0))
     }
@@ -170,10 +200,11 @@ impl Way {
 
     /// Returns the route's own answer, or the workspace that gets the request.
     fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
-        let state = self.state();
+        let mut state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
         if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.passes()) {
+            state.kept_away += 1;
             return Err(Box::new(how.answer()));
         }
         if state.revoked.contains(token) {

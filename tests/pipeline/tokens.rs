@@ -8,7 +8,9 @@ use intercom_simulator::{Fault, Options, Quirks, World};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::contacts::workspace;
 use crate::intercom::{Closed, TOKEN};
+use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 
@@ -39,6 +41,42 @@ async fn token_replacement_costs_no_run() {
         sleep(Duration::from_secs(delay_s)).await;
         pipeline.way.revoke(TOKEN);
         pipeline.until_ended(&run).await.assert_complete();
+    }
+}
+
+/// A write that Intercom refuses because of its token waits for another one. The run is paused then.
+#[tokio::test(start_paused = true)]
+async fn write_is_not_repeated_for_a_run_that_was_paused() {
+    for (version, route) in [("1.4", "POST /bulk/users"), ("2.17", "PUT /contacts")] {
+        let options = Options { rate_limit_per_10s: 83, latency_ms: 300, ..workspace(1_500) };
+        let pipeline = Pipeline::of_version(version, HAS_AVATAR, options).await;
+        let run = pipeline.start(Value::Null).await;
+        let writes = |state: &intercom_simulator::State| -> u64 {
+            state.requests.iter().filter(|(name, _)| name.starts_with(route)).map(|(_, count)| count).sum()
+        };
+        // The workspaces of both tokens are known.
+        pipeline.until(|state| writes(state) > 1).await;
+        pipeline.way.store(Some(NEWER));
+        pipeline.way.revoke(TOKEN);
+        let before = writes(&pipeline.world.state());
+        pipeline.until(|state| writes(state) > before).await;
+        pipeline.way.accept_all();
+        pipeline.way.store(Some(TOKEN));
+        pipeline.way.read_slowly(Duration::from_secs(5));
+        pipeline.way.disturb(route, Closed::Answers(401));
+        while pipeline.way.kept_away() == 0 {
+            sleep(Duration::from_millis(50)).await;
+        }
+        control(&pipeline, json!({"pause": true}), "paused").await;
+        pipeline.way.close(None);
+        sleep(Duration::from_millis(1_500)).await;
+        let paused = writes(&pipeline.world.state());
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(writes(&pipeline.world.state()), paused, "{version}");
+        assert_eq!(pipeline.state(&run).await, Some(State::Paused));
+        control(&pipeline, json!({"resume": true}), "resumed").await;
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), State::Complete, "{version}: {}", report.reason());
     }
 }
 

@@ -39,6 +39,10 @@ pub enum Error {
     /// The request was not sent, so it may be retried.
     #[error("{route}: {at} could not be reached: {}", root_cause(.source))]
     NotSent { route: &'static str, at: Box<str>, source: TransportError },
+    /// The request was not sent, because the time in which it may begin was over: check its conditions
+    /// again.
+    #[error("{route}: not sent, because the time in which the request may begin was over")]
+    TooLate { route: &'static str },
     /// The request may have been sent and has no usable answer, so Intercom may have acted on it.
     #[error("{route}: Intercom may have acted on the request: {lost}")]
     Unknown {
@@ -128,6 +132,7 @@ impl Error {
     pub fn route(&self) -> &'static str {
         match self {
             Self::NotSent { route, .. }
+            | Self::TooLate { route }
             | Self::Unknown { route, .. }
             | Self::Refused { route, .. }
             | Self::Invalid { route, .. } => route,
@@ -138,7 +143,7 @@ impl Error {
     pub fn rate(&self) -> Option<Rate> {
         match self {
             Self::Unknown { rate, .. } | Self::Refused { rate, .. } => *rate,
-            Self::NotSent { .. } | Self::Invalid { .. } => None,
+            Self::NotSent { .. } | Self::TooLate { .. } | Self::Invalid { .. } => None,
         }
     }
 

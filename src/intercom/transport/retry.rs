@@ -15,6 +15,8 @@ pub enum Disposition {
     Limited,
     /// The request was not sent: retry at once or later.
     NotSent,
+    /// The request was not sent, because its conditions held too long ago: check them again.
+    TooLate,
     /// Intercom may have carried it out: 5xx, 408, time-out, reset, an unreadable answer.
     Ambiguous,
     /// Intercom refuses an item of the request, or the item's user: find out which. Only for
@@ -44,6 +46,7 @@ pub fn disposition(error: &Error) -> Disposition {
     let Error::Refused { route, status, code, message, .. } = error else {
         return match error {
             Error::NotSent { .. } => Disposition::NotSent,
+            Error::TooLate { .. } => Disposition::TooLate,
             Error::Invalid { .. } => Disposition::RunFault,
             _ => Disposition::Ambiguous,
         };
@@ -70,7 +73,7 @@ impl Disposition {
     /// Returns the reaction to a page whose request failed.
     pub(in crate::intercom) fn page_failure(self) -> PageFailure {
         match self {
-            Self::NotSent => PageFailure::Repeat { answered: false },
+            Self::NotSent | Self::TooLate => PageFailure::Repeat { answered: false },
             Self::Later => PageFailure::Repeat { answered: true },
             Self::Ambiguous => PageFailure::MaybeConsumed,
             Self::Limited => PageFailure::RateLimited,

@@ -40,6 +40,9 @@ pub enum TransportError {
     /// The request may have been sent, so Intercom may have acted on it.
     #[error("the request may have been sent, and its answer is incomplete")]
     Unknown { source: Box<dyn StdError + Send + Sync> },
+    /// Nothing was sent, because the time in which the request may begin was over.
+    #[error("the request was not sent, because the time in which it may begin was over")]
+    TooLate,
 }
 
 /// Errors of this module.

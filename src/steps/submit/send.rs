@@ -35,7 +35,7 @@ pub(super) enum Sent {
 
 /// The reason for not sending the rest of the parts now.
 pub(super) enum Stop {
-    /// The rate limit: retry within this invocation.
+    /// The rate limit, or a request that could not begin in time: retry within this invocation.
     Again,
     /// No permits or no time within this invocation: retry at this time (Unix milliseconds).
     Later(i64),
@@ -103,13 +103,13 @@ impl LeasedParts {
         let patches = piece.patches();
         let mut repeated = false;
         loop {
-            let error = match round.clients.of_run(run).submit(&patches).await {
+            let error = match round.writer(run, &self.permits).submit(&patches).await {
                 Ok(reply) => return Ok(Sent::Made(reply.value)),
                 Err(error) => error,
             };
             tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");
             match disposition(&error) {
-                Disposition::Limited => return Ok(Sent::Stop(Stop::Again)),
+                Disposition::Limited | Disposition::TooLate => return Ok(Sent::Stop(Stop::Again)),
                 Disposition::NotSent => {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
                 }

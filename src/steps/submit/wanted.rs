@@ -1,12 +1,13 @@
 //! Parts that their run accepts now, and the conditions of each request.
 
-use super::batch::LEASE_MARGIN_MS;
+use super::batch::{LEASE_MARGIN_MS, Permits};
 use super::send::Stop;
 use super::{Round, Work};
 use crate::domain::part::{Origin, Part};
 use crate::domain::run::{FORMAT_1, Run};
-use crate::intercom::CALL_TIMEOUT;
+use crate::intercom::{CALL_TIMEOUT, Intercom};
 use crate::ledger::PartEnd;
+use crate::rate_limit::EDGE_MS;
 use crate::runtime::clients::StepError;
 
 /// Age after which a run is read again before a request, in milliseconds.
@@ -93,6 +94,14 @@ impl Round<'_> {
         let now_ms = self.at.clock.now_ms();
         let is_late = now_ms + CALL_TIMEOUT.as_millis() as i64 > self.at.deadline_ms;
         Ok((is_stale(self) || is_late).then_some(Stop::Later(now_ms + READ_STALE_MS)))
+    }
+
+    /// Returns the client for a write, after [`Self::may_not_write`] returned nothing. The client sends
+    /// the request, or repeats it with another token, only while that answer and the permits hold.
+    pub(super) fn writer(&self, run: &Run, permits: &Permits) -> Intercom {
+        let latest_ms = self.at.deadline_ms - CALL_TIMEOUT.as_millis() as i64;
+        let until_ms = (self.read_ms + READ_STALE_MS).min(latest_ms).min(permits.until_ms + EDGE_MS);
+        self.clients.of_run(run).beginning_by(self.at.clock, until_ms)
     }
 
     /// Drops parts of format 1 of an older generation, or of a run that no longer submits, and

@@ -57,7 +57,6 @@ pub(super) struct Writes {
 impl LeasedParts {
     /// Writes all open users. Returns parts that can be retried within this invocation.
     pub(super) async fn write(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<super::Work>, StepError> {
-        let intercom = round.clients.of_run(&run);
         let items = Piece::stack(&self.parts, usize::MAX).into_iter().flat_map(|piece| piece.0);
         let mut writes = Writes {
             waiting: items.map(|item| Write { item, tries: 0 }).collect(),
@@ -76,7 +75,8 @@ impl LeasedParts {
                         self.permits.items -= 1;
                         self.sent += 1;
                         writes.begins(write.item.part, round.at.clock.now_ms());
-                        let intercom = intercom.clone();
+                        // The request begins when it is polled, which a slow ledger may delay.
+                        let intercom = round.writer(&run, &self.permits);
                         at_work.push(async move {
                             let answer = intercom.write(&write.item.patch).await;
                             (write, answer)
@@ -159,6 +159,10 @@ impl LeasedParts {
         match disposition(&error) {
             Disposition::Limited => {
                 self.permits.items = 0;
+                writes.waiting.push_front(write);
+                None
+            }
+            Disposition::TooLate => {
                 writes.waiting.push_front(write);
                 None
             }

@@ -30,7 +30,9 @@ pub(super) async fn of_token(intercom: &Intercom) -> Result<WorkspaceInfo, Error
 pub(super) fn passing(error: &Error) -> Option<Duration> {
     match disposition(error) {
         Disposition::Limited => Some(rest_of_window(error)),
-        Disposition::NotSent | Disposition::Ambiguous | Disposition::Later => Some(Duration::ZERO),
+        Disposition::NotSent | Disposition::TooLate | Disposition::Ambiguous | Disposition::Later => {
+            Some(Duration::ZERO)
+        }
         _ => None,
     }
 }
