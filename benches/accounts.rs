@@ -256,6 +256,6 @@ async fn main() {
     let check = PathBuf::from(env!("CARGO_BIN_EXE_check"));
     let scroll = check.with_file_name("scroll");
     around.measure("scroll, a tick", &scroll, json!({"tick": {}}), SCROLL_MB).await;
-    let did = around.measure("check, all rows, for the verdict", &check, json!({"tick": {}}), OTHERS_MB).await;
+    let did = around.measure("check, for the verdict", &check, json!({"tick": {}}), OTHERS_MB).await;
     assert_eq!(did["ended"][0], json!(run), "the run has not ended: {did}");
 }

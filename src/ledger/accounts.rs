@@ -1,5 +1,5 @@
-//! Computes the accounts of a run: from its counts to be shown, and from consistently read rows (its
-//! parts, and the jobs of its buckets) for the verdict on its end.
+//! Computes the accounts of a run for the verdict on its end: from consistently read rows of its parts
+//! and open jobs, and from its counts for closed jobs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,10 +9,11 @@ use super::attributes::{self, Item, number, run_pk, text};
 use super::jobs::{JobSeen, Which};
 use super::pages::pages_prefix;
 use super::select::Select;
+use super::sums::Sums;
 use super::{Consistency, End, Ledger, LedgerError, PageRow, PartEnd};
 use crate::domain::bucket::Bucket;
 use crate::domain::part::{Origin, PartId, ReadingId};
-use crate::domain::run::{Accounts, BucketCounts, Cursor, OpenJobs, Run, Sampler};
+use crate::domain::run::{Accounts, Cursor, OpenJobs, Run, Sampler};
 
 /// The attributes of a part that the accounts need. Its name has its generation and origin.
 const OF_PART: &str = "sk, v, #end, #users, lost, lost_until_ms, claim_owner, claim_until_ms, why, tried_ms";
@@ -21,7 +22,33 @@ impl Ledger {
     /// Returns the accounts of a run. It counts the parts of the cursor's generation and the jobs
     /// of all generations. Errors of earlier generations count only if the present one did not read
     /// all users again.
+    ///
+    /// The rows of parts are read, and those of jobs in buckets that have open ones. The counts hold all
+    /// that is needed of closed jobs.
     pub async fn accounts(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
+        let before = self.sums(run, Consistency::Strong).await?;
+        self.accounts_since(run, cursor, before).await
+    }
+
+    /// Returns the accounts by the counts of a run while they show an open part or job, and those of
+    /// [`Self::accounts`] after that: a read of several counts is no snapshot.
+    pub async fn accounts_to_end(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
+        let sums = self.sums(run, Consistency::Strong).await?;
+        let counted = sums.as_ref().map(|sums| Accounts::counted(run, cursor, sums.all()));
+        match counted.filter(|counted| !counted.settled()) {
+            Some(counted) => Ok(counted),
+            None => self.accounts_since(run, cursor, sums).await,
+        }
+    }
+
+    /// Returns the accounts of a run by its rows alone.
+    pub async fn accounts_by_rows(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
+        self.accounts_since(run, cursor, None).await
+    }
+
+    /// Returns the accounts by the rows that are read from now on. The counts stand for closed jobs if no
+    /// count has changed since they were read as `before`, and if they agree with the rows of parts.
+    async fn accounts_since(&self, run: &Run, cursor: &Cursor, before: Option<Sums>) -> Result<Accounts, LedgerError> {
         let mut counting = Counting::new(run, cursor);
         // Read parts before jobs: a part that is done has its job in the ledger. If jobs were read
         // first, a job recorded between the two reads would be missed although its part has ended.
@@ -30,8 +57,22 @@ impl Ledger {
         self.select(&pages, |items| items.into_iter().try_for_each(|item| counting.page(item)).map(|()| true)).await?;
         let parts = Select { attributes: Some(OF_PART), ..Select::new(&pk, "PART#") };
         self.select(&parts, |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true)).await?;
-        let buckets = self.buckets_of(&run.id).await?;
-        self.jobs_seen(&run.id, &buckets, Which::All, |bucket, job| counting.job(bucket, &job)).await?;
+        let unchanged = match before {
+            Some(before) => self.sums(run, Consistency::Strong).await?.filter(|after| *after == before),
+            None => None,
+        };
+        if let Some(sums) = unchanged.filter(|sums| counting.agrees_with(sums)) {
+            counting.closed_jobs(&sums);
+            self.jobs_seen(&run.id, &sums.open_buckets(), Which::All, |bucket, job| {
+                if sums.has_open(bucket, job.generation) {
+                    counting.job(bucket, &job);
+                }
+            })
+            .await?;
+        } else {
+            let buckets = self.buckets_of(&run.id).await?;
+            self.jobs_seen(&run.id, &buckets, Which::All, |bucket, job| counting.job(bucket, &job)).await?;
+        }
         // Rows of one user are adjacent.
         let mut last = String::new();
         let errors = Select { attributes: Some("#user, v, generation"), ..Select::new(&pk, "ERROR#") };
@@ -41,10 +82,11 @@ impl Ledger {
     }
 
     /// Returns the accounts by the counts of a run, with the times of its open jobs and parts, and of
-    /// those that may be lost. Only the rows of these are read.
+    /// those that may be lost. Only the rows of these are read. If nothing is open, the counts are read
+    /// again; if they have changed, the rows decide.
     pub async fn unfinished(&self, run: &Run, cursor: &Cursor) -> Result<Accounts, LedgerError> {
         if !run.keeps_parts() {
-            return self.accounts(run, cursor).await;
+            return self.accounts_by_rows(run, cursor).await;
         }
         let mut counting = Counting::new(run, cursor);
         let open_or_lost = "attribute_not_exists(#end) OR attribute_exists(lost_until_ms)";
@@ -54,16 +96,18 @@ impl Ledger {
             ..Select::new(run_pk(&run.id), "PART#")
         };
         self.select(&select, |items| items.into_iter().try_for_each(|item| counting.part(item)).map(|()| true)).await?;
-        let counts = self.counts(&run.id, Consistency::Strong).await?;
-        let has_open = |of: &&BucketCounts| of.counts.jobs_open() > 0;
-        let mut buckets: Vec<Bucket> = counts.iter().filter(has_open).map(|of| of.bucket.clone()).collect();
-        buckets.dedup();
-        self.jobs_seen(&run.id, &buckets, Which::Open, |bucket, job| counting.job(bucket, &job)).await?;
+        let Some(sums) = self.sums(run, Consistency::Strong).await? else {
+            return self.accounts_by_rows(run, cursor).await;
+        };
+        self.jobs_seen(&run.id, &sums.open_buckets(), Which::Open, |bucket, job| counting.job(bucket, &job)).await?;
         let Accounts { open, made_last_ms, leases_until_ms, held, .. } = counting.accounts;
-        let counted = Accounts::counted(run, cursor, &counts);
+        let counted = Accounts::counted(run, cursor, sums.all());
         let mut accounts = Accounts { open, open_counted: 0, made_last_ms, leases_until_ms, held, ..counted };
         // Each lease counts as a possibly lost job.
         accounts.totals.jobs_possibly_lost += accounts.leases_until_ms.len() as u64;
+        if accounts.settled() && self.sums(run, Consistency::Strong).await? != Some(sums) {
+            return self.accounts_by_rows(run, cursor).await;
+        }
         Ok(accounts)
     }
 }
@@ -109,6 +153,9 @@ struct Ended {
     /// Ended follow-up parts.
     again: HashSet<PartId>,
     expected: HashSet<PartId>,
+    /// Follow-up parts of closed jobs that were counted. Only parts that a closed job names are sent, so
+    /// their number is enough.
+    expected_counted: u64,
 }
 
 impl<'a> Counting<'a> {
@@ -169,6 +216,24 @@ impl<'a> Counting<'a> {
         Ok(())
     }
 
+    /// Returns whether the counts say the same of parts as their rows.
+    fn agrees_with(&self, sums: &Sums) -> bool {
+        let Accounts { totals, leases_until_ms, .. } = &self.accounts;
+        let ended = self.ended.of_pages + self.ended.again.len() as u64;
+        let lost = totals.jobs_possibly_lost.saturating_sub(leases_until_ms.len() as u64);
+        u64::try_from(sums.parts_ended(self.cursor.generation)) == Ok(ended) && u64::try_from(sums.lost()) == Ok(lost)
+    }
+
+    /// Adds the jobs of buckets without open ones.
+    fn closed_jobs(&mut self, sums: &Sums) {
+        for (generation, counts) in sums.closed() {
+            self.accounts.add_jobs(self.cursor, generation, counts);
+            if generation == self.cursor.generation {
+                self.ended.expected_counted += counts.follow_ups.max(0).unsigned_abs();
+            }
+        }
+    }
+
     fn job(&mut self, bucket: &Bucket, job: &JobSeen) {
         let counts = self.cursor.counts_errors_of(job.generation);
         let Accounts { totals, open, sent_now, .. } = &mut self.accounts;
@@ -216,9 +281,10 @@ impl<'a> Counting<'a> {
     }
 
     fn done(mut self) -> Accounts {
-        let Ended { of_pages, again, expected } = self.ended;
-        let sent = self.cursor.parts.max(self.parts_made) + expected.len() as u64;
-        let ended = of_pages + expected.intersection(&again).count() as u64;
+        let Ended { of_pages, again, expected, expected_counted } = self.ended;
+        let sent = self.cursor.parts.max(self.parts_made) + expected.len() as u64 + expected_counted;
+        let named = expected.intersection(&again).count() as u64;
+        let ended = of_pages + named + (again.len() as u64 - named).min(expected_counted);
         self.accounts.parts_open = sent.saturating_sub(ended);
         self.accounts
     }

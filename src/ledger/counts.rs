@@ -3,17 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use super::attributes::{self, Item, key, n, number, run_pk, s};
+use super::attributes::{self, Item, key, n, number, run_pk, s, text};
 use super::expiry::expires_at_s;
 use super::select::Select;
 use super::{Closing, End, JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::bucket::{Bucket, Width};
-use crate::domain::run::{Accounts, BucketCounts, Counts, Cursor, Run, RunId};
+use crate::domain::run::{BucketCounts, Counts, RunId};
 
 /// Length of a window of the rate limit, in milliseconds.
 const WINDOW_MS: i64 = 10_000;
 /// Windows of a minute. A bucket of several minutes counts its users by minute after the first one.
 const WINDOWS_OF_MINUTE: i64 = 6;
+
+/// The attributes of [`Counts`], with those that name the item.
+const OF_COUNTS: &str = "v, #bucket, generation, #jobs, #items, #sent, #completed, #completed_with_errors, #unknown, \
+                         #written, #gone, #unattributed, #users_unknown, #failed_unnamed, #parts_ended, #follow_ups, \
+                         #lost";
 
 /// The consistency of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +142,15 @@ fn window_name(bucket: &Bucket, made_ms: i64) -> String {
     format!("w{}", if window < WINDOWS_OF_MINUTE { window } else { by_minute })
 }
 
-/// Returns the counts of an item. `None` for a bucket of a run of format 1, which has none.
+/// Returns the bucket and the generation that an item counts. `None` for a bucket of a run of format 1,
+/// which has no counts.
+fn counted_by(item: &Item) -> Option<(Bucket, u32)> {
+    Some((Bucket::parse(text(item, "bucket"))?, number(item, "generation")?))
+}
+
+/// Returns the counts of an item, with the windows of its users.
 fn bucket_counts(item: Item) -> Result<Option<BucketCounts>, LedgerError> {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).and_then(|name| Bucket::parse(name));
-    let (Some(bucket), Some(generation)) = (text("bucket"), number(&item, "generation")) else { return Ok(None) };
+    let Some((bucket, generation)) = counted_by(&item) else { return Ok(None) };
     let begin = bucket.begins_ms().div_euclid(WINDOW_MS);
     let mut sends: BTreeMap<i64, u64> = BTreeMap::new();
     for name in item.keys() {
@@ -172,17 +182,28 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Returns the accounts of a run by its counts. A run of format 1 has none, and its rows are read.
-    pub async fn accounts_counted(
+    /// Reads the counts of a run one after the other: a run of weeks has tens of thousands. Returns
+    /// `false` if the rows of some bucket are not counted.
+    pub(super) async fn each_count(
         &self,
-        run: &Run,
-        cursor: &Cursor,
+        run: &RunId,
         consistency: Consistency,
-    ) -> Result<Accounts, LedgerError> {
-        if !run.keeps_parts() {
-            return self.accounts(run, cursor).await;
-        }
-        Ok(Accounts::counted(run, cursor, &self.counts(&run.id, consistency).await?))
+        mut each: impl FnMut(Bucket, u32, Counts),
+    ) -> Result<bool, LedgerError> {
+        let mut all_counted = true;
+        let consistent = consistency == Consistency::Strong;
+        let select = Select { consistent, attributes: Some(OF_COUNTS), ..Select::new(run_pk(run), "BUCKETS#") };
+        self.select(&select, |items| {
+            for item in items {
+                match counted_by(&item) {
+                    Some((bucket, generation)) => each(bucket, generation, attributes::read(item, "BUCKETS")?),
+                    None => all_counted = false,
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(all_counted)
     }
 }
 
@@ -209,6 +230,14 @@ mod tests {
         let sends: Vec<(i64, u64)> = read.sends.iter().map(|(at, users)| (at - window, *users)).collect();
         assert_eq!(sends, [(0, 100), (6, 3), (7, 3), (8, 4), (9, 3), (10, 3), (11, 4)]);
         assert_eq!((read.counts.jobs, read.counts.written, read.counts.sent), (2, 7, 0));
+    }
+
+    #[test]
+    fn each_count_is_read() {
+        let counts: Item = serde_dynamo::to_item(Counts::default()).unwrap();
+        let read: Vec<&str> = OF_COUNTS.split(", ").filter_map(|name| name.strip_prefix('#')).collect();
+        assert_eq!(counts.keys().filter(|name| !read.contains(&name.as_str())).count(), 0, "{read:?}");
+        assert_eq!(read.len(), counts.len() + 1, "and the bucket");
     }
 
     #[test]

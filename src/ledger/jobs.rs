@@ -1,7 +1,8 @@
 //! Bulk jobs by bucket: recorded with their parts' done marks, polled when due, closed once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::{self, FuturesUnordered};
 use serde::{Deserialize, Deserializer};
 
 use super::attributes::{self, attribute, key, n, number, run_pk, s};
@@ -210,15 +211,18 @@ impl Ledger {
         which: Which,
         mut each: impl FnMut(&Bucket, JobSeen),
     ) -> Result<(), LedgerError> {
-        let reads: Vec<_> = buckets.iter().map(|bucket| self.jobs_of(bucket, run, which)).collect();
-        let mut reads = stream::iter(reads).buffer_unordered(BUCKETS_AT_ONCE);
-        while let Some(read) = reads.next().await {
+        let mut left = buckets.iter();
+        let mut reads = FuturesUnordered::new();
+        loop {
+            // A long run has tens of thousands of buckets, and a future for each would need much memory.
+            let more = left.by_ref().take(BUCKETS_AT_ONCE - reads.len());
+            reads.extend(more.map(|bucket| Box::pin(self.jobs_of(bucket, run, which))));
+            let Some(read) = reads.next().await else { return Ok(()) };
             let (bucket, jobs) = read?;
             for job in jobs {
                 each(bucket, job);
             }
         }
-        Ok(())
     }
 
     /// Returns jobs of a run in a bucket, and the bucket.

@@ -58,6 +58,7 @@ mod resends;
 mod runs;
 mod select;
 mod starts;
+mod sums;
 mod table;
 mod unended;
 mod unsettled;

@@ -9,9 +9,8 @@ use super::pages::page_sk;
 use super::parts::part_sk;
 use super::select::{Keys, Select};
 use super::{Consistency, Ledger, LedgerError, PageRow, PartRow};
-use crate::domain::bucket::Bucket;
 use crate::domain::part::{Origin, PartId};
-use crate::domain::run::{BucketCounts, Run};
+use crate::domain::run::Run;
 
 /// Pages whose parts are read at once. A run of millions of users has too many for one invocation.
 const PAGES_AT_ONCE: usize = 50;
@@ -84,9 +83,15 @@ impl Ledger {
 
     /// Returns the follow-up parts of a generation. Only the buckets that count some are read.
     async fn follow_ups(&self, run: &Run, generation: u32) -> Result<Vec<PartId>, LedgerError> {
-        let counts = self.counts(&run.id, Consistency::Strong).await?;
-        let has_some = |of: &&BucketCounts| of.generation == generation && of.counts.follow_ups > 0;
-        let buckets: Vec<Bucket> = counts.iter().filter(has_some).map(|of| of.bucket.clone()).collect();
+        let mut buckets = Vec::new();
+        let all_counted = self
+            .each_count(&run.id, Consistency::Strong, |bucket, of, counts| {
+                buckets.extend((of == generation && counts.follow_ups > 0).then_some(bucket));
+            })
+            .await?;
+        if !all_counted {
+            buckets = self.buckets_of(&run.id).await?;
+        }
         let mut found = Vec::new();
         self.jobs_seen(&run.id, &buckets, Which::All, |_, job| {
             found.extend(job.again.filter(|_| job.generation == generation));

@@ -49,6 +49,40 @@ impl Counts {
         self.jobs - self.completed - self.completed_with_errors - self.unknown
     }
 
+    /// Adds other counts.
+    pub fn add(&mut self, more: &Self) {
+        let Self {
+            jobs,
+            items,
+            sent,
+            completed,
+            completed_with_errors,
+            unknown,
+            written,
+            gone,
+            unattributed,
+            users_unknown,
+            failed_unnamed,
+            parts_ended,
+            follow_ups,
+            lost,
+        } = more;
+        self.jobs += jobs;
+        self.items += items;
+        self.sent += sent;
+        self.completed += completed;
+        self.completed_with_errors += completed_with_errors;
+        self.unknown += unknown;
+        self.written += written;
+        self.gone += gone;
+        self.unattributed += unattributed;
+        self.users_unknown += users_unknown;
+        self.failed_unnamed += failed_unnamed;
+        self.parts_ended += parts_ended;
+        self.follow_ups += follow_ups;
+        self.lost += lost;
+    }
+
     /// Returns the jobs by their end, as [`super::Totals`] names the ends.
     pub fn by_end(&self) -> [(&'static str, i64); 3] {
         [
@@ -78,49 +112,55 @@ fn shown(count: i64) -> u64 {
 }
 
 impl Accounts {
-    /// Returns the accounts by the counts of a run's buckets. They have no times, leases and names, and
-    /// count a user once per error.
-    pub fn counted(run: &Run, cursor: &Cursor, buckets: &[BucketCounts]) -> Self {
+    /// Returns the accounts by the counts of a run, each with its generation. They have no times, leases
+    /// and names, and count a user once per error.
+    pub fn counted<'a>(run: &Run, cursor: &Cursor, counted: impl Iterator<Item = (u32, &'a Counts)>) -> Self {
         let mut accounts = Self::begun(run, cursor);
+        accounts.totals.errors = run.errors + cursor.tally.errors;
         let mut parts = i64::try_from(cursor.parts).unwrap_or(i64::MAX);
-        let Self { totals, open_counted, sent_now, .. } = &mut accounts;
-        totals.errors = run.errors + cursor.tally.errors;
-        for BucketCounts { generation, counts, .. } in buckets {
-            let now = *generation == cursor.generation;
-            totals.jobs += shown(counts.jobs);
-            totals.patches += shown(counts.items);
-            totals.sent += shown(counts.sent);
-            totals.written += shown(counts.written);
-            totals.written_before += if now { 0 } else { shown(counts.written) };
-            totals.jobs_possibly_lost += shown(counts.lost);
-            *open_counted += shown(counts.jobs_open());
-            for (end, jobs) in counts.by_end().into_iter().filter(|(_, jobs)| *jobs > 0) {
-                *totals.jobs_by_end.entry(end.to_owned()).or_default() += shown(jobs);
-            }
-            if cursor.counts_errors_of(*generation) {
-                totals.unattributed += shown(counts.unattributed);
-                totals.gone += shown(counts.gone);
-                totals.unknown += shown(counts.users_unknown);
-                totals.failed_unnamed += shown(counts.failed_unnamed);
-            }
-            if now {
-                *sent_now += shown(counts.sent);
+        for (generation, counts) in counted {
+            accounts.add_jobs(cursor, generation, counts);
+            accounts.totals.jobs_possibly_lost += shown(counts.lost);
+            accounts.open_counted += shown(counts.jobs_open());
+            if generation == cursor.generation {
                 parts += counts.follow_ups - counts.parts_ended;
             }
         }
         accounts.parts_open = shown(parts);
         accounts
     }
+
+    /// Adds the jobs of a generation and their users.
+    pub fn add_jobs(&mut self, cursor: &Cursor, generation: u32, counts: &Counts) {
+        let now = generation == cursor.generation;
+        let Self { totals, sent_now, .. } = self;
+        totals.jobs += shown(counts.jobs);
+        totals.patches += shown(counts.items);
+        totals.sent += shown(counts.sent);
+        totals.written += shown(counts.written);
+        totals.written_before += if now { 0 } else { shown(counts.written) };
+        for (end, jobs) in counts.by_end().into_iter().filter(|(_, jobs)| *jobs > 0) {
+            *totals.jobs_by_end.entry(end.to_owned()).or_default() += shown(jobs);
+        }
+        if cursor.counts_errors_of(generation) {
+            totals.unattributed += shown(counts.unattributed);
+            totals.gone += shown(counts.gone);
+            totals.unknown += shown(counts.users_unknown);
+            totals.failed_unnamed += shown(counts.failed_unnamed);
+        }
+        if now {
+            *sent_now += shown(counts.sent);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::bucket::Width;
     use crate::domain::run::RunId;
 
-    fn bucket(generation: u32, counts: Counts) -> BucketCounts {
-        BucketCounts { bucket: Bucket::of(0, Width::MINUTE), generation, counts, sends: BTreeMap::new() }
+    fn counted(run: &Run, cursor: &Cursor, counts: &[(u32, Counts)]) -> Accounts {
+        Accounts::counted(run, cursor, counts.iter().map(|(generation, counts)| (*generation, counts)))
     }
 
     fn run(errors: u64) -> Run {
@@ -146,8 +186,10 @@ mod tests {
             lost: 1,
             ..Counts::default()
         };
-        let accounts =
-            Accounts::counted(&run(2), &cursor, &[bucket(1, first), bucket(2, second), bucket(2, Counts::default())]);
+        let accounts = counted(&run(2), &cursor, &[(1, first), (2, second), (2, Counts::default())]);
+        let mut sum = Counts::default();
+        [first, second].iter().for_each(|counts| sum.add(counts));
+        assert_eq!((sum.jobs, sum.items, sum.follow_ups, sum.lost, sum.jobs_open()), (5, 450, 1, 1, 1));
         assert_eq!((accounts.parts_open, accounts.jobs_open(), accounts.sent_now), (2, 1, 140));
         let totals = &accounts.totals;
         assert_eq!((totals.jobs, totals.patches, totals.sent), (5, 450, 430));
@@ -162,7 +204,7 @@ mod tests {
         let mut cursor = Cursor::first(RunId::of("p", 0), 0, 0);
         cursor.generation = 2;
         let unknown = Counts { jobs: 1, unknown: 1, users_unknown: 9, unattributed: 1, ..Counts::default() };
-        let of = |cursor: &Cursor| Accounts::counted(&run(0), cursor, &[bucket(1, unknown)]).totals.unknown;
+        let of = |cursor: &Cursor| counted(&run(0), cursor, &[(1, unknown)]).totals.unknown;
         assert_eq!(of(&cursor), 0);
         cursor.cut = Some("reading ended early".to_owned());
         assert_eq!(of(&cursor), 9);

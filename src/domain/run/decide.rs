@@ -111,7 +111,7 @@ impl Decision {
 
     /// Waits until `until_ms`. The reason has a bound of its own, so the turn does not count as
     /// idle.
-    fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
+    pub fn wait(mut next: Cursor, until_ms: i64, why: impl Into<String>) -> Self {
         next.not_before_ms = until_ms;
         next.waits = Some(why.into());
         Self::turn(next, TurnAction::Waited)

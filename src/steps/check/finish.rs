@@ -1,9 +1,8 @@
-//! Decides the end of a run from consistently read rows.
+//! Decides the end of a run from consistently read accounts.
 
 use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Counted, Cursor, Run, State, Verdict};
-use crate::ledger::Consistency;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
@@ -32,9 +31,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
         if at.clock.now_ms() < due_ms && (for_parts || outcome.closed == 0) {
             return Ok(());
         }
-        // The counts equal the rows, and cost little. The rows decide.
-        let counted = ledger.accounts_counted(&run, &cursor, Consistency::Strong).await?;
-        let accounts = if counted.settled() { ledger.accounts(&run, &cursor).await? } else { counted };
+        let accounts = ledger.accounts_to_end(&run, &cursor).await?;
         match accounts.verdict(&run, &cursor) {
             Verdict::NotYet => {
                 let may_be_lost = accounts.parts_open > 0

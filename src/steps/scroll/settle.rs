@@ -17,6 +17,9 @@ use crate::runtime::invocation::Invocation;
 /// time.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Time reserved for the commit of a turn, in milliseconds.
+const FOR_THE_COMMIT_MS: i64 = 5_000;
+
 /// Returns `ACTIVE` after a look at the earlier runs whose look is due.
 pub(super) async fn unsettled(clients: &Clients, at: &Invocation) -> Result<Active, StepError> {
     let looking = Looking { times: clients.settings.settle_times(), timeout: LOOK_TIMEOUT };
@@ -34,9 +37,14 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
     let decision = if cursor.after.is_some() {
         after_earlier_runs(cursor, earlier.as_ref(), pauses, &facts)
     } else {
-        let counted = clients.ledger.unfinished(turn.run, &cursor).await?;
-        // The counts may be read in the middle of a change. The rows decide.
-        let accounts = if counted.settled() { clients.ledger.accounts(turn.run, &cursor).await? } else { counted };
+        // Leave time for the commit, so that this invocation is not killed under its lease.
+        let timeout = Duration::from_millis((turn.at.left_ms() - FOR_THE_COMMIT_MS).max(0).unsigned_abs());
+        let Ok(accounts) = tokio::time::timeout(timeout, clients.ledger.unfinished(turn.run, &cursor)).await else {
+            tracing::error!(run = turn.run.id.as_str(), "the unfinished parts and jobs cannot be read in time");
+            let why = "the parts and jobs sent before could not be read in time; the next turn reads them again";
+            return Ok(Decision::wait(cursor, facts.now_ms + pace.look_most_ms, why));
+        };
+        let accounts = accounts?;
         if accounts.parts_open > 0 && turn.run.keeps_parts() && !turn.run.held_back {
             control::resend::request_if_lost(clients, turn.run, turn.at).await;
         }

@@ -79,7 +79,7 @@ impl Storm {
     /// Checks that the counts of a run's buckets equal its rows.
     async fn counts_equal_the_rows(&self, run: &Run, cursor: &Cursor) {
         let counted = self.ledger.accounts_counted(run, cursor, Consistency::Strong).await;
-        let (Ok(counted), Ok(rows)) = (counted, self.ledger.accounts(run, cursor).await) else { return };
+        let (Ok(counted), Ok(rows)) = (counted, self.ledger.accounts_by_rows(run, cursor).await) else { return };
         let leased = rows.leases_until_ms.len() as u64;
         let of = |accounts: &Accounts, leased: u64| {
             let Accounts { parts_open, sent_now, totals, .. } = accounts;

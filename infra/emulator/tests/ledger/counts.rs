@@ -1,5 +1,6 @@
 //! Counts beside rows: they equal the rows after each write.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::domain::part::{Origin, Outcomes, PageRead, Part, PartId, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::decide::Commit;
@@ -9,7 +10,7 @@ use intercom_bulk::ledger::{
     AnswerCounts, Closing, Committing, Consistency, End, JobOf, JobRow, Leased, Ledger, PageRow, PartEnd, PartProgress,
 };
 
-use super::{NOW_MS, begin, job, ledger, run};
+use super::{NOW_MS, TABLE, begin, job, ledger, run};
 
 /// A run with a committed page of so many users, in parts of `size`.
 async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Part>) {
@@ -39,7 +40,8 @@ fn job_of(part: &Part, id: &str) -> JobRow {
 
 /// Asserts that the counts equal the rows. Returns both, which agree in the parts and jobs that are open.
 async fn assert_equal(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Accounts {
-    let rows = ledger.accounts(run, cursor).await.unwrap();
+    let rows = ledger.accounts_by_rows(run, cursor).await.unwrap();
+    assert_eq!(ledger.accounts(run, cursor).await.unwrap(), rows, "with the counts of closed jobs");
     let counted = ledger.accounts_counted(run, cursor, Consistency::Strong).await.unwrap();
     let leased = rows.leases_until_ms.len() as u64;
     let of_rows = Totals { jobs_possibly_lost: rows.totals.jobs_possibly_lost - leased, ..rows.totals.clone() };
@@ -108,10 +110,10 @@ async fn counts_equal_the_rows_after_each_write() {
     assert_eq!((after, slices), (Some(again.id), 2), "the parts of the page, and the follow-up part");
 }
 
-/// The rows of a bucket are one query, and its counts are one item of a query for all buckets. So the
-/// counts of 2,500 buckets need 5 calls, and the verdict 2,500 more than the pages of other rows.
+/// The rows of a bucket are one query, and its counts are one item of a query for all buckets. A run of
+/// 40 days has 57,600 buckets.
 #[tokio::test]
-async fn only_the_verdict_reads_each_bucket() {
+async fn verdict_reads_no_bucket_whose_jobs_are_closed() {
     const BUCKETS: u64 = 50;
     let (ledger, account) = ledger().await;
     let (run, cursor, parts) = begun(&ledger, BUCKETS as u32, 1).await;
@@ -131,8 +133,54 @@ async fn only_the_verdict_reads_each_bucket() {
     ledger.unfinished(&run, &cursor).await.unwrap();
     assert_eq!(queries() - before, 3, "parts, counts, and the bucket with an open job");
     let before = queries();
-    ledger.accounts(&run, &cursor).await.unwrap();
+    let counted = ledger.accounts_to_end(&run, &cursor).await.unwrap();
+    assert_eq!((counted.settled(), queries() - before), (false, 1), "the counts show an open job");
+    let before = queries();
+    let accounts = ledger.accounts(&run, &cursor).await.unwrap();
+    assert_eq!(queries() - before, 6, "pages, parts, errors, the counts twice, and the bucket with an open job");
+    let before = queries();
+    assert_eq!(ledger.accounts_by_rows(&run, &cursor).await.unwrap(), accounts);
     assert_eq!(queries() - before, BUCKETS + 4, "pages, parts, buckets, errors, and each bucket");
+
+    let open = ledger.job(&job(&parts[0], "job_0", NOW_MS)).await.unwrap().unwrap();
+    ledger.close_job(&open, &Closing::with(End::Completed)).await.unwrap();
+    let before = queries();
+    assert!(ledger.unfinished(&run, &cursor).await.unwrap().settled());
+    assert_eq!(queries() - before, 3, "parts, and the counts twice");
+    let before = queries();
+    let accounts = ledger.accounts_to_end(&run, &cursor).await.unwrap();
+    assert_eq!(queries() - before, 5, "pages, parts, errors, and the counts twice");
+    assert!(accounts.settled(), "{accounts:?}");
+    assert_eq!(accounts, assert_equal(&ledger, &run, &cursor).await);
+}
+
+/// Such counts are a fault, or the state of a ledger that a version without counts wrote in part.
+#[tokio::test]
+async fn rows_decide_where_the_counts_do_not_agree() {
+    let (ledger, account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger, 2, 1).await;
+    ledger.lease_part(&parts[0], "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    let made = job_of(&parts[0], "job_1");
+    ledger.record_job(&made, &[done(&parts[0])], "one").await.unwrap();
+    ledger.close_job(&made, &Closing::with(End::Completed)).await.unwrap();
+    let rows = assert_equal(&ledger, &run, &cursor).await;
+    assert_eq!(rows.parts_open, 1);
+
+    // Counts of a part that has not ended.
+    let s = |text: String| AttributeValue::S(text);
+    let (pk, bucket) = (format!("RUN#{}", run.id), made.bucket.to_string());
+    let counts = account.dynamodb.update_item().table_name(TABLE).key("pk", s(pk.clone()));
+    let counts = counts.key("sk", s(format!("BUCKETS#{bucket}#0001"))).update_expression("ADD parts_ended :one");
+    counts.expression_attribute_values(":one", AttributeValue::N("1".to_owned())).send().await.unwrap();
+    assert!(ledger.accounts_counted(&run, &cursor, Consistency::Strong).await.unwrap().settled());
+    assert_eq!(ledger.accounts_to_end(&run, &cursor).await.unwrap(), rows);
+
+    // A bucket whose jobs are not counted.
+    let put = account.dynamodb.put_item().table_name(TABLE).item("pk", s(pk)).item("bucket", s(bucket.clone()));
+    put.item("sk", s(format!("BUCKETS#{bucket}"))).send().await.unwrap();
+    assert_eq!(ledger.accounts_counted(&run, &cursor, Consistency::Strong).await.unwrap(), rows);
+    assert_eq!(ledger.unfinished(&run, &cursor).await.unwrap(), rows);
+    assert_eq!(ledger.accounts(&run, &cursor).await.unwrap(), rows);
 }
 
 /// Requests whose answers are the results: their job is closed when it is recorded.
