@@ -16,6 +16,7 @@ mod settle;
 mod start;
 mod target;
 mod verify;
+mod visible;
 
 pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
 pub use pause::{hold, pause, pause_after_canary};
@@ -25,6 +26,7 @@ pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
 pub use target::{Acted, find};
 pub use verify::{drain, verify};
+pub use visible::lists_show_from_ms;
 
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::{Ledger, LedgerError};

@@ -31,7 +31,7 @@ pub async fn unsettled(ledger: &Ledger, looking: &Looking, clock: Clock) -> Resu
     let mut active = with_last(ledger).await?;
     active.unsettled.sort_by_key(|run| run.due_ms);
     let until_ms = clock.now_ms() + looking.timeout.as_millis() as i64;
-    let mut left = Vec::new();
+    let (mut left, mut visible_at_ms) = (Vec::new(), active.visible_at_ms);
     for run in active.unsettled {
         let left_ms = until_ms - clock.now_ms();
         if run.due_ms > clock.now_ms() || left_ms <= 0 {
@@ -40,7 +40,10 @@ pub async fn unsettled(ledger: &Ledger, looking: &Looking, clock: Clock) -> Resu
         }
         let timeout = Duration::from_millis(left_ms.unsigned_abs());
         let why = match tokio::time::timeout(timeout, look(ledger, &run, &looking.times, clock)).await {
-            Ok(Ok(Looked::Settled)) => continue,
+            Ok(Ok(Looked::Settled)) => {
+                visible_at_ms = visible_at_ms.max(run.visible_at_ms(clock.now_ms()).unwrap_or_default());
+                continue;
+            }
             Ok(Ok(Looked::Waits(run))) => {
                 left.push(run);
                 continue;
@@ -56,7 +59,7 @@ pub async fn unsettled(ledger: &Ledger, looking: &Looking, clock: Clock) -> Resu
         }
         left.push(next);
     }
-    Ok(Active { unsettled: left, ..active })
+    Ok(Active { unsettled: left, visible_at_ms, ..active })
 }
 
 /// Reads `ACTIVE`. If the version before this one wrote the end of the last run, that run counts as
@@ -104,7 +107,7 @@ pub(super) async fn look(
     };
     match &looked {
         Looked::Settled => {
-            if ledger.remove_unsettled(run).await? {
+            if ledger.remove_unsettled(run, run.visible_at_ms(clock.now_ms())).await? {
                 tracing::info!(run = run.id.as_str(), "the ended run is settled: it can change no value any more");
             }
         }

@@ -34,6 +34,9 @@ pub struct Capabilities {
     pub write: Writing,
     /// A custom attribute must exist before it is written. Otherwise a write creates it.
     pub attributes_must_exist: bool,
+    /// Seconds after which the list of all users shows a write; 0 if it shows it at once. A read by id
+    /// always shows it.
+    pub list_lag_s: u32,
 }
 
 /// The way in which pages are read.
@@ -79,7 +82,9 @@ impl Api {
     /// reading.
     /// A job is closed 15 minutes after its creation (`closing_at`).
     ///
-    /// V2: the specification gives 150 contacts per page. A part has as many users as on V1.
+    /// V2: the specification gives 150 contacts per page. A part has as many users as on V1. A list comes
+    /// from a search index. Recordings show no write after 3 s, and all after 120 s; other programs wait
+    /// for three minutes.
     pub const fn capabilities(self) -> Capabilities {
         match self {
             Self::V1 => Capabilities {
@@ -88,6 +93,7 @@ impl Api {
                 reading: Reading::Exclusive { life_s: 60 },
                 write: Writing::Jobs { life_s: 900 },
                 attributes_must_exist: false,
+                list_lag_s: 0,
             },
             Self::V2 => Capabilities {
                 page_users_max: 150,
@@ -95,6 +101,7 @@ impl Api {
                 reading: Reading::Repeatable,
                 write: Writing::Answers,
                 attributes_must_exist: true,
+                list_lag_s: 180,
             },
         }
     }
@@ -162,7 +169,9 @@ mod tests {
                 Api::V2 => ("v2", 150, 100, Reading::Repeatable, Writing::Answers),
             };
             let attributes_must_exist = api != Api::V1;
-            let expected = Capabilities { page_users_max, write_users_max, reading, write, attributes_must_exist };
+            let list_lag_s = if api == Api::V1 { 0 } else { 180 };
+            let expected =
+                Capabilities { page_users_max, write_users_max, reading, write, attributes_must_exist, list_lag_s };
             assert_eq!(api.capabilities(), expected, "{api:?}");
             assert_eq!(serde_json::to_value(api).unwrap(), name);
         }

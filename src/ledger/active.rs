@@ -19,6 +19,10 @@ pub struct Active {
     /// No exclusive reading may begin before this time (Unix milliseconds).
     #[serde(default)]
     pub free_at_ms: i64,
+    /// No list of users is read before this time (Unix milliseconds): it may not show the latest
+    /// writes of the ended runs.
+    #[serde(default)]
+    pub visible_at_ms: i64,
     /// The previous active run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<RunId>,
@@ -65,6 +69,8 @@ pub(super) fn active_key() -> Key {
 pub(super) struct EndEffect {
     /// No exclusive reading may begin before this time (Unix milliseconds).
     free_at_ms: i64,
+    /// No list of users is read before this time (Unix milliseconds), if the run may have written.
+    visible_at_ms: Option<i64>,
     /// The run, if it may still change values.
     unsettled: Option<Unsettled>,
 }
@@ -72,7 +78,8 @@ pub(super) struct EndEffect {
 impl EndEffect {
     /// Returns the effect of the end of `run`, whose cursor was at `cursor`.
     pub(super) fn of(run: &Run, cursor: &Cursor) -> Self {
-        Self { free_at_ms: cursor.reading_free_at_ms(), unsettled: Unsettled::at_end(run, cursor) }
+        let visible_at_ms = run.ended_ms.and_then(|ended_ms| run.visible_at_ms(cursor, ended_ms));
+        Self { free_at_ms: cursor.reading_free_at_ms(), visible_at_ms, unsettled: Unsettled::at_end(run, cursor) }
     }
 }
 
@@ -219,15 +226,17 @@ impl Ledger {
             .with(":state", s(was.state))
             .with(":generation", n(was.generation));
         writes.push(values.into_iter().fold(update, |update, (name, value)| update.with(name, value)));
-        if let Some(EndEffect { free_at_ms, unsettled }) = release {
+        if let Some(EndEffect { free_at_ms, visible_at_ms, unsettled }) = release {
             writes.extend(Self::queue_expiry(was, now.ended_ms.unwrap_or(free_at_ms))?);
             writes.extend(unsettled.as_ref().map(Self::unsettled_run).transpose()?);
-            let update = "REMOVE #run SET free_at_ms = :free, #last = :run, recorded = :run";
+            let mut update = "REMOVE #run SET free_at_ms = :free, #last = :run, recorded = :run".to_owned();
+            // An earlier run wrote before this one.
+            update.push_str(if visible_at_ms.is_some() { ", visible_at_ms = :visible" } else { "" });
             let release = Write::update(&active_key(), update)
                 .when("#run = :run")
                 .with(":run", s(&was.id))
                 .with(":free", n(free_at_ms));
-            writes.push(release);
+            writes.push(visible_at_ms.into_iter().fold(release, |write, at_ms| write.with(":visible", n(at_ms))));
         }
         self.transact(writes).await
     }

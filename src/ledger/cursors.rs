@@ -198,6 +198,7 @@ impl Ledger {
         next.furthest = 0;
         next.position.forget_reading();
         next.settling.queue_lost = queue_lost;
+        next.settling.written_by_ms = run.written_by_ms(now_ms);
         next.waits = Some("a resume: the next generation begins after all parts and jobs have ended".to_owned());
         next.turn += 1;
         next.died = None;

@@ -2,7 +2,7 @@
 //!
 //! | key | item |
 //! |---|---|
-//! | `ACTIVE` | the active run, and when an exclusive reading may begin again |
+//! | `ACTIVE` | the active run, and when an exclusive reading and a list may begin |
 //! | `ACTIVE / UNSETTLED#<run>` | an ended run that may still change values |
 //! | `STARTS / <plan or run>` | a waiting start, and how often it could not begin |
 //! | `RUNS / <time>#<run>` | the runs, ordered by start time |

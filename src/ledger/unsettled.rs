@@ -37,10 +37,28 @@ impl Ledger {
         self.send(as_read(Self::unsettled_run(now)?, was)).await
     }
 
-    /// Removes a run that is settled. It has no effect if the run was looked at or released since it
-    /// was read.
-    pub async fn remove_unsettled(&self, was: &Unsettled) -> Result<bool, LedgerError> {
-        self.send(as_read(Write::delete(&unsettled_key(&was.id)), was)).await
+    /// Removes a run that is settled. Lists show its writes from `visible_at_ms` on. It has no effect if
+    /// the run was looked at or released since it was read.
+    pub async fn remove_unsettled(&self, was: &Unsettled, visible_at_ms: Option<i64>) -> Result<bool, LedgerError> {
+        let removed = || as_read(Write::delete(&unsettled_key(&was.id)), was);
+        if let Some(at_ms) = visible_at_ms
+            && self.transact(vec![removed(), Self::visible_write(at_ms)]).await?
+        {
+            return Ok(true);
+        }
+        // Another run's writes are visible later.
+        self.send(removed()).await
+    }
+
+    /// Notes that no list is read before this time (Unix milliseconds), unless a later time is noted.
+    pub async fn put_visible_at(&self, at_ms: i64) -> Result<(), LedgerError> {
+        self.send(Self::visible_write(at_ms)).await.map(|_| ())
+    }
+
+    fn visible_write(at_ms: i64) -> Write {
+        Write::update(&active_key(), "SET visible_at_ms = :visible")
+            .when("attribute_not_exists(visible_at_ms) OR visible_at_ms < :visible")
+            .with(":visible", n(at_ms))
     }
 
     /// Stores an operator's release of an ended run, and appends it to the run's reason. It has no

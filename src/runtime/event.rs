@@ -100,6 +100,8 @@ struct StrictLimits {
     then_pause: bool,
     #[serde(default)]
     max_per_minute: Option<NonZeroU32>,
+    #[serde(default)]
+    no_wait: bool,
 }
 
 impl StartEvent {

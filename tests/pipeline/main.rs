@@ -21,6 +21,7 @@ mod held_stops;
 mod intercom;
 mod items;
 mod jobs;
+mod lag;
 mod limit;
 mod limits;
 mod messages;

@@ -21,7 +21,7 @@ use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
 
 /// Sets the opposite values.
-const OPPOSITE: &str = r#"
+pub(crate) const OPPOSITE: &str = r#"
     name = "other"
     [set.custom_attributes."has avatar"]
     type = "bool"
@@ -281,7 +281,7 @@ async fn last_run_of_the_version_before_is_waited_for() {
     pipeline.stop().await;
     pipeline.cancel(&first).await;
     let active = pipeline.ledger().active().await.unwrap();
-    assert!(pipeline.ledger().remove_unsettled(&active.unsettled[0]).await.unwrap());
+    assert!(pipeline.ledger().remove_unsettled(&active.unsettled[0], None).await.unwrap());
     let (free_at_ms, last) = (number(active.free_at_ms), text(first.as_str()));
     pipeline
         .put(item([("pk", text("ACTIVE")), ("sk", text("ACTIVE")), ("free_at_ms", free_at_ms), ("last", last)]))

@@ -100,10 +100,11 @@ pub(crate) fn confirm(question: &str) -> bool {
 
 /// Replaces the limits' names in a run's reason with the command's flags.
 pub(crate) fn flags(reason: &str) -> String {
-    const LIMITS: [(&str, &str); 4] = [
+    const LIMITS: [(&str, &str); 5] = [
         ("accept_unseen", "--accept-unseen"),
         ("max_changes", "--max-changes"),
         ("max_errors", "--max-errors"),
+        ("no_wait", "--no-wait"),
         ("then_pause", "--then-pause"),
     ];
     LIMITS.iter().fold(reason.to_owned(), |words, (limit, flag)| words.replace(limit, flag))

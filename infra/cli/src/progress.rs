@@ -116,7 +116,7 @@ fn waits(run: &Run, cursor: &Cursor, to_send: bool, now_ms: i64) -> Option<Strin
     match run.state {
         State::Running if cursor.phase != Phase::Ended => {
             let held_back = run.held_back.then(|| "sends after the last page (--max-changes)".to_owned());
-            let waits = cursor.waits.as_ref().map(|why| {
+            let waits = cursor.waits.as_deref().map(output::flags).map(|why| {
                 let left = Duration::from_millis((cursor.waits_until_ms() - now_ms).max(0) as u64);
                 if left < Duration::from_secs(2) {
                     return format!("waits: {why}");

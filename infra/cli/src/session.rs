@@ -204,7 +204,7 @@ impl<'a> Watched<'a> {
 
 /// Returns the reason of a long wait and its latest end as a time of day, if there is one.
 fn long_wait(cursor: &Cursor, now_ms: i64) -> Option<String> {
-    let why = cursor.waits.as_ref().filter(|_| cursor.phase != Phase::Ended)?;
+    let why = cursor.waits.as_deref().filter(|_| cursor.phase != Phase::Ended).map(output::flags)?;
     let left_ms = cursor.waits_until_ms() - now_ms;
     let until = Timestamp::from_millisecond(cursor.waits_until_ms()).ok()?.strftime("%H:%M:%S");
     let left = output::duration(Duration::from_millis(left_ms.max(0).unsigned_abs()));

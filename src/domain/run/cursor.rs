@@ -141,6 +141,10 @@ pub struct Cursor {
     /// Upper bound of the users that earlier generations changed.
     #[serde(default)]
     pub changed_before: u64,
+    /// No list is read before this time (Unix milliseconds): it may not show what earlier generations
+    /// wrote.
+    #[serde(default)]
+    pub visible_at_ms: i64,
     /// The previous run. The first page waits for its jobs, because they may still set values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RunId>,
@@ -215,6 +219,7 @@ impl Cursor {
             counted: 1,
             settling: Settling::default(),
             changed_before: 0,
+            visible_at_ms: 0,
             after: None,
             count_at_end: None,
             cut: None,

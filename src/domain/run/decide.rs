@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use super::{Cursor, GAPS_MAX, IDLE_TURNS_MAX, Phase, Position, Run, State, past_deadline};
 
 mod failure;
+mod lag;
 mod limits;
 mod message;
 mod page;
@@ -17,6 +18,7 @@ mod sample;
 mod settle;
 
 pub use failure::{FailureFacts, after_failure};
+pub use lag::{awaits_list, until_list_shows};
 pub use limits::{must_count_failed, over_max_changes, over_max_errors, within_max_changes};
 pub use message::{Delivery, is_stuck, not_leased};
 pub use page::{AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen};

@@ -36,12 +36,16 @@ pub struct Limits {
     /// Write at most this many users per minute. Each write may trigger webhooks and messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_per_minute: Option<NonZeroU32>,
+    /// Read lists at once, although they may not show the latest writes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_wait: bool,
 }
 
 impl Limits {
-    /// Returns whether a run with these limits does all that the plan asks for, at whatever pace.
+    /// Returns whether a run with these limits does all that the plan asks for, at whatever pace and
+    /// begin.
     pub fn do_all(&self) -> bool {
-        Self { max_per_minute: None, ..self.clone() } == Self::default()
+        Self { max_per_minute: None, no_wait: false, ..self.clone() } == Self::default()
     }
 
     /// Returns whether the parts of a run are held back until all users are read.

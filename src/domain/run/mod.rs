@@ -5,6 +5,7 @@ mod accounts;
 mod counts;
 mod cursor;
 pub mod decide;
+mod lag;
 mod limits;
 mod pause;
 mod position;
@@ -26,8 +27,8 @@ use crate::domain::api::{Api, ApiVersion, Reading};
 pub use accounts::{Accounts, Counted, Totals};
 pub use counts::{BucketCounts, Counts};
 pub use cursor::{
-    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
-    Settling, Turn, TurnOrder, Unanswered,
+    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS,
+    STALLED_MAX, Settling, Turn, TurnOrder, Unanswered,
 };
 pub(crate) use limits::number_or_share;
 pub use limits::{AtMost, Limits, PERCENT_MAX};
@@ -40,7 +41,7 @@ pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{LEAD, NAMED_ALREADY, Tally};
-pub use unsettled::{LATE_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
+pub use unsettled::{LATE_MS, LEASE_MOST_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
 

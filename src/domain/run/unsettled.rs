@@ -16,7 +16,7 @@ pub const REQUEST_MOST_MS: i64 = 25_000;
 pub const LATE_MS: i64 = 60_000;
 /// The longest lease of a part, in milliseconds: submit's time-out (template.yaml) and 10 s. It is
 /// the estimate until the leases are read.
-const LEASE_MOST_MS: i64 = 310_000;
+pub const LEASE_MOST_MS: i64 = 310_000;
 /// Time after which a run is settled even if no look at it succeeds, in milliseconds. Check closes each
 /// job by then, and a request of the run is over.
 const OVER_MS: i64 = UNKNOWN_AFTER_MS + LEASE_MOST_MS + REQUEST_MOST_MS + LATE_MS + 600_000;
@@ -55,6 +55,9 @@ pub struct Unsettled {
     /// waited for then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_ms: Option<i64>,
+    /// The time after which lists show its writes, in milliseconds.
+    #[serde(default)]
+    pub list_lag_ms: i64,
 }
 
 /// The open jobs of a run.
@@ -135,6 +138,7 @@ impl Unsettled {
             due_ms: ended_ms + SEEN_AFTER_MS,
             looks: 0,
             released_ms: None,
+            list_lag_ms: run.api.list_lag_ms(),
         })
     }
 
@@ -204,6 +208,12 @@ impl Unsettled {
         }
         let jobs_ms = self.jobs.as_ref().map_or(0, OpenJobs::until_ms);
         jobs_ms.max(self.lost_until_ms).max(self.writes_until_ms)
+    }
+
+    /// Returns the time from which on lists show its writes, once a look at `now_ms` finds it settled.
+    pub fn visible_at_ms(&self, now_ms: i64) -> Option<i64> {
+        let over_ms = if self.jobs.is_some() { now_ms } else { self.writes_until_ms.max(self.lost_until_ms) };
+        (self.list_lag_ms > 0).then(|| over_ms.min(now_ms) + self.list_lag_ms)
     }
 
     /// Returns what it waits for, in words: job, run, since when and until when.

@@ -9,7 +9,8 @@ use super::{Action, ScrollOutcome, page, reading, settle, tick};
 use crate::control;
 use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::decide::{
-    Commit, Decision, Delivery, TurnFacts, after_crash, bounds, not_leased, within_max_changes,
+    Commit, Decision, Delivery, TurnFacts, after_crash, awaits_list, bounds, not_leased, until_list_shows,
+    within_max_changes,
 };
 use crate::domain::run::{Cursor, Lease, Phase, Run, State, Turn};
 use crate::ledger::{Committing, Leased, PageRow};
@@ -121,6 +122,8 @@ async fn decide(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, S
     Ok(within_max_changes(decision, turn.run))
 }
 
+/// The futures of a phase are large, and each future that awaits one contains it. Therefore they are on
+/// the heap: a thread's stack is 2 MiB.
 async fn by_phase(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision, StepError> {
     let cursor = match after_crash(cursor, &turn.facts()) {
         ControlFlow::Continue(cursor) => cursor,
@@ -132,10 +135,16 @@ async fn by_phase(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<Decision,
     if let Some(decision) = reading::end_in_time(turn, &cursor).await? {
         return Ok(decision);
     }
-    match cursor.phase {
-        Phase::Settling => settle::settle(turn, cursor).await,
-        Phase::Turning | Phase::Ended => page::turn_page(turn, cursor).await,
+    if cursor.phase == Phase::Settling {
+        return Box::pin(settle::settle(turn, cursor)).await;
     }
+    if awaits_list(&cursor, turn.run) {
+        let visible_at_ms = turn.clients.ledger.active().await?.visible_at_ms;
+        if let Some(decision) = until_list_shows(&cursor, visible_at_ms, &turn.facts()) {
+            return Ok(decision);
+        }
+    }
+    Box::pin(page::turn_page(turn, cursor)).await
 }
 
 /// Awaits a call that follows a page, and repeats it while this invocation has time. If the call

@@ -29,6 +29,10 @@ pub(super) struct Pacing {
     /// triggers
     #[arg(long, value_name = "N", value_parser = per_minute)]
     pub(super) max_per_minute: Option<NonZeroU32>,
+    /// Read the list of users at once. With API 2.x it may not show the writes of the last three minutes,
+    /// so some users may be written again
+    #[arg(long)]
+    pub(super) no_wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +67,7 @@ impl Bounds {
             accept_unseen: self.accept_unseen,
             then_pause: self.then_pause,
             max_per_minute: self.pacing.max_per_minute,
+            no_wait: self.pacing.no_wait,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use intercom_bulk::control;
 use intercom_bulk::domain::run::{Limits, PreviousValues};
 use intercom_bulk::ledger::Ledger;
 
@@ -64,14 +65,18 @@ impl Preview {
             limit: self.scope.limit,
             accept_unseen: true,
             max_per_minute: self.pacing.max_per_minute,
+            no_wait: self.pacing.no_wait,
             ..Limits::default()
         };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
-        // The sample serves a warning only: the state may be damaged, and a new one has no table yet.
+        // Both are of use without the other: the state may be damaged, and a new one has no table yet.
         let place = Place::existing(self.access.state.as_deref(), &name);
         if let Some(Ok(account)) = place.map(|path| Account::open(Some(&path))) {
             let runs = Ledger::new(account.dynamodb, TABLE);
+            if let Ok(at_ms) = control::lists_show_from_ms(&runs, engine.now_ms()).await {
+                engine.clients.ledger.put_visible_at(at_ms).await?;
+            }
             if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms()).await {
                 engine.clients.previous.keep(&id, PreviousValues::of(sample));
             }

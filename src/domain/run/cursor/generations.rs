@@ -24,6 +24,10 @@ pub struct Settling {
     /// True if the queue's messages of this generation are lost (a restart of the local engine).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub queue_lost: bool,
+    /// The time by which all parts and jobs had taken effect, in Unix milliseconds, if it was known when
+    /// the wait began; 0 otherwise.
+    #[serde(rename = "written_by_ms", default)]
+    pub written_by_ms: i64,
 }
 
 impl Cursor {
@@ -33,6 +37,7 @@ impl Cursor {
         self.settling.since_ms = now_ms;
         self.waits_until_ms = None;
         self.settling.parts_left = 0;
+        self.settling.written_by_ms = 0;
     }
 
     /// Returns why no further generation may begin, or `None` if one may.

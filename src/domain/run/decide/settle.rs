@@ -71,7 +71,7 @@ const LONG_WAIT_MS: i64 = 3600 * 1000;
 /// without a pause. The rate limit determines the time that parts take.
 pub fn is_long_wait(decision: &Decision, facts: &TurnFacts<'_>) -> bool {
     let TurnFacts { run, now_ms } = *facts;
-    let Settling { since_ms, parts_left, parts_left_ms, queue_lost } = decision.next.settling;
+    let Settling { since_ms, parts_left, parts_left_ms, queue_lost, .. } = decision.next.settling;
     let waits = decision.action == TurnAction::Waited && decision.next.phase == Phase::Settling;
     let since_all_ms = since_ms.max(parts_left_ms).max(run.resumed_ms);
     waits && since_ms > 0 && (parts_left == 0 || queue_lost) && now_ms - since_all_ms > LONG_WAIT_MS
@@ -98,6 +98,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     // Check closes each job, after six hours at the latest. Only time ends a job without an id.
     let jobs_are_over = accounts.open.is_none() && now_ms >= over_ms && earlier.is_none();
     if !parts_are_over || !jobs_are_over {
+        cursor.settling.written_by_ms = 0;
         let for_jobs_ms = pauses.for_jobs_ms(now_ms - cursor.settling.since_ms);
         let poll_ms = now_ms + if parts_are_over { for_jobs_ms } else { pauses.parts_ms };
         cursor.not_before_ms = match (&accounts.open, earlier) {
@@ -131,10 +132,20 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     }
     let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
+    next.visible_at_ms = visible_at_ms(&cursor, &next, facts);
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }
     Decision { next, commit: Commit::Generation, action: TurnAction::Regenerated }
+}
+
+/// Returns the time from which on lists show what the generation before `next` wrote, in Unix
+/// milliseconds.
+fn visible_at_ms(ended: &Cursor, next: &Cursor, facts: &TurnFacts<'_>) -> i64 {
+    let (Settling { written_by_ms, .. }, lag_ms) = (ended.settling, facts.run.api.list_lag_ms());
+    let written_by_ms = if written_by_ms > 0 { written_by_ms } else { facts.now_ms };
+    // The earlier generations' writes are older than these, or were waited for.
+    if next.changed_before > 0 && lag_ms > 0 { written_by_ms + lag_ms } else { 0 }
 }
 
 /// The unfinished work of the generation before.
