@@ -89,6 +89,7 @@ async fn measure(plan: &str, users: u64, latency_ms: u64, limit: u32, percent: u
     let setting = |name: &str| match name {
         "INTERCOM_TOKEN" => Some("bench".to_owned()),
         "INTERCOM_BASE_URL" => Some(simulated.address.clone()),
+        "INTERCOM_API" => Some("1.4".to_owned()),
         "INTERCOM_QUOTA_PERCENT" => Some(percent.to_string()),
         _ => None,
     };

@@ -1,6 +1,6 @@
 //! Begins a run.
 
-use crate::domain::api::ApiVersion;
+use crate::domain::api::ApiChoice;
 use crate::domain::run::decide::earlier_runs;
 use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
@@ -12,8 +12,8 @@ pub struct NewRun<'a> {
     pub start: &'a Start,
     /// Its plan, as JSON.
     pub plan: serde_json::Value,
-    /// The version of the API.
-    pub version: ApiVersion,
+    /// The version of the API, and its reason.
+    pub api: ApiChoice,
     /// The workspace of the access token.
     pub workspace: WorkspaceBinding,
     /// Intercom's count of users, if known.
@@ -39,15 +39,16 @@ pub enum Started {
 
 /// Begins a run, unless another one is active.
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
-    let NewRun { start, plan, version, workspace, count, operations_per_10s, reading_life_ms, active } = new;
+    let NewRun { start, plan, api, workspace, count, operations_per_10s, reading_life_ms, active } = new;
     let listed = start.source.listed();
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
         v: FORMAT,
         id: start.run(),
         plan: start.plan.clone(),
-        version: Some(version),
-        api: version.api(),
+        version: Some(api.version),
+        version_reason: Some(api.reason),
+        api: api.version.api(),
         state: State::Running,
         reason: None,
         paused: None,

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::job::JobId;
 use crate::domain::patch::Target;
 
+mod choice;
+mod setting;
 mod version;
 
+pub use choice::{ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api};
+pub use setting::ApiSetting;
 pub use version::{ApiVersion, ApiVersionError};
 
 /// A family of Intercom's API. A run stores the one that it began with.

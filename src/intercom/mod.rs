@@ -11,12 +11,16 @@
 //!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
 //!   be sent again (`retry`).
 //! * `v1`, `v2`: paths, bodies, limits and own refusals of one family of [`Api`] each.
-//! * `begin_by`: the time in which a write may begin. `page`: a page of users. `refusals`: what a refusal means in each family. `shown`: values that a
-//!   family shows otherwise than written. `workspaces`: the workspace of each token.
+//! * `begin_by`: the time in which a write may begin. `page`: a page of users. `refusals`: what a
+//!   refusal means in each family. `shown`: values that a family shows otherwise than written.
+//!   `workspaces`: the workspace of each token. `served`: the version that serves a token. `send`: the
+//!   one function that sends.
 
 mod begin_by;
 mod page;
 mod refusals;
+mod send;
+mod served;
 mod shown;
 mod transport;
 mod v1;
@@ -25,12 +29,11 @@ mod workspaces;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
 use tower::{Layer, ServiceExt};
 
 pub use self::page::Page;
 pub use self::refusals::{NoUser, advice, page_failure};
+pub use self::served::AskedApi;
 pub use self::shown::shows_alike;
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
@@ -45,10 +48,8 @@ pub use self::transport::tokens::{TokenRequest, TokenService, Tokens};
 pub use self::workspaces::{Known, Whose};
 
 use self::begin_by::BeginBy;
-use self::transport::body::UnreadableBody;
-use self::transport::call::Call;
 use self::workspaces::Asked;
-use crate::domain::api::{Api, ApiVersion, JobState, Submitted, Written};
+use crate::domain::api::{Api, ApiSetting, ApiVersion, JobState, Submitted, Written};
 use crate::domain::attribute::ListedAttribute;
 use crate::domain::job::{ItemError, JobId};
 use crate::domain::partial_json::Projection;
@@ -59,9 +60,6 @@ use crate::domain::user::{User, UserId};
 /// Time-out of a call, including the connection. Pages and listed users have their own time-outs,
 /// which end with the turn's lease.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// The most token replacements within one request.
-const REPLACED_MAX: u32 = 3;
 
 /// One page of a job's error feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,19 +85,20 @@ pub struct Intercom {
     transport: Transport,
     base_url: BaseUrl,
     tokens: Tokens,
-    version: ApiVersion,
+    setting: ApiSetting,
     asked: Asked,
     begin_by: BeginBy,
 }
 
 impl Intercom {
-    /// Creates a client without sending a request.
-    pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, version: ApiVersion) -> Self {
+    /// Creates a client without sending a request. With [`ApiSetting::Auto`] it speaks the newest
+    /// version, and [`Self::of_version`] returns the client of a run.
+    pub fn new(transport: Transport, base_url: BaseUrl, tokens: impl Into<Tokens>, api: impl Into<ApiSetting>) -> Self {
         Self {
             transport,
             base_url,
             tokens: tokens.into(),
-            version,
+            setting: api.into(),
             asked: Asked::default(),
             begin_by: BeginBy::default(),
         }
@@ -114,17 +113,22 @@ impl Intercom {
     /// Returns this client for another version of the API, with the same transport and tokens.
     #[must_use]
     pub fn of_version(&self, version: ApiVersion) -> Self {
-        Self { version, ..self.clone() }
+        Self { setting: version.into(), ..self.clone() }
+    }
+
+    /// Returns the version of this client, or that it is chosen when a run begins.
+    pub fn setting(&self) -> ApiSetting {
+        self.setting
     }
 
     /// Returns the version of the API.
     pub fn version(&self) -> ApiVersion {
-        self.version
+        self.setting.version()
     }
 
     /// Returns the family of the API.
     pub fn api(&self) -> Api {
-        self.version.api()
+        self.version().api()
     }
 
     /// Returns the host of the API, without a port.
@@ -236,63 +240,6 @@ impl Intercom {
     pub async fn warm(&self) -> Result<(), TransportError> {
         let request = transport::call::warm(&self.base_url);
         self.transport.clone().oneshot(request).await.map(|_| ())
-    }
-
-    /// Sends one request once and reads its answer. A time-out is ambiguous: the request may have
-    /// been sent.
-    async fn request<T>(
-        &self,
-        call: Call,
-        timeout: Duration,
-        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
-    ) -> Result<Reply<T>, Error> {
-        self.request_by(call, timeout, read, &mut None).await
-    }
-
-    /// Like `request`; `used` returns the token of the answered request.
-    async fn request_by<T>(
-        &self,
-        call: Call,
-        timeout: Duration,
-        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
-        used: &mut Option<Token>,
-    ) -> Result<Reply<T>, Error> {
-        let route = call.route;
-        let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
-            Ok(Ok(mut response)) => {
-                AfterAnswer::perform(&mut response).await;
-                return transport::call::answer(route, &response, read);
-            }
-            Ok(Err(source @ TransportError::NotSent { .. })) => {
-                return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
-            }
-            Ok(Err(TransportError::TooLate)) => return Err(Error::TooLate { route }),
-            Ok(Err(source)) => Lost::Connection(source),
-            Err(_) => Lost::TimedOut { after: timeout },
-        };
-        Err(Error::Unknown { route, lost, rate: None })
-    }
-
-    /// Sends a request. If Intercom refuses the token and another one is stored, sends it again
-    /// with that one: Intercom did nothing for the refused request. The token can be replaced more
-    /// than once in the meantime. An unusable token counts as a request that was not sent.
-    async fn send(&self, call: Call, used: &mut Option<Token>) -> Result<Response<Bytes>, TransportError> {
-        let mut token = self.tokens.current().await?;
-        self.asked.allows(call.route, None, &token)?;
-        let mut replaced = 0;
-        loop {
-            self.begin_by.check()?;
-            *used = Some(token.clone());
-            let request = call.request(&self.base_url, &token, self.version);
-            let response = self.transport.clone().oneshot(request).await?;
-            if response.status() != StatusCode::UNAUTHORIZED || replaced == REPLACED_MAX {
-                return Ok(response);
-            }
-            let Some(newer) = self.tokens.instead_of(&token).await? else { return Ok(response) };
-            self.asked.allows(call.route, Some(&token), &newer)?;
-            token = newer;
-            replaced += 1;
-        }
     }
 }
 

@@ -18,7 +18,7 @@ fn client(transport: Transport) -> Intercom {
         transport,
         BaseUrl::parse("https://api.intercom.io").unwrap(),
         Token::new(TOKEN.into()).unwrap(),
-        ApiVersion::DEFAULT,
+        ApiVersion::newest(Api::V1),
     )
 }
 
@@ -175,7 +175,7 @@ async fn a_server_that_accepts_and_is_silent_is_unknown_too() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let transport = over_https(Duration::from_secs(5)).unwrap();
-    let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::DEFAULT);
+    let intercom = Intercom::new(transport, base_url, Token::new(TOKEN.into()).unwrap(), ApiVersion::newest(Api::V1));
     let error = intercom.page(&Position::First, &Projection::Whole, Duration::from_millis(150)).await.unwrap_err();
     assert_eq!(disposition(&error), Disposition::Ambiguous, "{error}");
 }

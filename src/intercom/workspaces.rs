@@ -26,7 +26,7 @@ const NAME_CHARS_MAX: usize = 100;
 const REFUSED_MS: i64 = 60_000;
 
 /// The reason for an answer about a workspace that is complete but has no usable id.
-const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
+pub(super) const NO_WORKSPACE_ID: &str = "the workspace has no usable id";
 
 /// Builds the request for the token's workspace. Every version of the API has it.
 pub(super) fn get() -> Call {
@@ -80,8 +80,10 @@ impl Intercom {
         let mut used = None;
         let answer = self.request_by(get(), timeout, read, &mut used).await;
         match (used, &answer) {
-            (Some(token), Ok(reply)) => self.asked.keep(token, Whose::Workspace(reply.value.app_id.clone()), now_ms),
-            (Some(token), Err(error)) if is_refusal(error) => self.asked.keep_denied(token, now_ms),
+            (Some(used), Ok(reply)) => {
+                self.asked.keep(used.token, Whose::Workspace(reply.value.app_id.clone()), now_ms)
+            }
+            (Some(used), Err(error)) if is_refusal(error) => self.asked.keep_denied(used.token, now_ms),
             _ => {}
         }
         answer
@@ -118,8 +120,8 @@ impl Intercom {
             Err(error) if is_refusal(&error) => (Whose::Refused, error.rate()),
             Err(error) => return Err(error),
         };
-        if let Some(token) = used {
-            self.asked.keep(token, value.clone(), now_ms);
+        if let Some(used) = used {
+            self.asked.keep(used.token, value.clone(), now_ms);
         }
         Ok(Reply { value, rate })
     }
@@ -174,7 +176,7 @@ impl Asked {
     }
 
     /// Stores the answer for the token of its request.
-    fn keep(&self, token: Token, whose: Whose, at_ms: i64) {
+    pub(super) fn keep(&self, token: Token, whose: Whose, at_ms: i64) {
         self.put(Answer { token, whose: Some(whose), is_denied: false, at_ms });
     }
 

@@ -9,6 +9,7 @@ use super::active::StoredPlan;
 use super::attributes::{self, key, n, number, run_pk, s};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
+use crate::domain::api::{ApiVersion, LastApi};
 use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
@@ -17,6 +18,9 @@ const TEXT_MAX: usize = 300;
 
 /// Runs that are searched for those of a plan.
 const RUNS_SEARCHED: usize = 100;
+
+/// Runs of a plan among which the last one that did not fail is searched.
+const RUNS_OF_PLAN: usize = 10;
 
 /// A user that ended in an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +201,23 @@ impl Ledger {
         let of_plan = |id: &RunId| id.plan() == run.plan;
         let found = self.newest_runs(&place_among_the_runs(run).sk, RUNS_SEARCHED).await?;
         Ok(found.into_iter().filter(of_plan).take(most).collect())
+    }
+
+    /// Returns the API of the plan's last run that did not fail. A run stored without a version has
+    /// the newest one of its family. A run that this version of the program cannot read is left out.
+    pub async fn last_api_of(&self, plan: &str) -> Result<Option<LastApi>, LedgerError> {
+        let runs = self.newest_runs("~", RUNS_SEARCHED).await?;
+        for id in runs.into_iter().filter(|id| id.plan() == plan).take(RUNS_OF_PLAN) {
+            match self.run(&id).await {
+                Ok(Some(run)) if run.state != State::Failed => {
+                    let version = run.version.unwrap_or(ApiVersion::newest(run.api));
+                    return Ok(Some(LastApi { run: id, version }));
+                }
+                Ok(_) | Err(LedgerError::Newer { .. } | LedgerError::Decode { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Returns at most `most` runs of this ledger, newest first.

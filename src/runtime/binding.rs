@@ -78,8 +78,8 @@ impl UnknownWorkspace {
     }
 }
 
-/// Returns the workspace of the present token, for a run that begins. If it is unknown, the start
-/// waits.
+/// Returns the workspace of the present token, for a run that begins and whose API these clients
+/// speak. If it is unknown, the start waits.
 pub async fn of_start(
     clients: &Clients,
     at: &Invocation,
@@ -112,6 +112,8 @@ pub async fn of_run(clients: &Clients, run: &Run, at: &Invocation) -> Result<Bin
 }
 
 async fn compare(clients: &Clients, run: &Run, is_strict: bool, at: &Invocation) -> Result<Binding, StepError> {
+    // The workspace may not have the version of the setting.
+    let clients = &clients.speaking_as(run);
     let mut differs = None;
     // A token that differs may have been replaced by the right one since it was read.
     for _ in 0..2 {

@@ -141,6 +141,18 @@ impl Clients {
         Ok((clients, stored))
     }
 
+    /// Returns these clients with a client of Intercom that speaks the run's API.
+    #[must_use]
+    pub fn speaking_as(&self, run: &Run) -> Self {
+        Self { intercom: self.of_run(run), ..self.clone() }
+    }
+
+    /// Returns these clients with a client of Intercom that speaks this version.
+    #[must_use]
+    pub fn speaking(&self, version: ApiVersion) -> Self {
+        Self { intercom: self.intercom.of_version(version), ..self.clone() }
+    }
+
     /// Returns the client that speaks the run's API, which the setting does not change.
     pub fn of_run(&self, run: &Run) -> Intercom {
         self.of_api(run.api, run.version)

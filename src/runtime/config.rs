@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::api::{ApiVersion, ApiVersionError};
+use crate::domain::api::{ApiSetting, ApiVersionError};
 use crate::domain::bucket::Width;
 use crate::domain::run::{LATE_MS, REQUEST_MOST_MS, SettleTimes};
 use crate::intercom::{BaseUrl, BaseUrlError, TokenError};
@@ -40,7 +40,7 @@ pub enum ConfigError {
     Token(#[from] TokenError),
     #[error("INTERCOM_BASE_URL cannot be used: {0}")]
     BaseUrl(#[from] BaseUrlError),
-    #[error("INTERCOM_API cannot be used: {0}")]
+    #[error("INTERCOM_API cannot be used: {0}, or auto")]
     Api(#[from] ApiVersionError),
 }
 
@@ -52,7 +52,7 @@ pub struct WorkspaceSettings {
     /// `INTERCOM_BASE_URL`.
     pub base_url: BaseUrl,
     /// `INTERCOM_API`.
-    pub api: ApiVersion,
+    pub api: ApiSetting,
 }
 
 /// The functions' table and queues.
@@ -170,7 +170,7 @@ impl WorkspaceSettings {
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let token = TokenFrom::read(&get)?;
         let base_url = BaseUrl::parse(&required(&get, &BASE_URL)?)?;
-        let api = ApiVersion::parse(&required(&get, &API)?)?;
+        let api = ApiSetting::parse(&required(&get, &API)?)?;
         Ok(Self { token, base_url, api })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::domain::api::ApiVersion;
+use crate::domain::api::ApiSetting;
 use crate::domain::bucket::Width;
 
 /// A variable of the environment that a function or the command reads.
@@ -28,7 +28,7 @@ pub struct Setting {
 pub enum Range {
     /// Any text.
     Any,
-    /// A text that its own type parses (`BaseUrl`, `ApiVersion`), with the accepted values in
+    /// A text that its own type parses (`BaseUrl`, `ApiSetting`), with the accepted values in
     /// words.
     Words(&'static str),
     /// Whole numbers from `min` to `max`.
@@ -122,9 +122,9 @@ pub const BASE_URL: Setting = Setting {
 pub const API: Setting = Setting {
     name: "INTERCOM_API",
     flag: Some("intercom-api"),
-    default: Some(ApiVersion::DEFAULT.as_str()),
-    range: Range::Words(ApiVersion::WORDS),
-    help: "version of the API",
+    default: Some(ApiSetting::AUTO),
+    range: Range::Words(ApiSetting::WORDS),
+    help: "version of the API for runs that begin; auto chooses by the plan's last run and by what the workspace has",
 };
 
 /// The share of the rate limit.
@@ -278,10 +278,10 @@ mod tests {
         let hosts: Vec<&str> = hosts.split(", ").filter(|word| word.starts_with("https://")).collect();
         assert!(hosts.len() == 3 && hosts.contains(&BASE_URL.default.unwrap()));
         assert!(hosts.iter().all(|host| BaseUrl::parse(host).is_ok()));
-        let versions = words(API).replace(", or ", " to ");
+        let versions = words(API).replace(", or ", " to ").replace(", ", " to ");
         let versions: Vec<&str> = versions.split(" to ").collect();
-        assert!(versions.len() == 4 && versions.iter().all(|version| ApiVersion::parse(version).is_ok()));
-        assert_eq!(API.default, Some(versions[1]));
+        assert!(versions.len() == 5 && versions.iter().all(|version| ApiSetting::parse(version).is_ok()));
+        assert_eq!(API.default, Some(versions[0]));
         assert_eq!(BUCKET_MINUTES.range.to_string().matches(", ").count(), 11);
     }
 }

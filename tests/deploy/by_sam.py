@@ -82,8 +82,8 @@ def main():
     intercom = Intercom(100)
     try:
         parameters = [
-            f"Architecture={ARCHITECTURE}", f"IntercomBaseUrl={intercom.url}", "ScrollLifeS=22", "JobLifeS=30",
-            "PlanName=has-avatar", 'StartCron="cron(0 3 * * ? *)"',
+            f"Architecture={ARCHITECTURE}", f"IntercomBaseUrl={intercom.url}", "IntercomApi=1.4", "ScrollLifeS=22",
+            "JobLifeS=30", "PlanName=has-avatar", 'StartCron="cron(0 3 * * ? *)"',
         ]  # fmt: skip
         sam(emulator, "validate")
         sam(emulator, "build")

@@ -101,6 +101,7 @@ class Workspace:
         variables |= {
             "INTERCOM_BASE_URL": self.address,
             "INTERCOM_TOKEN": "kill",
+            "INTERCOM_API": "1.4",
             "INTERCOM_SCROLL_LIFE_S": str(self.arguments.scroll_life_s),
             "INTERCOM_JOB_LIFE_S": str(self.arguments.job_life_s),
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use intercom_bulk::aws::ParameterError;
-use intercom_bulk::domain::api::ApiVersion;
+use intercom_bulk::domain::api::{Api, ApiSetting, ApiVersion};
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{BaseUrl, Intercom, Transport, TransportError};
 use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
@@ -89,8 +89,8 @@ struct State {
     revoked: BTreeSet<String>,
     /// A token of another workspace, and that workspace.
     other: Option<(String, World)>,
-    /// The version of the API that the client speaks.
-    version: ApiVersion,
+    /// The version of the API that the client speaks, or `auto`.
+    api: ApiSetting,
     /// The duration of a read of the token.
     reading: Duration,
     /// Requests that a disturbed route answered by itself.
@@ -105,7 +105,7 @@ impl Default for State {
             stored,
             revoked: BTreeSet::new(),
             other: None,
-            version: ApiVersion::DEFAULT,
+            api: ApiVersion::newest(Api::V1).into(),
             reading: Duration::ZERO,
             kept_away: 0,
         }
@@ -120,9 +120,9 @@ impl Way {
         way
     }
 
-    /// Makes each client that is created from now on speak this version of the API.
+    /// Makes each client that is created from now on speak this version of the API, or choose it.
     pub(crate) fn speak(&self, version: &str) {
-        self.state().version = ApiVersion::parse(version).expect("the version is known");
+        self.state().api = ApiSetting::parse(version).expect("the version is known");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,7 +220,7 @@ type Answer = Result<Response<Bytes>, TransportError>;
 /// Returns a client of this workspace. A truncated body is a lost answer, as on a socket.
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
-    let version = way.state().version;
+    let api = way.state().api;
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
         let (led, doubles, late) = (way.lead_to(&request, &world), way.doubles(&request), way.delays(&request));
         async move {
@@ -245,7 +245,7 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
         }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    Intercom::new(transport, base_url, tokens, version)
+    Intercom::new(transport, base_url, tokens, api)
 }
 
 /// Returns a page with each of its users twice.

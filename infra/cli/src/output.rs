@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use intercom_bulk::domain::api::Writing;
+use intercom_bulk::domain::api::{ApiVersion, Writing};
 use intercom_bulk::domain::redact::is_invisible;
 use intercom_bulk::domain::run::Run;
 
@@ -124,6 +124,16 @@ pub(crate) fn sent_in(run: &Run, jobs: u64) -> String {
             format!(" one by one{version}")
         }
     }
+}
+
+/// Returns a version of the API with the reason for it.
+pub(crate) fn api_line(version: ApiVersion, reason: &str) -> String {
+    format!("API {version}: {reason}")
+}
+
+/// Returns the indented line of a run's API, if the run stored the reason for it.
+pub(crate) fn api(version: Option<ApiVersion>, reason: Option<&str>) -> Option<String> {
+    version.zip(reason).map(|(version, reason)| format!("  {}", api_line(version, reason)))
 }
 
 /// Returns the number of users that Intercom does not have any more, as a further outcome.

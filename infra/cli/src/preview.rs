@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use intercom_bulk::domain::api::Writing;
+use intercom_bulk::domain::api::{ApiVersion, Writing};
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{Cursor, OftenAgain, Run, State};
 use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
@@ -62,6 +62,11 @@ pub(crate) struct Found {
     pub(crate) set_again: Vec<OftenAgain>,
     /// Some of the changes.
     pub(crate) sample: Vec<Changed>,
+    /// The version of the API that a run would have, and the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<ApiVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api_reason: Option<String>,
     /// The reason of the dry run's end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -113,6 +118,8 @@ impl Found {
             aws_dollars: used.dollars(),
             set_again: tally.set_again.most(),
             sample,
+            api: run.version,
+            api_reason: run.version_reason.clone(),
             reason: run.reason.as_deref().map(output::flags),
         })
     }
@@ -143,6 +150,7 @@ impl Found {
         }
         let so_far = if ended { "" } else { " so far" };
         lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
+        lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {} unchanged, {} skipped, {} failed", self.same, self.skipped, self.errors));
         lines.extend(kinds(&self.errors_by_code));
         if !self.unseen.is_empty() {
@@ -208,6 +216,8 @@ mod tests {
             max_per_minute: None,
             aws_dollars: 0.0,
             sample: Vec::new(),
+            api: None,
+            api_reason: None,
             reason: Some("it could not be reached".to_owned()),
         }
     }

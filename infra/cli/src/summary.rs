@@ -55,9 +55,11 @@ pub(crate) struct Summary {
     /// The reason of the end, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
-    /// The version of the API.
+    /// The version of the API, and the reason for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api: Option<ApiVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api_reason: Option<String>,
     /// The way in which the users were sent, as text.
     #[serde(skip)]
     sent_in: String,
@@ -116,6 +118,7 @@ impl Summary {
             reason,
             held: run.hold().is_some(),
             api: run.version,
+            api_reason: run.version_reason.clone(),
             sent_in: output::sent_in(run, totals.jobs),
             tally: cursor.tally.clone(),
         })
@@ -138,8 +141,7 @@ impl Summary {
         matches!(self.state, State::Complete | State::CompleteWithErrors)
     }
 
-    /// Returns both numbers, if Intercom's count differs from its list. A run that stopped by itself
-    /// did not see the whole list.
+    /// Returns both numbers, if Intercom's count differs from the list of a run that read all of it.
     fn differs(&self) -> Option<String> {
         let count = self.count.filter(|count| self.all_read() && *count != self.users)?;
         Some(format!(
@@ -153,6 +155,7 @@ impl Summary {
         let ended = if self.state.ended() { "ended" } else { "is" };
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
+        lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {}", self.outcomes()));
         if self.jobs > 0 {
             lines.push(format!("  {}", self.sending()));

@@ -65,7 +65,8 @@ async fn intercom(State(world): State<World>, request: Request) -> Response {
 /// The values that every answer carries.
 struct Common {
     request_id: String,
-    version: &'static str,
+    /// `None`: the answer does not name it.
+    version: Option<&'static str>,
     rate: Rate,
 }
 
@@ -86,7 +87,7 @@ fn decide(world: &World, parts: &Parts, body: Option<Bytes>) -> (Answer, Common)
     let answer = workspace.answer(&call, options, now_ms);
     let shared = Common {
         request_id: chance::request_id(&mut workspace.rng),
-        version: call.version.unwrap_or(options.contacts.app_version).name(),
+        version: options.contacts.version_named.then(|| call.version.unwrap_or(options.contacts.app_version).name()),
         rate: workspace.limit.rate(options),
     };
     (answer, shared)
@@ -116,7 +117,9 @@ fn respond(answer: Answer, shared: &Common) -> Response {
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    headers.insert(VERSION_HEADER, HeaderValue::from_static(shared.version));
+    if let Some(version) = shared.version {
+        headers.insert(VERSION_HEADER, HeaderValue::from_static(version));
+    }
     headers.insert("x-intercom-version", HeaderValue::from_static(BUILD));
     headers.insert("x-runtime", HeaderValue::from_static("0.042000"));
     if let Ok(request_id) = HeaderValue::from_str(&shared.request_id) {

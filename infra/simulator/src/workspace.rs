@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::contacts::Contacts;
 use crate::contacts::body::company_page;
+use crate::contacts::options::Region;
 use crate::contacts::route::{ContactRoute, Operation};
 use crate::fault::Fault;
 use crate::fired::Fired;
@@ -106,6 +107,7 @@ impl Workspace {
     fn let_in(&mut self, call: &Call<'_>, options: &Options, now_ms: i64) -> Result<(), Answer> {
         gate::acceptable(call.headers)
             .and_then(|()| gate::authorised(call.headers, options.token.as_deref()))
+            .and_then(|()| hosted_here(options))
             .and_then(|()| self.not_denied(options))
             .map_err(|refusal| Answer::from(in_family(refusal, call)).with_rate_headers(RateHeaders::Missing))?;
         let others = |fault: &Fault| if let Fault::OthersSpend(operations) = fault { Some(*operations) } else { None };
@@ -192,6 +194,18 @@ impl Workspace {
             *body = company_page(body.take());
         }
         Ok(answer)
+    }
+}
+
+/// Refuses a token whose workspace is hosted in another region.
+fn hosted_here(options: &Options) -> Result<(), Refusal> {
+    let refused = |status, code, message: &str| Err(Refusal::Other { status, code, message: message.to_owned() });
+    match options.contacts.hosted {
+        Region::Own => Ok(()),
+        Region::Unauthorized => Err(Refusal::TokenUnauthorized),
+        Region::Forbidden => refused(403, "forbidden", "This app is hosted in Europe"),
+        Region::Missing => Err(Refusal::RouteNotFound),
+        Region::Redirected => refused(307, "temporary_redirect", "This app is hosted in another region"),
     }
 }
 

@@ -48,9 +48,6 @@ pub enum ApiVersionError {
 }
 
 impl ApiVersion {
-    /// The version that is used unless another one is set: the last one with users and bulk jobs.
-    pub const DEFAULT: Self = Self::newest(Api::V1);
-
     /// The supported versions in words.
     pub const WORDS: &str = "1.0 to 1.4, or 2.0 to 2.17";
 
@@ -74,7 +71,7 @@ impl ApiVersion {
         if let Some(version) = Self::all().find(|version| version.as_str() == text) {
             return Ok(version);
         }
-        let later = matches!(text.as_str(), "preview" | "unstable" | "auto");
+        let later = matches!(text.as_str(), "preview" | "unstable");
         let second = text.strip_prefix("2.").is_some_and(|minor| minor == "x" || minor.parse::<u16>().is_ok());
         Err(if later || second { ApiVersionError::NotBuilt } else { ApiVersionError::Unknown })
     }
@@ -142,14 +139,14 @@ mod tests {
             let stored = serde_json::to_value(version).unwrap();
             assert_eq!(serde_json::from_value::<ApiVersion>(stored).unwrap(), version);
         }
-        for later in ["2.x", "2.18", "Preview", "auto"] {
+        for later in ["2.x", "2.18", "Preview"] {
             assert_eq!(ApiVersion::parse(later), Err(ApiVersionError::NotBuilt), "{later}");
         }
-        for wrong in ["", "1", "1.5", "1.40", "2.", "3.0"] {
+        for wrong in ["", "1", "1.5", "1.40", "2.", "3.0", "auto"] {
             assert_eq!(ApiVersion::parse(wrong), Err(ApiVersionError::Unknown), "{wrong}");
         }
         let newest = Api::ALL.map(|api| ApiVersion::newest(api).as_str());
-        assert_eq!((newest, ApiVersion::DEFAULT.as_str()), (["1.4", "2.17"], "1.4"));
+        assert_eq!(newest, ["1.4", "2.17"]);
     }
 
     #[test]

@@ -27,8 +27,8 @@ use crate::domain::api::{Api, ApiVersion, Reading};
 pub use accounts::{Accounts, Counted, Totals};
 pub use counts::{BucketCounts, Counts};
 pub use cursor::{
-    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS,
-    STALLED_MAX, Settling, Turn, TurnOrder, Unanswered,
+    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
+    Settling, Turn, TurnOrder, Unanswered,
 };
 pub(crate) use limits::number_or_share;
 pub use limits::{AtMost, Limits, PERCENT_MAX};
@@ -65,6 +65,9 @@ pub struct Run {
     /// The version of the API; `None` in runs of versions before 2.x was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<ApiVersion>,
+    /// The reason for the version, for the operator; `None` in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_reason: Option<String>,
     /// The family of the API; V1 in runs of earlier versions.
     #[serde(default)]
     pub api: Api,

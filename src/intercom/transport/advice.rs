@@ -11,7 +11,7 @@ pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
             "The workspace has as many custom attributes as Intercom allows (250): archive one, or let the plan write to an existing one."
         }
         (Some(401), _) => {
-            "Intercom does not accept the access token: check INTERCOM_TOKEN (or INTERCOM_TOKEN_PARAMETER), and that INTERCOM_BASE_URL is the workspace's region."
+            "Intercom does not accept the access token: check INTERCOM_TOKEN (or INTERCOM_TOKEN_PARAMETER), and that INTERCOM_BASE_URL is the workspace's region (https://api.intercom.io, https://api.eu.intercom.io or https://api.au.intercom.io)."
         }
         (Some(402), _) => {
             "The workspace's Intercom plan does not include this: ask the administrator of the subscription."
@@ -22,14 +22,16 @@ pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
         (Some(403), _) => {
             "The token lacks a permission: give its app the permissions to read and write users in Intercom's Developer Hub."
         }
-        (Some(300..=399), _) => "Intercom answered with a redirect, which is not followed: check INTERCOM_BASE_URL.",
+        (Some(300..=399), _) => {
+            "Intercom answered with a redirect, which is not followed: set INTERCOM_BASE_URL to the workspace's region, https://api.intercom.io, https://api.eu.intercom.io or https://api.au.intercom.io."
+        }
         _ => of_disposition(error),
     }
 }
 
 /// Returns whether Intercom reports that the workspace is hosted in another region ("This app is
 /// hosted in Europe").
-fn is_of_another_region(error: &Error) -> bool {
+pub(in crate::intercom) fn is_of_another_region(error: &Error) -> bool {
     let Error::Refused { message, code, .. } = error else { return false };
     let message = message.to_ascii_lowercase();
     ["hosted in", "region"].iter().any(|word| message.contains(word) || code.contains(word))

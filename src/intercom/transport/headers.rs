@@ -35,6 +35,9 @@ const WINDOW_S: i64 = 10;
 /// The most characters of a request id; Intercom's have 20 or 36.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
+/// The most characters of a version's name; the longest known one has 8.
+const VERSION_CHARS_MAX: usize = 32;
+
 impl Rate {
     /// Reads the three headers; `None` unless all three are plausible.
     pub(in crate::intercom) fn read(headers: &HeaderMap) -> Option<Self> {
@@ -66,6 +69,13 @@ pub(in crate::intercom) fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
 /// Returns `X-Request-Id`, for Intercom's support.
 pub(in crate::intercom) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
     clean_request_id(text(headers, "x-request-id")?)
+}
+
+/// Returns `Intercom-Version`: the version of the API that served the request. `X-Intercom-Version` is
+/// the build of Intercom's servers.
+pub(in crate::intercom) fn served_by(headers: &HeaderMap) -> Option<Box<str>> {
+    let name = redact_to(text(headers, "intercom-version")?, VERSION_CHARS_MAX);
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// Returns a request id that is safe in a log line.

@@ -46,6 +46,14 @@ pub(in crate::intercom) fn workspace_of_users(body: &[u8]) -> Result<Option<Stri
     Ok(ids.filter(is_plain).map(ToOwned::to_owned).next())
 }
 
+/// Returns whether a list has the form of API 2.x. In API 1.x the same address lists leads, as
+/// `{"type":"contact.list","contacts":[…]}`.
+pub(in crate::intercom) fn is_list(body: &[u8]) -> Result<bool, UnreadableBody> {
+    let body = object(body)?;
+    let is_list = body.get("type").and_then(Value::as_str) == Some("list");
+    Ok(is_list && body.get("data").is_some_and(Value::is_array))
+}
+
 /// Parses the contact that a write returns, which must be the patch's.
 pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written, UnreadableBody> {
     let contact = object(body)?;
@@ -135,6 +143,15 @@ mod tests {
             ListedAttribute { name: "plan".into(), data_type: "string".into(), archived: true, api_writable: true };
         assert_eq!(list(json!([standard, custom])).unwrap(), [expected]);
         assert!(list(json!([{"custom": true, "name": 5}])).is_err() && list(json!({})).is_err());
+    }
+
+    #[test]
+    fn lists_of_1_x_have_another_form() {
+        let of = |body: Value| is_list(body.to_string().as_bytes());
+        assert_eq!(of(json!({"type": "list", "data": [], "total_count": 0})), Ok(true));
+        assert_eq!(of(json!({"type": "contact.list", "contacts": [], "total_count": 0})), Ok(false));
+        assert_eq!(of(json!({"type": "list", "contacts": []})), Ok(false));
+        assert!(is_list(b"").is_err());
     }
 
     #[test]

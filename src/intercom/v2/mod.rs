@@ -6,7 +6,7 @@ mod refusals;
 mod requests;
 mod update;
 
-pub(super) use answers::{attributes, count_users, page, user, workspace_of_users, written};
+pub(super) use answers::{attributes, count_users, is_list, page, user, workspace_of_users, written};
 pub(super) use refusals::{advice, no_user, page_failure};
 pub(super) use requests::{get_any_user, get_attributes, get_count, get_first_users, get_page, get_user, put_patch};
 pub(super) use update::shows_alike;

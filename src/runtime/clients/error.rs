@@ -1,6 +1,6 @@
 //! The errors of a step.
 
-use crate::domain::api::ApiVersion;
+use crate::domain::api::{ApiRefusal, ApiVersion};
 use crate::domain::run::RunId;
 use crate::ledger::LedgerError;
 use crate::queue::QueueError;
@@ -37,6 +37,13 @@ pub enum StepError {
         /// The fields that the plan reads or writes, and that this version does not have.
         lacking: Vec<String>,
     },
+    #[error("the run is not begun: {0}")]
+    NoApi(#[from] ApiRefusal),
+    #[error(
+        "the run is not begun: for a day Intercom did not answer which version of its API serves the access token. The last \
+         failure: {said}"
+    )]
+    ApiUnknown { said: String },
     #[error("the run is not begun: {}", .problems.join("; "))]
     Attributes {
         /// The attributes that cannot be written, one sentence each.
@@ -82,6 +89,8 @@ impl StepError {
             Self::TimeOut { .. } => "TimeOut",
             Self::NoRun { .. } => "NoRun",
             Self::NotOfApi { .. } => "NotOfApi",
+            Self::NoApi(_) => "NoApi",
+            Self::ApiUnknown { .. } => "ApiUnknown",
             Self::Attributes { .. } => "Attributes",
             Self::NoPlan { .. } => "NoPlan",
             Self::Taken { .. } => "Taken",
@@ -94,6 +103,8 @@ impl StepError {
         match self {
             Self::Plan(_)
             | Self::NotOfApi { .. }
+            | Self::NoApi(_)
+            | Self::ApiUnknown { .. }
             | Self::Attributes { .. }
             | Self::NoPlan { .. }
             | Self::Taken { .. }

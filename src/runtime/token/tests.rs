@@ -10,7 +10,7 @@ use tokio::time::{advance, pause, resume};
 
 use super::*;
 use crate::aws::tests::{Cloud, secure};
-use crate::domain::api::ApiVersion;
+use crate::domain::api::{Api, ApiVersion};
 use crate::intercom::{BaseUrl, Intercom, Transport, TransportError};
 
 const NOW_MS: i64 = 1_479_981_900_000;
@@ -50,7 +50,7 @@ fn intercom(stored: &StoredToken, takes: &'static str) -> Intercom {
         Transport::new(tower::service_fn(answer)),
         BaseUrl::parse("https://api.intercom.io").unwrap(),
         stored.tokens(),
-        ApiVersion::DEFAULT,
+        ApiVersion::newest(Api::V1),
     )
 }
 

@@ -4,6 +4,7 @@
 //! queue turns one page. The outcome of a turn is one conditional commit, after which the
 //! invocation sends the message of the next turn.
 
+mod api;
 mod count;
 mod evaluate;
 mod fetch;
@@ -21,6 +22,7 @@ mod waiting;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::api::ApiVersion;
 use crate::domain::run::decide::TurnAction;
 use crate::queue::{Message, PagesMessage, QueueName, UnreadableMessage};
 use crate::runtime::clients::{Clients, StepError};
@@ -56,6 +58,12 @@ pub struct ScrollOutcome {
     pub quota_used_percent: u64,
     /// Messages and runs of a newer format, which are left to the newer version of the function.
     pub newer: u64,
+    /// The version of the API of the run that began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<ApiVersion>,
+    /// The reason for that version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_reason: Option<String>,
     /// Advice for the sender of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<&'static str>,

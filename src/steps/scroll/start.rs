@@ -1,11 +1,13 @@
 //! Starts, by event or message: begins a run immediately, or queues the start behind the active
 //! run.
 
+use super::api::{choose, has_all};
 use super::count::count_users;
 use super::preflight::attributes_exist;
 use super::settle::unsettled;
 use super::{Action, ScrollOutcome};
 use crate::control::{self, NewRun, Started, Superseded};
+use crate::domain::api::ApiSetting;
 use crate::domain::run::{FORMAT, Start};
 use crate::ledger::Queued;
 use crate::plan::Plan;
@@ -17,6 +19,10 @@ use crate::runtime::invocation::Invocation;
 /// The hint for a start behind a run that an operator paused.
 const HELD: &str = "an operator paused the active run, so this start waits until that run is resumed and ends, or is \
                     cancelled. A start with \"supersede\": true cancels it";
+
+/// The hint for a start whose API is not known.
+const UNANSWERED: &str = "Intercom did not answer which version of its API serves the access token: the start waits, and \
+                          Intercom is asked again";
 
 /// Handles a start event. An invalid plan is refused, and no run begins.
 pub(super) async fn start(
@@ -60,6 +66,8 @@ pub(super) enum Began {
     /// Another run is active, too many runs are not settled, or the token's workspace is not known
     /// yet.
     Waits,
+    /// Intercom did not answer which API serves the token; its failure.
+    Unanswered(String),
 }
 
 /// Begins a run of a start, or queues the start.
@@ -70,10 +78,8 @@ pub(super) async fn begin(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
-    let version = clients.intercom.version();
-    let lacking = plan.lacking_in(version.api());
-    if !lacking.is_empty() {
-        return Err(StepError::NotOfApi { version, lacking });
+    if let ApiSetting::Fixed(version) = clients.intercom.setting() {
+        has_all(plan, version)?;
     }
     outcome.run = Some(start.run().to_string());
     let active = unsettled(clients, at).await?;
@@ -93,6 +99,17 @@ pub(super) async fn begin(
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }
+    let api = match choose(clients, start, at).await? {
+        Ok(api) => api,
+        Err(said) => {
+            tracing::warn!(run = start.run().as_str(), reason = said, "the start waits for its API");
+            outcome.hint = Some(UNANSWERED);
+            queue(clients, start, at, outcome).await?;
+            return Ok(Began::Unanswered(said));
+        }
+    };
+    has_all(plan, api.version)?;
+    let clients = &clients.speaking(api.version);
     let workspace = match binding::of_start(clients, at).await? {
         Ok(workspace) => workspace,
         Err(unknown) => {
@@ -109,10 +126,13 @@ pub(super) async fn begin(
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
+    outcome.api = Some(api.version);
+    outcome.api_reason = Some(api.reason.clone());
+    let (version, reason) = (api.version.as_str(), api.reason.clone());
     let new = NewRun {
         start,
         plan: plan.to_json(),
-        version,
+        api,
         workspace,
         count,
         operations_per_10s: quota.cap(),
@@ -127,7 +147,8 @@ pub(super) async fn begin(
         Started::Known => return known(clients, start, plan, outcome).await,
         Started::Begun(cursor) => {
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
-            tracing::info!(run = cursor.run.as_str(), plan = start.plan, run.users = count, "run started");
+            let run = cursor.run.as_str();
+            tracing::info!(run, plan = start.plan, run.users = count, version, reason, "run started");
             outcome.did.push(Action::Started);
         }
     }

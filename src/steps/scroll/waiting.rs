@@ -16,6 +16,9 @@ use crate::runtime::invocation::Invocation;
 const TRY_AGAIN_MS: i64 = 60_000;
 /// The longest such wait, in milliseconds.
 const TRY_AGAIN_MOST_MS: i64 = 300_000;
+/// The first wait after an unanswered question for the API, in milliseconds. Each further wait is
+/// twice as long, and at most [`TRY_AGAIN_MOST_MS`].
+const ASK_AGAIN_MS: i64 = 5_000;
 /// Tries before a start goes to the dead-letter queue: about one day.
 const TRIES_MAX: u32 = 300;
 
@@ -39,6 +42,11 @@ pub(super) async fn begin_waiting(
             // The schedule fired twice. This start does not affect the starts behind it.
             Ok(Began::Known) => continue,
             Ok(Began::Started | Began::Waits) => return Ok(()),
+            Ok(Began::Unanswered(_)) if waiting.tries < TRIES_MAX => {
+                let not_before_ms = now_ms + ask_again_ms(waiting.tries);
+                return Ok(clients.ledger.defer_start(&waiting, not_before_ms).await?);
+            }
+            Ok(Began::Unanswered(said)) => StepError::ApiUnknown { said },
             Err(error) => error,
         };
         if error.is_final() || waiting.tries >= TRIES_MAX && !error.is_newer() {
@@ -58,6 +66,11 @@ pub(super) async fn begin_waiting(
 /// Returns the wait after this many tries, in milliseconds.
 fn try_again_ms(tries: u32) -> i64 {
     TRY_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
+}
+
+/// Returns the wait after this many unanswered questions for the API, in milliseconds.
+fn ask_again_ms(tries: u32) -> i64 {
+    ASK_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
 }
 
 /// Begins a queued start.
@@ -127,5 +140,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 5, 5]);
         let all: i64 = (0..TRIES_MAX).map(try_again_ms).sum();
         assert!((24..26).contains(&(all / 3_600_000)), "{} hours", all / 3_600_000);
+        let waits: Vec<i64> = (0..8).map(|tries| ask_again_ms(tries) / 1000).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300]);
     }
 }

@@ -56,7 +56,7 @@ async fn answered(call: &str, response: Response<Bytes>) {
     }));
     let token = Token::new("dG9rOjEyMzQ=".to_owned()).expect("it has the form of a token");
     let base_url = BaseUrl::parse("https://api.intercom.io").expect("Intercom's first host");
-    let intercom = Intercom::new(transport, base_url, token, ApiVersion::DEFAULT);
+    let intercom = Intercom::new(transport, base_url, token, ApiVersion::newest(Api::V1));
     let (user, job) = (UserId::new("5714dd359a3fd47136000001"), JobId::new("job_1"));
     let (user, job) = (user.expect("an id"), job.expect("an id"));
     let timeout = Duration::from_secs(1);

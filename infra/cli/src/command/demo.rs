@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use intercom_bulk::domain::api::ApiVersion;
+use intercom_bulk::domain::api::{Api, ApiVersion};
 use intercom_bulk::domain::attribute::{PlannedAttribute, ValueKind};
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::user::User;
@@ -33,7 +33,7 @@ pub(super) struct Demo {
     #[arg(long)]
     plan: Option<PathBuf>,
     /// Version of Intercom's API; 1.4 has the bulk jobs of the article, 2.17 is the newest
-    #[arg(long, value_name = "VERSION", default_value = ApiVersion::DEFAULT.as_str())]
+    #[arg(long, value_name = "VERSION", default_value = ApiVersion::newest(Api::V1).as_str())]
     api: ApiVersion,
     #[command(flatten)]
     world: WorldArguments,

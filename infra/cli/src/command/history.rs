@@ -109,6 +109,7 @@ mod tests {
             id: RunId::of("seats", 0),
             plan: "seats".to_owned(),
             version: None,
+            version_reason: None,
             api: Api::V1,
             state: State::Incomplete,
             reason: Some("past its deadline".to_owned()),

@@ -1,10 +1,11 @@
 //! The command line: one module per command.
 //!
 //! `access`, `bounds`, `ledger_options` and `stack_options` declare options of several commands.
-//! `workspace` identifies the workspace of a token.
+//! `workspace` identifies the workspace of a token, and `choice` the version of its API.
 
 mod access;
 mod bounds;
+mod choice;
 mod control;
 mod demo;
 mod emulate;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use intercom_bulk::domain::api::Api;
+use intercom_bulk::domain::api::{Api, ApiRefusal};
 use intercom_bulk::plan::PlanError;
 use intercom_bulk::runtime::config::{ConfigError, environment};
 
@@ -134,6 +135,8 @@ pub(crate) enum CommandError {
          nothing was started. Run the command again, or name the folder with --state DIR"
     )]
     Whose { error: Box<intercom_bulk::intercom::Error>, advice: &'static str },
+    #[error("no version of Intercom's API can be chosen: {0}")]
+    Api(ApiRefusal),
     /// Wrong usage that the argument parser cannot see.
     #[error("{0}")]
     Usage(String),

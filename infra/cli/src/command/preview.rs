@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use intercom_bulk::control;
-use intercom_bulk::domain::run::{Limits, PreviousValues};
-use intercom_bulk::ledger::Ledger;
+use intercom_bulk::domain::run::{Limits, PreviousValues, Run};
 
 use super::bounds::{self, Pacing, Scope};
-use super::run::{connect, now, read_plan, stopped};
+use super::choice::{Chooser, Unknown};
+use super::run::{connect, last_api, now, read_plan, runs_before, stopped};
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;
 use crate::session::{Session, drive};
-use crate::state_dir::{Place, workspace_name};
+use crate::state_dir::workspace_name;
 use intercom_bulk::rate_limit::Quota;
 use intercom_bulk_emulator::aws::Account;
-use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
+use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
 /// A note about a dry run that left an exclusive reading open.
 const HELD: &str = "Intercom keeps the scroll open for a minute; a `run` before then waits for it.";
@@ -46,14 +46,17 @@ impl Preview {
         let plan = read_plan(&self.plan)?;
         let (intercom, reached, settings) = connect(&self.access)?;
         // A run waits for minutes while Intercom is unreachable; a preview fails at once.
-        let app_id = match workspace::of_token(&intercom).await {
+        let mut chooser = Chooser::new(&intercom);
+        let app_id = match chooser.workspace().await {
             Ok(told) => told.app_id,
-            Err(error) if workspace::passing(&error).is_some() => {
-                return Err(CommandError::intercom(intercom.api(), error));
-            }
-            Err(_) => String::new(),
+            // The dry run may do without the workspace's name.
+            Err(Unknown::Intercom { error, .. }) if workspace::passing(&error).is_none() => String::new(),
+            Err(unknown) => return Err(unknown.into()),
         };
         let name = workspace_name(reached.base_url.as_str(), &app_id);
+        let runs = runs_before(self.access.state.as_deref(), &name);
+        let choice = chooser.choose(last_api(runs.as_ref(), &plan).await.as_ref()).await?;
+        let intercom = intercom.of_version(choice.version);
         let quota_percent = settings.quota_percent;
         // A separate ledger in memory: a dry run leaves no state.
         let account = Account::open(None).map_err(EngineError::from)?;
@@ -70,13 +73,12 @@ impl Preview {
         };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
-        // Both are of use without the other: the state may be damaged, and a new one has no table yet.
-        let place = Place::existing(self.access.state.as_deref(), &name);
-        if let Some(Ok(account)) = place.map(|path| Account::open(Some(&path))) {
-            let runs = Ledger::new(account.dynamodb, TABLE);
+        if let Some(runs) = runs {
+            // Without the times of the last writes the list is read at once, as of a new ledger.
             if let Ok(at_ms) = control::lists_show_from_ms(&runs, engine.now_ms()).await {
                 engine.clients.ledger.put_visible_at(at_ms).await?;
             }
+            // The sample serves a warning only.
             if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms()).await {
                 engine.clients.previous.keep(&id, PreviousValues::of(sample));
             }
@@ -88,6 +90,8 @@ impl Preview {
             }
             Session::Over { run, cursor, .. } => {
                 let quota = Quota::of(&engine.clients.ledger.limit().await?, quota_percent, i64::MAX);
+                // The run of this ledger has the choice as its setting.
+                let run = Run { version_reason: Some(choice.reason), ..*run };
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
                 found.show(self.json);
                 if !self.json && cursor.reading_free_at_ms() > engine.now_ms() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::control;
+use intercom_bulk::domain::api::LastApi;
 use intercom_bulk::domain::run::{Cursor, Run, RunId, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
@@ -16,7 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::bounds::{Bounds, run_of};
-use super::{Access, CommandError, INTERRUPTED, RUN_CODES, workspace};
+use super::choice::{Chooser, Unknown};
+use super::{Access, CommandError, INTERRUPTED, RUN_CODES};
 use crate::output;
 use crate::preview;
 use crate::session::{Session, SessionError, drive};
@@ -24,7 +26,7 @@ use crate::state_dir::{Place, whose, workspace_name};
 use crate::summary::Summary;
 use crate::under_way::UnderWay;
 use intercom_bulk_emulator::aws::{Account, forget_bodies};
-use intercom_bulk_emulator::engine::{Engine, machine_wall};
+use intercom_bulk_emulator::engine::{Engine, TABLE, machine_wall};
 
 /// The time limit of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,6 +74,18 @@ pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     let file = path.display().to_string();
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     Ok(if is_json { Plan::from_json_text(&file, &text) } else { Plan::from_toml(&file, &text) }?)
+}
+
+/// Returns the ledger of the workspace's runs before, if there is one. It may be damaged, or have no
+/// table yet.
+pub(super) fn runs_before(named: Option<&Path>, workspace: &str) -> Option<Ledger> {
+    let account = Account::open(Some(&Place::existing(named, workspace)?)).ok()?;
+    Some(Ledger::new(account.dynamodb, TABLE))
+}
+
+/// Returns the API of the plan's last run, if the ledger can be read. The run itself reads it again.
+pub(super) async fn last_api(runs: Option<&Ledger>, plan: &Plan) -> Option<LastApi> {
+    runs?.last_api_of(plan.name()).await.ok().flatten()
 }
 
 /// Returns a client of the workspace in the settings.
@@ -142,18 +156,25 @@ impl RunPlan {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
         let (intercom, reached, settings) = connect(&self.access)?;
-        let told = match workspace::of_token(&intercom).await {
+        let mut chooser = Chooser::new(&intercom);
+        let told = match chooser.workspace().await {
             Ok(told) => Some(told),
             Err(_) if self.access.state.is_some() => None,
-            Err(error) => {
-                return Err(CommandError::Whose { advice: advice(intercom.api(), &error), error: Box::new(error) });
+            Err(Unknown::Intercom { api, error }) => {
+                return Err(CommandError::Whose { advice: advice(api, &error), error: Box::new(error) });
             }
+            Err(refused @ Unknown::Api(_)) => return Err(refused.into()),
         };
         let app_id = told.as_ref().map(|told| told.app_id.clone());
         let Confirmation { yes, ask } = self.confirmation;
         if (ask || !reached.base_url.is_loopback()) && !yes {
             let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
             let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
+            let folder = workspace_name(reached.base_url.as_str(), app_id.as_deref().unwrap_or_default());
+            let runs = runs_before(self.access.state.as_deref(), &folder);
+            let choice = chooser.choose(last_api(runs.as_ref(), &plan).await.as_ref()).await?;
+            let intercom = intercom.of_version(choice.version);
+            output::note(false, &output::api_line(choice.version, &choice.reason));
             if !self.confirmed(&intercom, &plan, &workspace).await? {
                 output::note(false, "Nothing was changed.");
                 return Ok(1);

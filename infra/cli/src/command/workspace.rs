@@ -8,7 +8,7 @@ use intercom_bulk::rate_limit::wait_after_429;
 use intercom_bulk_emulator::engine::machine_wall;
 
 /// Pauses between attempts. Without an answer, another folder would be used and its runs be missed.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 /// The length of a rate limit window.
 const WINDOW_S: u64 = 10;
 

@@ -26,6 +26,7 @@ fn summary(state: State) -> Summary {
         stopped_by: None,
         held: false,
         api: None,
+        api_reason: None,
         sent_in: " in 1 bulk job".to_owned(),
     }
 }

@@ -62,6 +62,7 @@ impl World {
         }
         environment.insert("INTERCOM_BASE_URL".to_owned(), intercom);
         environment.insert("INTERCOM_TOKEN".to_owned(), "test-token-that-is-never-printed".to_owned());
+        environment.insert("INTERCOM_API".to_owned(), "1.4".to_owned());
         functions.wake(&environment);
 
         let asked = Arc::default();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod auto;
 mod field;
 mod kills;
 mod phase;

@@ -35,6 +35,7 @@ fn run(plan: &str) -> Run {
         id: RunId::of(plan, NOW_MS / 1000),
         plan: plan.to_owned(),
         version: None,
+        version_reason: None,
         api: Api::V1,
         state: State::Running,
         reason: None,

@@ -12,6 +12,9 @@ families=all|1.x|2.x              the API versions that the workspace serves
 unserved-version=refused|missing|other
                                   another version is 400, or 404, or served as the app's version
 app-version=1.4                   the version of a request without a header
+version-header=sent|missing       answers name the version that served them, or do not
+hosted=own|unauthorized|forbidden|missing|redirected
+                                  the workspace is here, or in another region: 401, 403, 404 or 307
 bulk-from=Preview                 the first version with PUT /contacts/bulk
 leads=0                           so many leads
 contact-order=oldest|shuffled     contacts by age, or in an order of their own
@@ -42,6 +45,8 @@ server-times=none|recorded        answers take the times recorded in 2021, in ad
             "families" => self.families = word(value)?,
             "unserved-version" => self.unserved = word(value)?,
             "app-version" => self.app_version = value.parse()?,
+            "version-header" => self.version_named = !either(value, ["sent", "missing"])?,
+            "hosted" => self.hosted = word(value)?,
             "bulk-from" => self.bulk_from = value.parse()?,
             "leads" => self.leads = number(value, "a number of leads")?,
             "contact-order" => self.list_order = word(value)?,

@@ -51,6 +51,23 @@ pub enum BulkNull {
     Refused,
 }
 
+/// The answer to a token whose workspace is hosted in another region. Intercom does not document it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Region {
+    /// The workspace is hosted here.
+    #[default]
+    Own,
+    /// 401, as for a token that does not exist.
+    Unauthorized,
+    /// 403 with a message that names the region.
+    Forbidden,
+    /// 404, whatever is requested.
+    Missing,
+    /// A redirect to the other region.
+    Redirected,
+}
+
 /// The options of contacts. Every field has a default.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an unrelated question about Intercom")]
@@ -61,6 +78,10 @@ pub struct ContactOptions {
     pub families: Families,
     /// The answer to a version that it does not serve.
     pub unserved: Unserved,
+    /// Answers name the version that served them. Each recorded answer does.
+    pub version_named: bool,
+    /// The region of the workspace, relative to the requested host.
+    pub hosted: Region,
     /// The first version with `/contacts/bulk`.
     pub bulk_from: Version,
     /// The number of leads at the start.
@@ -113,6 +134,8 @@ impl Default for ContactOptions {
             app_version: Version::V1_4,
             families: Families::default(),
             unserved: Unserved::default(),
+            version_named: true,
+            hosted: Region::default(),
             bulk_from: Version::PREVIEW,
             leads: 0,
             list_order: ListOrder::default(),

@@ -71,6 +71,25 @@ async fn workspace_can_serve_one_family() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn workspace_may_be_hosted_elsewhere() {
+    for (hosted, expected) in
+        [("own", 200), ("unauthorized", 401), ("forbidden", 403), ("missing", 404), ("redirected", 307)]
+    {
+        let world = chosen(&[&format!("hosted={hosted}")], &[]);
+        for (path, version) in [("/me", "1.4"), ("/contacts", "2.17")] {
+            assert_eq!(status(&world, path, Some(version)).await.0, expected, "{hosted} {path}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_may_not_name_their_version() {
+    let world = chosen(&["version-header=missing"], &[]);
+    let answer = call(&world, "GET", "/me", Some("2.17")).await;
+    assert_eq!((answer.status, answer.headers.get("intercom-version")), (200, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn companies_are_scrolled_in_both_families() {
     let world = chosen(&[], &[]);
     let old = call(&world, "GET", "/companies/scroll", Some("1.4")).await.body;
@@ -115,7 +134,7 @@ fn every_option_of_the_help_is_taken() {
         }
         count += 1;
     }
-    assert_eq!(count, 25, "an option is missing from the help or from this test");
+    assert_eq!(count, 27, "an option is missing from the help or from this test");
     let unknown = parse("index-lags=1").unwrap_err();
     assert!(matches!(unknown, ChoiceError::Unknown { .. }) && unknown.to_string().contains("\nindex-lag-s=0"));
     assert!(parse("attribute=plan:text").unwrap_err().to_string().contains("string, integer"));

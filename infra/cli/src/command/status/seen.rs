@@ -52,7 +52,7 @@ impl Seen<'_> {
         json!({
             "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
             "paused": run.pause(), "starts_behind": self.behind,
-            "at_work": self.at_work,
+            "at_work": self.at_work, "api": run.version, "api_reason": run.version_reason,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
@@ -89,6 +89,7 @@ impl Seen<'_> {
         let waits = self.sample.waits.as_deref().filter(|_| !self.stopped());
         let reason = run.reason.as_deref().map(output::flags);
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
+        lines.extend(output::api(run.version, run.version_reason.as_deref()));
         lines.push(format!("  {}", self.read()));
         lines.push(format!("  {}", self.sent()));
         lines.extend(run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()).map(read_back));
