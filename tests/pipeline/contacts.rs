@@ -97,7 +97,7 @@ async fn attributes_are_checked_before_the_run() {
 }
 
 /// Returns a plan for an attribute that no simulated user has.
-fn picture() -> String {
+pub(crate) fn picture() -> String {
     HAS_AVATAR.replace("has avatar", "has picture")
 }
 
@@ -214,13 +214,34 @@ async fn refused_cursor_begins_the_list_again() {
     assert_eq!(report.run.generation, 2);
 }
 
-/// A list that ends early is reported with both numbers.
+/// A list that ends early is requested again from its last page on, and then reported with both numbers.
+/// The first request of a list counts the contacts.
 #[tokio::test(start_paused = true)]
-async fn list_that_ends_early_is_reported() {
-    let pipeline = pipeline(Options { faults: faults(&["end-list=2"]), ..workspace(700) }).await;
-    let report = pipeline.run(Value::Null).await;
-    assert_eq!(report.state(), State::Incomplete);
-    assert!(report.reason().contains("737") && report.reason().contains("150"), "{}", report.reason());
+async fn list_that_ends_early_is_read_on_or_reported() {
+    for (ends, read, seconds) in [
+        // The list ends after its first page, a later one, and the last one but one.
+        (&[2][..], 737, 30),
+        (&[4, 5], 737, 90),
+        (&[5, 6, 7], 737, 210),
+        (&[3, 6], 737, 60),
+        // Less than a page is missing: the summary states both numbers.
+        (&[5, 6, 7, 8], 600, 210),
+        (&[2, 3, 4, 5], 150, 210),
+    ] {
+        let ends_of: Vec<Fault> = ends.iter().map(|number| format!("end-list={number}").parse().unwrap()).collect();
+        let pipeline = pipeline(Options { faults: ends_of, ..workspace(700) }).await;
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!(report.cursor.tally.users, read, "{ends:?}");
+        assert_eq!(report.accounts.totals.count, Some(737), "{ends:?}");
+        let state = if read < 600 { State::Incomplete } else { State::Complete };
+        assert_eq!(report.state(), state, "{ends:?}: {}", report.reason());
+        assert!(state == State::Complete || report.reason().contains("737 users, and its list ended after 150"));
+        assert!((seconds..seconds + 60).contains(&report.seconds), "{ends:?}: {}", report.seconds);
+        assert_eq!(report.world.contacts.written, report.cursor.tally.patches, "{ends:?}: a user was sent twice");
+        if read == 737 {
+            report.assert_complete_with(LEADS);
+        }
+    }
 }
 
 /// A run keeps the version that it began with when the setting changes in mid-run.

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{ExclusiveReading, Position, RunId, Tally};
 
 mod generations;
+mod last_page;
 mod rests;
 
 pub use generations::{GENERATIONS_MAX, STALLED_MAX, Settling};
+pub use last_page::LastPage;
 pub use rests::{REST_MOST_MS, Unanswered};
 
 /// Gaps after which a generation is given up.
@@ -148,9 +150,12 @@ pub struct Cursor {
     /// The previous run. The first page waits for its jobs, because they may still set values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<RunId>,
-    /// Intercom's count of users at the end of the pages, if requested.
+    /// Intercom's count of users at the end of the pages, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count_at_end: Option<u64>,
+    /// The last page, if the list ended before that count and the page is requested again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_page: Option<LastPage>,
     /// The reason why the last generation did not reach the end of its pages, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
@@ -222,6 +227,7 @@ impl Cursor {
             visible_at_ms: 0,
             after: None,
             count_at_end: None,
+            last_page: None,
             cut: None,
             attributes_seen: 0,
             tally: Tally::default(),

@@ -27,8 +27,8 @@ use crate::domain::api::{Api, ApiVersion, Reading};
 pub use accounts::{Accounts, Counted, Totals};
 pub use counts::{BucketCounts, Counts};
 pub use cursor::{
-    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, Lease, Phase, REPEATS_MAX, REST_MOST_MS, STALLED_MAX,
-    Settling, Turn, TurnOrder, Unanswered,
+    Committed, Cursor, GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, LastPage, Lease, Phase, REPEATS_MAX, REST_MOST_MS,
+    STALLED_MAX, Settling, Turn, TurnOrder, Unanswered,
 };
 pub(crate) use limits::number_or_share;
 pub use limits::{AtMost, Limits, PERCENT_MAX};

@@ -11,7 +11,7 @@ pub const SAMPLE_MAX: usize = 1_000;
 const SAMPLE_BYTES_MAX: usize = 1 << 20;
 
 /// Returns a user's place in the order of samples: a hash of its id, the same in every build.
-fn rank(user: &UserId) -> u64 {
+pub(super) fn rank(user: &UserId) -> u64 {
     let digest = user
         .as_str()
         .bytes()

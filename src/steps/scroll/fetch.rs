@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::run::{Cursor, LIST_PAGE, Position, Run};
+use crate::domain::run::{Cursor, LIST_PAGE, LastPage, Position, Run};
 use crate::domain::user::{User, UserId};
-use crate::intercom::{Disposition, Error, NoUser, disposition};
+use crate::intercom::{Disposition, Error, NoUser, Page, disposition};
 use crate::plan::Plan;
 use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
@@ -27,8 +27,34 @@ pub(super) struct FetchedPage {
     pub(super) next: Option<Position>,
     /// Digest that distinguishes the page from the previous one.
     pub(super) digest: u64,
-    /// True for the last page.
+    /// True if there are no users, and no page follows.
     pub(super) is_end: bool,
+    /// Intercom's count of users, if the answer contains it.
+    pub(super) count: Option<u64>,
+    /// This page, if it is the last one of its list.
+    pub(super) last: Option<LastPage>,
+}
+
+impl FetchedPage {
+    /// Creates a page of these users.
+    fn of(users: Vec<User>, next: Option<Position>, is_end: bool) -> Self {
+        Self { users, unreadable: 0, unknown: Vec::new(), next, digest: 0, is_end, count: None, last: None }
+    }
+
+    /// Creates a page of all users from an answer for the cursor's place. If the last page of a list is
+    /// requested again, only the users are left that the run has not read.
+    fn of_answer(page: Page, cursor: &Cursor, run: &Run) -> Self {
+        let is_last = page.next == Some(Position::ListEnd);
+        let last = is_last.then(|| LastPage::of(cursor, page.users.iter().map(User::id), page.unreadable));
+        // An empty page of a list ends it like any last page, unless it is the first one.
+        let is_end = page.is_end() && (run.reads_exclusively() || cursor.page == 0);
+        let Page { mut users, mut unreadable, next, digest, count } = page;
+        if let Some(before) = &cursor.last_page {
+            users.retain(|user| !before.has(user));
+            unreadable = unreadable.saturating_sub(before.unreadable);
+        }
+        Self { unreadable, digest, count, last, ..Self::of(users, next, is_end) }
+    }
 }
 
 /// The result of a request for a page.
@@ -52,20 +78,14 @@ pub(super) async fn fetch(
     }
     if cursor.position == Position::ListEnd {
         // The page before named no further one.
-        let (users, unknown) = (Vec::new(), Vec::new());
-        return Ok(Fetched::Page(FetchedPage { users, unreadable: 0, unknown, next: None, digest: 0, is_end: true }));
+        return Ok(Fetched::Page(FetchedPage::of(Vec::new(), None, true)));
     }
     let Some(timeout) = timeout(clients, at) else {
         // A request that times out loses its page. The next invocation has its full time.
         return Ok(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a page"));
     };
     match clients.of_run(run).page(&cursor.position, plan.projection(), timeout).await {
-        Ok(reply) => {
-            let page = reply.value;
-            let is_end = page.is_end();
-            let (users, unreadable, next, digest) = (page.users, page.unreadable, page.next, page.digest);
-            Ok(Fetched::Page(FetchedPage { users, unreadable, unknown: Vec::new(), next, digest, is_end }))
-        }
+        Ok(reply) => Ok(Fetched::Page(FetchedPage::of_answer(reply.value, cursor, run))),
         Err(error) => Ok(Fetched::Failed(error)),
     }
 }
@@ -125,7 +145,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         () if read as usize >= ids.len() => Position::Ids { pages: pages + 1, users: 0 },
         () => Position::Ids { pages, users: read },
     };
-    Ok(Fetched::Page(FetchedPage { users, unreadable: 0, unknown, next: Some(next), digest, is_end }))
+    Ok(Fetched::Page(FetchedPage { unknown, digest, ..FetchedPage::of(users, Some(next), is_end) }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the

@@ -125,7 +125,8 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     }
     let Evaluated { tally, patches, errors, paths_seen } = evaluated;
     let unseen = plan.unseen(cursor.attributes_seen | paths_seen);
-    let mut facts = PageFacts { digest, next, tally: &tally, paths_seen, unseen: &unseen, parts: 0 };
+    let (last, count) = (page.last.as_ref(), page.count);
+    let mut facts = PageFacts { digest, next, last, count, tally: &tally, paths_seen, unseen: &unseen, parts: 0 };
     if let Some(decision) = paths_unseen(&cursor, &facts, &turn.facts()) {
         return Ok(decision);
     }

@@ -3,13 +3,17 @@
 use std::ops::ControlFlow;
 
 use super::{Commit, Decision, TurnAction, TurnFacts, sample};
-use crate::domain::run::{Cursor, Phase, Position, REPEATS_MAX, Run, State, Tally};
+use crate::domain::run::{Cursor, LastPage, Phase, Position, REPEATS_MAX, Run, State, Tally};
 
 /// Requests for a page of a list whose answer is the page before it.
 const SAME_PAGE_MAX: u32 = 5;
 /// The first wait before such a page is requested again, in milliseconds. Each further one is twice
 /// as long.
 const SAME_PAGE_WAIT_MS: i64 = 10_000;
+
+/// The waits before the last page of a list is requested again, in milliseconds, if Intercom counts more
+/// users than the list had.
+const LAST_PAGE_WAITS_MS: [i64; 3] = [30_000, 60_000, 120_000];
 
 /// First pages that may be empty although the workspace has users.
 const EMPTY_STARTS_MAX: u32 = 3;
@@ -34,6 +38,10 @@ pub struct PageFacts<'a> {
     pub digest: u64,
     /// The place of the next page, if the answer names one.
     pub next: Option<&'a Position>,
+    /// The page, if it is the last one of its list.
+    pub last: Option<&'a LastPage>,
+    /// Intercom's count of users, if the answer contains it.
+    pub count: Option<u64>,
     /// Users of the page by outcome.
     pub tally: &'a Tally,
     /// Paths of the plan that a user of the page has, one bit each.
@@ -61,7 +69,8 @@ pub fn after_answer(
         return ControlFlow::Break(end(cursor, answer.unseen, facts));
     }
     let is_same_place = cursor.position.is_in_list() && answer.next == Some(&cursor.position);
-    if cursor.digest != Some(answer.digest) && !is_same_place {
+    let is_again = cursor.last_page.is_some();
+    if (cursor.digest != Some(answer.digest) || is_again) && !is_same_place {
         return ControlFlow::Continue(cursor);
     }
     if !facts.run.reads_exclusively() {
@@ -135,7 +144,25 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     if facts.run.limit().is_some_and(|limit| cursor.tally.users >= limit) {
         return end(cursor, page.unseen, facts);
     }
-    Decision::turn(cursor, TurnAction::Turned)
+    cursor.last_page = None;
+    match page.last {
+        Some(last) => after_last_page(cursor, last, page.count, facts),
+        None => Decision::turn(cursor, TurnAction::Turned),
+    }
+}
+
+/// Compares the last page of a list with Intercom's count of users. If the list had fewer, the page is
+/// requested again after a wait, three times at most.
+fn after_last_page(mut next: Cursor, last: &LastPage, count: Option<u64>, facts: &TurnFacts<'_>) -> Decision {
+    next.count_at_end = count;
+    let read = next.tally.read();
+    let more = count.filter(|count| *count > read && facts.run.reads_everybody());
+    let wait_ms = LAST_PAGE_WAITS_MS.get(last.repeats as usize);
+    let (Some(count), Some(wait_ms)) = (more, wait_ms) else { return Decision::turn(next, TurnAction::Turned) };
+    next.position = last.place.clone();
+    next.last_page = Some(LastPage { repeats: last.repeats + 1, ..last.clone() });
+    let why = format!("Intercom counts {count} users and listed {read}, so the last page is requested again");
+    Decision { action: TurnAction::Turned, ..Decision::wait(next, facts.now_ms + wait_ms, why) }
 }
 
 /// Ends the pages. With gaps another generation follows, if the bounds allow.
@@ -177,11 +204,12 @@ fn ends_the_list(decision: &Decision, run: &Run) -> bool {
     run.reads_everybody() && decision.next.phase == Phase::Ended && drains
 }
 
-/// Returns whether Intercom must count the users at the end of the pages: the count of the start is
-/// missing, or is higher than the number of users read and may be old.
+/// Returns whether Intercom must count the users at the end of the pages: the last page had no count,
+/// and the count of the start is missing, or is higher than the number of users read and may be old.
 pub fn needs_count(decision: &Decision, run: &Run) -> bool {
-    let read = decision.next.tally.read();
-    ends_the_list(decision, run) && run.count.is_none_or(|count| run.is_cut_short(read, count))
+    let Cursor { tally, count_at_end, .. } = &decision.next;
+    let is_open = run.count.is_none_or(|count| run.is_cut_short(tally.read(), count));
+    ends_the_list(decision, run) && count_at_end.is_none() && is_open
 }
 
 /// Compares the end of the pages with Intercom's count of users: `count_at_end` of the next cursor

@@ -82,7 +82,16 @@ fn a_canary_is_compared_with_the_users_that_it_read() {
     let before = cursor(json!({"page": 0}));
     for (patches, expected) in [(3, "Ended, draining"), (4, "Stopped, failed: it would change 4 of 100 users…")] {
         let tally = Tally { users: 100, patches, ..Tally::default() };
-        let facts = PageFacts { digest: 9, next: None, tally: &tally, paths_seen: 0, unseen: &[], parts: 1 };
+        let facts = PageFacts {
+            digest: 9,
+            next: None,
+            last: None,
+            count: None,
+            tally: &tally,
+            paths_seen: 0,
+            unseen: &[],
+            parts: 1,
+        };
         let decision = after_page(before.clone(), &facts, &TurnFacts { run: &run, now_ms: NOW_MS });
         let decided = within_max_changes(decision.clone(), &run);
         assert_changes("the cursor stays", &decision.next, &decided.next, &json!({}));
