@@ -20,6 +20,7 @@
 //! | `RUN#<run> / BUCKETS#<bucket>#<generation>` | jobs and ended parts of a bucket, counted |
 //! | `RUN#<run> / BUCKETS#<bucket>` | a bucket that holds jobs of a run of format 1 |
 //! | `RUN#<run> / HELD` | the part whose request failed last |
+//! | `RUN#<run> / REFUSED` | users that were refused alike in a row, at the end of an invocation |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
@@ -54,6 +55,7 @@ mod part_rows;
 mod parts;
 mod pauses;
 mod readback;
+mod refusals;
 mod resends;
 mod runs;
 mod select;
@@ -79,6 +81,7 @@ pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, NextPoll, PartOfJo
 pub use limit::LimitItem;
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
+pub use refusals::RefusedInARow;
 pub use resends::Resends;
 pub use runs::{CompanyName, ErrorRow, Reserved};
 pub use starts::{Queued, Waiting};

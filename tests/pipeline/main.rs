@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 mod accident;
+mod accused;
 mod auto;
 mod bounds;
 mod canary;

@@ -1,6 +1,7 @@
 //! The submit step: receives parts from the patches queue and packs them into bulk jobs within the
 //! budget. It records each job under its bucket, together with its parts' done marks.
 
+mod accused;
 mod answers;
 mod batch;
 mod failing;

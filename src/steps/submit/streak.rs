@@ -1,98 +1,167 @@
-//! Refusals in a row. If Intercom refuses many users in a row alike, the run is at fault and not its
-//! users: an attribute that does not exist, for instance.
+//! Results that accuse the run and not its users: many users in a row that are refused alike (an
+//! attribute that does not exist, for instance), and no user that Intercom has.
+//!
+//! The users of a row that makes the run pause stay open. Therefore each user of a row gets its result
+//! only when the row is over.
 
 use super::pieces::Item;
+use crate::domain::run::Counts;
 use crate::intercom::Error;
-use crate::ledger::ErrorRow;
+use crate::ledger::{ErrorRow, RefusedInARow};
 
 /// Users that are refused alike in a row before the run pauses.
-const ALIKE_MAX: usize = 50;
+const ALIKE_MAX: u64 = 50;
+/// Users that are gone before the run pauses, if it had no other ones.
+const GONE_MAX: u64 = 200;
 
-/// The refusals in a row of an invocation. Their users count as refused when the row ends.
+/// The words of a refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Words {
+    code: String,
+    message: String,
+}
+
+/// The refusals in a row of an invocation.
 #[derive(Default)]
 pub(super) struct Streaks {
-    /// Code and message of the row.
-    like: Option<(String, String)>,
+    like: Words,
     users: Vec<(Item, ErrorRow)>,
+    /// The last refusal, with advice.
+    said: String,
+    /// The row began after another result of the invocation.
+    follows_another: bool,
+    /// The run pauses: the results of requests under way end no row.
+    is_full: bool,
+}
+
+/// An open row.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    like: Words,
+    users: u64,
+    /// The invocation had no other results.
+    pub(super) is_all: bool,
+}
+
+impl Row {
+    /// Returns the row as later invocations read it. `before` is the row of earlier ones, and
+    /// `accepted` the users that Intercom has accepted in the run.
+    pub(super) fn after(&self, before: &RefusedInARow, accepted: i64) -> RefusedInARow {
+        let Words { code, message } = self.like.clone();
+        let is_same = self.is_all && (&before.code, &before.message) == (&code, &message);
+        let earlier = if is_same && before.accepted == accepted { before.users } else { 0 };
+        let users = earlier + self.users;
+        RefusedInARow { code, message, users, accepted, paused_for_gone: before.paused_for_gone }
+    }
 }
 
 /// The state of the row after a refusal.
 pub(super) enum Streak {
-    /// The row goes on.
+    /// The row goes on, or is full.
     Goes,
     /// The refusal is another one. These users of the row before are refused.
     Broken(Vec<(Item, ErrorRow)>),
     /// This many users were refused alike.
-    Full(usize),
+    Full(u64),
 }
 
 impl Streaks {
-    /// Adds a refused user.
-    pub(super) fn add(&mut self, item: Item, row: ErrorRow, error: &Error) -> Streak {
+    /// Adds a refused user. `advice` is for the operator.
+    pub(super) fn add(&mut self, item: Item, row: ErrorRow, error: &Error, advice: &str) -> Streak {
+        if self.is_full {
+            // The user stays open, like those of the row.
+            return Streak::Goes;
+        }
         let message = if let Error::Refused { message, .. } = error { message.to_string() } else { String::new() };
-        let like = Some((error.code().to_owned(), message));
+        let like = Words { code: error.code().to_owned(), message };
         let broken = if self.like == like { Vec::new() } else { std::mem::take(&mut self.users) };
+        self.follows_another |= !broken.is_empty();
         self.like = like;
+        self.said = format!("{error}. {advice}");
         self.users.push((item, row));
-        match self.users.len() {
-            users if users >= ALIKE_MAX => Streak::Full(users),
+        match self.users.len() as u64 {
+            users if users >= ALIKE_MAX => {
+                self.is_full = true;
+                Streak::Full(users)
+            }
             _ if broken.is_empty() => Streak::Goes,
             _ => Streak::Broken(broken),
         }
     }
 
-    /// Ends the row, for instance because Intercom accepted a user. Returns its users.
+    /// Ends the row, for instance because Intercom accepted a user. Returns its users, which are
+    /// refused. The users of a full row stay open.
     pub(super) fn end(&mut self) -> Vec<(Item, ErrorRow)> {
-        self.like = None;
+        if self.is_full {
+            return Vec::new();
+        }
+        self.like = Words::default();
+        self.follows_another = true;
         std::mem::take(&mut self.users)
+    }
+
+    /// Returns the open row, unless it is full.
+    pub(super) fn row(&self) -> Option<Row> {
+        let (users, is_all) = (self.users.len() as u64, !self.follows_another);
+        (!self.is_full && users > 0).then(|| Row { like: self.like.clone(), users, is_all })
+    }
+
+    /// Fills the row if it and those of earlier invocations have too many users. Returns the reason for
+    /// a pause.
+    pub(super) fn fill(&mut self, row: &RefusedInARow) -> Option<String> {
+        self.is_full = row.users >= ALIKE_MAX;
+        self.is_full.then(|| self.reason(row.users))
+    }
+
+    /// Returns the reason for the pause after so many users.
+    pub(super) fn reason(&self, users: u64) -> String {
+        format!("Intercom refuses {users} users in a row alike: {} They are sent again after a resume", self.said)
+    }
+}
+
+/// The users that Intercom does not have any more, while an invocation has no other results.
+#[derive(Default)]
+pub(super) struct OnlyGone {
+    users: Vec<Item>,
+    is_over: bool,
+}
+
+impl OnlyGone {
+    /// Adds such a user. Returns the users that are now known to be gone.
+    pub(super) fn add(&mut self, item: Item) -> Vec<Item> {
+        self.users.push(item);
+        if self.is_over { std::mem::take(&mut self.users) } else { Vec::new() }
+    }
+
+    /// Notes another result. Returns the users that are gone.
+    pub(super) fn end(&mut self) -> Vec<Item> {
+        self.is_over = true;
+        std::mem::take(&mut self.users)
+    }
+
+    /// Returns whether the invocation had no other results.
+    pub(super) fn is_all(&self) -> bool {
+        !self.is_over && !self.users.is_empty()
+    }
+
+    /// Returns whether the run may be at fault, by this invocation alone.
+    pub(super) fn are_many(&self) -> bool {
+        !self.is_over && self.users.len() as u64 >= GONE_MAX
+    }
+
+    /// Returns the reason for a pause if the run had no other users than these, by the counts of
+    /// earlier invocations.
+    pub(super) fn accuses(&self, before: &Counts) -> Option<String> {
+        let gone = before.gone.max(0).unsigned_abs() + self.users.len() as u64;
+        (self.is_all() && before.items <= before.gone && gone >= GONE_MAX).then(|| {
+            format!(
+                "Intercom has none of the first {gone} users (404 or 410), although it listed them: the address or the token \
+                 may be wrong. Those of the last requests are sent again after a resume, and count as gone if Intercom still \
+                 does not have them"
+            )
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::patch::Patch;
-    use crate::domain::user::UserId;
-    use crate::intercom::route;
-
-    fn add(streaks: &mut Streaks, user: usize, message: &str) -> Streak {
-        let patch = Patch { user: UserId::new(format!("u{user}")).unwrap(), changes: Vec::new() };
-        let (code, at) = ("parameter_invalid".to_owned(), "part 1".to_owned());
-        let row =
-            ErrorRow { user: patch.user.to_string(), code: code.clone(), message: message.into(), at, generation: 1 };
-        let error = Error::Refused {
-            route: route::SUBMIT,
-            status: 400,
-            code: code.into(),
-            message: message.into(),
-            request_id: None,
-            rate: None,
-            retry_after_s: None,
-        };
-        streaks.add(Item { part: 0, user, patch }, row, &error)
-    }
-
-    #[test]
-    fn fifty_alike_in_a_row_are_the_run_s_fault() {
-        let mut streaks = Streaks::default();
-        for user in 0..ALIKE_MAX - 1 {
-            assert!(matches!(add(&mut streaks, user, "'a' does not exist"), Streak::Goes), "{user}");
-        }
-        assert!(matches!(add(&mut streaks, 50, "'a' does not exist"), Streak::Full(50)));
-    }
-
-    #[test]
-    fn another_refusal_or_an_accepted_user_ends_the_row() {
-        let mut streaks = Streaks::default();
-        for user in 0..30 {
-            add(&mut streaks, user, "'a' does not exist");
-        }
-        assert!(matches!(add(&mut streaks, 30, "not an option"), Streak::Broken(users) if users.len() == 30));
-        for user in 31..70 {
-            assert!(matches!(add(&mut streaks, user, "not an option"), Streak::Goes), "{user}");
-        }
-        assert_eq!(streaks.end().len(), 40);
-        assert!(matches!(add(&mut streaks, 70, "not an option"), Streak::Goes));
-        assert_eq!(streaks.end().len(), 1);
-    }
-}
+mod tests;

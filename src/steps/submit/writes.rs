@@ -7,13 +7,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Round;
+use super::accused::keep_row;
 use super::answers::{PartAnswers, not_kept_as_text};
 use super::batch::{Permits, Rest};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
 use super::send::Stop;
-use super::streak::{Streak, Streaks};
+use super::streak::{OnlyGone, Streak, Streaks};
 use crate::domain::api::Written;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
@@ -49,6 +50,7 @@ pub(super) struct Writes {
     waiting: VecDeque<Write>,
     pub(super) answers: HashMap<usize, PartAnswers>,
     pub(super) streaks: Streaks,
+    pub(super) gone: OnlyGone,
     failed_in_a_row: u32,
     /// The last failure without a result.
     why: Option<String>,
@@ -62,6 +64,7 @@ impl LeasedParts {
             waiting: items.map(|item| Write { item, tries: 0 }).collect(),
             answers: HashMap::new(),
             streaks: Streaks::default(),
+            gone: OnlyGone::default(),
             failed_in_a_row: 0,
             why: None,
         };
@@ -89,7 +92,7 @@ impl LeasedParts {
             }
             let Some((write, answer)) = at_work.next().await else { break };
             let part = write.item.part;
-            if let Some(why) = self.answered(&mut writes, &run, write, answer) {
+            if let Some(why) = self.answered(&mut writes, &run, write, answer, round.at.clock.now_ms()) {
                 stop.get_or_insert(why);
             }
             if writes.is_done_with(part, &self) {
@@ -138,6 +141,7 @@ impl LeasedParts {
         run: &Run,
         write: Write,
         answer: Result<Reply<Written>, Error>,
+        now_ms: i64,
     ) -> Option<Stop> {
         let error = match answer {
             Ok(reply) => {
@@ -145,6 +149,7 @@ impl LeasedParts {
                 let not_kept = reply.value.not_kept;
                 let ended = writes.streaks.end();
                 self.refuse_users(writes, ended);
+                self.note_gone(writes);
                 if not_kept.is_empty() {
                     self.settle(writes, write.item, UserOutcome::Written);
                 } else {
@@ -178,22 +183,23 @@ impl LeasedParts {
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
                 writes.failed_in_a_row = 0;
-                self.settle(writes, write.item, UserOutcome::Gone);
-                None
+                for item in writes.gone.add(write.item) {
+                    self.settle(writes, item, UserOutcome::Gone);
+                }
+                // The end of the invocation decides by the users of earlier ones.
+                writes.gone.are_many().then_some(Stop::Later(now_ms))
             }
             Disposition::ItemRejected => {
                 writes.failed_in_a_row = 0;
+                self.note_gone(writes);
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
-                match writes.streaks.add(write.item, row, &error) {
+                match writes.streaks.add(write.item, row, &error, advice(run.api, &error)) {
                     Streak::Goes => None,
                     Streak::Broken(items) => {
                         self.refuse_users(writes, items);
                         None
                     }
-                    Streak::Full(users) => Some(Stop::Pause(format!(
-                        "Intercom refuses {users} users in a row alike: {error}. {} They are sent again after a resume",
-                        advice(run.api, &error)
-                    ))),
+                    Streak::Full(users) => Some(Stop::Pause(writes.streaks.reason(users))),
                 }
             }
             Disposition::RunFault | Disposition::NotFound => {
@@ -208,16 +214,24 @@ impl LeasedParts {
         round: &mut Round<'_>,
         run: &Run,
         mut writes: Writes,
-        stop: Option<Stop>,
+        mut stop: Option<Stop>,
     ) -> Result<Vec<super::Work>, StepError> {
-        // The users of a full streak stay open.
+        // The users of a full row stay open.
         if !matches!(stop, Some(Stop::Pause(_))) {
-            let ended = writes.streaks.end();
-            self.refuse_users(&mut writes, ended);
+            match self.fault_of_run(round, run, &mut writes).await? {
+                Some(reason) => stop = Some(Stop::Pause(reason)),
+                None => self.note_gone(&mut writes),
+            }
         }
+        let row = writes.streaks.row();
+        let ended = writes.streaks.end();
+        self.refuse_users(&mut writes, ended);
         let parts: Vec<usize> = writes.answers.keys().copied().collect();
         for part in parts {
             self.record_answers(round, run, &mut writes, part).await?;
+        }
+        if let Some(row) = row {
+            keep_row(round, run, &row).await?;
         }
         if let Some(stop) = stop {
             return self.stop(round, run, stop).await;

@@ -1,0 +1,68 @@
+//! Results that accuse the run, over several invocations of submit: a run with a slow pace, or with
+//! small parts, has few users in each.
+
+use super::Round;
+use super::leased::LeasedParts;
+use super::streak::Row;
+use super::writes::Writes;
+use crate::domain::part::UserOutcome;
+use crate::domain::run::{Counts, Run};
+use crate::ledger::{Consistency, RefusedInARow};
+use crate::runtime::clients::StepError;
+
+impl LeasedParts {
+    /// Returns why the run pauses, by the results of this invocation and of those before it. They are
+    /// read only if this one had nothing but users that are gone, or that are refused alike.
+    pub(super) async fn fault_of_run(
+        &mut self,
+        round: &Round<'_>,
+        run: &Run,
+        writes: &mut Writes,
+    ) -> Result<Option<String>, StepError> {
+        let row = writes.streaks.row().filter(|row| row.is_all);
+        if row.is_none() && !writes.gone.is_all() {
+            return Ok(None);
+        }
+        let Before { row: before, counts } = Before::read(round, run).await?;
+        if let Some(reason) = writes.gone.accuses(&counts).filter(|_| !before.paused_for_gone) {
+            let paused = RefusedInARow { paused_for_gone: true, ..before };
+            round.clients.ledger.put_refused_in_a_row(&run.id, &paused, round.at.clock.now_ms()).await?;
+            return Ok(Some(reason));
+        }
+        Ok(row.and_then(|row| writes.streaks.fill(&row.after(&before, counts.written))))
+    }
+
+    /// Notes that the run has other users than those that are gone, which get their outcome.
+    pub(super) fn note_gone(&mut self, writes: &mut Writes) {
+        for item in writes.gone.end() {
+            self.settle(writes, item, UserOutcome::Gone);
+        }
+    }
+}
+
+/// Stores a row for later invocations, after the results of this one are recorded.
+pub(super) async fn keep_row(round: &Round<'_>, run: &Run, row: &Row) -> Result<(), StepError> {
+    let Before { row: before, counts } = Before::read(round, run).await?;
+    let row = row.after(&before, counts.written);
+    Ok(round.clients.ledger.put_refused_in_a_row(&run.id, &row, round.at.clock.now_ms()).await?)
+}
+
+/// The results of a run so far.
+struct Before {
+    row: RefusedInARow,
+    counts: Counts,
+}
+
+impl Before {
+    async fn read(round: &Round<'_>, run: &Run) -> Result<Self, StepError> {
+        let ledger = &round.clients.ledger;
+        let row = ledger.refused_in_a_row(&run.id).await?;
+        let mut counts = Counts::default();
+        for of_bucket in ledger.counts(&run.id, Consistency::Strong).await? {
+            counts.items += of_bucket.counts.items;
+            counts.gone += of_bucket.counts.gone;
+            counts.written += of_bucket.counts.written;
+        }
+        Ok(Self { row, counts })
+    }
+}

@@ -1,0 +1,61 @@
+//! API 2.x: results that accuse the run and not its users pause it.
+
+use intercom_bulk::domain::run::State;
+use intercom_simulator::{ContactOptions, Options};
+use serde_json::{Value, json};
+
+use crate::contacts::{picture, workspace};
+use crate::intercom::Closed;
+use crate::pipeline::Pipeline;
+use crate::plans::{HAS_AVATAR, users};
+use crate::report::Report;
+
+impl Pipeline {
+    async fn resume_and_end(&self, paused: &Report) -> Report {
+        self.engine.scroll(json!({"resume": true})).await.unwrap();
+        self.until_ended(&paused.run.id).await
+    }
+}
+
+/// A wrong address answers 404 for each user. At a limit of 83 an invocation has fewer than 200 users.
+#[tokio::test(start_paused = true)]
+async fn run_without_any_user_pauses() {
+    for (limit, mends) in [(1_667, true), (83, true), (1_667, false), (83, false)] {
+        let name = format!("limit {limit}, mended: {mends}");
+        let pipeline =
+            Pipeline::of_version("2.17", HAS_AVATAR, Options { rate_limit_per_10s: limit, ..workspace(900) }).await;
+        pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+        let paused = pipeline.run(Value::Null).await;
+        assert_eq!(paused.state(), State::Paused, "{name}: {}", paused.reason());
+        assert!(paused.reason().starts_with("Intercom has none of the first 2"), "{name}: {}", paused.reason());
+        assert_eq!(paused.errors.len(), 0, "{name}");
+        let gone_before = paused.accounts.totals.gone;
+        assert!(gone_before < 200 && (limit == 83) == (gone_before > 0), "{name}: {gone_before}");
+        if mends {
+            pipeline.way.close(None);
+        }
+        let done = pipeline.resume_and_end(&paused).await;
+        assert_eq!(done.state(), State::Complete, "{name}: {}", done.reason());
+        done.assert_counts_add_up();
+        let gone = if mends { gone_before } else { done.cursor.tally.patches };
+        assert_eq!(done.accounts.totals.gone, gone, "{name}");
+        assert_eq!(done.lacking.len() as u64, gone, "{name}");
+    }
+}
+
+/// A run that writes 20 users a minute has at most 20 in each invocation.
+#[tokio::test(start_paused = true)]
+async fn refusals_in_a_row_are_counted_over_invocations() {
+    let options = Options { contacts: ContactOptions::default(), ..users(200) };
+    let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+    pipeline.way.disturb("GET /data_attributes", Closed::Answers(403));
+    let paused = pipeline.run(json!({"limits": {"max_per_minute": 20}})).await;
+    assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
+    assert!(paused.reason().contains("users in a row alike") && paused.reason().contains("does not exist"));
+    assert!((30..50).contains(&paused.errors.len()), "users of earlier invocations: {}", paused.errors.len());
+    let id = pipeline.world.users()[0]["id"].as_str().unwrap().to_owned();
+    pipeline.world.set_user(&id, |user| user["custom_attributes"]["has picture"] = json!("unknown"));
+    let done = pipeline.resume_and_end(&paused).await;
+    assert_eq!(done.state(), State::CompleteWithErrors, "{}", done.reason());
+    assert_eq!((done.lacking.len(), done.errors.len()), (paused.errors.len(), paused.errors.len()));
+}
