@@ -81,7 +81,7 @@ impl Intercom {
         let answer = self.request_by(get(), timeout, read, &mut used).await;
         match (used, &answer) {
             (Some(used), Ok(reply)) => {
-                self.asked.keep(used.token, Whose::Workspace(reply.value.app_id.clone()), now_ms)
+                self.asked.keep(used.token, Whose::Workspace(reply.value.app_id.clone()), now_ms);
             }
             (Some(used), Err(error)) if is_refusal(error) => self.asked.keep_denied(used.token, now_ms),
             _ => {}

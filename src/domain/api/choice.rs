@@ -148,19 +148,19 @@ pub fn decide_api(setting: ApiSetting, last: Option<&LastApi>, answers: &[(ApiQu
         return choose(version, "as set".to_owned());
     }
     let answer = |question| answers.iter().find(|(asked, _)| *asked == question).map(|(_, answer)| answer);
-    let mut lost = String::new();
+    let mut note = String::new();
     if let Some(last) = last.filter(|last| matches!(last.version, ApiVersion::V1(_) | ApiVersion::V2(_))) {
         let question = ApiQuestion::Me(last.version);
         let Some(answer) = answer(question) else { return ApiDecision::Ask(question) };
         match of_last(last, answer) {
             Ok(decision) => return decision,
-            Err(why) => lost = why,
+            Err(why) => note = why,
         }
     }
     match of_newer(&answer) {
-        Ok(ApiDecision::Choose(choice)) => choose(choice.version, format!("{lost}{}", choice.reason)),
+        Ok(ApiDecision::Choose(choice)) => choose(choice.version, format!("{note}{}", choice.reason)),
         Ok(decision) => decision,
-        Err(newer) => of_older(&answer, &lost, newer),
+        Err(newer) => of_older(&answer, &note, newer),
     }
 }
 
@@ -229,10 +229,10 @@ fn of_contacts<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>) -> Re
 
 /// Decides by the answer to the newest version of API 1.x. `newer` is the reason why the workspace
 /// does not have API 2.x.
-fn of_older<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>, lost: &str, newer: String) -> ApiDecision {
+fn of_older<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>, note: &str, newer: String) -> ApiDecision {
     let question = ApiQuestion::Me(OLDER);
     let Some(of_me) = answer(question) else { return ApiDecision::Ask(question) };
-    let reason = || format!("{lost}Intercom does not serve API {NEWER} ({newer}), and serves API 1.x");
+    let reason = || format!("{note}Intercom does not serve API {NEWER} ({newer}), and serves API 1.x");
     let older = match of_me {
         ApiAnswer::Served(ServedBy::Version(served @ ApiVersion::V1(_))) => return choose(*served, reason()),
         ApiAnswer::Served(ServedBy::Unnamed) => return choose(OLDER, reason()),
