@@ -12,5 +12,6 @@ pub mod partial_json;
 pub mod patch;
 pub mod redact;
 pub mod run;
+pub(crate) mod stored;
 mod text_newtype;
 pub mod user;

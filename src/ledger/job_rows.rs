@@ -8,6 +8,7 @@ use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::PartId;
 use crate::domain::run::RunId;
+use crate::domain::stored::is_zero;
 
 /// The end of a job, as reported by Intercom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
@@ -121,12 +122,6 @@ pub struct AnswerCounts {
     pub failed: u64,
     /// Users that Intercom does not have any more.
     pub gone: u64,
-}
-
-/// Returns whether a count is left out of its row.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// The next poll of an open job.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cursor, NAMED_ALREADY, OpenJobs, ReadBackTotals, Run, Tally};
 use crate::domain::part::PartId;
+use crate::domain::stored::is_zero;
 
 /// The counted rows of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,12 +104,6 @@ pub struct Counted {
     pub gone: u64,
     /// The rest: not sent yet, in an open job, dropped, or in a job with an unknown end.
     pub pending: u64,
-}
-
-/// Returns whether a count is left out.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Counted {
