@@ -24,7 +24,9 @@ pub use message::{Delivery, is_stuck, not_leased};
 pub use page::{AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen};
 pub use reading::after_reading_time;
 pub use resume::{ResumeFacts, ResumeWay, after_pause};
-pub use settle::{EarlierRuns, Pauses, SettleFacts, after_earlier_runs, after_wait, earlier_runs, is_long_wait};
+pub use settle::{
+    EarlierRuns, Pauses, SettleFacts, StartWait, after_earlier_runs, after_wait, earlier_runs, is_long_wait,
+};
 
 /// Leases of one turn that may expire before the pages of a list are begun again, in a generation
 /// that counts. A page that ends each invocation then ends the run.

@@ -20,10 +20,10 @@ pub const LEASE_MOST_MS: i64 = 310_000;
 /// Time after which a run is settled even if no look at it succeeds, in milliseconds. Check closes each
 /// job by then, and a request of the run is over.
 const OVER_MS: i64 = UNKNOWN_AFTER_MS + LEASE_MOST_MS + REQUEST_MOST_MS + LATE_MS + 600_000;
-/// Time after a run's end from which each lease under which a request may begin is in the ledger, in
-/// milliseconds. A request begins within a second of a read of its run, and clocks differ by less
-/// than the rest.
-const SEEN_AFTER_MS: i64 = 5_000;
+/// Time after a run's end, or after its next generation, from which each lease under which a request
+/// may begin is in the ledger, in milliseconds. A request begins within a second of a read of its run,
+/// and clocks differ by less than the rest.
+pub(super) const SEEN_AFTER_MS: i64 = 5_000;
 
 /// An ended run that is not settled, in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

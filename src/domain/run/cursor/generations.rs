@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Committed, Cursor, ExclusiveReading, Phase};
+use crate::domain::stored::is_zero;
 
 /// Consecutive generations that may get no further than the one before.
 pub const STALLED_MAX: i32 = 3;
@@ -21,6 +22,10 @@ pub struct Settling {
     /// Time at which that number last fell, in Unix milliseconds.
     #[serde(default)]
     pub parts_left_ms: i64,
+    /// Time at which the run's item voided parts of the generation before that have no end, in Unix
+    /// milliseconds; 0 if it did not. The first page of this generation waits for their leases.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub voided_ms: i64,
     /// True if the queue's messages of this generation are lost (a restart of the local engine).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub queue_lost: bool,

@@ -2,6 +2,7 @@
 //! parts, jobs and requests have ended, so that an older value never overwrites a newer one.
 
 use super::{Commit, Decision, TurnAction, TurnFacts, time_of_day};
+use crate::domain::run::unsettled::SEEN_AFTER_MS;
 use crate::domain::run::{Accounts, Cursor, OpenJobs, Phase, Settling, Unsettled};
 
 /// The time without an ended part after which the next generation begins, in milliseconds: longer
@@ -64,8 +65,33 @@ pub fn earlier_runs(unsettled: &[Unsettled]) -> Option<EarlierRuns> {
     Some(EarlierRuns { why: format!("{}{more}, {LEST}", last.why()), until_ms: last.until_ms(), due_ms })
 }
 
-/// A wait for jobs that raises an alarm, in milliseconds.
+/// A wait that raises an alarm, in milliseconds.
 const LONG_WAIT_MS: i64 = 3600 * 1000;
+/// A start that was not tried for this long waited behind a run in between, in milliseconds. While no
+/// run is active, it is tried every minute, or every five after an error.
+const NOT_TRIED_MS: i64 = 15 * 60_000;
+
+/// The wait of a start that cannot begin although no run is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartWait {
+    /// Its begin, in Unix milliseconds.
+    pub since_ms: i64,
+    /// The last try, in Unix milliseconds.
+    pub tried_ms: i64,
+}
+
+impl StartWait {
+    /// Returns the wait after a try at `now_ms` that did not begin the run.
+    pub fn tried(before: Option<Self>, now_ms: i64) -> Self {
+        let before = before.filter(|wait| now_ms - wait.tried_ms < NOT_TRIED_MS);
+        Self { since_ms: before.map_or(now_ms, |wait| wait.since_ms), tried_ms: now_ms }
+    }
+
+    /// Returns whether it has lasted for more than an hour.
+    pub fn is_long(&self) -> bool {
+        self.tried_ms - self.since_ms > LONG_WAIT_MS
+    }
+}
 
 /// Returns whether a decision to wait is for jobs or requests, and has lasted for more than an hour
 /// without a pause. The rate limit determines the time that parts take.
@@ -82,6 +108,10 @@ const LEST: &str = "so that an older value cannot overwrite a newer one";
 
 /// Begins the next generation once the parts and jobs of the one before have ended and the earlier
 /// runs are settled; waits until then.
+///
+/// Parts that do not end are void with the next generation, which submit reads in the run's item. One
+/// may have been leased just before. Therefore the first page waits until all such leases are in the
+/// ledger, and then for their requests and jobs.
 pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
     let SettleFacts { accounts, earlier, unknown_life_ms, pauses } = *settle;
@@ -94,7 +124,10 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     let parts = if run.held_back || cursor.settling.queue_lost { 0 } else { accounts.parts_open };
     let fell_ms = cursor.settling.parts_left_ms.max(run.resumed_ms);
     let parts_are_over = parts == 0 || now_ms - fell_ms >= PARTS_LIFE_MS;
-    let over_ms = if accounts.made_last_ms > 0 { accounts.made_last_ms + unknown_life_ms } else { 0 };
+    let voided_ms = cursor.settling.voided_ms;
+    let seen_ms = if voided_ms > 0 { voided_ms + SEEN_AFTER_MS } else { 0 };
+    let lost_ms = if accounts.made_last_ms > 0 { accounts.made_last_ms + unknown_life_ms } else { 0 };
+    let over_ms = lost_ms.max(seen_ms);
     // Check closes each job, after six hours at the latest. Only time ends a job without an id.
     let jobs_are_over = accounts.open.is_none() && now_ms >= over_ms && earlier.is_none();
     if !parts_are_over || !jobs_are_over {
@@ -110,14 +143,17 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         let jobs_ms = accounts.open.as_ref().map_or(0, OpenJobs::until_ms);
         let until_ms = over_ms.max(jobs_ms).max(earlier.map_or(0, |earlier| earlier.until_ms));
         cursor.waits_until_ms = parts_are_over.then(|| until_ms.max(cursor.reading_free_at_ms()));
-        let unknown_ms = Some(over_ms).filter(|over_ms| *over_ms > now_ms);
+        let unknown_ms = Some(lost_ms).filter(|lost_ms| *lost_ms > now_ms);
         let under_way = UnderWay { parts, open: accounts.open.as_ref(), unknown_ms, died: cursor.settling.queue_lost };
         cursor.waits = Some(match (under_way.waits_for(accounts.made_last_ms), earlier) {
             (Some(waits), _) => waits,
             (None, Some(earlier)) => earlier.why.clone(),
-            (None, None) => LEST.to_owned(),
+            (None, None) => format!("requests for parts that are void must end first, {LEST}"),
         });
         return Decision::turn(cursor, TurnAction::Waited);
+    }
+    if voided_ms > 0 {
+        return first_page(cursor, now_ms);
     }
     if let Some(why) = cursor.exhausted() {
         let so_far = cursor.cut.take().unwrap_or_else(|| format!("{} pages may be lost", cursor.gaps.len()));
@@ -136,6 +172,13 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }
+    if parts > 0 {
+        next.phase = Phase::Settling;
+        next.settling = Settling { since_ms: now_ms, voided_ms: now_ms, ..Settling::default() };
+        next.not_before_ms = free_at_ms.max(now_ms + SEEN_AFTER_MS);
+        next.waits =
+            Some(format!("{} without end are void: those under way must end first, {LEST}", parts_in_words(parts)));
+    }
     Decision { next, commit: Commit::Generation, action: TurnAction::Regenerated }
 }
 
@@ -146,6 +189,16 @@ fn visible_at_ms(ended: &Cursor, next: &Cursor, facts: &TurnFacts<'_>) -> i64 {
     let written_by_ms = if written_by_ms > 0 { written_by_ms } else { facts.now_ms };
     // The earlier generations' writes are older than these, or were waited for.
     if next.changed_before > 0 && lag_ms > 0 { written_by_ms + lag_ms } else { 0 }
+}
+
+/// Begins with the first page: void parts change nothing any more.
+fn first_page(mut cursor: Cursor, now_ms: i64) -> Decision {
+    cursor.phase = Phase::Turning;
+    cursor.settling = Settling::default();
+    cursor.not_before_ms = cursor.reading_free_at_ms().max(now_ms);
+    cursor.waits = None;
+    cursor.waits_until_ms = None;
+    Decision::turn(cursor, TurnAction::Waited)
 }
 
 /// The unfinished work of the generation before.

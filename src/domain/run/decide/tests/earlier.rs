@@ -3,7 +3,7 @@ use serde_json::json;
 use super::settle::{PAUSES, lest, settling};
 use super::{NOW_MS, assert_decides, run};
 use crate::domain::run::decide::{
-    Decision, EarlierRuns, TurnAction, TurnFacts, after_earlier_runs, earlier_runs, is_long_wait,
+    Decision, EarlierRuns, StartWait, TurnAction, TurnFacts, after_earlier_runs, earlier_runs, is_long_wait,
 };
 use crate::domain::run::{RunId, Unsettled};
 
@@ -85,4 +85,20 @@ fn a_wait_of_more_than_an_hour_is_long() {
     let (resumed, waits) = (run(json!({"resumed_ms": 2})), settling(json!({"settling_since_ms": 1})));
     let facts = TurnFacts { run: &resumed, now_ms: hour_ms + 2 };
     assert!(!is_long_wait(&Decision::turn(waits, TurnAction::Waited), &facts), "it was paused until then");
+}
+
+#[test]
+fn wait_of_a_start_is_long_after_an_hour_of_tries() {
+    const MINUTE_MS: i64 = 60_000;
+    for (name, before, now, since, is_long) in [
+        ("the first try", None, 70, 70, false),
+        ("just an hour", Some((10, 69)), 70, 10, false),
+        ("a minute more", Some((9, 69)), 70, 9, true),
+        ("it waited behind a run in between", Some((9, 55)), 70, 70, false),
+        ("a try after an error", Some((9, 56)), 70, 9, true),
+    ] {
+        let wait = |(since, tried): (i64, i64)| StartWait { since_ms: since * MINUTE_MS, tried_ms: tried * MINUTE_MS };
+        let tried = StartWait::tried(before.map(wait), now * MINUTE_MS);
+        assert_eq!((tried, tried.is_long()), (wait((since, now)), is_long), "{name}");
+    }
 }

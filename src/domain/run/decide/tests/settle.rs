@@ -1,3 +1,5 @@
+mod void;
+
 use serde_json::{Value, json};
 
 use super::{NOW_MS, assert_decides, cursor, run};

@@ -1,0 +1,76 @@
+use serde_json::json;
+
+use super::super::{NOW_MS, assert_decides, run};
+use super::{LIFE_MS, PAUSES, accounts, lest, settling};
+use crate::domain::job::UNKNOWN_AFTER_MS;
+use crate::domain::run::decide::{SettleFacts, TurnFacts, after_wait};
+
+/// The time after which parts that do not end are void.
+const FOUR_HOURS_MS: i64 = 4 * 3600 * 1000;
+/// The time until each lease of a void part is in the ledger.
+const SEEN_MS: i64 = 5_000;
+
+/// Submit may lease a part between the last read of the accounts and the commit that voids it.
+#[test]
+fn first_page_waits_for_leases_of_void_parts() {
+    let later_ms = NOW_MS + FOUR_HOURS_MS;
+    let stuck = json!({"parts_left": 3, "parts_left_ms": NOW_MS});
+    let void = json!({"generation": 2, "page": 0, "settling_since_ms": NOW_MS, "voided_ms": NOW_MS});
+    let seen_ms = NOW_MS + SEEN_MS;
+    let lease_ms = NOW_MS + 300_000;
+    let lost = "a bulk request sent by 00:21 UTC has no known outcome, and its job may set values until 00:31 UTC; the \
+                next reading waits for it";
+    let job = "bulk job job_0, open since 00:16 UTC, must end first, at 06:16 UTC at the latest";
+    for (name, cursor, accounts, now_ms, expected, changed) in [
+        (
+            "parts do not end",
+            &stuck,
+            accounts(3, 0, 0),
+            later_ms,
+            "Regenerated, generation",
+            json!({"generation": 2, "counted": 2, "furthest": 7, "page": 0, "not_before_ms": later_ms + SEEN_MS,
+                "settling_since_ms": later_ms, "voided_ms": later_ms, "parts_left": 0, "parts_left_ms": 0,
+                "changed_before": 20, "tally": {"users": 0, "patches": 0},
+                "waits": lest("3 parts without end are void: those under way must end first")}),
+        ),
+        (
+            "before their leases are in the ledger",
+            &void,
+            accounts(0, 0, 0),
+            seen_ms - 1,
+            "Waited",
+            json!({"not_before_ms": seen_ms, "waits_until_ms": seen_ms,
+                "waits": lest("requests for parts that are void must end first")}),
+        ),
+        (
+            "one of them is leased",
+            &void,
+            accounts(0, 0, lease_ms),
+            seen_ms,
+            "Waited",
+            json!({"not_before_ms": lease_ms + LIFE_MS, "waits_until_ms": lease_ms + LIFE_MS, "waits": lest(lost)}),
+        ),
+        (
+            "its job is open",
+            &void,
+            accounts(0, 1, 0),
+            seen_ms,
+            "Waited",
+            json!({"not_before_ms": seen_ms + PAUSES.jobs_ms, "waits_until_ms": NOW_MS + UNKNOWN_AFTER_MS,
+                "waits": lest(job)}),
+        ),
+        (
+            "none of them is under way",
+            &void,
+            accounts(0, 0, 0),
+            seen_ms,
+            "Waited",
+            json!({"phase": "turning", "not_before_ms": seen_ms, "settling_since_ms": 0, "voided_ms": null}),
+        ),
+    ] {
+        let (before, run) = (settling(cursor.clone()), run(json!({"count": 5_000})));
+        let settle = SettleFacts { accounts: &accounts, earlier: None, unknown_life_ms: LIFE_MS, pauses: PAUSES };
+        let decision = after_wait(before.clone(), &settle, &TurnFacts { run: &run, now_ms });
+        assert_decides(name, &before, &decision, expected, &changed);
+    }
+}
