@@ -2,7 +2,7 @@
 
 use crate::domain::api::ApiChoice;
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms};
+use crate::domain::run::{Cursor, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms, format_of};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -43,7 +43,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
     let listed = start.source.listed();
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
-        v: FORMAT,
+        v: format_of(version.api()),
         id: start.run(),
         plan: start.plan.clone(),
         version: Some(api.version),
@@ -88,7 +88,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
 /// expired, at `free_at_ms`.
 fn first_cursor(run: &Run, free_at_ms: i64, reading_life_ms: i64, now_ms: i64) -> Cursor {
     let not_before_ms = if run.reads_exclusively() { free_at_ms.max(now_ms) } else { now_ms };
-    let mut cursor = Cursor::first(run.id.clone(), not_before_ms, reading_life_ms);
+    let mut cursor = Cursor { v: run.v, ..Cursor::first(run.id.clone(), not_before_ms, reading_life_ms) };
     if free_at_ms > now_ms {
         // Record that the previous reading may be open, even if this run begins none.
         cursor.exclusive.called_ms = free_at_ms - reading_life_ms;

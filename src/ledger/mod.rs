@@ -24,7 +24,7 @@
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
-//! | `FORMATS / <step>` | the newest format that the step's function reads |
+//! | `FORMATS / <step>` | the newest format that the step's function reads, and when it said so |
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
 //! | `BUDGET / WINDOW#<end>` | operations spent of a 10-second window |
 //! | `BUDGET / MINUTE#<end>#<run>` | users written of a minute, in a run with a pace |
@@ -77,6 +77,7 @@ pub use changes::{Changes, ChangesOfPart, SAMPLE};
 pub use counts::Consistency;
 pub use cursors::{Committing, Leased};
 pub use error::LedgerError;
+pub use formats::FormatReport;
 pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, NextPoll, PartOfJob};
 pub use limit::LimitItem;
 pub use pages::PageRow;

@@ -6,6 +6,7 @@ use super::attributes::{self, key, n, run_pk, s};
 use super::expiry::expires_at_s;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::redact::unread;
+use crate::domain::run::decide::StartWait;
 use crate::domain::run::{FORMAT_1, LIST_ITEM, RunId, Source, Start};
 use crate::domain::user::UserId;
 
@@ -34,6 +35,8 @@ pub struct Waiting {
     pub tries: u32,
     /// The next try is not before this time (Unix milliseconds).
     pub not_before_ms: i64,
+    /// The reason why it did not begin at the last try, if no run was active.
+    pub waits: Option<String>,
     at: Key,
     text: String,
 }
@@ -49,6 +52,23 @@ struct StartItem {
     tries: u32,
     #[serde(default)]
     not_before_ms: i64,
+    /// The reason of the wait at the last try, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits_since_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tried_ms: Option<i64>,
+}
+
+impl StartItem {
+    fn new(start: String) -> Self {
+        Self { v: FORMAT_1, start, tries: 0, not_before_ms: 0, waits: None, waits_since_ms: None, tried_ms: None }
+    }
+
+    fn wait(&self) -> Option<StartWait> {
+        Some(StartWait { since_ms: self.waits_since_ms?, tried_ms: self.tried_ms? })
+    }
 }
 
 /// An item of a list of users.
@@ -86,8 +106,7 @@ impl Ledger {
 
     /// Stores a start if the key is free; otherwise returns the stored one.
     async fn put_start(&self, at: &Key, start: &Start) -> Result<Option<Start>, LedgerError> {
-        let item =
-            attributes::item(at, &StartItem { v: FORMAT_1, start: to_text(start)?, tries: 0, not_before_ms: 0 })?;
+        let item = attributes::item(at, &StartItem::new(to_text(start)?))?;
         loop {
             if self.send(Write::put(item.clone()).when("attribute_not_exists(pk)")).await? {
                 return Ok(None);
@@ -112,6 +131,7 @@ impl Ledger {
                     start,
                     tries: item.tries,
                     not_before_ms: item.not_before_ms,
+                    waits: item.waits,
                     at,
                     text: item.start,
                 }),
@@ -130,6 +150,25 @@ impl Ledger {
             .with(":tries", n(waiting.tries + 1))
             .with(":at", n(not_before_ms));
         self.send(write).await.map(|_| ())
+    }
+
+    /// Records that a waiting start did not begin at a try although no run was active, and why.
+    /// Returns its wait; `None` if the start does not wait.
+    pub async fn note_wait(&self, start: &Start, why: &str, now_ms: i64) -> Result<Option<StartWait>, LedgerError> {
+        let text = to_text(&start.without_ids())?;
+        for at in key_by_plan(start).into_iter().chain([key_by_run(start)]) {
+            let Some(item) = self.get::<StartItem>(&at).await?.filter(|item| item.start == text) else { continue };
+            let wait = StartWait::tried(item.wait(), now_ms);
+            let write = Write::update(&at, "SET waits = :waits, waits_since_ms = :since, tried_ms = :now")
+                .when("#start = :start")
+                .with(":start", s(&text))
+                .with(":waits", s(why))
+                .with(":since", n(wait.since_ms))
+                .with(":now", n(wait.tried_ms));
+            self.send(write).await?;
+            return Ok(Some(wait));
+        }
+        Ok(None)
     }
 
     /// Removes this start from the queue; another start of its plan stays.

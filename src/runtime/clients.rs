@@ -2,7 +2,6 @@
 
 mod error;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::plan::Plan;
 use crate::queue::Queues;
 use crate::rate_limit::RateLimiter;
 use crate::runtime::config::{ConfigError, Places, Settings, WorkspaceSettings};
+use crate::runtime::formats::FormatReports;
 use crate::runtime::previous::Previous;
 use crate::runtime::token::{StoredToken, TokenFrom};
 
@@ -42,8 +42,8 @@ pub struct Clients {
     /// Closes of jobs take turns: they change the same counts, and DynamoDB refuses transactions on one
     /// item at the same time.
     pub closing: Arc<tokio::sync::Mutex<()>>,
-    /// True once this process has recorded the format that its step reads.
-    format_noted: Arc<AtomicBool>,
+    /// The times at which this process reported the formats that its steps read.
+    pub formats: FormatReports,
     /// The values that the previous run of the plan set.
     pub previous: Previous,
 }
@@ -112,7 +112,7 @@ impl Clients {
             compiled: Compiled::default(),
             accounts_due: AccountsDue::default(),
             closing: Arc::default(),
-            format_noted: Arc::default(),
+            formats: FormatReports::default(),
             previous: Previous::default(),
         }
     }
@@ -165,17 +165,15 @@ impl Clients {
         self.intercom.of_version(version.or(configured).unwrap_or(ApiVersion::newest(api)))
     }
 
-    /// Records the format that the step of this process reads, once per process. Scroll begins no
-    /// run in a format that submit or check cannot read.
-    pub async fn note_format(&self, step: &str) {
-        if self.format_noted.load(Ordering::Relaxed) {
+    /// Records the format that a step of this process reads, every ten minutes. Scroll begins no run in
+    /// a format that submit or check cannot read.
+    pub async fn note_format(&self, step: &'static str, now_ms: i64) {
+        if !self.formats.take_due(step, now_ms) {
             return;
         }
-        match self.ledger.note_format(step, FORMAT).await {
-            Ok(()) => self.format_noted.store(true, Ordering::Relaxed),
-            Err(error) => {
-                tracing::warn!(%error, "cannot record the format of this function; the next invocation retries");
-            }
+        if let Err(error) = self.ledger.note_format(step, FORMAT, now_ms).await {
+            tracing::warn!(%error, "cannot record the format of this function; the next invocation retries");
+            self.formats.failed(step);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod binding;
 pub mod clients;
 pub mod config;
 pub mod event;
+pub mod formats;
 pub mod invocation;
 pub mod previous;
 pub mod settings;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::control::{self, Released};
 use intercom_bulk::domain::clock::Clock;
-use intercom_bulk::domain::run::{Run, RunId, State, UNSETTLED_MAX};
+use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::plan::Plan;
@@ -29,7 +29,7 @@ pub(crate) const OPPOSITE: &str = r#"
 "#;
 
 impl Pipeline {
-    fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Ledger {
         &self.engine.clients.ledger
     }
 
@@ -229,47 +229,16 @@ async fn released_run_holds_until_its_requests_are_over() {
     pipeline.opposite_wins(&second).await;
 }
 
-fn text(text: impl Into<String>) -> AttributeValue {
+pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-fn number(number: i64) -> AttributeValue {
+pub(crate) fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-fn item<const N: usize>(fields: [(&str, AttributeValue); N]) -> HashMap<String, AttributeValue> {
+pub(crate) fn item<const N: usize>(fields: [(&str, AttributeValue); N]) -> HashMap<String, AttributeValue> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn start_waits_while_ten_runs_are_not_settled() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
-    let now_ms = pipeline.engine.now_ms();
-    for index in 0..UNSETTLED_MAX as i64 {
-        let run = RunId::of("earlier", index);
-        pipeline
-            .put(item([
-                ("pk", text("ACTIVE")),
-                ("sk", text(format!("UNSETTLED#{run}"))),
-                ("run", text(run.as_str())),
-                ("ended_ms", number(now_ms)),
-                ("writes_until_ms", number(now_ms + 600_000)),
-                ("looks", number(0)),
-                ("due_ms", number(now_ms + 60_000 * (index + 10))),
-            ]))
-            .await;
-    }
-    let full = pipeline.ledger().active().await.unwrap().is_full().unwrap();
-    let expected = "10 ended runs may still change values: requests of earlier.";
-    assert!(full.starts_with(expected) && full.contains("; so may 9 more runs, "), "{full}");
-    let run = pipeline.start(Value::Null).await;
-    sleep(Duration::from_mins(9)).await;
-    assert_eq!(pipeline.state(&run).await, None, "it waits");
-    sleep(Duration::from_mins(3)).await;
-    assert_eq!(pipeline.state(&run).await, Some(State::Running), "nine are left");
-    let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert!(report.seconds > 400, "it began and waited for the others: {}", report.seconds);
 }
 
 /// The version before wrote the end of a run into `last` alone.

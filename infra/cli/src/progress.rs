@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn check_of_written_values_is_told_in_words() {
-        let mut progress = ReadBack::begin(1, Vec::new());
+        let mut progress = ReadBack::begin(1, 1, Vec::new());
         assert_eq!(reading_back(&progress, 0), "choosing some of the users written");
         progress.sampled(1_000);
         assert_eq!(reading_back(&progress, 0), "reading back 100 of the users written");

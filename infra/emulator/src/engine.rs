@@ -109,7 +109,7 @@ impl Engine {
         let ledger = Ledger::new(dynamodb.clone(), TABLE);
         // All steps of this process are of one version.
         for step in [Step::Submit, Step::Check] {
-            ledger.note_format(step.name(), FORMAT).await?;
+            ledger.note_format(step.name(), FORMAT, wall()).await?;
         }
         let queues = Queues::new(sqs.clone(), wiring.pages.clone(), wiring.patches.clone());
         let clients = Clients::new(intercom, ledger, queues, settings);

@@ -45,8 +45,11 @@ pub use unsettled::{LATE_MS, LEASE_MOST_MS, Looked, OpenJobs, REQUEST_MOST_MS, S
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
 
-/// The version of stored items and messages. A newer function reads those of an older one.
-pub const FORMAT: u32 = 2;
+/// The newest version of stored items and messages. A newer function reads those of an older one, and
+/// an older one leaves those of a newer one.
+pub const FORMAT: u32 = 3;
+/// The version of runs on API 1.x, which functions that know no other API read, too.
+pub const FORMAT_2: u32 = 2;
 /// The version before: a part exists only in its message. A run of this format keeps it to its end.
 pub const FORMAT_1: u32 = 1;
 /// Users of a list that one turn reads. Each is a request, and all must fit one invocation.
@@ -123,6 +126,15 @@ pub struct Run {
     /// The exact totals, after the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
+}
+
+/// Returns the format of a new run. Functions of an older version cannot read the name of an API that
+/// they do not know. Therefore each API that is added has a format of its own.
+pub const fn format_of(api: Api) -> u32 {
+    match api {
+        Api::V1 => FORMAT_2,
+        Api::V2 => FORMAT,
+    }
 }
 
 impl Run {

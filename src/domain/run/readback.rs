@@ -117,11 +117,11 @@ pub struct ReadBackTotals {
 }
 
 impl ReadBack {
-    /// Creates the progress of a generation whose sample is made of these parts.
-    pub fn begin(generation: u32, mut parts: Vec<PartId>) -> Self {
+    /// Creates the progress of a generation of a run of format `v`, whose sample is made of these parts.
+    pub fn begin(v: u32, generation: u32, mut parts: Vec<PartId>) -> Self {
         parts.truncate(PARTS_MAX);
         Self {
-            v: super::FORMAT,
+            v,
             generation,
             version: 1,
             parts,

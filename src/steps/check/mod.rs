@@ -77,7 +77,7 @@ pub struct CheckOutcome {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<CheckOutcome, StepError> {
     event::check(event)?;
     StepError::unless_time("check", at, FOR_A_LOOK_MS)?;
-    clients.note_format("check").await;
+    clients.note_format("check", at.clock.now_ms()).await;
     let mut tick = Tick::default();
     loop {
         let due = clients.ledger.due(at.clock.now_ms(), LISTED).await?;

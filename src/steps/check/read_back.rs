@@ -51,7 +51,7 @@ pub(super) async fn begin(
     }
     // A run that was paused while it was verified continues.
     let before = ledger.read_back(&run.id).await?.filter(|progress| progress.generation == cursor.generation);
-    let progress = before.unwrap_or_else(|| ReadBack::begin(cursor.generation, accounts.sample_parts.clone()));
+    let progress = before.unwrap_or_else(|| ReadBack::begin(run.v, cursor.generation, accounts.sample_parts.clone()));
     if progress.is_done() && progress.users == 0 {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ pub(super) async fn go_on(
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let stored = clients.ledger.read_back(&run.id).await?.filter(|progress| progress.generation == cursor.generation);
-    let mut progress = stored.unwrap_or_else(|| ReadBack::begin(cursor.generation, Vec::new()));
+    let mut progress = stored.unwrap_or_else(|| ReadBack::begin(run.v, cursor.generation, Vec::new()));
     if !progress.parts.is_empty() {
         if at.left_ms() < FOR_MANY_ROWS_MS {
             return Ok(());

@@ -50,7 +50,8 @@ pub struct ScrollOutcome {
     pub turns: u64,
     /// Runs that ended incomplete or failed, or that were paused.
     pub not_complete: u64,
-    /// Waits for earlier jobs or requests that have lasted for more than an hour.
+    /// Waits of a run for earlier jobs or requests, and of a start while no run is active, that have
+    /// lasted for more than an hour.
     pub long_waits: u64,
     /// Answers with status 429.
     pub rate_limited: u64,

@@ -8,7 +8,7 @@ use super::evaluate::{Evaluated, evaluate, page_name};
 use super::fetch::{Fetched, FetchedPage, fetch};
 use super::turn::{LeasedTurn, insist};
 use crate::domain::api::PageFailure;
-use crate::domain::part::{PageRead, cut, size_for, size_for_pace};
+use crate::domain::part::{PageRead, Part, cut, size_for, size_for_pace};
 use crate::domain::patch::Patch;
 use crate::domain::run::decide::{
     AnswerFacts, Decision, FailureFacts, PageFacts, after_answer, after_end, after_failure, after_page,
@@ -138,7 +138,8 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         let size = size_for(quota.reach(Lane::Submit { reads: true }), most);
         let size = size.min(size_for_pace(run.limits.max_per_minute, most));
         let read = PageRead { generation: cursor.generation, page: cursor.page + 1, reading: turn.reading };
-        cut(&run.id, read, patches, size)
+        let parts = cut(&run.id, read, patches, size);
+        parts.into_iter().map(|part| Part { v: run.v, ..part }).collect()
     };
     facts.parts = parts.len() as u64;
     // From here on, parts of this page may be in the ledger or, in a run of format 1, in the queue.

@@ -24,6 +24,10 @@ const HELD: &str = "an operator paused the active run, so this start waits until
 const UNANSWERED: &str = "Intercom did not answer which version of its API serves the access token: the start waits, and \
                           Intercom is asked again";
 
+/// The reason of a start that waits for other functions.
+const DEPLOY: &str = "submit or check cannot read a new run yet: deploy all functions of this version. After a deployment \
+                      this takes a minute";
+
 /// Handles a start event. An invalid plan is refused, and no run begins.
 pub(super) async fn start(
     clients: &Clients,
@@ -33,7 +37,7 @@ pub(super) async fn start(
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
     // A duplicate of a known start must not cancel a paused run.
-    if clients.ledger.run(&start.run()).await?.is_none() && formats_are_read(clients).await? {
+    if clients.ledger.run(&start.run()).await?.is_none() && formats_are_read(clients, at).await? {
         let superseded = control::supersede_paused(&clients.ledger, &start.run(), event.supersede, at.clock).await?;
         outcome.hint = (superseded == Superseded::Held).then_some(HELD);
     }
@@ -90,21 +94,18 @@ pub(super) async fn begin(
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }
-    if !formats_are_read(clients).await? {
-        queue(clients, start, at, outcome).await?;
-        return Ok(Began::Waits);
+    if !formats_are_read(clients, at).await? {
+        return wait(clients, start, DEPLOY, at, outcome).await;
     }
     if let Some(why) = active.is_full() {
-        tracing::error!(run = start.run().as_str(), reason = why, "the start waits");
-        queue(clients, start, at, outcome).await?;
-        return Ok(Began::Waits);
+        return wait(clients, start, &why, at, outcome).await;
     }
     let api = match choose(clients, start, at).await? {
         Ok(api) => api,
         Err(said) => {
             tracing::warn!(run = start.run().as_str(), reason = said, "the start waits for its API");
             outcome.hint = Some(UNANSWERED);
-            queue(clients, start, at, outcome).await?;
+            wait(clients, start, &said, at, outcome).await?;
             return Ok(Began::Unanswered(said));
         }
     };
@@ -112,16 +113,11 @@ pub(super) async fn begin(
     let clients = &clients.speaking(api.version);
     let workspace = match binding::of_start(clients, at).await? {
         Ok(workspace) => workspace,
-        Err(unknown) => {
-            tracing::warn!(run = start.run().as_str(), reason = unknown.why(), "the start waits");
-            queue(clients, start, at, outcome).await?;
-            return Ok(Began::Waits);
-        }
+        Err(unknown) => return wait(clients, start, unknown.why(), at, outcome).await,
     };
     if let Err(reason) = attributes_exist(clients, plan, at).await? {
-        tracing::warn!(run = start.run().as_str(), reason, "the start waits: the attributes cannot be listed");
-        queue(clients, start, at, outcome).await?;
-        return Ok(Began::Waits);
+        let why = format!("the attributes cannot be listed: {reason}");
+        return wait(clients, start, &why, at, outcome).await;
     }
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
@@ -158,18 +154,41 @@ pub(super) async fn begin(
 
 /// Returns whether submit and check read the format of a new run. After an update of the functions,
 /// each reports it with its first invocation; submit is invoked by a message without a part.
-async fn formats_are_read(clients: &Clients) -> Result<bool, StepError> {
+async fn formats_are_read(clients: &Clients, at: &Invocation) -> Result<bool, StepError> {
     let (submit, check) = (clients.ledger.format_of("submit").await?, clients.ledger.format_of("check").await?);
+    let now_ms = at.clock.now_ms();
+    let (submit, check) = (submit.reads(now_ms), check.reads(now_ms));
     for (step, reads) in [("submit", submit), ("check", check)] {
         if reads < FORMAT {
             tracing::warn!(step, reads, needs = FORMAT, "a start waits until this function is deployed and has run");
         }
     }
-    // An older submit leaves such a message in the queue, so an empty queue has none.
-    if submit < FORMAT && clients.queues.patches_are_empty().await? {
-        clients.queues.send_hello().await?;
+    if submit < FORMAT {
+        greet_submit(clients).await?;
     }
     Ok(submit >= FORMAT && check >= FORMAT)
+}
+
+/// Invokes submit by a message without a part, so that it reports its format.
+async fn greet_submit(clients: &Clients) -> Result<(), StepError> {
+    // An older submit leaves such a message in the queue, so an empty queue has none.
+    if clients.queues.patches_are_empty().await? {
+        clients.queues.send_hello().await?;
+    }
+    Ok(())
+}
+
+/// Invokes submit if it has not reported its format for half an hour: nothing else invokes it while no
+/// run is active, and a start would wait for the report. This process looks every ten minutes.
+pub(super) async fn keep_report_of_submit(clients: &Clients, at: &Invocation) -> Result<(), StepError> {
+    let now_ms = at.clock.now_ms();
+    if !clients.formats.take_due("submit's report", now_ms) {
+        return Ok(());
+    }
+    if clients.ledger.format_of("submit").await?.is_old(FORMAT, now_ms) {
+        greet_submit(clients).await?;
+    }
+    Ok(())
 }
 
 /// Handles a start whose run exists. If the plans are equal, the schedule fired twice.
@@ -185,6 +204,39 @@ async fn known(clients: &Clients, start: &Start, plan: &Plan, outcome: &mut Scro
     tracing::info!(run = start.run().as_str(), "a start is redundant: its run exists already");
     outcome.did.push(Action::Known);
     Ok(Began::Known)
+}
+
+/// Queues a start that cannot begin although no run is active, and records the reason.
+async fn wait(
+    clients: &Clients,
+    start: &Start,
+    why: &str,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<Began, StepError> {
+    queue(clients, start, at, outcome).await?;
+    note_wait(clients, start, why, at, outcome).await?;
+    Ok(Began::Waits)
+}
+
+/// Records why a queued start did not begin although no run is active. A wait of more than an hour
+/// counts for the alarm.
+pub(super) async fn note_wait(
+    clients: &Clients,
+    start: &Start,
+    why: &str,
+    at: &Invocation,
+    outcome: &mut ScrollOutcome,
+) -> Result<(), StepError> {
+    let wait = clients.ledger.note_wait(start, why, at.clock.now_ms()).await?;
+    let is_long = wait.is_some_and(|wait| wait.is_long());
+    outcome.long_waits += u64::from(is_long);
+    if is_long {
+        tracing::error!(run = start.run().as_str(), why, "a start has waited for more than an hour");
+    } else {
+        tracing::warn!(run = start.run().as_str(), why, "a start waits");
+    }
+    Ok(())
 }
 
 /// Queues a start behind the active run, and records the resulting action.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::start::keep_report_of_submit;
 use super::turn::send_page_again;
 use super::waiting::begin_waiting;
 use super::{Action, ScrollOutcome};
@@ -25,6 +26,9 @@ const VERIFYING_MS: i64 = 15 * 60_000;
 /// Begins a waiting start if no run is active. Otherwise ends a run past its deadline, or resends a
 /// stuck turn's message.
 pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut ScrollOutcome) -> Result<(), StepError> {
+    if let Err(error) = keep_report_of_submit(clients, at).await {
+        tracing::warn!(%error, "cannot make submit report its format; a later tick retries");
+    }
     let Some(ActiveRun { run, cursor }) = control::active_run(&clients.ledger).await? else {
         return begin_waiting(clients, at, outcome).await;
     };

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::count::COUNT_MS;
-use super::start::{Began, begin, stored};
+use super::start::{Began, begin, note_wait, stored};
 use super::{Action, ScrollOutcome, dead_letter};
 use crate::domain::run::{Source, Start};
 use crate::domain::user::UserId;
@@ -55,6 +55,7 @@ pub(super) async fn begin_waiting(
         }
         tracing::warn!(run = waiting.start.run().as_str(), tries = waiting.tries + 1, %error, "a start is deferred");
         clients.ledger.defer_start(&waiting, now_ms + try_again_ms(waiting.tries)).await?;
+        note_wait(clients, &waiting.start, &error.to_string(), at, outcome).await?;
         failure = Some(error);
     }
     if outcome.did.is_empty() {

@@ -96,7 +96,7 @@ struct Round<'a> {
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<SubmitOutcome, StepError> {
     let messages = event::submit(event)?;
     StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
-    clients.note_format("submit").await;
+    clients.note_format("submit", at.clock.now_ms()).await;
     let (noted, pages, outcome) = (BTreeSet::new(), BTreeMap::new(), SubmitOutcome::default());
     let mut round = Round { clients, at, noted, pages, read_ms: 0, requests: 0, outcome };
     let count = messages.len();

@@ -42,8 +42,8 @@ pub(super) struct Waiting {
     pub(super) id: RunId,
     /// The active run whose end it waits for.
     pub(super) behind: Option<RunId>,
-    /// The reason of a wait without an active run: too many ended runs may still change values.
-    full: Option<String>,
+    /// The reason of a wait without an active run.
+    why: Option<String>,
     /// An operator paused that run.
     pub(super) held: bool,
 }
@@ -100,23 +100,23 @@ impl RunOptions {
     /// Returns the named start, if it waits.
     pub(super) async fn waiting(&self, ledger: &Ledger) -> Result<Option<Waiting>, CommandError> {
         let Some(id) = self.name.as_deref().and_then(RunId::parse) else { return Ok(None) };
-        if !ledger.waiting().await?.iter().any(|waiting| waiting.start.run() == id) {
+        let Some(waiting) = ledger.waiting().await?.into_iter().find(|waiting| waiting.start.run() == id) else {
             return Ok(None);
-        }
+        };
         let active = ledger.active().await?;
-        let (behind, full) = (active.run.clone(), active.is_full());
+        let (behind, why) = (active.run.clone(), active.is_full().or(waiting.waits));
         let active = match &behind {
             Some(active) => ledger.run(active).await?,
             None => None,
         };
-        Ok(Some(Waiting { id, behind, full, held: active.is_some_and(|run| run.hold().is_some()) }))
+        Ok(Some(Waiting { id, behind, why, held: active.is_some_and(|run| run.hold().is_some()) }))
     }
 }
 
 impl Waiting {
     /// Returns the start's state as text, without a full stop.
     pub(super) fn words(&self) -> String {
-        match (&self.behind, &self.full) {
+        match (&self.behind, &self.why) {
             (Some(active), _) => {
                 let held = if self.held { ", which an operator paused" } else { "" };
                 format!("run {} has not begun: it waits for the end of {active}{held}", self.id)

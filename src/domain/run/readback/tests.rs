@@ -5,7 +5,7 @@ fn user(number: u64) -> UserId {
 }
 
 fn begin(generation: u32, sample: usize) -> ReadBack {
-    let mut progress = ReadBack::begin(generation, Vec::new());
+    let mut progress = ReadBack::begin(2, generation, Vec::new());
     progress.sampled(sample);
     progress
 }
