@@ -118,3 +118,13 @@ async fn token_of_an_unreported_workspace_reads_no_user_back() {
     assert_eq!(other.state().requests.get(READ), None);
     resumes_with_a_token_of_its_own(&pipeline, &run).await;
 }
+
+/// A tick reads users back after it has polled jobs.
+#[tokio::test(start_paused = true)]
+async fn tick_counts_the_429s_of_its_reads() {
+    let (pipeline, _) = verifying(60, Closed::Limited).await;
+    pipeline.stop().await;
+    sleep(Duration::from_mins(1)).await;
+    let tick = pipeline.engine.check(json!({"tick": {}})).await.unwrap();
+    assert!(tick["rate_limited"].as_u64().is_some_and(|count| count > 0), "{tick}");
+}

@@ -92,10 +92,12 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
     }
     let Tick { mut outcome, clean, failure, .. } = tick;
+    let finished = finish::finish(clients, at, &mut outcome).await;
+    // After the reads of written users, which count, too.
     let usage = clients.limiter.take_usage();
     outcome.rate_limited = usage.rate_limited;
     outcome.quota_used_percent = usage.quota_used_percent;
-    match finish::finish(clients, at, &mut outcome).await {
+    match finished {
         Err(error) if error.is_newer() => {
             tracing::error!(%error, "the active run is left to a newer version of the function");
             outcome.newer += 1;
