@@ -8,10 +8,11 @@ use crate::rate_limit::{Lane, Permit, PermitRequest};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Time-out of the count. It leaves the invocation time for the start itself.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(8);
-/// Time that a start with a count needs, in milliseconds.
-pub(super) const COUNT_MS: i64 = COUNT_TIMEOUT.as_millis() as i64 + 5_000;
+/// Time-out of a request that a start makes besides its pages. It leaves the invocation time for the
+/// start itself.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time that a start with such a request needs, in milliseconds.
+pub(super) const COUNT_MS: i64 = REQUEST_TIMEOUT.as_millis() as i64 + 5_000;
 
 /// Returns the number of users, for the run's deadline and progress, or `None` if unknown.
 ///
@@ -40,7 +41,7 @@ pub(super) async fn count(
     if let Err(reason) = may_request(clients, at).await? {
         return Ok(Err(reason.to_owned()));
     }
-    let counted = intercom.count_users(COUNT_TIMEOUT).await;
+    let counted = intercom.count_users(REQUEST_TIMEOUT).await;
     Ok(counted.map(|reply| reply.value).map_err(|error| error.to_string()))
 }
 

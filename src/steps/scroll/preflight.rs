@@ -1,8 +1,8 @@
 //! The check of a plan's attributes before a run begins, on an API that creates none by a write.
 
-use super::count::may_request;
+use super::count::{REQUEST_TIMEOUT, may_request};
 use crate::domain::attribute::unwritable;
-use crate::intercom::{CALL_TIMEOUT, Disposition, disposition};
+use crate::intercom::{Disposition, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -25,8 +25,7 @@ pub(super) async fn attributes_exist(
     if let Err(reason) = may_request(clients, at).await? {
         return Ok(Err(reason.to_owned()));
     }
-    let timeout = CALL_TIMEOUT.min(std::time::Duration::from_millis(at.left_ms().max(0).unsigned_abs()));
-    match clients.intercom.attributes(timeout).await {
+    match clients.intercom.attributes(REQUEST_TIMEOUT).await {
         Ok(reply) => {
             let problems = unwritable(&planned, &reply.value);
             if problems.is_empty() { Ok(Ok(())) } else { Err(StepError::Attributes { problems }) }
