@@ -64,6 +64,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         workspace: Some(workspace),
         limits: start.limits.clone(),
         held_back: start.limits.hold_back(),
+        no_jobs: None,
         canary_ended: None,
         errors: 0,
         totals: None,

@@ -9,10 +9,12 @@ use crate::domain::patch::Target;
 mod choice;
 mod setting;
 mod version;
+mod way;
 
 pub use choice::{ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api};
 pub use setting::ApiSetting;
 pub use version::{ApiVersion, ApiVersionError};
+pub use way::Way;
 
 /// A family of Intercom's API. A run stores the one that it began with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub enum Api {
     V1,
     /// The versions 2.0 to 2.17.
     V2,
+    /// Preview, the version with Intercom's latest changes: the contacts of 2.x, and bulk jobs.
+    Preview,
 }
 
 /// The differences between the families that matter outside `intercom`.
@@ -36,6 +40,9 @@ pub struct Capabilities {
     pub reading: Reading,
     /// The way in which values are written.
     pub write: Writing,
+    /// Intercom does not document what a bulk request costs of the rate limit; a setting says it.
+    /// Otherwise each of its users costs an operation.
+    pub bulk_charge_is_set: bool,
     /// A custom attribute must exist before it is written. Otherwise a write creates it.
     pub attributes_must_exist: bool,
     /// Seconds after which the list of all users shows a write; 0 if it shows it at once. A read by id
@@ -66,6 +73,34 @@ pub enum Writing {
     },
     /// One request for each user, whose answer is the result.
     Answers,
+    /// Either way. A bulk job does not say which of its users were refused.
+    JobsOrAnswers {
+        /// Seconds after its creation at which a job writes no more values.
+        life_s: u32,
+    },
+}
+
+impl Writing {
+    /// Returns whether Intercom accepts writes before it carries them out, as bulk jobs.
+    pub const fn has_jobs(self) -> bool {
+        !matches!(self, Self::Answers)
+    }
+
+    /// Returns whether a bulk job says which of its users were refused, and why.
+    pub const fn names_refused(self) -> bool {
+        matches!(self, Self::Jobs { .. })
+    }
+}
+
+/// The operations of the rate limit that a bulk request costs, where Intercom does not document it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum BulkCharge {
+    /// One for each of its users.
+    #[default]
+    Item,
+    /// One.
+    Request,
 }
 
 /// Margin for differences between clocks, in seconds, that is added to the life of an exclusive
@@ -77,7 +112,7 @@ pub const WRITE_USERS_MAX: usize = Api::V1.capabilities().write_users_max;
 
 impl Api {
     /// All families.
-    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+    pub const ALL: [Self; 3] = [Self::V1, Self::V2, Self::Preview];
 
     /// Returns what this family can do.
     ///
@@ -89,6 +124,9 @@ impl Api {
     /// V2: the specification gives 150 contacts per page. A part has as many users as on V1. A list comes
     /// from a search index. Recordings show no write after 3 s, and all after 120 s; other programs wait
     /// for three minutes.
+    ///
+    /// Preview: as V2, with at most 100 contacts per bulk request. The life of a job is not
+    /// documented; that of V1 is assumed.
     pub const fn capabilities(self) -> Capabilities {
         match self {
             Self::V1 => Capabilities {
@@ -96,6 +134,7 @@ impl Api {
                 write_users_max: 100,
                 reading: Reading::Exclusive { life_s: 60 },
                 write: Writing::Jobs { life_s: 900 },
+                bulk_charge_is_set: false,
                 attributes_must_exist: false,
                 list_lag_s: 0,
             },
@@ -104,8 +143,14 @@ impl Api {
                 write_users_max: 100,
                 reading: Reading::Repeatable,
                 write: Writing::Answers,
+                bulk_charge_is_set: false,
                 attributes_must_exist: true,
                 list_lag_s: 180,
+            },
+            Self::Preview => Capabilities {
+                write: Writing::JobsOrAnswers { life_s: 900 },
+                bulk_charge_is_set: true,
+                ..Self::V2.capabilities()
             },
         }
     }
@@ -171,11 +216,19 @@ mod tests {
             let (name, page_users_max, write_users_max, reading, write) = match api {
                 Api::V1 => ("v1", 100, 100, Reading::Exclusive { life_s: 60 }, Writing::Jobs { life_s: 900 }),
                 Api::V2 => ("v2", 150, 100, Reading::Repeatable, Writing::Answers),
+                Api::Preview => ("preview", 150, 100, Reading::Repeatable, Writing::JobsOrAnswers { life_s: 900 }),
             };
-            let attributes_must_exist = api != Api::V1;
+            let (bulk_charge_is_set, attributes_must_exist) = (api == Api::Preview, api != Api::V1);
             let list_lag_s = if api == Api::V1 { 0 } else { 180 };
-            let expected =
-                Capabilities { page_users_max, write_users_max, reading, write, attributes_must_exist, list_lag_s };
+            let expected = Capabilities {
+                page_users_max,
+                write_users_max,
+                reading,
+                write,
+                bulk_charge_is_set,
+                attributes_must_exist,
+                list_lag_s,
+            };
             assert_eq!(api.capabilities(), expected, "{api:?}");
             assert_eq!(serde_json::to_value(api).unwrap(), name);
         }

@@ -35,6 +35,9 @@ pub fn after_not_found(made_ms: i64, since_ms: Option<i64>, now_ms: i64, life_ms
     NotFound::MayExist { since_ms: since_ms.unwrap_or(now_ms) }
 }
 
+/// The beginning of the ids of jobs that hold the results of requests for one user each.
+const OF_ANSWERS: &str = "put_";
+
 /// Intercom's id of a bulk job, opaque (`job_…` until mid-2016, `job_v2_…` after).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -45,6 +48,16 @@ impl JobId {
     pub fn new(id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         UserId::new(id.clone()).map(|_| Self(id))
+    }
+
+    /// Creates the id of the job that holds the results of requests for one user each.
+    pub fn of_answers(name: &str) -> Option<Self> {
+        Self::new(format!("{OF_ANSWERS}{name}"))
+    }
+
+    /// Returns whether the job holds the results of such requests, and is no bulk job of Intercom.
+    pub fn is_of_answers(&self) -> bool {
+        self.0.starts_with(OF_ANSWERS)
     }
 }
 

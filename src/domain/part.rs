@@ -2,30 +2,24 @@
 //! pack parts into bulk jobs.
 
 use std::fmt;
-use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 mod outcomes;
 mod pack;
+mod size;
 
 pub use outcomes::{Outcomes, UserOutcome};
 pub use pack::{Size, pack};
+pub use size::{size_for, size_for_pace};
 
+use crate::domain::api::Way;
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
 use crate::domain::run::{FORMAT, FORMAT_1, RunId};
 
 /// The most bytes of a part's patches as JSON: well below SQS's 1 MiB per message.
 const BYTES_MAX: usize = 128 * 1024;
-/// A window of this many writes is large, and parts need not fit it.
-const LARGE_WINDOW_WRITES: u32 = 4;
-/// A part size that packs well into a small window: just more than this part of a write.
-const SMALL_PART_OF: u32 = 4;
-
-/// The least size of a slow run's parts. Each part costs two items and a message.
-const PACED_PART_LEAST: usize = 10;
-
 /// One reading of a page: a request under one lease of a turn. The commit of a page names the
 /// reading that won, and parts of other readings are void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,24 +145,6 @@ pub struct Part {
     pub patches: Vec<Patch>,
 }
 
-/// Returns the size of parts for writes of at most `most` users and a window that leaves `usable`
-/// operations to submit. Whole parts should fill the window. Each part costs a lease and a done mark.
-pub fn size_for(usable: u32, most: usize) -> usize {
-    let most = most as u32;
-    if usable >= LARGE_WINDOW_WRITES * most {
-        return most as usize;
-    }
-    let small = most / SMALL_PART_OF + 1;
-    let parts = ((usable + small / 2) / small).max(1);
-    (usable / parts).clamp(1, most) as usize
-}
-
-/// Returns the size of parts for a pace in users per minute. Whole parts should fill a minute. A
-/// slow run's part is submitted over several minutes, under one lease.
-pub fn size_for_pace(max_per_minute: Option<NonZeroU32>, most: usize) -> usize {
-    max_per_minute.map_or(most, |pace| size_for(pace.get(), most).max(PACED_PART_LEAST).min(most))
-}
-
 /// A page of a generation, as a reading brought it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRead {
@@ -188,16 +164,25 @@ impl PageRead {
     }
 }
 
-/// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes.
-pub fn cut(run: &RunId, read: PageRead, patches: Vec<Patch>, size: usize) -> Vec<Part> {
+/// Cuts the patches of a page into parts of at most `size` patches and a bounded number of bytes. The
+/// patches of a part are written in one way.
+pub fn cut(
+    run: &RunId,
+    read: PageRead,
+    mut patches: Vec<Patch>,
+    size: usize,
+    way_of: impl Fn(&Patch) -> Way,
+) -> Vec<Part> {
     let v = if read.reading.is_some() { FORMAT } else { FORMAT_1 };
     let mut parts: Vec<Part> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut way) = (0, None);
+    patches.sort_by_key(&way_of);
     for patch in patches {
         let more = serde_json::to_vec(&patch).map_or(0, |json| json.len());
         bytes += more;
+        let is_same = way.replace(way_of(&patch)) == Some(way_of(&patch));
         match parts.last_mut() {
-            Some(part) if part.patches.len() < size && bytes <= BYTES_MAX => {
+            Some(part) if part.patches.len() < size && bytes <= BYTES_MAX && is_same => {
                 part.patches.push(patch);
             }
             _ => {
@@ -222,24 +207,6 @@ mod tests {
 
     fn patches(count: usize) -> Vec<Patch> {
         (0..count).map(|n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() }).collect()
-    }
-
-    #[test]
-    fn parts_fill_small_windows() {
-        for usable in [62, 79, 127, 160, 399] {
-            let size = size_for(usable, 100) as u32;
-            assert!(usable % size < usable / 10, "{usable} is cut in {size}");
-        }
-        assert_eq!([399, 400, 1300].map(|usable| size_for(usable, 100)), [26, 100, 100]);
-        assert_eq!([0, 3, 4, 1300].map(|usable| size_for(usable, 1)), [1; 4]);
-        assert_eq!(size_for(0, 100), 1);
-    }
-
-    #[test]
-    fn parts_fill_a_minute_of_a_pace() {
-        let size = |pace| size_for_pace(NonZeroU32::new(pace), 100);
-        assert_eq!([0, 1, 10, 60, 100, 150, 1_000].map(size), [100, 10, 10, 30, 25, 25, 100]);
-        assert_eq!(size_for_pace(NonZeroU32::new(60), 1), 1);
     }
 
     #[test]
@@ -271,7 +238,7 @@ mod tests {
             new: "x".repeat(255).into(),
         };
         let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: (0..64).map(change).collect() };
-        let parts = cut(&RunId::of("p", 0), FIRST, (0..100).map(patch).collect(), WRITE_USERS_MAX);
+        let parts = cut(&RunId::of("p", 0), FIRST, (0..100).map(patch).collect(), WRITE_USERS_MAX, |_| Way::Job);
         assert!(parts.len() > 10, "{}", parts.len());
         assert!(parts.iter().all(|part| serde_json::to_vec(part).unwrap().len() < BYTES_MAX + 1_000));
         assert_eq!(parts.iter().map(|part| part.patches.len()).sum::<usize>(), 100);
@@ -281,10 +248,14 @@ mod tests {
         #[test]
         fn cutting_keeps_every_patch(count in 0usize..300, size in 1usize..70) {
             let whole = patches(count);
-            let parts = cut(&RunId::of("p", 0), FIRST, whole.clone(), size);
+            let way_of = |patch: &Patch| if patch.user.as_str().ends_with('7') { Way::Answer } else { Way::Job };
+            let parts = cut(&RunId::of("p", 0), FIRST, whole.clone(), size, way_of);
             prop_assert!(parts.iter().all(|part| (1..=size).contains(&part.patches.len())));
+            prop_assert!(parts.iter().all(|part| part.patches.iter().all(|of| way_of(of) == way_of(&part.patches[0]))));
             let back: Vec<_> = parts.into_iter().flat_map(|part| part.patches).collect();
-            prop_assert_eq!(back, whole);
+            let (mut expected, other): (Vec<_>, Vec<_>) = whole.into_iter().partition(|of| way_of(of) == Way::Job);
+            expected.extend(other);
+            prop_assert_eq!(back, expected);
         }
     }
 }

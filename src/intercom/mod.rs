@@ -10,14 +10,16 @@
 //! * `transport`: everything that does not depend on the API's version: the seam to the network
 //!   (`service`), the pieces of a request, headers, error bodies, errors, and the decision what may
 //!   be sent again (`retry`).
-//! * `v1`, `v2`: paths, bodies, limits and own refusals of one family of [`Api`] each.
+//! * `v1`, `v2`, `preview`: paths, bodies, limits and own refusals of one family of [`Api`] each.
+//!   `preview` has only the bulk jobs of its family; the rest is as in `v2`.
 //! * `begin_by`: the time in which a write may begin. `page`: a page of users. `refusals`: what a
 //!   refusal means in each family. `shown`: values that a family shows otherwise than written.
-//!   `workspaces`: the workspace of each token. `served`: the version that serves a token. `send`: the
-//!   one function that sends.
+//!   `workspaces`: the workspace of each token. `served`: the version that serves a token. `writes`: the
+//!   calls that write values, and those about bulk jobs. `send`: the one function that sends.
 
 mod begin_by;
 mod page;
+mod preview;
 mod refusals;
 mod send;
 mod served;
@@ -26,6 +28,7 @@ mod transport;
 mod v1;
 mod v2;
 mod workspaces;
+mod writes;
 
 use std::time::Duration;
 
@@ -49,11 +52,10 @@ pub use self::workspaces::{Known, Whose};
 
 use self::begin_by::BeginBy;
 use self::workspaces::Asked;
-use crate::domain::api::{Api, ApiSetting, ApiVersion, JobState, Submitted, Written};
+use crate::domain::api::{Api, ApiSetting, ApiVersion, BulkCharge};
 use crate::domain::attribute::ListedAttribute;
-use crate::domain::job::{ItemError, JobId};
+use crate::domain::job::ItemError;
 use crate::domain::partial_json::Projection;
-use crate::domain::patch::Patch;
 use crate::domain::run::Position;
 use crate::domain::user::{User, UserId};
 
@@ -86,6 +88,7 @@ pub struct Intercom {
     base_url: BaseUrl,
     tokens: Tokens,
     setting: ApiSetting,
+    bulk_charge: BulkCharge,
     asked: Asked,
     begin_by: BeginBy,
 }
@@ -99,6 +102,7 @@ impl Intercom {
             base_url,
             tokens: tokens.into(),
             setting: api.into(),
+            bulk_charge: BulkCharge::default(),
             asked: Asked::default(),
             begin_by: BeginBy::default(),
         }
@@ -119,6 +123,12 @@ impl Intercom {
     /// Returns the version of this client, or that it is chosen when a run begins.
     pub fn setting(&self) -> ApiSetting {
         self.setting
+    }
+
+    /// Returns this client for a workspace that charges bulk requests of Preview like this.
+    #[must_use]
+    pub fn charged(self, bulk_charge: BulkCharge) -> Self {
+        Self { bulk_charge, ..self }
     }
 
     /// Returns the version of the API.
@@ -147,7 +157,7 @@ impl Intercom {
     ) -> Result<Reply<Page>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_page(position)?, timeout, |body| v1::page(body, of_user)).await,
-            Api::V2 => self.request(v2::get_page(position)?, timeout, v2::page).await,
+            Api::V2 | Api::Preview => self.request(v2::get_page(position)?, timeout, v2::page).await,
         }
     }
 
@@ -158,7 +168,7 @@ impl Intercom {
             Api::V1 => {
                 self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
             }
-            Api::V2 => self.request(v2::get_first_users(), CALL_TIMEOUT, v2::page).await,
+            Api::V2 | Api::Preview => self.request(v2::get_first_users(), CALL_TIMEOUT, v2::page).await,
         }
     }
 
@@ -167,7 +177,7 @@ impl Intercom {
     pub async fn user(&self, id: &UserId, timeout: Duration) -> Result<Reply<Result<User, NoUser>>, Error> {
         let answer = match self.api() {
             Api::V1 => self.request(v1::get_user(id), timeout, |body| v1::user(body).map(Ok)).await,
-            Api::V2 => self.request(v2::get_user(id), timeout, |body| v2::user(body).map(Ok)).await,
+            Api::V2 | Api::Preview => self.request(v2::get_user(id), timeout, |body| v2::user(body).map(Ok)).await,
         };
         match answer {
             Err(error) => match NoUser::of(self.api(), &error) {
@@ -178,45 +188,11 @@ impl Intercom {
         }
     }
 
-    /// Submits the patches in one write, as a bulk job. Invalid patches return [`Error::Invalid`]
-    /// before a request is sent. A family without jobs has no such write.
-    pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Submitted>, Error> {
-        match self.api() {
-            Api::V1 => self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::submitted).await,
-            Api::V2 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
-        }
-    }
-
-    /// Writes the patch of one user, whose answer is the result. An invalid patch returns
-    /// [`Error::Invalid`] before a request is sent. A family with jobs has no such write.
-    pub async fn write(&self, patch: &Patch) -> Result<Reply<Written>, Error> {
-        match self.api() {
-            Api::V1 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
-            Api::V2 => self.request(v2::put_patch(patch)?, CALL_TIMEOUT, |body| v2::written(body, patch)).await,
-        }
-    }
-
-    /// Returns the state of a bulk job.
-    pub async fn job(&self, id: &JobId) -> Result<Reply<JobState>, Error> {
-        match self.api() {
-            Api::V1 => self.request(v1::get_job(id), CALL_TIMEOUT, |body| v1::job_state(body, id)).await,
-            Api::V2 => Err(Error::Invalid { route: route::JOB, reason: Invalid::NotOfThisApi }),
-        }
-    }
-
-    /// Returns one page of a bulk job's error feed, counted from 1.
-    pub async fn job_errors(&self, id: &JobId, page: u32) -> Result<Reply<ErrorFeed>, Error> {
-        match self.api() {
-            Api::V1 => self.request(v1::get_job_errors(id, page), CALL_TIMEOUT, v1::job_errors).await,
-            Api::V2 => Err(Error::Invalid { route: route::JOB_ERRORS, reason: Invalid::NotOfThisApi }),
-        }
-    }
-
     /// Returns the custom attributes of users.
     pub async fn attributes(&self, timeout: Duration) -> Result<Reply<Vec<ListedAttribute>>, Error> {
         match self.api() {
             Api::V1 => Err(Error::Invalid { route: route::ATTRIBUTES, reason: Invalid::NotOfThisApi }),
-            Api::V2 => self.request(v2::get_attributes(), timeout, v2::attributes).await,
+            Api::V2 | Api::Preview => self.request(v2::get_attributes(), timeout, v2::attributes).await,
         }
     }
 
@@ -224,7 +200,7 @@ impl Intercom {
     pub async fn count_users(&self, timeout: Duration) -> Result<Reply<u64>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_counts(), timeout, v1::count_users).await,
-            Api::V2 => self.request(v2::get_count(), timeout, v2::count_users).await,
+            Api::V2 | Api::Preview => self.request(v2::get_count(), timeout, v2::count_users).await,
         }
     }
 

@@ -1,14 +1,14 @@
 //! The meaning of a refusal in each family of the API.
 
 use super::transport::error::Error;
-use super::{v1, v2};
+use super::{preview, v1, v2};
 use crate::domain::api::{Api, PageFailure};
 
 /// Returns the possible reaction to a page whose request failed.
 pub fn page_failure(api: Api, error: &Error) -> PageFailure {
     match api {
         Api::V1 => v1::page_failure(error),
-        Api::V2 => v2::page_failure(error),
+        Api::V2 | Api::Preview => v2::page_failure(error),
     }
 }
 
@@ -17,6 +17,7 @@ pub fn advice(api: Api, error: &Error) -> &'static str {
     match api {
         Api::V1 => v1::advice(error),
         Api::V2 => v2::advice(error),
+        Api::Preview => preview::advice(error),
     }
 }
 
@@ -38,7 +39,7 @@ impl NoUser {
     pub(super) fn of(api: Api, error: &Error) -> Option<Self> {
         match api {
             Api::V1 => v1::no_user(error),
-            Api::V2 => v2::no_user(error),
+            Api::V2 | Api::Preview => v2::no_user(error),
         }
     }
 }

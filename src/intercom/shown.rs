@@ -11,6 +11,6 @@ use crate::domain::patch::Target;
 pub fn shows_alike(api: Api, target: &Target, one: &Value, other: &Value) -> bool {
     match api {
         Api::V1 => v1::shows_alike(target, one, other),
-        Api::V2 => v2::shows_alike(target, one, other),
+        Api::V2 | Api::Preview => v2::shows_alike(target, one, other),
     }
 }

@@ -7,7 +7,9 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::patch::{Change, Target};
+use crate::domain::api::Submitted;
+use crate::domain::job::JobId;
+use crate::domain::patch::{Change, Patch, Target};
 
 mod disclosure;
 

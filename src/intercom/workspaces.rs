@@ -112,7 +112,9 @@ impl Intercom {
         let mut used = None;
         let answer = match self.api() {
             Api::V1 => self.request_by(v1::get_any_user(), timeout, v1::workspace_of_users, &mut used).await,
-            Api::V2 => self.request_by(v2::get_any_user(), timeout, v2::workspace_of_users, &mut used).await,
+            Api::V2 | Api::Preview => {
+                self.request_by(v2::get_any_user(), timeout, v2::workspace_of_users, &mut used).await
+            }
         };
         let (value, rate) = match answer {
             Ok(Reply { value: Some(app_id), rate }) => (Whose::Workspace(app_id), rate),

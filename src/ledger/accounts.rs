@@ -246,14 +246,15 @@ impl<'a> Counting<'a> {
         if now {
             *sent_now += users;
         }
-        if matches!(job.end, Some(End::Completed | End::CompletedWithErrors)) {
-            let written = users.saturating_sub(job.failed + job.unattributed + job.gone);
+        if job.users_read || matches!(job.end, Some(End::Completed | End::CompletedWithErrors)) {
+            let written = users.saturating_sub(job.failed + job.unattributed + job.gone + job.changed_since);
             totals.written += written;
             totals.written_before += if now { 0 } else { written };
         }
         if counts {
             totals.unattributed += job.unattributed;
             totals.gone += job.gone;
+            totals.changed_since += job.changed_since;
         }
         if now {
             self.ended.expected.extend(job.again.clone());
@@ -262,7 +263,7 @@ impl<'a> Counting<'a> {
             OpenJobs::add(open, &job.job, bucket, job.made_ms);
             return;
         };
-        if end == End::Unknown && counts {
+        if end == End::Unknown && counts && !job.users_read {
             *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += job.users;
         }
         *totals.jobs_by_end.entry(end.to_string()).or_default() += 1;

@@ -49,6 +49,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::aws::tests::Cloud;
+    use crate::domain::api::Way;
     use crate::domain::bucket::{Bucket, Width};
     use crate::domain::job::JobId;
     use crate::domain::part::{Outcomes, PageRead, UserOutcome, cut};
@@ -70,7 +71,7 @@ mod tests {
         let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
         let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
         let read = PageRead { generation: 1, page: 1, reading: None };
-        let part = cut(&RunId::of("p", 0), read, vec![patch], 1).remove(0);
+        let part = cut(&RunId::of("p", 0), read, vec![patch], 1, |_| Way::Job).remove(0);
         let job: JobId = serde_json::from_value(json!("job_1")).unwrap();
         let of = JobOf { run: part.run, v: 2, generation: 1, users: 1, changes: String::new(), parts: Vec::new() };
         let row = JobRow::open(job, Bucket::of(0, Width::MINUTE), of, 0, 0);
@@ -103,7 +104,7 @@ mod tests {
             let ledger = Ledger::new(cloud.serve().await.dynamodb(), "ledger");
             let patch = Patch { user: UserId::new("u1".to_owned()).unwrap(), changes: Vec::new() };
             let read = PageRead { generation: 1, page: 1, reading: None };
-            let part = cut(&RunId::of("p", 0), read, vec![patch], 1).remove(0);
+            let part = cut(&RunId::of("p", 0), read, vec![patch], 1, |_| Way::Job).remove(0);
             let error = ledger.lease_part(&part, "me", 0, 1).await.unwrap_err();
             assert!(error.to_string().contains("attempt"), "{error}");
         }

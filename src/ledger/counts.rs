@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::attributes::{self, Item, key, n, number, run_pk, s, text};
 use super::expiry::expires_at_s;
 use super::select::Select;
-use super::{Closing, End, JobRow, Key, Ledger, LedgerError, Write};
+use super::{Closing, End, JobRow, Key, Ledger, LedgerError, ReadUsers, Write};
 use crate::domain::bucket::{Bucket, Width};
 use crate::domain::run::{BucketCounts, Counts, RunId};
 
@@ -17,8 +17,8 @@ const WINDOWS_OF_MINUTE: i64 = 6;
 
 /// The attributes of [`Counts`], with those that name the item.
 const OF_COUNTS: &str = "v, #bucket, generation, #jobs, #items, #sent, #completed, #completed_with_errors, #unknown, \
-                         #written, #gone, #unattributed, #users_unknown, #failed_unnamed, #parts_ended, #follow_ups, \
-                         #lost";
+                         #written, #gone, #changed_since, #unattributed, #users_unknown, #failed_unnamed, \
+                         #parts_ended, #follow_ups, #lost";
 
 /// The consistency of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +79,12 @@ impl<'a> Change<'a> {
         let again = closing.again.as_ref().map_or(0, |(_, users)| *users as i64);
         let again_of_sent = if row.resubmission { 0 } else { again.min(items) };
         let sent = if row.resubmission { 0 } else { items - again_of_sent };
-        let refused = (closing.failed + closing.unattributed) as i64;
+        let ReadUsers { gone, changed_since } = closing.read.unwrap_or_default();
+        let refused = (closing.failed + closing.unattributed + gone + changed_since) as i64;
         let mut counts = Counts {
             sent: -again_of_sent,
+            gone: gone as i64,
+            changed_since: changed_since as i64,
             unattributed: closing.unattributed as i64,
             follow_ups: i64::from(closing.again.is_some()),
             ..Counts::default()
@@ -89,8 +92,8 @@ impl<'a> Change<'a> {
         add_end(&mut counts, closing.end);
         match closing.end {
             End::Unknown if closing.failed_unnamed => counts.failed_unnamed = items,
-            End::Unknown => counts.users_unknown = items,
-            End::Completed | End::CompletedWithErrors => counts.written = (sent - refused).max(0),
+            End::Unknown if closing.read.is_none() => counts.users_unknown = items,
+            End::Unknown | End::Completed | End::CompletedWithErrors => counts.written = (sent - refused).max(0),
         }
         Self::of_job(row, counts, -again_of_sent)
     }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::expiry::expires_at_s;
 use super::jobs::OPEN;
+use crate::domain::api::Api;
 use crate::domain::bucket::Bucket;
+use crate::domain::found::FoundUsers;
 use crate::domain::job::JobId;
 use crate::domain::part::PartId;
 use crate::domain::run::RunId;
@@ -17,7 +19,7 @@ use crate::domain::stored::is_zero;
 pub enum End {
     /// Intercom accepted every item.
     Completed,
-    /// Intercom refused some items, and check read the error feed.
+    /// Intercom refused some items, and check read the error feed or the users.
     CompletedWithErrors,
     /// Intercom lost the job or did not report its end in time.
     Unknown,
@@ -34,6 +36,9 @@ pub struct JobRow {
     pub bucket: Bucket,
     /// The run.
     pub run: RunId,
+    /// The family of the API that it belongs to; V1 in rows of earlier versions.
+    #[serde(default, skip_serializing_if = "is_v1")]
+    pub api: Api,
     /// The generation of its patches.
     pub generation: u32,
     /// Number of items.
@@ -71,6 +76,15 @@ pub struct JobRow {
     /// Users that Intercom does not have any more.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gone: u64,
+    /// Users of whom something else changed a value since they were read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed_since: u64,
+    /// The users as reads by id showed them so far, if the job does not say whom it refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<FoundUsers>,
+    /// True if all users were read by id after the job's end, which may be unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub users_read: bool,
     /// Refused items that name no user of the job.
     #[serde(default)]
     pub unattributed: u64,
@@ -124,6 +138,12 @@ pub struct AnswerCounts {
     pub gone: u64,
 }
 
+/// Returns whether the family is left out of its row.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_v1(api: &Api) -> bool {
+    *api == Api::V1
+}
+
 /// The next poll of an open job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextPoll {
@@ -146,12 +166,24 @@ pub struct Closing {
     pub again: Option<(PartId, u64)>,
     /// True if Intercom reported failed items without naming them.
     pub failed_unnamed: bool,
+    /// The counts of the users who were read by id, if all of them were.
+    pub read: Option<ReadUsers>,
+}
+
+/// The counts of a job's users who were read by id, besides those with the new values, those that are
+/// sent again and those with an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadUsers {
+    /// Users that Intercom does not have any more.
+    pub gone: u64,
+    /// Users of whom something else changed a value since they were read.
+    pub changed_since: u64,
 }
 
 impl Closing {
     /// Creates a result with nothing but an end.
     pub fn with(end: End) -> Self {
-        Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false }
+        Self { end, failed: 0, unattributed: 0, again: None, failed_unnamed: false, read: None }
     }
 }
 
@@ -164,6 +196,7 @@ impl JobRow {
             job,
             bucket,
             run,
+            api: Api::V1,
             generation,
             users,
             made_ms,
@@ -177,6 +210,9 @@ impl JobRow {
             end: None,
             failed: 0,
             gone: 0,
+            changed_since: 0,
+            found: None,
+            users_read: false,
             unattributed: 0,
             expires_at: Some(expires_at_s(made_ms)),
             again: None,

@@ -1,15 +1,14 @@
-//! Bulk jobs by bucket: recorded with their parts' done marks, polled when due, closed once.
+//! Bulk jobs by bucket: recorded with their parts' done marks, and closed once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::StreamExt;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Deserializer};
 
 use super::attributes::{self, attribute, key, n, number, run_pk, s};
 use super::counts::Change;
-use super::job_rows::{Closing, JobRow, NextPoll};
+use super::job_rows::{Closing, JobRow, ReadUsers};
 use super::select::Select;
-use super::table::DUE_INDEX;
 use super::{End, Key, Ledger, LedgerError, PartProgress, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
@@ -19,8 +18,6 @@ use crate::domain::run::{FORMAT_1, RunId};
 pub(super) const OPEN: &str = "OPEN";
 /// Buckets that are read concurrently. A long run has thousands.
 const BUCKETS_AT_ONCE: usize = 16;
-/// Rows of due jobs that are read concurrently.
-const READ_AT_ONCE: usize = 8;
 
 /// The attributes of a job that the accounts of its run need.
 #[derive(Debug, Deserialize)]
@@ -39,6 +36,10 @@ pub(super) struct JobSeen {
     #[serde(default)]
     pub(super) gone: u64,
     #[serde(default)]
+    pub(super) changed_since: u64,
+    #[serde(default)]
+    pub(super) users_read: bool,
+    #[serde(default)]
     pub(super) unattributed: u64,
     pub(super) again: Option<PartId>,
     #[serde(default)]
@@ -47,8 +48,8 @@ pub(super) struct JobSeen {
     pub(super) failed_unnamed: bool,
 }
 
-const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, gone, unattributed, again, \
-                      again_users, failed_unnamed";
+const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, gone, \
+                      changed_since, users_read, unattributed, again, again_users, failed_unnamed";
 
 fn of_sort_key<'de, D: Deserializer<'de>>(from: D) -> Result<JobId, D::Error> {
     let sk = String::deserialize(from)?;
@@ -109,56 +110,6 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Returns at most `most` due open jobs, longest due first. The index is eventually consistent,
-    /// so each row is read again.
-    pub async fn due(&self, now_ms: i64, most: i32) -> Result<Vec<JobRow>, LedgerError> {
-        let (mut rows, mut from) = (Vec::new(), None);
-        loop {
-            let request = self.client.query().table_name(&self.table).index_name(DUE_INDEX).limit(most);
-            let found = request
-                .key_condition_expression("#open = :open AND due_ms <= :now")
-                .expression_attribute_names("#open", "open")
-                .expression_attribute_values(":open", s(OPEN))
-                .expression_attribute_values(":now", n(now_ms))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|e| LedgerError::call("Query", e))?;
-            let keys = found.items.unwrap_or_default().into_iter().filter_map(|item| {
-                let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-                Some(key(text("pk")?, text("sk")?))
-            });
-            let mut reads =
-                stream::iter(keys).map(|key| async move { self.get::<JobRow>(&key).await }).buffered(READ_AT_ONCE);
-            let mut newer = 0;
-            while let Some(read) = reads.next().await {
-                match read {
-                    Ok(row) => {
-                        rows.extend(row.filter(|row| row.end.is_none() && row.due_ms.is_some_and(|due| due <= now_ms)));
-                    }
-                    Err(error) if error.is_newer() => newer += 1,
-                    Err(error) => return Err(error),
-                }
-            }
-            from = found.last_evaluated_key;
-            // A page of jobs in a newer format must not hide the jobs behind it.
-            if newer == 0 || !rows.is_empty() || from.is_none() {
-                return Ok(rows);
-            }
-        }
-    }
-
-    /// Reschedules the next poll of a job. It has no effect if another check polled in between.
-    pub async fn reschedule(&self, row: &JobRow, next: NextPoll) -> Result<(), LedgerError> {
-        let NextPoll { due_ms, not_found_ms } = next;
-        let mut values = vec![(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
-        let not_found = if not_found_ms.is_some() { ", not_found_ms = :missing" } else { " REMOVE not_found_ms" };
-        values.extend(not_found_ms.map(|since_ms| (":missing", n(since_ms))));
-        let update = format!("SET due_ms = :due, looks = :looks{not_found}");
-        let write = Self::job_write(row, &update, "looks = :seen AND attribute_exists(#open)", values);
-        self.send(write).await.map(|_| ())
-    }
-
     /// Closes a job and counts it, in one transaction. Returns `false` if it was already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
         let end = attribute(closing.end, &row.job)?;
@@ -174,7 +125,11 @@ impl Ledger {
             update.push_str(", failed_unnamed = :unnamed");
             values.push((":unnamed", AttributeValue::Bool(true)));
         }
-        update.push_str(" REMOVE #open, due_ms");
+        if let Some(ReadUsers { gone, changed_since }) = closing.read {
+            update.push_str(", users_read = :read, gone = :gone, changed_since = :changed");
+            values.extend([(":read", AttributeValue::Bool(true)), (":gone", n(gone)), (":changed", n(changed_since))]);
+        }
+        update.push_str(" REMOVE #open, due_ms, found");
         let mut writes = vec![Self::job_write(row, &update, "attribute_exists(#open)", values)];
         if row.v > FORMAT_1 {
             writes.push(Change::closed(row, closing).write()?);
@@ -182,7 +137,7 @@ impl Ledger {
         self.send_all(writes).await
     }
 
-    fn job_write(row: &JobRow, update: &str, condition: &str, values: Vec<(&str, AttributeValue)>) -> Write {
+    pub(super) fn job_write(row: &JobRow, update: &str, condition: &str, values: Vec<(&str, AttributeValue)>) -> Write {
         let write = Write::update(&job_key(&row.bucket, &row.job), update).when(condition);
         values.into_iter().fold(write, |write, (name, value)| write.with(name, value))
     }

@@ -8,7 +8,7 @@ use crate::domain::api::Api;
 use crate::domain::attribute::{PlannedAttribute, ValueKind};
 use crate::domain::user::User;
 
-/// Fields of a user of API 1.x that a contact of API 2.x does not have. Companies and tags of a
+/// Fields of a user of API 1.x that a contact of API 2.x and Preview does not have. Companies and tags of a
 /// contact are ids without names, and it has no segments.
 const NOT_IN_V2: &[&str] = &[
     "pseudonym",
@@ -35,7 +35,7 @@ impl Plan {
     pub fn lacking_in(&self, api: Api) -> Vec<String> {
         match api {
             Api::V1 => Vec::new(),
-            Api::V2 => {
+            Api::V2 | Api::Preview => {
                 let read = self.inner.reads.paths.iter().map(|path| spell(path));
                 let missing = read.filter(|path| NOT_IN_V2.iter().any(|field| is_within(path, field)));
                 let companies =
@@ -94,6 +94,7 @@ mod tests {
             ("user.pseudonym ~ user.last_seen_ip", &["user.last_seen_ip", "user.pseudonym"]),
         ] {
             assert_eq!(plan(value).lacking_in(Api::V2), lacking, "{value}");
+            assert_eq!(plan(value).lacking_in(Api::Preview), lacking, "{value}");
             assert_eq!(plan(value).lacking_in(Api::V1), [""; 0], "{value}");
         }
         let company = Plan::from_toml("p.toml", include_str!("../../plans/company-name.toml")).unwrap();

@@ -11,6 +11,7 @@ use super::deadline::Deadline;
 use super::known::{Known, Usage};
 use super::quota::{Lane, Quota};
 use super::window::{EDGE_MS, WINDOW_MS, at_edge, lead_ms, window_end_ms};
+use crate::domain::api::BulkCharge;
 use crate::domain::clock::Clock;
 use crate::ledger::{Ledger, LedgerError, LimitItem, Taken};
 
@@ -28,17 +29,43 @@ pub struct PermitRequest {
     pub most: u32,
     /// Permits that are expected to be used within the window, including `most`.
     pub ahead: u32,
+    /// The cost of a request: one operation for each permit, or one operation.
+    pub charge: BulkCharge,
 }
 
 impl PermitRequest {
     /// Requests exactly this many permits.
     pub fn exactly(lane: Lane, permits: u32) -> Self {
-        Self { lane, least: permits, most: permits, ahead: permits }
+        Self { lane, least: permits, most: permits, ahead: permits, charge: BulkCharge::Item }
     }
 
     /// Requests one permit.
     pub fn one(lane: Lane) -> Self {
         Self::exactly(lane, 1)
+    }
+
+    /// Returns the request in operations.
+    fn in_operations(self) -> Self {
+        match self.charge {
+            BulkCharge::Item => self,
+            BulkCharge::Request => Self { least: 1, most: 1, ahead: self.ahead.div_ceil(self.most.max(1)), ..self },
+        }
+    }
+
+    /// Returns the permits for so many operations.
+    fn permits(self, operations: u32) -> u32 {
+        match self.charge {
+            BulkCharge::Item => operations,
+            BulkCharge::Request => self.most,
+        }
+    }
+
+    /// Returns the operations that so many granted permits cost.
+    pub(super) fn operations(self, permits: u32) -> u32 {
+        match self.charge {
+            BulkCharge::Item => permits,
+            BulkCharge::Request => permits.min(1),
+        }
     }
 }
 
@@ -91,7 +118,8 @@ impl RateLimiter {
 
     /// Acquires permits without waiting for another window. Permits of a window that ended during
     /// the ledger's answer are useless in the next one; the limiter tries again.
-    pub async fn try_acquire(&self, request: PermitRequest, clock: Clock) -> Result<Permit, LedgerError> {
+    pub async fn try_acquire(&self, asked: PermitRequest, clock: Clock) -> Result<Permit, LedgerError> {
+        let request = asked.in_operations();
         for _ in 0..TRIES {
             // Wait out a window's first moments: all waiting processes start then.
             let lead_ms = lead_ms(clock.now_ms());
@@ -107,7 +135,7 @@ impl RateLimiter {
                     return Ok(Permit::Wait(known.closed_until_ms));
                 }
                 if !edge && let Some(permits) = known.use_prepaid(request, end_ms) {
-                    return Ok(Permit::Granted(permits));
+                    return Ok(Permit::Granted(asked.permits(permits)));
                 }
             }
             let item = self.limit(clock).await?;
@@ -123,7 +151,7 @@ impl RateLimiter {
             // began during the ledger's answer, the window after it would have to be charged.
             let charged_to_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
             if clock.now_ms() < charged_to_ms - EDGE_MS {
-                return Ok(self.keep(request, end_ms, taken, quota));
+                return Ok(Permit::Granted(asked.permits(self.keep(request, end_ms, taken, quota))));
             }
         }
         Ok(Permit::Wait(window_end_ms(clock.now_ms())))
@@ -136,7 +164,7 @@ impl RateLimiter {
         request: PermitRequest,
         now_ms: i64,
     ) -> Result<Result<Taken, i64>, LedgerError> {
-        let PermitRequest { lane, least, most, ahead } = request;
+        let PermitRequest { lane, least, most, ahead, charge: _ } = request;
         let (reach, end_ms, edge) = (quota.reach(lane), window_end_ms(now_ms), at_edge(now_ms));
         let next_ms = end_ms + WINDOW_MS;
         let least = least.min(reach).max(1);
@@ -161,7 +189,7 @@ impl RateLimiter {
     }
 
     /// Grants what was requested, and keeps the rest as prepaid permits.
-    fn keep(&self, request: PermitRequest, end_ms: i64, taken: Taken, quota: Quota) -> Permit {
+    fn keep(&self, request: PermitRequest, end_ms: i64, taken: Taken, quota: Quota) -> u32 {
         let Taken { operations, spent } = taken;
         let rest = operations.saturating_sub(request.most);
         let used_percent = u64::from(spent) * 100 / u64::from(quota.cap());
@@ -169,7 +197,7 @@ impl RateLimiter {
         known.sees(end_ms, spent);
         known.usage.quota_used_percent = known.usage.quota_used_percent.max(used_percent);
         known.keep(request.lane, end_ms, rest);
-        Permit::Granted(operations - rest)
+        operations - rest
     }
 
     /// Keeps permits of the window that ends at `end_ms` for later requests of this process.

@@ -11,11 +11,12 @@
 //! * `deadline`: how long a caller waits. `limiter`: permits. `known`: the knowledge of one
 //!   process, with its prepaid permits. `pace`: the users of a minute, in a run with a pace.
 //! * `report`: the effect of an answer. `after_429`: the wait that a 429 starts. `layer`: the tower
-//!   layer that calls `report`.
+//!   layer that calls `report`. `bulk_charge`: what the headers say about the cost of a bulk request.
 //!
 //! The ledger stores one counter per window, and one item for what all functions know of the limit.
 
 mod after_429;
+mod bulk_charge;
 mod deadline;
 mod known;
 mod layer;
@@ -26,6 +27,7 @@ mod report;
 mod window;
 
 pub use after_429::wait_after_429;
+pub use bulk_charge::BulkChargeSeen;
 pub use deadline::Deadline;
 pub use known::Usage;
 pub use layer::ReportLayer;

@@ -94,12 +94,12 @@ impl RateLimiter {
         let permit = self.try_acquire(request, clock).await?;
         let now_ms = clock.now_ms();
         let granted = match permit {
-            Permit::Granted(operations) => operations,
+            Permit::Granted(users) => users,
             Permit::Wait(_) => 0,
         };
         if now_ms >= end_ms - EDGE_MS {
             // The minute ended during these calls, and its permits with it.
-            self.give_back(request.lane, window_end_ms(now_ms), granted);
+            self.give_back(request.lane, window_end_ms(now_ms), request.operations(granted));
             return Ok(Permit::Wait(now_ms.max(end_ms)));
         }
         self.give_back_minute(pace, end_ms, users.saturating_sub(granted));

@@ -104,7 +104,7 @@ impl Clients {
     pub fn new(intercom: Intercom, ledger: Ledger, queues: Queues, settings: Settings) -> Self {
         let limiter = RateLimiter::new(ledger.clone(), settings.quota_percent);
         Self {
-            intercom: intercom.layered(&limiter.layer()),
+            intercom: intercom.layered(&limiter.layer()).charged(settings.bulk_charge),
             ledger,
             queues,
             limiter,

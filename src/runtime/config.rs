@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::domain::api::{ApiSetting, ApiVersionError};
+use crate::domain::api::{ApiSetting, ApiVersionError, BulkCharge};
 use crate::domain::bucket::Width;
 use crate::domain::run::{LATE_MS, REQUEST_MOST_MS, SettleTimes};
 use crate::intercom::{BaseUrl, BaseUrlError, TokenError};
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
-    API, BASE_URL, BUCKET_MINUTES, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL,
-    PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, READ_AGAIN_S, SCROLL_LIFE_S, Setting, TOKEN,
-    TOKEN_PARAMETER,
+    API, BASE_URL, BUCKET_MINUTES, BULK_CHARGE, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL,
+    PAGES_QUEUE_URL, PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, READ_AGAIN_S, SCROLL_LIFE_S, Setting,
+    TOKEN, TOKEN_PARAMETER,
 };
 use crate::runtime::token::TokenFrom;
 
@@ -73,6 +73,8 @@ pub struct Settings {
     pub bucket: Width,
     /// `INTERCOM_QUOTA_PERCENT`: the share of the workspace's rate limit to use.
     pub quota_percent: u32,
+    /// `INTERCOM_BULK_CHARGE`: the cost of a bulk request of Preview.
+    pub bulk_charge: BulkCharge,
     /// `INTERCOM_PAGE_TIMEOUT_S`: the time-out of a page.
     pub page_timeout: Duration,
     /// `INTERCOM_SCROLL_LIFE_S`: the time after which an unused scroll has expired.
@@ -156,6 +158,7 @@ impl Settings {
             bucket: Width::from_minutes(bucket)
                 .ok_or_else(|| ConfigError::Value { setting: &BUCKET_MINUTES, value: bucket.to_string() })?,
             quota_percent: number(&get, &QUOTA_PERCENT)?,
+            bulk_charge: bulk_charge(&get)?,
             page_timeout: Duration::from_secs(number(&get, &PAGE_TIMEOUT_S)?.into()),
             scroll_life_ms: i64::from(number(&get, &SCROLL_LIFE_S)?) * 1000,
             job_life_ms: i64::from(number(&get, &JOB_LIFE_S)?) * 1000,
@@ -199,6 +202,11 @@ pub fn environment(name: &str) -> Option<String> {
 
 fn required(get: impl Fn(&str) -> Option<String>, setting: &'static Setting) -> Result<String, ConfigError> {
     setting.get(get).ok_or(ConfigError::Missing(setting))
+}
+
+fn bulk_charge(get: impl Fn(&str) -> Option<String>) -> Result<BulkCharge, ConfigError> {
+    let value = required(get, &BULK_CHARGE)?;
+    value.trim().parse().map_err(|_| ConfigError::Value { setting: &BULK_CHARGE, value })
 }
 
 fn number(get: impl Fn(&str) -> Option<String>, setting: &'static Setting) -> Result<u32, ConfigError> {

@@ -136,6 +136,15 @@ pub const QUOTA_PERCENT: Setting = Setting {
     help: "share of the workspace's rate limit to use, in percent; other integrations share the limit",
 };
 
+/// The cost of a bulk request of Preview.
+pub const BULK_CHARGE: Setting = Setting {
+    name: "INTERCOM_BULK_CHARGE",
+    flag: Some("intercom-bulk-charge"),
+    default: Some("item"),
+    range: Range::Words("item or request"),
+    help: "cost of a bulk request of Preview: one operation of the rate limit for each of its users, or one",
+};
+
 /// The time-out of a page.
 pub const PAGE_TIMEOUT_S: Setting = Setting {
     name: "INTERCOM_PAGE_TIMEOUT_S",
@@ -221,12 +230,13 @@ pub const WARM_CONNECTIONS: Setting = Setting {
 };
 
 /// All settings, in the order of docs/settings.md.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 18] = [
     TOKEN,
     TOKEN_PARAMETER,
     BASE_URL,
     API,
     QUOTA_PERCENT,
+    BULK_CHARGE,
     PAGE_TIMEOUT_S,
     SCROLL_LIFE_S,
     JOB_LIFE_S,
@@ -280,7 +290,7 @@ mod tests {
         assert!(hosts.iter().all(|host| BaseUrl::parse(host).is_ok()));
         let versions = words(API).replace(", or ", " to ").replace(", ", " to ");
         let versions: Vec<&str> = versions.split(" to ").collect();
-        assert!(versions.len() == 5 && versions.iter().all(|version| ApiSetting::parse(version).is_ok()));
+        assert!(versions.len() == 6 && versions.iter().all(|version| ApiSetting::parse(version).is_ok()));
         assert_eq!(API.default, Some(versions[0]));
         assert_eq!(BUCKET_MINUTES.range.to_string().matches(", ").count(), 11);
     }

@@ -64,9 +64,9 @@ async fn contacts_settle_in_one_run() {
 
 /// The same plan ends in the same attributes through each API.
 #[tokio::test(start_paused = true)]
-async fn both_apis_end_in_the_same_attributes() {
+async fn all_apis_end_in_the_same_attributes() {
     let mut ends = Vec::new();
-    for version in ["1.4", "2.17"] {
+    for version in ["1.4", "2.17", "preview"] {
         let pipeline = Pipeline::of_version(version, HAS_AVATAR, workspace(700)).await;
         let leads = if version == "1.4" { 0 } else { LEADS };
         pipeline.run(Value::Null).await.assert_complete_with(leads);
@@ -76,6 +76,7 @@ async fn both_apis_end_in_the_same_attributes() {
         );
     }
     assert_eq!(ends[0], ends[1]);
+    assert_eq!(ends[0], ends[2]);
 }
 
 /// A plan that writes an attribute that the workspace does not have, or has with another type.

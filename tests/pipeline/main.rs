@@ -37,6 +37,7 @@ mod pauses;
 mod pipeline;
 mod plans;
 mod polls;
+mod preview;
 mod privacy;
 mod report;
 mod resumes;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use intercom_bulk::domain::api::BulkCharge;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
@@ -126,7 +127,7 @@ async fn processes_share_the_pace_of_a_run() {
     let acquire = async |process: &RateLimiter, pace: &RunPace, least, most| {
         let deadline = Deadline { clock, until_ms: clock.now_ms() + 1_000, stop: None };
         let lane = Lane::Submit { reads: false };
-        let request = PermitRequest { lane, least, most, ahead: most };
+        let request = PermitRequest { lane, least, most, ahead: most, charge: BulkCharge::Item };
         process.acquire_paced(pace, request, &deadline).await.unwrap()
     };
     let [first, second] = &processes;

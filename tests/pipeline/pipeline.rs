@@ -91,7 +91,14 @@ impl Pipeline {
         Self::on(Way::default(), plan, options, settings, accidents).await
     }
 
-    async fn on(way: Way, plan: &str, options: Options, settings: Settings, accidents: Vec<Accident>) -> Self {
+    /// Creates a pipeline whose client goes this way.
+    pub(crate) async fn on(
+        way: Way,
+        plan: &str,
+        options: Options,
+        settings: Settings,
+        accidents: Vec<Accident>,
+    ) -> Self {
         let (begin_ms, began) = (BEGIN.parse::<Timestamp>().unwrap().as_millisecond(), Instant::now());
         let wall: Wall = Arc::new(move || begin_ms + began.elapsed().as_millis() as i64);
         let limit = options.rate_limit_per_10s.into();

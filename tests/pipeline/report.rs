@@ -97,9 +97,13 @@ impl Report {
         let (tally, counted) = (&self.cursor.tally, Counted::of(&self.cursor.tally, &self.accounts.totals));
         let decided = tally.patches + tally.same + tally.skipped + tally.errors - tally.partly;
         assert_eq!(tally.users + tally.unreadable, decided, "{tally:?}");
-        let Counted { read, before: _, written, unchanged, skipped, failed, gone, pending } = counted;
+        let Counted { read, before: _, written, unchanged, skipped, failed, gone, changed_since, pending } = counted;
         if matches!(self.state(), State::Complete | State::CompleteWithErrors) {
-            assert_eq!((read, pending), (written + unchanged + skipped + failed + gone, 0), "{counted:?} {tally:?}");
+            assert_eq!(
+                (read, pending),
+                (written + unchanged + skipped + failed + gone + changed_since, 0),
+                "{counted:?} {tally:?}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use axum::Router;
+use intercom_bulk::domain::api::Way;
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{PageRead, cut};
@@ -43,7 +44,7 @@ async fn account() -> Account {
     let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
     let read = PageRead { generation: 1, page: 1, reading: None };
-    let part = cut(&RunId::of("p", 0), read, vec![patch], 50).remove(0);
+    let part = cut(&RunId::of("p", 0), read, vec![patch], 50, |_| Way::Job).remove(0);
     let parts = vec![PartOfJob { part: part.id, users: None }];
     let of = JobOf { run: part.run, v: 2, generation: 1, users: 1, changes: String::new(), parts };
     let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), of, 0, 0);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use intercom_bulk::domain::api::{ApiVersion, Writing};
 use intercom_bulk::domain::redact::is_invisible;
-use intercom_bulk::domain::run::Run;
+use intercom_bulk::domain::run::{Counted, Run};
 
 use serde::Serialize;
 
@@ -119,6 +119,10 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
 pub(crate) fn sent_in(run: &Run, jobs: u64) -> String {
     match run.api.capabilities().write {
         Writing::Jobs { .. } => format!(" in {}", count(jobs, "bulk job")),
+        Writing::JobsOrAnswers { .. } => {
+            let why = run.no_jobs.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!(" in {} and sets of single requests{why}", count(jobs, "bulk job"))
+        }
         Writing::Answers => {
             let version = run.version.map(|version| format!(" (API {version})")).unwrap_or_default();
             format!(" one by one{version}")
@@ -136,9 +140,12 @@ pub(crate) fn api(version: Option<ApiVersion>, reason: Option<&str>) -> Option<S
     version.zip(reason).map(|(version, reason)| format!("  {}", api_line(version, reason)))
 }
 
-/// Returns the number of users that Intercom does not have any more, as a further outcome.
-pub(crate) fn gone(users: u64) -> String {
-    if users > 0 { format!(", {users} gone") } else { String::new() }
+/// Returns the users that are gone, and those that something else changed in between, as further
+/// outcomes.
+pub(crate) fn rare(counted: &Counted) -> String {
+    let outcomes = [(counted.gone, "gone"), (counted.changed_since, "changed since they were read")];
+    let words = outcomes.into_iter().filter(|(users, _)| *users > 0).map(|(users, what)| format!(", {users} {what}"));
+    words.collect()
 }
 
 /// Returns a duration in its two largest units.

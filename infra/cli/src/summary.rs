@@ -173,9 +173,9 @@ impl Summary {
 
     /// For example `2000 users read: 1674 written, 326 unchanged, 0 skipped, 0 failed`.
     fn outcomes(&self) -> String {
-        let Counted { written, unchanged, skipped, failed, gone, pending, .. } = self.counted;
+        let Counted { written, unchanged, skipped, failed, pending, .. } = self.counted;
         // The page at which a run fails is read, and not counted by its cursor.
-        let read = count(self.users.max(written + unchanged + skipped + failed + gone + pending), "user");
+        let read = count(self.users.max(self.counted.known() + pending), "user");
         if self.generations > 1 && !self.all_read() {
             // The outcomes cover all passes, and the last one did not read all users.
             return format!("pass {} read {read}; in all {written} written, {failed} failed", self.generations);
@@ -185,9 +185,9 @@ impl Summary {
             pending if self.sent == 0 => format!(", {pending} not sent"),
             pending => format!(", {pending} without a known outcome"),
         };
-        let gone = output::gone(gone);
+        let rare = output::rare(&self.counted);
         format!(
-            "{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{gone}{pending}"
+            "{read} read: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed{rare}{pending}"
         )
     }
 

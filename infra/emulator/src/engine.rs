@@ -157,11 +157,12 @@ impl Engine {
         let invoke = move |step, event| {
             let engine = engine.clone();
             async move {
+                // On the heap: in a debug build, the futures of a step fill a thread's stack of 2 MB.
                 match step {
-                    Step::Scroll => engine.scroll(event).await,
-                    Step::Submit => engine.submit(event).await,
-                    Step::Check => engine.check(event).await,
-                    Step::Control => engine.control(event).await,
+                    Step::Scroll => Box::pin(engine.scroll(event)).await,
+                    Step::Submit => Box::pin(engine.submit(event)).await,
+                    Step::Check => Box::pin(engine.check(event)).await,
+                    Step::Control => Box::pin(engine.control(event)).await,
                 }
             }
         };
@@ -226,7 +227,7 @@ impl Engine {
         let _under_way = UnderWay::of(&self.done.under_way[step as usize]);
         self.done.invocations.fetch_add(1, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
-        let result = AT_WORK.scope(step, handled).await;
+        let result = AT_WORK.scope(step, Box::pin(handled)).await;
         self.done.busy_mb_ms.fetch_add(began.elapsed().as_millis() as u64 * memory_mb, Ordering::Relaxed);
         result.map_err(|error| {
             self.done.failures.fetch_add(1, Ordering::Relaxed);

@@ -20,7 +20,7 @@ impl ApiSetting {
     pub const AUTO: &str = "auto";
 
     /// The accepted values in words.
-    pub const WORDS: &str = "auto, 1.0 to 1.4, or 2.0 to 2.17";
+    pub const WORDS: &str = "auto, 1.0 to 1.4, 2.0 to 2.17, or preview";
 
     /// Parses `auto` or a version.
     pub fn parse(text: &str) -> Result<Self, ApiVersionError> {

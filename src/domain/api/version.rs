@@ -16,6 +16,8 @@ pub enum ApiVersion {
     V1(V1Version),
     /// A version of [`Api::V2`].
     V2(V2Version),
+    /// [`Api::Preview`], which has no number.
+    Preview,
 }
 
 /// The minor number of a version of API 1.x.
@@ -33,6 +35,9 @@ const V2: [&str; 18] = [
     "2.15", "2.16", "2.17",
 ];
 
+/// The value of the header for Preview.
+const PREVIEW: &str = "Preview";
+
 /// The version from which on `owner_id` is a text.
 const OWNER_IS_TEXT_FROM: u8 = 16;
 
@@ -49,29 +54,31 @@ pub enum ApiVersionError {
 
 impl ApiVersion {
     /// The supported versions in words.
-    pub const WORDS: &str = "1.0 to 1.4, or 2.0 to 2.17";
+    pub const WORDS: &str = "1.0 to 1.4, 2.0 to 2.17, or preview";
 
     /// Returns the newest version of a family.
     pub const fn newest(api: Api) -> Self {
         match api {
             Api::V1 => Self::V1(V1Version(V1.len() as u8 - 1)),
             Api::V2 => Self::V2(V2Version(V2.len() as u8 - 1)),
+            Api::Preview => Self::Preview,
         }
     }
 
     /// Returns all supported versions, oldest first.
     pub fn all() -> impl Iterator<Item = Self> {
         let first = (0..V1.len()).map(|minor| Self::V1(V1Version(minor as u8)));
-        first.chain((0..V2.len()).map(|minor| Self::V2(V2Version(minor as u8))))
+        let second = (0..V2.len()).map(|minor| Self::V2(V2Version(minor as u8)));
+        first.chain(second).chain([Self::Preview])
     }
 
-    /// Parses `1.4`, `2.17` and the like.
+    /// Parses `1.4`, `2.17`, `preview` and the like.
     pub fn parse(text: &str) -> Result<Self, ApiVersionError> {
         let text = text.trim().to_ascii_lowercase();
-        if let Some(version) = Self::all().find(|version| version.as_str() == text) {
+        if let Some(version) = Self::all().find(|version| version.as_str().eq_ignore_ascii_case(&text)) {
             return Ok(version);
         }
-        let later = matches!(text.as_str(), "preview" | "unstable");
+        let later = text == "unstable";
         let second = text.strip_prefix("2.").is_some_and(|minor| minor == "x" || minor.parse::<u16>().is_ok());
         Err(if later || second { ApiVersionError::NotBuilt } else { ApiVersionError::Unknown })
     }
@@ -81,6 +88,7 @@ impl ApiVersion {
         match self {
             Self::V1(_) => Api::V1,
             Self::V2(_) => Api::V2,
+            Self::Preview => Api::Preview,
         }
     }
 
@@ -89,12 +97,17 @@ impl ApiVersion {
         match self {
             Self::V1(V1Version(minor)) => V1[minor as usize],
             Self::V2(V2Version(minor)) => V2[minor as usize],
+            Self::Preview => PREVIEW,
         }
     }
 
     /// Returns whether `owner_id` of a contact is a text. It is a number in older versions.
     pub const fn owner_is_text(self) -> bool {
-        matches!(self, Self::V2(V2Version(minor)) if minor >= OWNER_IS_TEXT_FROM)
+        match self {
+            Self::V1(_) => false,
+            Self::V2(V2Version(minor)) => minor >= OWNER_IS_TEXT_FROM,
+            Self::Preview => true,
+        }
     }
 }
 
@@ -132,26 +145,29 @@ mod tests {
 
     #[test]
     fn supported_versions_are_parsed_and_others_explained() {
-        assert_eq!(ApiVersion::all().count(), 23);
+        assert_eq!(ApiVersion::all().count(), 24);
         for version in ApiVersion::all() {
             assert_eq!(ApiVersion::parse(version.as_str()), Ok(version));
             assert_eq!(version.as_str().starts_with("1."), version.api() == Api::V1, "{version}");
             let stored = serde_json::to_value(version).unwrap();
             assert_eq!(serde_json::from_value::<ApiVersion>(stored).unwrap(), version);
         }
-        for later in ["2.x", "2.18", "Preview"] {
+        for spelled in ["preview", "Preview", " PREVIEW "] {
+            assert_eq!(ApiVersion::parse(spelled), Ok(ApiVersion::Preview), "{spelled}");
+        }
+        for later in ["2.x", "2.18", "unstable"] {
             assert_eq!(ApiVersion::parse(later), Err(ApiVersionError::NotBuilt), "{later}");
         }
         for wrong in ["", "1", "1.5", "1.40", "2.", "3.0", "auto"] {
             assert_eq!(ApiVersion::parse(wrong), Err(ApiVersionError::Unknown), "{wrong}");
         }
         let newest = Api::ALL.map(|api| ApiVersion::newest(api).as_str());
-        assert_eq!(newest, ["1.4", "2.17"]);
+        assert_eq!(newest, ["1.4", "2.17", "Preview"]);
     }
 
     #[test]
     fn owner_is_a_text_in_new_versions() {
         let is_text = |text: &str| ApiVersion::parse(text).unwrap().owner_is_text();
-        assert_eq!(["1.4", "2.3", "2.15", "2.16", "2.17"].map(is_text), [false, false, false, true, true]);
+        assert_eq!(["1.4", "2.3", "2.15", "2.16", "Preview"].map(is_text), [false, false, false, true, true]);
     }
 }

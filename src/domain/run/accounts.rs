@@ -69,6 +69,9 @@ pub struct Totals {
     /// Users that Intercom does not have any more: deleted, archived or merged during the run.
     #[serde(default)]
     pub gone: u64,
+    /// Users of whom something else changed a value between their read and their write.
+    #[serde(default)]
+    pub changed_since: u64,
     /// Users in jobs with an unknown end.
     pub unknown: u64,
     /// Users in jobs that Intercom reported as failed without naming the users.
@@ -102,11 +105,19 @@ pub struct Counted {
     /// Users that Intercom does not have any more.
     #[serde(skip_serializing_if = "is_zero")]
     pub gone: u64,
+    /// Users of whom something else changed a value between their read and their write.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed_since: u64,
     /// The rest: not sent yet, in an open job, dropped, or in a job with an unknown end.
     pub pending: u64,
 }
 
 impl Counted {
+    /// Returns the number of users with an outcome.
+    pub fn known(&self) -> u64 {
+        self.written + self.unchanged + self.skipped + self.failed + self.gone + self.changed_since
+    }
+
     /// Counts the users of a run. A user that an earlier generation wrote is unchanged in the last
     /// one.
     pub fn of(tally: &Tally, totals: &Totals) -> Self {
@@ -114,9 +125,9 @@ impl Counted {
         let before = totals.written_before.min(tally.same);
         let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
         let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);
-        let gone = totals.gone;
-        let pending = read.saturating_sub(written + unchanged + skipped + failed + gone);
-        Self { read, before, written, unchanged, skipped, failed, gone, pending }
+        let (gone, changed_since) = (totals.gone, totals.changed_since);
+        let counted = Self { read, before, written, unchanged, skipped, failed, gone, changed_since, pending: 0 };
+        Self { pending: read.saturating_sub(counted.known()), ..counted }
     }
 }
 
@@ -169,8 +180,7 @@ mod tests {
         // skipped, one is queued.
         let tally = Tally { users: 4, patches: 3, skipped: 1, errors: 2, partly: 1, unreadable: 1, ..Tally::default() };
         let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
-        let expected =
-            Counted { read: 5, before: 0, written: 1, unchanged: 0, skipped: 1, failed: 2, gone: 0, pending: 1 };
+        let expected = Counted { read: 5, written: 1, skipped: 1, failed: 2, pending: 1, ..Counted::default() };
         assert_eq!(counted, expected);
     }
 

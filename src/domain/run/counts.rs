@@ -29,6 +29,8 @@ pub struct Counts {
     pub written: i64,
     /// Users that Intercom does not have any more.
     pub gone: i64,
+    /// Users of whom something else changed a value since they were read.
+    pub changed_since: i64,
     /// Items of error feeds that name no known user.
     pub unattributed: i64,
     /// Users of jobs with an unknown end.
@@ -60,6 +62,7 @@ impl Counts {
             unknown,
             written,
             gone,
+            changed_since,
             unattributed,
             users_unknown,
             failed_unnamed,
@@ -75,6 +78,7 @@ impl Counts {
         self.unknown += unknown;
         self.written += written;
         self.gone += gone;
+        self.changed_since += changed_since;
         self.unattributed += unattributed;
         self.users_unknown += users_unknown;
         self.failed_unnamed += failed_unnamed;
@@ -145,6 +149,7 @@ impl Accounts {
         if cursor.counts_errors_of(generation) {
             totals.unattributed += shown(counts.unattributed);
             totals.gone += shown(counts.gone);
+            totals.changed_since += shown(counts.changed_since);
             totals.unknown += shown(counts.users_unknown);
             totals.failed_unnamed += shown(counts.failed_unnamed);
         }

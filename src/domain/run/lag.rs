@@ -29,7 +29,7 @@ impl Run {
             _ if self.canary_ended.is_some() => 0,
             Writing::Answers => LEASE_MOST_MS + REQUEST_MOST_MS + LATE_MS,
             // A job goes on during a pause.
-            Writing::Jobs { .. } => return now_ms,
+            Writing::Jobs { .. } | Writing::JobsOrAnswers { .. } => return now_ms,
         };
         now_ms.min(pause.since_ms.saturating_add(late_ms))
     }

@@ -22,7 +22,8 @@ mod workspace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::api::{Api, ApiVersion, Reading};
+use crate::domain::api::{Api, ApiVersion, Reading, Way, Writing};
+use crate::domain::part::Part;
 
 pub use accounts::{Accounts, Counted, Totals};
 pub use counts::{BucketCounts, Counts};
@@ -116,6 +117,9 @@ pub struct Run {
     /// The parts are in the ledger and not sent, until a generation has ended within `max_changes`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_back: bool,
+    /// The reason why the run sends no more bulk jobs although its API has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_jobs: Option<String>,
     /// The generation that ended a canary: the run paused after its `limit`, which no longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_ended: Option<u32>,
@@ -191,6 +195,17 @@ impl Run {
     /// Returns whether Intercom keeps the position of the run's pages and sends each only once.
     pub fn reads_exclusively(&self) -> bool {
         matches!(self.reading(), Reading::Exclusive { .. })
+    }
+
+    /// Returns the way in which a part is written. A part of users whom a bulk job did not write, which
+    /// does not say why, is written by requests whose answers say it.
+    pub fn way_of(&self, part: &Part) -> Way {
+        let capabilities = self.api.capabilities();
+        let is_one_by_one = self.no_jobs.is_some() || part.id.attempt() > 1;
+        match capabilities.write {
+            Writing::JobsOrAnswers { .. } if is_one_by_one => Way::Answer,
+            _ => capabilities.way_of_all(&part.patches),
+        }
     }
 
     /// Returns the most users of a page of all users.

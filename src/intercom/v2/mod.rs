@@ -9,7 +9,7 @@ mod update;
 pub(super) use answers::{attributes, count_users, is_list, page, user, workspace_of_users, written};
 pub(super) use refusals::{advice, no_user, page_failure};
 pub(super) use requests::{get_any_user, get_attributes, get_count, get_first_users, get_page, get_user, put_patch};
-pub(super) use update::shows_alike;
+pub(super) use update::{contact_fields, shows_alike};
 
 /// The most bytes of a list's cursor. Intercom's are Base64 of about 50 bytes.
 const CURSOR_BYTES_MAX: usize = 1024;

@@ -8,27 +8,33 @@ use crate::domain::patch::{Change, Patch, Target};
 /// Fields that identify a contact or contain other targets.
 const RESERVED: [&str; 6] = ["id", "external_id", "role", "type", "custom_attributes", "companies"];
 
-/// Builds the body. A contact's company cannot be renamed through the contact.
+/// Builds the body.
 pub(super) fn body(patch: &Patch) -> Result<Vec<u8>, Invalid> {
+    Ok(json!(contact_fields(0, patch)?).to_string().into_bytes())
+}
+
+/// Returns the changes of patch number `index` as fields of a contact. A contact's company cannot be
+/// renamed through the contact.
+pub(in crate::intercom) fn contact_fields(index: usize, patch: &Patch) -> Result<Map<String, Value>, Invalid> {
     if patch.changes.is_empty() {
-        return Err(Invalid::NoChanges { index: 0 });
+        return Err(Invalid::NoChanges { index });
     }
     let mut fields = Map::new();
     let mut attributes = Map::new();
     for Change { target, new, .. } in &patch.changes {
         if new.is_array() || new.is_object() {
-            return Err(Invalid::NotScalar { index: 0 });
+            return Err(Invalid::NotScalar { index });
         }
         match target {
             Target::Attribute(name) => drop(attributes.insert(name.clone(), new.clone())),
             Target::Field(name) if !RESERVED.contains(&name.as_str()) => drop(fields.insert(name.clone(), new.clone())),
-            Target::Field(_) | Target::CompanyName(_) => return Err(Invalid::ReservedField { index: 0 }),
+            Target::Field(_) | Target::CompanyName(_) => return Err(Invalid::ReservedField { index }),
         }
     }
     if !attributes.is_empty() {
         fields.insert("custom_attributes".to_owned(), attributes.into());
     }
-    Ok(json!(fields).to_string().into_bytes())
+    Ok(fields)
 }
 
 /// Returns the targets whose values in the written contact differ from the patch's.

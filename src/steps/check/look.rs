@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::conclude::{Again, Conclusion, close, conclude};
+use super::unnamed::look_at_users;
 use super::{CheckOutcome, pay};
-use crate::domain::api::{Api, JobState};
+use crate::domain::api::JobState;
 use crate::domain::job::{ItemError, NotFound, UNKNOWN_AFTER_MS, after_not_found};
-use crate::domain::part::{Origin, Part, PartId};
 use crate::domain::patch::Patch;
-use crate::domain::run::FORMAT_1;
 use crate::domain::user::UserId;
 use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
 use crate::ledger::{Changes, Closing, End, ErrorRow, JobRow, NextPoll};
@@ -15,7 +15,7 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
 /// The most attempts at an item, including the first.
-const ATTEMPTS_MAX: u32 = 3;
+pub(super) const AGAIN_ATTEMPTS_MAX: u32 = 3;
 /// The most pages of an error feed. A job has at most hundreds of items, so this is more
 /// than enough.
 const FEED_PAGES_MAX: u32 = 200;
@@ -30,18 +30,19 @@ pub(super) async fn look(
     outcome: &mut CheckOutcome,
 ) -> Result<bool, StepError> {
     let now_ms = at.clock.now_ms();
-    let state = match clients.of_api(Api::V1, None).job(&row.job).await {
+    let state = match clients.of_api(row.api, None).job(&row.job).await {
         Ok(reply) => reply.value,
         Err(error) => return unreported(clients, row, &error, at, outcome).await,
     };
     match state {
-        JobState::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => unknown(clients, row, outcome).await?,
+        JobState::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => return unknown(clients, row, at, outcome).await,
         JobState::Open => {
             let next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: None };
             clients.ledger.reschedule(row, next).await?;
         }
-        JobState::Completed => {
-            close(clients, row, Closing::with(End::Completed), outcome).await?;
+        JobState::Completed => close(clients, row, Closing::with(End::Completed), outcome).await?,
+        JobState::CompletedWithErrors if !row.api.capabilities().write.names_refused() => {
+            return Box::pin(look_at_users(clients, row, End::CompletedWithErrors, at, outcome)).await;
         }
         JobState::CompletedWithErrors => match feed(clients, row, at).await? {
             // The job reports failed items, but its error feed is empty. It is unknown which users
@@ -55,7 +56,7 @@ pub(super) async fn look(
                 let closing = Closing { failed_unnamed: true, ..Closing::with(End::Unknown) };
                 close(clients, row, closing, outcome).await?;
             }
-            Feed::Items(items) => close_with_errors(clients, row, items, now_ms, outcome).await?,
+            Feed::Items(items) => close_with_errors(clients, row, items, at, outcome).await?,
             Feed::Unreported(error) => return unreported(clients, row, &error, at, outcome).await,
             // The job stays due, and the next tick polls it again.
             Feed::OutOfTime => return Ok(false),
@@ -79,7 +80,7 @@ async fn unreported(
         Disposition::NotFound => {
             let life_ms = clients.settings.job_life_ms;
             match after_not_found(row.made_ms, row.not_found_ms, now_ms, life_ms) {
-                NotFound::Lost => unknown(clients, row, outcome).await?,
+                NotFound::Lost => return unknown(clients, row, at, outcome).await,
                 NotFound::MayExist { since_ms } => {
                     tracing::info!(job.id = row.job.as_str(), "Intercom does not show this job; it is polled again");
                     next.not_found_ms = Some(since_ms);
@@ -90,7 +91,7 @@ async fn unreported(
         }
         Disposition::Limited => next.due_ms = clients.limiter.closed_until_ms(),
         _ if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => {
-            unknown(clients, row, outcome).await?;
+            unknown(clients, row, at, outcome).await?;
             return Ok(false);
         }
         _ => {}
@@ -110,19 +111,33 @@ pub(super) async fn defer(
 ) -> Result<(), StepError> {
     let now_ms = at.clock.now_ms();
     if now_ms - row.made_ms >= UNKNOWN_AFTER_MS {
-        return unknown(clients, row, outcome).await;
+        return close_unknown(clients, row, outcome).await;
     }
     let next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: row.not_found_ms };
     Ok(clients.ledger.reschedule(row, next).await?)
 }
 
-async fn unknown(clients: &Clients, row: &JobRow, outcome: &mut CheckOutcome) -> Result<(), StepError> {
+/// Handles a job whose end stays unknown. If its users can tell it, they are read by id. Returns
+/// `false` if they are not all read yet, and Intercom answers no request.
+async fn unknown(
+    clients: &Clients,
+    row: &JobRow,
+    at: &Invocation,
+    outcome: &mut CheckOutcome,
+) -> Result<bool, StepError> {
+    if !row.api.capabilities().write.names_refused() {
+        return Box::pin(look_at_users(clients, row, End::Unknown, at, outcome)).await;
+    }
+    close_unknown(clients, row, outcome).await.map(|()| true)
+}
+
+async fn close_unknown(clients: &Clients, row: &JobRow, outcome: &mut CheckOutcome) -> Result<(), StepError> {
     tracing::error!(job.id = row.job.as_str(), job.users = row.users, "the result of this job is unknown");
     close(clients, row, Closing::with(End::Unknown), outcome).await
 }
 
 /// Returns the time to the next poll, in milliseconds. It grows with each poll.
-fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
+pub(super) fn rest_ms(clients: &Clients, row: &JobRow) -> i64 {
     let pace = clients.settings.pace;
     pace.look_first_ms.saturating_mul(i64::from(row.looks) + 1).min(pace.look_most_ms)
 }
@@ -141,7 +156,7 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
         if !pay(clients, 1, at).await? {
             return Ok(Feed::OutOfTime);
         }
-        match clients.of_api(Api::V1, None).job_errors(&row.job, page).await {
+        match clients.of_api(row.api, None).job_errors(&row.job, page).await {
             Ok(reply) => {
                 items.extend(reply.value.items);
                 if !reply.value.more || items.len() as u64 > row.users {
@@ -154,53 +169,22 @@ async fn feed(clients: &Clients, row: &JobRow, at: &Invocation) -> Result<Feed, 
     Ok(Feed::Items(items))
 }
 
-/// Closes a job with refused items. Items that may be retried become a follow-up part, which is in
-/// the ledger before the job is closed. The others become error rows.
+/// Closes a job with refused items. Items that may be retried become a follow-up part. The others become
+/// error rows.
 async fn close_with_errors(
     clients: &Clients,
     row: &JobRow,
     items: Vec<ItemError>,
-    now_ms: i64,
+    at: &Invocation,
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
     let changes = clients.ledger.changes_of(row).await?;
     let Sorted { again, failed, unattributed } = sort(row, &changes, items);
-    let part = again_part(row, again);
-    let keeps_parts = row.v > FORMAT_1;
-    if let Some(part) = &part {
-        outcome.again += part.patches.len() as u64;
-        if keeps_parts {
-            clients.ledger.put_bodies(std::slice::from_ref(part), now_ms).await?;
-        } else {
-            clients.queues.send_part(part, AGAIN_AFTER_MS).await?;
-        }
-    }
-    clients.ledger.record_errors(&row.run, &failed, now_ms).await?;
-    let closing = Closing {
-        end: End::CompletedWithErrors,
-        failed: failed.len() as u64,
-        unattributed,
-        again: part.as_ref().map(|part| (part.id.clone(), part.patches.len() as u64)),
-        failed_unnamed: false,
-    };
-    close(clients, row, closing, outcome).await?;
-    let Some(part) = part.filter(|_| keeps_parts) else { return Ok(()) };
-    // Another check may have closed the job with another end. A lost message is sent again, because
-    // the closed job names the part.
-    let named = clients.ledger.job(row).await?.and_then(|row| row.again);
-    if named.as_ref() == Some(&part.id) {
-        clients.queues.send_part(&part, AGAIN_AFTER_MS).await?;
-    }
-    Ok(())
-}
-
-/// Returns the follow-up part of a job's refused items. A job has at most one, whatever the size of
-/// its parts.
-fn again_part(row: &JobRow, again: Vec<(Patch, u32)>) -> Option<Part> {
-    let attempt = again.iter().map(|(_, attempt)| *attempt).max()? + 1;
-    let id = PartId { generation: row.generation, origin: Origin::Job { job: row.job.clone(), attempt } };
+    let attempt = again.iter().map(|(_, attempt)| *attempt).max();
     let patches = again.into_iter().map(|(patch, _)| patch).collect();
-    Some(Part { v: row.v, run: row.run.clone(), id, patches })
+    let again = attempt.map(|attempt| Again { patches, attempt: attempt + 1, after_ms: AGAIN_AFTER_MS });
+    let conclusion = Conclusion { failed, again, unattributed, ..Conclusion::of(End::CompletedWithErrors) };
+    conclude(clients, row, conclusion, at, outcome).await
 }
 
 struct Sorted {
@@ -225,7 +209,7 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
             sorted.unattributed += 1;
             continue;
         };
-        if item_may_be_sent_again(&item) && attempt < ATTEMPTS_MAX {
+        if item_may_be_sent_again(&item) && attempt < AGAIN_ATTEMPTS_MAX {
             sorted.again.push((patch.clone(), attempt));
         } else {
             let (code, message) = (item.code, item.message);
@@ -234,26 +218,6 @@ fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
         }
     }
     sorted
-}
-
-async fn close(clients: &Clients, row: &JobRow, closing: Closing, outcome: &mut CheckOutcome) -> Result<(), StepError> {
-    let failed = closing.failed;
-    let unattributed = closing.unattributed;
-    let is_closed = {
-        let _turn = clients.closing.lock().await;
-        clients.ledger.close_job(row, &closing).await?
-    };
-    if is_closed {
-        outcome.closed += 1;
-        outcome.failed += failed;
-        outcome.unattributed += unattributed;
-        outcome.with_errors += u64::from(closing.end == End::CompletedWithErrors);
-        outcome.unknown += u64::from(closing.end == End::Unknown);
-        if failed > 0 {
-            clients.ledger.count_errors(&row.run, failed).await?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The check step: polls bulk jobs, sends refused items again if that can help, reads some of the
 //! written users back when all parts and jobs of a run have ended, and ends the run.
 
+mod conclude;
 mod finish;
 mod look;
 mod metrics;
 mod read_back;
+mod unnamed;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -220,7 +222,8 @@ async fn binding_of(
     outcome: &mut CheckOutcome,
 ) -> Result<Binding, StepError> {
     let Some(run) = clients.ledger.run(run).await? else { return Ok(Binding::Holds) };
-    bind(clients, &run, false, at, outcome).await
+    // Users of its jobs may be read by id, and another workspace would answer that they are gone.
+    bind(clients, &run, !run.api.capabilities().write.names_refused(), at, outcome).await
 }
 
 /// Compares the present token with a run's workspace, and pauses the run if they differ. `is_strict`: a

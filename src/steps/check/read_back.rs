@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{CheckOutcome, bind, finish, pay};
 use crate::control::{self, RunEnd};
-use crate::domain::api::Writing;
+use crate::domain::api::Api;
 use crate::domain::kept::{Fate, fate};
-use crate::domain::patch::{Patch, Target};
+use crate::domain::patch::{Change, Patch, Target};
 use crate::domain::run::{Accounts, Cursor, FailedReads, READ_BACK_MAX, ReadBack, Run, Seen, State, Totals, Verdict};
 use crate::domain::user::User;
 use crate::intercom::{CALL_TIMEOUT, Disposition, Error, Intercom, NoUser, disposition, shows_alike};
@@ -45,7 +45,7 @@ pub(super) async fn begin(
     let is_written = run.keeps_parts()
         && !run.limits.dry_run
         && accounts.totals.written > 0
-        && matches!(run.api.capabilities().write, Writing::Jobs { .. });
+        && run.api.capabilities().write.has_jobs();
     if !is_written || !matches!(state, State::Complete | State::CompleteWithErrors) {
         return Ok(None);
     }
@@ -260,10 +260,14 @@ fn record(
 
 /// Compares a user with what the run wrote. A company that the user has left is not compared.
 fn values(run: &Run, patch: &Patch, user: &User) -> Vec<(Target, Fate)> {
-    let compared = patch.changes.iter().filter_map(|change| {
-        let found = plan::present(user, &change.target)?;
-        let alike = |one: &Value, other: &Value| shows_alike(run.api, &change.target, one, other);
-        Some((change.target.clone(), fate(change, found, alike)))
-    });
+    let compared =
+        patch.changes.iter().filter_map(|change| Some((change.target.clone(), fate_of(run.api, change, user)?)));
     compared.collect()
+}
+
+/// Compares a change with the user's present value; `None` for a company that the user has left.
+pub(super) fn fate_of(api: Api, change: &Change, user: &User) -> Option<Fate> {
+    let found = plan::present(user, &change.target)?;
+    let alike = |one: &Value, other: &Value| shows_alike(api, &change.target, one, other);
+    Some(fate(change, found, alike))
 }

@@ -138,7 +138,8 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         let size = size_for(quota.reach(Lane::Submit { reads: true }), most);
         let size = size.min(size_for_pace(run.limits.max_per_minute, most));
         let read = PageRead { generation: cursor.generation, page: cursor.page + 1, reading: turn.reading };
-        let parts = cut(&run.id, read, patches, size);
+        let capabilities = run.api.capabilities();
+        let parts = cut(&run.id, read, patches, size, |patch| capabilities.way_of(patch));
         parts.into_iter().map(|part| Part { v: run.v, ..part }).collect()
     };
     facts.parts = parts.len() as u64;

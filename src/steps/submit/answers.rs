@@ -79,7 +79,7 @@ impl LeasedParts {
         let bucket = Bucket::of(first_ms, round.clients.settings.bucket);
         tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = of.users, %bucket, "users written");
         round.outcome.refused += counts.failed;
-        let row = JobRow::answered(id, bucket, of, first_ms, counts);
+        let row = JobRow { api: run.api, ..JobRow::answered(id, bucket, of, first_ms, counts) };
         let progress = self.progress(&piece);
         self.keep_until_stored(round, run, &row, &progress).await
     }
@@ -95,8 +95,8 @@ fn job_id(run: &Run, leased: &LeasedPart) -> JobId {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     // Any program can send a message with a longer identity.
     let part: String = part.chars().take(PART_CHARS_MAX).map(plain).collect();
-    let id = format!("put_{}_{part}_{}_{}", run.id.digest(), leased.attempt, leased.outcomes.left());
-    JobId::new(id).expect("letters, digits, `_` and `-`, fewer than 128")
+    let id = format!("{}_{part}_{}_{}", run.id.digest(), leased.attempt, leased.outcomes.left());
+    JobId::of_answers(&id).expect("letters, digits, `_` and `-`, fewer than 128")
 }
 
 /// Returns the message of a user whose values were not kept. It contains no value.

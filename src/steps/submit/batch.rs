@@ -2,16 +2,17 @@
 
 use super::failing::{request_size, rest_ms};
 use super::leased::{LeasedPart, LeasedParts};
+use super::permits::{Permits, users_at_once};
 use super::wanted::READ_STALE_MS;
 use super::{Round, Work};
 use crate::control;
-use crate::domain::api::Writing;
+use crate::domain::api::Way;
 use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
-use crate::domain::run::{Run, State};
+use crate::domain::run::Run;
 use crate::intercom::CALL_TIMEOUT;
 use crate::ledger::{ErrorRow, OurPart, PartEnd, PartLease, PartRest};
-use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, minute_end_ms, window_end_ms};
+use crate::rate_limit::Permit;
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
 
@@ -22,14 +23,9 @@ pub(super) const LEASE_MARGIN_MS: i64 = 10_000;
 /// Failed attempts after which a part is given up. An attempt counts only if Intercom accepted
 /// other requests of the run at that time.
 const ATTEMPTS_MAX: u32 = 8;
-/// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
-/// invocation gets a 429, so more would extend that time.
-const JOBS_AHEAD_MAX: usize = 3;
 /// A part is sent in pieces if a window has permits for at least this many of its items. Each piece
 /// is a separate job.
 const PIECE_MIN: usize = 50;
-/// Messages of one event, in the template and in the emulator.
-const MESSAGES_AT_ONCE: usize = 10;
 /// The shortest wait of a part that is returned for lack of time, in milliseconds.
 const SOON_MS: i64 = 1_000;
 
@@ -43,29 +39,6 @@ pub(super) struct Rest<'a> {
     pub(super) taken: bool,
     /// The wait before the parts are delivered again, in milliseconds.
     pub(super) ms: i64,
-}
-
-/// Permits for items of bulk requests, which expire with their rate window.
-pub(super) struct Permits {
-    /// The number of items.
-    pub(super) items: usize,
-    /// The time until which a request can use them, in Unix milliseconds.
-    pub(super) until_ms: i64,
-    /// The same for a run with a pace: the end of the minute less the edge.
-    pub(super) minute_until_ms: Option<i64>,
-}
-
-impl Permits {
-    /// Permits for a run that were acquired at `now_ms`.
-    pub(super) fn new(run: &Run, items: u32, now_ms: i64) -> Self {
-        let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(now_ms) - EDGE_MS);
-        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS, minute_until_ms }
-    }
-
-    /// Returns whether the minute of a run's pace is over at `now_ms`.
-    pub(super) fn minute_is_over(&self, now_ms: i64) -> bool {
-        self.minute_until_ms.is_some_and(|until_ms| now_ms >= until_ms)
-    }
 }
 
 impl Round<'_> {
@@ -98,11 +71,12 @@ impl Round<'_> {
                 }
             }
             let read_ms = self.at.clock.now_ms();
-            let sizes = sizes_of(&left);
+            let (way, parts) = one_way(&run, &mut left);
+            let sizes = sizes_of(&left[..parts]);
             let least = sizes.iter().map(|size| size.items).min().unwrap_or(1).min(PIECE_MIN);
-            let users_max = users_at_once(&run);
-            let most: usize = pack(&sizes, users_max).iter().map(|&index| sizes[index].items).sum();
-            let permits = match self.pay(&run, least, most, sizes.iter().map(|size| size.items).sum()).await? {
+            let most: usize = pack(&sizes, users_at_once(way)).iter().map(|&index| sizes[index].items).sum();
+            let ahead = sizes.iter().map(|size| size.items).sum();
+            let permits = match self.pay(&run, way, least..=most, ahead).await? {
                 Permit::Granted(items) => Permits::new(&run, items, self.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
             };
@@ -111,8 +85,9 @@ impl Round<'_> {
                 let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
                 run = now;
             }
-            let sizes = sizes_of(&left);
-            let mut chosen = pack(&sizes, permits.items.min(users_max));
+            let (way, parts) = one_way(&run, &mut left);
+            let sizes = sizes_of(&left[..parts]);
+            let mut chosen = pack(&sizes, permits.items.min(users_at_once(way)));
             if chosen.is_empty() {
                 // No window or minute has permits for a whole part, so send the smallest in pieces.
                 chosen = (0..sizes.len()).min_by_key(|&index| sizes[index].items).into_iter().collect();
@@ -122,25 +97,13 @@ impl Round<'_> {
             let (leased, size) = self.lease(now).await?;
             // Parts that have ended, or are leased by another invocation, need no permits.
             let open: usize = leased.iter().map(|part| part.outcomes.left()).sum();
-            let permits = self.give_back(&run, &permits, open);
+            let permits = self.give_back(&run, way, &permits, open);
             let parts = LeasedParts::new(leased, permits, size);
-            left.extend(match run.api.capabilities().write {
-                Writing::Jobs { .. } => parts.submit(self, run).await?,
-                Writing::Answers => parts.write(self, run).await?,
+            left.extend(match way {
+                Way::Job => parts.submit(self, run).await?,
+                Way::Answer => parts.write(self, run).await?,
             });
         }
-    }
-
-    /// Returns the permits for this many items, and keeps the others for later requests.
-    fn give_back(&self, run: &Run, permits: &Permits, items: usize) -> Permits {
-        let Permits { items: all, until_ms, minute_until_ms } = *permits;
-        let rest = all.saturating_sub(items) as u32;
-        let lane = Lane::Submit { reads: run.state == State::Running };
-        self.clients.limiter.give_back(lane, until_ms + EDGE_MS, rest);
-        if let (Some(pace), Some(minute_until_ms)) = (RunPace::of(run), minute_until_ms) {
-            self.clients.limiter.give_back_minute(&pace, minute_until_ms + EDGE_MS, rest);
-        }
-        Permits { items: all.min(items), ..*permits }
     }
 
     /// Returns parts to the queue until a rate window that has permits for them.
@@ -150,29 +113,6 @@ impl Round<'_> {
             self.return_after(work, wait_ms).await;
         }
         Ok(())
-    }
-
-    /// Acquires `items` permits for a further request, before which the caller reads the run.
-    pub(super) async fn pay_for(&mut self, run: &Run, items: usize) -> Result<Permit, StepError> {
-        self.pay(run, items, items, items).await
-    }
-
-    /// Acquires 1 to `most` permits for further requests, before which the caller reads the run.
-    pub(super) async fn pay_up_to(&mut self, run: &Run, most: usize) -> Result<Permit, StepError> {
-        self.pay(run, 1, most, most).await
-    }
-
-    /// Acquires `least` to `most` permits for items; `ahead` are expected in total. Waits for a
-    /// window that has them, as long as the invocation lasts. With a pace, it may be fewer.
-    async fn pay(&mut self, run: &Run, least: usize, most: usize, ahead: usize) -> Result<Permit, StepError> {
-        let lane = Lane::Submit { reads: run.state == State::Running };
-        let ahead = ahead.min(JOBS_AHEAD_MAX * run.api.capabilities().write_users_max) as u32;
-        let request = PermitRequest { lane, least: least as u32, most: most as u32, ahead };
-        let (limiter, deadline) = (&self.clients.limiter, self.at.leaving(FOR_A_JOB_MS));
-        Ok(match RunPace::of(run) {
-            Some(pace) => limiter.acquire_paced(&pace, request, &deadline).await?,
-            None => limiter.acquire(request, &deadline).await?,
-        })
     }
 
     /// Leases parts. Parts that another invocation holds are delivered again; ended parts are
@@ -251,13 +191,12 @@ impl Round<'_> {
     }
 }
 
-/// Returns the most users that are sent together: those of one job, or of all messages of an event.
-fn users_at_once(run: &Run) -> usize {
-    let capabilities = run.api.capabilities();
-    match capabilities.write {
-        Writing::Jobs { .. } => capabilities.write_users_max,
-        Writing::Answers => MESSAGES_AT_ONCE * capabilities.write_users_max,
-    }
+/// Orders parts so that those of the first part's way come first. Returns that way and their number.
+fn one_way(run: &Run, works: &mut [Work]) -> (Way, usize) {
+    let way_of = |work: &Work| run.way_of(&work.part);
+    let way = works.first().map_or(Way::Job, way_of);
+    works.sort_by_key(|work| way_of(work) != way);
+    (way, works.iter().take_while(|work| way_of(work) == way).count())
 }
 
 fn sizes_of(works: &[Work]) -> Vec<Size> {

@@ -1,7 +1,8 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
-use super::batch::{Permits, Rest};
+use super::batch::Rest;
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
+use super::permits::Permits;
 use super::pieces::{Item, Piece};
 use super::send::{Sent, Stop};
 use super::{Round, Work};

@@ -8,6 +8,7 @@ mod failing;
 mod leased;
 mod metrics;
 mod outage;
+mod permits;
 mod pieces;
 mod record;
 mod refused;
@@ -25,6 +26,7 @@ use crate::domain::bucket::Bucket;
 use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::{Run, RunId};
 use crate::queue::{Message, QueueName, UnreadableMessage};
+use crate::rate_limit::BulkChargeSeen;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event;
 use crate::runtime::invocation::Invocation;
@@ -59,6 +61,9 @@ pub struct SubmitOutcome {
     pub rate_limited: u64,
     /// The highest use of our quota in a rate window, in percent.
     pub quota_used_percent: u64,
+    /// The cost of a bulk request, where Intercom does not document it, as the rate headers show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulk_charge_seen: Option<&'static str>,
     /// Unreadable messages, sent to the dead-letter queue.
     #[serde(rename = "buried")]
     pub dead_lettered: u64,
@@ -89,6 +94,7 @@ struct Round<'a> {
     read_ms: i64,
     /// Bulk requests of this invocation, for all of its parts.
     requests: u32,
+    charge_seen: BulkChargeSeen,
     outcome: SubmitOutcome,
 }
 
@@ -98,7 +104,8 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     StepError::unless_time("submit", at, batch::FOR_A_JOB_MS)?;
     clients.note_format("submit", at.clock.now_ms()).await;
     let (noted, pages, outcome) = (BTreeSet::new(), BTreeMap::new(), SubmitOutcome::default());
-    let mut round = Round { clients, at, noted, pages, read_ms: 0, requests: 0, outcome };
+    let charge_seen = BulkChargeSeen::default();
+    let mut round = Round { clients, at, noted, pages, read_ms: 0, requests: 0, charge_seen, outcome };
     let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {

@@ -107,6 +107,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::domain::api::Way;
     use crate::domain::part::{Outcomes, PageRead, UserOutcome, cut};
     use crate::domain::run::RunId;
     use crate::domain::user::UserId;
@@ -116,7 +117,7 @@ mod tests {
     fn parts(users: usize, size: usize) -> Vec<LeasedPart> {
         let patch = |n| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
         let read = PageRead { generation: 1, page: 1, reading: None };
-        let parts = cut(&RunId::of("p", 0), read, (0..users).map(patch).collect(), size);
+        let parts = cut(&RunId::of("p", 0), read, (0..users).map(patch).collect(), size, |_| Way::Job);
         let message = Message { id: String::new(), receipt: String::new(), body: String::new(), receives: 1 };
         let leased = |part: crate::domain::part::Part| LeasedPart {
             outcomes: Outcomes::open(part.patches.len()),

@@ -70,7 +70,7 @@ impl LeasedParts {
             changes: if keeps_parts { String::new() } else { self.changes_key(round) },
             parts: if keeps_parts { piece.parts_of_job(&self.parts) } else { Vec::new() },
         };
-        let row = JobRow::open(id, bucket, of, made_ms, due_ms);
+        let row = JobRow { api: run.api, ..JobRow::open(id, bucket, of, made_ms, due_ms) };
         self.keep_until_stored(round, run, &row, &progress).await
     }
 

@@ -1,8 +1,9 @@
 //! Sends one piece as a bulk request.
 
 use super::Round;
-use super::batch::{FOR_A_JOB_MS, Permits};
+use super::batch::FOR_A_JOB_MS;
 use super::leased::LeasedParts;
+use super::permits::Permits;
 use super::pieces::Piece;
 use crate::domain::api::Submitted;
 use crate::domain::part::UserOutcome;
@@ -87,7 +88,7 @@ impl LeasedParts {
                 return Ok(Sent::TooLarge);
             }
         }
-        self.permits.items -= piece.0.len();
+        round.spend(run, &mut self.permits, piece.0.len());
         self.sent += 1;
         round.requests += 1;
         if !run.keeps_parts() {
@@ -104,7 +105,10 @@ impl LeasedParts {
         let mut repeated = false;
         loop {
             let error = match round.writer(run, &self.permits).submit(&patches).await {
-                Ok(reply) => return Ok(Sent::Made(reply.value)),
+                Ok(reply) => {
+                    round.see_charge(run, reply.rate, patches.len());
+                    return Ok(Sent::Made(reply.value));
+                }
                 Err(error) => error,
             };
             tracing::warn!(run = run.id.as_str(), users = patches.len(), %error, "a bulk request failed");

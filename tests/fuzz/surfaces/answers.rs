@@ -78,10 +78,17 @@ async fn answered(call: &str, response: Response<Bytes>) {
         }
         "first_users" => told(intercom.first_users().await, status, page),
         "user" => told(intercom.user(&user, timeout).await, status, |_| {}),
-        "submit" => told(intercom.submit(&[patch(user)]).await, status, |Submitted::Job { id: job, .. }| {
-            id(job.as_str());
-        }),
-        "job" => told(intercom.job(&job).await, status, |_| {}),
+        "submit" => {
+            for intercom in [&intercom, &intercom.of_version(ApiVersion::Preview)] {
+                told(intercom.submit(&[patch(user.clone())]).await, status, |Submitted::Job { id: job, .. }| {
+                    id(job.as_str());
+                });
+            }
+        }
+        "job" => {
+            told(intercom.job(&job).await, status, |_| {});
+            told(intercom.of_version(ApiVersion::Preview).job(&job).await, status, |_| {});
+        }
         "errors" => told(intercom.job_errors(&job, 1).await, status, |feed| {
             assert!(!feed.more || !feed.items.is_empty(), "reading on would never end");
             feed.items.iter().for_each(item);

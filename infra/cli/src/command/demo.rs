@@ -32,7 +32,8 @@ pub(super) struct Demo {
     /// A plan other than plans/has-avatar.toml
     #[arg(long)]
     plan: Option<PathBuf>,
-    /// Version of Intercom's API; 1.4 has the bulk jobs of the article, 2.17 is the newest
+    /// Version of Intercom's API; 1.4 has the bulk jobs of the article, 2.17 is the newest, and preview has
+    /// bulk jobs of contacts
     #[arg(long, value_name = "VERSION", default_value = ApiVersion::newest(Api::V1).as_str())]
     api: ApiVersion,
     #[command(flatten)]

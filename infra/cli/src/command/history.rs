@@ -126,6 +126,7 @@ mod tests {
             workspace: None,
             limits: Limits::default(),
             held_back: false,
+            no_jobs: None,
             canary_ended: None,
             errors: 0,
             totals: None,

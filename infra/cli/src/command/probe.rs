@@ -83,7 +83,7 @@ async fn findings(intercom: &Intercom, choice: ApiChoice) -> Result<Vec<Finding>
     let users = intercom.first_users().await.map(|reply| format!("{} read", reply.value.users.len()));
     findings.extend([finding(api, "count of users", count), finding(api, "users", users)]);
     findings.push(match api.capabilities().write {
-        Writing::Jobs { .. } => bulk(api, intercom.job(&job).await.map(|_| ())),
+        Writing::Jobs { .. } | Writing::JobsOrAnswers { .. } => bulk(api, intercom.job(&job).await.map(|_| ())),
         Writing::Answers => {
             let listed = intercom.attributes(CALL_TIMEOUT).await;
             finding(api, "attributes", listed.map(|reply| format!("{} custom attributes", reply.value.len())))

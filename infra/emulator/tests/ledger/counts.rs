@@ -1,13 +1,16 @@
 //! Counts beside rows: they equal the rows after each write.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use intercom_bulk::domain::api::Way;
+use intercom_bulk::domain::found::FoundUsers;
 use intercom_bulk::domain::part::{Origin, Outcomes, PageRead, Part, PartId, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::decide::Commit;
 use intercom_bulk::domain::run::{Accounts, Cursor, Lease, Run, Totals};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
-    AnswerCounts, Closing, Committing, Consistency, End, JobOf, JobRow, Leased, Ledger, PageRow, PartEnd, PartProgress,
+    AnswerCounts, Closing, Committing, Consistency, End, JobOf, JobRow, Leased, Ledger, NextPoll, PageRow, PartEnd,
+    PartProgress, ReadUsers,
 };
 
 use super::{NOW_MS, TABLE, begin, job, ledger, run};
@@ -18,7 +21,7 @@ async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Pa
     begin(ledger, &run).await;
     let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 0, lease: 1 }) };
     let patch = |n: u32| Patch { user: UserId::new(format!("u{n}")).unwrap(), changes: Vec::new() };
-    let parts = cut(&run.id, read, (1..=users).map(patch).collect(), size);
+    let parts = cut(&run.id, read, (1..=users).map(patch).collect(), size, |_| Way::Job);
     let lease = Lease { owner: "scroll".into(), message: "m".into(), until_ms: NOW_MS + 5 };
     let Leased::Ours(mut next) = ledger.lease(&run.id, 0, &lease, NOW_MS).await.unwrap() else { panic!("it is free") };
     (next.page, next.parts) = (1, parts.len() as u64);
@@ -195,4 +198,56 @@ async fn answered_job_is_counted_as_closed() {
     ledger.record_job(&row, &[done(&parts[0])], "one").await.unwrap();
     let rows = assert_equal(&ledger, &run, &cursor).await;
     assert_eq!((rows.settled(), rows.totals.written, rows.totals.gone), (true, 2, 1));
+}
+
+/// The users of two jobs that do not say whom they refused, or whose end is unknown, were read.
+#[tokio::test]
+async fn job_whose_users_were_read_is_counted_by_them() {
+    let (ledger, _account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger, 10, 5).await;
+    let ends = [End::CompletedWithErrors, End::Unknown];
+    for ((part, end), id) in parts.iter().zip(ends).zip(["job_1", "job_2"]) {
+        ledger.lease_part(part, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+        let made = job_of(part, id);
+        ledger.record_job(&made, &[done(part)], "one").await.unwrap();
+        // The time of a check ended in between.
+        let found: FoundUsers = serde_json::from_value("wlc..".into()).unwrap();
+        ledger
+            .reschedule_found(&made, NextPoll { due_ms: NOW_MS + 1, not_found_ms: None }, Some(&found))
+            .await
+            .unwrap();
+        let stored = ledger.job(&made).await.unwrap().unwrap();
+        assert_eq!((stored.found.as_ref(), stored.due_ms), (Some(&found), Some(NOW_MS + 1)));
+        let origin = Origin::Job { job: made.job.clone(), attempt: 2 };
+        let again = Some((PartId { generation: 1, origin }, 1));
+        let read = Some(ReadUsers { gone: 1, changed_since: 1 });
+        let closing = Closing { failed: 1, again, read, ..Closing::with(end) };
+        assert!(ledger.close_job(&stored, &closing).await.unwrap());
+        let closed = ledger.job(&made).await.unwrap().unwrap();
+        assert_eq!((closed.found, closed.users_read, closed.gone, closed.changed_since), (None, true, 1, 1));
+        assert_equal(&ledger, &run, &cursor).await;
+    }
+    let totals = assert_equal(&ledger, &run, &cursor).await.totals;
+    assert_eq!((totals.sent, totals.written, totals.gone, totals.changed_since, totals.unknown), (8, 2, 2, 2, 0));
+}
+
+#[tokio::test]
+async fn last_bulk_jobs_decide_if_a_run_sends_more() {
+    let (ledger, _account) = ledger().await;
+    let (run, _, parts) = begun(&ledger, 6, 1).await;
+    let (with_errors, well) = (End::CompletedWithErrors, End::Completed);
+    for ((minute, part), end) in (0..).zip(&parts).zip([with_errors, well, well, with_errors, with_errors, well]) {
+        ledger.lease_part(part, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+        // The fifth is the result of single requests, and two jobs are in each bucket.
+        let id = if minute == 4 { "put_1".to_owned() } else { format!("job_{minute}") };
+        let made = job(part, &id, NOW_MS + minute / 2 * 60_000 + minute % 2);
+        ledger.record_job(&made, &[done(part)], "one").await.unwrap();
+        ledger.close_job(&made, &Closing::with(end)).await.unwrap();
+    }
+    for (most, expected) in [(1, 0), (2, 1), (4, 1), (5, 2), (50, 2)] {
+        assert_eq!(ledger.last_jobs_with_errors(&run.id, most).await.unwrap(), expected, "{most}");
+    }
+    assert!(ledger.stop_jobs(&run.id, "first").await.unwrap());
+    assert!(!ledger.stop_jobs(&run.id, "second").await.unwrap(), "the first reason stays");
+    assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().no_jobs.as_deref(), Some("first"));
 }

@@ -4,7 +4,7 @@
 mod counts;
 mod parts;
 
-use intercom_bulk::domain::api::Api;
+use intercom_bulk::domain::api::{Api, Way};
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{Outcomes, PageRead, Part, ReadingId, UserOutcome, cut};
@@ -52,6 +52,7 @@ fn run(plan: &str) -> Run {
         workspace: None,
         limits: Limits::default(),
         held_back: false,
+        no_jobs: None,
         canary_ended: None,
         errors: 0,
         totals: None,
@@ -71,7 +72,7 @@ fn part(run: &Run) -> Part {
     let change = Change { target: Target::Attribute("a".into()), new: json!(1), replaced: None };
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
     let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 3, lease: 1 }) };
-    cut(&run.id, read, vec![patch], 50).remove(0)
+    cut(&run.id, read, vec![patch], 50, |_| Way::Job).remove(0)
 }
 
 fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {

@@ -1,5 +1,6 @@
 //! Leases and ends of parts.
 
+use intercom_bulk::domain::api::Way;
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::part::{PageRead, Part, ReadingId, cut};
 use intercom_bulk::domain::run::RunId;
@@ -63,7 +64,7 @@ async fn resubmission_keeps_the_progress_of_its_other_parts() {
     let run = run("a");
     let taken = part(&run);
     let read = PageRead { generation: 1, page: 2, reading: Some(ReadingId { turn: 4, lease: 1 }) };
-    let other = cut(&run.id, read, taken.patches.clone(), 50).remove(0);
+    let other = cut(&run.id, read, taken.patches.clone(), 50, |_| Way::Job).remove(0);
     for part in [&taken, &other] {
         assert_eq!(ledger.lease_part(part, "one", 0, 100).await.unwrap(), ours(1));
     }

@@ -58,7 +58,7 @@ impl Seen<'_> {
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held,
-            "held_back": run.held_back, "totals": totals,
+            "held_back": run.held_back, "no_jobs": run.no_jobs, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
             "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
         })
@@ -125,8 +125,8 @@ impl Seen<'_> {
     }
 
     fn read(&self) -> String {
-        let Counted { read, before, unchanged, skipped, failed, gone, .. } =
-            Counted::of(&self.cursor.tally, &self.totals);
+        let counted = Counted::of(&self.cursor.tally, &self.totals);
+        let Counted { read, before, unchanged, skipped, failed, .. } = counted;
         let of = self.run.listed.or(self.run.count).map(|count| format!(" of {count}")).unwrap_or_default();
         let pass = if self.run.generation > 1 { format!("pass {}: ", self.run.generation) } else { String::new() };
         let rate = self.sample.rate.filter(|_| !self.stopped());
@@ -134,11 +134,12 @@ impl Seen<'_> {
         // Users that an earlier pass wrote have the plan's values now.
         let written = if before > 0 { format!("{before} written before, ") } else { String::new() };
         // The errors of earlier passes may be among `failed` while this pass has not read their users.
-        let to_change = read.saturating_sub(before + unchanged + skipped + failed + gone).max(self.to_send());
+        let known = counted.known() - counted.written + before;
+        let to_change = read.saturating_sub(known).max(self.to_send());
         format!(
             "{pass}{read}{of} users read{rate}: {written}{to_change} to change, {unchanged} unchanged, {skipped} skipped, \
              {failed} failed{}",
-            output::gone(gone)
+            output::rare(&counted)
         )
     }
 

@@ -1,0 +1,130 @@
+//! Permits of the rate limit for writes, in users.
+
+use std::ops::RangeInclusive;
+
+use super::Round;
+use super::batch::FOR_A_JOB_MS;
+use crate::domain::api::{BulkCharge, WRITE_USERS_MAX, Way};
+use crate::domain::run::{Run, State};
+use crate::intercom::Rate;
+use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, minute_end_ms, window_end_ms};
+use crate::runtime::clients::StepError;
+
+/// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
+/// invocation gets a 429, so more would extend that time.
+const JOBS_AHEAD_MAX: usize = 3;
+/// Messages of one event, in the template and in the emulator.
+const MESSAGES_AT_ONCE: usize = 10;
+
+/// Permits to write users, which expire with their rate window.
+pub(super) struct Permits {
+    /// The number of users.
+    pub(super) items: usize,
+    /// The time until which a request can use them, in Unix milliseconds.
+    pub(super) until_ms: i64,
+    /// The same for a run with a pace: the end of the minute less the edge.
+    minute_until_ms: Option<i64>,
+}
+
+impl Permits {
+    /// Permits for a run that were acquired at `now_ms`.
+    pub(super) fn new(run: &Run, items: u32, now_ms: i64) -> Self {
+        let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(now_ms) - EDGE_MS);
+        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS, minute_until_ms }
+    }
+
+    /// Returns whether the minute of a run's pace is over at `now_ms`.
+    pub(super) fn minute_is_over(&self, now_ms: i64) -> bool {
+        self.minute_until_ms.is_some_and(|until_ms| now_ms >= until_ms)
+    }
+}
+
+/// Returns the most users that are sent together: those of one job, or of all messages of an event.
+pub(super) fn users_at_once(way: Way) -> usize {
+    match way {
+        Way::Job => WRITE_USERS_MAX,
+        Way::Answer => MESSAGES_AT_ONCE * WRITE_USERS_MAX,
+    }
+}
+
+impl Round<'_> {
+    /// Uses permits for a bulk request of this many users. If the request is charged as one, the
+    /// others cover no further request.
+    pub(super) fn spend(&self, run: &Run, permits: &mut Permits, users: usize) {
+        permits.items = match self.charge_of(run, Way::Job) {
+            BulkCharge::Item => permits.items.saturating_sub(users),
+            BulkCharge::Request => 0,
+        };
+    }
+
+    /// Returns the permits for this many users, and keeps the others for later requests.
+    pub(super) fn give_back(&self, run: &Run, way: Way, permits: &Permits, users: usize) -> Permits {
+        let Permits { items: all, until_ms, minute_until_ms } = *permits;
+        let rest = all.saturating_sub(users) as u32;
+        let operations = match self.charge_of(run, way) {
+            BulkCharge::Item => rest,
+            BulkCharge::Request => u32::from(users == 0),
+        };
+        let lane = Lane::Submit { reads: run.state == State::Running };
+        self.clients.limiter.give_back(lane, until_ms + EDGE_MS, operations);
+        if let (Some(pace), Some(minute_until_ms)) = (RunPace::of(run), minute_until_ms) {
+            self.clients.limiter.give_back_minute(&pace, minute_until_ms + EDGE_MS, rest);
+        }
+        Permits { items: all.min(users), ..*permits }
+    }
+
+    /// Acquires permits for a further bulk request of this many users, before which the caller reads
+    /// the run.
+    pub(super) async fn pay_for(&mut self, run: &Run, users: usize) -> Result<Permit, StepError> {
+        self.pay(run, Way::Job, users..=users, users).await
+    }
+
+    /// Acquires 1 to `most` permits for requests of one user each, before which the caller reads the
+    /// run.
+    pub(super) async fn pay_up_to(&mut self, run: &Run, most: usize) -> Result<Permit, StepError> {
+        self.pay(run, Way::Answer, 1..=most, most).await
+    }
+
+    /// Acquires permits to write this many users; `ahead` are expected in total. Waits for a window
+    /// that has them, as long as the invocation lasts. With a pace, it may be fewer.
+    pub(super) async fn pay(
+        &mut self,
+        run: &Run,
+        way: Way,
+        users: RangeInclusive<usize>,
+        ahead: usize,
+    ) -> Result<Permit, StepError> {
+        let lane = Lane::Submit { reads: run.state == State::Running };
+        let ahead = ahead.min(JOBS_AHEAD_MAX * WRITE_USERS_MAX) as u32;
+        let (least, most) = (*users.start() as u32, *users.end() as u32);
+        let request = PermitRequest { lane, least, most, ahead, charge: self.charge_of(run, way) };
+        let (limiter, deadline) = (&self.clients.limiter, self.at.leaving(FOR_A_JOB_MS));
+        Ok(match RunPace::of(run) {
+            Some(pace) => limiter.acquire_paced(&pace, request, &deadline).await?,
+            None => limiter.acquire(request, &deadline).await?,
+        })
+    }
+
+    /// Notes the cost of bulk requests by the rate headers of their answers, where a setting says it.
+    pub(super) fn see_charge(&mut self, run: &Run, rate: Option<Rate>, users: usize) {
+        let Some(seen) = self.charge_seen.add(rate, users as u32) else { return };
+        let set = self.clients.settings.bulk_charge;
+        if !run.api.capabilities().bulk_charge_is_set {
+            return;
+        }
+        let seen_text: &'static str = seen.into();
+        if self.outcome.bulk_charge_seen.replace(seen_text) != Some(seen_text) && seen != set {
+            tracing::warn!(
+                run = run.id.as_str(),
+                seen = seen_text,
+                "the rate headers suggest another cost of a bulk request than INTERCOM_BULK_CHARGE says"
+            );
+        }
+    }
+
+    /// Returns how requests of a run are charged.
+    fn charge_of(&self, run: &Run, way: Way) -> BulkCharge {
+        let is_set = way == Way::Job && run.api.capabilities().bulk_charge_is_set;
+        if is_set { self.clients.settings.bulk_charge } else { BulkCharge::Item }
+    }
+}
