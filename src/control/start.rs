@@ -43,7 +43,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
     let listed = start.source.listed();
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
-        v: format_of(version.api()),
+        v: format_of(api.version.api()),
         id: start.run(),
         plan: start.plan.clone(),
         version: Some(api.version),

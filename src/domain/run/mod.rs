@@ -137,7 +137,7 @@ pub struct Run {
 pub const fn format_of(api: Api) -> u32 {
     match api {
         Api::V1 => FORMAT_2,
-        Api::V2 => FORMAT,
+        Api::V2 | Api::Preview => FORMAT,
     }
 }
 

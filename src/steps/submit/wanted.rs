@@ -1,6 +1,7 @@
 //! Parts that their run accepts now, and the conditions of each request.
 
-use super::batch::{LEASE_MARGIN_MS, Permits};
+use super::batch::LEASE_MARGIN_MS;
+use super::permits::Permits;
 use super::send::Stop;
 use super::{Round, Work};
 use crate::domain::part::{Origin, Part};
