@@ -85,6 +85,7 @@ pub struct StartEvent {
 /// Stored limits are read without this check.
 #[derive(Deserialize)]
 #[serde(remote = "Limits", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct StrictLimits {
     #[serde(default)]
     limit: Option<u64>,

@@ -13,6 +13,7 @@ pub const PERCENT_MAX: u8 = 100;
 /// Limits that stop a run before it does more than intended, and its pace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Limits {
     /// Read only the first users of the workspace, at most this many.
     #[serde(skip_serializing_if = "Option::is_none")]
