@@ -34,6 +34,7 @@ impl BulkChargeSeen {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "an answer may have no rate")]
     fn rate(remaining: u32, reset_at_s: i64) -> Option<Rate> {
         Some(Rate { limit: 1_667, remaining, reset_at_s })
     }

@@ -20,9 +20,8 @@ impl Capabilities {
     pub fn way_of(&self, patch: &Patch) -> Way {
         match self.write {
             Writing::Jobs { .. } => Way::Job,
-            Writing::Answers => Way::Answer,
             Writing::JobsOrAnswers { .. } if patch.changes.iter().all(is_of_item) => Way::Job,
-            Writing::JobsOrAnswers { .. } => Way::Answer,
+            Writing::Answers | Writing::JobsOrAnswers { .. } => Way::Answer,
         }
     }
 

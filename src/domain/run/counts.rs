@@ -193,7 +193,8 @@ mod tests {
         };
         let accounts = counted(&run(2), &cursor, &[(1, first), (2, second), (2, Counts::default())]);
         let mut sum = Counts::default();
-        [first, second].iter().for_each(|counts| sum.add(counts));
+        sum.add(&first);
+        sum.add(&second);
         assert_eq!((sum.jobs, sum.items, sum.follow_ups, sum.lost, sum.jobs_open()), (5, 450, 1, 1, 1));
         assert_eq!((accounts.parts_open, accounts.jobs_open(), accounts.sent_now), (2, 1, 140));
         let totals = &accounts.totals;

@@ -42,7 +42,7 @@ fn only_a_run_that_may_still_change_values_is_unsettled() {
     let leased = |cursor: &mut Cursor| {
         cursor.lease = Some(Lease { owner: "o".into(), message: "m".into(), until_ms: 7 });
     };
-    let rows: [(&str, Run, Cursor, bool); 12] = [
+    let rows: Vec<(&str, Run, Cursor, bool)> = vec![
         ("stopped", ended("cancelled", &json!({})), cursor(read), true),
         ("complete", ended("complete", &counted(0)), cursor(read), false),
         ("complete, with a lost job", ended("complete", &counted(1)), cursor(read), true),
