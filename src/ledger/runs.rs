@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use serde::{Deserialize, Serialize};
 
 use super::active::StoredPlan;
-use super::attributes::{self, key, n, number, run_pk, s};
+use super::attributes::{self, key, n, number, run_pk, s, text};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::api::{ApiVersion, LastApi};
@@ -36,14 +36,6 @@ pub struct ErrorRow {
     /// The generation; 0 in rows of earlier versions.
     #[serde(default)]
     pub generation: u32,
-}
-
-impl ErrorRow {
-    /// Returns whether the row belongs to this generation or a later one. Rows of earlier versions
-    /// belong to any.
-    fn is_of(&self, generation: u32) -> bool {
-        self.generation == 0 || self.generation >= generation
-    }
 }
 
 /// A name for a company.
@@ -111,12 +103,25 @@ impl Ledger {
 
     /// Deletes the errors that an earlier reading of a page recorded in this generation.
     pub async fn forget_errors(&self, run: &RunId, generation: u32, at: &str) -> Result<(), LedgerError> {
-        for item in self.query(&run_pk(run), "ERROR#", usize::MAX).await? {
-            let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-            let row: ErrorRow = attributes::read(item, "ERROR")?;
-            if row.generation == generation && row.at == at {
-                self.send(Write::delete(&key(run_pk(run), sk))).await?;
+        let mut found = Vec::new();
+        let select = Select {
+            attributes: Some("sk, v"),
+            only: Some((
+                "generation = :generation AND #at = :at",
+                vec![(":generation", n(generation)), (":at", s(at))],
+            )),
+            ..Select::new(run_pk(run), "ERROR#")
+        };
+        self.select(&select, |items| {
+            for item in items {
+                attributes::readable(&item, "ERROR")?;
+                found.push(text(&item, "sk").to_owned());
             }
+            Ok(true)
+        })
+        .await?;
+        for sk in found {
+            self.send(Write::delete(&key(run_pk(run), sk))).await?;
         }
         Ok(())
     }
@@ -152,22 +157,49 @@ impl Ledger {
     }
 
     /// Returns the errors of a run, by user id. If the last generation read all users, errors of
-    /// the earlier ones are left out.
+    /// the earlier ones are left out. A run can have millions of them: the functions count them with
+    /// [`Self::users_in_error`].
     pub async fn errors(&self, run: &Run) -> Result<Vec<ErrorRow>, LedgerError> {
-        let found = self.query(&run_pk(&run.id), "ERROR#", usize::MAX).await?;
+        self.error_rows(run, "ERROR#").await
+    }
+
+    /// Returns the errors of one user of a run. Errors of earlier generations are left out as in
+    /// [`Self::errors`].
+    pub async fn errors_of(&self, run: &Run, user: &UserId) -> Result<Vec<ErrorRow>, LedgerError> {
+        self.error_rows(run, &format!("ERROR#{user}#")).await
+    }
+
+    async fn error_rows(&self, run: &Run, prefix: &str) -> Result<Vec<ErrorRow>, LedgerError> {
+        let found = self.query(&run_pk(&run.id), prefix, usize::MAX).await?;
         let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| attributes::read(item, "ERROR")).collect();
         let mut rows = rows?;
         if matches!(run.state, State::Complete | State::CompleteWithErrors) {
-            rows.retain(|row| row.is_of(run.generation));
+            rows.retain(|row| is_of(row.generation, run.generation));
         }
         Ok(rows)
     }
 
-    /// Returns the failed users of a run's generation, each once: a retried part records the same
-    /// errors again.
-    pub async fn users_in_error(&self, run: &Run) -> Result<BTreeSet<String>, LedgerError> {
-        let rows = self.errors(run).await?.into_iter().filter(|row| row.is_of(run.generation));
-        Ok(rows.map(|row| row.user).collect())
+    /// Counts the failed users of a run's generation and those of `more`, each once: a retried part
+    /// records the same errors again. More than `most` users count as `most + 1`, and the rest is not
+    /// read.
+    pub async fn users_in_error(&self, run: &Run, mut more: BTreeSet<String>, most: u64) -> Result<u64, LedgerError> {
+        // Rows of one user are adjacent.
+        let (mut users, mut last) = (0, String::new());
+        let select = Select { attributes: Some("#user, v, generation"), ..Select::new(run_pk(&run.id), "ERROR#") };
+        self.select(&select, |items| {
+            for item in items {
+                attributes::readable(&item, "ERROR")?;
+                let user = text(&item, "user");
+                if user != last && is_of(number(&item, "generation").unwrap_or_default(), run.generation) {
+                    users += 1;
+                    more.remove(user);
+                    user.clone_into(&mut last);
+                }
+            }
+            Ok(users <= most)
+        })
+        .await?;
+        Ok((users + more.len() as u64).min(most.saturating_add(1)))
     }
 
     /// Reserves a company's name for a user of the run, so that two users cannot name one company
@@ -266,3 +298,9 @@ fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, Led
 fn cut(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
+/// Returns whether an error row of generation `of` belongs to a generation or a later one. Rows of earlier
+/// versions have generation 0 and belong to any.
+fn is_of(of: u32, generation: u32) -> bool {
+    of == 0 || of >= generation
+}
+

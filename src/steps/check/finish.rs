@@ -1,5 +1,7 @@
 //! Decides the end of a run from consistently read accounts.
 
+use std::collections::BTreeSet;
+
 use super::{CheckOutcome, read_back};
 use crate::control::{self, ActiveRun, RunEnd};
 use crate::domain::run::{Accounts, Counted, Cursor, Run, State, Verdict};
@@ -94,7 +96,7 @@ async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Res
     let Some(most) = most.filter(|most| run.errors + cursor.tally.errors > *most) else {
         return Ok(false);
     };
-    Ok(clients.ledger.users_in_error(run).await?.len() as u64 > most)
+    Ok(clients.ledger.users_in_error(run, BTreeSet::new(), most).await? > most)
 }
 
 /// Defers the next read of the accounts to the earliest time at which half of the open parts can be

@@ -172,9 +172,10 @@ async fn over_limits(
     if decision.is_some() || !must_count_failed(cursor, &page.tally, run) {
         return Ok(decision);
     }
-    let mut users = clients.ledger.users_in_error(run).await?;
-    users.extend(page.errors.iter().map(|row| row.user.clone()));
-    Ok(over_max_errors(cursor, &page.tally, users.len() as u64, run))
+    let of_page = page.errors.iter().map(|row| row.user.clone()).collect();
+    // The run's reason names their number.
+    let users = clients.ledger.users_in_error(run, of_page, u64::MAX).await?;
+    Ok(over_max_errors(cursor, &page.tally, users, run))
 }
 
 /// Returns Intercom's count of users after the last page, or `None` if it is not available.

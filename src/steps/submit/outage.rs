@@ -5,7 +5,6 @@ use super::Round;
 use super::leased::LeasedPart;
 use super::refused::changes_many;
 use crate::domain::bucket::Bucket;
-use crate::domain::patch::Patch;
 use crate::domain::run::{Phase, Run, RunId};
 use crate::ledger::{Consistency, ErrorRow};
 use crate::runtime::clients::StepError;
@@ -54,22 +53,29 @@ impl Round<'_> {
     /// earlier run of its plan.
     async fn failed_before(&self, run: &Run, part: &LeasedPart) -> Result<bool, StepError> {
         let ledger = &self.clients.ledger;
-        let mut rows = Vec::new();
-        let generation = part.work.part.id.generation;
-        if generation > 1 {
-            // Generation 0 marks rows of an earlier version.
-            let earlier = |row: &ErrorRow| (1..generation).contains(&row.generation);
-            rows.extend(ledger.errors(run).await?.into_iter().filter(earlier));
-            if all_failed(part, &rows) {
-                return Ok(true);
+        let LeasedPart { work, outcomes, .. } = part;
+        let generation = work.part.id.generation;
+        let mut before = Vec::new();
+        for id in ledger.runs_before(run, RUNS_BEFORE).await? {
+            before.extend(ledger.run(&id).await?);
+        }
+        // Errors of pages and jobs do not count. Generation 0 marks rows of an earlier version.
+        let is_of_part = |row: &ErrorRow| row.at.starts_with("part ");
+        let is_earlier = |row: &ErrorRow| (1..generation).contains(&row.generation) && is_of_part(row);
+        // User by user: a run can have millions of errors.
+        for (user, patch) in work.part.patches.iter().enumerate() {
+            if !outcomes.of(user).is_open() {
+                continue;
+            }
+            let mut failed = generation > 1 && ledger.errors_of(run, &patch.user).await?.iter().any(is_earlier);
+            for before in &before {
+                failed = failed || ledger.errors_of(before, &patch.user).await?.iter().any(is_of_part);
+            }
+            if !failed {
+                return Ok(false);
             }
         }
-        for before in ledger.runs_before(run, RUNS_BEFORE).await? {
-            if let Some(before) = ledger.run(&before).await? {
-                rows.extend(ledger.errors(&before).await?);
-            }
-        }
-        Ok(all_failed(part, &rows))
+        Ok(true)
     }
 
     /// Returns whether a job of the run was created in a bucket later than the bucket of `at_ms`.
@@ -78,12 +84,4 @@ impl Round<'_> {
         let then = Bucket::of(at_ms, self.clients.settings.bucket);
         Ok(self.clients.ledger.buckets_of(run).await?.iter().any(|bucket| *bucket > then))
     }
-}
-
-/// Returns whether each open user of the part has such an error. Errors of pages and jobs do not
-/// count.
-fn all_failed(LeasedPart { work, outcomes, .. }: &LeasedPart, rows: &[ErrorRow]) -> bool {
-    let failed = |patch: &Patch| rows.iter().any(|row| row.user == patch.user.as_str() && row.at.starts_with("part "));
-    let patches = work.part.patches.iter().enumerate();
-    patches.filter(|(user, _)| outcomes.of(*user).is_open()).all(|(_, patch)| failed(patch))
 }

@@ -1,6 +1,8 @@
 //! Requests that Intercom refuses because of their content: decides between a fault of the user and
 //! a fault of the run.
 
+use std::collections::BTreeSet;
+
 use super::leased::LeasedParts;
 use super::pieces::Piece;
 use super::send::{Sent, Stop};
@@ -132,7 +134,7 @@ impl LeasedParts {
         // `errors` counts a user once per error, but the limit counts users.
         let most = round.errors_max(run).await?.filter(|most| errors > *most);
         if let Some(most) = most
-            && round.clients.ledger.users_in_error(run).await?.len() as u64 > most
+            && round.clients.ledger.users_in_error(run, BTreeSet::new(), most).await? > most
         {
             self.end_run(round, run, control::OVER_MAX_ERRORS).await?;
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
 mod counts;
+mod errors;
 mod parts;
 
 use intercom_bulk::domain::api::{Api, Way};

@@ -2,6 +2,7 @@
 
 mod seen;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -95,7 +96,7 @@ async fn accounts(ledger: &Ledger, run: &Run, cursor: &Cursor, at_work: Option<b
     accounts.held = ledger.held(&run.id).await?;
     // The run's counter includes errors of earlier generations, which were read again.
     if run.generation > 1 && accounts.totals.errors > 0 {
-        accounts.totals.errors = ledger.users_in_error(run).await?.len() as u64;
+        accounts.totals.errors = ledger.users_in_error(run, BTreeSet::new(), u64::MAX).await?;
     }
     Ok(accounts)
 }
