@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use intercom_bulk::aws::ParameterError;
 use intercom_bulk::domain::api::{Api, ApiSetting, ApiVersion};
@@ -13,6 +13,7 @@ use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{BaseUrl, Intercom, Transport, TransportError};
 use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
 use intercom_simulator::World;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 /// The token of these tests, unless a test replaces it.
@@ -95,6 +96,8 @@ struct State {
     reading: Duration,
     /// Requests that a disturbed route answered by itself.
     kept_away: u64,
+    /// The times of the requests that write one user.
+    puts: Vec<Instant>,
 }
 
 impl Default for State {
@@ -108,6 +111,7 @@ impl Default for State {
             api: ApiVersion::newest(Api::V1).into(),
             reading: Duration::ZERO,
             kept_away: 0,
+            puts: Vec::new(),
         }
     }
 }
@@ -170,6 +174,11 @@ impl Way {
         self.state().other = Some((token.to_owned(), to));
     }
 
+    /// Returns the times of the requests that write one user, with or without an answer.
+    pub(crate) fn puts(&self) -> Vec<Instant> {
+        self.state().puts.clone()
+    }
+
     fn tokens(&self) -> StoredToken {
         let way = self.clone();
         let reading = tower::service_fn(move |_now_ms: i64| {
@@ -222,6 +231,9 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
     let api = way.state().api;
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
+        if request.method() == Method::PUT {
+            way.state().puts.push(Instant::now());
+        }
         let (led, doubles, late) = (way.lead_to(&request, &world), way.doubles(&request), way.delays(&request));
         async move {
             let router = match led {

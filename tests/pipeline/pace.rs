@@ -9,8 +9,9 @@ use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::rate_limit::{Deadline, Lane, MINUTE_MS, Permit, PermitRequest, RateLimiter, RunPace};
 use intercom_bulk_emulator::aws::Account;
-use intercom_simulator::{Fault, Options};
+use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -39,8 +40,7 @@ fn by_minute(report: &Report) -> BTreeMap<i64, u64> {
     minutes
 }
 
-fn assert_paced(pace: u32, report: &Report) {
-    let minutes = by_minute(report);
+fn assert_paced(pace: u32, minutes: &BTreeMap<i64, u64>) {
     let over = minutes.iter().find(|(_, users)| **users > pace.into());
     assert_eq!(over, None, "at most {pace} users a minute: {minutes:?}");
     assert!(minutes.len() > MINUTES + 1, "{minutes:?}");
@@ -57,7 +57,7 @@ async fn run_uses_its_pace_and_never_exceeds_it() {
     for (pace, count) in [(1, 15), (7, 100), (60, 900), (150, 2_300), (250, 3_600)] {
         let options = Options { latency_ms: 120, job_delay_s: 2, ..users(count) };
         let report = run_at(pace, options).await;
-        assert_paced(pace, &report);
+        assert_paced(pace, &by_minute(&report));
         let most = report.world.jobs.iter().map(|job| job.items).max();
         assert!(most <= Some(pace.min(100) as usize), "jobs are as small as the pace: {most:?}");
         // A minute's users need few jobs, although parts are sent in pieces.
@@ -65,6 +65,27 @@ async fn run_uses_its_pace_and_never_exceeds_it() {
         let minutes = by_minute(&report).len() as u64;
         assert!(jobs <= minutes * (u64::from(pace).div_ceil(100) + 2), "{pace}: {jobs} jobs in {minutes} minutes");
     }
+}
+
+/// Each write takes longer than a user's share of a minute, so windows end with unused permits. One is
+/// refused by the rate limit.
+#[tokio::test(start_paused = true)]
+async fn writes_of_one_user_use_the_pace_and_never_exceed_it() {
+    let pace = 600;
+    let faults = vec!["limit-call=write:1000".parse::<Fault>().unwrap()];
+    let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap()];
+    let contacts = ContactOptions { attributes, ..ContactOptions::default() };
+    let options = Options { latency_ms: 1_500, faults, contacts, ..users(8_500) };
+    let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, options).await;
+    let report = pipeline.run(json!({"limits": {"max_per_minute": pace}})).await;
+    report.assert_complete();
+    let (now, now_ms) = (Instant::now(), pipeline.engine.now_ms());
+    let mut minutes: BTreeMap<i64, u64> = BTreeMap::new();
+    for at in pipeline.way.puts() {
+        *minutes.entry((now_ms - (now - at).as_millis() as i64).div_euclid(MINUTE_MS)).or_default() += 1;
+    }
+    assert_paced(pace, &minutes);
+    assert_eq!(report.world.given_429, 1);
 }
 
 /// Some requests fail, and some users are sent again.

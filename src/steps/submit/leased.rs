@@ -157,6 +157,7 @@ impl LeasedParts {
 
     /// Ends the parts, or returns them to the queue.
     pub(super) async fn stop(mut self, round: &mut Round<'_>, run: &Run, stop: Stop) -> Result<Vec<Work>, StepError> {
+        round.give_back_minute(run, &mut self.permits);
         // Refused users have their result, even if their part is delivered again.
         self.record_refused(round, run).await?;
         let owner = &round.at.request_id;

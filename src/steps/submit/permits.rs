@@ -51,10 +51,10 @@ impl Round<'_> {
     /// Uses permits for a bulk request of this many users. If the request is charged as one, the
     /// others cover no further request.
     pub(super) fn spend(&self, run: &Run, permits: &mut Permits, users: usize) {
-        permits.items = match self.charge_of(run, Way::Job) {
-            BulkCharge::Item => permits.items.saturating_sub(users),
-            BulkCharge::Request => 0,
-        };
+        permits.items = permits.items.saturating_sub(users);
+        if self.charge_of(run, Way::Job) == BulkCharge::Request {
+            self.give_back_minute(run, permits);
+        }
     }
 
     /// Returns the permits for this many users, and keeps the others for later requests.
@@ -71,6 +71,15 @@ impl Round<'_> {
             self.clients.limiter.give_back_minute(&pace, minute_until_ms + EDGE_MS, rest);
         }
         Permits { items: all.min(users), ..*permits }
+    }
+
+    /// Keeps the users of a pace's minute that these permits leave unused for later requests. The permits
+    /// of the rate limit expire with their window.
+    pub(super) fn give_back_minute(&self, run: &Run, permits: &mut Permits) {
+        let users = std::mem::take(&mut permits.items) as u32;
+        if let (Some(pace), Some(minute_until_ms)) = (RunPace::of(run), permits.minute_until_ms) {
+            self.clients.limiter.give_back_minute(&pace, minute_until_ms + EDGE_MS, users);
+        }
     }
 
     /// Acquires permits for a further bulk request of this many users, before which the caller reads

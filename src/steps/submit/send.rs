@@ -80,6 +80,7 @@ impl LeasedParts {
             if payments > PAYMENTS_MAX {
                 return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
             }
+            round.give_back_minute(run, &mut self.permits);
             match round.pay_for(run, piece.0.len()).await? {
                 Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
@@ -134,6 +135,7 @@ impl LeasedParts {
                     if !round.still_submits(run).await? {
                         return Ok(Sent::Stop(Stop::Over));
                     }
+                    round.give_back_minute(run, &mut self.permits);
                     match round.pay_for(run, patches.len()).await? {
                         Permit::Granted(items) if items as usize >= patches.len() => {
                             self.permits = Permits::new(run, 0, round.at.clock.now_ms());

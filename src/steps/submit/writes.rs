@@ -120,6 +120,7 @@ impl LeasedParts {
                 if !is_idle {
                     return Ok(MayBegin::AfterAnswers);
                 }
+                round.give_back_minute(run, &mut self.permits);
                 match round.pay_up_to(run, waiting).await? {
                     Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
                     Permit::Wait(at_ms) => return Ok(MayBegin::No(Stop::Later(at_ms))),
@@ -164,7 +165,8 @@ impl LeasedParts {
         tracing::debug!(run = run.id.as_str(), %error, "a request for one user failed");
         match disposition(&error) {
             Disposition::Limited => {
-                self.permits.items = 0;
+                // The window is spent. The users of a pace's minute are given back.
+                self.permits.until_ms = 0;
                 writes.waiting.push_front(write);
                 None
             }
@@ -217,6 +219,7 @@ impl LeasedParts {
         mut writes: Writes,
         mut stop: Option<Stop>,
     ) -> Result<Vec<super::Work>, StepError> {
+        round.give_back_minute(run, &mut self.permits);
         // The users of a full row stay open.
         if !matches!(stop, Some(Stop::Pause(_))) {
             match self.fault_of_run(round, run, &mut writes).await? {
