@@ -76,8 +76,9 @@ pub enum Origin {
     },
 }
 
-/// Digits of a page and of a part in a written identity.
+/// Digits of a page in a written identity.
 const PAGE_DIGITS: usize = 7;
+/// The fewest digits of a part in a written identity. The attempt of a follow-up part has one.
 const PART_DIGITS: usize = 2;
 
 /// A part's identity within its run.
@@ -105,7 +106,7 @@ impl PartId {
         let mut fields = written.split('#');
         let generation = fields.next()?.parse().ok()?;
         let (first, second, third) = (fields.next()?, fields.next()?, fields.next());
-        let is_page = first.len() == PAGE_DIGITS && second.len() == PART_DIGITS;
+        let is_page = first.len() == PAGE_DIGITS && second.len() >= PART_DIGITS;
         let origin = match first.parse().ok().filter(|_| is_page) {
             Some(page) => {
                 let reading = third.map(|reading| ReadingId::try_from(reading.to_owned())).transpose().ok()?;
@@ -219,9 +220,17 @@ mod tests {
 
     #[test]
     fn a_written_identity_is_parsed() {
-        let page = |page, reading| Origin::Page { page, part: 3, reading };
-        let job = Origin::Job { job: JobId::new("job_5849").unwrap(), attempt: 2 };
-        for origin in [page(1, None), page(9_999_999, Some(ReadingId { turn: 7, lease: 2 })), job] {
+        let page = |page, part, reading| Origin::Page { page, part, reading };
+        let job = |id, attempt| Origin::Job { job: JobId::new(id).unwrap(), attempt };
+        let reading = Some(ReadingId { turn: 7, lease: 2 });
+        for origin in [
+            page(1, 3, None),
+            page(9_999_999, 0, reading),
+            page(2, 99, reading),
+            page(2, 149, reading),
+            job("job_5849", 2),
+            job("1234567", 3),
+        ] {
             let id = PartId { generation: 12, origin };
             assert_eq!(PartId::parse(&id.to_string()), Some(id));
         }

@@ -47,9 +47,12 @@ impl Ledger {
         if parts.is_empty() {
             parts.extend(self.follow_ups(run, generation).await?.into_iter().filter(follows));
         }
-        let (Some(from), Some(to)) = (parts.first().cloned(), parts.last().cloned()) else { return Ok(None) };
+        let Some(to) = parts.last().cloned() else { return Ok(None) };
+        // By text, part 100 of a page is before part 99.
+        let names: BTreeSet<String> = parts.iter().map(part_sk).collect();
+        let (Some(first), Some(last)) = (names.first(), names.last()) else { return Ok(None) };
         // Read the ends last: a part that ends in the meantime is left out.
-        let select = Select::of(run_pk(&run.id), Keys::Between(part_sk(&from), part_sk(&to)));
+        let select = Select::of(run_pk(&run.id), Keys::Between(first.clone(), last.clone()));
         self.select(&select, |items| {
             for item in items {
                 let row: PartRow = attributes::read(item, "PART")?;

@@ -206,6 +206,18 @@ async fn faults_of_single_requests_lose_no_user() {
     }
 }
 
+/// A small rate limit cuts a page into parts of one user.
+#[tokio::test(start_paused = true)]
+async fn page_of_more_than_a_hundred_parts_ends() {
+    let mut options = Options { rate_limit_per_10s: 5, ..workspace(160) };
+    options.contacts.leads = 0;
+    let pipeline = pipeline(options).await;
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete();
+    let page = pipeline.engine.clients.ledger.committed_page(&report.run.id, 1, 1).await.unwrap().unwrap();
+    assert!(page.parts > 100, "{page:?}");
+}
+
 /// A page whose cursor Intercom refuses begins the list again.
 #[tokio::test(start_paused = true)]
 async fn refused_cursor_begins_the_list_again() {
