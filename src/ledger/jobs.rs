@@ -110,7 +110,8 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Closes a job and counts it, in one transaction. Returns `false` if it was already closed.
+    /// Closes a job, and counts it and its failed users, in one transaction. Returns `false` if it was
+    /// already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
         let end = attribute(closing.end, &row.job)?;
         let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
@@ -133,6 +134,9 @@ impl Ledger {
         let mut writes = vec![Self::job_write(row, &update, "attribute_exists(#open)", values)];
         if row.v > FORMAT_1 {
             writes.push(Change::closed(row, closing).write()?);
+        }
+        if closing.failed > 0 {
+            writes.push(Self::errors_write(&row.run, closing.failed));
         }
         self.send_all(writes).await
     }

@@ -19,6 +19,8 @@ const LOST_UNTIL: &str = "lost_until_ms = claim_until_ms";
 #[derive(Clone, Copy)]
 struct Ending<'a> {
     end: PartEnd,
+    /// Users that it makes errors of.
+    failed: u64,
     owner: &'a str,
     now_ms: i64,
 }
@@ -61,14 +63,17 @@ impl Ledger {
         }
     }
 
-    /// Sends a write of a part that changes the counts of its run, in one transaction. Runs of format 1
-    /// have no counts. Returns `false` if its condition failed.
+    /// Sends a write of a part that changes the counts of its run, in one transaction. Returns `false` if
+    /// its condition failed.
     async fn send_counted(&self, write: Write, part: &Part, counts: Counts, now_ms: i64) -> Result<bool, LedgerError> {
-        let mut writes = vec![write];
-        if part.v > FORMAT_1 && counts != Counts::default() {
-            writes.push(Change::without_job(&part.run, part.id.generation, counts, now_ms).write()?);
-        }
-        self.send_all(writes).await
+        let counted = Self::counts_write(part, counts, now_ms)?;
+        self.send_all(std::iter::once(write).chain(counted).collect()).await
+    }
+
+    /// Returns the write of a change of counts. Runs of format 1 have no counts.
+    fn counts_write(part: &Part, counts: Counts, now_ms: i64) -> Result<Option<Write>, LedgerError> {
+        let changes = part.v > FORMAT_1 && counts != Counts::default();
+        changes.then(|| Change::without_job(&part.run, part.id.generation, counts, now_ms).write()).transpose()
     }
 
     /// Returns the write that leases a part, or takes over a lease that expired at that time.
@@ -185,10 +190,18 @@ impl Ledger {
     /// Ends a part of which `owner` created no job: dropped, given up, or all users refused. An
     /// existing end stays. Another owner's lease may hide a job, so the end counts it as lost.
     pub async fn end_part(&self, part: &Part, end: PartEnd, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
+        self.end_once(part, Ending { end, failed: 0, owner, now_ms }).await
+    }
+
+    /// Ends a part like [`Self::end_part`], and counts its open users as errors in the same transaction.
+    pub async fn give_up_part(&self, part: &Part, failed: u64, owner: &str, now_ms: i64) -> Result<(), LedgerError> {
+        self.end_once(part, Ending { end: PartEnd::GivenUp, failed, owner, now_ms }).await
+    }
+
+    async fn end_once(&self, part: &Part, ending: Ending<'_>) -> Result<(), LedgerError> {
         const OURS: &str = "(attribute_not_exists(claim_owner) OR claim_owner = :owner)";
         // If the other owner released its lease in between, there is no time to store.
         const THEIRS: &str = "claim_owner <> :owner AND attribute_exists(claim_until_ms)";
-        let ending = Ending { end, owner, now_ms };
         if self.try_end(part, ending, OURS, 0).await? || self.try_end(part, ending, THEIRS, 1).await? {
             return Ok(());
         }
@@ -196,7 +209,7 @@ impl Ledger {
     }
 
     async fn try_end(&self, part: &Part, ending: Ending<'_>, whose: &str, lost: u32) -> Result<bool, LedgerError> {
-        let Ending { end, owner, now_ms } = ending;
+        let Ending { end, failed, owner, now_ms } = ending;
         let remembers = if lost > 0 { format!(", {LOST_UNTIL}") } else { String::new() };
         let update = format!(
             "SET #end = :end, generation = :generation, #users = :users, origin = :origin, \
@@ -213,7 +226,10 @@ impl Ledger {
             .with(":owner", s(owner))
             .with(":lost", n(lost));
         let counts = Counts { parts_ended: 1, lost: lost.into(), ..Counts::default() };
-        self.send_counted(write, part, counts, now_ms).await
+        let mut writes = vec![write];
+        writes.extend(Self::counts_write(part, counts, now_ms)?);
+        writes.extend((failed > 0).then(|| Self::errors_write(&part.run, failed)));
+        self.send_all(writes).await
     }
 
     /// Returns the write of a part's progress, for the transaction that records its job: the done

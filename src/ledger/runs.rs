@@ -147,13 +147,18 @@ impl Ledger {
 
     /// Adds to the run's count of errors, for `max_errors`. Returns the new count.
     pub async fn count_errors(&self, run: &RunId, errors: u64) -> Result<u64, LedgerError> {
-        let write = Write::update(&key(run_pk(run), "RUN"), "ADD #errors :more")
-            .when("attribute_exists(pk)")
-            .with(":more", n(errors));
+        let write = Self::errors_write(run, errors);
         let counted = self.send_for(write, Some(ReturnValue::UpdatedNew)).await?.unwrap_or_default();
         // Without the count, the limit would not be enforced.
         let missing = || LedgerError::Missing { what: "count of errors", key: run.to_string() };
         number(&counted, "errors").ok_or_else(missing)
+    }
+
+    /// Returns the write that adds to the run's count of errors.
+    pub(super) fn errors_write(run: &RunId, errors: u64) -> Write {
+        Write::update(&key(run_pk(run), "RUN"), "ADD #errors :more")
+            .when("attribute_exists(pk)")
+            .with(":more", n(errors))
     }
 
     /// Returns the errors of a run, by user id. If the last generation read all users, errors of
@@ -295,12 +300,12 @@ fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, Led
     serde_json::from_str(&text.ok_or_else(missing)?).map_err(|_| missing())
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(TEXT_MAX).collect()
-}
 /// Returns whether an error row of generation `of` belongs to a generation or a later one. Rows of earlier
 /// versions have generation 0 and belong to any.
 fn is_of(of: u32, generation: u32) -> bool {
     of == 0 || of >= generation
 }
 
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_MAX).collect()
+}

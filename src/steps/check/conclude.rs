@@ -101,9 +101,6 @@ pub(super) async fn close(
         outcome.unattributed += unattributed;
         outcome.with_errors += u64::from(closing.end == End::CompletedWithErrors);
         outcome.unknown += u64::from(closing.end == End::Unknown);
-        if failed > 0 {
-            clients.ledger.count_errors(&row.run, failed).await?;
-        }
     }
     Ok(())
 }

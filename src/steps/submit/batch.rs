@@ -11,7 +11,7 @@ use crate::domain::part::{Size, pack};
 use crate::domain::patch::Patch;
 use crate::domain::run::Run;
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{ErrorRow, OurPart, PartEnd, PartLease, PartRest};
+use crate::ledger::{ErrorRow, OurPart, PartLease, PartRest};
 use crate::rate_limit::Permit;
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
@@ -183,10 +183,10 @@ impl Round<'_> {
             patches.filter(|(user, _)| outcomes.of(*user).is_open()).map(|(_, patch)| row(patch)).collect();
         let now_ms = self.at.clock.now_ms();
         self.clients.ledger.record_errors(&work.part.run, &rows, now_ms).await?;
-        self.clients.ledger.end_part(&work.part, PartEnd::GivenUp, &self.at.request_id, now_ms).await?;
-        self.clients.ledger.count_errors(&work.part.run, rows.len() as u64).await?;
+        let failed = rows.len() as u64;
+        self.clients.ledger.give_up_part(&work.part, failed, &self.at.request_id, now_ms).await?;
         self.outcome.given_up += 1;
-        self.outcome.users_given_up += rows.len() as u64;
+        self.outcome.users_given_up += failed;
         Ok(())
     }
 }

@@ -186,6 +186,26 @@ async fn rows_decide_where_the_counts_do_not_agree() {
     assert_eq!(ledger.accounts(&run, &cursor).await.unwrap(), rows);
 }
 
+/// If a process crashes after the end, `max_errors` must know its errors.
+#[tokio::test]
+async fn errors_are_counted_with_the_end_of_their_job_or_part() {
+    let (ledger, _account) = ledger().await;
+    let (run, _, parts) = begun(&ledger, 5, 3).await;
+    let [first, second] = &parts[..] else { panic!("two parts") };
+    let errors = async || ledger.run(&run.id).await.unwrap().unwrap().errors;
+    ledger.lease_part(first, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+    let made = job_of(first, "job_1");
+    ledger.record_job(&made, &[done(first)], "one").await.unwrap();
+    let closing = Closing { failed: 2, ..Closing::with(End::CompletedWithErrors) };
+    assert!(ledger.close_job(&made, &closing).await.unwrap());
+    assert_eq!(errors().await, 2);
+    assert!(!ledger.close_job(&made, &closing).await.unwrap(), "it is closed once");
+    for _ in 0..2 {
+        ledger.give_up_part(second, 2, "one", NOW_MS).await.unwrap();
+    }
+    assert_eq!(errors().await, 4, "the part ends once");
+}
+
 /// Requests whose answers are the results: their job is closed when it is recorded.
 #[tokio::test]
 async fn answered_job_is_counted_as_closed() {
