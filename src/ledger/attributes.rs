@@ -14,7 +14,7 @@ use crate::domain::run::{FORMAT, RunId};
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Partition key.
     pub pk: String,

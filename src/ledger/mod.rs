@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ACTIVE` | the active run, and when an exclusive reading and a list may begin |
 //! | `ACTIVE / UNSETTLED#<run>` | an ended run that may still change values |
-//! | `STARTS / <plan or run>` | a waiting start, and how often it could not begin |
+//! | `STARTS / <plan, plan#digest or run>` | a waiting start, and how often it could not begin |
 //! | `RUNS / <time>#<run>` | the runs, ordered by start time |
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, its cursor |

@@ -1,5 +1,7 @@
 //! Starts that wait for the end of the active run, and the lists of users that starts name.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, key, n, run_pk, s};
@@ -85,16 +87,26 @@ impl Ledger {
     pub async fn enqueue(&self, start: &Start, now_ms: i64) -> Result<Queued, LedgerError> {
         self.put_list(&start.run(), &start.source, now_ms).await?;
         let start = start.without_ids();
-        if let Some(by_plan) = key_by_plan(&start) {
-            match self.put_start(&by_plan, &start).await? {
-                None => return Ok(Queued::Waits),
+        if is_for_all(&start) {
+            let (at, of_plan) = (key_by_content(&start), key(PARTITION, &start.plan));
+            let mut there = None;
+            if at != of_plan {
+                // Earlier versions stored starts of any content under their plan.
+                let stored: Option<StartItem> = self.get(&of_plan).await?;
+                there = stored.map(|stored| from_text(&stored.start, &of_plan.sk)).transpose()?;
+            }
+            if there.as_ref().is_none_or(|there| !is_alike(there, &start)) {
+                there = match self.put_start(&at, &start).await? {
+                    None => return Ok(Queued::Waits),
+                    there => there,
+                };
+            }
+            match there {
                 Some(there) if there == start => return Ok(Queued::Known),
-                Some(there) if (&there.inline, &there.limits) == (&start.inline, &start.limits) => {
-                    return Ok(Queued::Covered(there.run()));
-                }
-                // The start brings another version of the plan or another pace, so it waits under its
-                // own name.
-                Some(_) => {}
+                Some(there) if is_alike(&there, &start) => return Ok(Queued::Covered(there.run())),
+                // A start of an earlier version, or one with the same digest: this one waits under its own
+                // name.
+                _ => {}
             }
         }
         Ok(match self.put_start(&key_by_run(&start), &start).await? {
@@ -174,7 +186,7 @@ impl Ledger {
     /// Removes this start from the queue; another start of its plan stays.
     pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
         // Earlier versions stored every start under its plan, with the users of its list.
-        for at in [key_by_run(start), key(PARTITION, &start.plan)] {
+        for at in BTreeSet::from([key_by_run(start), key_by_content(start), key(PARTITION, &start.plan)]) {
             let write = Write::delete(&at)
                 .when("attribute_not_exists(pk) OR #start = :start OR #start = :whole")
                 .with(":start", s(to_text(&start.without_ids())?))
@@ -219,11 +231,22 @@ fn list_key(run: &RunId, page: u32) -> Key {
     key(run_pk(run), format!("USERS#{page:07}"))
 }
 
-/// Returns the key of a start for all users, so that one start per plan waits. A start for some
-/// users has no such key, because it does not cover the others.
-fn key_by_plan(start: &Start) -> Option<Key> {
-    let for_all = start.source == Source::All && start.limits.do_all();
-    for_all.then(|| key(PARTITION, &start.plan))
+/// Returns whether a start is for all users, so that one with its plan and limits is enough. A start for
+/// some users does not cover the others.
+fn is_for_all(start: &Start) -> bool {
+    start.source == Source::All && start.limits.do_all()
+}
+
+/// Returns whether two starts of a plan for all users do the same.
+fn is_alike(one: &Start, other: &Start) -> bool {
+    (&one.inline, &one.limits) == (&other.inline, &other.limits)
+}
+
+/// Returns the key of a start for all users: its plan, and the digest of its content. Starts that bring
+/// another version of the plan or another pace wait beside each other.
+fn key_by_content(start: &Start) -> Key {
+    let digest = start.digest().map(|digest| format!("#{digest}")).unwrap_or_default();
+    key(PARTITION, format!("{}{digest}", start.plan))
 }
 
 fn key_by_run(start: &Start) -> Key {

@@ -123,6 +123,15 @@ impl Start {
         self.run.clone().unwrap_or_else(|| RunId::of(&self.plan, self.scheduled_at_s))
     }
 
+    /// Returns a digest of its plan and limits, 8 hexadecimal digits; `None` if the start has neither:
+    /// the stored plan, and no limit.
+    pub fn digest(&self) -> Option<String> {
+        let Self { inline, limits, .. } = self;
+        let is_plain = inline.is_none() && *limits == Limits::default();
+        let text = serde_json::to_string(&(inline, limits)).unwrap_or_default();
+        (!is_plain).then(|| format!("{:08x}", digest(&text)))
+    }
+
     /// Returns the start with the users of its list.
     #[must_use]
     pub fn with_ids(&self, users: Vec<UserId>) -> Self {

@@ -4,6 +4,7 @@
 mod counts;
 mod errors;
 mod parts;
+mod starts;
 
 use intercom_bulk::domain::api::{Api, Way};
 use intercom_bulk::domain::bucket::{Bucket, Width};
