@@ -24,6 +24,8 @@ pub struct PlannedAttribute {
     pub name: String,
     /// The type of its values.
     pub kind: ValueKind,
+    /// Texts of the plan that it may get as they stand.
+    pub texts: Vec<String>,
 }
 
 /// A custom attribute that the workspace has.
@@ -39,6 +41,9 @@ pub struct ListedAttribute {
     /// False if the API cannot write it.
     #[serde(default = "yes")]
     pub api_writable: bool,
+    /// The values of a list; empty for other types.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -57,20 +62,38 @@ impl ValueKind {
             Self::Date => &["date", "datetime", "integer"],
         }
     }
+
+    /// Returns the type with which an attribute of such values is created, in Intercom's words.
+    pub const fn data_type(self) -> &'static str {
+        self.fits()[0]
+    }
+}
+
+/// Returns the attributes of a plan that can be created: no attribute of the workspace has such a
+/// name, in capital or small letters. Another spelling is probably a mistake.
+pub fn creatable<'p>(planned: &'p [PlannedAttribute], listed: &[ListedAttribute]) -> Vec<&'p PlannedAttribute> {
+    let is_new = |planned: &&PlannedAttribute| !listed.iter().any(|listed| is_alike(listed, planned));
+    planned.iter().filter(is_new).collect()
+}
+
+fn is_alike(listed: &ListedAttribute, planned: &PlannedAttribute) -> bool {
+    listed.name.to_lowercase() == planned.name.to_lowercase()
 }
 
 /// Returns the attributes of a plan that cannot be written, one sentence each with the remedy.
 pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> Vec<String> {
     let problem = |planned: &PlannedAttribute| {
-        let PlannedAttribute { name, kind } = planned;
+        let PlannedAttribute { name, kind, texts } = planned;
         let fits = kind.fits();
         let Some(found) = listed.iter().find(|listed| listed.name == *name) else {
-            let alike = listed.iter().find(|listed| listed.name.eq_ignore_ascii_case(name));
-            let hint = alike.map(|alike| format!(" (there is \"{}\")", alike.name)).unwrap_or_default();
-            return Some(format!(
-                "\"{name}\" does not exist{hint}: create it in Intercom's settings for people data, with the type {}",
-                fits[0]
-            ));
+            let data_type = kind.data_type();
+            let create = format!("create it in Intercom's settings for people data, with the type {data_type}");
+            return Some(match listed.iter().find(|listed| is_alike(listed, planned)) {
+                Some(alike) => {
+                    format!("\"{name}\" does not exist (there is \"{}\"): correct the plan, or {create}", alike.name)
+                }
+                None => format!("\"{name}\" does not exist: {create}, or start with create_attributes"),
+            });
         };
         match found {
             ListedAttribute { archived: true, .. } => Some(format!(
@@ -84,6 +107,18 @@ pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> V
                  attribute",
                 fits[0]
             )),
+            ListedAttribute { options, .. } if !options.is_empty() => {
+                let is_no_option = |text: &&String| !options.contains(text);
+                let missing: Vec<String> =
+                    texts.iter().filter(is_no_option).map(|text| format!("\"{text}\"")).collect();
+                (!missing.is_empty()).then(|| {
+                    format!(
+                        "\"{name}\" is a list without the option {}: add it in Intercom's settings for people data, or \
+                         change the plan",
+                        missing.join(", ")
+                    )
+                })
+            }
             _ => None,
         }
     };
@@ -95,7 +130,8 @@ mod tests {
     use super::*;
 
     fn listed(name: &str, data_type: &str) -> ListedAttribute {
-        ListedAttribute { name: name.to_owned(), data_type: data_type.to_owned(), archived: false, api_writable: true }
+        let (name, data_type) = (name.to_owned(), data_type.to_owned());
+        ListedAttribute { name, data_type, archived: false, api_writable: true, options: Vec::new() }
     }
 
     #[test]
@@ -126,10 +162,35 @@ mod tests {
             ("old", ValueKind::Bool, Some("archived")),
             ("locked", ValueKind::Bool, Some("cannot be written")),
         ] {
-            let planned = PlannedAttribute { name: name.to_owned(), kind };
+            let planned = PlannedAttribute { name: name.to_owned(), kind, texts: Vec::new() };
             let problems = unwritable(&[planned], &all);
             assert_eq!(problems.len(), usize::from(problem.is_some()), "{name} {kind:?} {problems:?}");
             assert!(problem.is_none_or(|text| problems[0].contains(text)), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn texts_of_the_plan_must_be_options_of_a_list() {
+        let list =
+            ListedAttribute { options: vec!["Gold".to_owned(), "Silver".to_owned()], ..listed("tier", "string") };
+        let problems = |texts: &[&str], listed: &ListedAttribute| {
+            let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+            let planned = PlannedAttribute { name: "tier".to_owned(), kind: ValueKind::Text, texts };
+            unwritable(&[planned], std::slice::from_ref(listed))
+        };
+        assert_eq!(problems(&["Gold"], &list), [""; 0]);
+        assert_eq!(problems(&[], &list), [""; 0], "values of users are not known before the run");
+        let wrong = problems(&["Gold", "gold", "Bronze"], &list);
+        assert!(wrong[0].contains("without the option \"gold\", \"Bronze\""), "{wrong:?}");
+        assert_eq!(problems(&["Bronze"], &listed("tier", "string")), [""; 0], "it is no list");
+    }
+
+    #[test]
+    fn attributes_with_a_new_name_can_be_created() {
+        let planned = |name: &str| PlannedAttribute { name: name.to_owned(), kind: ValueKind::Date, texts: Vec::new() };
+        let all = [planned("new at"), planned("Seats"), planned("old")];
+        let there = [listed("seats", "integer"), ListedAttribute { archived: true, ..listed("old", "date") }];
+        assert_eq!(creatable(&all, &there), [&all[0]]);
+        assert_eq!([ValueKind::Bool, ValueKind::Date].map(ValueKind::data_type), ["boolean", "date"]);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::domain::text_newtype::text_newtype;
 
@@ -28,6 +29,30 @@ impl UserId {
 
 // Ids are checked on every read, since any program can send a message.
 text_newtype!(UserId, UserId::new, "not a valid user id");
+
+/// The contacts that a plan is about, by their role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Contacts {
+    /// Users.
+    #[default]
+    Users,
+    /// Leads.
+    Leads,
+    /// Both.
+    All,
+}
+
+impl Contacts {
+    /// Returns the role of a user that the plan is not about, as the reason to skip it.
+    pub fn skip(self, user: &User) -> Option<&'static str> {
+        match (self, user.is_lead()) {
+            (Self::Users, true) => Some("lead"),
+            (Self::Leads, false) => Some("user"),
+            (Self::Users, false) | (Self::Leads, true) | (Self::All, _) => None,
+        }
+    }
+}
 
 /// A user: the id, and the body or a projection of it.
 #[derive(Clone, PartialEq)]
@@ -75,6 +100,18 @@ mod tests {
         assert!(UserId::new("5714dd359a3fd47136000001").is_some());
         for bad in ["", "a b", "../jobs", "é", &"x".repeat(129)] {
             assert!(UserId::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_chosen_by_their_role() {
+        let [user, lead] = [serde_json::json!({"id": "a"}), serde_json::json!({"id": "a", "role": "lead"})]
+            .map(|body| User::new(body).unwrap());
+        for (contacts, of_user, of_lead) in
+            [("users", None, Some("lead")), ("leads", Some("user"), None), ("all", None, None)]
+        {
+            let contacts: Contacts = contacts.parse().unwrap();
+            assert_eq!((contacts.skip(&user), contacts.skip(&lead)), (of_user, of_lead), "{contacts:?}");
         }
     }
 

@@ -53,7 +53,7 @@ pub use self::workspaces::{Known, Whose};
 use self::begin_by::BeginBy;
 use self::workspaces::Asked;
 use crate::domain::api::{Api, ApiSetting, ApiVersion, BulkCharge};
-use crate::domain::attribute::ListedAttribute;
+use crate::domain::attribute::{ListedAttribute, PlannedAttribute};
 use crate::domain::job::ItemError;
 use crate::domain::partial_json::Projection;
 use crate::domain::run::Position;
@@ -193,6 +193,14 @@ impl Intercom {
         match self.api() {
             Api::V1 => Err(Error::Invalid { route: route::ATTRIBUTES, reason: Invalid::NotOfThisApi }),
             Api::V2 | Api::Preview => self.request(v2::get_attributes(), timeout, v2::attributes).await,
+        }
+    }
+
+    /// Creates a custom attribute of users. Where a write creates attributes, there is no such call.
+    pub async fn create_attribute(&self, attribute: &PlannedAttribute, timeout: Duration) -> Result<Reply<()>, Error> {
+        match self.api() {
+            Api::V1 => Err(Error::Invalid { route: route::CREATE_ATTRIBUTE, reason: Invalid::NotOfThisApi }),
+            Api::V2 | Api::Preview => self.request(v2::post_attribute(attribute), timeout, v2::created_attribute).await,
         }
     }
 

@@ -21,6 +21,7 @@ use super::target::{check_attribute_name, field_type};
 use super::value::ValueType;
 use super::{Inner, TargetRule, Written};
 use crate::domain::patch::spell_key;
+use crate::domain::user::Contacts;
 
 /// The most targets of one plan.
 const TARGETS_MAX: usize = 64;
@@ -35,10 +36,11 @@ const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\
 const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
 
 pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
-    let [name, condition, show_missed, tables, set] =
-        root.known_entries(["name", "where", "show_missed", "tables", "set"], "a table")?;
+    let [name, contacts, condition, show_missed, tables, set] =
+        root.known_entries(["name", "contacts", "where", "show_missed", "tables", "set"], "a table")?;
     let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
     let name = root.keep(name).unwrap_or_default();
+    let contacts = contacts.and_then(|contacts| root.keep(read_contacts(&contacts))).unwrap_or_default();
     let mut tables = tables.map(|tables| read_tables(&tables)).transpose()?.unwrap_or_default();
     if let Some(asked) = show_missed {
         let Data::Bool(asked) = asked.node.data else { return Err(asked.wrong_type("true or false")) };
@@ -71,6 +73,7 @@ pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     }
     Ok(Inner {
         name,
+        contacts,
         condition,
         settings,
         tables: Arc::new(tables),
@@ -110,6 +113,12 @@ fn read_name(cursor: &Scanner<'_>) -> Result<String, PlanError> {
         return Ok(name.to_owned());
     }
     Err(cursor.refuse(Fault::Name { name: name.chars().take(NAME_LENGTH_MAX).collect() }))
+}
+
+fn read_contacts(cursor: &Scanner<'_>) -> Result<Contacts, PlanError> {
+    let word = cursor.text("\"users\", \"leads\" or \"all\"")?;
+    let instead = || Instead::of(word, Contacts::VARIANTS.iter().copied());
+    word.parse().map_err(|_| cursor.refuse(Fault::UnknownContacts { word: word.to_owned(), instead: instead() }))
 }
 
 fn expression(cursor: &Scanner<'_>, tables: &Tables) -> Result<Expression, PlanError> {

@@ -153,6 +153,8 @@ pub enum Fault {
     WrongType { found: &'static str, write: &'static str },
     #[error("the name `{name}` does not fit: write 1 to 64 of a-z, 0-9 and -")]
     Name { name: String },
+    #[error("there are no contacts of the kind `{word}`{instead}")]
+    UnknownContacts { word: String, instead: Instead },
     #[error("{count} {what} are too many: at most {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("the nesting is too deep for a plan: write it flatter")]

@@ -10,6 +10,7 @@ use super::comparison::truth;
 use super::engine::ENGINE;
 use super::error::Fault;
 use super::failure::Failure;
+use super::fragment::Fragment;
 use super::hints;
 use super::operators::is_present;
 use super::reads::Reads;
@@ -22,6 +23,8 @@ pub(super) const EXPRESSION_BYTES_MAX: usize = 4096;
 pub(super) struct Expression {
     compiled: minijinja::Expression<'static, 'static>,
     pub(super) reads: Reads,
+    /// Texts of the plan that the value may be: constants, and rows of a table.
+    pub(super) texts: Vec<String>,
 }
 
 impl Expression {
@@ -47,10 +50,10 @@ impl Expression {
             }
         })?;
         let mut translator = Translator::new(tables, of_run);
-        let text = translator.whole(&tree).map_err(|fault| hyphen(fault, source))?;
+        let Fragment { text, texts, .. } = translator.whole(&tree).map_err(|fault| hyphen(fault, source))?;
         // The translated text is well formed. The parser can refuse it only for its depth.
         let compiled = ENGINE.compile_expression_owned(text).map_err(|_| Fault::TooDeep)?;
-        Ok(Self { compiled, reads: translator.reads })
+        Ok(Self { compiled, reads: translator.reads, texts })
     }
 
     /// Returns the value; `None` if it is undefined or null.

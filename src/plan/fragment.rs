@@ -19,6 +19,8 @@ pub(super) struct Fragment {
     pub(super) answers: bool,
     /// True for a result of `| domain`.
     pub(super) domain: bool,
+    /// Texts of the plan that the value may be, as it stands.
+    pub(super) texts: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) enum Level {
 
 impl Fragment {
     pub(super) fn new(text: String, level: Level, personal: bool) -> Self {
-        Self { text, level, path: None, personal, answers: false, domain: false }
+        Self { text, level, path: None, personal, answers: false, domain: false, texts: Vec::new() }
     }
 
     /// Creates a part whose value is true or false.
@@ -91,7 +93,8 @@ pub(super) fn literal(value: &Value) -> Result<Fragment, Fault> {
             });
         }
     };
-    Ok(Fragment { answers: value.kind() == ValueKind::Bool, ..Fragment::new(text, Level::Operand, false) })
+    let texts = value.as_str().map(str::to_owned).into_iter().collect();
+    Ok(Fragment { answers: value.kind() == ValueKind::Bool, texts, ..Fragment::new(text, Level::Operand, false) })
 }
 
 /// Returns a text as a literal of the engine.

@@ -54,7 +54,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::partial_json::Projection;
-use crate::domain::user::User;
+use crate::domain::user::{Contacts, User};
 
 pub use error::{Fault, Instead, Location, PlanError};
 pub use evaluate::{Evaluation, Note, SkipReason};
@@ -87,6 +87,7 @@ pub struct Plan {
 #[derive(Debug)]
 struct Inner {
     name: String,
+    contacts: Contacts,
     condition: Option<Expression>,
     settings: Vec<TargetRule>,
     tables: Arc<Tables>,
@@ -185,6 +186,11 @@ impl Plan {
     /// Returns the plan's name: 1 to 64 of a-z, 0-9 and `-`.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Returns the contacts that the plan is about.
+    pub fn contacts(&self) -> Contacts {
+        self.inner.contacts
     }
 
     /// Returns the copy that is stored with a run.

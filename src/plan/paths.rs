@@ -5,14 +5,15 @@ use serde_json::Value as Json;
 
 use super::nearest::nearest;
 
-/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures.
-/// `[]` is an item of a list.
+/// Every field of a user in Intercom's references for API 1.0 to 1.4 and in its clients' fixtures, and
+/// `role`, which API 2.x has instead of `anonymous`. `[]` is an item of a list.
 ///
 /// [`super::Plan::unseen`] detects a version or a workspace without one of them.
 pub(super) const PATHS: &[&str] = &[
     "type",
     "id",
     "user_id",
+    "role",
     "anonymous",
     "email",
     "phone",
@@ -80,21 +81,40 @@ pub(super) const PATHS: &[&str] = &[
 /// every run.
 const CHANGED_BY_WRITES: &str = "updated_at";
 
-/// API 2.x names of the same fields.
-const NEWER_NAMES: &[(&str, &str)] = &[
-    ("external_id", "user_id"),
-    ("workspace_id", "app_id"),
-    ("last_seen_at", "last_request_at"),
-    ("location", "location_data"),
-    ("location.country", "location_data.country_name"),
-    ("location.country_code", "location_data.country_code"),
-    ("location.continent_code", "location_data.continent_code"),
-    ("location.region", "location_data.region_name"),
-    ("location.city", "location_data.city_name"),
-    ("tags.data", "tags.tags"),
-    ("companies.data", "companies.companies"),
-    ("social_profiles.data", "social_profiles.social_profiles"),
+/// A name of API 2.x for a field of API 1.x.
+pub(super) struct Alias {
+    /// The object that contains the field; empty for the user itself.
+    pub(super) of: &'static str,
+    /// The name in API 2.x.
+    pub(super) newer: &'static str,
+    /// The name in API 1.x.
+    pub(super) own: &'static str,
+}
+
+const fn alias(of: &'static str, newer: &'static str, own: &'static str) -> Alias {
+    Alias { of, newer, own }
+}
+
+/// The fields that have another name in API 2.x. A plan may use either name with each API.
+pub(super) const ALIASES: &[Alias] = &[
+    alias("", "external_id", "user_id"),
+    alias("", "workspace_id", "app_id"),
+    alias("", "last_seen_at", "last_request_at"),
+    alias("", "last_replied_at", "last_heard_from_at"),
+    alias("", "location", "location_data"),
+    alias("location_data", "country", "country_name"),
+    alias("location_data", "region", "region_name"),
+    alias("location_data", "city", "city_name"),
+    alias("tags", "data", "tags"),
+    alias("companies", "data", "companies"),
+    alias("social_profiles", "data", "social_profiles"),
 ];
+
+/// Returns the name of API 1.x of a field of the object at this path.
+pub(super) fn own_name<'n>(of: &[Segment], name: &'n str) -> &'n str {
+    let of = spell(of);
+    ALIASES.iter().find(|alias| alias.of == of && alias.newer == name).map_or(name, |alias| alias.own)
+}
 
 /// Fields that identify a person. A table key that is read from them is counted, and shown only if
 /// the plan requests it.
@@ -201,10 +221,7 @@ pub(super) fn is_within(path: &str, start: &str) -> bool {
 
 /// Returns the known path that was probably meant, for a message.
 pub(super) fn nearest_path(path: &[Segment]) -> Option<String> {
-    let text = spell(path);
-    let newer = NEWER_NAMES.iter().find(|(newer, _)| *newer == text).map(|(_, known)| *known);
-    let own = || nearest(&text, PATHS.iter().copied());
-    newer.or_else(own).map(|known| format!("user.{known}"))
+    nearest(&spell(path), PATHS.iter().copied()).map(|known| format!("user.{known}"))
 }
 
 #[cfg(test)]
@@ -220,15 +237,26 @@ mod tests {
         for known in ["email", "avatar", "avatar.image_url", "custom_attributes", "custom_attributes.any thing"] {
             assert!(is_known(&path(known)), "{known}");
         }
-        for (typo, meant) in
-            [("emial", "user.email"), ("external_id", "user.user_id"), ("avatar.image_ulr", "user.avatar.image_url")]
-        {
+        for (typo, meant) in [("emial", "user.email"), ("avatar.image_ulr", "user.avatar.image_url")] {
             assert!(!is_known(&path(typo)), "{typo}");
             assert_eq!(nearest_path(&path(typo)).as_deref(), Some(meant));
         }
         for unknown in ["av", "avatar.image_url.host", "custom_attributes.plan.tier"] {
             assert!(!is_known(&path(unknown)), "{unknown}");
         }
+    }
+
+    #[test]
+    fn names_of_api_2_are_those_of_known_fields() {
+        for Alias { of, newer, own } in ALIASES {
+            let object = if of.is_empty() { Vec::new() } else { path(of) };
+            assert_eq!(own_name(&object, newer), *own);
+            let known = object.iter().cloned().chain(path(own)).collect::<Vec<_>>();
+            assert!(is_known(&known), "{of} {own}");
+            let newer = object.into_iter().chain(path(newer)).collect::<Vec<_>>();
+            assert!(!is_known(&newer), "{of} {newer:?}");
+        }
+        assert_eq!(own_name(&path("custom_attributes"), "country"), "country");
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl<'t> Translator<'t> {
         Self { tables, reads: Reads::default(), depth: 0, of_run }
     }
 
-    pub(super) fn whole(&mut self, tree: &Expr<'_>) -> Result<String, Fault> {
-        Ok(self.value(tree)?.text)
+    pub(super) fn whole(&mut self, tree: &Expr<'_>) -> Result<Fragment, Fault> {
+        self.value(tree)
     }
 
     /// Translates a part whose value is used. If it is a path, users must be able to have it.
@@ -101,8 +101,11 @@ impl<'t> Translator<'t> {
                 let (test, yes) = (self.value(&choice.test_expr)?.condition(), self.value(&choice.true_expr)?);
                 let no = choice.false_expr.as_ref().map(|no| self.value(no)).transpose()?;
                 let personal = yes.personal || no.as_ref().is_some_and(|no| no.personal);
+                let mut texts = yes.texts.clone();
+                texts.extend(no.iter().flat_map(|no| no.texts.clone()));
                 let otherwise = no.map(|no| format!(" else {}", no.operand())).unwrap_or_default();
-                Ok(Fragment::new(format!("{} if {}{otherwise}", yes.operand(), test.operand()), Level::Other, personal))
+                let whole = format!("{} if {}{otherwise}", yes.operand(), test.operand());
+                Ok(Fragment { texts, ..Fragment::new(whole, Level::Other, personal) })
             }
             Expr::List(list) => self.list(&list.items),
             Expr::Tuple(tuple) => self.list(&tuple.items),
@@ -198,7 +201,7 @@ impl<'t> Translator<'t> {
             });
         };
         let segment = match (key.as_str(), &base.path) {
-            (Some(name), Some(_)) => Segment::Field(name.to_owned()),
+            (Some(name), Some(path)) => Segment::Field(paths::own_name(path, name).to_owned()),
             (None, _) if key.is_integer() => Segment::Item,
             _ => {
                 return Err(Fault::NotInPlans {
@@ -207,6 +210,7 @@ impl<'t> Translator<'t> {
                 });
             }
         };
+        let key = if let Segment::Field(name) = &segment { Value::from(name.as_str()) } else { key };
         let text = format!("{}[{}]", base.within(Level::Operand), literal(&key)?.text);
         let path = base.path.map(|path| path.into_iter().chain([segment]).collect::<Vec<_>>());
         let personal = path.as_deref().map_or(base.personal, is_personal);
@@ -229,8 +233,11 @@ impl<'t> Translator<'t> {
             }
         };
         self.note_domain(table, &key);
+        let rows = self.tables[table].rows.values();
+        let texts = rows.filter_map(|row| row.as_str().map(str::to_owned)).collect();
         // A row is the plan's own text, so it is not personal, whatever its key.
-        Ok(call(&key, &internal("look_up"), &[quote(table), key.personal.to_string()], false))
+        let found = call(&key, &internal("look_up"), &[quote(table), key.personal.to_string()], false);
+        Ok(Fragment { texts, ..found })
     }
 
     /// Records a table that is read with a domain, so that a warning can name keys that no domain

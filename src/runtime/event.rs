@@ -103,6 +103,8 @@ struct StrictLimits {
     max_per_minute: Option<NonZeroU32>,
     #[serde(default)]
     no_wait: bool,
+    #[serde(default)]
+    create_attributes: bool,
 }
 
 impl StartEvent {

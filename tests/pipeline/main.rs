@@ -9,6 +9,7 @@
 
 mod accident;
 mod accused;
+mod attributes;
 mod auto;
 mod bounds;
 mod canary;
@@ -25,6 +26,7 @@ mod intercom;
 mod items;
 mod jobs;
 mod lag;
+mod leads;
 mod limit;
 mod limits;
 mod messages;

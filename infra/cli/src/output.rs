@@ -100,8 +100,9 @@ pub(crate) fn confirm(question: &str) -> bool {
 
 /// Replaces the limits' names in a run's reason with the command's flags.
 pub(crate) fn flags(reason: &str) -> String {
-    const LIMITS: [(&str, &str); 5] = [
+    const LIMITS: [(&str, &str); 6] = [
         ("accept_unseen", "--accept-unseen"),
+        ("create_attributes", "--create-attributes"),
         ("max_changes", "--max-changes"),
         ("max_errors", "--max-errors"),
         ("no_wait", "--no-wait"),

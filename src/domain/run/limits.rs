@@ -40,13 +40,16 @@ pub struct Limits {
     /// Read lists at once, although they may not show the latest writes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_wait: bool,
+    /// Create the custom attributes of the plan that the workspace does not have, if a write does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub create_attributes: bool,
 }
 
 impl Limits {
     /// Returns whether a run with these limits does all that the plan asks for, at whatever pace and
     /// begin.
     pub fn do_all(&self) -> bool {
-        Self { max_per_minute: None, no_wait: false, ..self.clone() } == Self::default()
+        Self { max_per_minute: None, no_wait: false, create_attributes: false, ..self.clone() } == Self::default()
     }
 
     /// Returns whether the parts of a run are held back until all users are read.

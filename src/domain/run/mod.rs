@@ -41,7 +41,7 @@ pub use set_again::{OftenAgain, PreviousValues, SetAgain};
 pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
-pub use tally::{LEAD, NAMED_ALREADY, Tally};
+pub use tally::{NAMED_ALREADY, Tally};
 pub use unsettled::{LATE_MS, LEASE_MOST_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;

@@ -10,9 +10,6 @@ use crate::domain::redact::redact_to;
 /// Reason to skip a user: another user's patch of the generation names the company.
 pub const NAMED_ALREADY: &str = "company_named_already";
 
-/// Reason to skip a user: it is a lead. Plans are about users.
-pub const LEAD: &str = "lead";
-
 /// The most characters of a missed table key.
 const MISSED_KEY_CHARS_MAX: usize = 40;
 

@@ -27,6 +27,8 @@ pub mod route {
     pub const COUNT_USERS: &str = "count users";
     /// The custom attributes of the workspace.
     pub const ATTRIBUTES: &str = "attributes";
+    /// The creation of a custom attribute.
+    pub const CREATE_ATTRIBUTE: &str = "create attribute";
     /// The workspace of the token.
     pub const WORKSPACE: &str = "workspace";
 }

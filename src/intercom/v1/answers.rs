@@ -20,6 +20,9 @@ use crate::domain::user::{User, UserId};
 /// The code of a failed item without one.
 const NO_CODE: &str = "unknown";
 
+/// The field of 2.x that distinguishes users from leads.
+const ROLE: &str = "role";
+
 /// The message of a failed item without one.
 const NO_MESSAGE: &str = "Intercom gave no reason";
 
@@ -38,7 +41,20 @@ pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Pag
     let Some(Value::Array(users)) = body.get_mut("users").map(Value::take) else {
         return Err(UnreadableBody("it has no list of users"));
     };
-    Ok(Page::new(users.into_iter().map(decoded).map(User::new), next))
+    let has_role = match of_user {
+        Projection::Keys(keys) => keys.contains_key(ROLE),
+        Projection::Whole | Projection::Each(_) => true,
+    };
+    let user = |user| User::new(if has_role { with_role(decoded(user)) } else { decoded(user) });
+    Ok(Page::new(users.into_iter().map(user), next))
+}
+
+/// Adds the field of 2.x that distinguishes users from leads. These paths have no leads.
+fn with_role(mut user: Value) -> Value {
+    if let Value::Object(fields) = &mut user {
+        fields.insert(ROLE.to_owned(), "user".into());
+    }
+    user
 }
 
 /// Decodes the texts that 1.x escapes as HTML: the names of the user and of its companies. Other
@@ -60,7 +76,7 @@ fn decode(name: &mut Value) {
 
 /// Parses a user object.
 pub(in crate::intercom) fn user(body: &[u8]) -> Result<User, UnreadableBody> {
-    User::new(decoded(object(body)?)).ok_or(UnreadableBody("the user has no usable id"))
+    User::new(with_role(decoded(object(body)?))).ok_or(UnreadableBody("the user has no usable id"))
 }
 
 /// Parses the workspace's id, `{"users":[{"app_id":"…"}]}`; `None` without users.

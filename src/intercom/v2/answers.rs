@@ -76,6 +76,11 @@ pub(in crate::intercom) fn attributes(body: &[u8]) -> Result<Vec<ListedAttribute
     all.into_iter().filter(is_custom).map(read).collect()
 }
 
+/// Parses an attribute that was created.
+pub(in crate::intercom) fn created_attribute(body: &[u8]) -> Result<(), UnreadableBody> {
+    object(body).map(drop)
+}
+
 /// Parses the number of contacts, users and leads, of a list.
 pub(in crate::intercom) fn count_users(body: &[u8]) -> Result<u64, UnreadableBody> {
     let body = object_of(body, &Projection::keys([("total_count", Projection::Whole)]))?;
@@ -139,8 +144,9 @@ mod tests {
             "archived": true, "options": ["Red"], "model": "contact"});
         let standard = json!({"name": "email", "data_type": "string", "custom": false});
         let list = |data: Value| attributes(json!({"type": "list", "data": data}).to_string().as_bytes());
-        let expected =
-            ListedAttribute { name: "plan".into(), data_type: "string".into(), archived: true, api_writable: true };
+        let options = vec!["Red".to_owned()];
+        let (name, data_type) = ("plan".into(), "string".into());
+        let expected = ListedAttribute { name, data_type, archived: true, api_writable: true, options };
         assert_eq!(list(json!([standard, custom])).unwrap(), [expected]);
         assert!(list(json!([{"custom": true, "name": 5}])).is_err() && list(json!({})).is_err());
     }

@@ -33,6 +33,10 @@ pub(super) fn user(contact: Value) -> Option<User> {
         let value = contact.remove(theirs).unwrap_or_default();
         contact.insert(ours.to_owned(), value);
     }
+    // A text from 2.16 on. Plans read a number in each version.
+    if let Some(owner) = contact.get("owner_id").and_then(Value::as_str).and_then(|owner| owner.parse::<i64>().ok()) {
+        contact.insert("owner_id".to_owned(), owner.into());
+    }
     if contact.get("avatar").is_none_or(Value::is_null) {
         contact.insert("avatar".to_owned(), json!({"type": "avatar", "image_url": null}));
     }
@@ -99,6 +103,19 @@ mod tests {
             assert_eq!(at(path), Some(value), "{path}");
         }
         assert_eq!(at("/external_id"), None);
+    }
+
+    #[test]
+    fn owner_is_a_number_in_each_version() {
+        let owner = |owner: Value| user(json!({"id": "a1", "owner_id": owner})).unwrap().body()["owner_id"].clone();
+        for (theirs, ours) in [
+            (json!(4_518_167), json!(4_518_167)),
+            (json!("4518167"), json!(4_518_167)),
+            (Value::Null, Value::Null),
+            (json!("no number"), json!("no number")),
+        ] {
+            assert_eq!(owner(theirs), ours);
+        }
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 
 use super::super::transport::call::Call;
 use super::super::transport::error::{Error, Invalid, route};
 use super::super::transport::service::Operations;
 use super::{CURSOR_BYTES_MAX, update};
 use crate::domain::api::Api;
+use crate::domain::attribute::PlannedAttribute;
 use crate::domain::patch::Patch;
 use crate::domain::run::Position;
 use crate::domain::user::UserId;
@@ -64,6 +66,19 @@ pub(in crate::intercom) fn put_patch(patch: &Patch) -> Result<Call, Error> {
 /// Builds the request for the attributes of contacts. The answer is one list without pages.
 pub(in crate::intercom) fn get_attributes() -> Call {
     Call::get(route::ATTRIBUTES, "/data_attributes?model=contact&include_archived=true".to_owned())
+}
+
+/// Builds the request that creates an attribute of contacts.
+pub(in crate::intercom) fn post_attribute(attribute: &PlannedAttribute) -> Call {
+    let (name, data_type) = (&attribute.name, attribute.kind.data_type());
+    let body = json!({"name": name, "model": "contact", "data_type": data_type});
+    Call {
+        route: route::CREATE_ATTRIBUTE,
+        method: Method::POST,
+        path: "/data_attributes".to_owned(),
+        body: Bytes::from(body.to_string()),
+        operations: Operations::default(),
+    }
 }
 
 /// Builds the request for the number of contacts. `GET /counts` is not documented for these

@@ -18,8 +18,6 @@ fn words_of_other_languages_are_explained() {
         ("user.name | regex_replace('a', 'b')", "there are no regular expressions"),
         ("user.name | xyzzy", "no filter `xyzzy`; write one of domain, default, lower"),
         ("user.name is empty", "write `is blank`"),
-        ("user.external_id", "the nearest is `user.user_id`"),
-        ("user.location.country", "the nearest is `user.location_data.country_name`"),
         ("user.custom_attributes.plan = 'free'", "column 29: compare with =="),
         ("user.email && user.name", "column 12: write `and`"),
         ("user.email ? 1 : 2", "column 12: write `a if condition else b`"),

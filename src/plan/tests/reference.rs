@@ -7,7 +7,7 @@ use strum::VariantNames;
 use super::*;
 use crate::plan::language::{FILTERS, TESTS};
 use crate::plan::otherwise::WORDS;
-use crate::plan::paths::PATHS;
+use crate::plan::paths::{ALIASES, Alias, PATHS};
 
 const REFERENCE: &str = include_str!("../../../docs/plans.md");
 
@@ -50,6 +50,22 @@ fn each_path_is_described() {
     let paths = reads.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("user."));
     for path in paths.filter(|path| path.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '.')) {
         assert!(PATHS.iter().any(|known| *known == path || known.starts_with(&format!("{path}["))), "{path}");
+    }
+}
+
+#[test]
+fn each_name_of_api_2_is_described() {
+    let names = section("Names of API 2.x");
+    for Alias { of, newer, own } in ALIASES {
+        let described = match *of {
+            "" | "tags" | "companies" | "social_profiles" => {
+                let path =
+                    |name: &str| if of.is_empty() { format!("`user.{name}`") } else { format!("`user.{of}.{name}`") };
+                names.contains(&path(newer)) && names.contains(&path(own))
+            }
+            _ => names.contains(&format!("`{newer}`")) && names.contains(&format!("`{own}`")),
+        };
+        assert!(described, "{of} {newer} {own}");
     }
 }
 

@@ -49,6 +49,14 @@ pub enum StepError {
         /// The attributes that cannot be written, one sentence each.
         problems: Vec<String>,
     },
+    #[error(
+        "Intercom created {} and does not list it yet: start again in a minute",
+        .names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    )]
+    NotListed {
+        /// The attributes.
+        names: Vec<String>,
+    },
     #[error("there is no plan named \"{name}\" in the ledger: store it first, or give the plan itself")]
     NoPlan { name: String },
     #[error(
@@ -92,6 +100,7 @@ impl StepError {
             Self::NoApi(_) => "NoApi",
             Self::ApiUnknown { .. } => "ApiUnknown",
             Self::Attributes { .. } => "Attributes",
+            Self::NotListed { .. } => "NotListed",
             Self::NoPlan { .. } => "NoPlan",
             Self::Taken { .. } => "Taken",
             Self::ListGone { .. } => "ListGone",
@@ -112,6 +121,7 @@ impl StepError {
             Self::Ledger(_)
             | Self::Queue(_)
             | Self::Event(_)
+            | Self::NotListed { .. }
             | Self::RunsPlan { .. }
             | Self::TimeOut { .. }
             | Self::NoRun { .. } => false,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::fetch::FetchedPage;
 use crate::domain::patch::{Patch, Target};
-use crate::domain::run::{Cursor, LEAD, NAMED_ALREADY, Run, RunId, Tally};
+use crate::domain::run::{Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::user::{User, UserId};
 use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved};
 use crate::plan::{Note, Plan};
@@ -77,9 +77,9 @@ pub(super) async fn evaluate(
             break;
         }
         tally.users += 1;
-        if user.is_lead() {
+        if let Some(role) = plan.contacts().skip(user) {
             tally.skipped += 1;
-            *tally.skip_reasons.entry(LEAD.to_owned()).or_default() += 1;
+            *tally.skip_reasons.entry(role.to_owned()).or_default() += 1;
             continue;
         }
         tally.set_again.users += u64::from(before.has(user.id()));

@@ -1,38 +1,128 @@
-//! The check of a plan's attributes before a run begins, on an API that creates none by a write.
+//! The check of a plan's attributes before a run begins, on an API that creates none by a write, and
+//! their creation.
 
-use super::count::{REQUEST_TIMEOUT, may_request};
-use crate::domain::attribute::unwritable;
+use std::time::Duration;
+
+use super::count::{COUNT_MS, REQUEST_TIMEOUT, may_request};
+use crate::domain::attribute::{PlannedAttribute, creatable, unwritable};
+use crate::domain::run::Limits;
 use crate::intercom::{Disposition, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// Checks that the workspace has the attributes that the plan writes, with the right types. Without
-/// the permission to list attributes, the run begins: many refusals in a row pause it. Returns why
-/// they cannot be listed now, if so.
+/// The wait between two lists after a creation.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
+/// The longest wait for new attributes, in milliseconds. An invocation may have less time.
+const LISTED_MOST_MS: i64 = 60_000;
+
+/// The result of a request that the start may make later.
+type Later<T> = Result<T, String>;
+
+/// The attributes of a plan and the workspace.
+enum Found {
+    /// All of them can be written.
+    Writable,
+    /// These do not exist and can be created.
+    Missing(Vec<PlannedAttribute>),
+    /// The token may not list attributes. The run begins: many refusals in a row pause it.
+    NotListed,
+}
+
+/// Checks that the workspace has the attributes that the plan writes, with the right types, and creates
+/// those that it does not have, if the limits say so. Returns why this cannot be done now, if so.
 ///
 /// # Errors
-/// [`StepError::Attributes`] if one of them cannot be written.
+/// [`StepError::Attributes`] if one of them cannot be written, and [`StepError::NotListed`] if Intercom
+/// does not list a new one in time.
 pub(super) async fn attributes_exist(
     clients: &Clients,
     plan: &Plan,
+    limits: &Limits,
     at: &Invocation,
-) -> Result<Result<(), String>, StepError> {
+) -> Result<Later<()>, StepError> {
     let planned = plan.attributes();
     if planned.is_empty() || !clients.intercom.api().capabilities().attributes_must_exist {
         return Ok(Ok(()));
     }
+    let create = limits.create_attributes;
+    let missing = match find(clients, &planned, create, at).await? {
+        Ok(Found::Missing(missing)) if !limits.dry_run => missing,
+        Ok(Found::Missing(_) | Found::Writable | Found::NotListed) => return Ok(Ok(())),
+        Err(why) => return Ok(Err(why)),
+    };
+    for attribute in &missing {
+        if let Err(why) = create_one(clients, attribute, at).await? {
+            return Ok(Err(why));
+        }
+    }
+    let until_ms = at.clock.now_ms() + LISTED_MOST_MS;
+    loop {
+        match find(clients, &planned, create, at).await? {
+            Ok(Found::Missing(_)) if at.clock.now_ms() < until_ms && at.left_ms() > 2 * COUNT_MS => {
+                tokio::time::sleep(LIST_AGAIN).await;
+            }
+            Ok(Found::Missing(missing)) => {
+                return Err(StepError::NotListed { names: missing.into_iter().map(|one| one.name).collect() });
+            }
+            Ok(Found::Writable | Found::NotListed) => return Ok(Ok(())),
+            Err(why) => return Ok(Err(why)),
+        }
+    }
+}
+
+/// Lists the attributes and compares them. With `create`, only attributes that cannot be created are
+/// an error.
+async fn find(
+    clients: &Clients,
+    planned: &[PlannedAttribute],
+    create: bool,
+    at: &Invocation,
+) -> Result<Later<Found>, StepError> {
     if let Err(reason) = may_request(clients, at).await? {
         return Ok(Err(reason.to_owned()));
     }
     match clients.intercom.attributes(REQUEST_TIMEOUT).await {
         Ok(reply) => {
-            let problems = unwritable(&planned, &reply.value);
-            if problems.is_empty() { Ok(Ok(())) } else { Err(StepError::Attributes { problems }) }
+            let new = if create { creatable(planned, &reply.value) } else { Vec::new() };
+            let others: Vec<_> = planned.iter().filter(|one| !new.contains(one)).cloned().collect();
+            let problems = unwritable(&others, &reply.value);
+            if !problems.is_empty() {
+                return Err(StepError::Attributes { problems });
+            }
+            let missing: Vec<_> = new.into_iter().cloned().collect();
+            Ok(Ok(if missing.is_empty() { Found::Writable } else { Found::Missing(missing) }))
         }
         Err(error) if matches!(disposition(&error), Disposition::RunFault | Disposition::NotFound) => {
             tracing::warn!(%error, "cannot list the attributes; the run begins without the check");
+            Ok(Ok(Found::NotListed))
+        }
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+/// Creates an attribute. If the answer is lost, a later list shows whether it exists.
+async fn create_one(clients: &Clients, attribute: &PlannedAttribute, at: &Invocation) -> Result<Later<()>, StepError> {
+    if let Err(reason) = may_request(clients, at).await? {
+        return Ok(Err(reason.to_owned()));
+    }
+    let (name, data_type) = (attribute.name.as_str(), attribute.kind.data_type());
+    match clients.intercom.create_attribute(attribute, REQUEST_TIMEOUT).await {
+        Ok(_) => {
+            tracing::info!(attribute = name, data_type, "attribute created");
             Ok(Ok(()))
+        }
+        Err(error)
+            if matches!(
+                disposition(&error),
+                Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected
+            ) =>
+        {
+            let problem = format!(
+                "\"{name}\" cannot be created ({error}): create it in Intercom's settings for people data, with the type \
+                 {data_type}, or use another attribute"
+            );
+            Err(StepError::Attributes { problems: vec![problem] })
         }
         Err(error) => Ok(Err(error.to_string())),
     }

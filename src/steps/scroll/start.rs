@@ -115,7 +115,7 @@ pub(super) async fn begin(
         Ok(workspace) => workspace,
         Err(unknown) => return wait(clients, start, unknown.why(), at, outcome).await,
     };
-    if let Err(reason) = attributes_exist(clients, plan, at).await? {
+    if let Err(reason) = attributes_exist(clients, plan, &start.limits, at).await? {
         let why = format!("the attributes cannot be listed: {reason}");
         return wait(clients, start, &why, at, outcome).await;
     }

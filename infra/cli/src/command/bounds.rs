@@ -53,6 +53,10 @@ pub(super) struct Bounds {
     /// Pause when the users of --limit are done; a resume goes on with all users
     #[arg(long, requires = "limit")]
     then_pause: bool,
+    /// Create the custom attributes of the plan that the workspace does not have. API 1.x creates them with
+    /// the first value
+    #[arg(long)]
+    create_attributes: bool,
     #[command(flatten)]
     pacing: Pacing,
 }
@@ -68,6 +72,7 @@ impl Bounds {
             then_pause: self.then_pause,
             max_per_minute: self.pacing.max_per_minute,
             no_wait: self.pacing.no_wait,
+            create_attributes: self.create_attributes,
         }
     }
 

@@ -270,7 +270,8 @@ impl RunPlan {
             output::note(false, &format!("Warning: {warning}"));
         }
         let plan = plan.on_day_of(machine_wall()().div_euclid(1000));
-        let patches: Vec<_> = users.iter().filter_map(|user| plan.evaluate(user).patch).collect();
+        let of_plan = users.iter().filter(|user| plan.contacts().skip(user).is_none());
+        let patches: Vec<_> = of_plan.filter_map(|user| plan.evaluate(user).patch).collect();
         output::note(false, &format!("Of the first {} users {} would change:", users.len(), patches.len()));
         for line in preview::changes(&patches) {
             output::note(false, &line);

@@ -1,0 +1,80 @@
+//! The attributes of a plan on API 2.x: they are checked before the run, and created on request.
+
+use intercom_bulk::domain::run::State;
+use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
+use serde_json::{Value, json};
+
+use crate::contacts::picture;
+use crate::pipeline::Pipeline;
+use crate::plans::users;
+
+/// Returns a workspace with these attributes, besides those that a user has.
+fn with(attributes: &[&str], attribute_after_s: u64) -> Options {
+    let attributes = attributes.iter().map(|text| text.parse::<Attribute>().unwrap()).collect();
+    Options { contacts: ContactOptions { attributes, attribute_after_s, ..ContactOptions::default() }, ..users(120) }
+}
+
+fn creating() -> Value {
+    json!({"limits": {"create_attributes": true}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_attribute_is_created_and_waited_for() {
+    for (after_s, faults) in
+        [(0, &[][..]), (7, &[]), (0, &["lose-call=add-attribute:1"]), (0, &["error-call=add-attribute:1"])]
+    {
+        let faults: Vec<Fault> = faults.iter().map(|text| text.parse().unwrap()).collect();
+        let pipeline = Pipeline::of_version("2.17", &picture(), Options { faults, ..with(&[], after_s) }).await;
+        let report = pipeline.run(creating()).await;
+        assert_eq!(report.state(), State::Complete, "{after_s}: {}", report.reason());
+        assert_eq!((report.lacking.len(), report.world.contacts.refused), (0, 0), "{after_s}");
+        let created = report.world.requests.iter().find(|(name, _)| name.starts_with("POST /data_attributes"));
+        assert!(created.is_some_and(|(_, count)| *count <= 2), "{after_s}: {:?}", report.world.requests);
+        let again = pipeline.run(creating()).await;
+        assert_eq!(again.state(), State::Complete, "nothing is missing: {}", again.reason());
+    }
+}
+
+/// A start is refused, and nothing is created, if an attribute cannot be written as it is.
+#[tokio::test(start_paused = true)]
+async fn attribute_that_cannot_be_written_is_not_created() {
+    for (attribute, says) in [
+        ("Has Picture:boolean", "there is \"Has Picture\""),
+        ("has picture:boolean:archived", "archived"),
+        ("has picture:string", "has the type string"),
+    ] {
+        let pipeline = Pipeline::of_version("2.17", &picture(), with(&[attribute], 0)).await;
+        let error = pipeline.engine.scroll(pipeline.start_event(&creating())).await.unwrap_err();
+        assert!(error.contains(says), "{attribute}: {error}");
+        let requests = pipeline.world.state().requests;
+        assert!(!requests.keys().any(|name| name.starts_with("POST /data_attributes")), "{requests:?}");
+    }
+    // Intercom itself refuses the name.
+    let plan = picture().replace("has picture", "monthly_spend");
+    let pipeline = Pipeline::of_version("2.17", &plan, with(&[], 0)).await;
+    let error = pipeline.engine.scroll(pipeline.start_event(&creating())).await.unwrap_err();
+    assert!(error.contains("cannot be created") && error.contains("in your company data"), "{error}");
+}
+
+/// A new attribute that Intercom does not list ends the start after a minute.
+#[tokio::test(start_paused = true)]
+async fn wait_for_a_new_attribute_is_bounded() {
+    let pipeline = Pipeline::of_version("2.17", &picture(), with(&[], 3_600)).await;
+    let began_ms = pipeline.engine.now_ms();
+    let error = pipeline.engine.scroll(pipeline.start_event(&creating())).await.unwrap_err();
+    assert!(error.contains("does not list it yet"), "{error}");
+    assert!(pipeline.engine.now_ms() - began_ms < 90_000);
+}
+
+/// A text of the plan must be an option of a list. Other values are refused by Intercom, one by one.
+#[tokio::test(start_paused = true)]
+async fn options_of_a_list_are_checked() {
+    let plan =
+        |value: &str| format!("name = \"p\"\n[set.custom_attributes.tier]\ntype = \"string\"\nvalue = \"{value}\"\n");
+    for (value, is_refused) in [("'Gold'", false), ("'Gold' if user.email is present else 'Bronze'", true)] {
+        let pipeline = Pipeline::of_version("2.17", &plan(value), with(&["tier:string:Gold|Silver"], 0)).await;
+        let started = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await;
+        assert_eq!(started.is_err(), is_refused, "{value}: {started:?}");
+        assert!(started.err().is_none_or(|error| error.contains("without the option \"Bronze\"")), "{value}");
+    }
+}
