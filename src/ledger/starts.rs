@@ -168,7 +168,7 @@ impl Ledger {
     /// Returns its wait; `None` if the start does not wait.
     pub async fn note_wait(&self, start: &Start, why: &str, now_ms: i64) -> Result<Option<StartWait>, LedgerError> {
         let text = to_text(&start.without_ids())?;
-        for at in key_by_plan(start).into_iter().chain([key_by_run(start)]) {
+        for at in keys_of(start) {
             let Some(item) = self.get::<StartItem>(&at).await?.filter(|item| item.start == text) else { continue };
             let wait = StartWait::tried(item.wait(), now_ms);
             let write = Write::update(&at, "SET waits = :waits, waits_since_ms = :since, tried_ms = :now")
@@ -185,11 +185,11 @@ impl Ledger {
 
     /// Removes this start from the queue; another start of its plan stays.
     pub async fn dequeue(&self, start: &Start) -> Result<(), LedgerError> {
-        // Earlier versions stored every start under its plan, with the users of its list.
-        for at in BTreeSet::from([key_by_run(start), key_by_content(start), key(PARTITION, &start.plan)]) {
+        for at in keys_of(start) {
             let write = Write::delete(&at)
                 .when("attribute_not_exists(pk) OR #start = :start OR #start = :whole")
                 .with(":start", s(to_text(&start.without_ids())?))
+                // Earlier versions stored a start with the users of its list.
                 .with(":whole", s(to_text(start)?));
             self.send(write).await?;
         }
@@ -247,6 +247,11 @@ fn is_alike(one: &Start, other: &Start) -> bool {
 fn key_by_content(start: &Start) -> Key {
     let digest = start.digest().map(|digest| format!("#{digest}")).unwrap_or_default();
     key(PARTITION, format!("{}{digest}", start.plan))
+}
+
+/// Returns the keys under which a start may wait. Earlier versions stored every start under its plan.
+fn keys_of(start: &Start) -> BTreeSet<Key> {
+    BTreeSet::from([key_by_run(start), key_by_content(start), key(PARTITION, &start.plan)])
 }
 
 fn key_by_run(start: &Start) -> Key {

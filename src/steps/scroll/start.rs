@@ -122,13 +122,10 @@ pub(super) async fn begin(
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
     let now_ms = at.clock.now_ms();
-    outcome.api = Some(api.version);
-    outcome.api_reason = Some(api.reason.clone());
-    let (version, reason) = (api.version.as_str(), api.reason.clone());
     let new = NewRun {
         start,
         plan: plan.to_json(),
-        api,
+        api: api.clone(),
         workspace,
         count,
         operations_per_10s: quota.cap(),
@@ -143,8 +140,10 @@ pub(super) async fn begin(
         Started::Known => return known(clients, start, plan, outcome).await,
         Started::Begun(cursor) => {
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
-            let run = cursor.run.as_str();
+            let (run, version, reason) = (cursor.run.as_str(), api.version.as_str(), api.reason.as_str());
             tracing::info!(run, plan = start.plan, run.users = count, version, reason, "run started");
+            outcome.api = Some(api.version);
+            outcome.api_reason = Some(api.reason);
             outcome.did.push(Action::Started);
         }
     }
