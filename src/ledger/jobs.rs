@@ -130,7 +130,7 @@ impl Ledger {
             update.push_str(", users_read = :read, gone = :gone, changed_since = :changed");
             values.extend([(":read", AttributeValue::Bool(true)), (":gone", n(gone)), (":changed", n(changed_since))]);
         }
-        update.push_str(" REMOVE #open, due_ms, found");
+        update.push_str(" REMOVE #open, due_ms, #found");
         let mut writes = vec![Self::job_write(row, &update, "attribute_exists(#open)", values)];
         if row.v > FORMAT_1 {
             writes.push(Change::closed(row, closing).write()?);

@@ -68,7 +68,7 @@ impl Ledger {
         let mut values = vec![(":due", n(due_ms)), (":looks", n(row.looks + 1)), (":seen", n(row.looks))];
         let mut update = "SET due_ms = :due, looks = :looks".to_owned();
         if let Some(found) = found {
-            update.push_str(", found = :found");
+            update.push_str(", #found = :found");
             values.push((":found", attribute(found, &row.job)?));
         }
         update.push_str(if not_found_ms.is_some() { ", not_found_ms = :missing" } else { " REMOVE not_found_ms" });

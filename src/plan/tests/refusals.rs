@@ -179,7 +179,7 @@ fn all_mistakes_of_a_plan_are_shown() {
     for (line, start) in lines.iter().zip([
         "p.toml:1: name: ",
         "p.toml:2: where: ",
-        "p.toml:3: lists: there is no key `lists` here; write one of name, where, show_missed, tables, set",
+        "p.toml:3: lists: there is no key `lists` here; write one of name, contacts, where, show_missed, tables, set",
         "p.toml:5: set.custom_attributes.a.type: ",
         "p.toml:6: set.custom_attributes.a.value: ",
         "p.toml:10: set.custom_attributes.b.otherwise: this is neither a word of `otherwise` nor a value of the target's \

@@ -4,7 +4,7 @@
 mod conclude;
 mod finish;
 mod look;
-mod metrics;
+mod outcome;
 mod read_back;
 mod unnamed;
 
@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde::Serialize;
 use serde_json::Value;
+
+pub use outcome::CheckOutcome;
 
 use crate::control::{self, Looking};
 use crate::domain::run::{Run, RunId};
@@ -38,42 +39,6 @@ const FOR_A_LOOK_MS: i64 = 60_000;
 const FOR_THE_REST_MS: i64 = 10_000;
 /// Consecutive failed polls after which the other jobs wait for the next tick.
 const FAILURES_MAX: u32 = 3;
-
-/// The outcome of an invocation, for the log line and the caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CheckOutcome {
-    /// Polled jobs.
-    pub looked: u64,
-    /// Due jobs that are left for the next tick.
-    pub overdue: u64,
-    /// Jobs closed.
-    pub closed: u64,
-    /// Users that were refused permanently.
-    pub failed: u64,
-    /// Users sent again.
-    pub again: u64,
-    /// Closed jobs with refused users.
-    pub with_errors: u64,
-    /// Closed jobs with an unknown result.
-    pub unknown: u64,
-    /// Refused items that belong to no user of their job.
-    pub unattributed: u64,
-    /// Jobs and runs of a newer format, which are left to the newer version of the function.
-    pub newer: u64,
-    /// Written users that were read back.
-    pub read_back: u64,
-    /// Users of an ended run of whom Intercom did not keep a value.
-    pub not_kept: u64,
-    /// Runs that were paused because the token belongs to another workspace.
-    pub paused: u64,
-    /// Answers with status 429.
-    pub rate_limited: u64,
-    /// The highest use of our quota in a rate window, in percent.
-    pub quota_used_percent: u64,
-    /// The run that ended, and its state.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended: Option<(String, String)>,
-}
 
 /// Handles one tick.
 pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result<CheckOutcome, StepError> {
@@ -276,20 +241,6 @@ async fn poll(clients: &Clients, row: JobRow, at: &Invocation) -> Result<Polled,
             look::defer(clients, &row, at, &mut outcome).await?;
             Ok(Polled { outcome, clean: false, failure: Some(error) })
         }
-    }
-}
-
-impl CheckOutcome {
-    /// Adds the outcome of one poll.
-    fn add(&mut self, polled: &Self) {
-        self.looked += polled.looked;
-        self.closed += polled.closed;
-        self.failed += polled.failed;
-        self.again += polled.again;
-        self.with_errors += polled.with_errors;
-        self.unknown += polled.unknown;
-        self.unattributed += polled.unattributed;
-        self.newer += polled.newer;
     }
 }
 
