@@ -1,7 +1,6 @@
 """Builds, packages and deploys template.yaml like `sam build` and `sam deploy`, but much faster."""
 
 import json
-import os
 import platform
 import subprocess
 import time
@@ -35,10 +34,9 @@ class Release:
         """Builds the zips for this machine's CPU, with the compiler and linker of `sam build`."""
         packages = [word for function in self.functions for word in ("--package", function)]
         command = ["cargo", "lambda", "build", "--release", "--output-format", "zip", "--lambda-dir", str(self.zips.absolute())]
-        # One target folder, because most versions have the same dependencies.
-        environment = os.environ | {"CARGO_TARGET_DIR": str(Path("target").absolute())}
         for built in (packages, *more):
-            subprocess.run(command + built, check=True, cwd=self.source, env=environment)
+            # The target folder is that of the source: Cargo names crates of two versions alike.
+            subprocess.run(command + built, check=True, cwd=self.source)
 
 
 THIS = Release("this", Path("."), ZIPS, FUNCTIONS)
