@@ -99,7 +99,7 @@ pub(super) async fn look(
             Some((ended, cursor)) => {
                 // The time before the read: a lease that begins during the read is not missed.
                 let now_ms = clock.now_ms();
-                run.after_look(&ledger.unfinished(&ended, &cursor).await?, times, now_ms)
+                run.after_look(&ended, &ledger.unfinished(&ended, &cursor).await?, times, now_ms)
             }
             // Its items have expired.
             None => Looked::Settled,

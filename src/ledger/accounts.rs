@@ -104,7 +104,7 @@ impl Ledger {
         let counted = Accounts::counted(run, cursor, sums.all());
         let mut accounts = Accounts { open, open_counted: 0, made_last_ms, leases_until_ms, held, ..counted };
         // Each lease counts as a possibly lost job.
-        accounts.totals.jobs_possibly_lost += accounts.leases_until_ms.len() as u64;
+        accounts.totals.jobs_possibly_lost += if run.writes_jobs() { accounts.leases_until_ms.len() as u64 } else { 0 };
         if accounts.settled() && self.sums(run, Consistency::Strong).await? != Some(sums) {
             return self.accounts_by_rows(run, cursor).await;
         }
@@ -182,13 +182,15 @@ impl<'a> Counting<'a> {
         let row: PartSeen = attributes::read(item, "PART")?;
         // An unreleased lease may hide a job. `totals_at` subtracts leases that are still valid.
         let leased = row.end.is_none() && row.claim_owner.is_some();
-        accounts.totals.jobs_possibly_lost += u64::from(row.lost) + u64::from(leased);
+        accounts.totals.jobs_possibly_lost +=
+            if self.run.writes_jobs() { u64::from(row.lost) + u64::from(leased) } else { 0 };
         accounts.leases_until_ms.extend(row.claim_until_ms.filter(|_| leased));
         if let Some(until_ms) = row.lost_until_ms.max(row.claim_until_ms) {
             // `queue_lost`: the in-memory queue died with its process, so no worker ran after
             // settling began.
             let until_ms = if cursor.settling.queue_lost { until_ms.min(cursor.settling.since_ms) } else { until_ms };
             accounts.made_last_ms = accounts.made_last_ms.max(until_ms);
+            accounts.totals.unknown_sent_ms = accounts.made_last_ms;
         }
         let Some(id) = id.filter(|id| id.generation == cursor.generation) else { return Ok(()) };
         let Some(end) = row.end else {
@@ -221,7 +223,8 @@ impl<'a> Counting<'a> {
         let Accounts { totals, leases_until_ms, .. } = &self.accounts;
         let ended = self.ended.of_pages + self.ended.again.len() as u64;
         let lost = totals.jobs_possibly_lost.saturating_sub(leases_until_ms.len() as u64);
-        u64::try_from(sums.parts_ended(self.cursor.generation)) == Ok(ended) && u64::try_from(sums.lost()) == Ok(lost)
+        u64::try_from(sums.parts_ended(self.cursor.generation)) == Ok(ended)
+            && (!self.run.writes_jobs() || u64::try_from(sums.lost()) == Ok(lost))
     }
 
     /// Adds the jobs of buckets without open ones.

@@ -30,10 +30,12 @@ pub struct PartRow {
     /// Number of leases that count as attempts.
     #[serde(default)]
     pub attempt: u32,
-    /// Leases that expired without a record. Each may hide a job whose id is lost.
+    /// Leases that expired without a record. Each may hide a job whose id is lost, or requests whose
+    /// answers are the results.
     #[serde(default)]
     pub lost: u32,
-    /// The latest time at which the last of these jobs was created, in Unix milliseconds.
+    /// The latest time at which the last of these requests was sent, in Unix milliseconds. Also that of
+    /// a request whose answer is its result, and was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_until_ms: Option<i64>,
     /// The owner of the lease.

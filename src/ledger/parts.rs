@@ -180,6 +180,14 @@ impl Ledger {
         self.send_counted(write, part, Counts { lost: 1, ..Counts::default() }, now_ms).await.map(|_| ())
     }
 
+    /// Records that requests for users of the part, sent at `sent_ms` at the latest, have no known outcome.
+    /// The lease stays.
+    pub async fn answers_lost(&self, part: &Part, owner: &str, sent_ms: i64) -> Result<(), LedgerError> {
+        // Another owner recorded the end of our lease, which is later.
+        let write = Self::leased(part, owner, "SET lost_until_ms = :sent").with(":sent", n(sent_ms));
+        self.send(write).await.map(|_| ())
+    }
+
     /// Begins an update of a part that `owner` has leased.
     fn leased(part: &Part, owner: &str, update: &str) -> Write {
         Write::update(&part_key(&part.run, &part.id), update)

@@ -18,7 +18,7 @@ use crate::report::Report;
 const VERSIONS: [&str; 2] = ["2.17", "2.3"];
 
 /// Leads of the workspace.
-const LEADS: u64 = 37;
+pub(crate) const LEADS: u64 = 37;
 
 /// Returns a workspace with the attribute that the plan writes.
 pub(crate) fn workspace(of_users: usize) -> Options {
@@ -29,7 +29,7 @@ pub(crate) fn workspace(of_users: usize) -> Options {
     }
 }
 
-async fn pipeline(options: Options) -> Pipeline {
+pub(crate) async fn pipeline(options: Options) -> Pipeline {
     Pipeline::of_version("2.17", HAS_AVATAR, options).await
 }
 

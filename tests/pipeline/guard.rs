@@ -17,7 +17,7 @@ use intercom_bulk_emulator::engine::step_at_work;
 use intercom_bulk_emulator::topology::Step;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::accident::Accident;
 use crate::pipeline::{Pipeline, settings};
@@ -33,6 +33,15 @@ pub(crate) struct Guard {
     roles: Arc<Roles>,
     used: Arc<Mutex<BTreeMap<&'static str, BTreeSet<Access>>>>,
     denied: Arc<Mutex<BTreeSet<String>>>,
+    hung: Arc<Mutex<Option<Hung>>>,
+}
+
+/// Calls that are carried out late.
+#[derive(Clone, Copy, Debug)]
+struct Hung {
+    step: &'static str,
+    operation: &'static str,
+    until: Instant,
 }
 
 /// A service behind the guard.
@@ -44,12 +53,29 @@ struct Guarded<C> {
 
 impl Guard {
     pub(crate) fn new() -> Self {
-        Self { roles: Arc::new(Roles::of_the_template()), used: Arc::default(), denied: Arc::default() }
+        Self {
+            roles: Arc::new(Roles::of_the_template()),
+            used: Arc::default(),
+            denied: Arc::default(),
+            hung: Arc::default(),
+        }
     }
 
     /// Puts the guard in front of a client's service.
     pub(crate) fn before(&self, inner: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(Guarded { guard: self.clone(), inner })
+    }
+
+    /// Carries out a step's calls of an operation no earlier than after this time.
+    pub(crate) fn hang(&self, step: &'static str, operation: &'static str, time: Duration) {
+        *self.hung.lock().unwrap() = Some(Hung { step, operation, until: Instant::now() + time });
+    }
+
+    /// Returns the time before which a call of the running step is not carried out.
+    fn hung_until(&self, target: &str) -> Option<Instant> {
+        let hung = (*self.hung.lock().unwrap())?;
+        let is_hung = step_at_work().map(Step::name) == Some(hung.step) && target.ends_with(hung.operation);
+        (is_hung && Instant::now() < hung.until).then_some(hung.until)
     }
 
     /// Returns the calls that a role did not allow, as text.
@@ -84,7 +110,12 @@ impl HttpConnector for Guarded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         if self.guard.allows(target, request.body().bytes().unwrap_or_default()) {
-            return self.inner.call(request);
+            let Some(until) = self.guard.hung_until(target) else { return self.inner.call(request) };
+            let inner = self.inner.clone();
+            return HttpConnectorFuture::new(async move {
+                sleep_until(until).await;
+                inner.call(request).await
+            });
         }
         let body = json!({"__type": "AccessDeniedException", "message": "not authorized"}).to_string();
         let answer = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));

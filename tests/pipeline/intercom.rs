@@ -36,6 +36,8 @@ pub(crate) enum Closed {
     Doubles,
     /// A proxy answers with this status.
     Answers(u16),
+    /// A proxy answers with this status and an empty body.
+    Bare(u16),
     /// Intercom refuses, and its headers state this limit.
     States(u32),
 }
@@ -62,6 +64,7 @@ impl Closed {
                 (200, serde_json::json!({"type": "count.hash", "user": {"count": users}}).to_string())
             }
             Self::Answers(status) => (status, error.to_owned()),
+            Self::Bare(status) => (status, String::new()),
             Self::States(_) => (403, error.to_owned()),
         };
         let mut answer = Response::new(Bytes::from(body));
@@ -182,7 +185,10 @@ impl Way {
     fn tokens(&self) -> StoredToken {
         let way = self.clone();
         let reading = tower::service_fn(move |_now_ms: i64| {
-            let (stored, reading) = (way.state().stored.clone(), way.state().reading);
+            let (stored, reading) = {
+                let state = way.state();
+                (state.stored.clone(), state.reading)
+            };
             let error = || ParameterError::Refused { name: "t".into(), status: 500, code: "Throttling".into() };
             async move {
                 tokio::time::sleep(reading).await;

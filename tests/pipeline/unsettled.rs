@@ -34,7 +34,7 @@ impl Pipeline {
     }
 
     /// Cancels a run.
-    async fn cancel(&self, run: &RunId) -> Run {
+    pub(crate) async fn cancel(&self, run: &RunId) -> Run {
         let run = self.ledger().run(run).await.unwrap().unwrap();
         assert!(control::cancel(self.ledger(), &run, "by the test", self.engine.now_ms()).await.unwrap());
         run
@@ -46,7 +46,7 @@ impl Pipeline {
     }
 
     /// Starts a run that sets the opposite values.
-    async fn start_opposite(&self) -> RunId {
+    pub(crate) async fn start_opposite(&self) -> RunId {
         sleep(Duration::from_secs(1)).await;
         let plan = Plan::from_toml("plan.toml", OPPOSITE).unwrap().to_json();
         let event = self.start_event(&json!({ "plan": plan }));
@@ -55,7 +55,7 @@ impl Pipeline {
     }
 
     /// Waits for the run that sets the opposite values, and asserts that no older job came later.
-    async fn opposite_wins(&self, run: &RunId) -> Report {
+    pub(crate) async fn opposite_wins(&self, run: &RunId) -> Report {
         let report = self.until_ended(run).await;
         assert_eq!(report.state(), State::Complete, "{}", report.reason());
         let plan = Plan::from_toml("plan.toml", OPPOSITE).unwrap();
@@ -65,7 +65,7 @@ impl Pipeline {
     }
 
     /// Returns the reason why a run waits.
-    async fn waits(&self, run: &RunId) -> String {
+    pub(crate) async fn waits(&self, run: &RunId) -> String {
         let cursor = self.ledger().cursor(run).await.unwrap().unwrap();
         cursor.waits.unwrap_or_default()
     }

@@ -19,7 +19,7 @@ pub struct Accounts {
     /// Their number by the counts, if no job was read.
     pub open_counted: u64,
     /// The latest time at which a request with an unknown outcome was sent, in Unix milliseconds; 0
-    /// if there is none. Its job, if any, has no known id.
+    /// if there is none. Its job, if it made one, has no known id.
     pub made_last_ms: i64,
     /// Users of the present generation that are in jobs; a user that is sent again counts once.
     pub sent_now: u64,
@@ -64,6 +64,10 @@ pub struct Totals {
     pub unattributed: u64,
     /// Possibly lost jobs: a lease expired between the request and the record of its job.
     pub jobs_possibly_lost: u64,
+    /// The latest time at which a request with an unknown outcome was sent, in Unix milliseconds; 0
+    /// without one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_sent_ms: i64,
     /// Users in parts that were dropped in the last generation.
     pub dropped: u64,
     /// Users that Intercom does not have any more: deleted, archived or merged during the run.

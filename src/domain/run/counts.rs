@@ -41,7 +41,7 @@ pub struct Counts {
     pub parts_ended: i64,
     /// Follow-up parts that closed jobs name.
     pub follow_ups: i64,
-    /// Possibly lost jobs.
+    /// Possibly lost jobs. In a run without jobs: leases that expired.
     pub lost: i64,
 }
 
@@ -124,7 +124,7 @@ impl Accounts {
         let mut parts = i64::try_from(cursor.parts).unwrap_or(i64::MAX);
         for (generation, counts) in counted {
             accounts.add_jobs(cursor, generation, counts);
-            accounts.totals.jobs_possibly_lost += shown(counts.lost);
+            accounts.totals.jobs_possibly_lost += if run.writes_jobs() { shown(counts.lost) } else { 0 };
             accounts.open_counted += shown(counts.jobs_open());
             if generation == cursor.generation {
                 parts += counts.follow_ups - counts.parts_ended;

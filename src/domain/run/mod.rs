@@ -192,6 +192,11 @@ impl Run {
         if self.listed.is_some() { Reading::Repeatable } else { self.api.capabilities().reading }
     }
 
+    /// Returns whether the run writes by bulk jobs. Otherwise each request's answer is its result.
+    pub fn writes_jobs(&self) -> bool {
+        self.api.capabilities().write.has_jobs()
+    }
+
     /// Returns whether Intercom keeps the position of the run's pages and sends each only once.
     pub fn reads_exclusively(&self) -> bool {
         matches!(self.reading(), Reading::Exclusive { .. })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SetAgain;
 use crate::domain::redact::redact_to;
+use crate::domain::stored::is_zero;
 
 /// Reason to skip a user: another user's patch of the generation names the company.
 pub const NAMED_ALREADY: &str = "company_named_already";
@@ -22,6 +23,9 @@ pub struct Tally {
     /// Users seen. A user that one page lists several times counts once. A user on two pages counts
     /// twice, because the users of earlier pages are not stored.
     pub users: u64,
+    /// Leads of `users`, which API 2.x lists, too. Plans are not about them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leads: u64,
     /// Repeated entries of a user on one page.
     #[serde(default)]
     pub doubles: u64,
@@ -55,9 +59,19 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Returns the number of users read, with unreadable entries.
+    /// Returns the number of users read, with unreadable entries and leads, as Intercom counts them.
     pub fn read(&self) -> u64 {
         self.users + self.unreadable
+    }
+
+    /// Returns the number of users seen, without leads: the users of the sample and of `--limit`.
+    pub fn without_leads(&self) -> u64 {
+        self.users.saturating_sub(self.leads)
+    }
+
+    /// Returns the number of users that a percentage is taken of: those read, without leads.
+    pub fn judged(&self) -> u64 {
+        self.without_leads() + self.unreadable
     }
 
     /// Counts a miss. A full list drops its rarest key, so the counts are lower bounds.
@@ -74,6 +88,7 @@ impl Tally {
     /// Adds another tally to this one.
     pub fn add(&mut self, other: &Self) {
         self.users += other.users;
+        self.leads += other.leads;
         self.doubles += other.doubles;
         self.patches += other.patches;
         self.same += other.same;

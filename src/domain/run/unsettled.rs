@@ -101,12 +101,21 @@ pub struct SettleTimes {
     /// The longest time from the end of a lease until its request has taken effect: the time-out,
     /// and the time by which Intercom may be late.
     pub request_ms: i64,
-    /// The longest time from the end of a lease until the job of its request sets no more values.
+    /// The longest time from the end of a lease until the job of its request sets no more values, if
+    /// the run writes by jobs.
     pub unknown_life_ms: i64,
     /// The first wait between two looks.
     pub look_first_ms: i64,
     /// The longest wait between two looks.
     pub look_most_ms: i64,
+}
+
+impl SettleTimes {
+    /// Returns the longest time after a request with an unknown outcome was sent at which it, or its
+    /// job, sets values, in milliseconds.
+    pub fn life_ms(&self, run: &Run) -> i64 {
+        if run.writes_jobs() { self.unknown_life_ms } else { self.request_ms }
+    }
 }
 
 /// The result of a look at an unsettled run.
@@ -120,12 +129,14 @@ pub enum Looked {
 
 impl Unsettled {
     /// Returns an ended run as it is before the first look; `None` if it can change no value. That
-    /// is: it sent no part, or all of its parts and jobs have ended and no job is possibly lost.
+    /// is: it sent no part, or all of its parts and jobs have ended and no job or answer is possibly
+    /// lost.
     pub fn at_end(run: &Run, cursor: &Cursor) -> Option<Self> {
         let ended_ms = run.ended_ms?;
         let has_sent = cursor.pages_in_all > 0 || !run.keeps_parts() && may_have_sent(cursor);
         let has_ended = run.totals.as_ref().is_some_and(|totals| totals.jobs_possibly_lost == 0);
-        if run.limits.dry_run || has_ended || !has_sent {
+        let has_answers = run.totals.as_ref().is_some_and(|totals| totals.unknown_sent_ms == 0);
+        if run.limits.dry_run || has_ended && has_answers || !has_sent {
             return None;
         }
         Some(Self {
@@ -142,9 +153,9 @@ impl Unsettled {
         })
     }
 
-    /// Decides by the accounts of the run whether it is settled: its jobs are closed, its leases are
-    /// over, and its possibly lost jobs have outlived a job's life.
-    pub fn after_look(&self, accounts: &Accounts, times: &SettleTimes, now_ms: i64) -> Looked {
+    /// Decides by the accounts of `run`, the run itself, whether it is settled: its jobs are closed, its
+    /// leases are over, and its possibly lost jobs have outlived a job's life.
+    pub fn after_look(&self, run: &Run, accounts: &Accounts, times: &SettleTimes, now_ms: i64) -> Looked {
         // A lease that is not released counts as a request with an unknown outcome.
         let unknown = Some(accounts.made_last_ms).filter(|sent_ms| *sent_ms > 0);
         let is_seen = now_ms >= self.ended_ms + SEEN_AFTER_MS;
@@ -153,7 +164,8 @@ impl Unsettled {
             writes_until_ms: if is_seen { writes_until_ms } else { self.writes_until_ms },
             jobs: accounts.open.clone(),
             sent_ms: unknown.unwrap_or_default(),
-            lost_until_ms: unknown.map_or(0, |sent_ms| sent_ms + times.unknown_life_ms),
+            // Without jobs, a request is over with `writes_until_ms`.
+            lost_until_ms: unknown.filter(|_| run.writes_jobs()).map_or(0, |sent_ms| sent_ms + times.unknown_life_ms),
             ..self.clone()
         };
         if next.is_over(now_ms) { Looked::Settled } else { Looked::Waits(next.looked(times, now_ms)) }

@@ -92,7 +92,7 @@ fn after_canary(cursor: &Cursor, end: &RunEnd) -> String {
 /// Returns whether more users failed than `max_errors` allows. The cheap counter counts a user once
 /// per error. Only if the counter exceeds the limit, the distinct users are read.
 async fn breaks_max_errors(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<bool, StepError> {
-    let most = run.limits.errors_max(cursor.tally.read());
+    let most = run.limits.errors_max(cursor.tally.judged());
     let Some(most) = most.filter(|most| run.errors + cursor.tally.errors > *most) else {
         return Ok(false);
     };

@@ -63,7 +63,7 @@ pub(super) async fn evaluate(
         done: Evaluated::default(),
         agreed: BTreeSet::new(),
     };
-    let room = run.limit().map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.users));
+    let room = run.limit().map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.without_leads()));
     let before = clients.previous.of(&run.id);
     let mut met = HashSet::new();
     for user in &page.users {
@@ -73,11 +73,12 @@ pub(super) async fn evaluate(
             tally.doubles += 1;
             continue;
         }
-        if tally.users >= room {
+        if tally.without_leads() >= room {
             break;
         }
         tally.users += 1;
         if let Some(role) = plan.contacts().skip(user) {
+            tally.leads += 1;
             tally.skipped += 1;
             *tally.skip_reasons.entry(role.to_owned()).or_default() += 1;
             continue;

@@ -52,6 +52,26 @@ impl LeasedParts {
         ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
     }
 
+    /// Marks a user whose answer was lost: the request, sent at `sent_ms` at the latest, may take effect
+    /// later than any other.
+    pub(super) fn lose_answer(&mut self, item: &Item, sent_ms: i64) {
+        self.set(&Piece(vec![item.clone()]), UserOutcome::Unknown);
+        let lost_ms = &mut self.parts[item.part].lost_sent_ms;
+        *lost_ms = (*lost_ms).max(Some(sent_ms));
+    }
+
+    /// Records the times of requests whose answers were lost. Without them, a later run could write a
+    /// newer value before such a request takes effect.
+    pub(super) async fn record_lost(&mut self, round: &Round<'_>) -> Result<(), StepError> {
+        for part in &mut self.parts {
+            if let Some(sent_ms) = part.lost_sent_ms {
+                round.clients.ledger.answers_lost(&part.work.part, &round.at.request_id, sent_ms).await?;
+                part.lost_sent_ms = None;
+            }
+        }
+        Ok(())
+    }
+
     /// Records the results of a part as a job.
     pub(super) async fn record_answers(
         &mut self,
@@ -65,6 +85,7 @@ impl LeasedParts {
         else {
             return Ok(());
         };
+        self.record_lost(round).await?;
         let piece = Piece(items);
         let leased = &self.parts[part];
         let id = job_id(run, leased);

@@ -28,6 +28,16 @@ pub(super) struct LeasedPart {
     pub(super) outcomes: Outcomes,
     /// The number of this attempt, from 1.
     pub(super) attempt: u32,
+    /// The latest time at which a request whose answer was lost was sent, in Unix milliseconds, until the
+    /// ledger has it.
+    pub(super) lost_sent_ms: Option<i64>,
+}
+
+impl LeasedPart {
+    /// Creates a part that was leased for this attempt.
+    pub(super) fn new(work: Work, outcomes: Outcomes, attempt: u32) -> Self {
+        Self { work, outcomes, attempt, lost_sent_ms: None }
+    }
 }
 
 impl LeasedPart {

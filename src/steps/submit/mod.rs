@@ -14,6 +14,7 @@ mod record;
 mod refused;
 mod send;
 mod streak;
+mod under_way;
 mod wanted;
 mod writes;
 

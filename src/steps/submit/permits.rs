@@ -7,7 +7,7 @@ use super::batch::FOR_A_JOB_MS;
 use crate::domain::api::{BulkCharge, WRITE_USERS_MAX, Way};
 use crate::domain::run::{Run, State};
 use crate::intercom::Rate;
-use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, minute_end_ms, window_end_ms};
+use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, WINDOW_MS, minute_end_ms, window_end_ms};
 use crate::runtime::clients::StepError;
 
 /// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
@@ -30,7 +30,16 @@ impl Permits {
     /// Permits for a run that were acquired at `now_ms`.
     pub(super) fn new(run: &Run, items: u32, now_ms: i64) -> Self {
         let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(now_ms) - EDGE_MS);
-        Self { items: items as usize, until_ms: window_end_ms(now_ms) - EDGE_MS, minute_until_ms }
+        let end_ms = window_end_ms(now_ms);
+        // A permit of a window's edge is charged to the next window, too.
+        let charged_to_ms = if end_ms - now_ms <= EDGE_MS { end_ms + WINDOW_MS } else { end_ms };
+        Self { items: items as usize, until_ms: charged_to_ms - EDGE_MS, minute_until_ms }
+    }
+
+    /// Returns the time until which a request can use them, in Unix milliseconds: in the window, and in
+    /// the minute of a run's pace.
+    pub(super) fn usable_until_ms(&self) -> i64 {
+        self.minute_until_ms.map_or(self.until_ms, |minute_ms| minute_ms.min(self.until_ms))
     }
 
     /// Returns whether the minute of a run's pace is over at `now_ms`.

@@ -119,10 +119,9 @@ mod tests {
         let read = PageRead { generation: 1, page: 1, reading: None };
         let parts = cut(&RunId::of("p", 0), read, (0..users).map(patch).collect(), size, |_| Way::Job);
         let message = Message { id: String::new(), receipt: String::new(), body: String::new(), receives: 1 };
-        let leased = |part: crate::domain::part::Part| LeasedPart {
-            outcomes: Outcomes::open(part.patches.len()),
-            attempt: 1,
-            work: Work { message: message.clone(), part },
+        let leased = |part: crate::domain::part::Part| {
+            let outcomes = Outcomes::open(part.patches.len());
+            LeasedPart::new(Work { message: message.clone(), part }, outcomes, 1)
         };
         parts.into_iter().map(leased).collect()
     }

@@ -181,7 +181,7 @@ impl Round<'_> {
             return Ok(run.limits.errors_max(0));
         }
         let cursor = self.clients.ledger.cursor(&run.id).await?;
-        Ok(run.limits.errors_max(cursor.map_or(0, |cursor| cursor.tally.read())))
+        Ok(run.limits.errors_max(cursor.map_or(0, |cursor| cursor.tally.judged())))
     }
 
     /// Returns whether a run changes many users.
@@ -196,5 +196,5 @@ impl Round<'_> {
 /// continues.
 pub(super) fn changes_many(run: &Run, cursor: &Cursor) -> bool {
     let patches = cursor.tally.patches;
-    run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= cursor.tally.users
+    run.listed.is_none() && patches >= PATCHES_MANY && patches * PATCHES_PART_OF >= cursor.tally.without_leads()
 }

@@ -13,7 +13,7 @@ use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
 /// Payments for a request whose permits expire before it is sent.
-const PAYMENTS_MAX: u32 = 3;
+pub(super) const PAYMENTS_MAX: u32 = 3;
 
 /// The result of a request.
 pub(super) enum Sent {

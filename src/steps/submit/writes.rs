@@ -3,9 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-
 use super::Round;
 use super::accused::keep_row;
 use super::answers::{PartAnswers, not_kept_as_text};
@@ -14,12 +11,13 @@ use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::permits::Permits;
 use super::pieces::{Item, Piece};
-use super::send::Stop;
+use super::send::{PAYMENTS_MAX, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
-use crate::domain::api::Written;
+use super::under_way::{Answered, UnderWay};
+use super::wanted::READ_STALE_MS;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, Reply, advice, disposition};
+use crate::intercom::{Disposition, Error, advice, disposition};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
@@ -32,8 +30,8 @@ const TRIES_MAX: u32 = 2;
 const FAILED_IN_A_ROW_MAX: u32 = 10;
 
 /// A user that is to be written.
-struct Write {
-    item: Item,
+pub(super) struct Write {
+    pub(super) item: Item,
     /// Requests without a result so far.
     tries: u32,
 }
@@ -69,35 +67,34 @@ impl LeasedParts {
             failed_in_a_row: 0,
             why: None,
         };
-        let mut at_work = FuturesUnordered::new();
+        let mut under_way = UnderWay::new(round.at.clock);
         let mut stop = None;
         loop {
-            if stop.is_none() && at_work.len() < AT_ONCE && !writes.waiting.is_empty() {
-                match self.may_begin(round, &mut run, writes.waiting.len(), at_work.is_empty()).await? {
+            if stop.is_none() && under_way.count() < AT_ONCE && !writes.waiting.is_empty() {
+                let (waiting, is_idle) = (writes.waiting.len(), under_way.count() == 0);
+                match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting, is_idle))).await? {
                     MayBegin::Yes => {
                         let Some(write) = writes.waiting.pop_front() else { continue };
                         self.permits.items -= 1;
                         self.sent += 1;
-                        writes.begins(write.item.part, round.at.clock.now_ms());
-                        // The request begins when it is polled, which a slow ledger may delay.
-                        let intercom = round.writer(&run, &self.permits);
-                        at_work.push(async move {
-                            let answer = intercom.write(&write.item.patch).await;
-                            (write, answer)
-                        });
+                        under_way.begin(round.writer(&run, &self.permits), write);
                         continue;
                     }
                     MayBegin::AfterAnswers => {}
                     MayBegin::No(why) => stop = Some(why),
                 }
             }
-            let Some((write, answer)) = at_work.next().await else { break };
-            let part = write.item.part;
-            if let Some(why) = self.answered(&mut writes, &run, write, answer, round.at.clock.now_ms()) {
+            if stop.is_some() {
+                under_way.stop();
+            }
+            let Some(answered) = under_way.next().await else { break };
+            let part = answered.write.item.part;
+            if let Some(why) = self.answered(&mut writes, &run, answered, round.at.clock.now_ms()) {
+                under_way.stop();
                 stop.get_or_insert(why);
             }
             if writes.is_done_with(part, &self) {
-                self.record_answers(round, &run, &mut writes, part).await?;
+                under_way.during(Box::pin(self.record_answers(round, &run, &mut writes, part))).await?;
             }
         }
         self.finish(round, &run, writes, stop).await
@@ -111,12 +108,12 @@ impl LeasedParts {
         waiting: usize,
         is_idle: bool,
     ) -> Result<MayBegin, StepError> {
-        loop {
+        for _ in 0..PAYMENTS_MAX {
             let now_ms = round.at.clock.now_ms();
             if round.at.is_stopping() {
                 return Ok(MayBegin::No(Stop::Later(now_ms)));
             }
-            if self.permits.items == 0 || now_ms >= self.permits.until_ms {
+            if self.permits.items == 0 || now_ms >= self.permits.usable_until_ms() {
                 if !is_idle {
                     return Ok(MayBegin::AfterAnswers);
                 }
@@ -129,11 +126,12 @@ impl LeasedParts {
             if let Some(stop) = round.may_not_write(run).await? {
                 return Ok(MayBegin::No(stop));
             }
-            // The read of the run may have outlasted the minute of a pace.
-            if !self.permits.minute_is_over(round.at.clock.now_ms()) {
+            // The read of the run may have outlasted the window, or the minute of a pace.
+            if round.at.clock.now_ms() < self.permits.usable_until_ms() {
                 return Ok(MayBegin::Yes);
             }
         }
+        Ok(MayBegin::No(Stop::Later(round.at.clock.now_ms())))
     }
 
     /// Notes the result of a request. Returns the reason if no other request may begin.
@@ -141,10 +139,12 @@ impl LeasedParts {
         &mut self,
         writes: &mut Writes,
         run: &Run,
-        write: Write,
-        answer: Result<Reply<Written>, Error>,
+        Answered { write, begun_ms, answer }: Answered,
         now_ms: i64,
     ) -> Option<Stop> {
+        if !matches!(answer, Err(Error::TooLate { .. })) {
+            writes.begun(write.item.part, begun_ms);
+        }
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
@@ -180,8 +180,10 @@ impl LeasedParts {
                 Some(Stop::Rest { why, sent: false })
             }
             Disposition::Later => writes.failed(write, &error),
-            Disposition::Ambiguous => {
-                self.set(&Piece(vec![write.item.clone()]), UserOutcome::Unknown);
+            // A 404 or 410 about a user has a code. A gateway's has none.
+            Disposition::Ambiguous | Disposition::NotFound => {
+                // It was sent within a second of its begin, or not at all.
+                self.lose_answer(&write.item, begun_ms + READ_STALE_MS);
                 writes.failed(write, &error)
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
@@ -205,9 +207,7 @@ impl LeasedParts {
                     Streak::Full(users) => Some(Stop::Pause(writes.streaks.reason(users))),
                 }
             }
-            Disposition::RunFault | Disposition::NotFound => {
-                Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error))))
-            }
+            Disposition::RunFault => Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))),
         }
     }
 
@@ -230,6 +230,7 @@ impl LeasedParts {
         let row = writes.streaks.row();
         let ended = writes.streaks.end();
         self.refuse_users(&mut writes, ended);
+        self.record_lost(round).await?;
         let parts: Vec<usize> = writes.answers.keys().copied().collect();
         for part in parts {
             self.record_answers(round, run, &mut writes, part).await?;
@@ -250,12 +251,10 @@ impl LeasedParts {
 }
 
 impl Writes {
-    /// Notes that a request for a part begins.
-    fn begins(&mut self, part: usize, now_ms: i64) {
+    /// Notes the begin of a request for a part.
+    fn begun(&mut self, part: usize, begun_ms: i64) {
         let answers = self.answers.entry(part).or_default();
-        if answers.first_ms == 0 {
-            answers.first_ms = now_ms;
-        }
+        answers.first_ms = if answers.first_ms == 0 { begun_ms } else { answers.first_ms.min(begun_ms) };
     }
 
     /// Returns whether each user of a part has a result, and results are to be recorded.

@@ -84,7 +84,8 @@ impl Storm {
         let of = |accounts: &Accounts, leased: u64| {
             let Accounts { parts_open, sent_now, totals, .. } = accounts;
             let lost = totals.jobs_possibly_lost - leased;
-            let totals = Totals { errors: 0, dropped: 0, jobs_possibly_lost: lost, ..totals.clone() };
+            let totals =
+                Totals { errors: 0, dropped: 0, jobs_possibly_lost: lost, unknown_sent_ms: 0, ..totals.clone() };
             (*parts_open, accounts.jobs_open(), *sent_now, totals)
         };
         let (counted, rows) = (of(&counted, 0), of(&rows, leased));

@@ -203,7 +203,7 @@ impl RunPlan {
             let same = same && run.limits == self.bounds.limits() && self.for_users_of(ledger, &run).await?;
             if same && run.state != State::Paused {
                 output::note(self.json, &format!("Run {active} has not ended; resuming it."));
-                let unknown_life_ms = engine.clients.settings.unknown_life_ms();
+                let unknown_life_ms = engine.clients.settings.settle_times().life_ms(&run);
                 let now_ms = engine.now_ms();
                 for words in UnderWay::read(ledger, &run, unknown_life_ms, now_ms).await?.words(now_ms) {
                     output::note(self.json, &words);

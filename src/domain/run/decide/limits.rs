@@ -26,7 +26,7 @@ pub fn within_max_changes(decision: Decision, run: &Run) -> Decision {
     let (Some(AtMost::Percent(percent)), true) = (run.limits.max_changes, drains && run.keeps_parts()) else {
         return decision;
     };
-    let (read, changes) = (decision.next.tally.read(), decision.next.changed_before + decision.next.tally.patches);
+    let (read, changes) = (decision.next.tally.judged(), decision.next.changed_before + decision.next.tally.patches);
     if changes <= AtMost::Percent(percent).of(read) {
         return decision;
     }
@@ -57,7 +57,7 @@ pub fn over_max_errors(cursor: &Cursor, page: &Tally, failed: u64, run: &Run) ->
     let most = errors_max(cursor, page, run).filter(|most| failed > *most)?;
     let reason = match run.limits.max_errors {
         Some(AtMost::Percent(percent)) => {
-            let read = cursor.tally.read() + page.read();
+            let read = cursor.tally.judged() + page.judged();
             format!("{failed} of {read} users are in error, more than {percent} % (max_errors); `errors` lists them")
         }
         _ => format!("more than {most} users are in error (max_errors); `errors` lists them"),
@@ -66,5 +66,5 @@ pub fn over_max_errors(cursor: &Cursor, page: &Tally, failed: u64, run: &Run) ->
 }
 
 fn errors_max(cursor: &Cursor, page: &Tally, run: &Run) -> Option<u64> {
-    run.limits.errors_max(cursor.tally.read() + page.read())
+    run.limits.errors_max(cursor.tally.judged() + page.judged())
 }

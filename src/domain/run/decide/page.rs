@@ -106,15 +106,15 @@ fn same_page(mut cursor: Cursor, facts: &TurnFacts<'_>) -> Decision {
 /// Nothing of the page is sent then: in a workspace of one page, nothing at all.
 pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>) -> Option<Decision> {
     let run = facts.run;
-    let before = cursor.tally.users;
-    let users = before + page.tally.users;
-    if !sample::is_complete(run, before, users) {
-        return None;
-    }
-    let reason = sample::unseen(run, page.unseen, users)?;
     let mut next = cursor.clone();
     next.attributes_seen |= page.paths_seen;
     next.tally.add(page.tally);
+    // Later pages do not complete it: a run that an earlier version began may have passed it without an
+    // account of all paths.
+    if sample::is_complete(run, &cursor.tally) || !sample::is_complete(run, &next.tally) {
+        return None;
+    }
+    let reason = sample::unseen(run, page.unseen, next.tally.without_leads())?;
     Some(pause(next, reason, facts.now_ms))
 }
 
@@ -141,7 +141,7 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     cursor.idle_turns = 0;
     cursor.waits = None;
     cursor.not_before_ms = 0;
-    if facts.run.limit().is_some_and(|limit| cursor.tally.users >= limit) {
+    if facts.run.limit().is_some_and(|limit| cursor.tally.without_leads() >= limit) {
         return end(cursor, page.unseen, facts);
     }
     cursor.last_page = None;
@@ -190,8 +190,8 @@ fn end(mut next: Cursor, unseen: &[&str], facts: &TurnFacts<'_>) -> Decision {
         next.waits = Some(format!("{gaps} pages may be lost: the scroll is begun again"));
         return Decision::turn(next, TurnAction::Regenerated);
     }
-    let users = next.tally.users;
-    match sample::unseen(run, unseen, users).filter(|_| sample::is_cut_short(run, users)) {
+    let users = next.tally.without_leads();
+    match sample::unseen(run, unseen, users).filter(|_| sample::is_cut_short(run, &next.tally)) {
         Some(reason) => pause(next, reason, now_ms),
         None => Decision::drain(next),
     }

@@ -1,31 +1,25 @@
 //! The first users of a run. If none of them has a path that the plan reads, the run pauses.
 
-use crate::domain::run::Run;
+use crate::domain::run::{Run, Tally};
 
 /// The number of users after which each path must have been seen.
 const USERS: u64 = 1_000;
 
-/// Returns the number of users that completes a run's sample: 1,000, or all users if there are
-/// fewer. A part of the users is no small workspace.
-fn size(run: &Run) -> u64 {
-    let all = run.count.filter(|count| *count > 0 && !is_part(run)).unwrap_or(USERS);
-    all.min(USERS)
+/// Returns whether the users read complete a run's sample: 1,000, or all users if there are fewer. A
+/// part of the users is no small workspace. Leads are not evaluated, but Intercom's count has them.
+pub(super) fn is_complete(run: &Run, read: &Tally) -> bool {
+    let all = run.count.filter(|count| *count > 0 && !is_part(run));
+    read.without_leads() >= USERS || all.is_some_and(|all| read.users >= all)
 }
 
 fn is_part(run: &Run) -> bool {
     run.limit().is_some() || run.listed.is_some()
 }
 
-/// Returns whether a page completes the sample. Later pages do not, because a run that an earlier
-/// version began may have passed it without an account of all paths.
-pub(super) fn is_complete(run: &Run, users_before: u64, users: u64) -> bool {
-    users_before < size(run) && users >= size(run)
-}
-
 /// Returns whether the pages ended before the sample was complete: the workspace has fewer users
 /// than Intercom counted.
-pub(super) fn is_cut_short(run: &Run, users: u64) -> bool {
-    !is_part(run) && users > 0 && users < size(run)
+pub(super) fn is_cut_short(run: &Run, read: &Tally) -> bool {
+    !is_part(run) && read.without_leads() > 0 && !is_complete(run, read)
 }
 
 /// Returns the reason of the pause: the plan reads `paths`, and none of the users has one of them.

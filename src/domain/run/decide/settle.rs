@@ -34,8 +34,8 @@ pub struct SettleFacts<'a> {
     pub accounts: &'a Accounts,
     /// The earlier runs that are not settled.
     pub earlier: Option<&'a EarlierRuns>,
-    /// The longest time after a request with an unknown outcome at which its job can set values, in
-    /// milliseconds.
+    /// The longest time after a request with an unknown outcome at which it or its job can set values,
+    /// in milliseconds.
     pub unknown_life_ms: i64,
     /// The waits between two polls.
     pub pauses: Pauses,
@@ -144,7 +144,8 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         let until_ms = over_ms.max(jobs_ms).max(earlier.map_or(0, |earlier| earlier.until_ms));
         cursor.waits_until_ms = parts_are_over.then(|| until_ms.max(cursor.reading_free_at_ms()));
         let unknown_ms = Some(lost_ms).filter(|lost_ms| *lost_ms > now_ms);
-        let under_way = UnderWay { parts, open: accounts.open.as_ref(), unknown_ms, died: cursor.settling.queue_lost };
+        let (open, has_jobs) = (accounts.open.as_ref(), run.writes_jobs());
+        let under_way = UnderWay { parts, open, unknown_ms, died: cursor.settling.queue_lost, has_jobs };
         cursor.waits = Some(match (under_way.waits_for(accounts.made_last_ms), earlier) {
             (Some(waits), _) => waits,
             (None, Some(earlier)) => earlier.why.clone(),
@@ -208,10 +209,12 @@ struct UnderWay<'a> {
     parts: u64,
     /// Jobs without a known end.
     open: Option<&'a OpenJobs>,
-    /// The time at which a job without an id is over, if one may exist.
+    /// The time at which a request with an unknown outcome, or its job without an id, is over.
     unknown_ms: Option<i64>,
     /// True if the process that submitted them is gone, and its queue with it.
     died: bool,
+    /// True if requests make jobs.
+    has_jobs: bool,
 }
 
 impl UnderWay<'_> {
@@ -222,6 +225,13 @@ impl UnderWay<'_> {
         let jobs = self.open.map(|open| (open, time_of_day(open.until_ms())));
         let what = match (self.parts, jobs, until) {
             (0, None, None) => return None,
+            (0, None, Some(until)) if !self.has_jobs => {
+                let ended = if self.died { ", when the process before this one ended," } else { "" };
+                format!(
+                    "a request sent by {sent}{ended} has no known outcome, and may take effect until {until}; the next \
+                     reading waits for it"
+                )
+            }
             (0, None, Some(until)) if self.died => format!(
                 "a bulk request was under way at {sent}, when the process before this one ended, and whether Intercom \
                  took it is not known; the next reading waits until {until}, when it can set no value any more"

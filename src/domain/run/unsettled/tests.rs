@@ -100,13 +100,27 @@ fn a_run_is_settled_when_jobs_leases_and_lost_jobs_are_over() {
         ),
         ("released: a lost job is not", released, accounts(&[], END_MS), END_MS + 85_000, None),
     ] {
-        let looked = run.after_look(&accounts, &TIMES, now_ms);
+        let looked = run.after_look(&ended("cancelled", &json!({})), &accounts, &TIMES, now_ms);
         let waits = match looked {
             Looked::Settled => None,
             Looked::Waits(next) => Some((next.due_ms, next.writes_until_ms - END_MS)),
         };
         assert_eq!(waits, expected, "{name}");
     }
+}
+
+#[test]
+fn a_request_whose_answer_is_its_result_has_no_job() {
+    let run = ended("cancelled", &json!({"api": "v2"}));
+    assert_eq!((TIMES.life_ms(&run), TIMES.life_ms(&ended("cancelled", &json!({})))), (85_000, 960_000));
+    let accounts = Accounts { made_last_ms: END_MS, ..Accounts::default() };
+    let look = |after_ms| unsettled().after_look(&run, &accounts, &TIMES, END_MS + after_ms);
+    let Looked::Waits(waits) = look(84_999) else { panic!("a request may still take effect") };
+    assert_eq!(waits.why(), "requests of p.1, which ended at 10:00 UTC, may take effect until 10:01 UTC");
+    assert_eq!(look(85_000), Looked::Settled);
+    let lost = json!({"api": "v2", "totals": Totals { unknown_sent_ms: END_MS, ..Totals::default() }});
+    let at_end = Unsettled::at_end(&ended("complete", &lost), &cursor(|cursor| cursor.pages_in_all = 1));
+    assert!(at_end.is_some(), "a complete run with a lost answer");
 }
 
 #[test]

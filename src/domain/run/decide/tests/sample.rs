@@ -1,7 +1,12 @@
 use serde_json::json;
 
 use super::run;
+use crate::domain::run::Tally;
 use crate::domain::run::decide::sample;
+
+fn read(users: u64, leads: u64) -> Tally {
+    Tally { users: users + leads, leads, ..Tally::default() }
+}
 
 #[test]
 fn the_page_that_completes_the_sample_is_judged_once() {
@@ -26,7 +31,8 @@ fn the_page_that_completes_the_sample_is_judged_once() {
         (&one, 0, 1, true),
         (&part_of_few, 100, 150, false),
     ] {
-        assert_eq!(sample::is_complete(run, before, users), complete, "{before} {users}");
+        let is_complete = |users| sample::is_complete(run, &read(users, 0));
+        assert_eq!(!is_complete(before) && is_complete(users), complete, "{before} {users}");
     }
     for (run, users, cut) in [
         (&all, 999, true),
@@ -38,6 +44,24 @@ fn the_page_that_completes_the_sample_is_judged_once() {
         (&listed, 1, false),
         (&limited, 50, false),
     ] {
-        assert_eq!(sample::is_cut_short(run, users), cut, "{users}");
+        assert_eq!(sample::is_cut_short(run, &read(users, 0)), cut, "{users}");
     }
+}
+
+/// Intercom's count of contacts includes leads.
+#[test]
+fn leads_complete_a_small_workspace_and_no_sample() {
+    let of = |count: u64| run(json!({"count": count}));
+    for (count, users, leads, complete) in [
+        (5_000, 0, 1_200, false),
+        (5_000, 999, 1_200, false),
+        (5_000, 1_000, 1_200, true),
+        (337, 300, 36, false),
+        (337, 300, 37, true),
+        (37, 0, 37, true),
+    ] {
+        assert_eq!(sample::is_complete(&of(count), &read(users, leads)), complete, "{count} {users} {leads}");
+    }
+    assert!(!sample::is_cut_short(&of(5_000), &read(0, 1_200)), "no user was read");
+    assert!(sample::is_cut_short(&of(5_000), &read(300, 1_200)));
 }

@@ -1,0 +1,118 @@
+//! Writes of one user each, of API 2.x: when they begin, and answers that are lost.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::State;
+use intercom_simulator::Options;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::contacts::{LEADS, pipeline, workspace};
+use crate::intercom::Closed;
+use crate::pauses::control;
+use crate::pipeline::Pipeline;
+use crate::report::Report;
+
+/// Returns the number of writes that reached the workspace.
+fn puts(pipeline: &Pipeline) -> u64 {
+    let requests = pipeline.world.state().requests;
+    requests.iter().filter(|(name, _)| name.starts_with("PUT")).map(|(_, count)| count).sum()
+}
+
+/// The record of a part takes 20 s, while other users are written and others wait for their requests.
+#[tokio::test(start_paused = true)]
+async fn write_begins_soon_after_its_authorisation_or_not_at_all() {
+    for begun in [250, 700, 1_100] {
+        let pipeline = pipeline(Options { rate_limit_per_10s: 1_667, latency_ms: 110, ..workspace(2_000) }).await;
+        pipeline.start(Value::Null).await;
+        pipeline.until(|state| state.contacts.written >= begun).await;
+        pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
+        sleep(Duration::from_millis(400)).await;
+        control(&pipeline, json!({"cancel": true}), "cancelled").await;
+        sleep(Duration::from_secs(2)).await;
+        let before = puts(&pipeline);
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(puts(&pipeline), before, "a request began later than 2 s after the cancel");
+    }
+}
+
+/// Switches the avatars of all users, so that the plan's values are the opposite ones.
+fn switch_avatars(pipeline: &Pipeline) {
+    for user in pipeline.world.users() {
+        let switch = |user: &mut Value| {
+            let had = user["avatar"]["image_url"].is_string();
+            user["avatar"]["image_url"] = if had { Value::Null } else { json!("https://example.com/a.png") };
+        };
+        pipeline.world.set_user(user["id"].as_str().unwrap(), switch);
+    }
+}
+
+/// The end of the run whose writes take effect late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Cancelled,
+    Complete,
+}
+
+/// The writes of a run are carried out 50 s after their senders gave up. The next run writes the
+/// opposite values.
+#[tokio::test(start_paused = true)]
+async fn later_run_waits_for_writes_that_take_effect_late() {
+    for ends in [Ends::Cancelled, Ends::Complete] {
+        let pipeline = pipeline(workspace(300)).await;
+        pipeline.way.disturb("PUT", Closed::Late(75));
+        let first = pipeline.start(Value::Null).await;
+        sleep(Duration::from_secs(20)).await;
+        pipeline.way.close(None);
+        if ends == Ends::Cancelled {
+            pipeline.cancel(&first).await;
+        }
+        while !pipeline.state(&first).await.is_some_and(State::ended) {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let state = pipeline.state(&first).await;
+        assert_eq!(state, Some(if ends == Ends::Complete { State::Complete } else { State::Cancelled }));
+        let second = pipeline.start_opposite().await;
+        sleep(Duration::from_secs(2)).await;
+        let waits = pipeline.waits(&second).await;
+        assert!(waits.starts_with(&format!("requests of {first}, which ended at")), "{ends:?}: {waits}");
+        pipeline.opposite_wins(&second).await;
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(Report::of(&pipeline, &second).await.lacking.len(), 300, "{ends:?}: a late write came later");
+    }
+}
+
+/// The list begins again, and its second reading finds other values.
+#[tokio::test(start_paused = true)]
+async fn next_generation_waits_for_writes_that_take_effect_late() {
+    let faults = vec!["refuse-cursor=2".parse().unwrap()];
+    let pipeline = pipeline(Options { faults, ..workspace(300) }).await;
+    pipeline.way.disturb("PUT", Closed::Late(75));
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_secs(8)).await;
+    pipeline.way.close(None);
+    switch_avatars(&pipeline);
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!((report.state(), report.run.generation), (State::Complete, 2), "{}", report.reason());
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(Report::of(&pipeline, &run).await.lacking.len(), 0, "a late write came later");
+}
+
+/// A proxy answers 404 or 410 without Intercom's error, for one user and for all of them.
+#[tokio::test(start_paused = true)]
+async fn refusal_of_a_proxy_ends_no_run() {
+    for (status, for_all) in [(404, false), (410, false), (404, true)] {
+        let pipeline = pipeline(workspace(300)).await;
+        let lacks = |user: &&Value| user["custom_attributes"].get("has avatar").is_none();
+        let one = pipeline.world.users().iter().find(lacks).unwrap()["id"].as_str().unwrap().to_owned();
+        let path = if for_all { "PUT" } else { format!("PUT /contacts/{one}").leak() };
+        pipeline.way.disturb(path, Closed::Bare(status));
+        let run = pipeline.start(Value::Null).await;
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(pipeline.state(&run).await.map(State::ended), Some(false), "{status} {for_all}");
+        pipeline.way.close(None);
+        let report = pipeline.until_ended(&run).await;
+        report.assert_complete_with(LEADS);
+        assert_eq!(report.accounts.totals.gone, 0);
+    }
+}
