@@ -66,6 +66,30 @@ impl Ledger {
         Ok(Some(Unended { parts: parts.into_iter().collect(), to }))
     }
 
+    /// Returns the number of users without an outcome in these parts of a generation: those that were
+    /// leased and have no end. `parts` is the number of all its parts without end; if some were never
+    /// leased, the result is `None`.
+    pub async fn users_left(&self, run: &Run, generation: u32, parts: u64) -> Result<Option<u64>, LedgerError> {
+        let select = Select {
+            attributes: Some("generation, #users, outcomes"),
+            only: Some(("attribute_not_exists(#end)", Vec::new())),
+            ..Select::new(run_pk(&run.id), "PART#")
+        };
+        let (mut leased, mut users) = (0, 0);
+        self.select(&select, |items| {
+            for item in items {
+                let row: PartRow = attributes::read(item, "PART")?;
+                if row.generation == generation {
+                    leased += 1;
+                    users += row.outcomes.map_or(row.users, |outcomes| outcomes.left() as u64);
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok((leased >= parts).then_some(users))
+    }
+
     /// Returns the parts of the committed pages from this one on, at most [`PAGES_AT_ONCE`] pages
     /// and one.
     async fn parts_of_pages(&self, run: &Run, generation: u32, page: u32) -> Result<Vec<PartId>, LedgerError> {

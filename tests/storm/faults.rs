@@ -83,11 +83,7 @@ pub(crate) fn values(seed: u64, mut options: Options, is_foreign: bool) -> Optio
             let attribute = ATTRIBUTES[rng.random_range(0..ATTRIBUTES.len())].to_owned();
             options.faults.push(Fault::AlterAttribute { attribute, how: FORMS[rng.random_range(0..FORMS.len())] });
         }
-        // With users that Intercom cannot accept, a later generation would find further ones of them. If
-        // more than three parts consist of such users, they wait until the deadline.
-        1 | 2 if !options.faults.iter().any(|fault| matches!(fault, Fault::PoisonItem { .. })) => {
-            options.faults.push(Fault::OthersWrite(f64::from(rng.random_range(1..60))));
-        }
+        1 | 2 => options.faults.push(Fault::OthersWrite(f64::from(rng.random_range(1..60)))),
         _ => {}
     }
     if rng.random_ratio(1, 12) {

@@ -121,27 +121,37 @@ fn chosen_mutations_are_found() {
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
-/// Returns the profile of this test: the name of its folder, with cargo's one exception.
-fn profile() -> String {
+/// Returns the target directory of this test.
+fn target() -> PathBuf {
     let program = std::env::current_exe().expect("the system knows the path");
-    let folder = program.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str());
-    folder.map_or("dev", |name| if name == "debug" { "dev" } else { name }).to_owned()
+    program.ancestors().nth(3).expect("cargo puts it into target/<profile>/deps").to_owned()
 }
 
-/// Builds the copy with this build's dependencies. The dev profile uses less optimisation.
+/// Returns the profile of this test: the name of its folder, with cargo's exceptions. Of the two profiles
+/// that share a folder, tests use the one whose build takes less time.
+fn profile() -> String {
+    let program = std::env::current_exe().expect("the system knows the path");
+    match program.ancestors().nth(2).and_then(Path::file_name).and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev".to_owned(),
+        Some("release") => "bench".to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}
+
+/// Builds the copy with this build's dependencies, and less optimisation.
 fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
-    let copy = root().join("target/mutants");
+    let copy = target().join("mutants");
     for name in COPIED {
         mirror(Path::new(name), &copy, changed);
     }
     let (mut cargo, profile) = (Command::new(env!("CARGO")), profile());
-    if profile == "dev" {
-        for member in ["intercom-bulk", "intercom-bulk-cli", "intercom-bulk-emulator", "intercom-simulator"] {
-            cargo.args(["--config", &format!("profile.dev.package.{member}.opt-level=0")]);
-        }
+    // A level of its own keeps the copy's files apart from this build's.
+    let level = if profile == "dev" { 0 } else { 2 };
+    for member in ["intercom-bulk", "intercom-bulk-cli", "intercom-bulk-emulator", "intercom-simulator"] {
+        cargo.args(["--config", &format!("profile.{profile}.package.{member}.opt-level={level}")]);
     }
     cargo.args(["test", "--offline", "--profile", &profile, "--test", "storm", "--no-run"]).current_dir(&copy);
-    let output = cargo.env("CARGO_TARGET_DIR", root().join("target")).output().expect("cargo can be run");
+    let output = cargo.env("CARGO_TARGET_DIR", target()).output().expect("cargo can be run");
     let text = String::from_utf8_lossy(&output.stderr);
     let path = text.split("tests/storm/main.rs (").nth(1).and_then(|rest| rest.split(')').next());
     root().join(path.unwrap_or_else(|| panic!("the mutations do not compile:\n{text}")))
@@ -175,7 +185,7 @@ fn found(storm: &Path, name: &str) -> Option<String> {
 
 fn command(storm: &Path) -> Command {
     let mut play = Command::new(storm);
-    play.args(["play::storm", "--exact", "--nocapture"]).current_dir(root().join("target/mutants"));
+    play.args(["play::storm", "--exact", "--nocapture"]).current_dir(target().join("mutants"));
     play.env("RUST_BACKTRACE", "0").env_remove("STORM_BASE");
     play
 }

@@ -24,6 +24,9 @@ const HELD_LONG: Duration = Duration::from_mins(10);
 /// The number of reads of a run before the operator gives up its canary, and the time between two.
 const CANARY_LOOKS: u32 = 240;
 const CANARY_LOOK: Duration = Duration::from_secs(15);
+/// The number of looks for a first bulk request, and the time between two.
+const SUBMIT_LOOKS: u32 = 6_000;
+const SUBMIT_LOOK: Duration = Duration::from_millis(200);
 
 /// A verb of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub(crate) struct VerbAt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Act {
     pub(crate) after: Duration,
+    /// The time counts from the first bulk request, not from the begin of the story.
+    pub(crate) amid: bool,
     /// The run is cancelled; otherwise it is paused.
     pub(crate) cancels: bool,
     /// The time between a pause and the resume.
@@ -72,7 +77,7 @@ pub(crate) fn acts(rng: &mut SmallRng) -> Vec<Act> {
     let after = Duration::from_millis(rng.random_range(500..120_000));
     let goes_on = Duration::from_secs(rng.random_range(1..400));
     let (cancels, goes_on_after) = (rng.random_ratio(1, 4), rng.random_ratio(2, 3).then_some(goes_on));
-    vec![Act { after, cancels, goes_on_after, releases_after: None }]
+    vec![Act { after, amid: false, cancels, goes_on_after, releases_after: None }]
 }
 
 /// Draws verbs at any moment in about every eighth story. A cancel is rare: most runs must complete.
@@ -96,6 +101,9 @@ pub(crate) fn verbs(rng: &mut SmallRng) -> Vec<VerbAt> {
 
 /// Pauses or cancels the active run, and resumes it later.
 pub(crate) async fn act(functions: Arc<Functions>, act: Act) {
+    if act.amid && !has_submitted(&functions.storm).await {
+        return;
+    }
     sleep(act.after).await;
     let Some(run) = at_work(&functions.storm).await else { return };
     let verb = if act.cancels { Verb::Cancel } else { Verb::Pause };
@@ -162,6 +170,17 @@ pub(crate) async fn goes_on(functions: Arc<Functions>, run: RunId, after: Durati
             _ => {}
         }
     }
+}
+
+/// Waits for the first bulk request. Returns whether there is one.
+async fn has_submitted(storm: &Storm) -> bool {
+    for _ in 0..SUBMIT_LOOKS {
+        if storm.promises.has_submitted() {
+            return true;
+        }
+        sleep(SUBMIT_LOOK).await;
+    }
+    false
 }
 
 /// Waits for a run that the steps work on.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use intercom_simulator::Fault;
+use intercom_simulator::{Alteration, Fault};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 
 use crate::accident::Accident;
 use crate::limits;
@@ -32,6 +33,19 @@ pub(crate) fn added(mut story: Story) -> Story {
         careful(&mut story.starts[0], later);
     }
     limits::paced(&mut story);
+    // The same.
+    let last = &mut SmallRng::seed_from_u64(story.seed ^ 0x000A_7A1D);
+    match last.random_range(0..100) {
+        0..3 => forgotten(last, &mut story),
+        3..7 => stopped(last, &mut story),
+        7..11 => released(last, &mut story),
+        11..14 => held_up(last, &mut story),
+        14..16 => out_of_date(last, &mut story),
+        16..19 => unkept(last, &mut story),
+        19..22 => lagging(last, &mut story),
+        22..24 => set_by_others(last, &mut story),
+        _ => {}
+    }
     story
 }
 
@@ -79,19 +93,140 @@ fn followed(rng: &mut SmallRng, story: &mut Story) {
         // The simulated Intercom uses the first of several faults for one job.
         story.options.faults.splice(0..0, slow);
     }
+    add_the_opposite(story, Duration::from_secs(rng.random_range(0..300)));
+    if rng.random_ratio(2, 3) {
+        let after = story.starts[0].after + Duration::from_millis(rng.random_range(500..60_000));
+        let releases_after = rng.random_ratio(1, 3).then(|| Duration::from_millis(rng.random_range(0..90_000)));
+        story.acts.push(Act { after, amid: false, cancels: true, goes_on_after: None, releases_after });
+    }
+}
+
+/// Leaves one start, for all users and without limits, and adds one that sets the opposite values
+/// this long after it.
+fn add_the_opposite(story: &mut Story, after: Duration) {
     let first = &mut story.starts[0];
     first.event["plan"] = plans::json("has-avatar");
     first.event.as_object_mut().expect("an event is an object").remove("rails");
     (first.listed, first.stored) = (0, false);
     let mut second = first.clone();
     second.event["plan"] = plans::json(plans::OPPOSITE);
-    second.after = first.after + Duration::from_secs(rng.random_range(0..300));
+    second.after = first.after + after;
     story.starts.truncate(1);
     story.starts.push(second);
-    if rng.random_ratio(2, 3) {
-        let after = story.starts[0].after + Duration::from_millis(rng.random_range(500..60_000));
-        let releases_after = rng.random_ratio(1, 3).then(|| Duration::from_millis(rng.random_range(0..90_000)));
-        story.acts.push(Act { after, cancels: true, goes_on_after: None, releases_after });
+}
+
+/// The time for which the schedules of a suitable story skip no minute: two runs, one after the other.
+const PROMPT: Duration = Duration::from_mins(30);
+
+/// Makes a story suitable for combinations in which nothing else stops a run. Returns whether it is.
+fn is_plain(story: &mut Story) -> bool {
+    const USERS_LEAST: usize = 8;
+    let is_plain = !story.endless && story.calm_after.is_some() && !story.is_denied() && story.tokens.is_empty();
+    if is_plain {
+        let options = &mut story.options;
+        options.users = options.users.max(USERS_LEAST);
+        options.job_delay_s = options.job_delay_s.min(5);
+        options.faults.retain(|fault| !matches!(fault, Fault::SlowJob { .. } | Fault::LoseBulk(_)));
+        story.starts[0].goes_on_after = None;
+        story.ticks_all_until = PROMPT;
+        (story.acts, story.verbs, story.outage) = (Vec::new(), Vec::new(), None);
+    }
+    is_plain
+}
+
+/// A run completes while a job is under way whose id was lost. A run with the opposite values follows.
+fn forgotten(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        let number = rng.random_range(1..3);
+        let seconds = rng.random_range(300..850);
+        story.options.faults.extend([Fault::LoseBulk(number), Fault::SlowJob { job: number, seconds }]);
+        add_the_opposite(story, Duration::from_secs(rng.random_range(0..60)));
+    }
+}
+
+/// A run is cancelled after its first bulk request, and its jobs are slow. A run with the opposite
+/// values follows.
+fn stopped(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        let slow = |job| Fault::SlowJob { job, seconds: rng.random_range(60..850) };
+        story.options.faults.extend((1..=3).map(slow));
+        add_the_opposite(story, Duration::from_secs(rng.random_range(0..60)));
+        let after = Duration::from_millis(rng.random_range(0..5_000));
+        story.acts.push(Act { after, amid: true, cancels: true, goes_on_after: None, releases_after: None });
+    }
+}
+
+/// Intercom carries out the requests of a cancelled run late, and an operator releases the run. A run
+/// with the opposite values follows.
+fn released(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        story.rates.raise(Accident::LateEffect, 600);
+        add_the_opposite(story, Duration::from_secs(rng.random_range(0..60)));
+        let after = Duration::from_millis(rng.random_range(0..3_000));
+        let releases_after = Some(Duration::from_millis(rng.random_range(0..10_000)));
+        story.acts.push(Act { after, amid: true, cancels: true, goes_on_after: None, releases_after });
+    }
+}
+
+/// An operator pauses a run whose pace lets its parts wait in the queue.
+fn held_up(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        let users = story.options.users as u64;
+        for start in &mut story.starts {
+            start.event["rails"]["max_per_minute"] = json!(users / rng.random_range(3..8) + 1);
+        }
+        let after = Duration::from_millis(rng.random_range(0..60_000));
+        let goes_on_after = Some(Duration::from_secs(rng.random_range(60..400)));
+        story.acts.push(Act { after, amid: true, cancels: false, goes_on_after, releases_after: None });
+    }
+}
+
+/// The messages of a generation come when a later one is at work: a generation waits four hours for
+/// the parts of the one before.
+fn out_of_date(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        // The first run ends before: no run begins until submit has recorded its format.
+        add_the_opposite(story, Duration::from_mins(15));
+        let pages = story.options.users.div_ceil(story.options.page_size) as u64 + 1;
+        story.options.faults.push(Fault::LosePage(pages + rng.random_range(2..4)));
+        let from = story.starts[1].after;
+        let lasts = Duration::from_mins(rng.random_range(245..300));
+        story.outage = Some(Outage { from, until: from + lasts, what: Down::Delivery("patches") });
+    }
+}
+
+/// Intercom stores the values of a plan otherwise than written: most often the old ones stay.
+fn unkept(rng: &mut SmallRng, story: &mut Story) {
+    const FORMS: [Alteration; 4] = [Alteration::Ignore, Alteration::Ignore, Alteration::Text, Alteration::Whole];
+    if is_plain(story) {
+        add_the_opposite(story, Duration::from_secs(rng.random_range(0..300)));
+        story.starts.truncate(rng.random_range(1..3));
+        let how = FORMS[rng.random_range(0..FORMS.len())];
+        story.options.faults.push(Fault::AlterAttribute { attribute: "has avatar".to_owned(), how });
+    }
+}
+
+/// Another program sets values that a generation has written, and Intercom refuses every request
+/// with some users. A gap makes a second generation.
+fn set_by_others(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) && !story.has_poison() {
+        let percent = f64::from(rng.random_range(5..20));
+        let status = [404, 422, 423, 500, 503][rng.random_range(0..5)];
+        let others = f64::from(rng.random_range(1..60));
+        story.options.faults.extend([
+            Fault::PoisonItem { status, percent },
+            Fault::OthersWrite(others),
+            Fault::LosePage(rng.random_range(1..6)),
+        ]);
+    }
+}
+
+/// Reads lag behind writes for longer than a run needs to find its jobs ended.
+fn lagging(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        let is_kept = |fault: &Fault| !matches!(fault, Fault::AlterAttribute { .. } | Fault::OthersWrite(_));
+        story.options.faults.retain(is_kept);
+        story.options.read_lag_s = rng.random_range(120..170);
     }
 }
 

@@ -48,6 +48,7 @@ fn missed(functions: &Functions) -> i64 {
     let storm = &functions.storm;
     let idle_ms = storm.now_ms() - storm.promises.active_ms();
     match idle_ms {
+        _ if storm.weather.elapsed() < storm.story.ticks_all_until => 0,
         ..IDLE_MS => 0,
         ms if ms < 5 * IDLE_MS => storm.weather.draw(0..=4) as i64,
         ms if ms < 30 * IDLE_MS => storm.weather.draw(1..=8) as i64,

@@ -54,6 +54,8 @@ pub(crate) struct Story {
     pub(crate) store_down: Option<(Duration, Duration)>,
     /// An outage of hours.
     pub(crate) outage: Option<Outage>,
+    /// Until then schedules skip no minute, even if nothing happens.
+    pub(crate) ticks_all_until: Duration,
     /// The token has no permission to count users.
     pub(crate) uncounted: bool,
 }
@@ -178,6 +180,7 @@ impl Story {
             tokens,
             store_down,
             outage,
+            ticks_all_until: Duration::ZERO,
             uncounted,
         })
     }

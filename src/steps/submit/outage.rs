@@ -3,13 +3,14 @@
 
 use super::Round;
 use super::leased::LeasedPart;
-use super::refused::changes_many;
+use super::refused::{PATCHES_MANY, changes_many};
 use crate::domain::bucket::Bucket;
 use crate::domain::run::{Phase, Run, RunId};
 use crate::ledger::{Consistency, ErrorRow};
 use crate::runtime::clients::StepError;
 
-/// A generation that reads no more pages is nearly finished with at most this many open parts.
+/// A generation that reads no more pages is nearly finished with at most this many open parts, or
+/// with fewer than [`PATCHES_MANY`] users in them: the number of users in a part depends on the pages.
 const FEW_PARTS: u64 = 3;
 /// Time after which a failing part is given up, in milliseconds, if the run changes few users or
 /// has few parts left.
@@ -44,9 +45,17 @@ impl Round<'_> {
         if !changes_many(run, &cursor) {
             return Ok(true);
         }
-        let reads_pages = cursor.phase == Phase::Turning;
-        Ok(!reads_pages
-            && self.clients.ledger.accounts_counted(run, &cursor, Consistency::Strong).await?.parts_open <= FEW_PARTS)
+        if cursor.phase == Phase::Turning {
+            return Ok(false);
+        }
+        let ledger = &self.clients.ledger;
+        let parts = ledger.accounts_counted(run, &cursor, Consistency::Strong).await?.parts_open;
+        // Each open part has a user.
+        if parts <= FEW_PARTS || parts >= PATCHES_MANY {
+            return Ok(parts <= FEW_PARTS);
+        }
+        let left = ledger.users_left(run, cursor.generation, parts).await?;
+        Ok(left.is_some_and(|users| users < PATCHES_MANY))
     }
 
     /// Returns whether each user of the part failed in an earlier generation of the run, or in an

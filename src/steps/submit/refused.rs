@@ -18,7 +18,7 @@ use crate::runtime::clients::StepError;
 /// run may be at fault.
 const REFUSED_ALIKE: usize = 3;
 /// A run changes many users from this number of patches on.
-const PATCHES_MANY: u64 = 20;
+pub(super) const PATCHES_MANY: u64 = 20;
 /// It must also change at least one user in this many.
 const PATCHES_PART_OF: u64 = 20;
 

@@ -4,6 +4,7 @@
 use intercom_bulk::domain::run::{READ_BACK_MAX, Run, State};
 use intercom_simulator::Fault;
 
+use crate::plans;
 use crate::storm::Storm;
 
 impl Storm {
@@ -20,6 +21,13 @@ impl Storm {
         self.alters_values() && (written > READ_BACK_MAX as u64 || says)
     }
 
+    /// Returns whether something else than the run's last generation may have set a value that was read
+    /// back.
+    fn may_change_since(&self, run: &Run) -> bool {
+        let others = |fault: &Fault| matches!(fault, Fault::OthersWrite(_) | Fault::UsersChange);
+        self.story.options.faults.iter().any(others) || !plans::agrees(&run.plan) || !self.set_late(run).is_empty()
+    }
+
     /// Checks the counts of a run that just ended, and its sample: a user of it was in a job of the last
     /// generation.
     pub(super) async fn values_were_checked(&self, run: &Run, has_no_errors: bool) {
@@ -32,6 +40,9 @@ impl Storm {
             None if has_no_errors && totals.written > totals.written_before => wrong("no value was checked"),
             Some(read_back) if read_back.not_kept > 0 && run.state == State::Complete => wrong("a value was not kept"),
             Some(read_back) if read_back.users + read_back.unread == 0 => wrong("nobody was read back"),
+            Some(read_back) if read_back.changed_since > 0 && !self.may_change_since(run) => {
+                wrong("another value is there, which nothing set");
+            }
             None | Some(_) => {}
         }
         let Ok(sample) = self.ledger.sample(&run.id, run.generation, usize::MAX).await else {

@@ -50,6 +50,8 @@ struct Memory {
     /// Sent parts with their users, and the number of bodies of the queue that were read for them.
     sent: BTreeMap<(RunId, PartId), Vec<String>>,
     bodies_read: usize,
+    /// A submission was sent.
+    has_submitted: bool,
     /// Number of parts whose job may be lost, by run; an upper bound.
     loose: BTreeMap<String, u64>,
     /// Ids of jobs with a row.
@@ -220,8 +222,15 @@ impl Promises {
     /// Records a submission that was sent: its outcome is unknown until its answer arrives.
     pub(crate) fn unreported(&self, who: Option<Who>, name: &str) {
         if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
-            self.memory().by.entry(who).or_default().unreported += 1;
+            let mut memory = self.memory();
+            memory.has_submitted = true;
+            memory.by.entry(who).or_default().unreported += 1;
         }
+    }
+
+    /// Returns whether a submission was sent.
+    pub(crate) fn has_submitted(&self) -> bool {
+        self.memory().has_submitted
     }
 
     /// Records the answer of a submission.

@@ -2,6 +2,7 @@
 //! resume meets no lease of a turn that did nothing.
 
 use intercom_bulk::domain::run::{Pause, Run, RunId, State};
+use intercom_simulator::Fault;
 
 use super::Promises;
 use crate::storm::{Storm, Who};
@@ -40,6 +41,21 @@ impl Storm {
         }
         if moved_ms != row.paused_ms - was.earlier_ms {
             self.weather.bug(format!("{}: of {moved_ms} ms of a pause the run does not know", row.id));
+        }
+    }
+
+    /// Checks that a pause for the sake of a token has a cause in the story.
+    pub(super) fn pause_has_a_cause(&self, row: &Run) {
+        let story = &self.story;
+        let reason = row.reason.as_deref().unwrap_or_default();
+        // The workspace of a token is that of its users, if there are any.
+        let is_unreported = reason.contains("does not report which workspace");
+        let is_lonely = story.options.users == 0 || story.options.faults.contains(&Fault::UsersChange);
+        if is_unreported && story.tokens.is_empty() && !story.is_denied() && !is_lonely {
+            self.weather.bug(format!("10: {} is paused ({reason}), and its token reads users", row.id));
+        }
+        if reason.starts_with("the access token belongs to") && !story.has_foreign_token() {
+            self.weather.bug(format!("10: {} is paused ({reason}), and no token is of another workspace", row.id));
         }
     }
 

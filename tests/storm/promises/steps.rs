@@ -82,6 +82,9 @@ impl Storm {
             if call.names("WINDOW") || call.names("LIMIT") {
                 self.budget_was_written(who, call, is_before_header);
             }
+            if call.names("BUCKETS") && !call.names("JOB") && !call.names("PART") {
+                self.weather.bug("3: counts change without the row that they count".to_owned());
+            }
             if call.names("MINUTE") {
                 self.minute_was_written(call);
             }

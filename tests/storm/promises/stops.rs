@@ -75,6 +75,9 @@ impl Storm {
         if row.generation > generation {
             self.older_jobs_are_over(id, row.generation);
         }
+        if row.state == State::Paused {
+            self.pause_has_a_cause(&row);
+        }
         if row.state == State::Draining {
             self.drains_within_max_changes(&row).await;
         }
