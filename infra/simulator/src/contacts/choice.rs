@@ -22,7 +22,9 @@ contact-cursor=contact|page       a deletion moves no contact, or all later ones
 index-lag-s=0                     lists and searches show a change so long after it
 archived=hidden|listed            archived contacts stay in lists
 larger-page=refused|accepted      per_page above 150: refused, or 150 contacts
-merged-write=gone|missing         a write to a merged contact from 2.16 on: 410 or 404
+merged-write=gone|missing|canonical
+                                  a write to a merged contact: 410 from 2.16 on, or 404, or it writes
+                                  the contact that took its place
 blocked-status=400                the status of a write to a blocked contact
 email-null=empty|null             a cleared e-mail address reads as \"\" by id, or as null
 email-taken=refused|accepted      an e-mail address of another contact
@@ -54,7 +56,7 @@ server-times=none|recorded        answers take the times recorded in 2021, in ad
             "index-lag-s" => self.index_lag_s = number(value, "seconds")?,
             "archived" => self.archived_listed = either(value, ["hidden", "listed"])?,
             "larger-page" => self.larger_page = word(value)?,
-            "merged-write" => self.merged_write_gone = !either(value, ["gone", "missing"])?,
+            "merged-write" => self.merged_write = word(value)?,
             "blocked-status" => {
                 let status = value.parse().ok().filter(|status| (400..500).contains(status));
                 self.blocked_status = status.ok_or("a status from 400 to 499")?;

@@ -5,6 +5,7 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::contacts::Scene;
 use crate::contacts::body::Role;
+use crate::contacts::options::MergedWrite;
 use crate::user::Id;
 use crate::version::Version;
 use crate::wire::{Answer, Refusal};
@@ -70,8 +71,9 @@ impl Workspace {
         if exists {
             return Ok(id);
         }
-        let gone = scene.version >= Version::V2_16 && (!write || options.merged_write_gone);
+        let gone = scene.version >= Version::V2_16 && (!write || options.merged_write == MergedWrite::Gone);
         match self.contacts.merged.get(&id) {
+            Some(into) if write && options.merged_write == MergedWrite::Canonical => Ok(*into),
             Some(into) if gone => Err(Refusal::ContactMerged { into: into.to_string() }),
             _ => Err(missing()),
         }

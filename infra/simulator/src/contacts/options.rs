@@ -51,6 +51,19 @@ pub enum BulkNull {
     Refused,
 }
 
+/// The answer to a write to a merged contact, which Intercom does not document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum MergedWrite {
+    /// From 2.16 on 410, like a read; before, 404.
+    #[default]
+    Gone,
+    /// 404.
+    Missing,
+    /// The contact that took its place is written and returned.
+    Canonical,
+}
+
 /// The answer to a token whose workspace is hosted in another region. Intercom does not document it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
@@ -96,8 +109,8 @@ pub struct ContactOptions {
     pub archived_listed: bool,
     /// `per_page` above 150: refused, or 150 contacts.
     pub larger_page: Verdict,
-    /// A write to a merged contact, from 2.16 on: 410 like a read, or 404.
-    pub merged_write_gone: bool,
+    /// A write to a merged contact.
+    pub merged_write: MergedWrite,
     /// The status of a write to a blocked contact.
     pub blocked_status: u16,
     /// A cleared e-mail address reads as an empty text by id.
@@ -143,7 +156,7 @@ impl Default for ContactOptions {
             index_lag_s: 0,
             archived_listed: false,
             larger_page: Verdict::Refused,
-            merged_write_gone: true,
+            merged_write: MergedWrite::default(),
             blocked_status: 400,
             email_null_empty: true,
             email_taken: Verdict::Refused,

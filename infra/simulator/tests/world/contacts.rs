@@ -225,6 +225,10 @@ async fn lost_contacts_are_refused_by_version() {
         (read(&missing, &ids[0], "2.17").await.status, put(&missing, &ids[0], &json!({})).await.status),
         (410, 404)
     );
+    let canonical = chosen(&["merged-write=canonical"], &[]);
+    canonical.lose_contact(&ids[0], Gone::Merged);
+    assert_eq!(read(&canonical, &ids[0], "2.17").await.status, 410);
+    assert_eq!(put(&canonical, &ids[0], &json!({})).await.body["id"], id(&canonical, 0));
 }
 
 #[tokio::test(start_paused = true)]
