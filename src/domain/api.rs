@@ -161,6 +161,8 @@ impl Api {
 pub struct Written {
     /// The targets whose values in the answer differ from those that were sent.
     pub not_kept: Vec<Target>,
+    /// The answer shows another contact, which may have the values now.
+    pub is_other: bool,
 }
 
 /// Intercom's answer to a write that it accepted.

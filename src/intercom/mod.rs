@@ -63,6 +63,10 @@ use crate::domain::user::{User, UserId};
 /// which end with the turn's lease.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 
+/// Time-out of a write of one user. Intercom's longest recorded answer took 0.27 s, and one that is lost
+/// holds the place of others.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// One page of a job's error feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorFeed {

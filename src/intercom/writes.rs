@@ -2,7 +2,7 @@
 
 use super::transport::error::{Error, Invalid, route};
 use super::transport::headers::Reply;
-use super::{CALL_TIMEOUT, ErrorFeed, Intercom, preview, v1, v2};
+use super::{CALL_TIMEOUT, ErrorFeed, Intercom, WRITE_TIMEOUT, preview, v1, v2};
 use crate::domain::api::{Api, JobState, Submitted, Written};
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
@@ -27,7 +27,7 @@ impl Intercom {
         match self.api() {
             Api::V1 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
             Api::V2 | Api::Preview => {
-                self.request(v2::put_patch(patch)?, CALL_TIMEOUT, |body| v2::written(body, patch)).await
+                self.request(v2::put_patch(patch)?, WRITE_TIMEOUT, |body| v2::written(body, patch)).await
             }
         }
     }

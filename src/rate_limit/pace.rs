@@ -77,7 +77,8 @@ impl RateLimiter {
         }
     }
 
-    async fn try_acquire_paced(
+    /// Acquires permits in the same way, without waiting for another window or minute.
+    pub async fn try_acquire_paced(
         &self,
         pace: &RunPace,
         request: PermitRequest,

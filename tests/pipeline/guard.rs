@@ -34,6 +34,7 @@ pub(crate) struct Guard {
     used: Arc<Mutex<BTreeMap<&'static str, BTreeSet<Access>>>>,
     denied: Arc<Mutex<BTreeSet<String>>>,
     hung: Arc<Mutex<Option<Hung>>>,
+    refused: Arc<Mutex<Option<(&'static str, &'static str)>>>,
 }
 
 /// Calls that are carried out late.
@@ -58,6 +59,7 @@ impl Guard {
             used: Arc::default(),
             denied: Arc::default(),
             hung: Arc::default(),
+            refused: Arc::default(),
         }
     }
 
@@ -69,6 +71,23 @@ impl Guard {
     /// Carries out a step's calls of an operation no earlier than after this time.
     pub(crate) fn hang(&self, step: &'static str, operation: &'static str, time: Duration) {
         *self.hung.lock().unwrap() = Some(Hung { step, operation, until: Instant::now() + time });
+    }
+
+    /// Refuses a step's next call of an operation.
+    pub(crate) fn refuse_once(&self, step: &'static str, operation: &'static str) {
+        *self.refused.lock().unwrap() = Some((step, operation));
+    }
+
+    /// Returns whether a refused call is still to come.
+    pub(crate) fn refuses(&self) -> bool {
+        self.refused.lock().unwrap().is_some()
+    }
+
+    fn takes_refusal(&self, target: &str) -> bool {
+        let is_refused = |(step, operation): &mut (&str, &str)| {
+            step_at_work().map(Step::name) == Some(*step) && target.ends_with(*operation)
+        };
+        self.refused.lock().unwrap().take_if(is_refused).is_some()
     }
 
     /// Returns the time before which a call of the running step is not carried out.
@@ -109,7 +128,8 @@ impl HttpClient for Guarded<SharedHttpClient> {
 impl HttpConnector for Guarded<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
-        if self.guard.allows(target, request.body().bytes().unwrap_or_default()) {
+        let is_allowed = self.guard.allows(target, request.body().bytes().unwrap_or_default());
+        if is_allowed && !self.guard.takes_refusal(target) {
             let Some(until) = self.guard.hung_until(target) else { return self.inner.call(request) };
             let inner = self.inner.clone();
             return HttpConnectorFuture::new(async move {

@@ -42,6 +42,7 @@ mod plans;
 mod polls;
 mod preview;
 mod privacy;
+mod quota;
 mod report;
 mod resumes;
 #[path = "../roles/mod.rs"]

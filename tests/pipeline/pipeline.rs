@@ -133,6 +133,18 @@ impl Pipeline {
         self.working.replace(Some(Working { stop, task }));
     }
 
+    /// Starts another process on the same ledger and queues. It ends with the test.
+    pub(crate) async fn work_beside(&self) {
+        let client = client(&self.world, &self.way);
+        let (dynamodb, sqs) = guarded(&self.guard, &self.account, &self.sqs);
+        let opened = Engine::open(&dynamodb, &sqs, client, self.settings.clone(), self.wall.clone());
+        let (engine, (stop, stopped)) = (opened.await.unwrap(), watch::channel(false));
+        tokio::spawn(async move {
+            engine.run(stopped).await;
+            drop(stop);
+        });
+    }
+
     /// Kills the engine at an await point, and loses its queues.
     pub(crate) async fn crash(&mut self) {
         let working = self.working.take().unwrap();

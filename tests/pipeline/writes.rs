@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use intercom_bulk::domain::run::State;
-use intercom_simulator::Options;
+use intercom_simulator::{ContactOptions, MergedWrite, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -115,4 +115,51 @@ async fn refusal_of_a_proxy_ends_no_run() {
         report.assert_complete_with(LEADS);
         assert_eq!(report.accounts.totals.gone, 0);
     }
+}
+
+/// A process that dies repeats the requests that were under way or not recorded, of both invocations.
+#[tokio::test(start_paused = true)]
+async fn few_requests_are_repeated_after_a_crash() {
+    for written in [1, 40, 170, 333, 700] {
+        let mut pipeline = pipeline(Options { rate_limit_per_10s: 1_667, latency_ms: 110, ..workspace(2_000) }).await;
+        let run = pipeline.start(Value::Null).await;
+        pipeline.until(|state| state.contacts.written >= written).await;
+        pipeline.crash().await;
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        let report = pipeline.until_ended(&run).await;
+        report.assert_complete_with(LEADS);
+        let again = report.world.contacts.written - report.cursor.tally.patches;
+        assert!(again <= 2 * (32 + 32), "{written}: {again} users were written again");
+    }
+}
+
+/// A failed read of the run neither loses results nor repeats requests.
+#[tokio::test(start_paused = true)]
+async fn failed_call_of_the_ledger_repeats_no_request() {
+    for operation in ["GetItem", "TransactWriteItems"] {
+        let pipeline = pipeline(Options { rate_limit_per_10s: 400, latency_ms: 110, ..workspace(1_200) }).await;
+        let run = pipeline.start(Value::Null).await;
+        pipeline.until(|state| state.contacts.written >= 150).await;
+        pipeline.guard.refuse_once("submit", operation);
+        let report = pipeline.until_ended(&run).await;
+        assert!(!pipeline.guard.refuses(), "{operation}: no call was refused");
+        report.assert_complete_with(LEADS);
+        assert_eq!(report.world.contacts.written, report.cursor.tally.patches, "{operation}");
+    }
+}
+
+/// Intercom answers a write of a merged contact with the contact that took its place.
+#[tokio::test(start_paused = true)]
+async fn answer_with_another_contact_is_an_error_at_once() {
+    let options = workspace(600);
+    let contacts = ContactOptions { merged_write: MergedWrite::Canonical, ..options.contacts.clone() };
+    let faults = vec!["gone-contact=merged:3%".parse().unwrap()];
+    let pipeline = pipeline(Options { faults, contacts, ..options }).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    let merged = report.world.contacts.gone.len();
+    assert!(merged > 3, "{merged}");
+    assert_eq!(report.errors.len(), merged);
+    assert!(report.errors.iter().all(|row| row.code == "other_contact"), "{:?}", report.errors);
+    assert_eq!(puts(&pipeline), report.cursor.tally.patches, "each user was sent once");
 }

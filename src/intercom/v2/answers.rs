@@ -54,13 +54,17 @@ pub(in crate::intercom) fn is_list(body: &[u8]) -> Result<bool, UnreadableBody> 
     Ok(is_list && body.get("data").is_some_and(Value::is_array))
 }
 
-/// Parses the contact that a write returns, which must be the patch's.
+/// Parses the contact that a write returns. It may be another one than the patch's, for instance after a
+/// merge.
 pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written, UnreadableBody> {
     let contact = object(body)?;
-    if contact.get("id").and_then(Value::as_str) != Some(patch.user.as_str()) {
-        return Err(UnreadableBody("it is another contact"));
+    match contact.get("id").and_then(Value::as_str) {
+        Some(id) if id == patch.user.as_str() => {
+            Ok(Written { not_kept: update::not_kept(&contact, patch), is_other: false })
+        }
+        Some(_) => Ok(Written { not_kept: Vec::new(), is_other: true }),
+        None => Err(UnreadableBody("it is no contact")),
     }
-    Ok(Written { not_kept: update::not_kept(&contact, patch) })
 }
 
 /// Parses `{"type":"list","data":[{"name":"…","data_type":"…","custom":true,…}]}`. Standard fields
@@ -125,7 +129,8 @@ mod tests {
         let answer = |body: Value| written(body.to_string().as_bytes(), &patch);
         assert!(answer(json!({"id": "a1", "custom_attributes": {"a": true}})).unwrap().not_kept.is_empty());
         assert_eq!(answer(json!({"id": "a1", "custom_attributes": {}})).unwrap().not_kept.len(), 1);
-        assert!(answer(json!({"id": "b2", "custom_attributes": {"a": true}})).is_err());
+        assert!(answer(json!({"id": "b2", "custom_attributes": {"a": true}})).unwrap().is_other);
+        assert!(answer(json!({"custom_attributes": {"a": true}})).is_err());
     }
 
     #[test]

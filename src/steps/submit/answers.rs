@@ -72,8 +72,23 @@ impl LeasedParts {
         Ok(())
     }
 
+    /// Records all results so far. Those of a part are one job.
+    pub(super) async fn record_results(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        writes: &mut Writes,
+    ) -> Result<(), StepError> {
+        writes.since_ms = None;
+        let parts: Vec<usize> = writes.answers.keys().copied().collect();
+        for part in parts {
+            self.record_answers(round, run, writes, part).await?;
+        }
+        Ok(())
+    }
+
     /// Records the results of a part as a job.
-    pub(super) async fn record_answers(
+    async fn record_answers(
         &mut self,
         round: &mut Round<'_>,
         run: &Run,
@@ -99,10 +114,16 @@ impl LeasedParts {
         };
         let bucket = Bucket::of(first_ms, round.clients.settings.bucket);
         tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = of.users, %bucket, "users written");
-        round.outcome.refused += counts.failed;
         let row = JobRow { api: run.api, ..JobRow::answered(id, bucket, of, first_ms, counts) };
         let progress = self.progress(&piece);
-        self.keep_until_stored(round, run, &row, &progress).await
+        match self.keep_until_stored(round, run, &row, &progress).await {
+            Ok(()) => round.outcome.refused += counts.failed,
+            Err(error) => {
+                writes.answers.insert(part, PartAnswers { first_ms, items: piece.0, counts });
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 mod accused;
 mod answers;
 mod batch;
+mod begin;
 mod failing;
 mod leased;
 mod metrics;

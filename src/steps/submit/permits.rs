@@ -97,12 +97,6 @@ impl Round<'_> {
         self.pay(run, Way::Job, users..=users, users).await
     }
 
-    /// Acquires 1 to `most` permits for requests of one user each, before which the caller reads the
-    /// run.
-    pub(super) async fn pay_up_to(&mut self, run: &Run, most: usize) -> Result<Permit, StepError> {
-        self.pay(run, Way::Answer, 1..=most, most).await
-    }
-
     /// Acquires permits to write this many users; `ahead` are expected in total. Waits for a window
     /// that has them, as long as the invocation lasts. With a pace, it may be fewer.
     pub(super) async fn pay(

@@ -1,17 +1,30 @@
 //! Requests for one user each that are under way. They go on while the caller waits for the ledger.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
 
 use super::writes::Write;
 use crate::domain::api::Written;
 use crate::domain::clock::Clock;
-use crate::intercom::{Error, Intercom, Reply, route};
+use crate::intercom::{Error, Intercom, Lost, Reply, WRITE_TIMEOUT, route};
+use crate::runtime::invocation::Invocation;
+
+/// The most requests that the last ones may be: more are a stall of Intercom, and not slow ones.
+const SLOW_MAX: usize = 4;
+/// The shortest time after which a request is slow, in milliseconds: seven times Intercom's longest
+/// recorded answer.
+const SLOW_LEAST_MS: i64 = 2_000;
+/// A request is slow after this many times the mean time of an answer.
+const SLOW_TIMES: i64 = 16;
+/// Answers from which on their mean time is known.
+const ANSWERS_LEAST: i64 = 20;
 
 /// A future on the heap. Nested in one another, those of the steps would fill a thread's stack.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +35,50 @@ pub(super) struct Answered {
     /// The time of its begin, in Unix milliseconds.
     pub(super) begun_ms: i64,
     pub(super) answer: Result<Reply<Written>, Error>,
+    took_ms: i64,
+    number: u64,
+}
+
+/// The next event of the requests under way.
+pub(super) enum Next {
+    Answer(Answered),
+    /// One of the times has come.
+    Time,
+    /// No request is under way, and no permit is waited for.
+    Nothing,
+}
+
+/// The times that are waited for, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// The rate limit may have permits.
+    pub(super) permits_ms: Option<i64>,
+    /// Results are recorded.
+    pub(super) record_ms: Option<i64>,
+    /// A request is slow.
+    pub(super) slow_ms: Option<i64>,
+}
+
+/// A request without an answer.
+struct Begun {
+    ms: i64,
+    abort: AbortHandle,
+}
+
+/// The times of answers so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct AnswerTimes {
+    answers: i64,
+    sum_ms: i64,
+}
+
+impl AnswerTimes {
+    /// Returns the time after which a request is slow, in milliseconds.
+    fn slow_ms(self) -> i64 {
+        let most_ms = WRITE_TIMEOUT.as_millis() as i64;
+        let mean_ms = self.sum_ms.checked_div(self.answers).filter(|_| self.answers >= ANSWERS_LEAST);
+        mean_ms.map_or(most_ms, |mean_ms| (SLOW_TIMES * mean_ms).clamp(SLOW_LEAST_MS, most_ms))
+    }
 }
 
 /// Requests under way, and those whose answers are not handled yet.
@@ -29,12 +86,23 @@ pub(super) struct UnderWay {
     clock: Clock,
     requests: FuturesUnordered<Boxed<'static, Answered>>,
     answered: VecDeque<Answered>,
+    begun: HashMap<u64, Begun>,
+    number: u64,
+    times: AnswerTimes,
     stopped: Arc<AtomicBool>,
 }
 
 impl UnderWay {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, requests: FuturesUnordered::new(), answered: VecDeque::new(), stopped: Arc::default() }
+        Self {
+            clock,
+            requests: FuturesUnordered::new(),
+            answered: VecDeque::new(),
+            begun: HashMap::new(),
+            number: 0,
+            times: AnswerTimes::default(),
+            stopped: Arc::default(),
+        }
     }
 
     /// Returns the number of requests whose answers are not handled yet.
@@ -45,14 +113,20 @@ impl UnderWay {
     /// Begins a request by this client, which sends it in time or not at all.
     pub(super) fn begin(&mut self, intercom: Intercom, write: Write) {
         let (clock, stopped) = (self.clock, self.stopped.clone());
+        let (abort, registration) = AbortHandle::new_pair();
+        self.number += 1;
+        let number = self.number;
+        self.begun.insert(number, Begun { ms: clock.now_ms(), abort });
         self.requests.push(Box::pin(async move {
             let begun_ms = clock.now_ms();
-            let answer = if stopped.load(Ordering::Relaxed) {
-                Err(Error::TooLate { route: route::SUBMIT })
-            } else {
-                intercom.write(&write.item.patch).await
-            };
-            Answered { write, begun_ms, answer }
+            if stopped.load(Ordering::Relaxed) {
+                let answer = Err(Error::TooLate { route: route::SUBMIT });
+                return Answered { write, begun_ms, answer, took_ms: 0, number };
+            }
+            let answer = Abortable::new(intercom.write(&write.item.patch), registration).await;
+            let took_ms = clock.now_ms() - begun_ms;
+            let answer = answer.unwrap_or_else(|Aborted| Err(slow(took_ms)));
+            Answered { write, begun_ms, answer, took_ms, number }
         }));
     }
 
@@ -61,12 +135,31 @@ impl UnderWay {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the next answer. Returns `None` if no request is under way.
-    pub(super) async fn next(&mut self) -> Option<Answered> {
-        match self.answered.pop_front() {
-            Some(answered) => Some(answered),
-            None => self.requests.next().await,
+    /// Waits for the next answer, or for the earliest of these times.
+    pub(super) async fn next_by(&mut self, at: &Invocation, times: Times) -> Next {
+        if let Some(answered) = self.answered.pop_front() {
+            return Next::Answer(self.ended(answered));
         }
+        if self.requests.is_empty() && times.permits_ms.is_none() {
+            return Next::Nothing;
+        }
+        let Times { permits_ms, record_ms, slow_ms } = times;
+        let until_ms = [permits_ms, record_ms, slow_ms].into_iter().flatten().min();
+        let wait_ms = until_ms.map(|until_ms| (until_ms - self.clock.now_ms()).max(0));
+        let time = async {
+            match wait_ms {
+                None => std::future::pending().await,
+                // A stop ends the wait for permits.
+                Some(ms) if permits_ms.is_some() => at.rest(ms).await,
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms.unsigned_abs())).await,
+            }
+        };
+        let next = tokio::select! {
+            biased;
+            Some(answered) = self.requests.next() => Some(answered),
+            () = time => None,
+        };
+        next.map_or(Next::Time, |answered| Next::Answer(self.ended(answered)))
     }
 
     /// Does other work while the requests go on. A request that waited for its first step would begin
@@ -78,6 +171,57 @@ impl UnderWay {
                 Some(answered) = self.requests.next() => self.answered.push_back(answered),
                 done = &mut work => return done,
             }
+        }
+    }
+
+    /// Returns the time at which the oldest of the last requests is slow, in Unix milliseconds. `None` if
+    /// they are many.
+    pub(super) fn slow_at_ms(&self) -> Option<i64> {
+        let oldest_ms = self.begun.values().map(|begun| begun.ms).min()?;
+        (self.begun.len() <= SLOW_MAX).then(|| oldest_ms + self.times.slow_ms())
+    }
+
+    /// Ends the last requests that are slow, as if their answers were lost. The other users of the
+    /// invocation have their results, and would wait for nothing else.
+    pub(super) fn end_slow(&self) {
+        let begun_ms = self.clock.now_ms() - self.times.slow_ms();
+        if self.begun.len() <= SLOW_MAX {
+            self.begun.values().filter(|begun| begun.ms <= begun_ms).for_each(|begun| begun.abort.abort());
+        }
+    }
+
+    /// Notes that a request has ended.
+    fn ended(&mut self, answered: Answered) -> Answered {
+        self.begun.remove(&answered.number);
+        if matches!(answered.answer, Ok(_) | Err(Error::Refused { .. })) {
+            self.times.answers += 1;
+            self.times.sum_ms += answered.took_ms;
+        }
+        answered
+    }
+}
+
+fn slow(after_ms: i64) -> Error {
+    let after = Duration::from_millis(after_ms.unsigned_abs());
+    Error::Unknown { route: route::SUBMIT, lost: Lost::TimedOut { after }, rate: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_slow_compared_with_the_others() {
+        for (answers, mean_ms, slow_ms) in [
+            (0, 0, 10_000),
+            (19, 110, 10_000),
+            (20, 110, 2_000),
+            (1_000, 125, 2_000),
+            (1_000, 400, 6_400),
+            (1_000, 3_000, 10_000),
+        ] {
+            let times = AnswerTimes { answers, sum_ms: answers * mean_ms };
+            assert_eq!(times.slow_ms(), slow_ms, "{answers} {mean_ms}");
         }
     }
 }

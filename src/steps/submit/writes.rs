@@ -7,41 +7,42 @@ use super::Round;
 use super::accused::keep_row;
 use super::answers::{PartAnswers, not_kept_as_text};
 use super::batch::Rest;
+use super::begin::MayBegin;
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
-use super::permits::Permits;
 use super::pieces::{Item, Piece};
-use super::send::{PAYMENTS_MAX, Stop};
+use super::send::Stop;
 use super::streak::{OnlyGone, Streak, Streaks};
-use super::under_way::{Answered, UnderWay};
+use super::under_way::{Answered, Next, Times, UnderWay};
 use super::wanted::READ_STALE_MS;
+use crate::domain::api::Written;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
 use crate::intercom::{Disposition, Error, advice, disposition};
-use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
 /// Requests of one invocation that wait for their answers. At 0.11 s per answer (the median of the
 /// recorded ones) they use a limit of 1,667 per 10 s with a margin for slow answers.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
+/// Results that are recorded together. If the process dies, the requests of those that are not recorded
+/// are made again.
+const RECORD_RESULTS: usize = 32;
+/// The longest time until a result is recorded, in milliseconds.
+const RECORD_AFTER_MS: i64 = 1_000;
 /// Tries of one user within an invocation. Intercom asks to retry a 5xx once.
 const TRIES_MAX: u32 = 2;
 /// Failed requests in a row after which the parts wait: an outage.
 const FAILED_IN_A_ROW_MAX: u32 = 10;
+
+/// The message of a user in whose place Intercom returned another one.
+const OTHER_CONTACT: &str = "Intercom answered with another contact, which may have the values now: this contact may be \
+                             merged into it";
 
 /// A user that is to be written.
 pub(super) struct Write {
     pub(super) item: Item,
     /// Requests without a result so far.
     tries: u32,
-}
-
-/// The answer to the question if a request may begin.
-enum MayBegin {
-    Yes,
-    /// Only after an answer: the permits are spent, and others wait for their answers.
-    AfterAnswers,
-    No(Stop),
 }
 
 /// The writes of an invocation.
@@ -51,6 +52,8 @@ pub(super) struct Writes {
     pub(super) streaks: Streaks,
     pub(super) gone: OnlyGone,
     failed_in_a_row: u32,
+    /// The time since which results are not recorded, in Unix milliseconds.
+    pub(super) since_ms: Option<i64>,
     /// The last failure without a result.
     why: Option<String>,
 }
@@ -65,73 +68,66 @@ impl LeasedParts {
             streaks: Streaks::default(),
             gone: OnlyGone::default(),
             failed_in_a_row: 0,
+            since_ms: None,
             why: None,
         };
         let mut under_way = UnderWay::new(round.at.clock);
-        let mut stop = None;
+        let (mut stop, mut failure, mut permits_ms) = (None, None, 0);
         loop {
-            if stop.is_none() && under_way.count() < AT_ONCE && !writes.waiting.is_empty() {
-                let (waiting, is_idle) = (writes.waiting.len(), under_way.count() == 0);
-                match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting, is_idle))).await? {
-                    MayBegin::Yes => {
+            let begins = stop.is_none() && under_way.count() < AT_ONCE && !writes.waiting.is_empty();
+            if begins && (round.at.clock.now_ms() >= permits_ms || round.at.is_stopping()) {
+                let waiting = writes.waiting.len();
+                match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting))).await {
+                    Ok(MayBegin::Yes) => {
                         let Some(write) = writes.waiting.pop_front() else { continue };
                         self.permits.items -= 1;
                         self.sent += 1;
                         under_way.begin(round.writer(&run, &self.permits), write);
                         continue;
                     }
-                    MayBegin::AfterAnswers => {}
-                    MayBegin::No(why) => stop = Some(why),
+                    Ok(MayBegin::At(at_ms)) => permits_ms = at_ms,
+                    Ok(MayBegin::No(why)) => stop = Some(why),
+                    Err(error) => {
+                        stop = Some(Stop::Later(round.at.clock.now_ms()));
+                        failure = Some(error);
+                    }
                 }
             }
             if stop.is_some() {
                 under_way.stop();
             }
-            let Some(answered) = under_way.next().await else { break };
-            let part = answered.write.item.part;
-            if let Some(why) = self.answered(&mut writes, &run, answered, round.at.clock.now_ms()) {
-                under_way.stop();
-                stop.get_or_insert(why);
+            let is_last = stop.is_some() || writes.waiting.is_empty();
+            let times = Times {
+                permits_ms: (begins && stop.is_none()).then_some(permits_ms),
+                record_ms: writes.since_ms.filter(|_| failure.is_none()).map(|since_ms| since_ms + RECORD_AFTER_MS),
+                slow_ms: if is_last { under_way.slow_at_ms() } else { None },
+            };
+            match under_way.next_by(round.at, times).await {
+                Next::Answer(answered) => {
+                    if let Some(why) = self.answered(&mut writes, &run, answered, round.at.clock.now_ms()) {
+                        stop.get_or_insert(why);
+                    }
+                }
+                Next::Time if is_last => under_way.end_slow(),
+                Next::Time => {}
+                Next::Nothing => break,
             }
-            if writes.is_done_with(part, &self) {
-                under_way.during(Box::pin(self.record_answers(round, &run, &mut writes, part))).await?;
-            }
-        }
-        self.finish(round, &run, writes, stop).await
-    }
-
-    /// Returns whether the next request may begin, and acquires its permit.
-    async fn may_begin(
-        &mut self,
-        round: &mut Round<'_>,
-        run: &mut Run,
-        waiting: usize,
-        is_idle: bool,
-    ) -> Result<MayBegin, StepError> {
-        for _ in 0..PAYMENTS_MAX {
             let now_ms = round.at.clock.now_ms();
-            if round.at.is_stopping() {
-                return Ok(MayBegin::No(Stop::Later(now_ms)));
+            if failure.is_none() && writes.must_be_recorded(now_ms) {
+                failure = under_way.during(Box::pin(self.record_results(round, &run, &mut writes))).await.err();
             }
-            if self.permits.items == 0 || now_ms >= self.permits.usable_until_ms() {
-                if !is_idle {
-                    return Ok(MayBegin::AfterAnswers);
-                }
-                round.give_back_minute(run, &mut self.permits);
-                match round.pay_up_to(run, waiting).await? {
-                    Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
-                    Permit::Wait(at_ms) => return Ok(MayBegin::No(Stop::Later(at_ms))),
-                }
-            }
-            if let Some(stop) = round.may_not_write(run).await? {
-                return Ok(MayBegin::No(stop));
-            }
-            // The read of the run may have outlasted the window, or the minute of a pace.
-            if round.at.clock.now_ms() < self.permits.usable_until_ms() {
-                return Ok(MayBegin::Yes);
+            if failure.is_some() {
+                // Requests under way have effects: their results are recorded before the parts go back.
+                stop.get_or_insert(Stop::Later(now_ms));
             }
         }
-        Ok(MayBegin::No(Stop::Later(round.at.clock.now_ms())))
+        let rest = self.finish(round, &run, writes, stop).await?;
+        if let Some(error) = failure {
+            // Nothing of the results is lost, and the parts are delivered again.
+            tracing::error!(run = run.id.as_str(), %error, "the ledger failed while users were written");
+            round.outcome.held = Some(error.to_string());
+        }
+        Ok(rest)
     }
 
     /// Notes the result of a request. Returns the reason if no other request may begin.
@@ -139,7 +135,7 @@ impl LeasedParts {
         &mut self,
         writes: &mut Writes,
         run: &Run,
-        Answered { write, begun_ms, answer }: Answered,
+        Answered { write, begun_ms, answer, .. }: Answered,
         now_ms: i64,
     ) -> Option<Stop> {
         if !matches!(answer, Err(Error::TooLate { .. })) {
@@ -148,11 +144,14 @@ impl LeasedParts {
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
-                let not_kept = reply.value.not_kept;
+                let Written { not_kept, is_other } = reply.value;
                 let ended = writes.streaks.end();
                 self.refuse_users(writes, ended);
                 self.note_gone(writes);
-                if not_kept.is_empty() {
+                if is_other {
+                    let row = self.error_row(&write.item, "other_contact", OTHER_CONTACT.to_owned());
+                    self.refuse_user(writes, write.item, row);
+                } else if not_kept.is_empty() {
                     self.settle(writes, write.item, UserOutcome::Written);
                 } else {
                     let row = self.error_row(&write.item, "not_kept", not_kept_as_text(&not_kept));
@@ -220,6 +219,8 @@ impl LeasedParts {
         mut stop: Option<Stop>,
     ) -> Result<Vec<super::Work>, StepError> {
         round.give_back_minute(run, &mut self.permits);
+        self.record_lost(round).await?;
+        self.record_results(round, run, &mut writes).await?;
         // The users of a full row stay open.
         if !matches!(stop, Some(Stop::Pause(_))) {
             match self.fault_of_run(round, run, &mut writes).await? {
@@ -230,11 +231,7 @@ impl LeasedParts {
         let row = writes.streaks.row();
         let ended = writes.streaks.end();
         self.refuse_users(&mut writes, ended);
-        self.record_lost(round).await?;
-        let parts: Vec<usize> = writes.answers.keys().copied().collect();
-        for part in parts {
-            self.record_answers(round, run, &mut writes, part).await?;
-        }
+        self.record_results(round, run, &mut writes).await?;
         if let Some(row) = row {
             keep_row(round, run, &row).await?;
         }
@@ -257,10 +254,15 @@ impl Writes {
         answers.first_ms = if answers.first_ms == 0 { begun_ms } else { answers.first_ms.min(begun_ms) };
     }
 
-    /// Returns whether each user of a part has a result, and results are to be recorded.
-    fn is_done_with(&self, part: usize, parts: &LeasedParts) -> bool {
-        self.answers.get(&part).is_some_and(|answers| !answers.items.is_empty())
-            && parts.parts[part].outcomes.left() == 0
+    /// Notes the time of results that are not recorded, and returns whether they must be now.
+    fn must_be_recorded(&mut self, now_ms: i64) -> bool {
+        let results: usize = self.answers.values().map(|answers| answers.items.len()).sum();
+        if results == 0 {
+            self.since_ms = None;
+            return false;
+        }
+        let since_ms = *self.since_ms.get_or_insert(now_ms);
+        results >= RECORD_RESULTS || now_ms - since_ms >= RECORD_AFTER_MS
     }
 
     /// Handles a request without a result. The user is tried again, the last time by a later
