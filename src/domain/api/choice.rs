@@ -112,10 +112,10 @@ pub enum ApiRefusal {
     #[error("{said}. {advice}")]
     Denied { said: String, advice: &'static str },
     #[error(
-        "Intercom served a request for API {asked} as version {served}, which this program does not know: set INTERCOM_API \
-         to {asked} to use it all the same, or update this program"
+        "Intercom served a request for API {asked} as version {served}, which auto does not choose: set INTERCOM_API to \
+         {asked} to use it all the same"
     )]
-    UnknownVersion { asked: ApiVersion, served: String },
+    NotChosen { asked: ApiVersion, served: String },
     #[error(
         "neither API {} nor API {} is served ({newer}; {older}): check that INTERCOM_BASE_URL is the workspace's region \
          (https://api.intercom.io, https://api.eu.intercom.io or https://api.au.intercom.io), or set INTERCOM_API to the \
@@ -197,9 +197,12 @@ fn of_newer<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>) -> Resul
         ApiAnswer::Served(ServedBy::Version(served @ ApiVersion::V2(_))) => {
             choose(*served, format!("Intercom served a request for the newest API with version {served}"))
         }
-        ApiAnswer::Served(by @ ServedBy::Version(_)) => return Err(served_as(by)),
+        ApiAnswer::Served(by @ ServedBy::Version(ApiVersion::V1(_))) => return Err(served_as(by)),
+        ApiAnswer::Served(ServedBy::Version(served @ ApiVersion::Preview)) => {
+            ApiDecision::Refuse(ApiRefusal::NotChosen { asked: NEWER, served: served.to_string() })
+        }
         ApiAnswer::Served(ServedBy::Unknown(served)) => {
-            ApiDecision::Refuse(ApiRefusal::UnknownVersion { asked: NEWER, served: served.clone() })
+            ApiDecision::Refuse(ApiRefusal::NotChosen { asked: NEWER, served: served.clone() })
         }
         // Each version has /me, so that its answer alone proves nothing.
         ApiAnswer::Served(ServedBy::Unnamed) => return of_contacts(answer),

@@ -16,7 +16,7 @@ fn answer(short: &str) -> ApiAnswer {
         "403" => denied(Denial::Permission),
         "302" | "402" => denied(Denial::Other),
         "429" | "503" => ApiAnswer::Later { said: short.to_owned() },
-        "Preview" | "3.0" => ApiAnswer::Served(ServedBy::Unknown(short.to_owned())),
+        "3.0" => ApiAnswer::Served(ServedBy::Unknown(short.to_owned())),
         short => ApiAnswer::Served(ServedBy::Version(version(short))),
     }
 }
@@ -99,6 +99,9 @@ fn answers_decide_the_api() {
         (Some("1.4"), "1.4=404 2.17=404", "refused: neither API 2.17 nor API 1.4", "1.4 2.17"),
         (Some("2.17"), "2.17=400 1.4=1.4", "1.4: API 2.17 of this plan's last run", "2.17 1.4"),
         (Some("2.3"), "2.3=404 2.17=400 1.4=1.4", "1.4: API 2.3 of this plan's last run", "2.3 2.17 1.4"),
+        (Some("2.3"), "2.3=Preview 2.17=2.17", "2.17: API 2.3 of this plan's last run", "2.3 2.17"),
+        // Preview is not kept: a run asks for it by name.
+        (Some("preview"), "2.17=2.17", "2.17: Intercom served", "2.17"),
         (Some("2.3"), "2.3=3.0 2.17=2.17", "2.17: API 2.3 of this plan's last run", "2.3 2.17"),
     ] {
         let (said, questions) = decided(last, facts);
@@ -120,7 +123,7 @@ fn version_in_the_setting_is_used_without_a_question() {
 fn refusals_name_the_setting() {
     for refusal in [
         ApiRefusal::Permission { said: "403".to_owned() },
-        ApiRefusal::UnknownVersion { asked: NEWER, served: "3.0".to_owned() },
+        ApiRefusal::NotChosen { asked: NEWER, served: "3.0".to_owned() },
         ApiRefusal::NoneServed { newer: "404".to_owned(), older: "404".to_owned() },
     ] {
         assert!(refusal.to_string().contains("set INTERCOM_API to "), "{refusal}");
