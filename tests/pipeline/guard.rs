@@ -84,10 +84,9 @@ impl Guard {
     }
 
     fn takes_refusal(&self, target: &str) -> bool {
-        let is_refused = |(step, operation): &mut (&str, &str)| {
-            step_at_work().map(Step::name) == Some(*step) && target.ends_with(*operation)
-        };
-        self.refused.lock().unwrap().take_if(is_refused).is_some()
+        let step = step_at_work().map(Step::name);
+        let mut refused = self.refused.lock().unwrap();
+        refused.take_if(|refused| step == Some(refused.0) && target.ends_with(refused.1)).is_some()
     }
 
     /// Returns the time before which a call of the running step is not carried out.

@@ -39,7 +39,6 @@ async fn used_percent(windows: usize, processes: usize, faults: &[&str]) -> (u64
     // The first window is incomplete.
     let whole: Vec<u64> = used.values().skip(2).take(windows).copied().collect();
     assert_eq!(whole.len(), windows, "{used:?}");
-    println!("{processes} processes, 429: {}, {whole:?}", state.given_429);
     (whole.iter().sum::<u64>() * 100 / (u64::from(LIMIT) * windows as u64), state.given_429)
 }
 
