@@ -41,7 +41,7 @@ pub(super) struct Answered {
 
 /// The next event of the requests under way.
 pub(super) enum Next {
-    Answer(Answered),
+    Answer(Box<Answered>),
     /// One of the times has come.
     Time,
     /// No request is under way, and no permit is waited for.
@@ -50,6 +50,7 @@ pub(super) enum Next {
 
 /// The times that are waited for, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "a time names its unit")]
 pub(super) struct Times {
     /// The rate limit may have permits.
     pub(super) permits_ms: Option<i64>,
@@ -138,7 +139,7 @@ impl UnderWay {
     /// Waits for the next answer, or for the earliest of these times.
     pub(super) async fn next_by(&mut self, at: &Invocation, times: Times) -> Next {
         if let Some(answered) = self.answered.pop_front() {
-            return Next::Answer(self.ended(answered));
+            return Next::Answer(Box::new(self.ended(answered)));
         }
         if self.requests.is_empty() && times.permits_ms.is_none() {
             return Next::Nothing;
@@ -159,7 +160,7 @@ impl UnderWay {
             Some(answered) = self.requests.next() => Some(answered),
             () = time => None,
         };
-        next.map_or(Next::Time, |answered| Next::Answer(self.ended(answered)))
+        next.map_or(Next::Time, |answered| Next::Answer(Box::new(self.ended(answered))))
     }
 
     /// Does other work while the requests go on. A request that waited for its first step would begin

@@ -104,7 +104,7 @@ impl LeasedParts {
             };
             match under_way.next_by(round.at, times).await {
                 Next::Answer(answered) => {
-                    if let Some(why) = self.answered(&mut writes, &run, answered, round.at.clock.now_ms()) {
+                    if let Some(why) = self.answered(&mut writes, &run, *answered, round.at.clock.now_ms()) {
                         stop.get_or_insert(why);
                     }
                 }
