@@ -11,8 +11,8 @@ use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
 
-/// The wait between two lists after a creation.
-const LIST_AGAIN: Duration = Duration::from_secs(2);
+/// The wait between two lists after a creation, in milliseconds.
+const LIST_AGAIN_MS: i64 = 2_000;
 /// The longest wait for new attributes, in milliseconds. An invocation may have less time.
 const LISTED_MOST_MS: i64 = 60_000;
 
@@ -59,8 +59,8 @@ pub(super) async fn attributes_exist(
     let until_ms = at.clock.now_ms() + LISTED_MOST_MS;
     loop {
         match find(clients, &planned, create, at).await? {
-            Ok(Found::Missing(_)) if at.clock.now_ms() < until_ms && at.left_ms() > 2 * COUNT_MS => {
-                tokio::time::sleep(LIST_AGAIN).await;
+            Ok(Found::Missing(_)) if at.clock.now_ms() < until_ms && at.left_ms() > COUNT_MS + LIST_AGAIN_MS => {
+                tokio::time::sleep(Duration::from_millis(LIST_AGAIN_MS.unsigned_abs())).await;
             }
             Ok(Found::Missing(missing)) => {
                 return Err(StepError::NotListed { names: missing.into_iter().map(|one| one.name).collect() });
