@@ -118,7 +118,8 @@ async fn job_that_is_not_found_for_a_moment_is_waited_for() {
     sleep(Duration::from_secs(45)).await;
     pipeline.way.close(None);
     let report = pipeline.opposite_wins(&second).await;
-    assert!((2_300..3_000).contains(&report.seconds), "{}", report.seconds);
+    // Polls of a slow job are up to a quarter of an hour apart.
+    assert!((2_300..4_500).contains(&report.seconds), "{}", report.seconds);
     let first = Report::of(&pipeline, &first).await;
     assert_eq!(first.accounts.totals.jobs_by_end.get("unknown"), None);
 }
