@@ -100,9 +100,10 @@ impl Ledger {
             return self.accounts_by_rows(run, cursor).await;
         };
         self.jobs_seen(&run.id, &sums.open_buckets(), Which::Open, |bucket, job| counting.job(bucket, &job)).await?;
-        let Accounts { open, made_last_ms, leases_until_ms, held, .. } = counting.accounts;
+        let Accounts { open, made_last_ms, leases_until_ms, held, totals, .. } = counting.accounts;
         let counted = Accounts::counted(run, cursor, sums.all());
         let mut accounts = Accounts { open, open_counted: 0, made_last_ms, leases_until_ms, held, ..counted };
+        accounts.totals.unknown_sent_ms = totals.unknown_sent_ms;
         // Each lease counts as a possibly lost job.
         accounts.totals.jobs_possibly_lost += if run.writes_jobs() { accounts.leases_until_ms.len() as u64 } else { 0 };
         if accounts.settled() && self.sums(run, Consistency::Strong).await? != Some(sums) {
