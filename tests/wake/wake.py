@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ["scroll", "submit", "check", "control"]
 HELLO = "hello"
 
-# Bounds for any machine.
+# Bounds for any machine. scroll is the largest: it has the plan language and three families of the API.
 ZIP_BYTES_MAX = 4_000_000
 RSS_BYTES_MAX = 12_000_000
 # The fastest start, without waits. The bound is relative if hello world is slower than in
