@@ -122,10 +122,16 @@ impl Ledger {
     }
 
     /// Returns the sample of the last run of a plan that began before `before_ms` (Unix milliseconds)
-    /// and was no dry run; empty if that run did not write all that it should.
-    pub async fn previous_sample(&self, plan: &str, before_ms: i64) -> Result<Vec<Patch>, LedgerError> {
+    /// and was no dry run; empty if that run did not write all that it should. The run `but`, which
+    /// asks, is not read.
+    pub async fn previous_sample(
+        &self,
+        plan: &str,
+        before_ms: i64,
+        but: Option<&RunId>,
+    ) -> Result<Vec<Patch>, LedgerError> {
         let runs = self.runs(PREVIOUS_MAX).await?;
-        for id in runs.iter().filter(|id| id.plan() == plan) {
+        for id in runs.iter().filter(|id| id.plan() == plan && Some(*id) != but) {
             let Some(run) = self.run(id).await? else { continue };
             if run.limits.dry_run || run.started_ms >= before_ms {
                 continue;

@@ -38,7 +38,7 @@ impl Previous {
         if self.kept().as_ref().is_some_and(|of| of.run == run.id) {
             return;
         }
-        match ledger.previous_sample(&run.plan, run.started_ms).await {
+        match ledger.previous_sample(&run.plan, run.started_ms, Some(&run.id)).await {
             Ok(sample) => self.keep(&run.id, PreviousValues::of(sample)),
             Err(error) => tracing::warn!(run = run.id.as_str(), %error, "cannot read the previous run's sample"),
         }

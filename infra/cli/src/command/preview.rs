@@ -79,7 +79,7 @@ impl Preview {
                 engine.clients.ledger.put_visible_at(at_ms).await?;
             }
             // The sample serves a warning only.
-            if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms()).await {
+            if let Ok(sample) = runs.previous_sample(plan.name(), engine.now_ms(), None).await {
                 engine.clients.previous.keep(&id, PreviousValues::of(sample));
             }
         }
