@@ -12,12 +12,13 @@
 //!   be sent again (`retry`).
 //! * `v1`, `v2`, `preview`: paths, bodies, limits and own refusals of one family of [`Api`] each.
 //!   `preview` has only the bulk jobs of its family; the rest is as in `v2`.
-//! * `begin_by`: the time in which a write may begin. `page`: a page of users. `refusals`: what a
+//! * `begin_by`: the time in which a write may begin. `bulk_jobs`: answers about bulk jobs. `page`: a page of users. `refusals`: what a
 //!   refusal means in each family. `shown`: values that a family shows otherwise than written.
 //!   `workspaces`: the workspace of each token. `served`: the version that serves a token. `writes`: the
 //!   calls that write values, and those about bulk jobs. `send`: the one function that sends.
 
 mod begin_by;
+mod bulk_jobs;
 mod page;
 mod preview;
 mod refusals;

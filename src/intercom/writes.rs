@@ -2,7 +2,7 @@
 
 use super::transport::error::{Error, Invalid, route};
 use super::transport::headers::Reply;
-use super::{CALL_TIMEOUT, ErrorFeed, Intercom, WRITE_TIMEOUT, preview, v1, v2};
+use super::{CALL_TIMEOUT, ErrorFeed, Intercom, WRITE_TIMEOUT, bulk_jobs, preview, v1, v2};
 use crate::domain::api::{Api, JobState, Submitted, Written};
 use crate::domain::job::JobId;
 use crate::domain::patch::Patch;
@@ -12,10 +12,10 @@ impl Intercom {
     /// before a request is sent. A family without jobs has no such write.
     pub async fn submit(&self, patches: &[Patch]) -> Result<Reply<Submitted>, Error> {
         match self.api() {
-            Api::V1 => self.request(v1::post_patches(patches)?, CALL_TIMEOUT, v1::submitted).await,
+            Api::V1 => self.request(v1::post_patches(patches)?, CALL_TIMEOUT, bulk_jobs::submitted).await,
             Api::Preview => {
                 let call = preview::put_patches(patches, self.bulk_charge)?;
-                self.request(call, CALL_TIMEOUT, preview::submitted).await
+                self.request(call, CALL_TIMEOUT, bulk_jobs::submitted).await
             }
             Api::V2 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
         }

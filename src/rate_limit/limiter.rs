@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::known::{Known, Usage};
+use super::pace::RunPace;
 use super::quota::{Lane, Quota};
 use super::window::{EDGE_MS, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 use crate::domain::api::BulkCharge;
@@ -99,11 +100,25 @@ impl RateLimiter {
     /// Acquires permits. Waits for a window that has them, as long as the deadline allows.
     /// [`Permit::Wait`] means that this would take too long, or that the caller must stop.
     pub async fn acquire(&self, request: PermitRequest, deadline: &Deadline) -> Result<Permit, LedgerError> {
+        self.acquire_at(None, request, deadline).await
+    }
+
+    /// Acquires permits like [`Self::acquire`], at a run's pace if it has one.
+    pub(super) async fn acquire_at(
+        &self,
+        pace: Option<&RunPace>,
+        request: PermitRequest,
+        deadline: &Deadline,
+    ) -> Result<Permit, LedgerError> {
         loop {
             if deadline.is_over() {
                 return Ok(Permit::Wait(deadline.clock.now_ms()));
             }
-            let until_ms = match self.try_acquire(request, deadline.clock).await? {
+            let tried = match pace {
+                Some(pace) => self.try_acquire_paced(pace, request, deadline.clock).await?,
+                None => self.try_acquire(request, deadline.clock).await?,
+            };
+            let until_ms = match tried {
                 Permit::Wait(until_ms) => until_ms,
                 granted @ Permit::Granted(_) => return Ok(granted),
             };

@@ -60,21 +60,7 @@ impl RateLimiter {
         request: PermitRequest,
         deadline: &Deadline,
     ) -> Result<Permit, LedgerError> {
-        loop {
-            if deadline.is_over() {
-                return Ok(Permit::Wait(deadline.clock.now_ms()));
-            }
-            let until_ms = match self.try_acquire_paced(pace, request, deadline.clock).await? {
-                Permit::Wait(until_ms) => until_ms,
-                granted @ Permit::Granted(_) => return Ok(granted),
-            };
-            let now_ms = deadline.clock.now_ms();
-            let wait_ms = (until_ms - now_ms).max(1);
-            if now_ms + wait_ms > deadline.until_ms {
-                return Ok(Permit::Wait(until_ms));
-            }
-            deadline.rest(wait_ms).await;
-        }
+        self.acquire_at(Some(pace), request, deadline).await
     }
 
     /// Acquires permits in the same way, without waiting for another window or minute.

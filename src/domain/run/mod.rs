@@ -238,7 +238,8 @@ mod tests {
         assert_eq!(Run { scheduled_at_s: Some(5), ..run }.day_s(), 5);
     }
 
-    fn run(count: Option<u64>) -> Run {
+    /// Returns a run of a workspace with this count of users.
+    pub(super) fn run(count: Option<u64>) -> Run {
         let mut run = serde_json::json!({
             "v": 1, "run": "p.1", "plan": "p", "state": "running", "generation": 1, "started_ms": 0,
             "deadline_ms": DEADLINE_LEAST_MS,

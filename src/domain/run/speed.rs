@@ -76,21 +76,13 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::tests::run;
 
     const DAY: i64 = DEADLINE_LEAST_MS;
     const HOUR: i64 = 3600 * 1000;
 
     fn at(operations_per_10s: u32, per_minute: u32) -> Speed {
         Speed { operations_per_10s, max_per_minute: NonZeroU32::new(per_minute) }
-    }
-
-    fn run(count: Option<u64>) -> Run {
-        let mut run = serde_json::json!({
-            "v": 1, "run": "p.1", "plan": "p", "state": "running", "generation": 1, "started_ms": 0,
-            "deadline_ms": DEADLINE_LEAST_MS,
-        });
-        run["count"] = serde_json::json!(count);
-        serde_json::from_value(run).unwrap()
     }
 
     #[test]

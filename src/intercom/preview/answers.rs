@@ -2,26 +2,14 @@
 
 use serde_json::Value;
 
-use super::super::transport::body::{UnreadableBody, object};
-use crate::domain::api::{JobState, Submitted};
+use super::super::bulk_jobs;
+use super::super::transport::body::UnreadableBody;
+use crate::domain::api::JobState;
 use crate::domain::job::JobId;
-
-/// Parses a new job, `{"id":"job_…","type":"contacts.bulk.job","state":"…","created_at":…}`.
-pub(in crate::intercom) fn submitted(body: &[u8]) -> Result<Submitted, UnreadableBody> {
-    let job = object(body)?;
-    let created_at_s = job.get("created_at").and_then(Value::as_i64);
-    Ok(Submitted::Job { id: job_id(&job)?, created_at_s })
-}
 
 /// Parses `{"id":"job_…","state":"…","tasks":[{"state":"…"}]}`, which must be this job.
 pub(in crate::intercom) fn job_state(body: &[u8], id: &JobId) -> Result<JobState, UnreadableBody> {
-    let job = object(body)?;
-    if job_id(&job)? == *id { Ok(state_of(&job)) } else { Err(UnreadableBody("it is another job's")) }
-}
-
-fn job_id(job: &Value) -> Result<JobId, UnreadableBody> {
-    let id = job.get("id").and_then(Value::as_str).and_then(JobId::new);
-    id.ok_or(UnreadableBody("the job has no usable id"))
+    Ok(state_of(&bulk_jobs::job(body, id)?))
 }
 
 /// Returns the state of the job itself if it has ended, and of its tasks otherwise: a job of 1.x stays
@@ -51,6 +39,7 @@ fn end(job_or_task: &Value) -> Option<JobState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::api::Submitted;
     use serde_json::json;
 
     #[test]
@@ -79,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_new_job_is_read_and_another_one_is_not() {
-        let read = |body: Value| submitted(body.to_string().as_bytes());
+        let read = |body: Value| bulk_jobs::submitted(body.to_string().as_bytes());
         let job = JobId::new("job_v2_1").unwrap();
         let made = Submitted::Job { id: job.clone(), created_at_s: Some(1_480_000_000) };
         assert_eq!(read(json!({"id": "job_v2_1", "created_at": 1_480_000_000, "state": "running"})), Ok(made));

@@ -4,6 +4,6 @@ mod answers;
 mod refusals;
 mod requests;
 
-pub(super) use answers::{job_state, submitted};
+pub(super) use answers::job_state;
 pub(super) use refusals::advice;
 pub(super) use requests::{get_job, put_patches};

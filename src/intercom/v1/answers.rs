@@ -5,12 +5,13 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::super::bulk_jobs;
 use super::super::transport::body::{UnreadableBody, object, object_of};
 use super::super::transport::error_body::{code, message};
 use super::super::workspaces::is_plain;
 use super::super::{ErrorFeed, Page};
 use super::CURSOR_BYTES_MAX;
-use crate::domain::api::{JobState, Submitted};
+use crate::domain::api::JobState;
 use crate::domain::html;
 use crate::domain::job::{ItemError, JobId};
 use crate::domain::partial_json::Projection;
@@ -88,22 +89,9 @@ pub(in crate::intercom) fn workspace_of_users(body: &[u8]) -> Result<Option<Stri
     Ok(ids.filter(is_plain).map(ToOwned::to_owned).next())
 }
 
-/// Parses a new job, `{"id":"job_…","created_at":…,"state":"…"}`.
-pub(in crate::intercom) fn submitted(body: &[u8]) -> Result<Submitted, UnreadableBody> {
-    let job = object(body)?;
-    let created_at_s = job.get("created_at").and_then(Value::as_i64);
-    Ok(Submitted::Job { id: job_id(&job)?, created_at_s })
-}
-
 /// Parses `{"id":"job_…","state":"…","tasks":[{"state":"…"}]}`, which must be this job.
 pub(in crate::intercom) fn job_state(body: &[u8], id: &JobId) -> Result<JobState, UnreadableBody> {
-    let job = object(body)?;
-    if job_id(&job)? == *id { Ok(state_of_tasks(&job)) } else { Err(UnreadableBody("it is another job's")) }
-}
-
-fn job_id(job: &Value) -> Result<JobId, UnreadableBody> {
-    let id = job.get("id").and_then(Value::as_str).and_then(JobId::new);
-    id.ok_or(UnreadableBody("the job has no usable id"))
+    Ok(state_of_tasks(&bulk_jobs::job(body, id)?))
 }
 
 /// Returns the state by the tasks: the job itself stays `running` for hours after they end. In the

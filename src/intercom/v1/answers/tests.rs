@@ -1,5 +1,6 @@
 use super::super::get_page;
 use super::*;
+use crate::domain::api::Submitted;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -92,14 +93,14 @@ fn a_jobs_state_comes_from_its_tasks() {
         let body = json!({"id": "job_1", "created_at": 1_475_494_652, "state": state, "tasks": tasks});
         let id = JobId::new("job_1").unwrap();
         assert_eq!(job_state(&bytes(&body), &id), Ok(expected), "{body}");
-        assert_eq!(submitted(&bytes(&body)), Ok(Submitted::Job { id, created_at_s: Some(1_475_494_652) }));
+        assert_eq!(bulk_jobs::submitted(&bytes(&body)), Ok(Submitted::Job { id, created_at_s: Some(1_475_494_652) }));
     }
 }
 
 #[test]
 fn a_job_needs_an_id_that_is_safe_in_a_path() {
     for id in [json!(null), json!(7), json!(""), json!("../me"), json!("job 1")] {
-        assert!(submitted(&bytes(&json!({ "id": id }))).is_err(), "{id}");
+        assert!(bulk_jobs::submitted(&bytes(&json!({ "id": id }))).is_err(), "{id}");
     }
 }
 
@@ -159,7 +160,7 @@ fn read_all(body: &[u8]) {
     if let Ok(feed) = job_errors(body) {
         assert!(feed.items.iter().all(|item| !item.code.is_empty() && item.message.chars().count() <= 300));
     }
-    let _ = (user(body), submitted(body), job_state(body, &JobId::new("job_1").unwrap()), count_users(body));
+    let _ = (user(body), bulk_jobs::submitted(body), job_state(body, &JobId::new("job_1").unwrap()), count_users(body));
 }
 
 /// JSON of any shape, often with the keys that the parsers read.
