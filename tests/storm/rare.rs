@@ -163,7 +163,7 @@ fn released(rng: &mut SmallRng, story: &mut Story) {
         story.rates.raise(Accident::LateEffect, 600);
         add_the_opposite(story, Duration::from_secs(rng.random_range(0..60)));
         let after = Duration::from_millis(rng.random_range(0..3_000));
-        let releases_after = Some(Duration::from_millis(rng.random_range(0..10_000)));
+        let releases_after = Some(Duration::from_millis(rng.random_range(0..20_000)));
         story.acts.push(Act { after, amid: true, cancels: true, goes_on_after: None, releases_after });
     }
 }
@@ -231,6 +231,11 @@ fn lagging(rng: &mut SmallRng, story: &mut Story) {
 }
 
 impl Story {
+    /// Returns whether a later generation may have patches for other users than an earlier one.
+    pub(crate) fn has_new_patches(&self) -> bool {
+        self.options.faults.iter().any(|fault| matches!(fault, Fault::UsersChange | Fault::OthersWrite(_)))
+    }
+
     /// Returns whether jobs of this story take longer than common runs last.
     pub(crate) fn has_slow_jobs(&self) -> bool {
         const SLOW_S: u64 = 500;

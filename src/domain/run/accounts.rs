@@ -116,6 +116,18 @@ pub struct Counted {
     pub pending: u64,
 }
 
+impl Totals {
+    /// Returns the greatest number of users that all closed jobs may have changed; `None` if a request
+    /// with an unknown outcome may have made another job. Refused users are not changed.
+    pub fn changed_max(&self) -> Option<u64> {
+        match (self.jobs_possibly_lost, self.unknown_sent_ms) {
+            (0, 0) => Some(self.written + self.unknown + self.failed_unnamed),
+            (0, _) => Some(self.patches),
+            _ => None,
+        }
+    }
+}
+
 impl Counted {
     /// Returns the number of users with an outcome.
     pub fn known(&self) -> u64 {
@@ -168,6 +180,15 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_users_are_not_changed() {
+        let known = Totals { patches: 25, written: 3, unknown: 4, failed_unnamed: 5, errors: 13, ..Totals::default() };
+        assert_eq!(known.changed_max(), Some(12));
+        let unknown_outcome = Totals { unknown_sent_ms: 1, ..known.clone() };
+        assert_eq!(unknown_outcome.changed_max(), Some(25));
+        assert_eq!(Totals { jobs_possibly_lost: 1, ..known }.changed_max(), None);
+    }
 
     #[test]
     fn each_user_is_counted_once() {

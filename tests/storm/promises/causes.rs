@@ -220,7 +220,7 @@ impl Storm {
     pub(super) fn end_has_a_cause(&self, run: &Run, errors: &[ErrorRow], lacking: u64) {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
-        let changes = lacking + self.promises.users_taken(&run.id);
+        let changes = lacking + self.promises.users_taken(&run.id).len() as u64;
         let no_user_has = struck.reads_what_no_user_has(run);
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
@@ -233,8 +233,10 @@ impl Storm {
             State::Cancelled => struck.is_stopped() || run.canary_ended.is_some(),
             _ => true,
         };
-        // Another program's values are no fault of a run.
-        if reason.contains("did not keep") && struck.faults(&["alter-attribute"]) == 0 {
+        // Another program's values are no fault of a run. A job that no run had to wait for may set
+        // a value back.
+        let is_set_back = !self.set_late(run).is_empty();
+        if reason.contains("did not keep") && struck.faults(&["alter-attribute"]) == 0 && !is_set_back {
             self.weather.bug(format!("13: {} is {} ({reason}), and Intercom keeps all values", run.id, run.state));
         }
         if reason.contains("were not all checked") && struck.anything() == 0 {

@@ -242,12 +242,10 @@ impl Promises {
         }
     }
 
-    /// Returns the number of users in jobs of a run.
-    fn users_taken(&self, run: &RunId) -> u64 {
+    /// Returns the users in jobs of a run.
+    fn users_taken(&self, run: &RunId) -> BTreeSet<String> {
         let memory = self.memory();
-        let users: BTreeSet<&String> =
-            memory.taken.iter().filter(|((of, _), _)| of == run.as_str()).flat_map(|(_, users)| users).collect();
-        users.len() as u64
+        memory.taken.iter().filter(|((of, _), _)| of == run.as_str()).flat_map(|(_, users)| users).cloned().collect()
     }
 
     /// Returns the runs that should end, with the times since which they are undisturbed.

@@ -31,7 +31,6 @@ impl Storm {
     /// Checks the end of a run's pages: it may change no more users than `max_changes`, with those of
     /// earlier generations. Only now its parts may be sent.
     pub(super) async fn drains_within_max_changes(&self, run: &Run) {
-        let taken = self.promises.users_taken(&run.id);
         let is_new = match self.promises.memory().runs.get_mut(run.id.as_str()) {
             Some(seen) => seen.released.insert(run.generation),
             None => return,
@@ -39,7 +38,10 @@ impl Storm {
         let (Some(most), Ok(Some(cursor))) = (run.limits.max_changes, self.ledger.cursor(&run.id).await) else {
             return;
         };
-        let (most, changes) = (most.of(cursor.tally.read()), taken + cursor.tally.patches);
+        // A user that Intercom refused in an earlier generation is sent again, and counts once.
+        let mut users = self.promises.users_taken(&run.id);
+        users.extend(self.promises.users_sent(run));
+        let (most, changes) = (most.of(cursor.tally.read()), users.len() as u64);
         if is_new && changes > most {
             self.weather.bug(format!("5: {} drains with {changes} changes, and its limits allow {most}", run.id));
         }

@@ -162,10 +162,10 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
         return Decision::drain(cursor);
     }
     if !run.held_back {
-        // Two bounds on the users changed so far: the patches that were decided, and those that jobs
-        // took, if all jobs are known.
-        let taken = if accounts.totals.jobs_possibly_lost == 0 { accounts.totals.patches } else { u64::MAX };
-        cursor.changed_before = (cursor.changed_before + cursor.tally.patches).min(taken);
+        // Two bounds on the users changed so far: the patches that were decided, and those that
+        // Intercom may have carried out.
+        let decided = cursor.changed_before + cursor.tally.patches;
+        cursor.changed_before = accounts.totals.changed_max().map_or(decided, |most| most.min(decided));
     }
     let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);

@@ -16,7 +16,7 @@ const LATER_MS: i64 = FOUR_HOURS_MS + NOW_MS;
 /// Accounts with open parts and jobs (the first is made at `NOW_MS`, each next one a minute later),
 /// and a request with an unknown outcome at a time other than 0.
 pub(super) fn accounts(parts_open: u64, jobs_open: u64, made_last_ms: i64) -> Accounts {
-    let totals = Totals { patches: 25, ..Totals::default() };
+    let totals = Totals { patches: 28, written: 25, ..Totals::default() };
     Accounts { parts_open, open: open_jobs(jobs_open), made_last_ms, totals, ..Accounts::default() }
 }
 
@@ -255,7 +255,7 @@ fn a_generation_begins_when_all_has_ended() {
             },
         },
         Row {
-            name: "jobs took fewer than was decided",
+            name: "Intercom wrote fewer than was decided",
             cursor: json!({"changed_before": 10}),
             accounts: accounts(0, 0, 0),
             earlier: None,
