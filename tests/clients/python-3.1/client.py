@@ -1,9 +1,7 @@
-"""Intercom's official Python client, unchanged, with a running simulator.
+"""Intercom's official Python client of API 1.x, unchanged, with a running simulator.
 
-    pip install -r tests/python/requirements.txt
-    python tests/python/client.py http://127.0.0.1:8787
-
-The simulator must have users and no faults. The client's results are compared with its state.
+`tests/clients/run` starts the simulator and this script. The results are compared with the
+simulator's state, which must have users and no faults.
 """
 
 import sys
