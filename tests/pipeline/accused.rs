@@ -1,10 +1,13 @@
 //! API 2.x: results that accuse the run and not its users pause it.
 
-use intercom_bulk::domain::run::State;
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_simulator::{ContactOptions, Options};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use crate::contacts::{picture, workspace};
+use crate::contacts::{picture, pipeline, workspace};
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -14,6 +17,17 @@ impl Pipeline {
     async fn resume_and_end(&self, paused: &Report) -> Report {
         self.engine.scroll(json!({"resume": true})).await.unwrap();
         self.until_ended(&paused.run.id).await
+    }
+
+    /// Waits until a run pauses. Returns its users with a result that moment: gone, and errors.
+    async fn results_at_the_pause(&self, run: &RunId) -> (u64, usize) {
+        while self.state(run).await != Some(State::Paused) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let ledger = &self.engine.clients.ledger;
+        let (run, cursor) = (ledger.run(run).await.unwrap().unwrap(), ledger.cursor(run).await.unwrap().unwrap());
+        let gone = ledger.accounts(&run, &cursor).await.unwrap().totals.gone;
+        (gone, ledger.errors(&run).await.unwrap().len())
     }
 }
 
@@ -58,4 +72,36 @@ async fn refusals_in_a_row_are_counted_over_invocations() {
     let done = pipeline.resume_and_end(&paused).await;
     assert_eq!(done.state(), State::CompleteWithErrors, "{}", done.reason());
     assert_eq!((done.lacking.len(), done.errors.len()), (paused.errors.len(), paused.errors.len()));
+}
+
+/// Two processes hold users without a result when one of them pauses the run.
+#[tokio::test(start_paused = true)]
+async fn users_of_another_process_stay_open_after_the_pause() {
+    for answer_ms in [150, 400, 700, 1_500] {
+        let pipeline = pipeline(Options { latency_ms: 300, ..workspace(900) }).await;
+        pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+        pipeline.way.answer_slowly(Duration::from_millis(answer_ms));
+        let run = pipeline.start(Value::Null).await;
+        let (gone, _) = pipeline.results_at_the_pause(&run).await;
+        let paused = pipeline.until_ended(&run).await;
+        assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, gone), "{answer_ms}");
+        pipeline.way.close(None);
+        let done = pipeline.resume_and_end(&paused).await;
+        assert_eq!(done.state(), State::Complete, "{answer_ms}: {}", done.reason());
+        assert_eq!((done.accounts.totals.gone, done.lacking.len() as u64), (gone, gone), "{answer_ms}");
+    }
+}
+
+/// The second process has fewer users than a row needs.
+#[tokio::test(start_paused = true)]
+async fn refused_users_of_another_process_stay_open_after_the_pause() {
+    for latency_ms in [300, 500, 700] {
+        let options = Options { contacts: ContactOptions::default(), latency_ms, ..users(190) };
+        let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+        pipeline.way.disturb("GET /data_attributes", Closed::Answers(403));
+        let run = pipeline.start(Value::Null).await;
+        assert_eq!(pipeline.results_at_the_pause(&run).await, (0, 0), "{latency_ms}");
+        let paused = pipeline.until_ended(&run).await;
+        assert_eq!((paused.state(), paused.errors.len()), (State::Paused, 0), "{latency_ms}");
+    }
 }

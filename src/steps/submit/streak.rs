@@ -106,6 +106,11 @@ impl Streaks {
         (!self.is_full && users > 0).then(|| Row { like: self.like.clone(), users, is_all })
     }
 
+    /// Returns whether users wait for the end of the row.
+    pub(super) fn holds_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// Fills the row if it and those of earlier invocations have too many users. Returns the reason for
     /// a pause.
     pub(super) fn fill(&mut self, row: &RefusedInARow) -> Option<String> {

@@ -4,11 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Round;
-use super::accused::keep_row;
 use super::answers::{PartAnswers, not_kept_as_text};
-use super::batch::Rest;
 use super::begin::MayBegin;
-use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
 use super::send::Stop;
@@ -55,7 +52,7 @@ pub(super) struct Writes {
     /// The time since which results are not recorded, in Unix milliseconds.
     pub(super) since_ms: Option<i64>,
     /// The last failure without a result.
-    why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 impl LeasedParts {
@@ -209,45 +206,14 @@ impl LeasedParts {
             Disposition::RunFault => Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))),
         }
     }
-
-    /// Records all results, and ends the parts or returns them to the queue.
-    async fn finish(
-        mut self,
-        round: &mut Round<'_>,
-        run: &Run,
-        mut writes: Writes,
-        mut stop: Option<Stop>,
-    ) -> Result<Vec<super::Work>, StepError> {
-        round.give_back_minute(run, &mut self.permits);
-        self.record_lost(round).await?;
-        self.record_results(round, run, &mut writes).await?;
-        // The users of a full row stay open.
-        if !matches!(stop, Some(Stop::Pause(_))) {
-            match self.fault_of_run(round, run, &mut writes).await? {
-                Some(reason) => stop = Some(Stop::Pause(reason)),
-                None => self.note_gone(&mut writes),
-            }
-        }
-        let row = writes.streaks.row();
-        let ended = writes.streaks.end();
-        self.refuse_users(&mut writes, ended);
-        self.record_results(round, run, &mut writes).await?;
-        if let Some(row) = row {
-            keep_row(round, run, &row).await?;
-        }
-        if let Some(stop) = stop {
-            return self.stop(round, run, stop).await;
-        }
-        let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
-        let (ms, taken) = (rest_ms(self.receives()), self.taken());
-        for part in self.into_open() {
-            round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
-        }
-        Ok(Vec::new())
-    }
 }
 
 impl Writes {
+    /// Returns whether users wait for their results, because these accuse the run.
+    pub(super) fn holds_users(&self) -> bool {
+        self.streaks.holds_users() || self.gone.is_all()
+    }
+
     /// Notes the begin of a request for a part.
     fn begun(&mut self, part: usize, begun_ms: i64) {
         let answers = self.answers.entry(part).or_default();
