@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::control;
+use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_simulator::{ContactOptions, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::contacts::{picture, pipeline, workspace};
 use crate::intercom::Closed;
+use crate::pauses::draining;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
@@ -104,4 +106,31 @@ async fn refused_users_of_another_process_stay_open_after_the_pause() {
         let paused = pipeline.until_ended(&run).await;
         assert_eq!((paused.state(), paused.errors.len()), (State::Paused, 0), "{latency_ms}");
     }
+}
+
+/// The run reads its last page between its read and the pause.
+#[tokio::test(start_paused = true)]
+async fn pause_meets_a_run_that_drains_since_its_read() {
+    let (pipeline, id) = draining().await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let run = ledger.run(&id).await.unwrap().unwrap();
+    let now_ms = pipeline.engine.now_ms();
+    let later = Run { state: State::Running, generation: run.generation + 1, ..run.clone() };
+    assert!(!control::pause(ledger, &later, "another generation", now_ms).await.unwrap());
+    let before = Run { state: State::Running, ..run.clone() };
+    assert!(control::pause(ledger, &before, "a fault", now_ms).await.unwrap());
+    let paused = ledger.run(&id).await.unwrap().unwrap();
+    assert_eq!(paused.pause().map(|pause| pause.from), Some(State::Draining));
+    assert!(!control::pause(ledger, &before, "another fault", now_ms).await.unwrap(), "it is paused");
+}
+
+/// The ledger fails at the pause.
+#[tokio::test(start_paused = true)]
+async fn pause_that_fails_is_made_by_the_next_invocation() {
+    let pipeline = pipeline(workspace(900)).await;
+    pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+    pipeline.guard.refuse_once("submit", "TransactWriteItems");
+    let paused = pipeline.run(Value::Null).await;
+    assert!(!pipeline.guard.refuses());
+    assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, 0), "{}", paused.reason());
 }

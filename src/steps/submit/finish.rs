@@ -46,8 +46,8 @@ impl LeasedParts {
         if matches!(stop, Some(Stop::Pause(_))) {
             return Ok(stop);
         }
-        if let Some(reason) = self.fault_of_run(round, run, writes).await? {
-            return Ok(Some(Stop::Pause(reason)));
+        if let Some(accusation) = self.fault_of_run(round, run, writes).await? {
+            return Ok(Some(Stop::Pause(accusation)));
         }
         if writes.holds_users() {
             // Another invocation may have paused the run for the same reason: its users are sent again.

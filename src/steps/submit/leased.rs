@@ -1,10 +1,11 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
+use super::accused::note_pause_for_gone;
 use super::batch::Rest;
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::permits::Permits;
 use super::pieces::{Item, Piece};
-use super::send::{Sent, Stop};
+use super::send::{Accusation, Sent, Stop};
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::{Outcomes, UserOutcome};
@@ -197,9 +198,12 @@ impl LeasedParts {
                 Ok(Vec::new())
             }
             Stop::Fault(reason) => self.fail(round, run, &reason).await,
-            Stop::Pause(reason) => {
+            Stop::Pause(Accusation { reason, all_gone }) => {
                 let paused = control::pause(&round.clients.ledger, run, &reason, round.at.clock.now_ms()).await?;
                 round.outcome.not_complete += u64::from(paused);
+                if paused && all_gone {
+                    note_pause_for_gone(round, run).await?;
+                }
                 self.leave_open(round, run).await
             }
             Stop::Over => self.leave_open(round, run).await,

@@ -34,6 +34,15 @@ pub(super) enum Sent {
     Stop(Stop),
 }
 
+/// The reason why a run pauses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Accusation {
+    /// The reason, for the operator.
+    pub(super) reason: String,
+    /// True if Intercom has none of the run's users. A run pauses for that once.
+    pub(super) all_gone: bool,
+}
+
 /// The reason for not sending the rest of the parts now.
 pub(super) enum Stop {
     /// The rate limit, or a request that could not begin in time: retry within this invocation.
@@ -46,7 +55,7 @@ pub(super) enum Stop {
     /// A fault of the run: none of its parts can be sent.
     Fault(String),
     /// The run is at fault, and can continue once an operator has mended it.
-    Pause(String),
+    Pause(Accusation),
     /// The run ended in the meantime.
     Over,
 }

@@ -8,7 +8,7 @@ use super::answers::{PartAnswers, not_kept_as_text};
 use super::begin::MayBegin;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
-use super::send::Stop;
+use super::send::{Accusation, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
 use super::under_way::{Answered, Next, Times, UnderWay};
 use super::wanted::READ_STALE_MS;
@@ -200,7 +200,10 @@ impl LeasedParts {
                         self.refuse_users(writes, items);
                         None
                     }
-                    Streak::Full(users) => Some(Stop::Pause(writes.streaks.reason(users))),
+                    Streak::Full(users) => {
+                        let reason = writes.streaks.reason(users);
+                        Some(Stop::Pause(Accusation { reason, all_gone: false }))
+                    }
                 }
             }
             Disposition::RunFault => Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))),
