@@ -33,6 +33,12 @@ impl Pipeline {
     }
 }
 
+/// Asserts that no request of the run is recorded as earlier than its start.
+fn assert_jobs_follow_the_start(report: &Report) {
+    let earlier = report.jobs.iter().find(|job| job.made_ms < report.run.started_ms);
+    assert_eq!(earlier, None);
+}
+
 /// A wrong address answers 404 for each user. At a limit of 83 an invocation has fewer than 200 users.
 #[tokio::test(start_paused = true)]
 async fn run_without_any_user_pauses() {
@@ -56,6 +62,7 @@ async fn run_without_any_user_pauses() {
         let gone = if mends { gone_before } else { done.cursor.tally.patches };
         assert_eq!(done.accounts.totals.gone, gone, "{name}");
         assert_eq!(done.lacking.len() as u64, gone, "{name}");
+        assert_jobs_follow_the_start(&done);
     }
 }
 
@@ -74,6 +81,7 @@ async fn refusals_in_a_row_are_counted_over_invocations() {
     let done = pipeline.resume_and_end(&paused).await;
     assert_eq!(done.state(), State::CompleteWithErrors, "{}", done.reason());
     assert_eq!((done.lacking.len(), done.errors.len()), (paused.errors.len(), paused.errors.len()));
+    assert_jobs_follow_the_start(&done);
 }
 
 /// Two processes hold users without a result when one of them pauses the run.

@@ -34,8 +34,8 @@ impl LeasedParts {
 
     /// Notes that the run has other users than those that are gone, which get their outcome.
     pub(super) fn note_gone(&mut self, writes: &mut Writes) {
-        for item in writes.gone.end() {
-            self.settle(writes, item, UserOutcome::Gone);
+        for user in writes.gone.end() {
+            self.settle(writes, user, UserOutcome::Gone);
         }
     }
 }

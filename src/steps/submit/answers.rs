@@ -12,11 +12,19 @@ use crate::domain::run::Run;
 use crate::ledger::{AnswerCounts, ErrorRow, JobOf, JobRow};
 use crate::runtime::clients::StepError;
 
-/// The answers of one part.
+/// A user whose request has a result.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TriedUser {
+    pub(super) item: Item,
+    /// The begin of the request, in Unix milliseconds.
+    pub(super) begun_ms: i64,
+}
+
+/// The answers of one part, with at least one user.
 #[derive(Default)]
 pub(super) struct PartAnswers {
     /// The time of the first request, in Unix milliseconds.
-    pub(super) first_ms: i64,
+    first_ms: i64,
     /// Users with a result.
     pub(super) items: Vec<Item>,
     counts: AnswerCounts,
@@ -24,20 +32,22 @@ pub(super) struct PartAnswers {
 
 impl LeasedParts {
     /// Refuses users, such as those of a streak that ended.
-    pub(super) fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(Item, ErrorRow)>) {
-        for (item, row) in users {
-            self.refuse_user(writes, item, row);
+    pub(super) fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(TriedUser, ErrorRow)>) {
+        for (user, row) in users {
+            self.refuse_user(writes, user, row);
         }
     }
 
-    pub(super) fn refuse_user(&mut self, writes: &mut Writes, item: Item, row: ErrorRow) {
+    pub(super) fn refuse_user(&mut self, writes: &mut Writes, user: TriedUser, row: ErrorRow) {
         self.refused.push(row);
-        self.settle(writes, item, UserOutcome::Refused);
+        self.settle(writes, user, UserOutcome::Refused);
     }
 
     /// Sets the outcome of a user.
-    pub(super) fn settle(&mut self, writes: &mut Writes, item: Item, outcome: UserOutcome) {
+    pub(super) fn settle(&mut self, writes: &mut Writes, user: TriedUser, outcome: UserOutcome) {
+        let TriedUser { item, begun_ms } = user;
         let answers = writes.answers.entry(item.part).or_default();
+        answers.first_ms = if answers.items.is_empty() { begun_ms } else { answers.first_ms.min(begun_ms) };
         answers.counts.failed += u64::from(outcome == UserOutcome::Refused);
         answers.counts.gone += u64::from(outcome == UserOutcome::Gone);
         let piece = Piece(vec![item]);
@@ -95,12 +105,9 @@ impl LeasedParts {
         writes: &mut Writes,
         part: usize,
     ) -> Result<(), StepError> {
-        let Some(PartAnswers { first_ms, items, counts }) =
-            writes.answers.remove(&part).filter(|of| !of.items.is_empty())
-        else {
-            return Ok(());
-        };
+        // The results stay in `writes` if this fails.
         self.record_lost(round).await?;
+        let Some(PartAnswers { first_ms, items, counts }) = writes.answers.remove(&part) else { return Ok(()) };
         let piece = Piece(items);
         let leased = &self.parts[part];
         let id = job_id(run, leased);

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Round;
-use super::answers::{PartAnswers, not_kept_as_text};
+use super::answers::{PartAnswers, TriedUser, not_kept_as_text};
 use super::begin::MayBegin;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
@@ -40,6 +40,13 @@ pub(super) struct Write {
     pub(super) item: Item,
     /// Requests without a result so far.
     tries: u32,
+}
+
+impl Write {
+    /// Returns the user of a request with a result.
+    fn tried(self, begun_ms: i64) -> TriedUser {
+        TriedUser { item: self.item, begun_ms }
+    }
 }
 
 /// The writes of an invocation.
@@ -135,9 +142,6 @@ impl LeasedParts {
         Answered { write, begun_ms, answer, .. }: Answered,
         now_ms: i64,
     ) -> Option<Stop> {
-        if !matches!(answer, Err(Error::TooLate { .. })) {
-            writes.begun(write.item.part, begun_ms);
-        }
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
@@ -145,14 +149,15 @@ impl LeasedParts {
                 let ended = writes.streaks.end();
                 self.refuse_users(writes, ended);
                 self.note_gone(writes);
+                let user = write.tried(begun_ms);
                 if is_other {
-                    let row = self.error_row(&write.item, "other_contact", OTHER_CONTACT.to_owned());
-                    self.refuse_user(writes, write.item, row);
+                    let row = self.error_row(&user.item, "other_contact", OTHER_CONTACT.to_owned());
+                    self.refuse_user(writes, user, row);
                 } else if not_kept.is_empty() {
-                    self.settle(writes, write.item, UserOutcome::Written);
+                    self.settle(writes, user, UserOutcome::Written);
                 } else {
-                    let row = self.error_row(&write.item, "not_kept", not_kept_as_text(&not_kept));
-                    self.refuse_user(writes, write.item, row);
+                    let row = self.error_row(&user.item, "not_kept", not_kept_as_text(&not_kept));
+                    self.refuse_user(writes, user, row);
                 }
                 return None;
             }
@@ -184,8 +189,8 @@ impl LeasedParts {
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
                 writes.failed_in_a_row = 0;
-                for item in writes.gone.add(write.item) {
-                    self.settle(writes, item, UserOutcome::Gone);
+                for user in writes.gone.add(write.tried(begun_ms)) {
+                    self.settle(writes, user, UserOutcome::Gone);
                 }
                 // The end of the invocation decides by the users of earlier ones.
                 writes.gone.are_many().then_some(Stop::Later(now_ms))
@@ -194,10 +199,10 @@ impl LeasedParts {
                 writes.failed_in_a_row = 0;
                 self.note_gone(writes);
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
-                match writes.streaks.add(write.item, row, &error, advice(run.api, &error)) {
+                match writes.streaks.add(write.tried(begun_ms), row, &error, advice(run.api, &error)) {
                     Streak::Goes => None,
-                    Streak::Broken(items) => {
-                        self.refuse_users(writes, items);
+                    Streak::Broken(users) => {
+                        self.refuse_users(writes, users);
                         None
                     }
                     Streak::Full(users) => {
@@ -215,12 +220,6 @@ impl Writes {
     /// Returns whether users wait for their results, because these accuse the run.
     pub(super) fn holds_users(&self) -> bool {
         self.streaks.holds_users() || self.gone.is_all()
-    }
-
-    /// Notes the begin of a request for a part.
-    fn begun(&mut self, part: usize, begun_ms: i64) {
-        let answers = self.answers.entry(part).or_default();
-        answers.first_ms = if answers.first_ms == 0 { begun_ms } else { answers.first_ms.min(begun_ms) };
     }
 
     /// Notes the time of results that are not recorded, and returns whether they must be now.
