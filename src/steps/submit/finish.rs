@@ -42,22 +42,20 @@ impl LeasedParts {
         writes: &mut Writes,
         stop: Option<Stop>,
     ) -> Result<Option<Stop>, StepError> {
-        // The users of a full row stay open.
-        if matches!(stop, Some(Stop::Pause(_))) {
-            return Ok(stop);
-        }
-        if let Some(accusation) = self.fault_of_run(round, run, writes).await? {
-            return Ok(Some(Stop::Pause(accusation)));
-        }
-        if writes.holds_users() {
-            // Another invocation may have paused the run for the same reason: its users are sent again.
-            let goes_on = match stop {
-                Some(Stop::Over) => false,
-                Some(Stop::Fault(_)) => true,
-                _ => round.submits_since(run).await?,
-            };
-            if !goes_on {
-                return Ok(Some(Stop::Over));
+        match stop {
+            // The users of a full row stay open.
+            Some(Stop::Pause(_)) => return Ok(stop),
+            // No other user of the run is sent.
+            Some(Stop::Fault(_)) => {}
+            _ => {
+                if let Some(accusation) = self.fault_of_run(round, run, writes).await? {
+                    return Ok(Some(Stop::Pause(accusation)));
+                }
+                // Another invocation may have paused the run for the same reason: its users are sent again.
+                let is_over = matches!(stop, Some(Stop::Over));
+                if writes.holds_users() && (is_over || !round.submits_since(run).await?) {
+                    return Ok(Some(Stop::Over));
+                }
             }
         }
         self.note_gone(writes);

@@ -44,6 +44,7 @@ pub(super) struct Accusation {
 }
 
 /// The reason for not sending the rest of the parts now.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The rate limit, or a request that could not begin in time: retry within this invocation.
     Again,
@@ -58,6 +59,26 @@ pub(super) enum Stop {
     Pause(Accusation),
     /// The run ended in the meantime.
     Over,
+}
+
+impl Stop {
+    /// Notes a further reason. The one with the widest effect counts: requests under way may show a fault
+    /// of the run although no other request may begin.
+    pub(super) fn note(noted: &mut Option<Self>, why: Self) {
+        if noted.as_ref().is_none_or(|noted| noted.width() < why.width()) {
+            *noted = Some(why);
+        }
+    }
+
+    const fn width(&self) -> u8 {
+        match self {
+            Self::Again => 0,
+            Self::Later(_) => 1,
+            Self::Rest { .. } => 2,
+            Self::Over => 3,
+            Self::Pause(_) | Self::Fault(_) => 4,
+        }
+    }
 }
 
 impl LeasedParts {
@@ -163,6 +184,34 @@ impl LeasedParts {
                     return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_with_the_widest_effect_counts() {
+        let rest = || Stop::Rest { why: "503".to_owned(), sent: true };
+        let pause = || Stop::Pause(Accusation { reason: "50 alike".to_owned(), all_gone: false });
+        let fault = || Stop::Fault("401".to_owned());
+        for (stops, counts) in [
+            (vec![Stop::Later(1), Stop::Later(2)], Stop::Later(1)),
+            (vec![Stop::Later(1), rest()], rest()),
+            (vec![rest(), Stop::Later(1)], rest()),
+            (vec![rest(), Stop::Over, rest()], Stop::Over),
+            (vec![Stop::Later(1), fault(), Stop::Over], fault()),
+            (vec![Stop::Over, pause(), rest()], pause()),
+            (vec![pause(), fault()], pause()),
+            (vec![fault(), pause()], fault()),
+        ] {
+            let (text, mut noted) = (format!("{stops:?}"), None);
+            for why in stops {
+                Stop::note(&mut noted, why);
+            }
+            assert_eq!(noted, Some(counts), "{text}");
         }
     }
 }

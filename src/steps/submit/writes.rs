@@ -109,7 +109,7 @@ impl LeasedParts {
             match under_way.next_by(round.at, times).await {
                 Next::Answer(answered) => {
                     if let Some(why) = self.answered(&mut writes, &run, *answered, round.at.clock.now_ms()) {
-                        stop.get_or_insert(why);
+                        Stop::note(&mut stop, why);
                     }
                 }
                 Next::Time if is_last => under_way.end_slow(),
@@ -122,7 +122,7 @@ impl LeasedParts {
             }
             if failure.is_some() {
                 // Requests under way have effects: their results are recorded before the parts go back.
-                stop.get_or_insert(Stop::Later(now_ms));
+                Stop::note(&mut stop, Stop::Later(now_ms));
             }
         }
         let rest = self.finish(round, &run, writes, stop).await?;
