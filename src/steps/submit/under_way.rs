@@ -111,6 +111,11 @@ impl UnderWay {
         self.requests.len() + self.answered.len()
     }
 
+    /// Returns whether an answer waits to be handled.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answered.is_empty()
+    }
+
     /// Begins a request by this client, which sends it in time or not at all.
     pub(super) fn begin(&mut self, intercom: Intercom, write: Write) {
         let (clock, stopped) = (self.clock, self.stopped.clone());

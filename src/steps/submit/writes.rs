@@ -78,10 +78,13 @@ impl LeasedParts {
         let mut under_way = UnderWay::new(round.at.clock);
         let (mut stop, mut failure, mut permits_ms) = (None, None, 0);
         loop {
-            let begins = stop.is_none() && under_way.count() < AT_ONCE && !writes.waiting.is_empty();
+            // Answers come first: each may say that no other request may begin.
+            let has_room = under_way.count() < AT_ONCE && !under_way.has_answers();
+            let begins = stop.is_none() && has_room && !writes.waiting.is_empty();
             if begins && (round.at.clock.now_ms() >= permits_ms || round.at.is_stopping()) {
                 let waiting = writes.waiting.len();
                 match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting))).await {
+                    Ok(MayBegin::Yes) if under_way.has_answers() => continue,
                     Ok(MayBegin::Yes) => {
                         let Some(write) = writes.waiting.pop_front() else { continue };
                         self.permits.items -= 1;
