@@ -84,8 +84,8 @@ pub enum Release {
 /// A failed request, after which its parts rest.
 #[derive(Clone, Copy, Debug)]
 pub struct PartRest<'a> {
-    /// True if the attempt counts.
-    pub counts: bool,
+    /// The number of attempts, including this one, that do not count.
+    pub back: u32,
     /// The reason, in words.
     pub why: &'a str,
     /// The present time, in Unix milliseconds.

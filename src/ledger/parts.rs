@@ -169,7 +169,7 @@ impl Ledger {
             .with(":why", s(rest.why))
             .with(":now", n(rest.now_ms))
             .with(":outcomes", attribute(outcomes, &part.id)?)
-            .with(":attempt", n(if rest.counts { 0 } else { -1 }))
+            .with(":attempt", n(-i64::from(rest.back)))
             .with(":lost", n(0));
         self.send(write).await.map(|_| ())
     }

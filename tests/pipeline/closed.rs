@@ -7,6 +7,17 @@ use intercom_bulk::intercom::TransportError;
 /// An answer of the route.
 pub(crate) type Answer = Result<Response<Bytes>, TransportError>;
 
+/// Numbers below 100 in a fixed order that looks random.
+#[derive(Debug, Default)]
+pub(crate) struct Lots(u64);
+
+impl Lots {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % 100
+    }
+}
+
 /// The effect on requests on a disturbed route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Closed {
@@ -26,6 +37,8 @@ pub(crate) enum Closed {
     Answers(u16),
     /// A proxy answers with this status and an empty body.
     Bare(u16),
+    /// A proxy answers so many percent of them with 503. The others pass.
+    Busy(u64),
     /// Intercom refuses, and its headers state this limit.
     States(u32),
 }
@@ -36,8 +49,12 @@ impl Closed {
     }
 
     /// Returns whether the workspace gets the request.
-    pub(crate) fn passes(self) -> bool {
-        matches!(self, Self::Doubles | Self::Late(_))
+    pub(crate) fn passes(self, lots: &mut Lots) -> bool {
+        match self {
+            Self::Doubles | Self::Late(_) => true,
+            Self::Busy(percent) => lots.draw() >= percent,
+            _ => false,
+        }
     }
 
     pub(crate) fn answer(self) -> Answer {
@@ -53,6 +70,7 @@ impl Closed {
             }
             Self::Answers(status) => (status, error.to_owned()),
             Self::Bare(status) => (status, String::new()),
+            Self::Busy(_) => (503, error.to_owned()),
             Self::States(_) => (403, error.to_owned()),
         };
         let mut answer = Response::new(Bytes::from(body));

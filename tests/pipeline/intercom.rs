@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 pub(crate) use crate::closed::Closed;
-use crate::closed::Answer;
+use crate::closed::{Answer, Lots};
 
 /// The token of these tests, unless a test replaces it.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
@@ -41,6 +41,8 @@ struct State {
     reading: Duration,
     /// Requests that a disturbed route answered by itself.
     kept_away: u64,
+    /// Decides which requests of a busy route pass.
+    lots: Lots,
     /// The duration of each such answer.
     answering: Duration,
     /// The times of the requests that write one user.
@@ -58,6 +60,7 @@ impl Default for State {
             api: ApiVersion::newest(Api::V1).into(),
             reading: Duration::ZERO,
             kept_away: 0,
+            lots: Lots::default(),
             answering: Duration::ZERO,
             puts: Vec::new(),
         }
@@ -168,7 +171,9 @@ impl Way {
         let mut state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
-        if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.passes()) {
+        if let Some((_, how)) = state.closed.filter(|(to, _)| line.starts_with(to))
+            && !how.passes(&mut state.lots)
+        {
             state.kept_away += 1;
             return Err(Box::new(how.answer()));
         }

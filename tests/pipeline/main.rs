@@ -37,6 +37,7 @@ mod outages;
 mod outbox;
 mod pace;
 mod pages;
+mod partial_outages;
 mod pauses;
 mod pipeline;
 mod plans;

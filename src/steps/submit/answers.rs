@@ -46,6 +46,7 @@ impl LeasedParts {
     /// Sets the outcome of a user.
     pub(super) fn settle(&mut self, writes: &mut Writes, user: TriedUser, outcome: UserOutcome) {
         let TriedUser { item, begun_ms } = user;
+        writes.has_result(&item);
         let answers = writes.answers.entry(item.part).or_default();
         answers.first_ms = if answers.items.is_empty() { begun_ms } else { answers.first_ms.min(begun_ms) };
         answers.counts.failed += u64::from(outcome == UserOutcome::Refused);

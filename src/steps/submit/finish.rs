@@ -1,7 +1,7 @@
 //! The end of an invocation of writes: the results of the users that are held, and the ends of the parts.
 
 use super::accused::keep_row;
-use super::batch::Rest;
+use super::batch::{GAVE_UP, Judged, Rest, given_up};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::send::Stop;
@@ -9,6 +9,14 @@ use super::writes::Writes;
 use super::{Round, Work};
 use crate::domain::run::Run;
 use crate::runtime::clients::StepError;
+
+/// A part with open users, after the last request of an invocation.
+struct FailedPart<'a> {
+    part: usize,
+    why: &'a str,
+    /// True if the last failed request was sent.
+    sent: bool,
+}
 
 impl LeasedParts {
     /// Records all results, and ends the parts or returns them to the queue.
@@ -22,15 +30,49 @@ impl LeasedParts {
         round.give_back_minute(run, &mut self.permits);
         self.record_lost(round).await?;
         self.record_results(round, run, &mut writes).await?;
-        if let Some(stop) = self.end_held(round, run, &mut writes, stop).await? {
-            return self.stop(round, run, stop).await;
-        }
-        let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
-        let (ms, taken) = (rest_ms(self.receives()), self.taken());
-        for part in self.into_open() {
-            round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
+        let (why, sent) = match self.end_held(round, run, &mut writes, stop).await? {
+            None => (writes.why.take().unwrap_or_else(|| "no answer".to_owned()), true),
+            Some(Stop::Rest { why, sent }) => (why, sent),
+            Some(stop) => return self.stop(round, run, stop).await,
+        };
+        let open = (0..self.parts.len()).filter(|part| self.parts[*part].is_open());
+        for part in open.collect::<Vec<_>>() {
+            self.rest_part(round, run, &mut writes, &FailedPart { part, why: &why, sent }).await?;
         }
         Ok(Vec::new())
+    }
+
+    /// Returns a part to the queue, or gives up its users whose requests failed. Those that were not sent
+    /// stay open: an outage, or other users of the part, may be the reason.
+    async fn rest_part(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &Run,
+        writes: &mut Writes,
+        FailedPart { part, why, sent }: &FailedPart<'_>,
+    ) -> Result<(), StepError> {
+        let failed = writes.failed_of(*part);
+        let rest = Rest {
+            why,
+            sent: *sent && !failed.is_empty(),
+            taken: self.taken(),
+            settled: writes.settled.contains(part),
+            ms: rest_ms(self.receives()),
+        };
+        let Judged { counts, gives_up, attempt } = round.judge(run, &self.parts[*part], &rest).await?;
+        if !gives_up {
+            return round.return_to_rest(&self.parts[*part], &rest, u32::from(!counts)).await;
+        }
+        if failed.len() >= self.parts[*part].outcomes.left() {
+            return round.give_up(&self.parts[*part], why).await;
+        }
+        for user in failed {
+            let row = self.error_row(&user.item, GAVE_UP, given_up(why));
+            self.refuse_user(writes, user, row);
+        }
+        self.record_results(round, run, writes).await?;
+        // The attempts at the other users begin again.
+        round.return_to_rest(&self.parts[*part], &rest, attempt).await
     }
 
     /// Decides about the users whose results accuse the run. Either it pauses, and they stay open, or

@@ -42,7 +42,7 @@ impl LeasedPart {
 }
 
 impl LeasedPart {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.outcomes.left() > 0
     }
 }
@@ -193,7 +193,7 @@ impl LeasedParts {
             Stop::Rest { why, sent } => {
                 let (ms, taken) = (rest_ms(self.receives()), self.taken());
                 for part in self.into_open() {
-                    round.rest(run, &part, &Rest { why: &why, sent, taken, ms }).await?;
+                    round.rest(run, &part, &Rest { why: &why, sent, taken, settled: false, ms }).await?;
                 }
                 Ok(Vec::new())
             }

@@ -1,7 +1,7 @@
 //! Writes the users of leased parts one by one, in a family whose answer is the result. The results
 //! of a part are recorded as one job, which is closed from the start.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Round;
 use super::answers::{PartAnswers, TriedUser, not_kept_as_text};
@@ -55,6 +55,10 @@ pub(super) struct Writes {
     pub(super) answers: HashMap<usize, PartAnswers>,
     pub(super) streaks: Streaks,
     pub(super) gone: OnlyGone,
+    /// Users whose requests failed, by part and place, and by the last one.
+    failed: BTreeMap<(usize, usize), TriedUser>,
+    /// Parts of which a user got its result.
+    pub(super) settled: BTreeSet<usize>,
     failed_in_a_row: u32,
     /// The time since which results are not recorded, in Unix milliseconds.
     pub(super) since_ms: Option<i64>,
@@ -71,6 +75,8 @@ impl LeasedParts {
             answers: HashMap::new(),
             streaks: Streaks::default(),
             gone: OnlyGone::default(),
+            failed: BTreeMap::new(),
+            settled: BTreeSet::new(),
             failed_in_a_row: 0,
             since_ms: None,
             why: None,
@@ -183,12 +189,12 @@ impl LeasedParts {
                 writes.waiting.push_front(write);
                 Some(Stop::Rest { why, sent: false })
             }
-            Disposition::Later => writes.failed(write, &error),
+            Disposition::Later => writes.failed(write, begun_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
             Disposition::Ambiguous | Disposition::NotFound => {
                 // It was sent within a second of its begin, or not at all.
                 self.lose_answer(&write.item, begun_ms + READ_STALE_MS);
-                writes.failed(write, &error)
+                writes.failed(write, begun_ms, &error)
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
                 writes.failed_in_a_row = 0;
@@ -225,6 +231,17 @@ impl Writes {
         self.streaks.holds_users() || self.gone.is_all()
     }
 
+    /// Notes that a user gets its result.
+    pub(super) fn has_result(&mut self, item: &Item) {
+        self.failed.remove(&(item.part, item.user));
+        self.settled.insert(item.part);
+    }
+
+    /// Returns the users of a part whose requests failed, and that have no result.
+    pub(super) fn failed_of(&self, part: usize) -> Vec<TriedUser> {
+        self.failed.range((part, 0)..(part + 1, 0)).map(|(_, user)| user.clone()).collect()
+    }
+
     /// Notes the time of results that are not recorded, and returns whether they must be now.
     fn must_be_recorded(&mut self, now_ms: i64) -> bool {
         let results: usize = self.answers.values().map(|answers| answers.items.len()).sum();
@@ -238,7 +255,9 @@ impl Writes {
 
     /// Handles a request without a result. The user is tried again, the last time by a later
     /// delivery. Returns the reason if no other request may begin.
-    fn failed(&mut self, mut write: Write, error: &Error) -> Option<Stop> {
+    fn failed(&mut self, mut write: Write, begun_ms: i64, error: &Error) -> Option<Stop> {
+        let item = write.item.clone();
+        self.failed.insert((item.part, item.user), TriedUser { item, begun_ms });
         self.failed_in_a_row += 1;
         write.tries += 1;
         let why = error.said();
