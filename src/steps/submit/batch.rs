@@ -93,7 +93,7 @@ impl Round<'_> {
             let most: usize = pack(&sizes, users_at_once(way)).iter().map(|&index| sizes[index].items).sum();
             let ahead = sizes.iter().map(|size| size.items).sum();
             let permits = match self.pay(&run, way, least..=most, ahead).await? {
-                Permit::Granted(items) => Permits::new(&run, items, self.at.clock.now_ms()),
+                Permit::Granted { permits, end_ms } => Permits::new(&run, permits, end_ms),
                 Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
             };
             // The run may have been stopped during the wait for permits.

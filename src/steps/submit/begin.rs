@@ -39,7 +39,7 @@ impl LeasedParts {
             if self.permits.items == 0 || now_ms >= self.permits.usable_until_ms() || round.is_closed(now_ms) {
                 round.give_back_minute(run, &mut self.permits);
                 match round.try_pay(run, waiting).await? {
-                    Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
+                    Permit::Granted { permits, end_ms } => self.permits = Permits::new(run, permits, end_ms),
                     Permit::Wait(at_ms) if at_ms > round.at.deadline_ms - FOR_A_JOB_MS => {
                         return Ok(MayBegin::No(Stop::Later(at_ms)));
                     }

@@ -112,7 +112,7 @@ impl LeasedParts {
             }
             round.give_back_minute(run, &mut self.permits);
             match round.pay_for(run, piece.0.len()).await? {
-                Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
+                Permit::Granted { permits, end_ms } => self.permits = Permits::new(run, permits, end_ms),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
             }
             if self.permits.items < piece.0.len() {
@@ -167,10 +167,10 @@ impl LeasedParts {
                     }
                     round.give_back_minute(run, &mut self.permits);
                     match round.pay_for(run, patches.len()).await? {
-                        Permit::Granted(items) if items as usize >= patches.len() => {
-                            self.permits = Permits::new(run, 0, round.at.clock.now_ms());
+                        Permit::Granted { permits, end_ms } if permits as usize >= patches.len() => {
+                            self.permits = Permits::new(run, 0, end_ms);
                         }
-                        Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
+                        Permit::Granted { .. } | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
                     }
                     if let Some(stop) = round.may_not_write(run).await? {
                         return Ok(Sent::Stop(stop));
