@@ -185,3 +185,33 @@ async fn no_request_begins_after_an_answer_that_ends_them() {
     assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
     assert_eq!(pipeline.way.puts().len(), 2 * 32, "requests began after the 50th refusal");
 }
+
+/// A process dies between the error of a user and the job of its part. Then Intercom accepts the user.
+#[tokio::test(start_paused = true)]
+async fn accepted_user_has_no_error_of_an_interrupted_attempt() {
+    for (later, gone) in [(None, 0), (Some(404), 1)] {
+        let mut pipeline = pipeline(workspace(300)).await;
+        let lacks = |user: &&Value| user["custom_attributes"].get("has avatar").is_none();
+        let one = pipeline.world.users().iter().find(lacks).unwrap()["id"].as_str().unwrap().to_owned();
+        let path: &str = format!("PUT /contacts/{one}").leak();
+        pipeline.way.disturb(path, Closed::Answers(400));
+        pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
+        let run = pipeline.start(Value::Null).await;
+        let has_error = |items: Vec<std::collections::HashMap<String, _>>| {
+            let is_error = |sk: &aws_sdk_dynamodb::types::AttributeValue| sk.as_s().unwrap().starts_with("ERROR#");
+            items.iter().any(|item| is_error(&item["sk"]))
+        };
+        while !has_error(pipeline.items().await) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        pipeline.crash().await;
+        match later {
+            Some(status) => pipeline.way.disturb(path, Closed::Answers(status)),
+            None => pipeline.way.close(None),
+        }
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.errors, [], "{later:?}");
+        assert_eq!((report.state(), report.accounts.totals.gone), (State::Complete, gone), "{}", report.reason());
+    }
+}

@@ -58,8 +58,8 @@ impl LeasedParts {
 
     /// Returns the error row of a user.
     pub(super) fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
-        let part = &self.parts[item.part].work.part.id;
-        let (at, generation) = (format!("part {part}"), part.generation);
+        let part = &self.parts[item.part];
+        let (at, generation) = (at(part), part.work.part.id.generation);
         ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
     }
 
@@ -98,6 +98,26 @@ impl LeasedParts {
         Ok(())
     }
 
+    /// Deletes the errors that an interrupted attempt at a part recorded of users that have another result
+    /// now.
+    async fn forget_interrupted(
+        &self,
+        round: &Round<'_>,
+        run: &Run,
+        writes: &Writes,
+        part: usize,
+    ) -> Result<(), StepError> {
+        let leased = &self.parts[part];
+        let items = writes.answers.get(&part).filter(|_| leased.interrupted).map(|answers| &answers.items);
+        let at = at(leased);
+        for item in items.into_iter().flatten() {
+            if leased.outcomes.of(item.user) != UserOutcome::Refused {
+                round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &at).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records the results of a part as a job.
     async fn record_answers(
         &mut self,
@@ -108,6 +128,7 @@ impl LeasedParts {
     ) -> Result<(), StepError> {
         // The results stay in `writes` if this fails.
         self.record_lost(round).await?;
+        self.forget_interrupted(round, run, writes, part).await?;
         let Some(PartAnswers { first_ms, items, counts }) = writes.answers.remove(&part) else { return Ok(()) };
         let piece = Piece(items);
         let leased = &self.parts[part];
@@ -133,6 +154,11 @@ impl LeasedParts {
         }
         Ok(())
     }
+}
+
+/// Returns the place of errors of a part's users.
+fn at(part: &LeasedPart) -> String {
+    format!("part {}", part.work.part.id)
 }
 
 /// The most characters of a part's identity in the id of a job.

@@ -139,16 +139,16 @@ impl Round<'_> {
         for work in works {
             let now_ms = self.at.clock.now_ms();
             match self.clients.ledger.lease_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
-                PartLease::Ours(OurPart { attempt, outcomes }) if attempt > ATTEMPTS_MAX => {
+                PartLease::Ours(OurPart { attempt, outcomes, .. }) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
                     let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was interrupted".to_owned());
                     self.give_up(&LeasedPart::new(work, outcomes, attempt), &why).await?;
                 }
-                PartLease::Ours(OurPart { attempt, outcomes }) => {
+                PartLease::Ours(OurPart { attempt, interrupted, outcomes }) => {
                     if attempt > 1 {
                         size = size.min(request_size(work.part.patches.len(), attempt));
                     }
-                    leased.push(LeasedPart::new(work, outcomes, attempt));
+                    leased.push(LeasedPart { interrupted, ..LeasedPart::new(work, outcomes, attempt) });
                 }
                 PartLease::Ended(_) => {}
                 PartLease::Busy => self.return_after(&work, until_ms - now_ms).await,

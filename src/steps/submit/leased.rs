@@ -29,6 +29,8 @@ pub(super) struct LeasedPart {
     pub(super) outcomes: Outcomes,
     /// The number of this attempt, from 1.
     pub(super) attempt: u32,
+    /// An earlier attempt was interrupted, maybe after it recorded errors and before their job.
+    pub(super) interrupted: bool,
     /// The latest time at which a request whose answer was lost was sent, in Unix milliseconds, until the
     /// ledger has it.
     pub(super) lost_sent_ms: Option<i64>,
@@ -37,7 +39,7 @@ pub(super) struct LeasedPart {
 impl LeasedPart {
     /// Creates a part that was leased for this attempt.
     pub(super) fn new(work: Work, outcomes: Outcomes, attempt: u32) -> Self {
-        Self { work, outcomes, attempt, lost_sent_ms: None }
+        Self { work, outcomes, attempt, interrupted: false, lost_sent_ms: None }
     }
 }
 
