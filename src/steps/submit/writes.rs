@@ -43,6 +43,10 @@ pub(super) struct Write {
 }
 
 impl Write {
+    pub(super) fn new(item: Item) -> Self {
+        Self { item, tries: 0 }
+    }
+
     /// Returns the user of a request with a result.
     fn tried(self, begun_ms: i64) -> TriedUser {
         TriedUser { item: self.item, begun_ms }
@@ -71,7 +75,7 @@ impl LeasedParts {
     pub(super) async fn write(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<super::Work>, StepError> {
         let items = Piece::stack(&self.parts, usize::MAX).into_iter().flat_map(|piece| piece.0);
         let mut writes = Writes {
-            waiting: items.map(|item| Write { item, tries: 0 }).collect(),
+            waiting: items.map(Write::new).collect(),
             answers: HashMap::new(),
             streaks: Streaks::default(),
             gone: OnlyGone::default(),
