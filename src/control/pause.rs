@@ -12,15 +12,26 @@ pub(super) const TRIES_MAX: u32 = 5;
 const BY_AN_OPERATOR: &str = "paused by an operator";
 
 /// Pauses a run on which the steps work, because of a fact that an operator must decide on. It
-/// continues with [`super::resume`], and gives way to a later start. Returns whether this call
-/// paused it, because another writer may have changed the run since it was read.
+/// continues with [`super::resume`], and gives way to a later start. The state may change between the
+/// read and the pause: the last page is read, for instance. Returns whether this call paused the run. It
+/// does not pause one that another writer paused or ended, or whose generation is another one.
 pub async fn pause(ledger: &Ledger, run: &Run, reason: &str, now_ms: i64) -> Result<bool, LedgerError> {
-    let pause = Pause { by: PausedBy::Step, from: run.state, since_ms: now_ms };
-    let paused = run.state.works() && ledger.pause(run, pause, reason).await?;
-    if paused {
-        log_state(run, State::Paused, Some(reason));
+    let mut run = run.clone();
+    for _ in 0..TRIES_MAX {
+        if !run.state.works() {
+            break;
+        }
+        let pause = Pause { by: PausedBy::Step, from: run.state, since_ms: now_ms };
+        if ledger.pause(&run, pause, reason).await? {
+            log_state(&run, State::Paused, Some(reason));
+            return Ok(true);
+        }
+        match ledger.run(&run.id).await? {
+            Some(now) if now.generation == run.generation => run = now,
+            _ => break,
+        }
     }
-    Ok(paused)
+    Ok(false)
 }
 
 /// Pauses a run for an operator: it keeps its place, and its deadline stands still. The page and

@@ -46,22 +46,26 @@ impl Intercom {
         used: &mut Option<Used>,
     ) -> Result<Reply<T>, Error> {
         let route = call.route;
-        let lost = match tokio::time::timeout(timeout, self.send(call, used)).await {
-            Ok(Ok(mut response)) => {
-                AfterAnswer::perform(&mut response).await;
-                if let Some(used) = used {
-                    used.served_by = headers::served_by(response.headers());
-                }
-                return answer(route, &response, read);
-            }
-            Ok(Err(source @ TransportError::NotSent { .. })) => {
-                return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
-            }
-            Ok(Err(TransportError::TooLate)) => return Err(Error::TooLate { route }),
-            Ok(Err(source)) => Lost::Connection(source),
-            Err(_) => Lost::TimedOut { after: timeout },
+        let sent = tokio::time::timeout(timeout, self.send(call, used)).await.map_err(|_| timeout);
+        self.receive(route, sent, read, used).await
+    }
+
+    /// Like `request`, but `abandoned` also ends the wait for an answer that has not arrived, and returns
+    /// its duration.
+    pub(super) async fn request_unless<T>(
+        &self,
+        call: Call,
+        timeout: Duration,
+        abandoned: impl Future<Output = Duration>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
+    ) -> Result<Reply<T>, Error> {
+        let (route, mut used) = (call.route, None);
+        let sent = tokio::select! {
+            biased;
+            sent = tokio::time::timeout(timeout, self.send(call, &mut used)) => sent.map_err(|_| timeout),
+            after = abandoned => Err(after),
         };
-        Err(Error::Unknown { route, lost, rate: None })
+        self.receive(route, sent, read, &mut used).await
     }
 
     /// Sends a request. If Intercom refuses the token and another one is stored, sends it again
@@ -84,5 +88,32 @@ impl Intercom {
             token = newer;
             replaced += 1;
         }
+    }
+
+    /// Reads the answer of a request, or the duration of the wait for it. The work that follows an answer has no
+    /// time-out.
+    async fn receive<T>(
+        &self,
+        route: &'static str,
+        sent: Result<Result<Response<Bytes>, TransportError>, Duration>,
+        read: impl FnOnce(&[u8]) -> Result<T, UnreadableBody>,
+        used: &mut Option<Used>,
+    ) -> Result<Reply<T>, Error> {
+        let lost = match sent {
+            Ok(Ok(mut response)) => {
+                AfterAnswer::perform(&mut response).await;
+                if let Some(used) = used {
+                    used.served_by = headers::served_by(response.headers());
+                }
+                return answer(route, &response, read);
+            }
+            Ok(Err(source @ TransportError::NotSent { .. })) => {
+                return Err(Error::NotSent { route, at: self.base_url.as_str().into(), source });
+            }
+            Ok(Err(TransportError::TooLate)) => return Err(Error::TooLate { route }),
+            Ok(Err(source)) => Lost::Connection(source),
+            Err(after) => Lost::TimedOut { after },
+        };
+        Err(Error::Unknown { route, lost, rate: None })
     }
 }

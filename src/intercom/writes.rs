@@ -1,5 +1,7 @@
 //! The calls that write values, and those about bulk jobs.
 
+use std::time::Duration;
+
 use super::transport::error::{Error, Invalid, route};
 use super::transport::headers::Reply;
 use super::{CALL_TIMEOUT, ErrorFeed, Intercom, WRITE_TIMEOUT, bulk_jobs, preview, v1, v2};
@@ -24,10 +26,21 @@ impl Intercom {
     /// Writes the patch of one user, whose answer is the result. An invalid patch returns
     /// [`Error::Invalid`] before a request is sent. A family with jobs has no such write.
     pub async fn write(&self, patch: &Patch) -> Result<Reply<Written>, Error> {
+        self.write_unless(patch, std::future::pending()).await
+    }
+
+    /// Like [`Self::write`], but `abandoned` also ends the wait for an answer that has not arrived, as a
+    /// time-out would, and returns its duration.
+    pub async fn write_unless(
+        &self,
+        patch: &Patch,
+        abandoned: impl Future<Output = Duration>,
+    ) -> Result<Reply<Written>, Error> {
         match self.api() {
             Api::V1 => Err(Error::Invalid { route: route::SUBMIT, reason: Invalid::NotOfThisApi }),
             Api::V2 | Api::Preview => {
-                self.request(v2::put_patch(patch)?, WRITE_TIMEOUT, |body| v2::written(body, patch)).await
+                let read = |body: &[u8]| v2::written(body, patch);
+                self.request_unless(v2::put_patch(patch)?, WRITE_TIMEOUT, abandoned, read).await
             }
         }
     }

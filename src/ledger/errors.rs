@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, key, n, number, run_pk, s, text};
 use super::select::Select;
-use super::{Ledger, LedgerError, Write};
+use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::{Run, RunId, State};
 use crate::domain::user::UserId;
 
@@ -31,12 +31,16 @@ pub struct ErrorRow {
     pub generation: u32,
 }
 
+fn error_key(run: &RunId, user: &str, at: &str) -> Key {
+    key(run_pk(run), format!("ERROR#{user}#{at}"))
+}
+
 impl Ledger {
     /// Records users that ended in an error. The same user and place is one row.
     pub async fn record_errors(&self, run: &RunId, rows: &[ErrorRow], now_ms: i64) -> Result<(), LedgerError> {
         for row in rows {
             let row = ErrorRow { code: cut(&row.code), message: cut(&row.message), ..row.clone() };
-            let item = attributes::item(&key(run_pk(run), format!("ERROR#{}#{}", row.user, row.at)), &row)?;
+            let item = attributes::item(&error_key(run, &row.user, &row.at), &row)?;
             self.put_expiring(item, now_ms).await?;
         }
         Ok(())
@@ -65,6 +69,11 @@ impl Ledger {
             self.send(Write::delete(&key(run_pk(run), sk))).await?;
         }
         Ok(())
+    }
+
+    /// Deletes the error of a user at this place, if there is one.
+    pub async fn forget_error_of(&self, run: &RunId, user: &UserId, at: &str) -> Result<(), LedgerError> {
+        self.send(Write::delete(&error_key(run, user.as_str(), at))).await.map(|_| ())
     }
 
     /// Adds to the run's count of errors, for `max_errors`. Returns the new count.

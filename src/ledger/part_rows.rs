@@ -68,7 +68,7 @@ impl PartRow {
     /// Returns the part of a row whose lease is ours.
     pub(super) fn ours(self, part: &Part) -> OurPart {
         let outcomes = self.outcomes.unwrap_or_else(|| Outcomes::open(part.patches.len()));
-        OurPart { attempt: self.attempt, outcomes }
+        OurPart { attempt: self.attempt, interrupted: self.lost > 0, outcomes }
     }
 }
 
@@ -84,8 +84,8 @@ pub enum Release {
 /// A failed request, after which its parts rest.
 #[derive(Clone, Copy, Debug)]
 pub struct PartRest<'a> {
-    /// True if the attempt counts.
-    pub counts: bool,
+    /// The number of attempts, including this one, that do not count.
+    pub back: u32,
     /// The reason, in words.
     pub why: &'a str,
     /// The present time, in Unix milliseconds.
@@ -97,6 +97,8 @@ pub struct PartRest<'a> {
 pub struct OurPart {
     /// Number of the attempt, from 1.
     pub attempt: u32,
+    /// True if a lease of the part expired before: an attempt was interrupted.
+    pub interrupted: bool,
     /// The outcomes of its users so far.
     pub outcomes: Outcomes,
 }

@@ -110,7 +110,8 @@ impl Ledger {
         let unreadable = |source| LedgerError::Decode { key: part.id.to_string(), source };
         let stored = leased.get("outcomes").cloned().map(serde_dynamo::from_attribute_value).transpose();
         let outcomes = stored.map_err(unreadable)?.unwrap_or_else(|| Outcomes::open(part.patches.len()));
-        Ok(OurPart { attempt, outcomes })
+        let interrupted = number::<u32>(leased, "lost").is_some_and(|lost| lost > 0);
+        Ok(OurPart { attempt, interrupted, outcomes })
     }
 
     /// Returns a part's row.
@@ -169,7 +170,7 @@ impl Ledger {
             .with(":why", s(rest.why))
             .with(":now", n(rest.now_ms))
             .with(":outcomes", attribute(outcomes, &part.id)?)
-            .with(":attempt", n(if rest.counts { 0 } else { -1 }))
+            .with(":attempt", n(-i64::from(rest.back)))
             .with(":lost", n(0));
         self.send(write).await.map(|_| ())
     }

@@ -73,8 +73,14 @@ impl PermitRequest {
 /// The limiter's answer to a request for permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// The caller may perform this many operations now.
-    Granted(u32),
+    /// The caller may perform operations.
+    Granted {
+        /// The number of operations.
+        permits: u32,
+        /// The end of the last window that is charged for them, in Unix milliseconds. A request that
+        /// begins in the edge of that window may be counted in the next one.
+        end_ms: i64,
+    },
     /// Fewer permits are left than requested; retry at this time (Unix milliseconds).
     Wait(i64),
 }
@@ -120,7 +126,7 @@ impl RateLimiter {
             };
             let until_ms = match tried {
                 Permit::Wait(until_ms) => until_ms,
-                granted @ Permit::Granted(_) => return Ok(granted),
+                granted @ Permit::Granted { .. } => return Ok(granted),
             };
             let now_ms = deadline.clock.now_ms();
             let wait_ms = (until_ms - now_ms).max(1);
@@ -150,7 +156,7 @@ impl RateLimiter {
                     return Ok(Permit::Wait(known.closed_until_ms));
                 }
                 if !edge && let Some(permits) = known.use_prepaid(request, end_ms) {
-                    return Ok(Permit::Granted(asked.permits(permits)));
+                    return Ok(Permit::Granted { permits: asked.permits(permits), end_ms });
                 }
             }
             let item = self.limit(clock).await?;
@@ -166,7 +172,8 @@ impl RateLimiter {
             // began during the ledger's answer, the window after it would have to be charged.
             let charged_to_ms = if edge { end_ms + WINDOW_MS } else { end_ms };
             if clock.now_ms() < charged_to_ms - EDGE_MS {
-                return Ok(Permit::Granted(asked.permits(self.keep(request, end_ms, taken, quota))));
+                let permits = asked.permits(self.keep(request, end_ms, taken, quota));
+                return Ok(Permit::Granted { permits, end_ms: charged_to_ms });
             }
         }
         Ok(Permit::Wait(window_end_ms(clock.now_ms())))

@@ -10,7 +10,7 @@ use crate::ledger::{LedgerError, Take};
 
 use super::deadline::Deadline;
 use super::limiter::{Permit, PermitRequest, RateLimiter};
-use super::window::{EDGE_MS, window_end_ms};
+use super::window::EDGE_MS;
 
 /// Length of a minute, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
@@ -80,13 +80,13 @@ impl RateLimiter {
         let request = PermitRequest { least: request.least.min(users), most: users, ahead: users, ..request };
         let permit = self.try_acquire(request, clock).await?;
         let now_ms = clock.now_ms();
-        let granted = match permit {
-            Permit::Granted(users) => users,
-            Permit::Wait(_) => 0,
+        let (granted, charged_to_ms) = match permit {
+            Permit::Granted { permits, end_ms } => (permits, end_ms),
+            Permit::Wait(_) => (0, 0),
         };
         if now_ms >= end_ms - EDGE_MS {
             // The minute ended during these calls, and its permits with it.
-            self.give_back(request.lane, window_end_ms(now_ms), request.operations(granted));
+            self.give_back(request.lane, charged_to_ms, request.operations(granted));
             return Ok(Permit::Wait(now_ms.max(end_ms)));
         }
         self.give_back_minute(pace, end_ms, users.saturating_sub(granted));
@@ -151,6 +151,7 @@ impl PrepaidMinute {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate_limit::window::window_end_ms;
 
     #[test]
     fn minutes_end_with_a_window_of_the_rate_limit() {

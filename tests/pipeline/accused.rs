@@ -1,11 +1,16 @@
 //! API 2.x: results that accuse the run and not its users pause it.
 
-use intercom_bulk::domain::run::State;
+use std::time::Duration;
+
+use intercom_bulk::control;
+use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_simulator::{ContactOptions, Options};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use crate::contacts::{picture, workspace};
+use crate::contacts::{picture, pipeline, workspace};
 use crate::intercom::Closed;
+use crate::pauses::draining;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
@@ -15,6 +20,23 @@ impl Pipeline {
         self.engine.scroll(json!({"resume": true})).await.unwrap();
         self.until_ended(&paused.run.id).await
     }
+
+    /// Waits until a run pauses. Returns its users with a result that moment: gone, and errors.
+    async fn results_at_the_pause(&self, run: &RunId) -> (u64, usize) {
+        while self.state(run).await != Some(State::Paused) {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let ledger = &self.engine.clients.ledger;
+        let (run, cursor) = (ledger.run(run).await.unwrap().unwrap(), ledger.cursor(run).await.unwrap().unwrap());
+        let gone = ledger.accounts(&run, &cursor).await.unwrap().totals.gone;
+        (gone, ledger.errors(&run).await.unwrap().len())
+    }
+}
+
+/// Asserts that no request of the run is recorded as earlier than its start.
+fn assert_jobs_follow_the_start(report: &Report) {
+    let earlier = report.jobs.iter().find(|job| job.made_ms < report.run.started_ms);
+    assert_eq!(earlier, None);
 }
 
 /// A wrong address answers 404 for each user. At a limit of 83 an invocation has fewer than 200 users.
@@ -40,6 +62,7 @@ async fn run_without_any_user_pauses() {
         let gone = if mends { gone_before } else { done.cursor.tally.patches };
         assert_eq!(done.accounts.totals.gone, gone, "{name}");
         assert_eq!(done.lacking.len() as u64, gone, "{name}");
+        assert_jobs_follow_the_start(&done);
     }
 }
 
@@ -58,4 +81,64 @@ async fn refusals_in_a_row_are_counted_over_invocations() {
     let done = pipeline.resume_and_end(&paused).await;
     assert_eq!(done.state(), State::CompleteWithErrors, "{}", done.reason());
     assert_eq!((done.lacking.len(), done.errors.len()), (paused.errors.len(), paused.errors.len()));
+    assert_jobs_follow_the_start(&done);
+}
+
+/// Two processes hold users without a result when one of them pauses the run.
+#[tokio::test(start_paused = true)]
+async fn users_of_another_process_stay_open_after_the_pause() {
+    for answer_ms in [150, 400, 700, 1_500] {
+        let pipeline = pipeline(Options { latency_ms: 300, ..workspace(900) }).await;
+        pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+        pipeline.way.answer_slowly(Duration::from_millis(answer_ms));
+        let run = pipeline.start(Value::Null).await;
+        let (gone, _) = pipeline.results_at_the_pause(&run).await;
+        let paused = pipeline.until_ended(&run).await;
+        assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, gone), "{answer_ms}");
+        pipeline.way.close(None);
+        let done = pipeline.resume_and_end(&paused).await;
+        assert_eq!(done.state(), State::Complete, "{answer_ms}: {}", done.reason());
+        assert_eq!((done.accounts.totals.gone, done.lacking.len() as u64), (gone, gone), "{answer_ms}");
+    }
+}
+
+/// The second process has fewer users than a row needs.
+#[tokio::test(start_paused = true)]
+async fn refused_users_of_another_process_stay_open_after_the_pause() {
+    for latency_ms in [300, 500, 700] {
+        let options = Options { contacts: ContactOptions::default(), latency_ms, ..users(190) };
+        let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+        pipeline.way.disturb("GET /data_attributes", Closed::Answers(403));
+        let run = pipeline.start(Value::Null).await;
+        assert_eq!(pipeline.results_at_the_pause(&run).await, (0, 0), "{latency_ms}");
+        let paused = pipeline.until_ended(&run).await;
+        assert_eq!((paused.state(), paused.errors.len()), (State::Paused, 0), "{latency_ms}");
+    }
+}
+
+/// The run reads its last page between its read and the pause.
+#[tokio::test(start_paused = true)]
+async fn pause_meets_a_run_that_drains_since_its_read() {
+    let (pipeline, id) = draining().await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let run = ledger.run(&id).await.unwrap().unwrap();
+    let now_ms = pipeline.engine.now_ms();
+    let later = Run { state: State::Running, generation: run.generation + 1, ..run.clone() };
+    assert!(!control::pause(ledger, &later, "another generation", now_ms).await.unwrap());
+    let before = Run { state: State::Running, ..run.clone() };
+    assert!(control::pause(ledger, &before, "a fault", now_ms).await.unwrap());
+    let paused = ledger.run(&id).await.unwrap().unwrap();
+    assert_eq!(paused.pause().map(|pause| pause.from), Some(State::Draining));
+    assert!(!control::pause(ledger, &before, "another fault", now_ms).await.unwrap(), "it is paused");
+}
+
+/// The ledger fails at the pause.
+#[tokio::test(start_paused = true)]
+async fn pause_that_fails_is_made_by_the_next_invocation() {
+    let pipeline = pipeline(workspace(900)).await;
+    pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+    pipeline.guard.refuse_once("submit", "TransactWriteItems");
+    let paused = pipeline.run(Value::Null).await;
+    assert!(!pipeline.guard.refuses());
+    assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, 0), "{}", paused.reason());
 }

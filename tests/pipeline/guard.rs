@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::accident::Accident;
+use crate::contacts::{self, LEADS, workspace};
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::roles::{Access, Roles, needed};
@@ -161,6 +162,18 @@ async fn eventful(options: Options, further: Value) -> Guard {
     pipeline.guard.clone()
 }
 
+/// Runs a workspace on API 2.x whose submit is interrupted before the record of results.
+async fn interrupted() -> Guard {
+    let mut pipeline = contacts::pipeline(workspace(300)).await;
+    pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_secs(10)).await;
+    pipeline.crash().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    pipeline.until_ended(&run).await.assert_complete_with(LEADS);
+    pipeline.guard.clone()
+}
+
 /// Cancels a run that has sent a job, and releases it when that job is over, which settles it.
 async fn released() -> Guard {
     let pipeline = Pipeline::new(HAS_AVATAR, users(200)).await;
@@ -209,6 +222,7 @@ async fn roles_allow_exactly_what_their_steps_do() {
         eventful(limited, json!({"rails": {"max_errors": 900}})).await,
         controlled().await,
         released().await,
+        interrupted().await,
     ];
     for step in ["scroll", "submit", "check", "control"] {
         let used: BTreeSet<Access> = guards.iter().filter_map(|guard| guard.used().remove(step)).flatten().collect();

@@ -16,69 +16,11 @@ use intercom_simulator::World;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
+pub(crate) use crate::closed::Closed;
+use crate::closed::{Answer, Lots};
+
 /// The token of these tests, unless a test replaces it.
 pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
-
-/// The effect on requests on a disturbed route.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Closed {
-    /// They are not sent.
-    Unsent,
-    /// They may be sent, and have no answer.
-    NoAnswer,
-    /// Another program uses the whole limit.
-    Limited,
-    /// They have no answer, and are carried out this many seconds after they were sent.
-    Late(u64),
-    /// Intercom returns this count of users.
-    Counts(u64),
-    /// They pass, and the answer contains each user twice.
-    Doubles,
-    /// A proxy answers with this status.
-    Answers(u16),
-    /// A proxy answers with this status and an empty body.
-    Bare(u16),
-    /// Intercom refuses, and its headers state this limit.
-    States(u32),
-}
-
-impl Closed {
-    fn is_doubling(self) -> bool {
-        matches!(self, Self::Doubles)
-    }
-
-    /// Returns whether the workspace gets the request.
-    fn passes(self) -> bool {
-        matches!(self, Self::Doubles | Self::Late(_))
-    }
-
-    fn answer(self) -> Answer {
-        let error = r#"{"type":"error.list","errors":[{"code":"by_the_test","message":"closed by the test"}]}"#;
-        let (status, body) = match self {
-            Self::Unsent => return Err(TransportError::NotSent { source: "connection refused".into() }),
-            Self::NoAnswer | Self::Doubles | Self::Late(_) => {
-                return Err(TransportError::Unknown { source: "connection reset".into() });
-            }
-            Self::Limited => (429, error.to_owned()),
-            Self::Counts(users) => {
-                (200, serde_json::json!({"type": "count.hash", "user": {"count": users}}).to_string())
-            }
-            Self::Answers(status) => (status, error.to_owned()),
-            Self::Bare(status) => (status, String::new()),
-            Self::States(_) => (403, error.to_owned()),
-        };
-        let mut answer = Response::new(Bytes::from(body));
-        *answer.status_mut() = status.try_into().unwrap();
-        if let Self::States(limit) = self {
-            // The reset names a window of long ago.
-            for (name, value) in [("x-ratelimit-limit", limit), ("x-ratelimit-remaining", 0), ("x-ratelimit-reset", 1)]
-            {
-                answer.headers_mut().insert(name, value.into());
-            }
-        }
-        Ok(answer)
-    }
-}
 
 /// The route to Intercom and to the token. Clones share it.
 #[derive(Clone, Default)]
@@ -99,6 +41,10 @@ struct State {
     reading: Duration,
     /// Requests that a disturbed route answered by itself.
     kept_away: u64,
+    /// Decides which requests of a busy route pass.
+    lots: Lots,
+    /// The duration of each such answer.
+    answering: Duration,
     /// The times of the requests that write one user.
     puts: Vec<Instant>,
 }
@@ -114,6 +60,8 @@ impl Default for State {
             api: ApiVersion::newest(Api::V1).into(),
             reading: Duration::ZERO,
             kept_away: 0,
+            lots: Lots::default(),
+            answering: Duration::ZERO,
             puts: Vec::new(),
         }
     }
@@ -145,6 +93,11 @@ impl Way {
     /// From now on, requests with this prefix of method and path have this effect.
     pub(crate) fn disturb(&self, to: &'static str, how: Closed) {
         self.state().closed = Some((to, how));
+    }
+
+    /// From now on, each answer of a disturbed route takes this long.
+    pub(crate) fn answer_slowly(&self, answering: Duration) {
+        self.state().answering = answering;
     }
 
     /// Stores a token in Parameter Store. `None`: it does not answer.
@@ -218,7 +171,9 @@ impl Way {
         let mut state = self.state();
         let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
-        if let Some((_, how)) = state.closed.filter(|(to, how)| line.starts_with(to) && !how.passes()) {
+        if let Some((_, how)) = state.closed.filter(|(to, _)| line.starts_with(to))
+            && !how.passes(&mut state.lots)
+        {
             state.kept_away += 1;
             return Err(Box::new(how.answer()));
         }
@@ -230,8 +185,6 @@ impl Way {
     }
 }
 
-type Answer = Result<Response<Bytes>, TransportError>;
-
 /// Returns a client of this workspace. A truncated body is a lost answer, as on a socket.
 pub(crate) fn client(world: &World, way: &Way) -> Intercom {
     let (world, tokens, way) = (world.clone(), way.tokens().tokens(), way.clone());
@@ -241,10 +194,16 @@ pub(crate) fn client(world: &World, way: &Way) -> Intercom {
             way.state().puts.push(Instant::now());
         }
         let (led, doubles, late) = (way.lead_to(&request, &world), way.doubles(&request), way.delays(&request));
+        let answering = way.state().answering;
         async move {
             let router = match led {
                 Ok(router) => router,
-                Err(answer) => return *answer,
+                Err(answer) => {
+                    if !answering.is_zero() {
+                        tokio::time::sleep(answering).await;
+                    }
+                    return *answer;
+                }
             };
             if let Some(late) = late {
                 tokio::spawn(async move {

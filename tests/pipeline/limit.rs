@@ -46,7 +46,7 @@ impl Two {
     async fn take(&self, limiter: &RateLimiter, most: u32) -> u32 {
         let ask = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Check) };
         match limiter.try_acquire(ask, self.at.clock).await.unwrap() {
-            Permit::Granted(operations) => operations,
+            Permit::Granted { permits, .. } => permits,
             Permit::Wait(_) => 0,
         }
     }
@@ -114,7 +114,7 @@ async fn no_header_form_invents_another_program() {
 async fn prepaid_permits_are_added_to_a_header() {
     let two = Two::new().await;
     let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
-    assert!(matches!(two.second.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted(1)));
+    assert!(matches!(two.second.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted { permits: 1, .. }));
     // One own operation and 20 of another program; 29 are prepaid and come later.
     two.learns(1, LIMIT - 21, END_S).await;
     assert_eq!(two.spent().await, (50, 20));
@@ -162,15 +162,27 @@ async fn prepaid_permits_end_with_a_429() {
     let two = Two::new().await;
     let ahead = PermitRequest { ahead: 30, ..PermitRequest::one(Lane::Check) };
     let one = PermitRequest::one(Lane::Check);
+    let granted = Permit::Granted { permits: 1, end_ms: WINDOW_MS + 10_000 };
     for limiter in [&two.first, &two.second] {
-        assert_eq!(limiter.try_acquire(ahead, two.at.clock).await.unwrap(), Permit::Granted(1));
+        assert_eq!(limiter.try_acquire(ahead, two.at.clock).await.unwrap(), granted);
     }
     two.first.report(RateReport { rate: None, limited: Some(Limited { retry_after_s: None }) }, 1).await;
     assert_eq!(two.first.try_acquire(one, two.at.clock).await.unwrap(), Permit::Wait(WINDOW_MS + 11_000));
-    assert_eq!(two.second.try_acquire(one, two.at.clock).await.unwrap(), Permit::Granted(1), "prepaid");
+    assert_eq!(two.second.try_acquire(one, two.at.clock).await.unwrap(), granted, "prepaid");
     let more = PermitRequest::exactly(Lane::Check, 40);
     assert_eq!(two.second.try_acquire(more, two.at.clock).await.unwrap(), Permit::Wait(WINDOW_MS + 10_000));
     assert_eq!((two.first.take_usage().rate_limited, two.first.take_usage().rate_limited), (1, 0));
+}
+
+/// Permits of a window's edge are charged to the next window, too.
+#[tokio::test(start_paused = true)]
+async fn permits_end_with_the_last_charged_window() {
+    let two = Two::new().await;
+    for (wait_ms, end_ms) in [(0, 10_000), (8_800, 20_000), (300, 20_000)] {
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        let permit = two.first.try_acquire(PermitRequest::one(Lane::Check), two.at.clock).await.unwrap();
+        assert_eq!(permit, Permit::Granted { permits: 1, end_ms: WINDOW_MS + end_ms }, "{wait_ms}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,7 +205,7 @@ async fn acquire_waits_as_long_as_the_deadline_allows() {
     };
     let (permit, ()) = tokio::join!(acquire(end_ms + 5_000, Some(stopped)), stops);
     assert_eq!(permit, Permit::Wait(WINDOW_MS + 3_000), "the caller must stop");
-    assert_eq!(acquire(end_ms, None).await, Permit::Granted(1));
+    assert_eq!(acquire(end_ms, None).await, Permit::Granted { permits: 1, end_ms: end_ms + 10_000 });
     // The first moments of a window are waited out.
     assert_eq!(clock.now_ms(), end_ms + 50);
 }

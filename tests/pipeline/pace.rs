@@ -152,14 +152,15 @@ async fn processes_share_the_pace_of_a_run() {
         process.acquire_paced(pace, request, &deadline).await.unwrap()
     };
     let [first, second] = &processes;
-    assert_eq!(acquire(first, &pace, 50, 60).await, Permit::Granted(60));
-    assert_eq!(acquire(second, &pace, 50, 100).await, Permit::Granted(40), "a part of the request");
-    let next_ms = 21 * MINUTE_MS;
+    let granted = |permits, begin_ms: i64| Permit::Granted { permits, end_ms: begin_ms + 10_000 };
+    let (now_ms, next_ms) = (20 * MINUTE_MS, 21 * MINUTE_MS);
+    assert_eq!(acquire(first, &pace, 50, 60).await, granted(60, now_ms));
+    assert_eq!(acquire(second, &pace, 50, 100).await, granted(40, now_ms), "a part of the request");
     assert_eq!(acquire(first, &pace, 1, 1).await, Permit::Wait(next_ms));
-    assert_eq!(acquire(first, &other, 100, 100).await, Permit::Granted(100), "another run has its own minute");
+    assert_eq!(acquire(first, &other, 100, 100).await, granted(100, now_ms), "another run has its own minute");
     second.give_back_minute(&pace, next_ms, 7);
     assert_eq!(acquire(second, &pace, 50, 100).await, Permit::Wait(next_ms), "less than a tenth is not worth a job");
-    assert_eq!(acquire(second, &pace, 1, 5).await, Permit::Granted(5));
+    assert_eq!(acquire(second, &pace, 1, 5).await, granted(5, now_ms));
     tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-    assert_eq!(acquire(second, &pace, 1, 100).await, Permit::Granted(100), "the next minute, without the old rest");
+    assert_eq!(acquire(second, &pace, 1, 100).await, granted(100, next_ms), "the next minute, without the old rest");
 }

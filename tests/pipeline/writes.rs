@@ -7,10 +7,11 @@ use intercom_simulator::{ContactOptions, MergedWrite, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::contacts::{LEADS, pipeline, workspace};
+use crate::contacts::{LEADS, picture, pipeline, workspace};
 use crate::intercom::Closed;
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
+use crate::plans::users;
 use crate::report::Report;
 
 /// Returns the number of writes that reached the workspace.
@@ -163,4 +164,54 @@ async fn answer_with_another_contact_is_an_error_at_once() {
     assert_eq!(report.errors.len(), merged);
     assert!(report.errors.iter().all(|row| row.code == "other_contact"), "{:?}", report.errors);
     assert_eq!(puts(&pipeline), report.cursor.tally.patches, "each user was sent once");
+}
+
+/// The answers to 32 requests arrive at once. One of them is a 429, or the 50th refusal alike.
+#[tokio::test(start_paused = true)]
+async fn no_request_begins_after_an_answer_that_ends_them() {
+    let latency = Duration::from_millis(110);
+    let faults = vec!["limit-call=write:20".parse().unwrap()];
+    let pipeline = pipeline(Options { faults, latency_ms: 110, ..workspace(200) }).await;
+    pipeline.run(Value::Null).await.assert_complete_with(LEADS);
+    let begins = pipeline.way.puts();
+    let answered = begins[19] + latency;
+    let after = begins.iter().filter(|begin| (answered..answered + 3 * latency).contains(begin)).count();
+    assert_eq!(after, 0, "requests began after the 429");
+
+    let options = Options { contacts: ContactOptions::default(), latency_ms: 110, ..users(100) };
+    let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+    pipeline.way.disturb("GET /data_attributes", Closed::Answers(403));
+    let paused = pipeline.run(Value::Null).await;
+    assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
+    assert_eq!(pipeline.way.puts().len(), 2 * 32, "requests began after the 50th refusal");
+}
+
+/// A process dies between the error of a user and the job of its part. Then Intercom accepts the user.
+#[tokio::test(start_paused = true)]
+async fn accepted_user_has_no_error_of_an_interrupted_attempt() {
+    for (later, gone) in [(None, 0), (Some(404), 1)] {
+        let mut pipeline = pipeline(workspace(300)).await;
+        let lacks = |user: &&Value| user["custom_attributes"].get("has avatar").is_none();
+        let one = pipeline.world.users().iter().find(lacks).unwrap()["id"].as_str().unwrap().to_owned();
+        let path: &str = format!("PUT /contacts/{one}").leak();
+        pipeline.way.disturb(path, Closed::Answers(400));
+        pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
+        let run = pipeline.start(Value::Null).await;
+        let has_error = |items: Vec<std::collections::HashMap<String, _>>| {
+            let is_error = |sk: &aws_sdk_dynamodb::types::AttributeValue| sk.as_s().unwrap().starts_with("ERROR#");
+            items.iter().any(|item| is_error(&item["sk"]))
+        };
+        while !has_error(pipeline.items().await) {
+            sleep(Duration::from_millis(100)).await;
+        }
+        pipeline.crash().await;
+        match later {
+            Some(status) => pipeline.way.disturb(path, Closed::Answers(status)),
+            None => pipeline.way.close(None),
+        }
+        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.errors, [], "{later:?}");
+        assert_eq!((report.state(), report.accounts.totals.gone), (State::Complete, gone), "{}", report.reason());
+    }
 }

@@ -249,5 +249,5 @@ async fn poll(clients: &Clients, row: JobRow, at: &Invocation) -> Result<Polled,
 async fn pay(clients: &Clients, ahead: u32, at: &Invocation) -> Result<bool, StepError> {
     let request = PermitRequest { ahead, ..PermitRequest::one(Lane::Check) };
     let permit = clients.limiter.acquire(request, &at.leaving(FOR_A_LOOK_MS)).await?;
-    Ok(matches!(permit, Permit::Granted(_)))
+    Ok(matches!(permit, Permit::Granted { .. }))
 }

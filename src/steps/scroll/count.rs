@@ -53,7 +53,7 @@ pub(super) async fn may_request(clients: &Clients, at: &Invocation) -> Result<Re
     }
     let deadline = at.leaving(COUNT_MS);
     Ok(match clients.limiter.acquire(PermitRequest::one(Lane::Check), &deadline).await? {
-        Permit::Granted(_) => Ok(()),
+        Permit::Granted { .. } => Ok(()),
         Permit::Wait(_) => Err("the rate limit's window is spent"),
     })
 }

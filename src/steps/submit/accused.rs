@@ -3,6 +3,7 @@
 
 use super::Round;
 use super::leased::LeasedParts;
+use super::send::Accusation;
 use super::streak::Row;
 use super::writes::Writes;
 use crate::domain::part::UserOutcome;
@@ -18,26 +19,34 @@ impl LeasedParts {
         round: &Round<'_>,
         run: &Run,
         writes: &mut Writes,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Option<Accusation>, StepError> {
         let row = writes.streaks.row().filter(|row| row.is_all);
         if row.is_none() && !writes.gone.is_all() {
             return Ok(None);
         }
         let Before { row: before, counts } = Before::read(round, run).await?;
         if let Some(reason) = writes.gone.accuses(&counts).filter(|_| !before.paused_for_gone) {
-            let paused = RefusedInARow { paused_for_gone: true, ..before };
-            round.clients.ledger.put_refused_in_a_row(&run.id, &paused, round.at.clock.now_ms()).await?;
-            return Ok(Some(reason));
+            return Ok(Some(Accusation { reason, all_gone: true }));
         }
-        Ok(row.and_then(|row| writes.streaks.fill(&row.after(&before, counts.written))))
+        let reason = row.and_then(|row| writes.streaks.fill(&row.after(&before, counts.written)));
+        Ok(reason.map(|reason| Accusation { reason, all_gone: false }))
     }
 
     /// Notes that the run has other users than those that are gone, which get their outcome.
     pub(super) fn note_gone(&mut self, writes: &mut Writes) {
-        for item in writes.gone.end() {
-            self.settle(writes, item, UserOutcome::Gone);
+        for user in writes.gone.end() {
+            self.settle(writes, user, UserOutcome::Gone);
         }
     }
+}
+
+/// Notes that the run has paused because Intercom has none of its users. If the process dies before, the
+/// run pauses for that once more after a resume. An invocation that reads the note reads the pause after
+/// it.
+pub(super) async fn note_pause_for_gone(round: &Round<'_>, run: &Run) -> Result<(), StepError> {
+    let ledger = &round.clients.ledger;
+    let row = RefusedInARow { paused_for_gone: true, ..ledger.refused_in_a_row(&run.id).await? };
+    Ok(ledger.put_refused_in_a_row(&run.id, &row, round.at.clock.now_ms()).await?)
 }
 
 /// Stores a row for later invocations, after the results of this one are recorded.

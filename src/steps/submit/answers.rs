@@ -12,11 +12,19 @@ use crate::domain::run::Run;
 use crate::ledger::{AnswerCounts, ErrorRow, JobOf, JobRow};
 use crate::runtime::clients::StepError;
 
-/// The answers of one part.
+/// A user whose request has a result.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TriedUser {
+    pub(super) item: Item,
+    /// The begin of the request, in Unix milliseconds.
+    pub(super) begun_ms: i64,
+}
+
+/// The answers of one part, with at least one user.
 #[derive(Default)]
 pub(super) struct PartAnswers {
     /// The time of the first request, in Unix milliseconds.
-    pub(super) first_ms: i64,
+    first_ms: i64,
     /// Users with a result.
     pub(super) items: Vec<Item>,
     counts: AnswerCounts,
@@ -24,20 +32,23 @@ pub(super) struct PartAnswers {
 
 impl LeasedParts {
     /// Refuses users, such as those of a streak that ended.
-    pub(super) fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(Item, ErrorRow)>) {
-        for (item, row) in users {
-            self.refuse_user(writes, item, row);
+    pub(super) fn refuse_users(&mut self, writes: &mut Writes, users: Vec<(TriedUser, ErrorRow)>) {
+        for (user, row) in users {
+            self.refuse_user(writes, user, row);
         }
     }
 
-    pub(super) fn refuse_user(&mut self, writes: &mut Writes, item: Item, row: ErrorRow) {
+    pub(super) fn refuse_user(&mut self, writes: &mut Writes, user: TriedUser, row: ErrorRow) {
         self.refused.push(row);
-        self.settle(writes, item, UserOutcome::Refused);
+        self.settle(writes, user, UserOutcome::Refused);
     }
 
     /// Sets the outcome of a user.
-    pub(super) fn settle(&mut self, writes: &mut Writes, item: Item, outcome: UserOutcome) {
+    pub(super) fn settle(&mut self, writes: &mut Writes, user: TriedUser, outcome: UserOutcome) {
+        let TriedUser { item, begun_ms } = user;
+        writes.has_result(&item);
         let answers = writes.answers.entry(item.part).or_default();
+        answers.first_ms = if answers.items.is_empty() { begun_ms } else { answers.first_ms.min(begun_ms) };
         answers.counts.failed += u64::from(outcome == UserOutcome::Refused);
         answers.counts.gone += u64::from(outcome == UserOutcome::Gone);
         let piece = Piece(vec![item]);
@@ -47,8 +58,8 @@ impl LeasedParts {
 
     /// Returns the error row of a user.
     pub(super) fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
-        let part = &self.parts[item.part].work.part.id;
-        let (at, generation) = (format!("part {part}"), part.generation);
+        let part = &self.parts[item.part];
+        let (at, generation) = (at(part), part.work.part.id.generation);
         ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
     }
 
@@ -87,6 +98,26 @@ impl LeasedParts {
         Ok(())
     }
 
+    /// Deletes the errors that an interrupted attempt at a part recorded of users that have another result
+    /// now.
+    async fn forget_interrupted(
+        &self,
+        round: &Round<'_>,
+        run: &Run,
+        writes: &Writes,
+        part: usize,
+    ) -> Result<(), StepError> {
+        let leased = &self.parts[part];
+        let items = writes.answers.get(&part).filter(|_| leased.interrupted).map(|answers| &answers.items);
+        let at = at(leased);
+        for item in items.into_iter().flatten() {
+            if leased.outcomes.of(item.user) != UserOutcome::Refused {
+                round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &at).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records the results of a part as a job.
     async fn record_answers(
         &mut self,
@@ -95,12 +126,10 @@ impl LeasedParts {
         writes: &mut Writes,
         part: usize,
     ) -> Result<(), StepError> {
-        let Some(PartAnswers { first_ms, items, counts }) =
-            writes.answers.remove(&part).filter(|of| !of.items.is_empty())
-        else {
-            return Ok(());
-        };
+        // The results stay in `writes` if this fails.
         self.record_lost(round).await?;
+        self.forget_interrupted(round, run, writes, part).await?;
+        let Some(PartAnswers { first_ms, items, counts }) = writes.answers.remove(&part) else { return Ok(()) };
         let piece = Piece(items);
         let leased = &self.parts[part];
         let id = job_id(run, leased);
@@ -125,6 +154,11 @@ impl LeasedParts {
         }
         Ok(())
     }
+}
+
+/// Returns the place of errors of a part's users.
+fn at(part: &LeasedPart) -> String {
+    format!("part {}", part.work.part.id)
 }
 
 /// The most characters of a part's identity in the id of a job.

@@ -29,6 +29,9 @@ const PIECE_MIN: usize = 50;
 /// The shortest wait of a part that is returned for lack of time, in milliseconds.
 const SOON_MS: i64 = 1_000;
 
+/// The code of a user that is given up.
+pub(super) const GAVE_UP: &str = "gave_up";
+
 /// The effect of a failed request on its parts.
 pub(super) struct Rest<'a> {
     /// The reason, as text.
@@ -37,8 +40,21 @@ pub(super) struct Rest<'a> {
     pub(super) sent: bool,
     /// True if Intercom accepted another request for these parts in this invocation.
     pub(super) taken: bool,
+    /// True if users of the part got their results in this invocation.
+    pub(super) settled: bool,
     /// The wait before the parts are delivered again, in milliseconds.
     pub(super) ms: i64,
+}
+
+/// The decision about a part after a failed request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged {
+    /// The attempt counts.
+    pub(super) counts: bool,
+    /// The users that failed are given up.
+    pub(super) gives_up: bool,
+    /// The number of the attempt.
+    pub(super) attempt: u32,
 }
 
 impl Round<'_> {
@@ -77,7 +93,7 @@ impl Round<'_> {
             let most: usize = pack(&sizes, users_at_once(way)).iter().map(|&index| sizes[index].items).sum();
             let ahead = sizes.iter().map(|size| size.items).sum();
             let permits = match self.pay(&run, way, least..=most, ahead).await? {
-                Permit::Granted(items) => Permits::new(&run, items, self.at.clock.now_ms()),
+                Permit::Granted { permits, end_ms } => Permits::new(&run, permits, end_ms),
                 Permit::Wait(at_ms) => return self.return_all(&left, at_ms).await,
             };
             // The run may have been stopped during the wait for permits.
@@ -123,16 +139,16 @@ impl Round<'_> {
         for work in works {
             let now_ms = self.at.clock.now_ms();
             match self.clients.ledger.lease_part(&work.part, &self.at.request_id, now_ms, until_ms).await? {
-                PartLease::Ours(OurPart { attempt, outcomes }) if attempt > ATTEMPTS_MAX => {
+                PartLease::Ours(OurPart { attempt, outcomes, .. }) if attempt > ATTEMPTS_MAX => {
                     let row = self.clients.ledger.part(&work.part.run, &work.part.id).await?;
                     let why = row.and_then(|row| row.why).unwrap_or_else(|| "each attempt was interrupted".to_owned());
                     self.give_up(&LeasedPart::new(work, outcomes, attempt), &why).await?;
                 }
-                PartLease::Ours(OurPart { attempt, outcomes }) => {
+                PartLease::Ours(OurPart { attempt, interrupted, outcomes }) => {
                     if attempt > 1 {
                         size = size.min(request_size(work.part.patches.len(), attempt));
                     }
-                    leased.push(LeasedPart::new(work, outcomes, attempt));
+                    leased.push(LeasedPart { interrupted, ..LeasedPart::new(work, outcomes, attempt) });
                 }
                 PartLease::Ended(_) => {}
                 PartLease::Busy => self.return_after(&work, until_ms - now_ms).await,
@@ -141,25 +157,42 @@ impl Round<'_> {
         Ok((leased, size))
     }
 
-    /// Returns a part to the queue for a wait, after a failed request. The attempt counts if
-    /// Intercom accepted other requests in the meantime: for these parts (`taken`), or any of the
-    /// run since the part's previous attempt.
+    /// Returns a part to the queue for a wait, after a failed request, or gives it up.
     pub(super) async fn rest(&mut self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<(), StepError> {
-        let Rest { why, sent, taken, ms } = *rest;
-        let LeasedPart { work, outcomes, .. } = leased;
-        let (part, now_ms) = (&work.part, self.at.clock.now_ms());
+        let Judged { counts, gives_up, attempt: _ } = self.judge(run, leased, rest).await?;
+        if gives_up {
+            // The lease ends with the part: no other message of it is carried out in between.
+            return self.give_up(leased, rest.why).await;
+        }
+        self.return_to_rest(leased, rest, u32::from(!counts)).await
+    }
+
+    /// Decides about a part after a failed request. The attempt counts if Intercom accepted other requests
+    /// in the meantime: for these parts (`taken`), or any of the run since the part's previous attempt. It
+    /// does not count if the part advances.
+    pub(super) async fn judge(&self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<Judged, StepError> {
+        let Rest { sent, taken, settled, .. } = *rest;
+        let (part, now_ms) = (&leased.work.part, self.at.clock.now_ms());
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
-        let counts = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
-        let failing_ms = since_ms.filter(|_| sent).map_or(0, |since_ms| now_ms - since_ms.max(run.resumed_ms));
+        let fails = sent && !settled;
+        let counts = fails && (taken || self.takes_since(&part.run, tried_ms).await?);
+        let failing_ms = since_ms.filter(|_| fails).map_or(0, |since_ms| now_ms - since_ms.max(run.resumed_ms));
         let too_long = self.fails_too_long(run, leased, failing_ms).await?;
         let attempt = row.map_or(0, |row| row.attempt);
-        if counts && attempt >= ATTEMPTS_MAX || too_long {
-            // The lease ends with the part: no other message of it is carried out in between.
-            return self.give_up(leased, why).await;
-        }
-        let resting = PartRest { counts, why, now_ms };
-        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, resting).await?;
+        Ok(Judged { counts, gives_up: counts && attempt >= ATTEMPTS_MAX || too_long, attempt })
+    }
+
+    /// Returns a part to the queue for a wait. `back` attempts at it do not count.
+    pub(super) async fn return_to_rest(
+        &mut self,
+        LeasedPart { work, outcomes, .. }: &LeasedPart,
+        rest: &Rest<'_>,
+        back: u32,
+    ) -> Result<(), StepError> {
+        let Rest { why, ms, .. } = *rest;
+        let (part, now_ms) = (&work.part, self.at.clock.now_ms());
+        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, PartRest { back, why, now_ms }).await?;
         if let Err(error) = self.clients.ledger.note_held(part, now_ms).await {
             tracing::warn!(%error, "cannot record the last failed request; `status` does not show it");
         }
@@ -169,12 +202,16 @@ impl Round<'_> {
     }
 
     /// Gives up a part: records each of its open users as an error.
-    async fn give_up(&mut self, LeasedPart { work, outcomes, .. }: &LeasedPart, why: &str) -> Result<(), StepError> {
+    pub(super) async fn give_up(
+        &mut self,
+        LeasedPart { work, outcomes, .. }: &LeasedPart,
+        why: &str,
+    ) -> Result<(), StepError> {
         let at = format!("part {}", work.part.id);
         let row = |patch: &Patch| ErrorRow {
             user: patch.user.to_string(),
-            code: "gave_up".to_owned(),
-            message: format!("given up; the last attempt: {why}"),
+            code: GAVE_UP.to_owned(),
+            message: given_up(why),
             at: at.clone(),
             generation: work.part.id.generation,
         };
@@ -189,6 +226,11 @@ impl Round<'_> {
         self.outcome.users_given_up += failed;
         Ok(())
     }
+}
+
+/// Returns the message of a user that is given up.
+pub(super) fn given_up(why: &str) -> String {
+    format!("given up; the last attempt: {why}")
 }
 
 /// Orders parts so that those of the first part's way come first. Returns that way and their number.

@@ -36,10 +36,10 @@ impl LeasedParts {
             if round.at.is_stopping() {
                 return Ok(MayBegin::No(Stop::Later(now_ms)));
             }
-            if self.permits.items == 0 || now_ms >= self.permits.usable_until_ms() {
+            if self.permits.items == 0 || now_ms >= self.permits.usable_until_ms() || round.is_closed(now_ms) {
                 round.give_back_minute(run, &mut self.permits);
                 match round.try_pay(run, waiting).await? {
-                    Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
+                    Permit::Granted { permits, end_ms } => self.permits = Permits::new(run, permits, end_ms),
                     Permit::Wait(at_ms) if at_ms > round.at.deadline_ms - FOR_A_JOB_MS => {
                         return Ok(MayBegin::No(Stop::Later(at_ms)));
                     }
@@ -50,7 +50,8 @@ impl LeasedParts {
                 return Ok(MayBegin::No(stop));
             }
             // The read of the run may have outlasted the window, or the minute of a pace.
-            if round.at.clock.now_ms() < self.permits.usable_until_ms() {
+            let now_ms = round.at.clock.now_ms();
+            if now_ms < self.permits.usable_until_ms() && !round.is_closed(now_ms) {
                 return Ok(MayBegin::Yes);
             }
         }
@@ -59,6 +60,11 @@ impl LeasedParts {
 }
 
 impl Round<'_> {
+    /// Returns whether a 429 closed the budget. It may have arrived while its answer is not handled yet.
+    fn is_closed(&self, now_ms: i64) -> bool {
+        now_ms < self.clients.limiter.closed_until_ms()
+    }
+
     /// Acquires permits for at most `waiting` requests of one user each, as many as can begin before the
     /// window's end. Does not wait for another window.
     async fn try_pay(&self, run: &Run, waiting: usize) -> Result<Permit, StepError> {

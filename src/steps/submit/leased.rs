@@ -1,10 +1,11 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
+use super::accused::note_pause_for_gone;
 use super::batch::Rest;
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::permits::Permits;
 use super::pieces::{Item, Piece};
-use super::send::{Sent, Stop};
+use super::send::{Accusation, Sent, Stop};
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::{Outcomes, UserOutcome};
@@ -28,6 +29,8 @@ pub(super) struct LeasedPart {
     pub(super) outcomes: Outcomes,
     /// The number of this attempt, from 1.
     pub(super) attempt: u32,
+    /// An earlier attempt was interrupted, maybe after it recorded errors and before their job.
+    pub(super) interrupted: bool,
     /// The latest time at which a request whose answer was lost was sent, in Unix milliseconds, until the
     /// ledger has it.
     pub(super) lost_sent_ms: Option<i64>,
@@ -36,12 +39,12 @@ pub(super) struct LeasedPart {
 impl LeasedPart {
     /// Creates a part that was leased for this attempt.
     pub(super) fn new(work: Work, outcomes: Outcomes, attempt: u32) -> Self {
-        Self { work, outcomes, attempt, lost_sent_ms: None }
+        Self { work, outcomes, attempt, interrupted: false, lost_sent_ms: None }
     }
 }
 
 impl LeasedPart {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.outcomes.left() > 0
     }
 }
@@ -192,14 +195,17 @@ impl LeasedParts {
             Stop::Rest { why, sent } => {
                 let (ms, taken) = (rest_ms(self.receives()), self.taken());
                 for part in self.into_open() {
-                    round.rest(run, &part, &Rest { why: &why, sent, taken, ms }).await?;
+                    round.rest(run, &part, &Rest { why: &why, sent, taken, settled: false, ms }).await?;
                 }
                 Ok(Vec::new())
             }
             Stop::Fault(reason) => self.fail(round, run, &reason).await,
-            Stop::Pause(reason) => {
+            Stop::Pause(Accusation { reason, all_gone }) => {
                 let paused = control::pause(&round.clients.ledger, run, &reason, round.at.clock.now_ms()).await?;
                 round.outcome.not_complete += u64::from(paused);
+                if paused && all_gone {
+                    note_pause_for_gone(round, run).await?;
+                }
                 self.leave_open(round, run).await
             }
             Stop::Over => self.leave_open(round, run).await,

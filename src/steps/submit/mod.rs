@@ -6,6 +6,7 @@ mod answers;
 mod batch;
 mod begin;
 mod failing;
+mod finish;
 mod leased;
 mod metrics;
 mod outage;

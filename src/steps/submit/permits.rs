@@ -7,7 +7,7 @@ use super::batch::FOR_A_JOB_MS;
 use crate::domain::api::{BulkCharge, WRITE_USERS_MAX, Way};
 use crate::domain::run::{Run, State};
 use crate::intercom::Rate;
-use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, WINDOW_MS, minute_end_ms, window_end_ms};
+use crate::rate_limit::{EDGE_MS, Lane, Permit, PermitRequest, RunPace, minute_end_ms};
 use crate::runtime::clients::StepError;
 
 /// The most permits that are acquired ahead, in whole jobs. Prepaid permits are used even if another
@@ -27,13 +27,11 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// Permits for a run that were acquired at `now_ms`.
-    pub(super) fn new(run: &Run, items: u32, now_ms: i64) -> Self {
-        let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(now_ms) - EDGE_MS);
-        let end_ms = window_end_ms(now_ms);
-        // A permit of a window's edge is charged to the next window, too.
-        let charged_to_ms = if end_ms - now_ms <= EDGE_MS { end_ms + WINDOW_MS } else { end_ms };
-        Self { items: items as usize, until_ms: charged_to_ms - EDGE_MS, minute_until_ms }
+    /// Permits for a run that are charged up to `end_ms`, the end of a window. With a pace, that window is
+    /// in the minute that they are charged to.
+    pub(super) fn new(run: &Run, items: u32, end_ms: i64) -> Self {
+        let minute_until_ms = run.limits.max_per_minute.map(|_| minute_end_ms(end_ms - 1) - EDGE_MS);
+        Self { items: items as usize, until_ms: end_ms - EDGE_MS, minute_until_ms }
     }
 
     /// Returns the time until which a request can use them, in Unix milliseconds: in the window, and in
@@ -138,5 +136,33 @@ impl Round<'_> {
     fn charge_of(&self, run: &Run, way: Way) -> BulkCharge {
         let is_set = way == Way::Job && run.api.capabilities().bulk_charge_is_set;
         if is_set { self.clients.settings.bulk_charge } else { BulkCharge::Item }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn permits_are_used_in_the_time_that_is_charged() {
+        let run: Run = serde_json::from_value(json!({"v": 3, "run": "p.1", "plan": "p", "state": "running",
+            "generation": 1, "started_ms": 0, "deadline_ms": 1_000}))
+        .unwrap();
+        let mut paced = run.clone();
+        paced.limits.max_per_minute = NonZeroU32::new(20);
+        for (end_ms, until_ms, minute_until_ms) in
+            [(10_000, 9_750, 59_750), (60_000, 59_750, 59_750), (70_000, 69_750, 119_750)]
+        {
+            let permits = Permits::new(&paced, 7, end_ms);
+            assert_eq!(
+                (permits.items, permits.until_ms, permits.minute_until_ms),
+                (7, until_ms, Some(minute_until_ms))
+            );
+            assert_eq!(Permits::new(&run, 7, end_ms).usable_until_ms(), until_ms);
+        }
     }
 }

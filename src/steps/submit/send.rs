@@ -34,7 +34,17 @@ pub(super) enum Sent {
     Stop(Stop),
 }
 
+/// The reason why a run pauses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Accusation {
+    /// The reason, for the operator.
+    pub(super) reason: String,
+    /// True if Intercom has none of the run's users. A run pauses for that once.
+    pub(super) all_gone: bool,
+}
+
 /// The reason for not sending the rest of the parts now.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The rate limit, or a request that could not begin in time: retry within this invocation.
     Again,
@@ -46,9 +56,29 @@ pub(super) enum Stop {
     /// A fault of the run: none of its parts can be sent.
     Fault(String),
     /// The run is at fault, and can continue once an operator has mended it.
-    Pause(String),
+    Pause(Accusation),
     /// The run ended in the meantime.
     Over,
+}
+
+impl Stop {
+    /// Notes a further reason. The one with the widest effect counts: requests under way may show a fault
+    /// of the run although no other request may begin.
+    pub(super) fn note(noted: &mut Option<Self>, why: Self) {
+        if noted.as_ref().is_none_or(|noted| noted.width() < why.width()) {
+            *noted = Some(why);
+        }
+    }
+
+    const fn width(&self) -> u8 {
+        match self {
+            Self::Again => 0,
+            Self::Later(_) => 1,
+            Self::Rest { .. } => 2,
+            Self::Over => 3,
+            Self::Pause(_) | Self::Fault(_) => 4,
+        }
+    }
 }
 
 impl LeasedParts {
@@ -82,7 +112,7 @@ impl LeasedParts {
             }
             round.give_back_minute(run, &mut self.permits);
             match round.pay_for(run, piece.0.len()).await? {
-                Permit::Granted(items) => self.permits = Permits::new(run, items, round.at.clock.now_ms()),
+                Permit::Granted { permits, end_ms } => self.permits = Permits::new(run, permits, end_ms),
                 Permit::Wait(at_ms) => return Ok(Sent::Stop(Stop::Later(at_ms))),
             }
             if self.permits.items < piece.0.len() {
@@ -137,10 +167,10 @@ impl LeasedParts {
                     }
                     round.give_back_minute(run, &mut self.permits);
                     match round.pay_for(run, patches.len()).await? {
-                        Permit::Granted(items) if items as usize >= patches.len() => {
-                            self.permits = Permits::new(run, 0, round.at.clock.now_ms());
+                        Permit::Granted { permits, end_ms } if permits as usize >= patches.len() => {
+                            self.permits = Permits::new(run, 0, end_ms);
                         }
-                        Permit::Granted(_) | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
+                        Permit::Granted { .. } | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
                     }
                     if let Some(stop) = round.may_not_write(run).await? {
                         return Ok(Sent::Stop(stop));
@@ -154,6 +184,34 @@ impl LeasedParts {
                     return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_with_the_widest_effect_counts() {
+        let rest = || Stop::Rest { why: "503".to_owned(), sent: true };
+        let pause = || Stop::Pause(Accusation { reason: "50 alike".to_owned(), all_gone: false });
+        let fault = || Stop::Fault("401".to_owned());
+        for (stops, counts) in [
+            (vec![Stop::Later(1), Stop::Later(2)], Stop::Later(1)),
+            (vec![Stop::Later(1), rest()], rest()),
+            (vec![rest(), Stop::Later(1)], rest()),
+            (vec![rest(), Stop::Over, rest()], Stop::Over),
+            (vec![Stop::Later(1), fault(), Stop::Over], fault()),
+            (vec![Stop::Over, pause(), rest()], pause()),
+            (vec![pause(), fault()], pause()),
+            (vec![fault(), pause()], fault()),
+        ] {
+            let (text, mut noted) = (format!("{stops:?}"), None);
+            for why in stops {
+                Stop::note(&mut noted, why);
+            }
+            assert_eq!(noted, Some(counts), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! The users of a row that makes the run pause stay open. Therefore each user of a row gets its result
 //! only when the row is over.
 
-use super::pieces::Item;
+use super::answers::TriedUser;
 use crate::domain::run::Counts;
 use crate::intercom::Error;
 use crate::ledger::{ErrorRow, RefusedInARow};
@@ -25,7 +25,7 @@ struct Words {
 #[derive(Default)]
 pub(super) struct Streaks {
     like: Words,
-    users: Vec<(Item, ErrorRow)>,
+    users: Vec<(TriedUser, ErrorRow)>,
     /// The last refusal, with advice.
     said: String,
     /// The row began after another result of the invocation.
@@ -60,14 +60,14 @@ pub(super) enum Streak {
     /// The row goes on, or is full.
     Goes,
     /// The refusal is another one. These users of the row before are refused.
-    Broken(Vec<(Item, ErrorRow)>),
+    Broken(Vec<(TriedUser, ErrorRow)>),
     /// This many users were refused alike.
     Full(u64),
 }
 
 impl Streaks {
     /// Adds a refused user. `advice` is for the operator.
-    pub(super) fn add(&mut self, item: Item, row: ErrorRow, error: &Error, advice: &str) -> Streak {
+    pub(super) fn add(&mut self, user: TriedUser, row: ErrorRow, error: &Error, advice: &str) -> Streak {
         if self.is_full {
             // The user stays open, like those of the row.
             return Streak::Goes;
@@ -78,7 +78,7 @@ impl Streaks {
         self.follows_another |= !broken.is_empty();
         self.like = like;
         self.said = format!("{error}. {advice}");
-        self.users.push((item, row));
+        self.users.push((user, row));
         match self.users.len() as u64 {
             users if users >= ALIKE_MAX => {
                 self.is_full = true;
@@ -91,7 +91,7 @@ impl Streaks {
 
     /// Ends the row, for instance because Intercom accepted a user. Returns its users, which are
     /// refused. The users of a full row stay open.
-    pub(super) fn end(&mut self) -> Vec<(Item, ErrorRow)> {
+    pub(super) fn end(&mut self) -> Vec<(TriedUser, ErrorRow)> {
         if self.is_full {
             return Vec::new();
         }
@@ -104,6 +104,11 @@ impl Streaks {
     pub(super) fn row(&self) -> Option<Row> {
         let (users, is_all) = (self.users.len() as u64, !self.follows_another);
         (!self.is_full && users > 0).then(|| Row { like: self.like.clone(), users, is_all })
+    }
+
+    /// Returns whether users wait for the end of the row.
+    pub(super) fn holds_users(&self) -> bool {
+        !self.users.is_empty()
     }
 
     /// Fills the row if it and those of earlier invocations have too many users. Returns the reason for
@@ -122,19 +127,19 @@ impl Streaks {
 /// The users that Intercom does not have any more, while an invocation has no other results.
 #[derive(Default)]
 pub(super) struct OnlyGone {
-    users: Vec<Item>,
+    users: Vec<TriedUser>,
     is_over: bool,
 }
 
 impl OnlyGone {
     /// Adds such a user. Returns the users that are now known to be gone.
-    pub(super) fn add(&mut self, item: Item) -> Vec<Item> {
-        self.users.push(item);
+    pub(super) fn add(&mut self, user: TriedUser) -> Vec<TriedUser> {
+        self.users.push(user);
         if self.is_over { std::mem::take(&mut self.users) } else { Vec::new() }
     }
 
     /// Notes another result. Returns the users that are gone.
-    pub(super) fn end(&mut self) -> Vec<Item> {
+    pub(super) fn end(&mut self) -> Vec<TriedUser> {
         self.is_over = true;
         std::mem::take(&mut self.users)
     }

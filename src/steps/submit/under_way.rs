@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
 
 use super::writes::Write;
 use crate::domain::api::Written;
 use crate::domain::clock::Clock;
-use crate::intercom::{Error, Intercom, Lost, Reply, WRITE_TIMEOUT, route};
+use crate::intercom::{Error, Intercom, Reply, WRITE_TIMEOUT, route};
 use crate::runtime::invocation::Invocation;
 
 /// The most requests that the last ones may be: more are a stall of Intercom, and not slow ones.
@@ -63,7 +63,8 @@ pub(super) struct Times {
 /// A request without an answer.
 struct Begun {
     ms: i64,
-    abort: AbortHandle,
+    abandon: Arc<Notify>,
+    is_abandoned: bool,
 }
 
 /// The times of answers so far.
@@ -111,22 +112,31 @@ impl UnderWay {
         self.requests.len() + self.answered.len()
     }
 
+    /// Returns whether an answer waits to be handled.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answered.is_empty()
+    }
+
     /// Begins a request by this client, which sends it in time or not at all.
     pub(super) fn begin(&mut self, intercom: Intercom, write: Write) {
         let (clock, stopped) = (self.clock, self.stopped.clone());
-        let (abort, registration) = AbortHandle::new_pair();
+        let abandon = Arc::new(Notify::new());
         self.number += 1;
         let number = self.number;
-        self.begun.insert(number, Begun { ms: clock.now_ms(), abort });
+        self.begun.insert(number, Begun { ms: clock.now_ms(), abandon: abandon.clone(), is_abandoned: false });
         self.requests.push(Box::pin(async move {
             let begun_ms = clock.now_ms();
             if stopped.load(Ordering::Relaxed) {
                 let answer = Err(Error::TooLate { route: route::SUBMIT });
                 return Answered { write, begun_ms, answer, took_ms: 0, number };
             }
-            let answer = Abortable::new(intercom.write(&write.item.patch), registration).await;
-            let took_ms = clock.now_ms() - begun_ms;
-            let answer = answer.unwrap_or_else(|Aborted| Err(slow(took_ms)));
+            let took_ms = || clock.now_ms() - begun_ms;
+            let abandoned = async {
+                abandon.notified().await;
+                Duration::from_millis(took_ms().unsigned_abs())
+            };
+            let answer = intercom.write_unless(&write.item.patch, abandoned).await;
+            let took_ms = took_ms();
             Answered { write, begun_ms, answer, took_ms, number }
         }));
     }
@@ -178,16 +188,20 @@ impl UnderWay {
     /// Returns the time at which the oldest of the last requests is slow, in Unix milliseconds. `None` if
     /// they are many.
     pub(super) fn slow_at_ms(&self) -> Option<i64> {
-        let oldest_ms = self.begun.values().map(|begun| begun.ms).min()?;
+        let oldest_ms = self.begun.values().filter(|begun| !begun.is_abandoned).map(|begun| begun.ms).min()?;
         (self.begun.len() <= SLOW_MAX).then(|| oldest_ms + self.times.slow_ms())
     }
 
     /// Ends the last requests that are slow, as if their answers were lost. The other users of the
-    /// invocation have their results, and would wait for nothing else.
-    pub(super) fn end_slow(&self) {
+    /// invocation have their results, and would wait for nothing else. An answer that has arrived is kept.
+    pub(super) fn end_slow(&mut self) {
         let begun_ms = self.clock.now_ms() - self.times.slow_ms();
-        if self.begun.len() <= SLOW_MAX {
-            self.begun.values().filter(|begun| begun.ms <= begun_ms).for_each(|begun| begun.abort.abort());
+        if self.begun.len() > SLOW_MAX {
+            return;
+        }
+        for begun in self.begun.values_mut().filter(|begun| begun.ms <= begun_ms) {
+            begun.is_abandoned = true;
+            begun.abandon.notify_one();
         }
     }
 
@@ -202,14 +216,60 @@ impl UnderWay {
     }
 }
 
-fn slow(after_ms: i64) -> Error {
-    let after = Duration::from_millis(after_ms.unsigned_abs());
-    Error::Unknown { route: route::SUBMIT, lost: Lost::TimedOut { after }, rate: None }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::{Request, Response};
+
     use super::*;
+    use crate::domain::api::ApiVersion;
+    use crate::domain::patch::{Change, Patch, Target};
+    use crate::domain::user::UserId;
+    use crate::intercom::{AfterAnswer, BaseUrl, Token, TokenRequest, TokenService, Tokens, Transport};
+    use crate::steps::submit::pieces::Item;
+
+    /// Returns a client whose answer takes so many milliseconds, and the work after it.
+    fn client(answer_ms: u64, after_ms: u64) -> Intercom {
+        let sleep = |ms| tokio::time::sleep(Duration::from_millis(ms));
+        let transport = tower::service_fn(move |_: Request<Bytes>| async move {
+            sleep(answer_ms).await;
+            let body = r#"{"type":"error.list","errors":[{"code":"not_found","message":"User Not Found"}]}"#;
+            let mut response = Response::builder().status(404).body(Bytes::from(body)).unwrap();
+            response.extensions_mut().insert(AfterAnswer::new(sleep(after_ms)));
+            Ok(response)
+        });
+        let tokens = tower::service_fn(|_: TokenRequest| async { Ok(Token::new("dG9r".to_owned()).unwrap()) });
+        let (base_url, tokens) = (BaseUrl::parse("https://api.intercom.io"), TokenService::new(tokens));
+        let version = ApiVersion::parse("2.17").unwrap();
+        Intercom::new(Transport::new(transport), base_url.unwrap(), Tokens::Service(tokens), version)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_request_ends_unless_its_answer_has_arrived() {
+        let clock = Clock::starting_at(0);
+        let at = Invocation { clock, request_id: "r".to_owned(), deadline_ms: 600_000, stop: None };
+        for (answer_ms, after_ms, is_kept, took_ms) in
+            [(100, 0, true, 100), (100, 60_000, true, 60_100), (9_000, 0, false, 2_000)]
+        {
+            let mut under_way = UnderWay::new(clock);
+            under_way.times = AnswerTimes { answers: 100, sum_ms: 100 * 110 };
+            let change = Change { target: Target::Attribute("a".into()), new: true.into(), replaced: None };
+            let patch = Patch { user: UserId::new("5714dd359a3fd47136000001").unwrap(), changes: vec![change] };
+            under_way.begin(client(answer_ms, after_ms), Write::new(Item { part: 0, user: 0, patch }));
+            let mut times = 0;
+            let answered = loop {
+                let slow_ms = under_way.slow_at_ms();
+                match under_way.next_by(&at, Times { slow_ms, ..Times::default() }).await {
+                    Next::Answer(answered) => break answered,
+                    Next::Time => under_way.end_slow(),
+                    Next::Nothing => panic!("the request has no end"),
+                }
+                times += 1;
+                assert!(times < 3, "the time of a slow request comes again and again");
+            };
+            assert_eq!((answered.answer.unwrap_err().status() == Some(404), answered.took_ms), (is_kept, took_ms));
+        }
+    }
 
     #[test]
     fn a_request_is_slow_compared_with_the_others() {

@@ -1,17 +1,14 @@
 //! Writes the users of leased parts one by one, in a family whose answer is the result. The results
 //! of a part are recorded as one job, which is closed from the start.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Round;
-use super::accused::keep_row;
-use super::answers::{PartAnswers, not_kept_as_text};
-use super::batch::Rest;
+use super::answers::{PartAnswers, TriedUser, not_kept_as_text};
 use super::begin::MayBegin;
-use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
-use super::send::Stop;
+use super::send::{Accusation, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
 use super::under_way::{Answered, Next, Times, UnderWay};
 use super::wanted::READ_STALE_MS;
@@ -45,17 +42,32 @@ pub(super) struct Write {
     tries: u32,
 }
 
+impl Write {
+    pub(super) fn new(item: Item) -> Self {
+        Self { item, tries: 0 }
+    }
+
+    /// Returns the user of a request with a result.
+    fn tried(self, begun_ms: i64) -> TriedUser {
+        TriedUser { item: self.item, begun_ms }
+    }
+}
+
 /// The writes of an invocation.
 pub(super) struct Writes {
     waiting: VecDeque<Write>,
     pub(super) answers: HashMap<usize, PartAnswers>,
     pub(super) streaks: Streaks,
     pub(super) gone: OnlyGone,
+    /// Users whose requests failed, by part and place, and by the last one.
+    failed: BTreeMap<(usize, usize), TriedUser>,
+    /// Parts of which a user got its result.
+    pub(super) settled: BTreeSet<usize>,
     failed_in_a_row: u32,
     /// The time since which results are not recorded, in Unix milliseconds.
     pub(super) since_ms: Option<i64>,
     /// The last failure without a result.
-    why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 impl LeasedParts {
@@ -63,10 +75,12 @@ impl LeasedParts {
     pub(super) async fn write(mut self, round: &mut Round<'_>, mut run: Run) -> Result<Vec<super::Work>, StepError> {
         let items = Piece::stack(&self.parts, usize::MAX).into_iter().flat_map(|piece| piece.0);
         let mut writes = Writes {
-            waiting: items.map(|item| Write { item, tries: 0 }).collect(),
+            waiting: items.map(Write::new).collect(),
             answers: HashMap::new(),
             streaks: Streaks::default(),
             gone: OnlyGone::default(),
+            failed: BTreeMap::new(),
+            settled: BTreeSet::new(),
             failed_in_a_row: 0,
             since_ms: None,
             why: None,
@@ -74,10 +88,13 @@ impl LeasedParts {
         let mut under_way = UnderWay::new(round.at.clock);
         let (mut stop, mut failure, mut permits_ms) = (None, None, 0);
         loop {
-            let begins = stop.is_none() && under_way.count() < AT_ONCE && !writes.waiting.is_empty();
+            // Answers come first: each may say that no other request may begin.
+            let has_room = under_way.count() < AT_ONCE && !under_way.has_answers();
+            let begins = stop.is_none() && has_room && !writes.waiting.is_empty();
             if begins && (round.at.clock.now_ms() >= permits_ms || round.at.is_stopping()) {
                 let waiting = writes.waiting.len();
                 match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting))).await {
+                    Ok(MayBegin::Yes) if under_way.has_answers() => continue,
                     Ok(MayBegin::Yes) => {
                         let Some(write) = writes.waiting.pop_front() else { continue };
                         self.permits.items -= 1;
@@ -105,7 +122,7 @@ impl LeasedParts {
             match under_way.next_by(round.at, times).await {
                 Next::Answer(answered) => {
                     if let Some(why) = self.answered(&mut writes, &run, *answered, round.at.clock.now_ms()) {
-                        stop.get_or_insert(why);
+                        Stop::note(&mut stop, why);
                     }
                 }
                 Next::Time if is_last => under_way.end_slow(),
@@ -118,7 +135,7 @@ impl LeasedParts {
             }
             if failure.is_some() {
                 // Requests under way have effects: their results are recorded before the parts go back.
-                stop.get_or_insert(Stop::Later(now_ms));
+                Stop::note(&mut stop, Stop::Later(now_ms));
             }
         }
         let rest = self.finish(round, &run, writes, stop).await?;
@@ -138,9 +155,6 @@ impl LeasedParts {
         Answered { write, begun_ms, answer, .. }: Answered,
         now_ms: i64,
     ) -> Option<Stop> {
-        if !matches!(answer, Err(Error::TooLate { .. })) {
-            writes.begun(write.item.part, begun_ms);
-        }
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
@@ -148,14 +162,15 @@ impl LeasedParts {
                 let ended = writes.streaks.end();
                 self.refuse_users(writes, ended);
                 self.note_gone(writes);
+                let user = write.tried(begun_ms);
                 if is_other {
-                    let row = self.error_row(&write.item, "other_contact", OTHER_CONTACT.to_owned());
-                    self.refuse_user(writes, write.item, row);
+                    let row = self.error_row(&user.item, "other_contact", OTHER_CONTACT.to_owned());
+                    self.refuse_user(writes, user, row);
                 } else if not_kept.is_empty() {
-                    self.settle(writes, write.item, UserOutcome::Written);
+                    self.settle(writes, user, UserOutcome::Written);
                 } else {
-                    let row = self.error_row(&write.item, "not_kept", not_kept_as_text(&not_kept));
-                    self.refuse_user(writes, write.item, row);
+                    let row = self.error_row(&user.item, "not_kept", not_kept_as_text(&not_kept));
+                    self.refuse_user(writes, user, row);
                 }
                 return None;
             }
@@ -178,17 +193,17 @@ impl LeasedParts {
                 writes.waiting.push_front(write);
                 Some(Stop::Rest { why, sent: false })
             }
-            Disposition::Later => writes.failed(write, &error),
+            Disposition::Later => writes.failed(write, begun_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
             Disposition::Ambiguous | Disposition::NotFound => {
                 // It was sent within a second of its begin, or not at all.
                 self.lose_answer(&write.item, begun_ms + READ_STALE_MS);
-                writes.failed(write, &error)
+                writes.failed(write, begun_ms, &error)
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
                 writes.failed_in_a_row = 0;
-                for item in writes.gone.add(write.item) {
-                    self.settle(writes, item, UserOutcome::Gone);
+                for user in writes.gone.add(write.tried(begun_ms)) {
+                    self.settle(writes, user, UserOutcome::Gone);
                 }
                 // The end of the invocation decides by the users of earlier ones.
                 writes.gone.are_many().then_some(Stop::Later(now_ms))
@@ -197,61 +212,38 @@ impl LeasedParts {
                 writes.failed_in_a_row = 0;
                 self.note_gone(writes);
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
-                match writes.streaks.add(write.item, row, &error, advice(run.api, &error)) {
+                match writes.streaks.add(write.tried(begun_ms), row, &error, advice(run.api, &error)) {
                     Streak::Goes => None,
-                    Streak::Broken(items) => {
-                        self.refuse_users(writes, items);
+                    Streak::Broken(users) => {
+                        self.refuse_users(writes, users);
                         None
                     }
-                    Streak::Full(users) => Some(Stop::Pause(writes.streaks.reason(users))),
+                    Streak::Full(users) => {
+                        let reason = writes.streaks.reason(users);
+                        Some(Stop::Pause(Accusation { reason, all_gone: false }))
+                    }
                 }
             }
             Disposition::RunFault => Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))),
         }
     }
-
-    /// Records all results, and ends the parts or returns them to the queue.
-    async fn finish(
-        mut self,
-        round: &mut Round<'_>,
-        run: &Run,
-        mut writes: Writes,
-        mut stop: Option<Stop>,
-    ) -> Result<Vec<super::Work>, StepError> {
-        round.give_back_minute(run, &mut self.permits);
-        self.record_lost(round).await?;
-        self.record_results(round, run, &mut writes).await?;
-        // The users of a full row stay open.
-        if !matches!(stop, Some(Stop::Pause(_))) {
-            match self.fault_of_run(round, run, &mut writes).await? {
-                Some(reason) => stop = Some(Stop::Pause(reason)),
-                None => self.note_gone(&mut writes),
-            }
-        }
-        let row = writes.streaks.row();
-        let ended = writes.streaks.end();
-        self.refuse_users(&mut writes, ended);
-        self.record_results(round, run, &mut writes).await?;
-        if let Some(row) = row {
-            keep_row(round, run, &row).await?;
-        }
-        if let Some(stop) = stop {
-            return self.stop(round, run, stop).await;
-        }
-        let why = writes.why.unwrap_or_else(|| "no answer".to_owned());
-        let (ms, taken) = (rest_ms(self.receives()), self.taken());
-        for part in self.into_open() {
-            round.rest(run, &part, &Rest { why: &why, sent: true, taken, ms }).await?;
-        }
-        Ok(Vec::new())
-    }
 }
 
 impl Writes {
-    /// Notes the begin of a request for a part.
-    fn begun(&mut self, part: usize, begun_ms: i64) {
-        let answers = self.answers.entry(part).or_default();
-        answers.first_ms = if answers.first_ms == 0 { begun_ms } else { answers.first_ms.min(begun_ms) };
+    /// Returns whether users wait for their results, because these accuse the run.
+    pub(super) fn holds_users(&self) -> bool {
+        self.streaks.holds_users() || self.gone.is_all()
+    }
+
+    /// Notes that a user gets its result.
+    pub(super) fn has_result(&mut self, item: &Item) {
+        self.failed.remove(&(item.part, item.user));
+        self.settled.insert(item.part);
+    }
+
+    /// Returns the users of a part whose requests failed, and that have no result.
+    pub(super) fn failed_of(&self, part: usize) -> Vec<TriedUser> {
+        self.failed.range((part, 0)..(part + 1, 0)).map(|(_, user)| user.clone()).collect()
     }
 
     /// Notes the time of results that are not recorded, and returns whether they must be now.
@@ -267,7 +259,9 @@ impl Writes {
 
     /// Handles a request without a result. The user is tried again, the last time by a later
     /// delivery. Returns the reason if no other request may begin.
-    fn failed(&mut self, mut write: Write, error: &Error) -> Option<Stop> {
+    fn failed(&mut self, mut write: Write, begun_ms: i64, error: &Error) -> Option<Stop> {
+        let item = write.item.clone();
+        self.failed.insert((item.part, item.user), TriedUser { item, begun_ms });
         self.failed_in_a_row += 1;
         write.tries += 1;
         let why = error.said();

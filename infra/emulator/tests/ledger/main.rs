@@ -84,9 +84,9 @@ fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
     JobRow::open(JobId::new(id).unwrap(), bucket, of, made_ms, made_ms)
 }
 
-/// The lease of a part of one user.
+/// The lease of a part of one user. In these tests, each earlier attempt was interrupted.
 fn ours(attempt: u32) -> PartLease {
-    PartLease::Ours(OurPart { attempt, outcomes: Outcomes::open(1) })
+    PartLease::Ours(OurPart { attempt, interrupted: attempt > 1, outcomes: Outcomes::open(1) })
 }
 
 fn done(part: &Part) -> PartProgress {

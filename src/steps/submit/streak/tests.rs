@@ -2,15 +2,22 @@ use super::*;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;
 use crate::intercom::route;
+use crate::steps::submit::pieces::Item;
 
-fn item(user: usize) -> Item {
-    Item { part: 0, user, patch: Patch { user: UserId::new(format!("u{user}")).unwrap(), changes: Vec::new() } }
+fn tried(user: usize) -> TriedUser {
+    let patch = Patch { user: UserId::new(format!("u{user}")).unwrap(), changes: Vec::new() };
+    TriedUser { item: Item { part: 0, user, patch }, begun_ms: 1 }
 }
 
 fn add(streaks: &mut Streaks, user: usize, message: &str) -> Streak {
-    let (item, code, at) = (item(user), "parameter_invalid".to_owned(), "part 1".to_owned());
-    let row =
-        ErrorRow { user: item.patch.user.to_string(), code: code.clone(), message: message.into(), at, generation: 1 };
+    let (tried, code, at) = (tried(user), "parameter_invalid".to_owned(), "part 1".to_owned());
+    let row = ErrorRow {
+        user: tried.item.patch.user.to_string(),
+        code: code.clone(),
+        message: message.into(),
+        at,
+        generation: 1,
+    };
     let error = Error::Refused {
         route: route::SUBMIT,
         status: 400,
@@ -20,7 +27,7 @@ fn add(streaks: &mut Streaks, user: usize, message: &str) -> Streak {
         rate: None,
         retry_after_s: None,
     };
-    streaks.add(item, row, &error, "Create it.")
+    streaks.add(tried, row, &error, "Create it.")
 }
 
 const MISSING: &str = "'a' does not exist";
@@ -97,7 +104,7 @@ fn run_is_at_fault_if_none_of_its_first_users_exists() {
     let gone = |users: usize| {
         let mut gone = OnlyGone::default();
         for user in 0..users {
-            assert_eq!(gone.add(item(user)), []);
+            assert_eq!(gone.add(tried(user)), []);
         }
         gone
     };
@@ -113,6 +120,6 @@ fn run_is_at_fault_if_none_of_its_first_users_exists() {
     assert!(gone(200).are_many() && !gone(199).are_many());
     let mut other = gone(300);
     assert_eq!(other.end().len(), 300);
-    assert_eq!(other.add(item(1)).len(), 1, "a single user is gone");
+    assert_eq!(other.add(tried(1)).len(), 1, "a single user is gone");
     assert!(!other.is_all() && !other.are_many() && other.accuses(&counts(0, 0)).is_none());
 }
