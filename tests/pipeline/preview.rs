@@ -108,8 +108,14 @@ async fn patch_that_a_job_cannot_carry_is_sent_alone() {
 /// Users that a job refuses, and that requests of their own explain or write.
 #[tokio::test(start_paused = true)]
 async fn refused_users_of_a_job_have_their_reasons() {
-    let texts = &["item-error=3%:parameter_invalid:name is invalid"];
-    let pipeline = pipeline(Options { faults: faults(texts), ..workspace(1_000) }).await;
+    refused_users_have_reasons("item-error=3%:parameter_invalid:name is invalid", workspace(1_000)).await;
+    // The follow-up parts of jobs that end together hold more than fifty users who are refused alike.
+    let together = Options { job_delay_s: 60, ..workspace(1_500) };
+    refused_users_have_reasons("item-error=10%:parameter_invalid:name is invalid", together).await;
+}
+
+async fn refused_users_have_reasons(fault: &str, options: Options) {
+    let pipeline = pipeline(Options { faults: faults(&[fault]), ..options }).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();

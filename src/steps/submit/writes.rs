@@ -65,7 +65,7 @@ impl LeasedParts {
         let mut writes = Writes {
             waiting: items.map(|item| Write { item, tries: 0 }).collect(),
             answers: HashMap::new(),
-            streaks: Streaks::default(),
+            streaks: self.streaks(round, &run).await?,
             gone: OnlyGone::default(),
             failed_in_a_row: 0,
             since_ms: None,
@@ -199,7 +199,7 @@ impl LeasedParts {
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
                 match writes.streaks.add(write.item, row, &error, advice(run.api, &error)) {
                     Streak::Goes => None,
-                    Streak::Broken(items) => {
+                    Streak::Over(items) => {
                         self.refuse_users(writes, items);
                         None
                     }
