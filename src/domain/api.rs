@@ -182,6 +182,8 @@ pub enum Submitted {
 pub enum JobState {
     /// Items may still be carried out.
     Open,
+    /// The tasks have ended without errors, and the job has not said how it ended.
+    TasksEnded,
     /// Every item was carried out.
     Completed,
     /// The job has ended, and items failed.

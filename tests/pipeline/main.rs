@@ -41,6 +41,7 @@ mod pipeline;
 mod plans;
 mod polls;
 mod preview;
+mod preview_jobs;
 mod privacy;
 mod quota;
 mod report;

@@ -63,6 +63,8 @@ pub(super) async fn look_at_users(
     let goes_on = !run.state.ended() && run.generation == row.generation;
     let sorted = sort(row, &patches, &found, goes_on && attempt < AGAIN_ATTEMPTS_MAX);
     let lacking = sorted.again.len() + sorted.failed.len();
+    // A job that did not say how it ended.
+    let end = if end == End::Completed && lacking > 0 { End::CompletedWithErrors } else { end };
     tracing::info!(
         job.id = row.job.as_str(),
         job.users = patches.len(),
