@@ -11,7 +11,9 @@ mod setting;
 mod version;
 mod way;
 
-pub use choice::{ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api};
+pub use choice::{
+    ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api, is_unwritable,
+};
 pub use setting::ApiSetting;
 pub use version::{ApiVersion, ApiVersionError};
 pub use way::Way;

@@ -6,7 +6,7 @@ use super::active::StoredPlan;
 use super::attributes::{self, key, n, run_pk, s};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::api::{ApiVersion, LastApi};
+use crate::domain::api::{Api, ApiVersion, LastApi, is_unwritable};
 use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
@@ -122,14 +122,19 @@ impl Ledger {
     }
 
     /// Returns the API of the plan's last run that did not fail. A run stored without a version has
-    /// the newest one of its family. A run that this version of the program cannot read is left out.
+    /// the newest one of its family. A run that this version of the program cannot read is left out. If
+    /// a later one failed because Intercom does not serve the bulk jobs of API 1.x, the result names it.
     pub async fn last_api_of(&self, plan: &str) -> Result<Option<LastApi>, LedgerError> {
         let runs = self.newest_runs("~", RUNS_SEARCHED).await?;
+        let mut unwritable = None;
         for id in runs.into_iter().filter(|id| id.plan() == plan).take(RUNS_OF_PLAN) {
             match self.run(&id).await {
                 Ok(Some(run)) if run.state != State::Failed => {
                     let version = run.version.unwrap_or(ApiVersion::newest(run.api));
-                    return Ok(Some(LastApi { run: id, version }));
+                    return Ok(Some(LastApi { run: id, version, unwritable }));
+                }
+                Ok(Some(run)) if run.api == Api::V1 && run.reason.as_deref().is_some_and(is_unwritable) => {
+                    unwritable.get_or_insert(id);
                 }
                 Ok(_) | Err(LedgerError::Newer { .. } | LedgerError::Decode { .. }) => {}
                 Err(error) => return Err(error),

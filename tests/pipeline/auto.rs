@@ -178,6 +178,29 @@ async fn failed_run_does_not_decide() {
     assert_eq!(run(&pipeline).await.0, "2.17");
 }
 
+/// `GET /me` outlives the users and the bulk jobs of 1.x.
+#[tokio::test(start_paused = true)]
+async fn api_without_users_or_bulk_jobs_is_not_kept() {
+    for (route, fails, says) in [
+        ("GET /users", false, "is not served any more (its users: Intercom answered 404"),
+        ("POST /bulk", true, "is not kept, because Intercom does not serve the bulk jobs of run has-avatar."),
+    ] {
+        let mut pipeline = Pipeline::of_version("1.4", HAS_AVATAR, workspace("")).await;
+        pipeline.run(json!({"rails": {"limit": 20}})).await;
+        restart(&mut pipeline).await;
+        pipeline.way.disturb(route, Closed::Answers(404));
+        if fails {
+            assert_eq!(pipeline.run(Value::Null).await.state(), State::Failed);
+        }
+        let (version, reason) = run(&pipeline).await;
+        assert!(version == "2.17" && reason.contains(says), "{route}: {version}: {reason}");
+    }
+    let none = auto("families=1.x").await;
+    none.way.disturb("GET /users", Closed::Answers(404));
+    let error = begin(&none).await.unwrap_err();
+    assert!(error.contains("neither API 2.17 nor API 1.4 is served"), "{error}");
+}
+
 /// A run of an earlier version stored no version: it is one of API 1.x.
 #[tokio::test(start_paused = true)]
 async fn run_without_a_version_is_1_x() {
