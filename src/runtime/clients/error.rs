@@ -44,6 +44,11 @@ pub enum StepError {
          failure: {said}"
     )]
     ApiUnknown { said: String },
+    #[error(
+        "the run is not begun: for a day Intercom did not list the custom attributes that the plan writes. The last failure: \
+         {said}"
+    )]
+    AttributesUnknown { said: String },
     #[error("the run is not begun: {}", .problems.join("; "))]
     Attributes {
         /// The attributes that cannot be written, one sentence each.
@@ -99,6 +104,7 @@ impl StepError {
             Self::NotOfApi { .. } => "NotOfApi",
             Self::NoApi(_) => "NoApi",
             Self::ApiUnknown { .. } => "ApiUnknown",
+            Self::AttributesUnknown { .. } => "AttributesUnknown",
             Self::Attributes { .. } => "Attributes",
             Self::NotListed { .. } => "NotListed",
             Self::NoPlan { .. } => "NoPlan",
@@ -114,6 +120,7 @@ impl StepError {
             | Self::NotOfApi { .. }
             | Self::NoApi(_)
             | Self::ApiUnknown { .. }
+            | Self::AttributesUnknown { .. }
             | Self::Attributes { .. }
             | Self::NoPlan { .. }
             | Self::Taken { .. }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::count::{COUNT_MS, REQUEST_TIMEOUT, may_request};
-use crate::domain::attribute::{PlannedAttribute, creatable, unwritable};
+use crate::domain::attribute::{ListedAttribute, PlannedAttribute, creatable, of_unknown_type, unwritable};
 use crate::domain::run::Limits;
-use crate::intercom::{Disposition, disposition};
+use crate::intercom::{Disposition, Reply, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -25,7 +25,8 @@ enum Found {
     Writable,
     /// These do not exist and can be created.
     Missing(Vec<PlannedAttribute>),
-    /// The token may not list attributes. The run begins: many refusals in a row pause it.
+    /// The token may not list attributes, or their list has an unexpected form. The run begins: many
+    /// refusals in a row pause it.
     NotListed,
 }
 
@@ -83,10 +84,21 @@ async fn find(
         return Ok(Err(reason.to_owned()));
     }
     match clients.intercom.attributes(REQUEST_TIMEOUT).await {
-        Ok(reply) => {
-            let new = if create { creatable(planned, &reply.value) } else { Vec::new() };
+        Ok(Reply { value: None, .. }) => {
+            tracing::warn!("the list of attributes has an unexpected form; the run begins without the check");
+            Ok(Ok(Found::NotListed))
+        }
+        Ok(Reply { value: Some(listed), .. }) => {
+            for ListedAttribute { name, data_type, .. } in of_unknown_type(planned, &listed) {
+                tracing::warn!(
+                    attribute = name,
+                    data_type,
+                    "the attribute has an unknown type; the run begins all the same"
+                );
+            }
+            let new = if create { creatable(planned, &listed) } else { Vec::new() };
             let others: Vec<_> = planned.iter().filter(|one| !new.contains(one)).cloned().collect();
-            let problems = unwritable(&others, &reply.value);
+            let problems = unwritable(&others, &listed);
             if !problems.is_empty() {
                 return Err(StepError::Attributes { problems });
             }
