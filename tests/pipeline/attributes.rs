@@ -58,6 +58,30 @@ async fn attribute_that_cannot_be_written_is_not_created() {
     assert!(error.contains("cannot be created") && error.contains("in your company data"), "{error}");
 }
 
+/// A start asks for an attribute again that Intercom has created and does not list yet.
+#[tokio::test(start_paused = true)]
+async fn created_attribute_may_be_listed_late() {
+    for fault in [None, Some("lose-call=add-attribute:1")] {
+        let faults: Vec<Fault> = fault.iter().map(|text| text.parse().unwrap()).collect();
+        let pipeline = Pipeline::of_version("2.17", &picture(), Options { faults, ..with(&[], 150) }).await;
+        let event = pipeline.start_event(&creating());
+        let mut tries = 0;
+        while pipeline.engine.clients.ledger.runs(1).await.unwrap().is_empty() {
+            tries += 1;
+            assert!(tries < 9, "{fault:?}");
+            if let Err(error) = pipeline.engine.scroll(event.clone()).await {
+                assert!(error.contains("does not list it yet"), "{fault:?}: {error}");
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        }
+        let run = pipeline.engine.clients.ledger.runs(1).await.unwrap().remove(0);
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), State::Complete, "{fault:?}: {}", report.reason());
+        let created = report.world.requests.iter().filter(|(name, _)| name.starts_with("POST /data_attributes"));
+        assert!(created.map(|(_, count)| *count).sum::<u64>() > 1, "{fault:?}: {:?}", report.world.requests);
+    }
+}
+
 /// A start whose attributes Intercom does not list waits, and the starts behind it begin.
 #[tokio::test(start_paused = true)]
 async fn start_that_waits_for_its_attributes_lets_others_begin() {

@@ -55,7 +55,7 @@ pub enum StepError {
         problems: Vec<String>,
     },
     #[error(
-        "Intercom created {} and does not list it yet: start again in a minute",
+        "Intercom was asked to create {} and does not list it yet: start again in a minute",
         .names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
     )]
     NotListed {

@@ -116,7 +116,7 @@ pub(super) async fn begin(
         Ok(workspace) => workspace,
         Err(unknown) => return wait(clients, start, unknown.why(), at, outcome).await,
     };
-    if let Err(reason) = attributes_exist(clients, plan, &start.limits, at).await? {
+    if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
         let why = format!("the attributes cannot be listed: {reason}");
         wait(clients, start, &why, at, outcome).await?;
         return Ok(Began::Unanswered(StepError::AttributesUnknown { said: reason }));
