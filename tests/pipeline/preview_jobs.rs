@@ -1,10 +1,15 @@
 //! Preview: bulk jobs that say late, in part or never how they ended.
 
+use intercom_bulk::domain::api::BulkCharge;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::ledger::End;
+use intercom_bulk::runtime::config::Settings;
 use intercom_simulator::{BulkErrors, ContactOptions, Options};
 use serde_json::Value;
 
+use crate::intercom::Way;
+use crate::pipeline::{Pipeline, settings};
+use crate::plans::HAS_AVATAR;
 use crate::preview::{faults, jobs, pipeline, workspace};
 
 /// A job that Intercom lost, never ends or fails as a whole: reads show who has the value.
@@ -54,4 +59,18 @@ async fn job_that_never_states_its_end_is_completed() {
     let (bulk, answered) = jobs(&report);
     assert!(answered.is_empty() && bulk.iter().all(|job| job.end == Some(End::Completed) && job.users_read));
     assert_eq!((report.run.no_jobs, report.accounts.totals.written), (None, report.cursor.tally.patches));
+}
+
+/// A bulk request that is charged as one may wait for its permit until the run sends no more of them.
+#[tokio::test(start_paused = true)]
+async fn permit_of_a_job_pays_for_no_other_requests() {
+    let settings = Settings { bulk_charge: BulkCharge::Request, ..settings() };
+    let texts = &["item-error=10%:parameter_invalid:name is invalid"];
+    let options = Options { faults: faults(texts), items_counted: false, ..workspace(12_000) };
+    let options = Options { rate_limit_per_10s: 83, ..options };
+    let pipeline = Pipeline::on(Way::of_version("preview"), HAS_AVATAR, options, settings, Vec::new()).await;
+    let report = pipeline.run(Value::Null).await;
+    report.assert_nobody_lost();
+    assert!(report.run.no_jobs.is_some() && jobs(&report).0.len() > 20);
+    assert_eq!(report.world.given_429, 0);
 }
