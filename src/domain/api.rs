@@ -11,7 +11,9 @@ mod setting;
 mod version;
 mod way;
 
-pub use choice::{ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api};
+pub use choice::{
+    ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api, is_unwritable,
+};
 pub use setting::ApiSetting;
 pub use version::{ApiVersion, ApiVersionError};
 pub use way::Way;
@@ -182,6 +184,8 @@ pub enum Submitted {
 pub enum JobState {
     /// Items may still be carried out.
     Open,
+    /// The tasks have ended without errors, and the job has not said how it ended.
+    TasksEnded,
     /// Every item was carried out.
     Completed,
     /// The job has ended, and items failed.

@@ -1,7 +1,5 @@
 //! The custom attributes of a workspace, and the comparison with those that a plan writes.
 
-use serde::{Deserialize, Serialize};
-
 /// The type of a plan's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
@@ -29,25 +27,27 @@ pub struct PlannedAttribute {
 }
 
 /// A custom attribute that the workspace has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedAttribute {
     /// Its name.
     pub name: String,
-    /// Its type in Intercom's words.
+    /// Its type in Intercom's words; empty if Intercom names none.
     pub data_type: String,
     /// Intercom accepts and drops its values.
-    #[serde(default)]
     pub archived: bool,
     /// False if the API cannot write it.
-    #[serde(default = "yes")]
     pub api_writable: bool,
     /// The values of a list; empty for other types.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
 }
 
-fn yes() -> bool {
-    true
+/// The types of Intercom's reference.
+const DATA_TYPES: [&str; 6] = ["string", "integer", "float", "boolean", "date", "datetime"];
+
+impl ListedAttribute {
+    fn is_of_known_type(&self) -> bool {
+        DATA_TYPES.contains(&self.data_type.as_str())
+    }
 }
 
 impl ValueKind {
@@ -80,6 +80,13 @@ fn is_alike(listed: &ListedAttribute, planned: &PlannedAttribute) -> bool {
     listed.name.to_lowercase() == planned.name.to_lowercase()
 }
 
+/// Returns the attributes of a plan whose type this program does not know. Writes show whether they take
+/// the plan's values.
+pub fn of_unknown_type<'l>(planned: &[PlannedAttribute], listed: &'l [ListedAttribute]) -> Vec<&'l ListedAttribute> {
+    let is_planned = |listed: &&ListedAttribute| planned.iter().any(|planned| planned.name == listed.name);
+    listed.iter().filter(is_planned).filter(|listed| !listed.is_of_known_type()).collect()
+}
+
 /// Returns the attributes of a plan that cannot be written, one sentence each with the remedy.
 pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> Vec<String> {
     let problem = |planned: &PlannedAttribute| {
@@ -102,6 +109,7 @@ pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> V
             ListedAttribute { api_writable: false, .. } => {
                 Some(format!("\"{name}\" cannot be written through the API: use another one"))
             }
+            found if !found.is_of_known_type() => None,
             ListedAttribute { data_type, .. } if !fits.contains(&data_type.as_str()) => Some(format!(
                 "\"{name}\" has the type {data_type}, and the plan's values need {}: change the plan's type, or use another \
                  attribute",
@@ -145,6 +153,9 @@ mod tests {
             listed("last", "datetime"),
             ListedAttribute { archived: true, ..listed("old", "boolean") },
             ListedAttribute { api_writable: false, ..listed("locked", "boolean") },
+            listed("typeless", ""),
+            listed("odd", "money"),
+            ListedAttribute { archived: true, ..listed("odd and old", "money") },
         ];
         for (name, kind, problem) in [
             ("has avatar", ValueKind::Bool, None),
@@ -161,12 +172,19 @@ mod tests {
             ("new", ValueKind::Text, Some("with the type string")),
             ("old", ValueKind::Bool, Some("archived")),
             ("locked", ValueKind::Bool, Some("cannot be written")),
+            ("typeless", ValueKind::Bool, None),
+            ("odd", ValueKind::Int, None),
+            ("odd and old", ValueKind::Int, Some("archived")),
         ] {
             let planned = PlannedAttribute { name: name.to_owned(), kind, texts: Vec::new() };
             let problems = unwritable(&[planned], &all);
             assert_eq!(problems.len(), usize::from(problem.is_some()), "{name} {kind:?} {problems:?}");
             assert!(problem.is_none_or(|text| problems[0].contains(text)), "{problems:?}");
         }
+        let planned = |name: &str| PlannedAttribute { name: name.to_owned(), kind: ValueKind::Bool, texts: Vec::new() };
+        let planned = ["has avatar", "odd", "typeless"].map(planned);
+        let unknown = of_unknown_type(&planned, &all);
+        assert_eq!(unknown.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["typeless", "odd"]);
     }
 
     #[test]

@@ -193,8 +193,8 @@ impl Intercom {
         }
     }
 
-    /// Returns the custom attributes of users.
-    pub async fn attributes(&self, timeout: Duration) -> Result<Reply<Vec<ListedAttribute>>, Error> {
+    /// Returns the custom attributes of users; `None` if the answer has another form.
+    pub async fn attributes(&self, timeout: Duration) -> Result<Reply<Option<Vec<ListedAttribute>>>, Error> {
         match self.api() {
             Api::V1 => Err(Error::Invalid { route: route::ATTRIBUTES, reason: Invalid::NotOfThisApi }),
             Api::V2 | Api::Preview => self.request(v2::get_attributes(), timeout, v2::attributes).await,

@@ -8,7 +8,7 @@ use super::transport::body::UnreadableBody;
 use super::transport::error::Error;
 use super::transport::retry::VERSION_CODE;
 use super::workspaces::{self, NO_WORKSPACE_ID, Whose};
-use super::{Disposition, Intercom, WorkspaceInfo, disposition, v2};
+use super::{Disposition, Intercom, WorkspaceInfo, disposition, v1, v2};
 use crate::domain::api::{ApiAnswer, ApiQuestion, ApiVersion, Denial, ServedBy};
 
 /// Intercom's answer to a question about its versions.
@@ -32,6 +32,11 @@ impl Intercom {
                 let client = self.of_version(version);
                 client.request_by(workspaces::get(), timeout, of_me, &mut used).await.map(|reply| Ok(reply.value))
             }
+            ApiQuestion::Users(version) => {
+                let client = self.of_version(version);
+                let form = client.request_by(v1::get_any_user(), timeout, v1::is_list, &mut used).await;
+                form.map(|reply| if reply.value { Ok(None) } else { Err(()) })
+            }
             ApiQuestion::Contacts(version) => {
                 let client = self.of_version(version);
                 let form = client.request_by(v2::get_any_user(), timeout, v2::is_list, &mut used).await;
@@ -48,7 +53,7 @@ impl Intercom {
                 AskedApi { answer, workspace, error: None }
             }
             Ok(Err(())) => {
-                let said = "its list of contacts has the form of another API".to_owned();
+                let said = "its list has the form of another API".to_owned();
                 AskedApi { answer: ApiAnswer::NotServed { said }, workspace: None, error: None }
             }
             Err(error) => AskedApi { answer: of_error(&error), workspace: None, error: Some(error) },

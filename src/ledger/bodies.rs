@@ -5,7 +5,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::attributes::{key, run_pk};
-use super::{Changes, ChangesOfPart, JobRow, Key, Ledger, LedgerError};
+use super::{Changes, ChangesOfPart, JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::part::{Part, PartId};
 use crate::domain::patch::Patch;
 use crate::domain::run::RunId;
@@ -26,6 +26,11 @@ impl Ledger {
 
     async fn put_body(&self, part: &Part, now_ms: i64) -> Result<(), LedgerError> {
         self.put_compressed(&body_key(&part.run, &part.id), &part.patches, now_ms).await
+    }
+
+    /// Returns the write of a part's patches.
+    pub(super) fn body_write(part: &Part, now_ms: i64) -> Result<Write, LedgerError> {
+        Self::compressed_write(&body_key(&part.run, &part.id), &part.patches, now_ms)
     }
 
     /// Returns parts of a run of format `v` with their patches, in any order.

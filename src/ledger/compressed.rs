@@ -10,8 +10,9 @@ use flate2::write::ZlibEncoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::attributes::readable;
-use super::{Key, Ledger, LedgerError};
+use super::attributes::{n, readable};
+use super::expiry::expires_at_s;
+use super::{Key, Ledger, LedgerError, Write};
 
 /// Bound on the uncompressed size, in bytes. A DynamoDB item holds 400 KB; what is written is far
 /// below.
@@ -25,6 +26,11 @@ impl Ledger {
         value: &impl Serialize,
         now_ms: i64,
     ) -> Result<(), LedgerError> {
+        self.send(Self::compressed_write(at, value, now_ms)?).await.map(|_| ())
+    }
+
+    /// Returns the write of a compressed item, which expires like the items of a run that ends now.
+    pub(super) fn compressed_write(at: &Key, value: &impl Serialize, now_ms: i64) -> Result<Write, LedgerError> {
         let compressed = |source| LedgerError::Compressed { key: at.sk.clone(), source };
         let json = serde_json::to_vec(value).map_err(|e| compressed(e.into()))?;
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -32,7 +38,8 @@ impl Ledger {
         let bytes = encoder.finish().map_err(compressed)?;
         let mut item = at.attributes();
         item.insert("z".to_owned(), AttributeValue::B(Blob::new(bytes)));
-        self.put_expiring(item, now_ms).await
+        item.insert("expires_at".to_owned(), n(expires_at_s(now_ms)));
+        Ok(Write::put(item))
     }
 
     /// Reads a compressed item.

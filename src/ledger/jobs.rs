@@ -12,7 +12,7 @@ use super::select::Select;
 use super::{End, Key, Ledger, LedgerError, PartProgress, Write};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
-use crate::domain::part::PartId;
+use crate::domain::part::{Part, PartId};
 use crate::domain::run::{FORMAT_1, RunId};
 
 pub(super) const OPEN: &str = "OPEN";
@@ -113,6 +113,18 @@ impl Ledger {
     /// Closes a job, and counts it and its failed users, in one transaction. Returns `false` if it was
     /// already closed.
     pub async fn close_job(&self, row: &JobRow, closing: &Closing) -> Result<bool, LedgerError> {
+        self.close_job_with(row, closing, None).await
+    }
+
+    /// The same, and writes the patches of the job's follow-up part in the same transaction. Two checks of
+    /// one job may find that other users lack the new values: the patches are those of the one that closed
+    /// the job.
+    pub async fn close_job_with(
+        &self,
+        row: &JobRow,
+        closing: &Closing,
+        body: Option<(&Part, i64)>,
+    ) -> Result<bool, LedgerError> {
         let end = attribute(closing.end, &row.job)?;
         let mut update = "SET #end = :end, failed = :failed, unattributed = :unattributed".to_owned();
         let mut values =
@@ -137,6 +149,9 @@ impl Ledger {
         }
         if closing.failed > 0 {
             writes.push(Self::errors_write(&row.run, closing.failed));
+        }
+        if let Some((part, now_ms)) = body {
+            writes.push(Self::body_write(part, now_ms)?);
         }
         self.send_all(writes).await
     }

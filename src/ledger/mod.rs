@@ -9,6 +9,7 @@
 //! | `PLANS / <name>` | a stored plan |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, its cursor |
 //! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a waiting start |
+//! | `RUN#<run> / CREATION#<attribute>` | when a start first asked Intercom to create an attribute |
 //! | `RUN#<run> / PAGE#<generation>#<page>` | a committed page with parts: the reading that won |
 //! | `RUN#<run> / BODY#<part>` | the patches of a part: users with new and replaced values, compressed |
 //! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |

@@ -6,7 +6,7 @@ use super::active::StoredPlan;
 use super::attributes::{self, key, n, run_pk, s};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::api::{ApiVersion, LastApi};
+use crate::domain::api::{Api, ApiVersion, LastApi, is_unwritable};
 use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
@@ -15,6 +15,9 @@ const RUNS_SEARCHED: usize = 100;
 
 /// Runs of a plan among which the last one that did not fail is searched.
 const RUNS_OF_PLAN: usize = 10;
+/// Entries of the list of runs that are read at once in search of those of a plan. A ledger may hold many
+/// runs of other plans: one that starts each minute makes 130,000 before they expire.
+const RUNS_AT_ONCE: usize = 1_000;
 
 /// A name for a company.
 #[derive(Clone, Copy, Debug)]
@@ -122,20 +125,52 @@ impl Ledger {
     }
 
     /// Returns the API of the plan's last run that did not fail. A run stored without a version has
-    /// the newest one of its family. A run that this version of the program cannot read is left out.
+    /// the newest one of its family. A run that this version of the program cannot read is left out. If
+    /// a later one failed because Intercom does not serve the bulk jobs of API 1.x, the result names it.
     pub async fn last_api_of(&self, plan: &str) -> Result<Option<LastApi>, LedgerError> {
-        let runs = self.newest_runs("~", RUNS_SEARCHED).await?;
-        for id in runs.into_iter().filter(|id| id.plan() == plan).take(RUNS_OF_PLAN) {
-            match self.run(&id).await {
-                Ok(Some(run)) if run.state != State::Failed => {
-                    let version = run.version.unwrap_or(ApiVersion::newest(run.api));
-                    return Ok(Some(LastApi { run: id, version }));
+        let mut unwritable = None;
+        // The keys begin with digits, which are before this character.
+        let (mut before, mut read) = ("~".to_owned(), 0);
+        while read < RUNS_OF_PLAN {
+            let runs = self.next_runs_of(plan, &mut before).await?;
+            if runs.is_empty() {
+                break;
+            }
+            for id in runs {
+                read += 1;
+                match self.run(&id).await {
+                    Ok(Some(run)) if run.state != State::Failed => {
+                        let version = run.version.unwrap_or(ApiVersion::newest(run.api));
+                        return Ok(Some(LastApi { run: id, version, unwritable }));
+                    }
+                    Ok(Some(run)) if run.api == Api::V1 && run.reason.as_deref().is_some_and(is_unwritable) => {
+                        unwritable.get_or_insert(id);
+                    }
+                    Ok(_) | Err(LedgerError::Newer { .. } | LedgerError::Decode { .. }) => {}
+                    Err(error) => return Err(error),
                 }
-                Ok(_) | Err(LedgerError::Newer { .. } | LedgerError::Decode { .. }) => {}
-                Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Returns the newest runs of a plan before a key of the list of runs, newest first: those of the
+    /// first read that has one, and at most [`RUNS_OF_PLAN`]. Sets the key to the last one read.
+    async fn next_runs_of(&self, plan: &str, before: &mut String) -> Result<Vec<RunId>, LedgerError> {
+        let mut found = Vec::new();
+        let keys = Keys::LastBefore(before.clone());
+        let select = Select { items: RUNS_AT_ONCE, attributes: Some("sk, #run"), ..Select::of("RUNS", keys) };
+        self.select(&select, |items| {
+            for item in items {
+                if let Some(run) = run_of(&item).filter(|run| run.plan() == plan && found.len() < RUNS_OF_PLAN) {
+                    found.push(run);
+                }
+                attributes::text(&item, "sk").clone_into(before);
+            }
+            Ok(found.is_empty())
+        })
+        .await?;
+        Ok(found)
     }
 
     /// Returns at most `most` runs of this ledger, newest first.

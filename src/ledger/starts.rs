@@ -82,6 +82,13 @@ struct Listed {
     expires_at: Option<i64>,
 }
 
+/// The first request of a start for the creation of an attribute.
+#[derive(Serialize, Deserialize)]
+struct Creation {
+    asked_ms: i64,
+    expires_at: i64,
+}
+
 impl Ledger {
     /// Queues a start and stores the users of its list.
     pub async fn enqueue(&self, start: &Start, now_ms: i64) -> Result<Queued, LedgerError> {
@@ -196,6 +203,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Records that a start asks Intercom to create an attribute. Returns the time of the start's first
+    /// such request in Unix milliseconds, `None` if this is the first.
+    pub async fn note_creation(&self, run: &RunId, attribute: &str, now_ms: i64) -> Result<Option<i64>, LedgerError> {
+        let at = creation_key(run, attribute);
+        let creation = Creation { asked_ms: now_ms, expires_at: expires_at_s(now_ms) };
+        if self.send(Write::put(attributes::item(&at, &creation)?).when("attribute_not_exists(pk)")).await? {
+            return Ok(None);
+        }
+        Ok(self.get::<Creation>(&at).await?.map(|creation| creation.asked_ms))
+    }
+
+    /// Removes the record of a request that Intercom refused.
+    pub async fn forget_creation(&self, run: &RunId, attribute: &str) -> Result<(), LedgerError> {
+        self.send(Write::delete(&creation_key(run, attribute))).await.map(|_| ())
+    }
+
     /// Writes the users of a list, if the source is one, under the name of their run. The write is
     /// idempotent.
     pub(super) async fn put_list(&self, run: &RunId, source: &Source, now_ms: i64) -> Result<(), LedgerError> {
@@ -225,6 +248,10 @@ impl Ledger {
         }
         Ok(list)
     }
+}
+
+fn creation_key(run: &RunId, attribute: &str) -> Key {
+    key(run_pk(run), format!("CREATION#{attribute}"))
 }
 
 fn list_key(run: &RunId, page: u32) -> Key {

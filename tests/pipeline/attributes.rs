@@ -1,10 +1,12 @@
 //! The attributes of a plan on API 2.x: they are checked before the run, and created on request.
 
-use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::run::{Limits, Source, Start, State};
+use intercom_bulk::plan::Plan;
 use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
 use serde_json::{Value, json};
 
 use crate::contacts::picture;
+use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::users;
 
@@ -54,6 +56,52 @@ async fn attribute_that_cannot_be_written_is_not_created() {
     let pipeline = Pipeline::of_version("2.17", &plan, with(&[], 0)).await;
     let error = pipeline.engine.scroll(pipeline.start_event(&creating())).await.unwrap_err();
     assert!(error.contains("cannot be created") && error.contains("in your company data"), "{error}");
+}
+
+/// A start asks for an attribute again that Intercom has created and does not list yet.
+#[tokio::test(start_paused = true)]
+async fn created_attribute_may_be_listed_late() {
+    for fault in [None, Some("lose-call=add-attribute:1")] {
+        let faults: Vec<Fault> = fault.iter().map(|text| text.parse().unwrap()).collect();
+        let pipeline = Pipeline::of_version("2.17", &picture(), Options { faults, ..with(&[], 150) }).await;
+        let event = pipeline.start_event(&creating());
+        let mut tries = 0;
+        while pipeline.engine.clients.ledger.runs(1).await.unwrap().is_empty() {
+            tries += 1;
+            assert!(tries < 9, "{fault:?}");
+            if let Err(error) = pipeline.engine.scroll(event.clone()).await {
+                assert!(error.contains("does not list it yet"), "{fault:?}: {error}");
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        }
+        let run = pipeline.engine.clients.ledger.runs(1).await.unwrap().remove(0);
+        let report = pipeline.until_ended(&run).await;
+        assert_eq!(report.state(), State::Complete, "{fault:?}: {}", report.reason());
+        let created = report.world.requests.iter().filter(|(name, _)| name.starts_with("POST /data_attributes"));
+        assert!(created.map(|(_, count)| *count).sum::<u64>() > 1, "{fault:?}: {:?}", report.world.requests);
+    }
+}
+
+/// A start whose attributes Intercom does not list waits, and the starts behind it begin.
+#[tokio::test(start_paused = true)]
+async fn start_that_waits_for_its_attributes_lets_others_begin() {
+    const NAMES: &str = "name = \"names\"\n[set.name]\ntype = \"string\"\nvalue = \"'Ann'\"\n";
+    let pipeline = Pipeline::of_version("2.17", &picture(), with(&["has picture:boolean"], 0)).await;
+    pipeline.way.disturb("GET /data_attributes", Closed::Answers(503));
+    let names = Plan::from_toml("names.toml", NAMES).unwrap();
+    let (ledger, now_ms) = (&pipeline.engine.clients.ledger, pipeline.engine.now_ms());
+    let [first, second] = [(&pipeline.plan, 0), (&names, 1)].map(|(plan, after_s)| {
+        let scheduled_at_s = now_ms / 1000 + after_s;
+        Start::new(plan.name(), Some(plan.to_json()), scheduled_at_s, Source::All, Limits::default())
+    });
+    for start in [&first, &second] {
+        ledger.enqueue(start, now_ms).await.unwrap();
+    }
+    assert_eq!(pipeline.until_ended(&second.run()).await.state(), State::Complete);
+    let waiting = ledger.waiting().await.unwrap();
+    assert!(waiting.len() == 1 && waiting[0].tries > 0 && waiting[0].start == first, "{waiting:?}");
+    pipeline.way.close(None);
+    pipeline.until_ended(&first.run()).await.assert_complete_with(0);
 }
 
 /// A new attribute that Intercom does not list ends the start after a minute.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_simulator::{Attribute, Fault, Options, World};
@@ -176,6 +177,44 @@ async fn failed_run_does_not_decide() {
     pipeline.way.close(None);
     restart(&mut pipeline).await;
     assert_eq!(run(&pipeline).await.0, "2.17");
+}
+
+/// `GET /me` outlives the users and the bulk jobs of 1.x.
+#[tokio::test(start_paused = true)]
+async fn api_without_users_or_bulk_jobs_is_not_kept() {
+    for (route, fails, says) in [
+        ("GET /users", false, "is not served any more (its users: Intercom answered 404"),
+        ("POST /bulk", true, "is not kept, because Intercom does not serve the bulk jobs of run has-avatar."),
+    ] {
+        let mut pipeline = Pipeline::of_version("1.4", HAS_AVATAR, workspace("")).await;
+        pipeline.run(json!({"rails": {"limit": 20}})).await;
+        restart(&mut pipeline).await;
+        pipeline.way.disturb(route, Closed::Answers(404));
+        if fails {
+            assert_eq!(pipeline.run(Value::Null).await.state(), State::Failed);
+        }
+        let (version, reason) = run(&pipeline).await;
+        assert!(version == "2.17" && reason.contains(says), "{route}: {version}: {reason}");
+    }
+    let none = auto("families=1.x").await;
+    none.way.disturb("GET /users", Closed::Answers(404));
+    let error = begin(&none).await.unwrap_err();
+    assert!(error.contains("neither API 2.17 nor API 1.4 is served"), "{error}");
+}
+
+/// The ledger holds more runs of other plans than are read at once.
+#[tokio::test(start_paused = true)]
+async fn last_run_is_found_behind_those_of_other_plans() {
+    let mut pipeline = Pipeline::of_version("1.2", HAS_AVATAR, workspace("")).await;
+    run(&pipeline).await;
+    for number in 0..1_500 {
+        let (pk, time) = (AttributeValue::S("RUNS".to_owned()), 1_600_000_000_000_i64 + number);
+        let run = AttributeValue::S(format!("other.20200913T{number:06}Z"));
+        let sk = AttributeValue::S(format!("{time:015}#other.{number}"));
+        pipeline.put([("pk", pk), ("sk", sk), ("run", run)].map(|(name, value)| (name.to_owned(), value)).into()).await;
+    }
+    restart(&mut pipeline).await;
+    assert_eq!(begin(&pipeline).await.unwrap()["api"], "1.2");
 }
 
 /// A run of an earlier version stored no version: it is one of API 1.x.

@@ -43,6 +43,7 @@ mod pipeline;
 mod plans;
 mod polls;
 mod preview;
+mod preview_jobs;
 mod privacy;
 mod quota;
 mod report;

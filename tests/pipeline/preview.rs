@@ -16,16 +16,16 @@ use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
 
-fn workspace(of_users: usize) -> Options {
+pub(crate) fn workspace(of_users: usize) -> Options {
     let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap(), "tier:string".parse().unwrap()];
     Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(of_users) }
 }
 
-async fn pipeline(options: Options) -> Pipeline {
+pub(crate) async fn pipeline(options: Options) -> Pipeline {
     Pipeline::of_version("preview", HAS_AVATAR, options).await
 }
 
-fn faults(texts: &[&str]) -> Vec<Fault> {
+pub(crate) fn faults(texts: &[&str]) -> Vec<Fault> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
@@ -35,7 +35,7 @@ fn requests(report: &Report, route: &str) -> u64 {
 }
 
 /// Returns the jobs of Intercom, and those of answered requests.
-fn jobs(report: &Report) -> (Vec<&JobRow>, Vec<&JobRow>) {
+pub(crate) fn jobs(report: &Report) -> (Vec<&JobRow>, Vec<&JobRow>) {
     report.jobs.iter().partition(|job| !job.job.is_of_answers())
 }
 
@@ -108,8 +108,14 @@ async fn patch_that_a_job_cannot_carry_is_sent_alone() {
 /// Users that a job refuses, and that requests of their own explain or write.
 #[tokio::test(start_paused = true)]
 async fn refused_users_of_a_job_have_their_reasons() {
-    let texts = &["item-error=3%:parameter_invalid:name is invalid"];
-    let pipeline = pipeline(Options { faults: faults(texts), ..workspace(1_000) }).await;
+    refused_users_have_reasons("item-error=3%:parameter_invalid:name is invalid", workspace(1_000)).await;
+    // The follow-up parts of jobs that end together hold more than fifty users who are refused alike.
+    let together = Options { job_delay_s: 60, ..workspace(1_500) };
+    refused_users_have_reasons("item-error=10%:parameter_invalid:name is invalid", together).await;
+}
+
+async fn refused_users_have_reasons(fault: &str, options: Options) {
+    let pipeline = pipeline(Options { faults: faults(&[fault]), ..options }).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     report.assert_nobody_lost();
@@ -184,21 +190,6 @@ async fn faults_of_requests_lose_no_user() {
         assert_eq!(report.state(), State::Complete, "{texts:?}: {}", report.reason());
         report.assert_complete();
         assert!(!report.world.fired.is_empty(), "{texts:?}");
-    }
-}
-
-/// A job that Intercom lost, never ends or fails as a whole: reads show who has the value.
-#[tokio::test(start_paused = true)]
-async fn users_of_a_lost_job_are_read() {
-    for (text, again) in [("lose-job=2", false), ("job-never-ends=2", true), ("job-fails=2", true)] {
-        let pipeline = pipeline(Options { faults: faults(&[text]), ..workspace(500) }).await;
-        let report = pipeline.run(Value::Null).await;
-        report.assert_complete();
-        let (bulk, answered) = jobs(&report);
-        let lost: Vec<_> = bulk.iter().filter(|job| job.end != Some(End::Completed)).collect();
-        assert_eq!((lost.len(), lost[0].users_read, answered.is_empty()), (1, true, !again), "{text}");
-        assert_eq!(report.accounts.totals.unknown, 0);
-        assert_eq!(report.accounts.totals.written, report.cursor.tally.patches);
     }
 }
 

@@ -61,7 +61,9 @@ pub use choice::{Charge, Choice, ChoiceError};
 pub use contacts::attributes::{Attribute, DataType};
 pub use contacts::fault::{ContactFault, Nth};
 pub use contacts::gone::Gone;
-pub use contacts::options::{BulkNull, ContactOptions, ListCursor, ListOrder, MergedWrite, Region, Verdict};
+pub use contacts::options::{
+    BulkErrors, BulkNull, ContactOptions, ListCursor, ListOrder, MergedWrite, Region, Verdict,
+};
 pub use contacts::route::Operation;
 pub use contacts::state::ContactState;
 pub use described::{Described, DescribedError, OddPost, Quirks, Users};

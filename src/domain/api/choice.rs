@@ -4,16 +4,12 @@
 //! it again with the answers.
 
 use super::{Api, ApiSetting, ApiVersion};
-use crate::domain::run::RunId;
 
-/// The last run of a plan that did not fail, and its API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastApi {
-    /// The run.
-    pub run: RunId,
-    /// The version of its API.
-    pub version: ApiVersion,
-}
+mod older;
+
+pub use older::{LastApi, is_unwritable};
+
+use older::{OfUsers, of_last, of_users};
 
 /// A read whose answer helps to choose an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +17,8 @@ pub enum ApiQuestion {
     /// `GET /me` with this version. Every version has it, and the answer names the version that
     /// served it.
     Me(ApiVersion),
+    /// `GET /users` with this version of API 1.x: `GET /me` may outlive the users of 1.x.
+    Users(ApiVersion),
     /// `GET /contacts` with this version. In API 1.x that address has leads, in another form.
     Contacts(ApiVersion),
 }
@@ -141,6 +139,8 @@ const OLDER: ApiVersion = ApiVersion::newest(Api::V1);
 ///   plan reads then have the same form as before. A token that may not ask does not change it.
 /// * Otherwise the newest version is asked for, and the version that served it is used.
 /// * If the workspace does not have API 2.x, API 1.x is used, once it has answered.
+/// * API 1.x is used only if its list of users is served. It is not kept after a run that failed because
+///   its bulk jobs are not.
 ///
 /// Preview is never chosen: Intercom recommends it for tests only.
 pub fn decide_api(setting: ApiSetting, last: Option<&LastApi>, answers: &[(ApiQuestion, ApiAnswer)]) -> ApiDecision {
@@ -150,9 +150,7 @@ pub fn decide_api(setting: ApiSetting, last: Option<&LastApi>, answers: &[(ApiQu
     let answer = |question| answers.iter().find(|(asked, _)| *asked == question).map(|(_, answer)| answer);
     let mut note = String::new();
     if let Some(last) = last.filter(|last| matches!(last.version, ApiVersion::V1(_) | ApiVersion::V2(_))) {
-        let question = ApiQuestion::Me(last.version);
-        let Some(answer) = answer(question) else { return ApiDecision::Ask(question) };
-        match of_last(last, answer) {
+        match of_last(last, &answer) {
             Ok(decision) => return decision,
             Err(why) => note = why,
         }
@@ -160,32 +158,12 @@ pub fn decide_api(setting: ApiSetting, last: Option<&LastApi>, answers: &[(ApiQu
     match of_newer(&answer) {
         Ok(ApiDecision::Choose(choice)) => choose(choice.version, format!("{note}{}", choice.reason)),
         Ok(decision) => decision,
-        Err(newer) => of_older(&answer, &note, newer),
+        Err(newer) => of_older(&answer, &note, &newer),
     }
 }
 
 fn choose(version: ApiVersion, reason: String) -> ApiDecision {
     ApiDecision::Choose(ApiChoice { version, reason })
-}
-
-/// Decides by the answer to the version of the last run. An `Err` is the reason why it is not kept.
-fn of_last(last: &LastApi, answer: &ApiAnswer) -> Result<ApiDecision, String> {
-    let LastApi { run, version } = last;
-    let kept = |version| choose(version, format!("the API of this plan's last run {run}, which Intercom still serves"));
-    let said = match answer {
-        ApiAnswer::Served(ServedBy::Unnamed) => return Ok(kept(*version)),
-        ApiAnswer::Served(ServedBy::Version(served)) if served.api() == version.api() => return Ok(kept(*served)),
-        ApiAnswer::Served(by) => served_as(by),
-        ApiAnswer::NotServed { said } => said.clone(),
-        ApiAnswer::Denied { kind: Denial::Token | Denial::Permission, said, .. } => {
-            let why =
-                format!("the API of this plan's last run {run}; the access token may not ask for another: {said}");
-            return Ok(choose(*version, why));
-        }
-        ApiAnswer::Denied { said, advice, .. } => return Ok(refuse(said, advice)),
-        ApiAnswer::Later { said } => return Ok(ApiDecision::Wait { said: said.clone() }),
-    };
-    Err(format!("API {version} of this plan's last run {run} is not served any more ({said}); "))
 }
 
 /// Decides by the answers to the newest version. An `Err` is the reason why the workspace does not
@@ -232,22 +210,28 @@ fn of_contacts<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>) -> Re
 
 /// Decides by the answer to the newest version of API 1.x. `newer` is the reason why the workspace
 /// does not have API 2.x.
-fn of_older<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>, note: &str, newer: String) -> ApiDecision {
+fn of_older<'a>(answer: &impl Fn(ApiQuestion) -> Option<&'a ApiAnswer>, note: &str, newer: &str) -> ApiDecision {
     let question = ApiQuestion::Me(OLDER);
     let Some(of_me) = answer(question) else { return ApiDecision::Ask(question) };
     let reason = || format!("{note}Intercom does not serve API {NEWER} ({newer}), and serves API 1.x");
-    let older = match of_me {
-        ApiAnswer::Served(ServedBy::Version(served @ ApiVersion::V1(_))) => return choose(*served, reason()),
-        ApiAnswer::Served(ServedBy::Unnamed) => return choose(OLDER, reason()),
-        ApiAnswer::Served(by) => served_as(by),
-        ApiAnswer::NotServed { said } => said.clone(),
+    let neither = |older| ApiDecision::Refuse(ApiRefusal::NoneServed { newer: newer.to_owned(), older });
+    let version = match of_me {
+        ApiAnswer::Served(ServedBy::Version(served @ ApiVersion::V1(_))) => *served,
+        ApiAnswer::Served(ServedBy::Unnamed) => OLDER,
+        ApiAnswer::Served(by) => return neither(served_as(by)),
+        ApiAnswer::NotServed { said } => return neither(said.clone()),
         ApiAnswer::Denied { kind: Denial::Permission, said, .. } => {
             return ApiDecision::Refuse(ApiRefusal::Permission { said: said.clone() });
         }
         ApiAnswer::Denied { said, advice, .. } => return refuse(said, advice),
         ApiAnswer::Later { said } => return ApiDecision::Wait { said: said.clone() },
     };
-    ApiDecision::Refuse(ApiRefusal::NoneServed { newer, older })
+    match of_users(answer, version) {
+        // A token that may not list users fails the run, whose error says what to do.
+        OfUsers::Served | OfUsers::Denied(_) => choose(version, reason()),
+        OfUsers::NotServed(said) => neither(said),
+        OfUsers::Decided(decision) => decision,
+    }
 }
 
 fn served_as(by: &ServedBy) -> String {

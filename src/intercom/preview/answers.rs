@@ -12,8 +12,9 @@ pub(in crate::intercom) fn job_state(body: &[u8], id: &JobId) -> Result<JobState
     Ok(state_of(&bulk_jobs::job(body, id)?))
 }
 
-/// Returns the state of the job itself if it has ended, and of its tasks otherwise: a job of 1.x stays
-/// `running` for hours after they end. A task that ended with errors decides in both cases.
+/// Returns the state of the job: "the signal that one or more items were rejected", by Intercom's
+/// documentation. Tasks that ended well say less, because a job of 1.x stays `running` for hours after
+/// them. Tasks that all ended, one of them with errors, decide before the job does.
 fn state_of(job: &Value) -> JobState {
     let tasks = job.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let ends: Vec<Option<JobState>> = tasks.iter().map(end).collect();
@@ -23,7 +24,8 @@ fn state_of(job: &Value) -> JobState {
     match end(job) {
         None if !have_ended => JobState::Open,
         _ if failed() => JobState::CompletedWithErrors,
-        _ => JobState::Completed,
+        Some(_) => JobState::Completed,
+        None => JobState::TasksEnded,
     }
 }
 
@@ -50,7 +52,7 @@ mod tests {
             ("pending", &["pending"], JobState::Open),
             ("running", &["completed", "running"], JobState::Open),
             ("running", &["completed_with_errors", "running"], JobState::Open),
-            ("running", &["completed"], JobState::Completed),
+            ("running", &["completed"], JobState::TasksEnded),
             ("running", &["completed", "completed_with_errors"], JobState::CompletedWithErrors),
             ("completed", &["completed"], JobState::Completed),
             ("completed", &[], JobState::Completed),

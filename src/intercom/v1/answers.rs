@@ -89,6 +89,13 @@ pub(in crate::intercom) fn workspace_of_users(body: &[u8]) -> Result<Option<Stri
     Ok(ids.filter(is_plain).map(ToOwned::to_owned).next())
 }
 
+/// Returns whether a list has the form of API 1.x, `{"users":[…]}`. No user is kept.
+pub(in crate::intercom) fn is_list(body: &[u8]) -> Result<bool, UnreadableBody> {
+    let user = Projection::keys([("type", Projection::Whole)]);
+    let body = object_of(body, &Projection::keys([("users", Projection::Each(Box::new(user)))]))?;
+    Ok(body.get("users").is_some_and(Value::is_array))
+}
+
 /// Parses `{"id":"job_…","state":"…","tasks":[{"state":"…"}]}`, which must be this job.
 pub(in crate::intercom) fn job_state(body: &[u8], id: &JobId) -> Result<JobState, UnreadableBody> {
     Ok(state_of_tasks(&bulk_jobs::job(body, id)?))

@@ -67,17 +67,30 @@ pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written
     }
 }
 
-/// Parses `{"type":"list","data":[{"name":"…","data_type":"…","custom":true,…}]}`. Standard fields
-/// are left out.
-pub(in crate::intercom) fn attributes(body: &[u8]) -> Result<Vec<ListedAttribute>, UnreadableBody> {
-    let mut body = object(body)?;
-    let Some(Value::Array(all)) = body.get_mut("data").map(Value::take) else {
-        return Err(UnreadableBody("it has no list of attributes"));
-    };
-    let is_custom = |attribute: &Value| attribute.get("custom") == Some(&Value::Bool(true));
-    let read =
-        |attribute| serde_json::from_value(attribute).map_err(|_| UnreadableBody("an attribute has no name or type"));
-    all.into_iter().filter(is_custom).map(read).collect()
+/// Parses `{"type":"list","data":[{"name":"…","data_type":"…","custom":true,…}]}`; `None` for a body of
+/// another form. Standard fields are left out, and so is an entry without a name: one unexpected entry
+/// must not hide the others.
+pub(in crate::intercom) fn attributes(body: &[u8]) -> Result<Option<Vec<ListedAttribute>>, UnreadableBody> {
+    let body = object(body)?;
+    let all = body.get("data").and_then(Value::as_array);
+    Ok(all.map(|all| all.iter().filter_map(attribute).collect()))
+}
+
+/// Reads a custom attribute. A field that is null, missing or of another form has its default.
+fn attribute(entry: &Value) -> Option<ListedAttribute> {
+    let is = |field: &str| entry.get(field).and_then(Value::as_bool);
+    let text = |field: &str| entry.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+    // An option is a text, or an object with it as in the request that creates one.
+    let option = |option: &Value| option.as_str().or_else(|| option.get("value")?.as_str()).map(ToOwned::to_owned);
+    let options = entry.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let name = text("name").filter(|_| is("custom") == Some(true))?;
+    Some(ListedAttribute {
+        name,
+        data_type: text("data_type").unwrap_or_default(),
+        archived: is("archived").unwrap_or(false),
+        api_writable: is("api_writable").unwrap_or(true),
+        options: options.iter().filter_map(option).collect(),
+    })
 }
 
 /// Parses an attribute that was created.
@@ -149,11 +162,29 @@ mod tests {
             "archived": true, "options": ["Red"], "model": "contact"});
         let standard = json!({"name": "email", "data_type": "string", "custom": false});
         let list = |data: Value| attributes(json!({"type": "list", "data": data}).to_string().as_bytes());
-        let options = vec!["Red".to_owned()];
-        let (name, data_type) = ("plan".into(), "string".into());
-        let expected = ListedAttribute { name, data_type, archived: true, api_writable: true, options };
-        assert_eq!(list(json!([standard, custom])).unwrap(), [expected]);
-        assert!(list(json!([{"custom": true, "name": 5}])).is_err() && list(json!({})).is_err());
+        let read = |name: &str, data_type: &str, archived, api_writable, options: &[&str]| {
+            let options = options.iter().map(|option| (*option).to_owned()).collect();
+            ListedAttribute { name: name.into(), data_type: data_type.into(), archived, api_writable, options }
+        };
+        assert_eq!(list(json!([standard, custom])), Ok(Some(vec![read("plan", "string", true, true, &["Red"])])));
+        // Entries of an unexpected form, between others.
+        let odd = json!([
+            {"custom": true, "name": 5, "data_type": "string"},
+            "x",
+            {"custom": true, "name": "nulls", "data_type": null, "archived": null, "api_writable": null, "options": null},
+            {"custom": true, "name": "bare"},
+            {"custom": true, "name": "objects", "data_type": "string", "options": [{"value": "Red"}, "Blue", 7, {}]},
+            {"custom": true, "name": "last", "data_type": "boolean", "api_writable": false},
+        ]);
+        let all = [
+            read("nulls", "", false, true, &[]),
+            read("bare", "", false, true, &[]),
+            read("objects", "string", false, true, &["Red", "Blue"]),
+            read("last", "boolean", false, false, &[]),
+        ];
+        assert_eq!(list(odd), Ok(Some(all.to_vec())));
+        assert_eq!((list(json!(5)), attributes(b"{}")), (Ok(None), Ok(None)), "another form");
+        assert!(attributes(b"").is_err() && attributes(b"{\"data\":[").is_err(), "cut off");
     }
 
     #[test]

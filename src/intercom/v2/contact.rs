@@ -26,12 +26,14 @@ const LISTS: [&str; 3] = ["companies", "tags", "social_profiles"];
 
 /// Returns a contact as a user; `None` without a usable id.
 ///
-/// Relationship attributes (custom objects) are left out: they are no values.
+/// Relationship attributes (custom objects) are left out: they are no values. A field that Intercom does
+/// not send is absent and not null: otherwise a plan that reads it would find it on each user.
 pub(super) fn user(contact: Value) -> Option<User> {
     let Value::Object(mut contact) = contact else { return None };
     for (theirs, ours) in RENAMED {
-        let value = contact.remove(theirs).unwrap_or_default();
-        contact.insert(ours.to_owned(), value);
+        if let Some(value) = contact.remove(theirs) {
+            contact.insert(ours.to_owned(), value);
+        }
     }
     // A text from 2.16 on. Plans read a number in each version.
     if let Some(owner) = contact.get("owner_id").and_then(Value::as_str).and_then(|owner| owner.parse::<i64>().ok()) {
@@ -58,8 +60,9 @@ pub(super) fn user(contact: Value) -> Option<User> {
     contact.insert("anonymous".to_owned(), is_lead.into());
     contact.insert("type".to_owned(), "user".into());
     // 1.x calls it the time of the sign-up at the app, too.
-    let signed_up_at = contact.get("signed_up_at").cloned().unwrap_or_default();
-    contact.insert("remote_created_at".to_owned(), signed_up_at);
+    if let Some(signed_up_at) = contact.get("signed_up_at").cloned() {
+        contact.insert("remote_created_at".to_owned(), signed_up_at);
+    }
     User::new(Value::Object(contact))
 }
 
@@ -67,7 +70,9 @@ fn place(mut location: Map<String, Value>) -> Value {
     let mut place = Map::new();
     place.insert("type".to_owned(), "location_data".into());
     for (theirs, ours) in PLACES {
-        place.insert(ours.to_owned(), location.remove(theirs).unwrap_or_default());
+        if let Some(value) = location.remove(theirs) {
+            place.insert(ours.to_owned(), value);
+        }
     }
     place.into()
 }
@@ -103,6 +108,19 @@ mod tests {
             assert_eq!(at(path), Some(value), "{path}");
         }
         assert_eq!(at("/external_id"), None);
+    }
+
+    /// In older versions a location has no `country_code`, for instance.
+    #[test]
+    fn field_that_intercom_does_not_send_is_absent() {
+        let location = json!({"type": "location", "country": null, "city": "Dublin"});
+        let user = user(json!({"id": "a1", "role": "user", "location": location})).unwrap();
+        let place = json!({"type": "location_data", "country_name": null, "city_name": "Dublin"});
+        assert_eq!(user.body()["location_data"], place);
+        for name in ["user_id", "app_id", "last_request_at", "last_heard_from_at", "signed_up_at", "remote_created_at"]
+        {
+            assert_eq!(user.body().get(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -44,13 +44,18 @@ pub enum StepError {
          failure: {said}"
     )]
     ApiUnknown { said: String },
+    #[error(
+        "the run is not begun: for a day Intercom did not list the custom attributes that the plan writes. The last failure: \
+         {said}"
+    )]
+    AttributesUnknown { said: String },
     #[error("the run is not begun: {}", .problems.join("; "))]
     Attributes {
         /// The attributes that cannot be written, one sentence each.
         problems: Vec<String>,
     },
     #[error(
-        "Intercom created {} and does not list it yet: start again in a minute",
+        "Intercom was asked to create {} and does not list it yet: start again in a minute",
         .names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
     )]
     NotListed {
@@ -99,6 +104,7 @@ impl StepError {
             Self::NotOfApi { .. } => "NotOfApi",
             Self::NoApi(_) => "NoApi",
             Self::ApiUnknown { .. } => "ApiUnknown",
+            Self::AttributesUnknown { .. } => "AttributesUnknown",
             Self::Attributes { .. } => "Attributes",
             Self::NotListed { .. } => "NotListed",
             Self::NoPlan { .. } => "NoPlan",
@@ -114,6 +120,7 @@ impl StepError {
             | Self::NotOfApi { .. }
             | Self::NoApi(_)
             | Self::ApiUnknown { .. }
+            | Self::AttributesUnknown { .. }
             | Self::Attributes { .. }
             | Self::NoPlan { .. }
             | Self::Taken { .. }

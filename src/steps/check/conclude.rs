@@ -45,15 +45,21 @@ pub(super) async fn conclude(
 ) -> Result<(), StepError> {
     let Conclusion { end, failed, again, unattributed, read } = conclusion;
     let now_ms = at.clock.now_ms();
+    // Reads may have taken minutes, and another check may have closed the job since then.
+    if read.is_some() && !clients.ledger.is_open(&row.bucket, &row.job).await? {
+        return Ok(());
+    }
     let after_ms = again.as_ref().map_or(0, |again| again.after_ms);
     let part = again.map(|again| again_part(row, again));
     let keeps_parts = row.v > FORMAT_1;
+    // Another check may have read other values. The patches are those of the check that closes the job.
+    let closes_with_body = keeps_parts && read.is_some();
     if let Some(part) = &part {
         outcome.again += part.patches.len() as u64;
-        if keeps_parts {
-            clients.ledger.put_bodies(std::slice::from_ref(part), now_ms).await?;
-        } else {
+        if !keeps_parts {
             clients.queues.send_part(part, after_ms).await?;
+        } else if !closes_with_body {
+            clients.ledger.put_bodies(std::slice::from_ref(part), now_ms).await?;
         }
     }
     clients.ledger.record_errors(&row.run, &failed, now_ms).await?;
@@ -64,14 +70,20 @@ pub(super) async fn conclude(
         read,
         ..Closing::with(end)
     };
-    close(clients, row, closing, outcome).await?;
-    let Some(part) = part.filter(|_| keeps_parts) else { return Ok(()) };
+    let body = part.as_ref().filter(|_| closes_with_body).map(|part| (part, now_ms));
+    let is_closed = close_with(clients, row, closing, body, outcome).await?;
+    let Some(mut part) = part.filter(|_| keeps_parts) else { return Ok(()) };
     // Another check may have closed the job with another end. A lost message is sent again, because
     // the closed job names the part.
     let named = clients.ledger.job(row).await?.and_then(|row| row.again);
-    if named.as_ref() == Some(&part.id) {
-        clients.queues.send_part(&part, after_ms).await?;
+    if named.as_ref() != Some(&part.id) {
+        return Ok(());
     }
+    if closes_with_body && !is_closed {
+        let stored = clients.ledger.bodies(&row.run, row.v, vec![part.id.clone()]).await?;
+        part = stored.into_iter().next().unwrap_or(part);
+    }
+    clients.queues.send_part(&part, after_ms).await?;
     Ok(())
 }
 
@@ -89,11 +101,23 @@ pub(super) async fn close(
     closing: Closing,
     outcome: &mut CheckOutcome,
 ) -> Result<(), StepError> {
+    close_with(clients, row, closing, None, outcome).await.map(|_| ())
+}
+
+/// Closes a job and writes the patches of its follow-up part, unless it is closed. Returns whether this
+/// call closed it.
+async fn close_with(
+    clients: &Clients,
+    row: &JobRow,
+    closing: Closing,
+    body: Option<(&Part, i64)>,
+    outcome: &mut CheckOutcome,
+) -> Result<bool, StepError> {
     let failed = closing.failed;
     let unattributed = closing.unattributed;
     let is_closed = {
         let _turn = clients.closing.lock().await;
-        clients.ledger.close_job(row, &closing).await?
+        clients.ledger.close_job_with(row, &closing, body).await?
     };
     if is_closed {
         outcome.closed += 1;
@@ -102,5 +126,5 @@ pub(super) async fn close(
         outcome.with_errors += u64::from(closing.end == End::CompletedWithErrors);
         outcome.unknown += u64::from(closing.end == End::Unknown);
     }
-    Ok(())
+    Ok(is_closed)
 }

@@ -36,7 +36,11 @@ pub(super) async fn look(
     };
     match state {
         JobState::Open if now_ms - row.made_ms >= UNKNOWN_AFTER_MS => return unknown(clients, row, at, outcome).await,
-        JobState::Open => {
+        // The job may never say how it ended, so its users do.
+        JobState::TasksEnded if now_ms - row.made_ms >= clients.settings.job_life_ms => {
+            return Box::pin(look_at_users(clients, row, End::Completed, at, outcome)).await;
+        }
+        JobState::Open | JobState::TasksEnded => {
             let next = NextPoll { due_ms: now_ms + rest_ms(clients, row), not_found_ms: None };
             clients.ledger.reschedule(row, next).await?;
         }

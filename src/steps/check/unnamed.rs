@@ -29,6 +29,8 @@ const LAST_JOBS: usize = 50;
 const LAST_WITH_ERRORS_MAX: usize = LAST_JOBS / 5;
 /// The code of a user whom a bulk job did not write, if no request of its own follows.
 const NOT_WRITTEN: &str = "not_written";
+/// The code of a user of such a job who could not be read: the value may be there.
+const NOT_READ: &str = "not_read";
 
 /// Reads the users of a job that ended like this, and closes it once all are read. Returns `false` if
 /// the time is up or Intercom answers no request.
@@ -63,6 +65,8 @@ pub(super) async fn look_at_users(
     let goes_on = !run.state.ended() && run.generation == row.generation;
     let sorted = sort(row, &patches, &found, goes_on && attempt < AGAIN_ATTEMPTS_MAX);
     let lacking = sorted.again.len() + sorted.failed.len();
+    // A job that did not say how it ended.
+    let end = if end == End::Completed && lacking > 0 { End::CompletedWithErrors } else { end };
     tracing::info!(
         job.id = row.job.as_str(),
         job.users = patches.len(),
@@ -164,6 +168,7 @@ struct Sorted {
 /// Sorts the users of a job by what reads showed. Users that lack a value are sent again if that is
 /// possible, and otherwise become errors.
 fn sort(row: &JobRow, patches: &[Patch], found: &FoundUsers, may_send: bool) -> Sorted {
+    let unread = found.unread(patches);
     let mut sorted = Sorted { again: Vec::new(), failed: Vec::new(), read: ReadUsers::default() };
     for place in 0..patches.len() {
         match found.user(patches, place) {
@@ -171,16 +176,24 @@ fn sort(row: &JobRow, patches: &[Patch], found: &FoundUsers, may_send: bool) -> 
             FoundUser::Gone => sorted.read.gone += 1,
             FoundUser::ChangedSince => sorted.read.changed_since += 1,
             FoundUser::Lacking(patch) if may_send => sorted.again.push(patch),
-            FoundUser::Lacking(patch) => sorted.failed.push(ErrorRow {
-                user: patch.user.to_string(),
-                code: NOT_WRITTEN.to_owned(),
-                message:
-                    "the bulk job ended without the new value, and does not say why; the run ended before a request \
-                          for this user alone could"
-                        .to_owned(),
-                at: format!("job {}", row.job),
-                generation: row.generation,
-            }),
+            FoundUser::Lacking(patch) => {
+                let (code, message) = if unread.contains(&place) {
+                    let message = "the bulk job does not say whether it wrote this user, and the user could not be read; \
+                                   the run ended before a request for this user alone could";
+                    (NOT_READ, message)
+                } else {
+                    let message = "the bulk job ended without the new value, and does not say why; the run ended before a \
+                                   request for this user alone could";
+                    (NOT_WRITTEN, message)
+                };
+                sorted.failed.push(ErrorRow {
+                    user: patch.user.to_string(),
+                    code: code.to_owned(),
+                    message: message.to_owned(),
+                    at: format!("job {}", row.job),
+                    generation: row.generation,
+                });
+            }
         }
     }
     sorted
@@ -218,7 +231,7 @@ mod tests {
         let change = |name: &str| Change { target: Target::Attribute(name.to_owned()), new: json!(1), replaced: None };
         let patch = |user: &str| Patch { user: UserId::new(user).unwrap(), changes: vec![change("x"), change("y")] };
         let patches = ["ann", "bob", "eve", "kim", "zoe"].map(patch);
-        let found: FoundUsers = serde_json::from_value("wwwlccggcl".into()).unwrap();
+        let found: FoundUsers = serde_json::from_value("wwwlcc..ll".into()).unwrap();
         let of =
             JobOf { run: RunId::of("p", 0), v: 2, generation: 1, users: 5, changes: String::new(), parts: Vec::new() };
         let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), of, 0, 0);
@@ -230,5 +243,11 @@ mod tests {
         let failed: Vec<&str> = ended.failed.iter().map(|row| row.user.as_str()).collect();
         assert_eq!((ended.again.len(), failed), (0, vec!["bob", "zoe"]));
         assert!(ended.failed.iter().all(|row| row.code == NOT_WRITTEN && row.at == "job job_1"));
+        // Kim was not read, and has the value perhaps.
+        let unread: FoundUsers = serde_json::from_value("wwwlcc..ll".into()).unwrap();
+        let ended = sort(&row, &patches, &unread, false);
+        let failed: Vec<_> = ended.failed.iter().map(|row| (row.user.as_str(), row.code.as_str())).collect();
+        assert_eq!(failed, [("bob", NOT_WRITTEN), ("kim", NOT_READ), ("zoe", NOT_WRITTEN)]);
+        assert_eq!(sort(&row, &patches, &unread, true).again.len(), 3, "the answer to its own request decides");
     }
 }

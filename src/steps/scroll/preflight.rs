@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::count::{COUNT_MS, REQUEST_TIMEOUT, may_request};
-use crate::domain::attribute::{PlannedAttribute, creatable, unwritable};
-use crate::domain::run::Limits;
-use crate::intercom::{Disposition, disposition};
+use crate::domain::attribute::{ListedAttribute, PlannedAttribute, creatable, of_unknown_type, unwritable};
+use crate::domain::run::Start;
+use crate::intercom::{Disposition, Reply, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
@@ -15,6 +15,9 @@ use crate::runtime::invocation::Invocation;
 const LIST_AGAIN_MS: i64 = 2_000;
 /// The longest wait for new attributes, in milliseconds. An invocation may have less time.
 const LISTED_MOST_MS: i64 = 60_000;
+
+/// The longest time from the first request for a new attribute until Intercom lists it, in milliseconds.
+const CREATED_MOST_MS: i64 = 3_600_000;
 
 /// The result of a request that the start may make later.
 type Later<T> = Result<T, String>;
@@ -25,7 +28,8 @@ enum Found {
     Writable,
     /// These do not exist and can be created.
     Missing(Vec<PlannedAttribute>),
-    /// The token may not list attributes. The run begins: many refusals in a row pause it.
+    /// The token may not list attributes, or their list has an unexpected form. The run begins: many
+    /// refusals in a row pause it.
     NotListed,
 }
 
@@ -37,22 +41,22 @@ enum Found {
 /// does not list a new one in time.
 pub(super) async fn attributes_exist(
     clients: &Clients,
+    start: &Start,
     plan: &Plan,
-    limits: &Limits,
     at: &Invocation,
 ) -> Result<Later<()>, StepError> {
     let planned = plan.attributes();
     if planned.is_empty() || !clients.intercom.api().capabilities().attributes_must_exist {
         return Ok(Ok(()));
     }
-    let create = limits.create_attributes;
+    let create = start.limits.create_attributes;
     let missing = match find(clients, &planned, create, at).await? {
-        Ok(Found::Missing(missing)) if !limits.dry_run => missing,
+        Ok(Found::Missing(missing)) if !start.limits.dry_run => missing,
         Ok(Found::Missing(_) | Found::Writable | Found::NotListed) => return Ok(Ok(())),
         Err(why) => return Ok(Err(why)),
     };
     for attribute in &missing {
-        if let Err(why) = create_one(clients, attribute, at).await? {
+        if let Err(why) = create_one(clients, start, attribute, at).await? {
             return Ok(Err(why));
         }
     }
@@ -83,10 +87,21 @@ async fn find(
         return Ok(Err(reason.to_owned()));
     }
     match clients.intercom.attributes(REQUEST_TIMEOUT).await {
-        Ok(reply) => {
-            let new = if create { creatable(planned, &reply.value) } else { Vec::new() };
+        Ok(Reply { value: None, .. }) => {
+            tracing::warn!("the list of attributes has an unexpected form; the run begins without the check");
+            Ok(Ok(Found::NotListed))
+        }
+        Ok(Reply { value: Some(listed), .. }) => {
+            for ListedAttribute { name, data_type, .. } in of_unknown_type(planned, &listed) {
+                tracing::warn!(
+                    attribute = name,
+                    data_type,
+                    "the attribute has an unknown type; the run begins all the same"
+                );
+            }
+            let new = if create { creatable(planned, &listed) } else { Vec::new() };
             let others: Vec<_> = planned.iter().filter(|one| !new.contains(one)).cloned().collect();
-            let problems = unwritable(&others, &reply.value);
+            let problems = unwritable(&others, &listed);
             if !problems.is_empty() {
                 return Err(StepError::Attributes { problems });
             }
@@ -101,12 +116,21 @@ async fn find(
     }
 }
 
-/// Creates an attribute. If the answer is lost, a later list shows whether it exists.
-async fn create_one(clients: &Clients, attribute: &PlannedAttribute, at: &Invocation) -> Result<Later<()>, StepError> {
+/// Creates an attribute. If the answer is lost, a later list shows whether it exists. A list may not show
+/// it for a while, and Intercom then refuses to create it again. Therefore a refusal ends the start only if
+/// the start has not asked before, or long ago.
+async fn create_one(
+    clients: &Clients,
+    start: &Start,
+    attribute: &PlannedAttribute,
+    at: &Invocation,
+) -> Result<Later<()>, StepError> {
     if let Err(reason) = may_request(clients, at).await? {
         return Ok(Err(reason.to_owned()));
     }
     let (name, data_type) = (attribute.name.as_str(), attribute.kind.data_type());
+    let now_ms = at.clock.now_ms();
+    let asked_ms = clients.ledger.note_creation(&start.run(), name, now_ms).await?;
     match clients.intercom.create_attribute(attribute, REQUEST_TIMEOUT).await {
         Ok(_) => {
             tracing::info!(attribute = name, data_type, "attribute created");
@@ -118,6 +142,11 @@ async fn create_one(clients: &Clients, attribute: &PlannedAttribute, at: &Invoca
                 Disposition::RunFault | Disposition::NotFound | Disposition::ItemRejected
             ) =>
         {
+            if asked_ms.is_some_and(|asked_ms| now_ms - asked_ms < CREATED_MOST_MS) {
+                tracing::warn!(attribute = name, %error, "an attribute that was asked for before is waited for");
+                return Ok(Ok(()));
+            }
+            clients.ledger.forget_creation(&start.run(), name).await?;
             let problem = format!(
                 "\"{name}\" cannot be created ({error}): create it in Intercom's settings for people data, with the type \
                  {data_type}, or use another attribute"

@@ -70,8 +70,9 @@ pub(super) enum Began {
     /// Another run is active, too many runs are not settled, or the token's workspace is not known
     /// yet.
     Waits,
-    /// Intercom did not answer which API serves the token; its failure.
-    Unanswered(String),
+    /// Intercom did not answer which API serves the token, or which attributes there are. The error of a
+    /// start that has waited long enough.
+    Unanswered(StepError),
 }
 
 /// Begins a run of a start, or queues the start.
@@ -106,7 +107,7 @@ pub(super) async fn begin(
             tracing::warn!(run = start.run().as_str(), reason = said, "the start waits for its API");
             outcome.hint = Some(UNANSWERED);
             wait(clients, start, &said, at, outcome).await?;
-            return Ok(Began::Unanswered(said));
+            return Ok(Began::Unanswered(StepError::ApiUnknown { said }));
         }
     };
     has_all(plan, api.version)?;
@@ -115,9 +116,10 @@ pub(super) async fn begin(
         Ok(workspace) => workspace,
         Err(unknown) => return wait(clients, start, unknown.why(), at, outcome).await,
     };
-    if let Err(reason) = attributes_exist(clients, plan, &start.limits, at).await? {
+    if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
         let why = format!("the attributes cannot be listed: {reason}");
-        return wait(clients, start, &why, at, outcome).await;
+        wait(clients, start, &why, at, outcome).await?;
+        return Ok(Began::Unanswered(StepError::AttributesUnknown { said: reason }));
     }
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;

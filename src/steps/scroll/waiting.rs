@@ -16,7 +16,7 @@ use crate::runtime::invocation::Invocation;
 const TRY_AGAIN_MS: i64 = 60_000;
 /// The longest such wait, in milliseconds.
 const TRY_AGAIN_MOST_MS: i64 = 300_000;
-/// The first wait after an unanswered question for the API, in milliseconds. Each further wait is
+/// The first wait after an unanswered question for the API or the attributes, in milliseconds. Each further wait is
 /// twice as long, and at most [`TRY_AGAIN_MOST_MS`].
 const ASK_AGAIN_MS: i64 = 5_000;
 /// Tries before a start goes to the dead-letter queue: about one day.
@@ -46,8 +46,7 @@ pub(super) async fn begin_waiting(
                 let not_before_ms = now_ms + ask_again_ms(waiting.tries);
                 return Ok(clients.ledger.defer_start(&waiting, not_before_ms).await?);
             }
-            Ok(Began::Unanswered(said)) => StepError::ApiUnknown { said },
-            Err(error) => error,
+            Ok(Began::Unanswered(error)) | Err(error) => error,
         };
         if error.is_final() || waiting.tries >= TRIES_MAX && !error.is_newer() {
             dead_letter_start(clients, &waiting.start, &error, outcome).await?;
@@ -69,7 +68,7 @@ fn try_again_ms(tries: u32) -> i64 {
     TRY_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
 }
 
-/// Returns the wait after this many unanswered questions for the API, in milliseconds.
+/// Returns the wait after this many unanswered questions, in milliseconds.
 fn ask_again_ms(tries: u32) -> i64 {
     ASK_AGAIN_MS.saturating_mul(1 << tries.min(10)).min(TRY_AGAIN_MOST_MS)
 }

@@ -4,7 +4,7 @@
 use super::Round;
 use super::leased::LeasedParts;
 use super::send::Accusation;
-use super::streak::Row;
+use super::streak::{Row, Streaks};
 use super::writes::Writes;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::{Counts, Run};
@@ -12,6 +12,17 @@ use crate::ledger::{Consistency, RefusedInARow};
 use crate::runtime::clients::StepError;
 
 impl LeasedParts {
+    /// Creates the rows of refusals of this invocation. A follow-up part holds only users whom a bulk job
+    /// did not write. If the run has written others, refusals of these users do not accuse it.
+    pub(super) async fn streaks(&self, round: &Round<'_>, run: &Run) -> Result<Streaks, StepError> {
+        let follows = |index: &usize| self.parts[*index].work.part.id.attempt() > 1;
+        let follow_ups: Vec<usize> = (0..self.parts.len()).filter(follows).collect();
+        if follow_ups.is_empty() || Before::read(round, run).await?.counts.written <= 0 {
+            return Ok(Streaks::default());
+        }
+        Ok(Streaks::without(follow_ups))
+    }
+
     /// Returns why the run pauses, by the results of this invocation and of those before it. They are
     /// read only if this one had nothing but users that are gone, or that are refused alike.
     pub(super) async fn fault_of_run(

@@ -101,7 +101,12 @@ impl Round<'_> {
                 let Some(now) = self.wanted(&mut left).await? else { return Ok(()) };
                 run = now;
             }
-            let (way, parts) = one_way(&run, &mut left);
+            let (way_now, parts) = one_way(&run, &mut left);
+            if way_now != way {
+                // A bulk request may cost one operation for all of its users, and other requests one each.
+                self.give_back(&run, way, &permits, 0);
+                continue;
+            }
             let sizes = sizes_of(&left[..parts]);
             let mut chosen = pack(&sizes, permits.items.min(users_at_once(way)));
             if chosen.is_empty() {

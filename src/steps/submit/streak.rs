@@ -24,6 +24,8 @@ struct Words {
 /// The refusals in a row of an invocation.
 #[derive(Default)]
 pub(super) struct Streaks {
+    /// The leased parts, by index, whose users are in no row: their refusals accuse the users.
+    apart: Vec<usize>,
     like: Words,
     users: Vec<(TriedUser, ErrorRow)>,
     /// The last refusal, with advice.
@@ -59,15 +61,24 @@ impl Row {
 pub(super) enum Streak {
     /// The row goes on, or is full.
     Goes,
-    /// The refusal is another one. These users of the row before are refused.
-    Broken(Vec<(TriedUser, ErrorRow)>),
+    /// These users are refused: those of the row before, which another refusal ended, or one who is in
+    /// no row.
+    Over(Vec<(TriedUser, ErrorRow)>),
     /// This many users were refused alike.
     Full(u64),
 }
 
 impl Streaks {
+    /// Creates the rows of an invocation. The users of the parts `apart`, by index, are in no row.
+    pub(super) fn without(apart: Vec<usize>) -> Self {
+        Self { apart, ..Self::default() }
+    }
+
     /// Adds a refused user. `advice` is for the operator.
     pub(super) fn add(&mut self, user: TriedUser, row: ErrorRow, error: &Error, advice: &str) -> Streak {
+        if self.apart.contains(&user.item.part) {
+            return Streak::Over(vec![(user, row)]);
+        }
         if self.is_full {
             // The user stays open, like those of the row.
             return Streak::Goes;
@@ -85,7 +96,7 @@ impl Streaks {
                 Streak::Full(users)
             }
             _ if broken.is_empty() => Streak::Goes,
-            _ => Streak::Broken(broken),
+            _ => Streak::Over(broken),
         }
     }
 

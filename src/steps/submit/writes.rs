@@ -77,7 +77,7 @@ impl LeasedParts {
         let mut writes = Writes {
             waiting: items.map(Write::new).collect(),
             answers: HashMap::new(),
-            streaks: Streaks::default(),
+            streaks: self.streaks(round, &run).await?,
             gone: OnlyGone::default(),
             failed: BTreeMap::new(),
             settled: BTreeSet::new(),
@@ -214,7 +214,7 @@ impl LeasedParts {
                 let row = self.error_row(&write.item, &super::refused::code_of(&error), error.said());
                 match writes.streaks.add(write.tried(begun_ms), row, &error, advice(run.api, &error)) {
                     Streak::Goes => None,
-                    Streak::Broken(users) => {
+                    Streak::Over(users) => {
                         self.refuse_users(writes, users);
                         None
                     }

@@ -86,7 +86,11 @@ async fn findings(intercom: &Intercom, choice: ApiChoice) -> Result<Vec<Finding>
         Writing::Jobs { .. } | Writing::JobsOrAnswers { .. } => bulk(api, intercom.job(&job).await.map(|_| ())),
         Writing::Answers => {
             let listed = intercom.attributes(CALL_TIMEOUT).await;
-            finding(api, "attributes", listed.map(|reply| format!("{} custom attributes", reply.value.len())))
+            let says = |listed: Option<Vec<_>>| match listed {
+                Some(listed) => format!("{} custom attributes", listed.len()),
+                None => "the list has an unexpected form: a run begins without checking its attributes".to_owned(),
+            };
+            finding(api, "attributes", listed.map(|reply| says(reply.value)))
         }
     });
     Ok(findings)

@@ -2,9 +2,11 @@
 
 use intercom_bulk::domain::api::Way;
 use intercom_bulk::domain::bucket::{Bucket, Width};
-use intercom_bulk::domain::part::{PageRead, Part, ReadingId, cut};
+use intercom_bulk::domain::part::{Origin, PageRead, Part, PartId, ReadingId, cut};
+use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::RunId;
-use intercom_bulk::ledger::{PartEnd, PartLease};
+use intercom_bulk::domain::user::UserId;
+use intercom_bulk::ledger::{Closing, End, PartEnd, PartLease, ReadUsers};
 
 use super::{NOW_MS, TABLE, done, job, ledger, ours, part, run};
 
@@ -75,4 +77,27 @@ async fn resubmission_keeps_the_progress_of_its_other_parts() {
     }
     let end = async |part: &Part| ledger.part(&run.id, &part.id).await.unwrap().unwrap().end;
     assert_eq!((end(&taken).await, end(&other).await), (None, Some(PartEnd::Done)));
+}
+
+/// Two checks of a job find that other users lack the new values.
+#[tokio::test]
+async fn follow_up_has_the_patches_of_the_check_that_closed_the_job() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    let [bob, zoe] = ["bob", "zoe"].map(|id| Patch { user: UserId::new(id).unwrap(), ..part.patches[0].clone() });
+    let job = job(&part, "job_1", NOW_MS);
+    ledger.record_job(&job, &[], "one").await.unwrap();
+    let id = PartId { generation: 1, origin: Origin::Job { job: job.job.clone(), attempt: 2 } };
+    let follow_up = |patches: Vec<Patch>| Part { id: id.clone(), patches, ..part.clone() };
+    let (first, second) = (follow_up(vec![bob, zoe.clone()]), follow_up(vec![zoe]));
+    for (body, closes) in [(&first, true), (&second, false)] {
+        let again = Some((id.clone(), body.patches.len() as u64));
+        let read = Some(ReadUsers::default());
+        let closing = Closing { again, read, ..Closing::with(End::CompletedWithErrors) };
+        assert_eq!(ledger.close_job_with(&job, &closing, Some((body, NOW_MS))).await.unwrap(), closes);
+        let stored = ledger.bodies(&run.id, part.v, vec![id.clone()]).await.unwrap();
+        assert_eq!(stored, std::slice::from_ref(&first));
+        assert_eq!(ledger.job(&job).await.unwrap().unwrap().again_users, 2);
+    }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bulk::{ITEMS_LIMIT, Item, Method, Submission};
 use crate::contacts::fault::{ContactFault, Nth};
+use crate::contacts::options::BulkErrors;
 use crate::contacts::route::Operation;
 use crate::contacts::write::Way;
 use crate::contacts::{Contacts, Scene};
@@ -59,12 +60,12 @@ impl Workspace {
         if Contacts::unanswered(options, Nth { operation: Operation::Bulk, number: scene.number }) {
             job.answered = false;
         }
-        Ok(Answer::json(202, body(&self.jobs.list[place], call, scene.now_ms)))
+        Ok(Answer::json(202, body(&self.jobs.list[place], call, scene)))
     }
 
     pub(crate) fn contact_job(&self, id: &str, call: &Call<'_>, scene: Scene<'_>) -> Result<Answer, Refusal> {
         let job = &self.jobs.list[self.jobs.find(id, scene.now_ms)?];
-        Ok(Answer::json(200, body(job, call, scene.now_ms)))
+        Ok(Answer::json(200, body(job, call, scene)))
     }
 
     /// Applies one item.
@@ -87,7 +88,13 @@ impl Workspace {
 }
 
 /// Returns the job: with its tasks, and without links to errors.
-fn body(job: &Job, call: &Call<'_>, now_ms: i64) -> Value {
+fn body(job: &Job, call: &Call<'_>, scene: Scene<'_>) -> Value {
+    let now_ms = scene.now_ms;
+    let mut tasks = tasks(job, now_ms);
+    if scene.options.contacts.bulk_errors == BulkErrors::Job {
+        let states = tasks.as_array_mut().into_iter().flatten().filter_map(|task| task.get_mut("state"));
+        states.filter(|state| *state == "completed_with_errors").for_each(|state| *state = "completed".into());
+    }
     let ended_at = job.ends_at_ms().filter(|_| job.ended(now_ms)).map(seconds);
     json!({
         "id": job.id,
@@ -96,7 +103,7 @@ fn body(job: &Job, call: &Call<'_>, now_ms: i64) -> Value {
         "created_at": seconds(job.created_at_ms),
         "updated_at": ended_at.unwrap_or_else(|| seconds(job.created_at_ms)),
         "completed_at": ended_at,
-        "tasks": tasks(job, now_ms),
+        "tasks": tasks,
         "url": format!("{}/contacts/bulk/{}", call.base_url, job.id),
     })
 }

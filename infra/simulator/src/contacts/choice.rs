@@ -34,6 +34,7 @@ list-option=refused|accepted      a value that a list attribute does not have
 attribute=NAME:TYPE               one more attribute; :archived, :read-only, or :A|B for a list
 attribute-after-s=0               a new attribute exists so long after its creation
 bulk-null=kept|ignored|refused    a null in an item of PUT /contacts/bulk
+bulk-errors=task|job              errors of its items show in the states of task and job, or of the job alone
 bulk-job-delay-s=0                the job of PUT /contacts/bulk ends so long after its task
 custom-object=NAME                each contact has a relationship of this name
 teammate=4518167                  one more id that owner_id accepts
@@ -69,6 +70,7 @@ server-times=none|recorded        answers take the times recorded in 2021, in ad
             "attribute" => self.attributes.push(value.parse()?),
             "attribute-after-s" => self.attribute_after_s = number(value, "seconds")?,
             "bulk-null" => self.bulk_null = word(value)?,
+            "bulk-errors" => self.bulk_errors = word(value)?,
             "bulk-job-delay-s" => self.bulk_job_delay_s = number(value, "seconds")?,
             "custom-object" if !value.is_empty() => self.custom_object = Some(value.to_owned()),
             "custom-object" => return Err("a name".to_owned()),

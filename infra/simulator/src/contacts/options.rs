@@ -51,6 +51,17 @@ pub enum BulkNull {
     Refused,
 }
 
+/// The states that show the errors of a bulk job's items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum BulkErrors {
+    /// Those of the task and of the job.
+    #[default]
+    Task,
+    /// That of the job alone: the task ends as if each item was carried out.
+    Job,
+}
+
 /// The answer to a write to a merged contact, which Intercom does not document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]
@@ -129,6 +140,8 @@ pub struct ContactOptions {
     pub attribute_after_s: u64,
     /// A null in an item of a bulk request.
     pub bulk_null: BulkNull,
+    /// The states that show errors of a bulk job's items.
+    pub bulk_errors: BulkErrors,
     /// The time between the end of a bulk job's task and the end of the job.
     pub bulk_job_delay_s: u64,
     /// A custom object: each contact has a relationship of this name in its custom attributes.
@@ -166,6 +179,7 @@ impl Default for ContactOptions {
             attributes: Vec::new(),
             attribute_after_s: 0,
             bulk_null: BulkNull::default(),
+            bulk_errors: BulkErrors::default(),
             bulk_job_delay_s: 0,
             custom_object: None,
             teammates: vec![4_518_167],

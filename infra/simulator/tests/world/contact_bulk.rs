@@ -45,6 +45,17 @@ async fn job_has_the_documented_form() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn errors_show_in_the_task_or_in_the_job_alone() {
+    for (option, of_task) in [("task", "completed_with_errors"), ("job", "completed")] {
+        let world = chosen(&[&format!("bulk-errors={option}")], &[]);
+        let made = bulk(&world, &json!([{"id": "ffffffffffffffffffffffff", "name": "x"}])).await;
+        pass(3).await;
+        let later = job(&world, &made.body["id"]).await.body;
+        assert_eq!((&later["state"], &later["tasks"][0]["state"]), (&json!("completed_with_errors"), &json!(of_task)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bulk_is_of_preview_unless_chosen() {
     let contacts = json!({"contacts": []});
     let world = chosen(&[], &[]);

@@ -60,13 +60,25 @@ fn another_refusal_or_an_accepted_user_ends_the_row() {
     for user in 0..30 {
         add(&mut streaks, user, MISSING);
     }
-    assert!(matches!(add(&mut streaks, 30, "not an option"), Streak::Broken(users) if users.len() == 30));
+    assert!(matches!(add(&mut streaks, 30, "not an option"), Streak::Over(users) if users.len() == 30));
     for user in 31..70 {
         assert!(matches!(add(&mut streaks, user, "not an option"), Streak::Goes), "{user}");
     }
     assert_eq!(streaks.end().len(), 40);
     assert!(matches!(add(&mut streaks, 70, "not an option"), Streak::Goes));
     assert_eq!(streaks.end().len(), 1);
+}
+
+/// A follow-up part holds only users whom a bulk job refused, so no write of it is accepted.
+#[test]
+fn users_apart_fill_no_row() {
+    let mut streaks = Streaks::without(vec![0]);
+    for user in 0..200 {
+        assert!(matches!(add(&mut streaks, user, MISSING), Streak::Over(users) if users.len() == 1), "{user}");
+    }
+    assert!(streaks.row().is_none() && streaks.end().is_empty());
+    let mut of_other_parts = Streaks::without(vec![1]);
+    assert!((0..50).any(|user| matches!(add(&mut of_other_parts, user, MISSING), Streak::Full(50))));
 }
 
 /// A run with a slow pace has few users in each invocation.
