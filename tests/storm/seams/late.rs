@@ -1,4 +1,4 @@
-//! A bulk request that Intercom carries out after its sender gave up: its time-out passed, or its
+//! A write that Intercom carries out after its sender gave up: its time-out passed, or its
 //! process ended.
 
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::BodyExt;
 use tokio::time::sleep;
-use tower::ServiceExt;
 
+use super::effect::carried_out;
+use crate::asked::Asked;
 use crate::promises::Reached;
 use crate::storm::Storm;
 
@@ -18,7 +18,7 @@ const LATE_MS: std::ops::RangeInclusive<u64> = 0..=60_000;
 
 /// A request that reached Intercom.
 pub(super) struct LateRequest {
-    pub(super) name: String,
+    pub(super) asked: Asked,
     pub(super) router: axum::Router,
     pub(super) request: Request<Bytes>,
     pub(super) before: Reached,
@@ -32,7 +32,7 @@ pub(super) struct Late {
 
 impl Late {
     pub(super) fn new(storm: &Arc<Storm>, request: LateRequest) -> Self {
-        storm.weather.note(|| format!("{} is carried out late", request.name));
+        storm.weather.note(|| format!("{} is carried out late", request.asked.name));
         Self { storm: storm.clone(), request: Some(request) }
     }
 }
@@ -43,14 +43,11 @@ impl Drop for Late {
         let (Some(late), Ok(_)) = (self.request.take(), tokio::runtime::Handle::try_current()) else { return };
         let storm = self.storm.clone();
         self.storm.spawn(async move {
-            let LateRequest { name, router, request, before } = late;
+            let LateRequest { asked, router, request, before } = late;
             sleep(Duration::from_millis(storm.weather.draw(LATE_MS))).await;
-            let body = request.body().clone();
-            let response = router.oneshot(request.map(axum::body::Body::from)).await;
-            let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
-            let answer = answer.collect().await.map(http_body_util::Collected::to_bytes);
-            storm.weather.note(|| format!("{name} → {}, late", parts.status));
-            storm.answered_by_intercom(&name, &body, parts.status, answer.as_ref().ok(), before);
+            let (parts, answer) = carried_out(&storm, &asked, &before, router, request).await;
+            storm.weather.note(|| format!("{} {:?} → {}, late", asked.name, asked.alone(), parts.status));
+            storm.answered_by_intercom(&asked, parts.status, answer.as_ref().ok(), &before);
         });
     }
 }
