@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
-use intercom_simulator::{ListCursor, MergedWrite};
+use intercom_simulator::{Fault, ListCursor, MergedWrite};
 
 use crate::plans;
 use crate::storm::Storm;
@@ -162,7 +162,15 @@ impl Storm {
         let users = self.world.0.users().into_iter().filter_map(User::new);
         let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
         let lacks = lacks.filter(|id| !moved.contains(id) && !late.contains(id));
+        // A contact whose requests get a 404 is gone, by Intercom's words.
+        let lacks = lacks.filter(|id| !self.is_said_to_be_gone(id, &state));
         lacks.filter(|id| listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
+    }
+
+    /// Returns whether Intercom answers each write of this contact as if it did not exist.
+    fn is_said_to_be_gone(&self, id: &String, state: &intercom_simulator::State) -> bool {
+        let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
+        self.story.has_contacts() && state.poisoned.contains(id) && self.story.options.faults.iter().any(is_404)
     }
 
     /// Returns the users that a run was started for.
