@@ -61,6 +61,10 @@ pub(crate) fn translated(mut story: Story) -> Story {
     let faults = std::mem::take(&mut story.options.faults);
     story.options.faults =
         faults.into_iter().flat_map(|fault| of_contacts(rng, fault, story.endless, writes)).collect();
+    if story.endless {
+        // A start asks the list for the workspace of such a token, and would not begin.
+        story.options.faults.retain(|fault| *fault != Fault::DenyMe);
+    }
     contacts(rng, &mut story.options);
     more(rng, &mut story.options, writes);
     story

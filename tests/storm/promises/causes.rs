@@ -110,7 +110,9 @@ impl Struck<'_> {
                 // The number of changes is the first of the reason; a number of users is one less.
                 let told = reason.split(' ').find_map(|word| word.parse::<u64>().ok());
                 let told = told.map(|told| told + u64::from(has("change more than")));
-                told.is_some_and(|told| changes >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0)
+                told.is_some_and(|told| {
+                    changes + self.vanished() >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0
+                })
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
@@ -128,6 +130,13 @@ impl Struck<'_> {
             () if has("403") && self.storm.story.has_foreign_token() => true,
             () => self.faults(&FOR_GOOD) > 0 && ["401", "402", "403", "404", "400"].iter().any(|code| has(code)),
         }
+    }
+
+    /// Returns the number of contacts that were deleted, or that Intercom refuses as unknown.
+    fn vanished(&self) -> u64 {
+        let state = self.storm.world.0.state();
+        let count = state.users_deleted.len() + state.poisoned.len();
+        if self.storm.story.has_contacts() { count as u64 } else { 0 }
     }
 
     /// Returns whether an operator or a foreign token stops a run of this story.
