@@ -115,9 +115,11 @@ impl Storm {
         let before = (of.run.clone(), of.generation, user.to_owned());
         let before = self.promises.memory().written.get(&before).cloned();
         let Some(part) = before else { return };
-        // A list by numbers of pages may show a user on two of them.
-        let moves = self.story.options.contacts.list_cursor == ListCursor::Page && !of.parts.contains(&part);
-        if moves {
+        // A list may show a user on two pages if a deletion moves its pages, or if its last page, which is
+        // read again, has got a user that it left out.
+        let moves = self.story.options.contacts.list_cursor == ListCursor::Page
+            || self.world.0.state().fired.contains_key("shift-list");
+        if moves && of.parts != [part.clone()] {
             return;
         }
         if let Some((_, UserOutcome::Written)) = self.outcome(&run, &part, user).await {
