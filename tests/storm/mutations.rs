@@ -190,6 +190,8 @@ fn found(storm: &Path, name: &str, api: &str) -> Option<String> {
 fn command(storm: &Path, api: &str) -> Command {
     let mut play = Command::new(storm);
     play.args(["play::storm", "--exact", "--nocapture"]).current_dir(target().join("mutants"));
+    // The copy is less optimised, and its futures need more of the stack.
+    play.env("RUST_MIN_STACK", "33554432");
     play.env("RUST_BACKTRACE", "0").env("STORM_API", api).env_remove("STORM_BASE");
     play
 }

@@ -118,7 +118,7 @@ impl Storm {
         // A list may show a user on two pages if a deletion moves its pages, or if its last page, which is
         // read again, has got a user that it left out.
         let moves = self.story.options.contacts.list_cursor == ListCursor::Page
-            || self.world.0.state().fired.contains_key("shift-list");
+            || ["shift-list", "users-change"].iter().any(|name| self.world.0.state().fired.contains_key(*name));
         if moves && of.parts != [part.clone()] {
             return;
         }
@@ -263,15 +263,20 @@ impl Promises {
             return;
         };
         let Some(part) = of.parts.last() else { return };
-        let values = data["custom_attributes"].as_object().into_iter().flatten();
-        let is_kept = |(name, value): (&String, &Value)| body["custom_attributes"][name] == *value;
-        let kept = body["id"] == user.as_str() && values.map(is_kept).all(|kept| kept);
+        let mut values = data["custom_attributes"].as_object().into_iter().flatten();
+        let is_kept = |(name, value): (&String, &Value)| is_equal(&body["custom_attributes"][name], value);
+        let kept = body["id"] == user.as_str() && values.all(is_kept);
         if kept {
             memory.written.insert((of.run.clone(), of.generation, user.clone()), part.clone());
         }
         let answered = Answered { run: of.run.clone(), part: part.clone(), user: user.clone(), kept };
         memory.by.entry(who).or_default().answered.push(answered);
     }
+}
+
+/// Returns whether both values are equal. A number may have another notation.
+fn is_equal(one: &Value, other: &Value) -> bool {
+    one == other || one.as_f64().is_some_and(|number| other.as_f64() == Some(number))
 }
 
 /// Returns a cursor as in an answer.

@@ -193,15 +193,15 @@ impl Struck<'_> {
         match row.code.as_str() {
             // One bad user fails alone: given-up users need another cause.
             "gave_up" => self.is_poisoned(row) || self.anything() - self.faults(&["poison-item"]) >= GIVEN_UP_MIN,
+            // A contact that is gone is no error, except in a list of users.
+            "not_found" | "contact_merged" if self.storm.story.has_contacts() => {
+                run.listed.is_some() && self.faults(&["users-change", "gone-contact", "shift-list"]) > 0
+                    || self.faults(&["denied"]) > 0
+            }
             "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
             "not_restorable" | "other_contact" => self.faults(&["gone-contact"]) > 0,
             "not_kept" => self.faults(&["alter-attribute"]) > 0,
-            // A contact that is gone is no error, except in a list of users.
-            "not_found" if self.storm.story.has_contacts() => {
-                run.listed.is_some() && self.faults(&["users-change", "gone-contact", "shift-list"]) > 0
-                    || self.faults(&["denied"]) > 0
-            }
             "not_found" => self.is_poisoned(row) || self.faults(&["users-change", "denied"]) > 0,
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
