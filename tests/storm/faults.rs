@@ -4,7 +4,7 @@ use intercom_simulator::{Alteration, Fault, Options, World};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::story::Shape;
+use crate::shape::Shape;
 
 /// The last page, request or job of an endless fault.
 const FOR_EVER: u64 = 600;

@@ -10,8 +10,11 @@
 //! ```
 //!
 //! `STORM_SEEDS=10000` plays that many fresh seeds. `seeds.txt` keeps those that ever failed.
+//! `STORM_API` chooses the API of all stories: `1.4` (the default), `2.17`, `preview`, or `all`.
 
 mod accident;
+mod api;
+mod asked;
 mod await_point;
 mod conformance;
 mod faults;
@@ -29,6 +32,7 @@ mod rare;
 mod roles;
 mod schedules;
 mod seams;
+mod shape;
 #[path = "../sqs/mod.rs"]
 mod sqs;
 mod starts;

@@ -52,6 +52,8 @@ struct Mutations {
 struct Mutation {
     name: String,
     file: String,
+    /// The API that the stories play (`STORM_API`); 1.4 by default.
+    api: Option<String>,
     at: Option<String>,
     from: String,
     to: String,
@@ -112,10 +114,12 @@ fn chosen_mutations_are_found() {
     assert!(!names.is_empty(), "there is no mutation {which}");
     let storm = build(&changed);
     let mut missed = Vec::new();
-    for name in names {
-        match found(&storm, name) {
+    for name in &names {
+        let of = all.mutation.iter().find(|mutation| mutation.name == *name);
+        let api = of.and_then(|of| of.api.as_deref()).unwrap_or("1.4");
+        match found(&storm, name, api) {
             Some(line) => say(&format!("{name}: {line}")),
-            None => missed.push(name),
+            None => missed.push(*name),
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
@@ -161,11 +165,11 @@ fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
 /// and the promise.
 ///
 /// A seed that fails without the mutation, too, does not count.
-fn found(storm: &Path, name: &str) -> Option<String> {
+fn found(storm: &Path, name: &str, api: &str) -> Option<String> {
     let most = std::env::var("STORM_MUTATE_SEEDS").ok().and_then(|most| most.parse().ok()).unwrap_or(SEEDS_MAX);
     let mut played = 0;
     while played < most {
-        let mut play = command(storm);
+        let mut play = command(storm, api);
         play.env("MUTANT", name).env("STORM_SEEDS", (most - played).to_string());
         play.env("STORM_FIRST", "1").env("STORM_FRESH_ONLY", "1").env_remove("STORM_SEED");
         let output = play.output().expect("it was built");
@@ -174,7 +178,7 @@ fn found(storm: &Path, name: &str) -> Option<String> {
         let (seed, rest) = line.split_once(", of ")?;
         let (stories, promise) = rest.split_once(", breaks a promise: ")?;
         played += stories.parse::<u64>().ok()?.max(1);
-        let sound = command(storm).env_remove("MUTANT").env("STORM_SEED", seed).output().expect("it was built");
+        let sound = command(storm, api).env_remove("MUTANT").env("STORM_SEED", seed).output().expect("it was built");
         if sound.status.success() {
             return Some(format!("after {played} seeds, by {seed}: {promise}"));
         }
@@ -183,10 +187,12 @@ fn found(storm: &Path, name: &str) -> Option<String> {
     None
 }
 
-fn command(storm: &Path) -> Command {
+fn command(storm: &Path, api: &str) -> Command {
     let mut play = Command::new(storm);
     play.args(["play::storm", "--exact", "--nocapture"]).current_dir(target().join("mutants"));
-    play.env("RUST_BACKTRACE", "0").env_remove("STORM_BASE");
+    // The copy is less optimised, and its futures need more of the stack.
+    play.env("RUST_MIN_STACK", "33554432");
+    play.env("RUST_BACKTRACE", "0").env("STORM_API", api).env_remove("STORM_BASE");
     play
 }
 

@@ -3,14 +3,11 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use crate::promises::items;
+use crate::asked::{Asked, Kind};
 use crate::storm::{Storm, Who};
-
-pub(crate) const SUBMIT: &str = "POST /bulk/users";
 
 /// An outage of hours. It ends no run.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +66,13 @@ impl Outage {
     }
 
     /// Returns the failure of a request at this moment, if any.
-    pub(crate) fn fails(&self, name: &str, elapsed: Duration) -> Option<Way> {
-        let of_users = name.starts_with("GET /users");
+    pub(crate) fn fails(&self, asked: &Asked, elapsed: Duration) -> Option<Way> {
+        let of_users = ["GET /users", "GET /contacts"].iter().any(|path| asked.name.starts_with(path));
+        let of_users = of_users && !asked.is("GET /contacts/bulk/{id}");
         match self.is_now(elapsed).then_some(self.what)? {
             Down::Pages(way) if of_users => Some(way),
-            Down::Bulk if name == SUBMIT => Some(Way::Unsent),
-            Down::BulkButSome if name == SUBMIT => Some(Way::Answered(503)),
+            Down::Bulk if asked.is_write() => Some(Way::Unsent),
+            Down::BulkButSome if asked.is_write() => Some(Way::Answered(503)),
             Down::Names => Some(Way::Unsent),
             _ => None,
         }
@@ -101,8 +99,13 @@ pub(crate) struct LetThrough {
 }
 
 impl LetThrough {
-    /// Returns whether a request with this number of users is let through.
-    fn lets(&mut self, who: Option<Who>, users: usize) -> bool {
+    /// Returns whether a request is let through.
+    fn lets(&mut self, who: Option<Who>, asked: &Asked) -> bool {
+        let users = asked.items();
+        if asked.kind == Kind::Put {
+            // Of the users that are written one by one, every other one.
+            return asked.digest.is_multiple_of(2);
+        }
         let smaller = self.of.is_some() && self.of == who && users < self.users;
         if smaller && self.taken + users + LEFT <= self.users {
             self.taken += users;
@@ -117,14 +120,14 @@ impl LetThrough {
 
 impl Storm {
     /// Returns the failure of a request at this moment, if any.
-    pub(crate) fn fails(&self, who: Option<Who>, name: &str, body: &Bytes) -> Option<Way> {
+    pub(crate) fn fails(&self, who: Option<Who>, asked: &Asked) -> Option<Way> {
         let outage = self.story.outage?;
-        let way = outage.fails(name, self.weather.elapsed())?;
+        let way = outage.fails(asked, self.weather.elapsed())?;
         if outage.what != Down::BulkButSome {
             return Some(way);
         }
         let mut let_through = self.let_through.lock().unwrap_or_else(PoisonError::into_inner);
-        (!let_through.lets(who, items(body))).then_some(way)
+        (!let_through.lets(who, asked)).then_some(way)
     }
 }
 

@@ -7,7 +7,8 @@ use rand::rngs::SmallRng;
 use serde_json::{Value, json};
 
 use crate::plans;
-use crate::story::{Shape, StartAt};
+use crate::shape::Shape;
+use crate::story::StartAt;
 
 pub(crate) fn starts(rng: &mut SmallRng, shape: Shape) -> Vec<StartAt> {
     let count = if shape == Shape::Short { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] } else { rng.random_range(1..3) };

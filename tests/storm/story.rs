@@ -4,24 +4,29 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use intercom_bulk::domain::api::ApiVersion;
 use intercom_simulator::{Fault, Options};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::accident::Rates;
+use crate::api;
 use crate::faults;
 use crate::limits::{self, Replacement};
 use crate::operator::{self, Act, Verb, VerbAt};
 use crate::outage::Outage;
 use crate::plans;
 use crate::rare;
+use crate::shape::Shape;
 use crate::starts::{again_in_the_same_second, starts, uncount};
 
 /// One story, drawn from its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) seed: u64,
+    /// The version of the API that its functions speak.
+    pub(crate) api: ApiVersion,
     /// The workspace, except its clock.
     pub(crate) options: Options,
     /// One of the faults is endless.
@@ -152,8 +157,9 @@ impl Story {
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
         let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
-        rare::added(Self {
+        api::translated(rare::added(Self {
             seed,
+            api: api::of(seed),
             options,
             endless,
             rates,
@@ -182,7 +188,7 @@ impl Story {
             outage,
             ticks_all_until: Duration::ZERO,
             uncounted,
-        })
+        }))
     }
 
     /// Returns the time after which no accident strikes and no outage lasts.
@@ -251,42 +257,6 @@ impl Story {
     /// Returns whether a page's answer can be so late that its minute ends after ours.
     pub(crate) fn has_slow_pages(&self) -> bool {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::SlowPage { .. } | Fault::SlowPages(_)))
-    }
-}
-
-/// The size of a story.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// A few pages, a few faults.
-    Short,
-    /// Pages of several parts, and a strict rate limit.
-    Wide,
-    /// Endless faults.
-    Long,
-}
-
-impl Shape {
-    fn draw(rng: &mut SmallRng) -> Self {
-        match rng.random_range(0..100) {
-            0..94 => Self::Short,
-            94..97 => Self::Wide,
-            _ => Self::Long,
-        }
-    }
-
-    fn users(self, rng: &mut SmallRng) -> usize {
-        match self {
-            Self::Short => rng.random_range(0..48),
-            Self::Wide => rng.random_range(100..320),
-            Self::Long => rng.random_range(5..60),
-        }
-    }
-
-    fn page_size(self, rng: &mut SmallRng) -> usize {
-        match self {
-            Self::Short | Self::Long => rng.random_range(4..13),
-            Self::Wide => rng.random_range(30..=100),
-        }
     }
 }
 

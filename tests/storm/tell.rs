@@ -138,6 +138,7 @@ async fn run(told: Story, traced: bool) -> Told {
     drop(stop);
     let (mut tally, trace, bugs) = storm.weather.end();
     tally.stories = 1;
+    tally.apis.insert(storm.story.api.as_str(), 1);
     tally.invocations = storm.invocations();
     tally.faults = storm.world.0.state().fired;
     Told { tally, trace, bugs }
@@ -281,7 +282,7 @@ async fn end(storm: &Storm) {
     // The pages queue's receives last for two days.
     let newer_lasts = storm.weather.elapsed() < NEWER_LASTS;
     for body in dead.iter().filter(|body| newer_lasts || !Story::is_newer(body)) {
-        if !storm.story.is_nonsense(body) || Story::is_newer(body) {
+        if !storm.is_refused_start(body) && (!storm.story.is_nonsense(body) || Story::is_newer(body)) {
             storm.weather.bug(format!("8: a message of this or a newer version is a dead letter: {body}"));
         }
     }

@@ -9,7 +9,7 @@ impl Storm {
     ///
     /// It may read the token's workspace, or belong to a run that began there.
     pub(crate) fn goes_to_another_workspace(&self, who: Option<Who>, name: &str) {
-        let Some(invoked) = self.invoked(who).filter(|_| !matches!(name, WHOSE | USERS)) else { return };
+        let Some(invoked) = self.invoked(who).filter(|_| name != WHOSE && !USERS.contains(&name)) else { return };
         let memory = self.promises.memory();
         let is_foreign = |run: &super::RunSeen| run.app_id.as_deref() == Some(FOREIGN);
         let allowed = match &invoked.run {

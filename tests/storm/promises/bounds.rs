@@ -2,7 +2,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use bytes::Bytes;
 use intercom_bulk::domain::run::{GAPS_MAX, GENERATIONS_MAX, IDLE_TURNS_MAX, RunId, STALLED_MAX};
 
 use crate::seams::names::AwsCall;
@@ -19,7 +18,7 @@ impl Storm {
     /// generation is rarely repeated.
     ///
     /// Submissions in a job whose items were refused count from the start.
-    pub(super) fn submits_a_few_times(&self, of: (&str, u32), asked: &Bytes, in_vain: bool) {
+    pub(super) fn submits_a_few_times(&self, of: (&str, u32), asked: u64, in_vain: bool) {
         let mut hasher = DefaultHasher::new();
         (of, asked).hash(&mut hasher);
         let mut memory = self.promises.memory();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use intercom_bulk::domain::run::{Run, State};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::ErrorRow;
@@ -40,7 +39,7 @@ const TROUBLES: [Accident; 22] = [
     SlowAnswer,
 ];
 /// Faults that may spoil a page.
-const OF_PAGES: [&str; 10] = [
+const OF_PAGES: [&str; 22] = [
     "lose-page",
     "error-page",
     "error-page-keeps",
@@ -51,6 +50,18 @@ const OF_PAGES: [&str; 10] = [
     "slow-page",
     "slow-pages",
     "repeat-page",
+    "lose-call",
+    "drop-call",
+    "error-call",
+    "late-error-call",
+    "limit-call",
+    "limit-call-bare",
+    "empty-call",
+    "unavailable-call",
+    "slow-call",
+    "repeat-cursor",
+    "refuse-cursor",
+    "end-list",
 ];
 /// Faults after which Intercom does not report a job's end.
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
@@ -99,7 +110,9 @@ impl Struck<'_> {
                 // The number of changes is the first of the reason; a number of users is one less.
                 let told = reason.split(' ').find_map(|word| word.parse::<u64>().ok());
                 let told = told.map(|told| told + u64::from(has("change more than")));
-                told.is_some_and(|told| changes >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0)
+                told.is_some_and(|told| {
+                    changes + self.vanished() >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0
+                })
             }
             () if has("max_errors") => {
                 let users: BTreeSet<&String> = errors.iter().map(|row| &row.user).collect();
@@ -117,6 +130,13 @@ impl Struck<'_> {
             () if has("403") && self.storm.story.has_foreign_token() => true,
             () => self.faults(&FOR_GOOD) > 0 && ["401", "402", "403", "404", "400"].iter().any(|code| has(code)),
         }
+    }
+
+    /// Returns the number of contacts that were deleted, or that Intercom refuses as unknown.
+    fn vanished(&self) -> u64 {
+        let state = self.storm.world.0.state();
+        let count = state.users_deleted.len() + state.poisoned.len();
+        if self.storm.story.has_contacts() { count as u64 } else { 0 }
     }
 
     /// Returns whether an operator or a foreign token stops a run of this story.
@@ -153,6 +173,9 @@ impl Struck<'_> {
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
+            () if has("its list ended after") => self.faults(&["end-list", "users-change", "shift-list"]) > 0,
+            () if has("Intercom refused the place") => self.faults(&["refuse-cursor"]) > 0,
+            () if has("same page or its own place") => self.faults(&["repeat-cursor"]) > 0,
             () if has("in parts that were dropped") => self.is_stopped(),
             () if has("whose end Intercom did not report") || has("as failed without naming them") => {
                 self.faults(&OF_JOBS) > 0
@@ -170,12 +193,19 @@ impl Struck<'_> {
         match row.code.as_str() {
             // One bad user fails alone: given-up users need another cause.
             "gave_up" => self.is_poisoned(row) || self.anything() - self.faults(&["poison-item"]) >= GIVEN_UP_MIN,
+            // A contact that is gone is no error, except in a list of users.
+            "not_found" | "contact_merged" if self.storm.story.has_contacts() => {
+                run.listed.is_some() && self.faults(&["users-change", "gone-contact", "shift-list"]) > 0
+                    || self.faults(&["denied"]) > 0
+            }
             "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
+            "not_restorable" | "other_contact" => self.faults(&["gone-contact"]) > 0,
+            "not_kept" => self.faults(&["alter-attribute"]) > 0,
             "not_found" => self.is_poisoned(row) || self.faults(&["users-change", "denied"]) > 0,
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
-            "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item"]) > 0,
+            "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item", "remove-attribute"]) > 0,
             // Every user is permanently denied. The code is missing in a truncated answer.
             "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
             // The last answer for an always refused user was lost, truncated, or a proxy's. Or two
@@ -187,13 +217,6 @@ impl Struck<'_> {
             }
         }
     }
-}
-
-/// Returns the user of a bulk request with one user.
-pub(crate) fn alone_in(body: &Bytes) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let [item] = body["items"].as_array()?.as_slice() else { return None };
-    item["data"]["id"].as_str().map(ToOwned::to_owned)
 }
 
 impl Promises {

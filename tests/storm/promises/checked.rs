@@ -13,12 +13,17 @@ impl Storm {
         self.story.options.faults.iter().any(|fault| matches!(fault, Fault::AlterAttribute { .. }))
     }
 
+    /// Returns whether runs check written values after their writes. Otherwise each answer was compared.
+    pub(super) fn checks_values(&self) -> bool {
+        self.story.api.api().capabilities().write.has_jobs()
+    }
+
     /// Returns whether the check of a complete run may have missed a value: it read a part of the
     /// written users, or says why it did not read them.
     pub(super) fn may_be_unchecked(&self, run: &Run) -> bool {
         let written = run.totals.as_ref().map_or(0, |totals| totals.written);
         let says = run.reason.as_deref().is_some_and(|reason| reason.contains("were not all checked"));
-        self.alters_values() && (written > READ_BACK_MAX as u64 || says)
+        self.checks_values() && self.alters_values() && (written > READ_BACK_MAX as u64 || says)
     }
 
     /// Returns whether something else than the run's last generation may have set a value that was read
@@ -32,7 +37,10 @@ impl Storm {
     /// generation.
     pub(super) async fn values_were_checked(&self, run: &Run, has_no_errors: bool) {
         let is_complete = matches!(run.state, State::Complete | State::CompleteWithErrors);
-        let Some(totals) = run.totals.as_ref().filter(|_| is_complete && !run.limits.dry_run) else { return };
+        let Some(totals) = run.totals.as_ref().filter(|_| is_complete && !run.limits.dry_run && self.checks_values())
+        else {
+            return;
+        };
         let wrong = |text: &str| self.weather.bug(format!("13: {} is {}, and {text}: {totals:?}", run.id, run.state));
         match &totals.read_back {
             // Users that failed are not read back. The users of earlier generations were read by the

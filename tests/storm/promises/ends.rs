@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
+use intercom_simulator::{Fault, ListCursor, MergedWrite};
 
 use crate::plans;
 use crate::storm::Storm;
@@ -41,7 +42,8 @@ impl Storm {
         self.values_were_checked(run, errors.is_empty()).await;
         let lacking = if run.limits.dry_run { BTreeSet::new() } else { self.lacking(run).await };
         // Users whose values Intercom does not keep lack them at each end.
-        let unkept = self.alters_values();
+        let unkept = self.alters_values() && self.checks_values();
+        let hidden = self.hidden(run, &cursor);
         let silent: Vec<&String> = lacking.iter().filter(|user| !in_error.contains(user.as_str())).collect();
         self.end_has_a_cause(run, &errors, lacking.len() as u64);
         // One user's patch has the company's name for all users of the company. The reason has
@@ -52,21 +54,21 @@ impl Storm {
             0
         };
         match run.state {
-            State::Complete if !errors.is_empty() || !lacking.is_empty() && !self.may_be_unchecked(run) => {
+            State::Complete if !errors.is_empty() || lacking.len() as u64 > hidden && !self.may_be_unchecked(run) => {
                 lie(format!("{} users lack the value: {lacking:?}; errors: {errors:?}", lacking.len()));
             }
-            State::CompleteWithErrors if silent.len() as u64 > sharing && !reason.contains("did not keep") => {
+            State::CompleteWithErrors if silent.len() as u64 > sharing + hidden && !reason.contains("did not keep") => {
                 lie(format!("{silent:?} are in no error row"));
             }
             State::Incomplete if !unkept => {
                 let (unheard, unread) = self.told(run, &cursor);
-                let told = sharing + unheard + unread;
+                let told = sharing + unheard + unread + hidden;
                 if silent.len() as u64 > told {
                     lie(format!("{} users lack the value and {told} are reported: {silent:?}", silent.len()));
                 }
                 let sent = self.promises.users_sent(run);
                 let read: Vec<&&String> = silent.iter().filter(|user| sent.contains(**user)).collect();
-                if read.len() as u64 > sharing + unheard {
+                if read.len() as u64 > sharing + unheard + u64::from(hidden > 0) {
                     lie(format!("{unheard} users with sent patches are reported, and {read:?} lack the value"));
                 }
                 if !reason.chars().any(|c| c.is_ascii_digit()) {
@@ -81,7 +83,8 @@ impl Storm {
     async fn counts_equal_the_rows(&self, run: &Run, cursor: &Cursor) {
         let counted = self.ledger.accounts_counted(run, cursor, Consistency::Strong).await;
         let (Ok(counted), Ok(rows)) = (counted, self.ledger.accounts_by_rows(run, cursor).await) else { return };
-        let leased = rows.leases_until_ms.len() as u64;
+        // A lease may hide a job.
+        let leased = if self.checks_values() { rows.leases_until_ms.len() as u64 } else { 0 };
         let of = |accounts: &Accounts, leased: u64| {
             let Accounts { parts_open, sent_now, totals, .. } = accounts;
             let lost = totals.jobs_possibly_lost - leased;
@@ -93,6 +96,25 @@ impl Storm {
         if counted != rows {
             self.weather.bug(format!("3: the counts of {} are {counted:?}, and its rows are {rows:?}", run.id));
         }
+    }
+
+    /// Returns the number of contacts that a list may hide from a run: those that Intercom counts and does
+    /// not list, and those that a deletion moves to a page that was read. A write that Intercom carries
+    /// out for another contact hides that one.
+    fn hidden(&self, run: &Run, cursor: &Cursor) -> u64 {
+        if !self.story.has_contacts() {
+            return 0;
+        }
+        let state = self.world.0.state();
+        let contacts = &self.story.options.contacts;
+        if contacts.list_cursor == ListCursor::Page && !state.users_deleted.is_empty() {
+            return u64::MAX / 2;
+        }
+        let fired = |name: &str| state.fired.get(name).copied().unwrap_or_default();
+        let uncounted = run.totals.as_ref().and_then(|totals| totals.count);
+        let uncounted = uncounted.map_or(0, |count| count.saturating_sub(cursor.tally.read()));
+        let other = contacts.merged_write == MergedWrite::Canonical && fired("gone-contact") > 0;
+        uncounted + fired("shift-list") + u64::from(other)
     }
 
     /// Returns the numbers in an incomplete run's reason: users dropped or without an end, and
@@ -111,6 +133,11 @@ impl Storm {
                     unheard += parts * self.story.options.page_size as u64 + jobs * 100;
                 }
                 [users] if WORDS.iter().any(|words| word.ends_with(words)) => unheard += users,
+                _ if word.contains("its list ended after") => {
+                    let numbers = word.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+                    let numbers: Vec<u64> = numbers.collect();
+                    unread += numbers.first().zip(numbers.last()).map_or(0, |(of, read)| of.saturating_sub(*read));
+                }
                 _ if word.contains("may be unseen") => {
                     unread += (cursor.gaps.len() * self.story.options.page_size) as u64;
                 }
@@ -135,7 +162,15 @@ impl Storm {
         let users = self.world.0.users().into_iter().filter_map(User::new);
         let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
         let lacks = lacks.filter(|id| !moved.contains(id) && !late.contains(id));
+        // A contact whose requests get a 404 is gone, by Intercom's words.
+        let lacks = lacks.filter(|id| !self.is_said_to_be_gone(id, &state));
         lacks.filter(|id| listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
+    }
+
+    /// Returns whether Intercom answers each write of this contact as if it did not exist.
+    fn is_said_to_be_gone(&self, id: &String, state: &intercom_simulator::State) -> bool {
+        let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
+        self.story.has_contacts() && state.poisoned.contains(id) && self.story.options.faults.iter().any(is_404)
     }
 
     /// Returns the users that a run was started for.

@@ -4,6 +4,7 @@ use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::run::RunId;
 
 use super::{Promises, Submission};
+use crate::asked::Asked;
 use crate::storm::{Storm, Who};
 
 /// After a lost answer, the SDK repeats a count: at most this many times.
@@ -16,6 +17,7 @@ impl Storm {
         if answered {
             self.limit_is_known(who);
         }
+        self.answers_are_recorded(who, answered).await;
         let missing = self.promises.unrecorded(who, answered);
         let owner = format!("request-{who}");
         for (id, of) in missing {
@@ -42,11 +44,9 @@ impl Storm {
 
     /// Checks a request for several users: none of them is in a recorded job of the same part. A
     /// request for one user may test whether Intercom accepts requests at all.
-    pub(super) async fn sends_nobody_again(&self, of: &Submission, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else { return };
-        let items = body["items"].as_array().cloned().unwrap_or_default();
-        let Some(run) = RunId::parse(&of.run).filter(|_| items.len() > 1) else { return };
-        let asked: Vec<&str> = items.iter().filter_map(|item| item["data"]["id"].as_str()).collect();
+    pub(super) async fn sends_nobody_again(&self, of: &Submission, asked: &Asked) {
+        let Some(run) = RunId::parse(&of.run).filter(|_| asked.items() > 1) else { return };
+        let asked: Vec<&str> = asked.writes.iter().map(|(user, _)| user.as_str()).collect();
         let mut open: Vec<String> = Vec::new();
         let mut recorded: Vec<String> = Vec::new();
         for id in of.parts.iter().filter_map(|part| part_id(part)) {
@@ -78,7 +78,7 @@ impl Storm {
         let Ok(accounts) = self.ledger.accounts(&run, &cursor).await else { return };
         let jobs = self.promises.memory().jobs.clone();
         let mut lost = Vec::new();
-        for job in jobs.iter().filter(|job| job.run == id.as_str()) {
+        for job in jobs.iter().filter(|job| job.run == id.as_str() && !job.is_put) {
             match rows.iter().find(|row| row.job.to_string() == job.id) {
                 None => lost.push(job.id.clone()),
                 Some(row) => {

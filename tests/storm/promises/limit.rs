@@ -1,10 +1,9 @@
 //! Promise 4: the rate limit, and the quota of it, are never knowingly exceeded in any window.
 
-use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Action;
-use super::steps::SUBMIT;
+use crate::asked::Asked;
 use crate::await_point::Step;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
@@ -47,12 +46,6 @@ pub(super) struct Window {
     used: u64,
     /// The minimum use by a header and by the permits since, which the ledger must know.
     known: u64,
-}
-
-/// The users of a bulk request.
-pub(crate) fn items(body: &Bytes) -> usize {
-    let items = || serde_json::from_slice::<serde_json::Value>(body).ok()?["items"].as_array().map(Vec::len);
-    items().unwrap_or(1)
 }
 
 fn takes_permits(call: &AwsCall) -> bool {
@@ -185,13 +178,13 @@ impl Storm {
 
     /// Records the window of a request that is about to be sent, as far as it is known: the
     /// invocation's permits since its last request, or else prepaid ones.
-    pub(crate) fn charges(&self, who: Option<Who>, name: &str) {
+    pub(crate) fn charges(&self, who: Option<Who>, asked: &Asked) {
         let (Some(who), now_ms) = (who, self.now_ms()) else { return };
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
         // A submission is paid for soon after its run is read, or with the previous one.
-        let at_ms = if name == SUBMIT { did.read_run_ms.max(did.request.at_ms) } else { now_ms };
+        let at_ms = if asked.is_write() { did.read_run_ms.max(did.request.at_ms) } else { now_ms };
         let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms, refused: false };
         // A repetition with a newer token reuses the permit of the refused request, which was not
         // charged.
@@ -202,31 +195,35 @@ impl Storm {
     /// Records that Intercom refused the token of an invocation's request.
     pub(crate) fn token_was_refused(&self, who: Option<Who>) {
         let Some(who) = who else { return };
-        self.promises.memory().by.entry(who).or_default().request.refused = true;
+        let mut memory = self.promises.memory();
+        let did = memory.by.entry(who).or_default();
+        did.request.refused = true;
+        did.tokens_refused += 1;
     }
 
     /// Counts a request in the window of its arrival, if it was paid for there.
     ///
     /// Otherwise its transit was longer than the edge, or clocks differ by more than that.
-    pub(super) fn counts_request(&self, who: Option<Who>, name: &str, body: &Bytes) {
-        let cost = if name == SUBMIT { items(body).max(1) as u64 } else { 1 };
+    pub(super) fn counts_request(&self, who: Option<Who>, asked: &Asked) {
+        let (cost, name) = (asked.items() as u64, &asked.name);
         let now_ms = self.now_ms();
         let end_ms = end_of(now_ms);
         let invoked = self.invoked(who);
         let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
-        // Check has several requests in flight, so their permits cannot be matched.
-        let alone = invoked.is_none_or(|invoked| invoked.step != Step::Check);
+        // Check has several requests in flight, and so has submit with contacts. Their permits cannot be matched.
+        let many = |step| step == Step::Check || step == Step::Submit && self.story.has_contacts();
+        let alone = invoked.is_none_or(|invoked| !many(invoked.step));
         let mut memory = self.promises.memory();
         memory.asked += cost;
-        let (asked, paid) = (memory.asked, memory.paid);
+        let (in_all, paid) = (memory.asked, memory.paid);
         let Action { request, .. } = who.and_then(|who| memory.by.get(&who).cloned()).unwrap_or_default();
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
         window.used += if here && alone { cost } else { 0 };
         let (Window { granted, used, .. }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
-        if asked > paid {
-            self.weather.bug(format!("4: {asked} operations were requested, and {paid} are paid for"));
+        if in_all > paid {
+            self.weather.bug(format!("4: {in_all} operations were requested, and {paid} are paid for"));
         }
         if used > cap || used > granted {
             self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));

@@ -1,6 +1,7 @@
 //! The promises of the storm, checked after every step of the world. They remember the events at
 //! the seams, so that a step costs little. Where needed, they read the ledger and the workspace.
 
+mod answers;
 mod binding;
 mod bounds;
 mod causes;
@@ -18,6 +19,7 @@ mod secrets;
 mod sent;
 mod steps;
 mod stops;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,10 +28,9 @@ use intercom_bulk::domain::part::PartId;
 use intercom_bulk::domain::run::{Limits, RunId, State};
 use intercom_bulk::runtime::event::StartEvent;
 
+use crate::asked::Asked;
 use crate::storm::{Invoked, Who};
 
-pub(crate) use causes::alone_in;
-pub(crate) use limit::items;
 pub(crate) use secrets::of_people;
 pub(crate) use steps::Reached;
 
@@ -82,6 +83,10 @@ struct Memory {
     writes: u64,
     /// Paused runs, by name.
     paused: BTreeMap<String, pauses::Paused>,
+    /// Pages of lists that were read.
+    pages_read: answers::PagesRead,
+    /// Users with the result `written`, by run and generation: the part of each.
+    written: answers::WrittenUsers,
     /// Starts that were sent as messages, by their run's id.
     started: BTreeMap<String, serde_json::Value>,
 }
@@ -99,6 +104,8 @@ struct RunSeen {
     changed_ms: i64,
     /// It has requested users.
     reads: bool,
+    /// The last generation that has requested users.
+    read_generation: u32,
     /// Number of commits of its cursor.
     turn: u64,
     /// Number of sent parts by its cursor, and their generation.
@@ -125,6 +132,8 @@ struct JobSeen {
     applied_ms: Option<i64>,
     /// Intercom does not find it.
     lost: bool,
+    /// It stands for a write of one user, which has no job.
+    is_put: bool,
 }
 
 /// The purpose of a job.
@@ -152,6 +161,12 @@ struct Action {
     request: limit::Charged,
     /// The last rate limit header that it received.
     limit: Option<limit::LimitReported>,
+    /// The number of its requests whose tokens were refused, and that were not repeated so far.
+    tokens_refused: u64,
+    /// Writes of one user each that were answered.
+    answered: Vec<answers::Answered>,
+    /// The last page that it requested.
+    page: Option<answers::PageAsked>,
     /// Its requests for permits that are under way.
     permits_requested: u32,
     /// Parts that it leased, with their run.
@@ -220,8 +235,8 @@ impl Promises {
     }
 
     /// Records a submission that was sent: its outcome is unknown until its answer arrives.
-    pub(crate) fn unreported(&self, who: Option<Who>, name: &str) {
-        if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
+    pub(crate) fn unreported(&self, who: Option<Who>, asked: &Asked) {
+        if let Some(who) = who.filter(|_| asked.is_write()) {
             let mut memory = self.memory();
             memory.has_submitted = true;
             memory.by.entry(who).or_default().unreported += 1;
@@ -234,8 +249,8 @@ impl Promises {
     }
 
     /// Records the answer of a submission.
-    pub(crate) fn told(&self, who: Option<Who>, name: &str) {
-        if let Some(who) = who.filter(|_| name == steps::SUBMIT) {
+    pub(crate) fn told(&self, who: Option<Who>, asked: &Asked) {
+        if let Some(who) = who.filter(|_| asked.is_write()) {
             let mut memory = self.memory();
             let did = memory.by.entry(who).or_default();
             did.unreported = did.unreported.saturating_sub(1);

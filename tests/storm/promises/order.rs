@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use intercom_bulk::domain::run::{Run, RunId};
 use intercom_simulator::Fault;
 use serde_json::Value;
 
 use super::{JobSeen, Memory};
+use crate::asked::Asked;
 use crate::storm::{Storm, Who};
 
 /// The time for which a job without a known id is waited for (`closing_at` of a job). A job with a
@@ -18,18 +18,22 @@ const WAITED_FOR_MS: i64 = 15 * 60 * 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     /// The index of the run, and the generation that decided the value.
-    rank: (usize, u32),
+    pub(super) rank: (usize, u32),
     /// The end of the job's task.
-    applied_ms: i64,
-    value: Value,
+    pub(super) applied_ms: i64,
+    pub(super) value: Value,
     /// The index of the job.
-    job: usize,
+    pub(super) job: usize,
 }
 
 impl Memory {
     /// Returns whether a job may set values after a later run or generation has begun: it takes too
     /// long, and its id is not known or Intercom does not find it; or an operator released its run.
     fn is_excused(&self, job: &JobSeen) -> bool {
+        if job.is_put {
+            // Also an operator's release waits for requests.
+            return false;
+        }
         let is_slow = job.applied_ms.is_none_or(|applied_ms| applied_ms - job.created_ms >= WAITED_FOR_MS);
         is_slow && (job.lost || !self.recorded.contains(&job.id)) || self.released.contains(&job.run)
     }
@@ -57,19 +61,17 @@ impl Memory {
 
 impl Storm {
     /// Records that Intercom created a job from this submission.
-    pub(super) fn job_was_made(&self, asked: &Bytes, run: &str, generation: u32) {
-        let body: Value = serde_json::from_slice(asked).unwrap_or_default();
-        let items = body["items"].as_array().cloned().unwrap_or_default();
+    pub(super) fn job_was_made(&self, asked: &Asked, run: &str, generation: u32) {
         let now_ms = self.now_ms();
         let Some((number, made)) = self.world.0.last_job() else { return };
         let applied_ms = self.applied_ms(number as u64, now_ms);
         let mut memory = self.promises.memory();
         let (id, run_of_job) = (made.id.clone(), run.to_owned());
         let lost = self.story.options.faults.contains(&Fault::LoseJob(number as u64));
-        let (users, created_ms) = (items.len(), made.created_at_ms);
-        memory.jobs.push(JobSeen { id, run: run_of_job, users, created_ms, applied_ms, lost });
+        let (users, created_ms) = (asked.writes.len(), made.created_at_ms);
+        memory.jobs.push(JobSeen { id, run: run_of_job, users, created_ms, applied_ms, lost, is_put: false });
         let index = memory.jobs.len() - 1;
-        let ids = items.iter().filter_map(|item| Some(item["data"]["id"].as_str()?.to_owned()));
+        let ids = asked.writes.iter().map(|(user, _)| user.clone());
         memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);
         let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
         let mut broken = Vec::new();
@@ -77,7 +79,7 @@ impl Storm {
             broken.push(format!("9: a job of {run} is created after {later} read a page"));
         }
         let Some(applied_ms) = applied_ms else { return broken.into_iter().for_each(|text| self.weather.bug(text)) };
-        for (user, target, value) in items.iter().flat_map(values) {
+        for (user, target, value) in asked.writes.iter().flat_map(values) {
             let there = memory.values.get(&(user.clone(), target.clone())).map_or(&[][..], Vec::as_slice);
             for other in there.iter().filter(|other| other.value != value) {
                 let older = &memory.jobs[other.job];
@@ -115,6 +117,7 @@ impl Storm {
         let now_ms = self.now_ms();
         let mut memory = self.promises.memory();
         let Some(seen) = memory.runs.get_mut(&run) else { return };
+        seen.read_generation = seen.read_generation.max(seen.generation);
         if std::mem::replace(&mut seen.reads, true) {
             return;
         }
@@ -153,12 +156,10 @@ impl Storm {
     }
 }
 
-/// Returns the values that an item sets: user, target, value.
-fn values(item: &Value) -> Vec<(String, String, Value)> {
-    let data = &item["data"];
-    let user = data["id"].as_str().unwrap_or_default();
+/// Returns the values that a write sets: user, target, value.
+pub(super) fn values((user, data): &(String, Value)) -> Vec<(String, String, Value)> {
     let attributes = data["custom_attributes"].as_object().into_iter().flatten();
-    let attributes = attributes.map(|(name, value)| (user.to_owned(), name.clone(), value.clone()));
+    let attributes = attributes.map(|(name, value)| (user.clone(), name.clone(), value.clone()));
     let companies = data["companies"].as_array().into_iter().flatten();
     let companies = companies.map(|company| {
         let company_id = company["company_id"].as_str().unwrap_or_default();

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use intercom_bulk::rate_limit::{MINUTE_MS, minute_end_ms};
 
-use super::limit::items;
-use super::steps::SUBMIT;
+use crate::asked::{Asked, Kind};
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
@@ -42,18 +40,25 @@ impl Storm {
 
     /// Checks a bulk request that a process is about to send: its users are of the process's minute.
     /// A repetition with a newer token uses the permits of the refused request.
-    pub(crate) fn keeps_the_pace(&self, who: Option<Who>, name: &str, body: &Bytes) {
-        let Some(who) = who.filter(|_| name == SUBMIT) else { return };
-        let Some(of) = self.promises.submission(who, body) else { return };
+    pub(crate) fn keeps_the_pace(&self, who: Option<Who>, asked: &Asked) {
+        let Some(who) = who.filter(|_| asked.is_write()) else { return };
+        let Some(of) = self.promises.submission(who, asked) else { return };
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let end_ms = minute_end_ms(self.now_ms() + skew_ms);
         let mut memory = self.promises.memory();
         let is_paced = memory.runs.get(&of.run).is_some_and(|seen| seen.limits.max_per_minute.is_some());
-        if !is_paced || memory.by.get(&who).is_some_and(|did| did.request.refused) {
+        let did = memory.by.entry(who).or_default();
+        // Of several requests in flight, any may be the repeated one.
+        let is_repeated = match asked.kind {
+            Kind::Put => did.tokens_refused > 0,
+            _ => did.request.refused,
+        };
+        if !is_paced || is_repeated {
+            did.tokens_refused = did.tokens_refused.saturating_sub(1);
             return;
         }
         let minute = memory.minutes.entry((of.run.clone(), end_ms)).or_default();
-        minute.used += items(body) as u64;
+        minute.used += asked.items() as u64;
         let Minute { granted, used } = *minute;
         drop(memory);
         if used > granted {

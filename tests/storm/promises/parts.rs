@@ -7,6 +7,7 @@ use intercom_bulk::domain::run::{Phase, RunId, State};
 
 use super::jobs::part_id;
 use super::{Promises, Submission};
+use crate::asked::Asked;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
@@ -82,17 +83,16 @@ impl Storm {
 impl Promises {
     /// Returns the submission of a bulk request: the run and the parts under this invocation's lease
     /// that hold its users. `None` if a user is in none of them.
-    pub(super) fn submission(&self, who: Who, body: &[u8]) -> Option<Submission> {
-        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-        let items = body["items"].as_array()?;
-        let mut users: BTreeSet<&str> = items.iter().filter_map(|item| item["data"]["id"].as_str()).collect();
+    pub(super) fn submission(&self, who: Who, asked: &Asked) -> Option<Submission> {
+        let all: BTreeSet<&str> = asked.writes.iter().map(|(user, _)| user.as_str()).collect();
+        let mut users = all.clone();
         let memory = self.memory();
         let leased = &memory.by.get(&who)?.parts;
         let run = leased.last()?.0.clone();
         let mut parts = Vec::new();
         for (_, name) in leased.iter().filter(|(of, _)| *of == run) {
             let Some(sent) = memory.sent.get(&(RunId::parse(&run)?, part_id(name)?)) else { continue };
-            if sent.iter().any(|user| items.iter().any(|item| item["data"]["id"] == user.as_str())) {
+            if sent.iter().any(|user| all.contains(user.as_str())) {
                 parts.push(name.clone());
             }
             for user in sent {

@@ -9,15 +9,12 @@ use http::{Request, StatusCode};
 use intercom_bulk::domain::run::RunId;
 
 use super::Submission;
+use super::answers::Begun;
 use super::scroll::InFlight;
 use crate::accident::Accident;
+use crate::asked::{Asked, Kind};
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
-
-pub(super) const PAGE: &str = "GET /users/scroll";
-/// A user of a list.
-const USER: &str = "GET /users/{id}";
-pub(super) const SUBMIT: &str = "POST /bulk/users";
 
 /// Facts about a request before its answer.
 #[derive(Debug, Default)]
@@ -112,40 +109,49 @@ impl Storm {
     }
 
     /// A step sends a request to Intercom.
-    pub(crate) fn asks_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> InFlight<'_> {
-        self.no_secret_in(name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
-        if matches!(name, PAGE | USER) {
+    pub(crate) fn asks_intercom(&self, who: Option<Who>, asked: &Asked, request: &Request<Bytes>) -> InFlight<'_> {
+        self.no_secret_in(&asked.name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
+        if matches!(asked.kind, Kind::Page | Kind::User) {
             self.earlier_runs_are_over(who);
         }
-        if matches!(name, PAGE | SUBMIT) {
+        if asked.kind == Kind::Page || asked.is_write() {
             self.promises.memory().active_ms = self.now_ms();
         }
-        let page = if name == PAGE { who } else { None };
+        let page = if asked.kind == Kind::Page { who } else { None };
         if let Some(who) = page {
             self.promises.memory().by.entry(who).or_default().asked_for_page = true;
         }
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
         }
-        if name == PAGE && self.promises.memory().pages_asked.len() > 1 {
+        // After a resume, an invocation may read a page of contacts that it no longer commits.
+        let taken_over = self.story.has_contacts() && self.story.is_resumed();
+        if asked.kind == Kind::Page && self.promises.memory().pages_asked.len() > 1 && !taken_over {
             self.weather.bug("2: two pages are requested at the same time".to_owned());
         }
         InFlight { promises: &self.promises, page }
     }
 
     /// A request reaches Intercom.
-    pub(crate) async fn reaches_intercom(&self, who: Option<Who>, name: &str, request: &Request<Bytes>) -> Reached {
+    pub(crate) async fn reaches_intercom(&self, who: Option<Who>, asked: &Asked, begun: Begun) -> Reached {
         self.weather.step();
-        self.counts_request(who, name, request.body());
+        self.counts_request(who, asked);
         let mut reached = Reached::default();
-        match name {
-            PAGE => self.page_is_leased(who).await,
-            SUBMIT => {
-                let submission = who.and_then(|who| self.promises.submission(who, request.body()));
+        match asked.kind {
+            Kind::Page => {
+                self.page_is_leased(who).await;
+                self.page_is_not_read_again(who, asked);
+            }
+            Kind::Bulk | Kind::Put => {
+                let submission = who.and_then(|who| self.promises.submission(who, asked));
                 match &submission {
+                    Some(of) if asked.kind == Kind::Put => {
+                        self.run_writes(who, of, begun).await;
+                        self.is_written_once(who, of, asked).await;
+                    }
                     Some(of) => {
                         self.run_submits(who, &of.run, of.generation).await;
-                        self.sends_nobody_again(of, request.body()).await;
+                        self.sends_nobody_again(of, asked).await;
                     }
                     None => self.weather.bug("users are sent that are in no part under lease".to_owned()),
                 }
@@ -154,7 +160,7 @@ impl Storm {
                 }
                 reached.submits = submission;
             }
-            _ => {}
+            Kind::User | Kind::Other => {}
         }
         reached
     }
@@ -162,24 +168,24 @@ impl Storm {
     /// Intercom answered. Returns the id of the job that it created.
     pub(crate) fn answered_by_intercom(
         &self,
-        name: &str,
-        asked: &Bytes,
+        asked: &Asked,
         status: StatusCode,
         answer: Option<&Bytes>,
-        reached: Reached,
+        reached: &Reached,
     ) -> Option<String> {
-        if name == PAGE {
+        if asked.kind == Kind::Page {
             self.opens_one_scroll(status);
         }
-        if name == SUBMIT
+        if asked.is_write()
             && let Some(of) = &reached.submits
         {
-            self.submits_a_few_times((&of.run, of.generation), asked, status.is_server_error() || answer.is_none());
+            let in_vain = status.is_server_error() || answer.is_none();
+            self.submits_a_few_times((&of.run, of.generation), asked.digest, in_vain);
         }
-        if name != SUBMIT || !(status.is_success() || answer.is_none()) {
+        if asked.kind != Kind::Bulk || !(status.is_success() || answer.is_none()) {
             return None;
         }
-        let of = reached.submits?;
+        let of = reached.submits.as_ref()?;
         self.job_was_made(asked, &of.run, of.generation);
         let answer: serde_json::Value = serde_json::from_slice(answer?).ok()?;
         Some(answer.get("id")?.as_str()?.to_owned())

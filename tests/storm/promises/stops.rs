@@ -131,6 +131,7 @@ impl Promises {
             since_ms: now_ms,
             changed_ms: now_ms,
             reads: false,
+            read_generation: 0,
             turn: 0,
             parts: (0, 0),
             pages: BTreeSet::new(),

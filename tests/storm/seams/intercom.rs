@@ -5,19 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use intercom_bulk::aws::ParameterError;
-use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::intercom::{BaseUrl, Intercom, Transport, TransportError};
 use intercom_bulk::runtime::token::{ParameterReading, StoredToken};
-use intercom_simulator::{Fault, RateReset};
-use tower::ServiceExt;
 
 use crate::accident::Accident;
+use crate::asked::{Asked, Kind};
 use crate::await_point::Side;
-use crate::outage::{SUBMIT, Way};
-use crate::promises::alone_in;
+use crate::outage::Way;
+use crate::seams::answers::{refusal, refused};
+use crate::seams::effect::carried_out;
 use crate::seams::late::{Late, LateRequest};
 use crate::storm::Storm;
 
@@ -31,7 +29,7 @@ pub(crate) const FOREIGN: &str = "foreign0";
 /// The request for a token's workspace.
 pub(crate) const WHOSE: &str = "GET /me";
 /// The request for a user of a token that may not request its workspace.
-pub(crate) const USERS: &str = "GET /users";
+pub(crate) const USERS: [&str; 2] = ["GET /users", "GET /contacts?per_page=1"];
 
 /// Returns the token of one process, from the story's Parameter Store.
 pub(crate) fn token(storm: &Arc<Storm>) -> StoredToken {
@@ -79,25 +77,13 @@ impl Storm {
 
 /// Returns a client of the story's workspace behind the weather.
 pub(crate) fn client(storm: &Arc<Storm>, token: &StoredToken) -> Intercom {
-    let (storm, router) = (storm.clone(), storm.world.0.router());
+    let (storm, router, api) = (storm.clone(), storm.world.0.router(), storm.story.api);
     let transport = Transport::new(tower::service_fn(move |request: Request<Bytes>| {
         let (storm, router) = (storm.clone(), router.clone());
         async move { carry(&storm, router, request).await }
     }));
     let base_url = BaseUrl::parse("http://127.0.0.1:1").expect("loopback is taken");
-    Intercom::new(transport, base_url, token.tokens(), ApiVersion::parse("1.4").expect("the version is known"))
-}
-
-/// Returns method and path without ids, like `GET /jobs/{id}`.
-fn name(request: &Request<Bytes>) -> String {
-    let path = request.uri().path();
-    let path = match path.split('/').nth(1) {
-        Some("jobs") if path.ends_with("/error") => "/jobs/{id}/error",
-        Some("jobs") => "/jobs/{id}",
-        Some("users") if path.len() > 20 => "/users/{id}",
-        _ => path,
-    };
-    format!("{} {path}", request.method())
+    Intercom::new(transport, base_url, token.tokens(), api)
 }
 
 /// Carries a request, and notes whether a request for one user alone brought a usable answer.
@@ -106,20 +92,21 @@ async fn carry(
     router: axum::Router,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
-    let user = alone_in(request.body());
+    let request = storm.of_smaller_pages(request);
+    let asked = Asked::of(&request);
     // The client may not wait for the answer.
-    if let Some(user) = &user {
+    if let Some(user) = asked.alone() {
         storm.promises.asks_alone(user);
     }
-    let answer = carried(storm, router, request).await;
+    let answer = carried(storm, router, &asked, request).await;
     let is_usable = match &answer {
         Ok(answer) => {
             !answer.status().is_server_error() && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok()
         }
         Err(error) => matches!(error, TransportError::NotSent { .. }),
     };
-    if let Some(user) = user.filter(|_| is_usable) {
-        storm.promises.answered_alone(&user);
+    if let Some(user) = asked.alone().filter(|_| is_usable) {
+        storm.promises.answered_alone(user);
     }
     answer
 }
@@ -127,23 +114,24 @@ async fn carry(
 async fn carried(
     storm: &Arc<Storm>,
     router: axum::Router,
+    asked: &Asked,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, TransportError> {
-    let (who, weather) = (storm.current(), &storm.weather);
-    let name = name(&request);
+    let (who, weather, name) = (storm.current(), &storm.weather, asked.name.as_str());
     // Before a possible freeze: the process has decided by now which permit pays for a request.
-    storm.keeps_the_pace(who, &name, request.body());
-    storm.charges(who, &name);
-    storm.pass(who, &name, Side::Before).await;
-    let fails = storm.fails(who, &name, request.body());
+    let begun = storm.begins(who, asked);
+    storm.keeps_the_pace(who, asked);
+    storm.charges(who, asked);
+    storm.pass(who, name, Side::Before).await;
+    let fails = storm.fails(who, asked);
     if fails == Some(Way::Unsent) || weather.strikes(Accident::Unsent) {
         return Err(TransportError::NotSent { source: "connection refused".into() });
     }
-    storm.promises.unreported(who, &name);
-    let _in_flight = storm.asks_intercom(who, &name, &request);
+    storm.promises.unreported(who, asked);
+    let _in_flight = storm.asks_intercom(who, asked, &request);
     storm.travel(&storm.story.transit_ms).await;
     if fails == Some(Way::Lost) || weather.strikes(Accident::LostBefore) {
-        return Err(lost(storm, &name, "the request is lost"));
+        return Err(lost(storm, name, "the request is lost"));
     }
     let uncounted = storm.story.uncounted && name == "GET /counts";
     let refused = match fails {
@@ -158,35 +146,30 @@ async fn carried(
     }
     let (is_taken, is_foreign) = storm.stands(&request);
     if !is_taken || is_foreign {
-        let answer = storm.another_answer(who, &name, is_taken);
+        let answer = storm.another_answer(who, name, is_taken);
         if !is_taken {
             storm.token_was_refused(who);
         }
         storm.travel(&storm.story.transit_ms).await;
-        storm.promises.told(who, &name);
+        storm.promises.told(who, asked);
         return Ok(answer);
     }
-    let before = storm.reaches_intercom(who, &name, &request).await;
-    let body = request.body().clone();
-    if name == SUBMIT && weather.strikes(Accident::LateEffect) {
-        let _late = Late::new(storm, LateRequest { name, router, request, before });
+    let before = storm.reaches_intercom(who, asked, begun).await;
+    if asked.is_write() && weather.strikes(Accident::LateEffect) {
+        let _late = Late::new(storm, LateRequest { asked: asked.clone(), router, request, before });
         return std::future::pending().await;
     }
-    let response = router.oneshot(request.map(axum::body::Body::from)).await;
-    let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
-    let collected = answer.collect().await.map(http_body_util::Collected::to_bytes);
+    let (parts, collected) = carried_out(storm, asked, &before, router, request).await;
     let whole = collected.as_ref().ok();
     weather.note(|| {
-        format!(
-            "#{} {name} → {}",
-            who.unwrap_or_default(),
-            whole.map_or("lost".to_owned(), |_| parts.status.to_string())
-        )
+        let of = asked.alone().filter(|_| asked.kind == Kind::Put).unwrap_or_default();
+        let status = whole.map_or("lost".to_owned(), |_| parts.status.to_string());
+        format!("#{} {name} {of}→ {status}", who.unwrap_or_default())
     });
-    let given = storm.answered_by_intercom(&name, &body, parts.status, whole, before);
-    let Ok(answer) = collected else { return Err(lost(storm, &name, "the answer is lost by the workspace")) };
+    let given = storm.answered_by_intercom(asked, parts.status, whole, &before);
+    let Ok(answer) = collected else { return Err(lost(storm, name, "the answer is lost by the workspace")) };
     if weather.strikes(Accident::LostAfter) {
-        return Err(lost(storm, &name, "the answer is lost"));
+        return Err(lost(storm, name, "the answer is lost"));
     }
     if weather.strikes(Accident::SlowAnswer) {
         storm.travel(&SLOW_MS).await;
@@ -200,9 +183,10 @@ async fn carried(
     if parts.status == StatusCode::UNAUTHORIZED {
         storm.token_was_refused(who);
     }
-    storm.pass(who, &name, Side::After).await;
+    storm.pass(who, name, Side::After).await;
     if !garbled && !parts.status.is_server_error() {
-        storm.promises.told(who, &name);
+        storm.promises.told(who, asked);
+        storm.promises.was_answered(who, asked, &before, parts.status, &answer);
     }
     let answer = if garbled { answer.slice(..answer.len() / 2) } else { answer };
     Ok(Response::from_parts(parts, answer))
@@ -211,52 +195,4 @@ async fn carried(
 fn lost(storm: &Storm, name: &str, why: &'static str) -> TransportError {
     storm.weather.note(|| format!("{name}: {why}"));
     TransportError::Unknown { source: why.into() }
-}
-
-/// Returns a proxy's answer instead of Intercom's.
-fn refusal(storm: &Storm) -> Option<Response<Bytes>> {
-    let weather = &storm.weather;
-    let (status, headers) = match () {
-        () if weather.strikes(Accident::ServerError) => (502, false),
-        () if weather.strikes(Accident::LimitedBare) => (429, false),
-        () if weather.strikes(Accident::Limited) => (429, true),
-        () => return None,
-    };
-    Some(refused(storm, status, headers))
-}
-
-/// Returns an answer with this status, with or without rate limit headers.
-fn refused(storm: &Storm, status: u16, headers: bool) -> Response<Bytes> {
-    let limit = storm.story.options.rate_limit_per_10s;
-    let late_s = if storm.story.options.rate_reset == RateReset::Late { 2 } else { 0 };
-    let reset_s = (storm.now_ms().div_euclid(10_000) + 1) * 10 + late_s;
-    let mut answer = Response::new(Bytes::from_static(b"{}"));
-    *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
-    if headers {
-        for (name, value) in [("limit", i64::from(limit)), ("remaining", 0), ("reset", reset_s)] {
-            let name = http::HeaderName::try_from(format!("x-ratelimit-{name}")).expect("a name in lower case");
-            answer.headers_mut().insert(name, http::HeaderValue::from(value));
-        }
-    }
-    answer
-}
-
-impl Storm {
-    /// Returns the answer to a revoked or foreign token. A foreign one can only read whose it is.
-    fn another_answer(&self, who: Option<crate::storm::Who>, name: &str, is_taken: bool) -> Response<Bytes> {
-        if is_taken {
-            self.goes_to_another_workspace(who, name);
-        }
-        let (status, body) = match name {
-            _ if !is_taken => (StatusCode::UNAUTHORIZED, "{}".to_owned()),
-            WHOSE if self.story.options.faults.contains(&Fault::DenyMe) => (StatusCode::FORBIDDEN, "{}".to_owned()),
-            USERS => (StatusCode::OK, format!(r#"{{"users":[{{"id":"a","app_id":"{FOREIGN}"}}]}}"#)),
-            WHOSE => (StatusCode::OK, format!(r#"{{"type":"admin","app":{{"id_code":"{FOREIGN}"}}}}"#)),
-            _ => (StatusCode::FORBIDDEN, "{}".to_owned()),
-        };
-        self.weather.note(|| format!("{name} → {status}, by its token"));
-        let mut answer = Response::new(Bytes::from(body));
-        *answer.status_mut() = status;
-        answer
-    }
 }

@@ -1,4 +1,4 @@
-//! A bulk request that Intercom carries out after its sender gave up: its time-out passed, or its
+//! A write that Intercom carries out after its sender gave up: its time-out passed, or its
 //! process ended.
 
 use std::sync::Arc;
@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::BodyExt;
-use tokio::time::sleep;
-use tower::ServiceExt;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
+use super::effect::carried_out;
+use crate::asked::{Asked, Kind};
 use crate::promises::Reached;
 use crate::storm::Storm;
 
 /// The time from the moment at which the sender gave up, in milliseconds.
 const LATE_MS: std::ops::RangeInclusive<u64> = 0..=60_000;
 
+/// The longest time for which Intercom waits for the sender of a write of one user: a frozen process
+/// does not give up.
+const SENDERS_WAIT: Duration = Duration::from_secs(25);
+
 /// A request that reached Intercom.
 pub(super) struct LateRequest {
-    pub(super) name: String,
+    pub(super) asked: Asked,
     pub(super) router: axum::Router,
     pub(super) request: Request<Bytes>,
     pub(super) before: Reached,
@@ -28,12 +33,24 @@ pub(super) struct LateRequest {
 pub(super) struct Late {
     storm: Arc<Storm>,
     request: Option<LateRequest>,
+    /// Tells the wait of [`SENDERS_WAIT`].
+    _gave_up: Option<oneshot::Sender<()>>,
 }
 
 impl Late {
-    pub(super) fn new(storm: &Arc<Storm>, request: LateRequest) -> Self {
-        storm.weather.note(|| format!("{} is carried out late", request.name));
-        Self { storm: storm.clone(), request: Some(request) }
+    pub(super) fn new(storm: &Arc<Storm>, late: LateRequest) -> Self {
+        storm.weather.note(|| format!("{} is carried out late", late.asked.name));
+        if late.asked.kind != Kind::Put {
+            return Self { storm: storm.clone(), request: Some(late), _gave_up: None };
+        }
+        let (gave_up, given_up) = oneshot::channel();
+        let of = storm.clone();
+        storm.spawn(async move {
+            // An error means that the sender gave up.
+            let _ = timeout(SENDERS_WAIT, given_up).await;
+            carry_out(of, late).await;
+        });
+        Self { storm: storm.clone(), request: None, _gave_up: Some(gave_up) }
     }
 }
 
@@ -42,15 +59,14 @@ impl Drop for Late {
         // The story may be over.
         let (Some(late), Ok(_)) = (self.request.take(), tokio::runtime::Handle::try_current()) else { return };
         let storm = self.storm.clone();
-        self.storm.spawn(async move {
-            let LateRequest { name, router, request, before } = late;
-            sleep(Duration::from_millis(storm.weather.draw(LATE_MS))).await;
-            let body = request.body().clone();
-            let response = router.oneshot(request.map(axum::body::Body::from)).await;
-            let (parts, answer) = response.unwrap_or_else(|never| match never {}).into_parts();
-            let answer = answer.collect().await.map(http_body_util::Collected::to_bytes);
-            storm.weather.note(|| format!("{name} → {}, late", parts.status));
-            storm.answered_by_intercom(&name, &body, parts.status, answer.as_ref().ok(), before);
-        });
+        self.storm.spawn(carry_out(storm, late));
     }
+}
+
+async fn carry_out(storm: Arc<Storm>, late: LateRequest) {
+    let LateRequest { asked, router, request, before } = late;
+    sleep(Duration::from_millis(storm.weather.draw(LATE_MS))).await;
+    let (parts, answer) = carried_out(&storm, &asked, &before, router, request).await;
+    storm.weather.note(|| format!("{} {:?} → {}, late", asked.name, asked.alone(), parts.status));
+    storm.answered_by_intercom(&asked, parts.status, answer.as_ref().ok(), &before);
 }

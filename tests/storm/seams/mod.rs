@@ -3,7 +3,9 @@
 //! The steps of a call: an await point, transit, a possible accident, its effect, the promises'
 //! checks, another possible accident, transit, and a second await point.
 
+mod answers;
 pub(crate) mod aws;
+mod effect;
 pub(crate) mod intercom;
 mod late;
 pub(crate) mod names;

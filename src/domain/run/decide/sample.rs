@@ -24,7 +24,8 @@ pub(super) fn is_cut_short(run: &Run, read: &Tally) -> bool {
 
 /// Returns the reason of the pause: the plan reads `paths`, and none of the users has one of them.
 pub(super) fn unseen(run: &Run, paths: &[&str], users: u64) -> Option<String> {
-    if run.limits.accept_unseen || paths.is_empty() {
+    // Leads alone are no sample, like an empty workspace.
+    if run.limits.accept_unseen || paths.is_empty() || users == 0 {
         return None;
     }
     let paths = paths.join(", ");

@@ -64,4 +64,6 @@ fn leads_complete_a_small_workspace_and_no_sample() {
     }
     assert!(!sample::is_cut_short(&of(5_000), &read(0, 1_200)), "no user was read");
     assert!(sample::is_cut_short(&of(5_000), &read(300, 1_200)));
+    assert_eq!(sample::unseen(&of(37), &["user.x"], 0), None, "no user was read");
+    assert!(sample::unseen(&of(37), &["user.x"], 1).is_some());
 }

@@ -1,0 +1,79 @@
+//! Promise 9 for writes of one user: Intercom applies their values at once.
+
+use intercom_bulk::domain::run::RunId;
+use intercom_bulk::runtime::event::StartEvent;
+
+use super::order::{Sent, values};
+use super::{JobSeen, Reached, Submission};
+use crate::asked::Asked;
+use crate::storm::Storm;
+
+impl Storm {
+    /// Checks a write that Intercom carries out now: no later value is there, no later run or
+    /// generation has read users, and later runs still wait for its run.
+    pub(crate) async fn was_written(&self, asked: &Asked, reached: &Reached) {
+        let Some(of) = &reached.submits else { return };
+        if let Some(text) = self.is_newest(asked, of) {
+            self.weather.bug(text);
+        }
+        self.is_waited_for(&of.run).await;
+    }
+
+    /// Records a write. Returns an error if a later value is there, or something later has read users.
+    fn is_newest(&self, asked: &Asked, of: &Submission) -> Option<String> {
+        let (run, generation, now_ms) = (&of.run, of.generation, self.now_ms());
+        let mut memory = self.promises.memory();
+        let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let mut broken = Vec::new();
+        if let Some((later, _)) = memory.runs.iter().find(|(_, seen)| seen.reads && seen.order > rank.0) {
+            broken.push(format!("9: a user of {run} is written after {later} read a page"));
+        }
+        if let Some(seen) = memory.runs.get(run).filter(|seen| seen.read_generation > generation) {
+            let later = seen.read_generation;
+            broken.push(format!("9: a user of generation {generation} of {run} is written after {later} read a page"));
+        }
+        let id = format!("put-{}", memory.jobs.len());
+        let (of_run, applied_ms) = (run.clone(), Some(now_ms));
+        memory.jobs.push(JobSeen {
+            id,
+            run: of_run,
+            users: 1,
+            created_ms: now_ms,
+            applied_ms,
+            lost: false,
+            is_put: true,
+        });
+        let job = memory.jobs.len() - 1;
+        let users = asked.writes.iter().map(|(user, _)| user.clone());
+        memory.taken.entry((run.clone(), generation)).or_default().extend(users);
+        for (user, target, value) in asked.writes.iter().flat_map(values) {
+            let sent = memory.values.entry((user.clone(), target.clone())).or_default();
+            if let Some(later) = sent.iter().find(|other| other.value != value && other.rank > rank) {
+                broken.push(format!("9: {target} of {user}: {rank:?} at {now_ms}, after {later:?}"));
+            }
+            sent.push(Sent { rank, applied_ms: now_ms, value, job });
+        }
+        broken.into_iter().next()
+    }
+
+    /// Returns whether a dead letter is a start whose attribute does not exist any more.
+    pub(crate) fn is_refused_start(&self, body: &str) -> bool {
+        let is_removed = self.world.0.state().fired.contains_key("remove-attribute");
+        let event = || serde_json::from_str(body).ok().and_then(|event| StartEvent::read(&event).ok());
+        is_removed && event().is_some()
+    }
+
+    /// Checks the run of a write: if it has ended, later runs wait for it.
+    async fn is_waited_for(&self, run: &str) {
+        let Some(id) = RunId::parse(run) else { return };
+        let (Ok(Some(row)), Ok(active)) = (self.ledger.run(&id).await, self.ledger.active().await) else { return };
+        if !row.state.ended() {
+            return;
+        }
+        let until_ms = active.unsettled.iter().find(|entry| entry.id == id).map(|entry| entry.writes_until_ms);
+        if until_ms.is_none_or(|until_ms| until_ms + 2 * self.story.skew_ms < self.now_ms()) {
+            let now_ms = self.now_ms();
+            self.weather.bug(format!("9: a user of {run}, which has ended, is written at {now_ms}: {until_ms:?}"));
+        }
+    }
+}
