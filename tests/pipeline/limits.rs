@@ -8,7 +8,7 @@ use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 
 /// Fails by its own rule for all users without a name.
-const FAILS_FOR_SOME: &str = r#"
+pub(crate) const FAILS_FOR_SOME: &str = r#"
 name = "fails-for-some"
 [set.custom_attributes.shout]
 type = "string"

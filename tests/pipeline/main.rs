@@ -13,6 +13,7 @@ mod attributes;
 mod auto;
 mod bounds;
 mod canary;
+mod conformance;
 mod contacts;
 mod crash;
 mod defects;

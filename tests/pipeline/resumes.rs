@@ -181,7 +181,7 @@ async fn pause_in_each_phase_costs_time_only() {
     }
 }
 
-fn sort_key(item: &HashMap<String, AttributeValue>) -> &str {
+pub(crate) fn sort_key(item: &HashMap<String, AttributeValue>) -> &str {
     item["sk"].as_s().unwrap()
 }
 
