@@ -47,8 +47,15 @@ async fn other_programs_spend_the_rate_limit(on: On) {
     let options = Options { faults: faults(&["others-spend=40"]), rate_limit_per_10s: 83, ..workspace(400) };
     let pipeline = on.pipeline(HAS_AVATAR, Options { latency_ms: 100, ..options }).await;
     let report = pipeline.run(Value::Null).await;
-    report.assert_complete();
-    assert!(report.world.fired["others-spend"] > 3, "{:?}", report.world.fired);
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    report.assert_users_accounted_for();
+    report.assert_counts_add_up();
+    report.assert_jobs_known();
+    assert_eq!((report.lacking.len(), report.dead.len()), (0, 0));
+    let windows = report.world.fired["others-spend"];
+    assert!(windows > 3, "{:?}", report.world.fired);
+    // The use of others is known from answers only, so some requests meet it.
+    assert!(report.world.given_429 <= windows, "{} of {windows}", report.world.given_429);
     assert_eq!(on.written(&report.world), report.cursor.tally.patches, "no user was written twice");
 }
 

@@ -1,5 +1,7 @@
 //! An API that a scenario plays on: its requests, and the workspace's counts of them.
 
+use std::time::Duration;
+
 use intercom_bulk::runtime::config::Settings;
 use intercom_simulator::{Attribute, ContactOptions, Fault, Options, State};
 
@@ -11,6 +13,9 @@ use crate::plans::users;
 /// Attributes that the plans of the suite write, and that not every simulated workspace has.
 const ATTRIBUTES: [&str; 5] =
     ["has avatar:boolean", "plan_price:integer", "account:string", "shout:string", "tier:string"];
+
+/// The interval of ticks. Ticks each second would take most of the suite's time.
+const TICKS: Duration = Duration::from_secs(5);
 
 /// An API, with the beginnings of its requests' methods and paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,12 @@ impl On {
         self != Self::v1_4()
     }
 
-    /// Returns the value of this API family.
+    /// Returns whether written values are read back. Otherwise the answer to each write shows them.
+    pub(crate) fn reads_back(self) -> bool {
+        self.poll.is_some()
+    }
+
+    /// Returns the value for this API.
     pub(crate) fn pick<T>(self, of_1_4: T, of_2_17: T, of_preview: T) -> T {
         match self.version {
             "1.4" => of_1_4,
@@ -87,10 +97,12 @@ impl On {
         settings: Settings,
         accidents: Vec<Accident>,
     ) -> Pipeline {
-        Pipeline::on(Way::of_version(self.version), plan, options, settings, accidents).await
+        let pipeline = Pipeline::on(Way::of_version(self.version), plan, options, settings, accidents).await;
+        pipeline.ticking(TICKS).await
     }
 
-    /// Returns the number of requests for a page.
+    /// Returns the number of requests for a page. A list of contacts is also requested for its count, before
+    /// a run.
     pub(crate) fn lists(self, state: &State) -> u64 {
         state.requests.get(self.list).copied().unwrap_or_default()
     }

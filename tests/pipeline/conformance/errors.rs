@@ -44,7 +44,8 @@ async fn refused_users_have_error_rows_with_the_message(on: On) {
     }
     let written = report.cursor.tally.patches - report.errors.len() as u64;
     assert_eq!(report.accounts.totals.written, written);
-    let totals = ReadBackTotals { users: 100, kept: 100, ..ReadBackTotals::default() };
+    let users = if on.reads_back() { 100 } else { 0 };
+    let totals = ReadBackTotals { users, kept: users, ..ReadBackTotals::default() };
     assert_eq!(read_back(&report), totals, "users in error are not read back");
 }
 
@@ -92,7 +93,9 @@ async fn users_deleted_during_the_run_are_counted(on: On) {
 async fn refusal_of_every_user_stops_the_run(on: On) {
     let pipeline = on.pipeline(HAS_AVATAR, Options { faults: faults(&["bad-item=100%"]), ..workspace(500) }).await;
     let report = pipeline.run(Value::Null).await;
-    assert_eq!(report.state(), State::Failed, "{}", report.reason());
+    // A refusal of 50 users one by one may be the fault of an attribute, which can be mended.
+    assert_eq!(report.state(), on.pick(State::Failed, State::Paused, State::Failed), "{}", report.reason());
+    assert!(report.reason().contains(" alike"), "{}", report.reason());
     report.assert_nobody_lost();
     assert_eq!((on.written(&report.world), report.dead.len()), (0, 0));
     assert!(on.writes(&report.world) < 120, "{:?}", report.world.requests);
@@ -121,7 +124,13 @@ async fn revoked_token_fails_the_run_with_advice(on: On) {
         let options = Options { latency_ms: 200, ..workspace(700) };
         let revoked = format!("token-revoked-after={requests}");
         let pipeline = on.pipeline(HAS_AVATAR, Options { faults: faults(&[&revoked]), ..options }).await;
-        let report = pipeline.run(Value::Null).await;
+        let run = pipeline.start(Value::Null).await;
+        while !pipeline.state(&run).await.is_some_and(State::ended) {
+            sleep(Duration::from_secs(1)).await;
+        }
+        // Jobs and their users cannot be read any more. That ends after twelve hours.
+        pipeline.rest(Duration::from_hours(13)).await;
+        let report = pipeline.until_ended(&run).await;
         assert_eq!(report.state(), State::Failed, "{requests}: {}", report.reason());
         assert!(report.reason().contains("token"), "{}", report.reason());
         assert!(report.seconds < 60, "{}", report.seconds);
@@ -148,10 +157,16 @@ async fn values_that_intercom_does_not_keep_are_reported(on: On) {
         let pipeline = on.pipeline(&note(kind, value), with_attributes(&[data_type], altered(how, 30))).await;
         let report = pipeline.run(Value::Null).await;
         assert_eq!(report.state(), State::CompleteWithErrors, "{how:?}: {}", report.reason());
-        let reason = report.reason();
-        assert!(reason.starts_with("Intercom did not keep custom_attributes.note as written"), "{how:?}: {reason}");
-        assert!(reason.contains(" for 30 of 30 users "), "{how:?}: {reason}");
-        assert_eq!((read_back(&report).not_kept, report.dead.len()), (30, 0));
+        if on.reads_back() {
+            let reason = report.reason();
+            assert!(reason.starts_with("Intercom did not keep custom_attributes.note as written"), "{how:?}: {reason}");
+            assert!(reason.contains(" for 30 of 30 users "), "{how:?}: {reason}");
+            assert_eq!(read_back(&report).not_kept, 30);
+        } else {
+            let named = |row: &intercom_bulk::ledger::ErrorRow| row.message.contains("custom_attributes.note");
+            assert!(report.errors.len() == 30 && report.errors.iter().all(named), "{how:?}: {:?}", report.errors);
+        }
+        assert_eq!(report.dead, Vec::<String>::new());
         report.assert_jobs_known();
         report.assert_counts_add_up();
         report.assert_intercom_respected();
@@ -163,8 +178,9 @@ async fn values_of_other_programs_are_no_error(on: On) {
     let report = on.pipeline(HAS_AVATAR, options).await.run(Value::Null).await;
     assert_eq!((report.state(), report.reason()), (State::Complete, ""));
     let ReadBackTotals { users, kept, changed_since, .. } = read_back(&report);
-    assert!(changed_since > 10 && kept + changed_since == users, "{:?}", read_back(&report));
-    assert_eq!(users, patched(&report));
+    assert!(report.world.fired["others-write"] > 10 && report.lacking.len() > 10, "{:?}", report.world.fired);
+    assert_eq!((changed_since > 10, kept + changed_since), (on.reads_back(), users), "{:?}", read_back(&report));
+    assert_eq!(users, if on.reads_back() { patched(&report) } else { 0 });
     assert_eq!((report.errors.len(), report.dead.len()), (0, 0));
     report.assert_counts_add_up();
     report.assert_jobs_known();

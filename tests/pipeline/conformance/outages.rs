@@ -26,8 +26,8 @@ const TWO_HOURS: Duration = Duration::from_hours(2);
 
 /// Creates a pipeline whose ticks are about as rare as on AWS.
 async fn slow(on: On, accidents: Vec<Accident>) -> Pipeline {
-    let options = Options { latency_ms: 700, ..workspace(700) };
-    on.with(HAS_AVATAR, options, settings(), accidents).await.ticking(Duration::from_secs(20)).await
+    let options = Options { latency_ms: 700, ..workspace(500) };
+    on.with(HAS_AVATAR, options, settings(), accidents).await.ticking(Duration::from_mins(1)).await
 }
 
 /// Asserts that a run of more than two hours completed, soon after the outage.
