@@ -25,26 +25,6 @@ async fn resumed(pipeline: &Pipeline, before: &Report) -> Report {
 }
 
 #[tokio::test(start_paused = true)]
-async fn canary_pauses_and_a_resume_goes_on_with_all_users() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(650)).await;
-    let to_change = Report::to_change(&pipeline) as u64;
-    let report = canary(&pipeline, json!({})).await;
-    assert_eq!((report.state(), report.cursor.tally.users), (State::Paused, 100));
-    assert!(report.reason().starts_with("the first 100 users are done (then_pause): "), "{}", report.reason());
-    let written = report.world.items;
-    assert!((1..=100).contains(&written) && report.accounts.settled(), "{written}");
-    assert_eq!(report.accounts.totals.written, written, "the jobs are checked");
-    let kept = format!("; {written} of {written} read back are as written. A resume ");
-    assert!(report.reason().contains(&kept) && report.world.requests[READ] == written, "{}", report.reason());
-
-    let report = resumed(&pipeline, &report).await;
-    report.assert_complete();
-    assert_eq!((report.cursor.tally.users, report.world.items), (650, to_change), "no user was sent twice");
-    assert_eq!(u64::from(read_back(&report).kept), (to_change - written).min(100), "the rest is checked, too");
-    assert_eq!((report.run.generation, report.run.canary_ended), (2, Some(1)));
-}
-
-#[tokio::test(start_paused = true)]
 async fn canary_tells_the_users_that_failed() {
     let fault = Fault::ItemError { percent: 20.0, code: "invalid".into(), message: "no".into() };
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: vec![fault], ..users(650) }).await;

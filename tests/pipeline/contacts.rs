@@ -1,15 +1,11 @@
 //! API 2.x: contacts are listed page by page, and each is written by a request of its own.
 
-use std::time::Duration;
-
 use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Attribute, ContactOptions, Fault, Gone, Options};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use crate::intercom::Closed;
-use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
@@ -31,11 +27,6 @@ pub(crate) fn workspace(of_users: usize) -> Options {
 
 pub(crate) async fn pipeline(options: Options) -> Pipeline {
     Pipeline::of_version("2.17", HAS_AVATAR, options).await
-}
-
-/// Returns the number of requests of these methods and routes.
-fn requests(report: &Report, route: &str) -> u64 {
-    report.world.requests.iter().filter(|(name, _)| name.starts_with(route)).map(|(_, count)| count).sum()
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,23 +51,6 @@ async fn contacts_settle_in_one_run() {
         assert_eq!((second.world.contacts.written, second.jobs.len()), (first.world.contacts.written, 0));
         assert_eq!(pipeline.world.leads(), leads, "plans are about users");
     }
-}
-
-/// The same plan ends in the same attributes through each API.
-#[tokio::test(start_paused = true)]
-async fn all_apis_end_in_the_same_attributes() {
-    let mut ends = Vec::new();
-    for version in ["1.4", "2.17", "preview"] {
-        let pipeline = Pipeline::of_version(version, HAS_AVATAR, workspace(700)).await;
-        let leads = if version == "1.4" { 0 } else { LEADS };
-        pipeline.run(Value::Null).await.assert_complete_with(leads);
-        let users = pipeline.world.users();
-        ends.push(
-            users.into_iter().map(|user| (user["id"].clone(), user["custom_attributes"].clone())).collect::<Vec<_>>(),
-        );
-    }
-    assert_eq!(ends[0], ends[1]);
-    assert_eq!(ends[0], ends[2]);
 }
 
 /// A plan that writes an attribute that the workspace does not have, or has with another type.
@@ -145,39 +119,6 @@ async fn contacts_that_are_gone_are_counted_and_blocked_ones_fail() {
     assert_eq!((report.accounts.totals.gone, report.errors.len()), (3, 1), "{:?}", report.errors);
     assert_eq!(report.errors[0].user, lacking[3]);
     report.assert_counts_add_up();
-}
-
-/// A paused run begins no further request within two seconds, and continues at its page.
-#[tokio::test(start_paused = true)]
-async fn pause_keeps_the_position() {
-    let pipeline = pipeline(Options { rate_limit_per_10s: 100, latency_ms: 110, ..workspace(2_000) }).await;
-    let run = pipeline.start(Value::Null).await;
-    pipeline.until(|state| state.contacts.written >= 300).await;
-    control(&pipeline, json!({"pause": true}), "paused").await;
-    sleep(Duration::from_secs(3)).await;
-    let before = pipeline.world.state().contacts;
-    sleep(Duration::from_mins(20)).await;
-    assert_eq!(pipeline.world.state().contacts, before, "a request of a paused run");
-    pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
-    let done = pipeline.until_ended(&run).await;
-    done.assert_complete_with(LEADS);
-    assert_eq!((done.run.generation, done.world.contacts.listed_distinct), (1, 2_037));
-    assert!(
-        done.world.contacts.listed <= 2_037 + 150,
-        "one page at most is read again: {}",
-        done.world.contacts.listed
-    );
-    assert_eq!(done.world.contacts.written, done.cursor.tally.patches);
-}
-
-/// A quota of 100 % is used and not exceeded.
-#[tokio::test(start_paused = true)]
-async fn rate_limit_is_kept() {
-    let pipeline = pipeline(Options { rate_limit_per_10s: 83, ..workspace(900) }).await;
-    let report = pipeline.run(Value::Null).await;
-    report.assert_complete_with(LEADS);
-    assert_eq!(report.world.given_429, 0);
-    assert!(requests(&report, "PUT") >= report.cursor.tally.patches, "{:?}", report.world.requests);
 }
 
 fn faults(texts: &[&str]) -> Vec<Fault> {
@@ -274,23 +215,5 @@ async fn run_keeps_its_version() {
         report.assert_complete_with(if began == "1.4" { 0 } else { LEADS });
         assert_eq!(report.run.version.map(ApiVersion::as_str), Some(began));
         assert_eq!(report.world.jobs.is_empty(), began != "1.4", "{began} {then}");
-    }
-}
-
-/// A process that dies between or during requests loses no user, and keeps its place.
-#[tokio::test(start_paused = true)]
-async fn crash_keeps_the_position() {
-    for written in [1, 120, 400] {
-        let mut pipeline = pipeline(Options { rate_limit_per_10s: 300, latency_ms: 110, ..workspace(900) }).await;
-        let run = pipeline.start(Value::Null).await;
-        pipeline.until(|state| state.contacts.written >= written).await;
-        pipeline.crash().await;
-        pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
-        let report = pipeline.until_ended(&run).await;
-        report.assert_complete_with(LEADS);
-        assert_eq!(report.run.generation, 1, "the position was kept");
-        let again = report.world.contacts.written - report.cursor.tally.patches;
-        assert!(again <= 2 * (32 + 32), "{again} writes were carried out twice");
-        assert!(report.world.contacts.listed <= 2 * 937, "{}", report.world.contacts.listed);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const TOKEN: &str = "dG9rOjEyMzQ=";
 pub(crate) struct Way(Arc<Mutex<State>>);
 
 struct State {
-    /// The effect on requests whose method and path have this prefix.
+    /// The effect on requests whose method and path have this prefix, or are equal to it if `$` ends it.
     closed: Option<(&'static str, Closed)>,
     /// The token in Parameter Store; `None`: it does not answer.
     stored: Option<String>,
@@ -65,6 +65,12 @@ impl Default for State {
             puts: Vec::new(),
         }
     }
+}
+
+/// Returns whether a request is one of a disturbed route.
+fn is_of(to: &str, request: &Request<Bytes>) -> bool {
+    let line = format!("{} {}", request.method(), request.uri().path());
+    to.strip_suffix('$').map_or_else(|| line.starts_with(to), |whole| line == whole)
 }
 
 impl Way {
@@ -153,15 +159,13 @@ impl Way {
 
     /// Returns whether the answer must contain each user twice.
     fn doubles(&self, request: &Request<Bytes>) -> bool {
-        let line = format!("{} {}", request.method(), request.uri().path());
-        self.state().closed.is_some_and(|(to, how)| line.starts_with(to) && how.is_doubling())
+        self.state().closed.is_some_and(|(to, how)| is_of(to, request) && how.is_doubling())
     }
 
     /// Returns the delay of a request that is carried out late.
     fn delays(&self, request: &Request<Bytes>) -> Option<Duration> {
-        let line = format!("{} {}", request.method(), request.uri().path());
         match self.state().closed {
-            Some((to, Closed::Late(seconds))) if line.starts_with(to) => Some(Duration::from_secs(seconds)),
+            Some((to, Closed::Late(seconds))) if is_of(to, request) => Some(Duration::from_secs(seconds)),
             _ => None,
         }
     }
@@ -169,9 +173,8 @@ impl Way {
     /// Returns the route's own answer, or the workspace that gets the request.
     fn lead_to(&self, request: &Request<Bytes>, world: &World) -> Result<axum::Router, Box<Answer>> {
         let mut state = self.state();
-        let line = format!("{} {}", request.method(), request.uri().path());
         let token = request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ");
-        if let Some((_, how)) = state.closed.filter(|(to, _)| line.starts_with(to))
+        if let Some((_, how)) = state.closed.filter(|(to, _)| is_of(to, request))
             && !how.passes(&mut state.lots)
         {
             state.kept_away += 1;

@@ -55,20 +55,6 @@ async fn always_rate_limited_items_become_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_users_have_error_rows_with_the_message() {
-    let report = with_faults(vec![item_error(5.0)]).await;
-    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
-    report.assert_nobody_lost();
-    assert_eq!(report.users_in_error(), report.lacking);
-    assert!(report.errors.len() > 10);
-    for row in &report.errors {
-        assert_eq!(row.code, "invalid");
-        assert!(row.message.contains("invalid") && !row.message.contains("ann@"), "{}", row.message);
-        assert!(row.at.starts_with("job job_v2_"), "{}", row.at);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn error_feed_is_read_to_its_last_page() {
     for size in [1, 7] {
         let report = with_faults(vec![item_error(40.0), Fault::FeedPageSize(size)]).await;
@@ -173,15 +159,6 @@ async fn lone_surrogate_does_not_lose_a_page() {
     let report = with_faults(vec![Fault::CutName(30.0)]).await;
     report.assert_complete();
     assert_eq!((report.cursor.generation, report.cursor.gaps.len()), (1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn refusal_of_every_user_fails_the_run() {
-    let report = with_faults(vec![Fault::BadItem(100.0)]).await;
-    assert_eq!(report.state(), State::Failed, "{}", report.reason());
-    assert!(report.reason().contains("refuses every user alike"), "{}", report.reason());
-    report.assert_nobody_lost();
-    assert!(report.world.requests["POST /bulk/users"] < 100, "{:?}", report.world.requests);
 }
 
 /// In a second run, the only users to change are those that Intercom permanently refuses.

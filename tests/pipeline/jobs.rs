@@ -126,15 +126,3 @@ async fn endless_job_holds_the_next_generation_for_six_hours() {
     assert_eq!(report.accounts.totals.jobs_by_end["unknown"], 1);
     assert!((21_600..23_500).contains(&report.seconds), "{}", report.seconds);
 }
-
-/// Nothing was sent, so this is not an attempt at the users.
-#[tokio::test(start_paused = true)]
-async fn half_an_hour_without_a_network_loses_no_user() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(450)).await;
-    pipeline.way.close(Some("POST /bulk/users"));
-    let run = pipeline.start(Value::Null).await;
-    sleep(Duration::from_mins(30)).await;
-    assert_eq!(pipeline.world.state().items, 0);
-    pipeline.way.close(None);
-    pipeline.until_ended(&run).await.assert_complete();
-}

@@ -14,6 +14,7 @@ mod auto;
 mod bounds;
 mod canary;
 mod closed;
+mod conformance;
 mod contacts;
 mod crash;
 mod defects;

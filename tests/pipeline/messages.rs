@@ -12,20 +12,6 @@ use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 
 #[tokio::test(start_paused = true)]
-async fn duplicate_messages_change_nothing() {
-    for accident in [Accident::SentTwice, Accident::DeliveredTwice] {
-        for latency_ms in [0, 400] {
-            let options = Options { latency_ms, ..users(900) };
-            let pipeline = Pipeline::with(HAS_AVATAR, options, settings(), vec![accident]).await;
-            let report = pipeline.run(Value::Null).await;
-            report.assert_complete();
-            assert_eq!(report.world.items, report.cursor.tally.patches, "{accident:?}: no user was submitted twice");
-            assert_eq!(report.world.requests["GET /users/scroll"], 10, "each page was requested once");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn duplicate_messages_with_faults_change_nothing() {
     let faults = vec![Fault::LosePage(3), Fault::LimitBulk(2), Fault::ItemLimited(20.0)];
     for accident in [Accident::SentTwice, Accident::DeliveredTwice] {

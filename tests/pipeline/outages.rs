@@ -5,7 +5,7 @@ use std::time::Duration;
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::accident::Accident;
 use crate::intercom::Closed;
@@ -76,8 +76,7 @@ async fn two_hours_without_a_name_server_end_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hours_without_the_bulk_endpoint_end_no_run() {
-    disturbed("POST /bulk/users", Closed::Unsent, "").await;
+async fn two_hours_of_429_to_bulk_requests_end_no_run() {
     disturbed("POST /bulk/users", Closed::Limited, "").await;
 }
 
@@ -114,26 +113,6 @@ async fn user_list_survives_two_hours_of_outage() {
         pipeline.way.close(None);
         let report = pipeline.until_ended(&run).await;
         assert_eq!((report.state(), report.cursor.tally.users), (State::Complete, 50), "{how:?}: {}", report.reason());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_hours_without_delivery_end_no_run() {
-    for queue in ["pages", "patches"] {
-        let from = Instant::now() + Duration::from_secs(4);
-        let held = Accident::Held { queue, from, until: from + TWO_HOURS };
-        let pipeline = slow(slowly(), vec![held]).await;
-        let run = pipeline.start(Value::Null).await;
-        sleep(Duration::from_hours(1)).await;
-        assert!(matches!(pipeline.state(&run).await, Some(State::Running | State::Draining)), "{queue}");
-        if queue == "pages" {
-            let cursor = pipeline.engine.clients.ledger.cursor(&run).await.unwrap().unwrap();
-            assert!(cursor.waits.unwrap_or_default().contains("was resent"));
-            assert!((8..20).contains(&cursor.resends), "at growing intervals: {}", cursor.resends);
-        }
-        let report = pipeline.until_ended(&run).await;
-        report.assert_complete();
-        assert!(report.seconds < 9_000, "{queue}: {} s", report.seconds);
     }
 }
 

@@ -95,25 +95,6 @@ async fn turn_of_a_paused_run_gives_its_lease_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn scheduled_starts_wait_behind_a_paused_run() {
-    let (pipeline, run) = under_way().await;
-    control(&pipeline, json!({"pause": true}), "paused").await;
-    let event = pipeline.start_event(&json!({"rails": {"limit": 100}}));
-    let next = intercom_bulk::runtime::event::StartEvent::read(&event).unwrap().run().unwrap();
-    let said = pipeline.engine.scroll(event).await.unwrap();
-    assert!(said["hint"].as_str().is_some_and(|hint| hint.contains("supersede")), "{said}");
-    sleep(Duration::from_mins(30)).await;
-    assert_eq!((pipeline.state(&run).await, pipeline.state(&next).await), (Some(State::Paused), None));
-    control(&pipeline, json!({"resume": true}), "resumed").await;
-    pipeline.until_ended(&run).await.assert_jobs_known();
-    assert_eq!(pipeline.state(&run).await, Some(State::Complete));
-    while pipeline.state(&next).await.is_none() {
-        sleep(Duration::from_secs(1)).await;
-    }
-    assert_eq!(pipeline.until_ended(&next).await.state(), State::Complete);
-}
-
-#[tokio::test(start_paused = true)]
 async fn superseding_start_ends_a_paused_run() {
     let (pipeline, run) = under_way().await;
     control(&pipeline, json!({"pause": true}), "paused").await;

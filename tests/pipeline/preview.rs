@@ -39,24 +39,6 @@ pub(crate) fn jobs(report: &Report) -> (Vec<&JobRow>, Vec<&JobRow>) {
     report.jobs.iter().partition(|job| !job.job.is_of_answers())
 }
 
-#[tokio::test(start_paused = true)]
-async fn bulk_jobs_settle_in_one_run() {
-    let pipeline = pipeline(workspace(1_000)).await;
-    let first = pipeline.run(Value::Null).await;
-    first.assert_complete();
-    let patches = first.cursor.tally.patches;
-    assert_eq!((first.world.items, first.world.contacts.written), (patches, patches), "each change was sent once");
-    let (bulk, answered) = jobs(&first);
-    assert_eq!((bulk.len(), answered.len()), (first.world.jobs.len(), 0));
-    assert!(bulk.iter().all(|job| job.end == Some(End::Completed)));
-    assert_eq!((first.world.given_429, first.accounts.totals.jobs_possibly_lost), (0, 0));
-    let read_back = first.run.totals.as_ref().and_then(|totals| totals.read_back.clone()).unwrap();
-    assert_eq!((read_back.kept, read_back.not_kept), (100, 0), "a sample is read back");
-    let second = pipeline.run(Value::Null).await;
-    second.assert_complete();
-    assert_eq!((second.world.items, second.jobs.len()), (patches, 0));
-}
-
 /// A plan of which some users' patches clear a value.
 const TIER: &str = r#"
 name = "tier"

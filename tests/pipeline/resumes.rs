@@ -1,12 +1,12 @@
 //! Pauses in each phase of a run, for longer than a scroll or a message lives, and what a resume
 //! continues.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::domain::run::{Counted, Phase, RunId, State};
-use intercom_simulator::{Fault, Options};
+use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -126,62 +126,7 @@ async fn draining_run_drains_after_a_pause() {
     }
 }
 
-/// An open scroll continues after a short pause.
-#[tokio::test(start_paused = true)]
-async fn short_pause_costs_no_generation() {
-    let (pipeline, run) = under_way().await;
-    control(&pipeline, json!({"pause": true}), "paused").await;
-    sleep(Duration::from_secs(20)).await;
-    control(&pipeline, json!({"resume": true}), "resumed").await;
-    let report = pipeline.until_ended(&run).await;
-    report.assert_complete();
-    assert_eq!((report.run.generation, report.cursor.gaps.len()), (1, 0));
-    assert_eq!(report.world.items, report.cursor.tally.patches, "no user was sent twice");
-}
-
-/// A moment of a run: its state and phase, and whether a turn is under way.
-type Moment = (State, Phase, bool);
-
-/// The first generation loses a page, so the run settles and reads again.
-#[tokio::test(start_paused = true)]
-async fn pause_in_each_phase_costs_time_only() {
-    let mut moments: BTreeSet<String> = BTreeSet::new();
-    for second in 0..40 {
-        let faults = vec![Fault::LosePage(3)];
-        let options = Options { faults, rate_limit_per_10s: 200, latency_ms: 400, job_delay_s: 9, ..users(600) };
-        let pipeline = Pipeline::new(HAS_AVATAR, options).await;
-        let run = pipeline.start(Value::Null).await;
-        sleep(Duration::from_millis(3_100 * second)).await;
-        let ledger = &pipeline.engine.clients.ledger;
-        let (row, cursor) = (ledger.run(&run).await.unwrap().unwrap(), ledger.cursor(&run).await.unwrap().unwrap());
-        if row.state.ended() {
-            break;
-        }
-        let moment: Moment = (row.state, cursor.phase, cursor.lease.is_some());
-        moments.insert(format!("{moment:?}"));
-        // Longer than a generation waits for parts of which none ends.
-        paused_for(&pipeline, &run, Duration::from_hours(5)).await;
-        let report = pipeline.until_ended(&run).await;
-        report.assert_complete();
-        let items = pipeline.items().await;
-        let rows = |kind: &str| {
-            let of = |item: &&_| sort_key(item).starts_with(kind);
-            items.iter().filter(of).cloned().collect::<Vec<_>>()
-        };
-        let parts: u64 = rows("PAGE#").iter().map(|item| item["parts"].as_n().unwrap().parse::<u64>().unwrap()).sum();
-        let ended = rows("PART#").iter().filter(|item| item.contains_key("end")).count() as u64;
-        assert_eq!(ended, parts, "{moment:?}: a part was left behind");
-    }
-    for moment in [
-        (State::Running, Phase::Turning, true),
-        (State::Running, Phase::Settling, false),
-        (State::Draining, Phase::Ended, false),
-    ] {
-        assert!(moments.contains(&format!("{moment:?}")), "{moment:?} is not among {moments:?}");
-    }
-}
-
-fn sort_key(item: &HashMap<String, AttributeValue>) -> &str {
+pub(crate) fn sort_key(item: &HashMap<String, AttributeValue>) -> &str {
     item["sk"].as_s().unwrap()
 }
 

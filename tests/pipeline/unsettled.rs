@@ -75,17 +75,6 @@ impl Pipeline {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn run_waits_for_the_jobs_of_a_stopped_run() {
-    let pipeline = Pipeline::new(HAS_AVATAR, Options { job_delay_s: 50, ..users(300) }).await;
-    let first = pipeline.start(Value::Null).await;
-    pipeline.until(|state| !state.jobs.is_empty()).await;
-    pipeline.cancel(&first).await;
-    let second = pipeline.start_opposite().await;
-    pipeline.opposite_wins(&second).await;
-    assert_eq!(pipeline.unsettled().await, 0);
-}
-
 /// A job with a known id is waited for until check closes it, also beyond a job's usual life.
 #[tokio::test(start_paused = true)]
 async fn run_waits_for_a_job_of_hours_and_names_it() {
@@ -173,23 +162,6 @@ async fn wait_survives_the_stop_of_a_waiting_run() {
     pipeline.opposite_wins(&third).await;
 }
 
-/// The bulk request of a stopped run is carried out 50 s after its sender gave up.
-#[tokio::test(start_paused = true)]
-async fn request_that_takes_effect_late_is_waited_for() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
-    pipeline.way.disturb("POST /bulk/users", Closed::Late(75));
-    let first = pipeline.start(Value::Null).await;
-    sleep(Duration::from_secs(20)).await;
-    pipeline.cancel(&first).await;
-    let second = pipeline.start_opposite().await;
-    sleep(Duration::from_secs(15)).await;
-    assert!(pipeline.waits(&second).await.starts_with("a request of has-avatar."), "{}", pipeline.waits(&second).await);
-    pipeline.way.close(None);
-    let jobs = pipeline.world.state().jobs.len();
-    assert_eq!(jobs, 0, "it is not carried out yet");
-    pipeline.opposite_wins(&second).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn released_run_is_not_waited_for() {
     let faults = vec![Fault::JobNeverEnds(1)];
@@ -212,22 +184,6 @@ async fn released_run_is_not_waited_for() {
     let reason = Report::of(&pipeline, &first).await.reason().to_owned();
     assert!(reason.starts_with("by the test; an operator released it while bulk job job_"), "{reason}");
     assert!(reason.ends_with("an older value may come later"), "{reason}");
-}
-
-/// A release does not shorten the wait for requests that are under way.
-#[tokio::test(start_paused = true)]
-async fn released_run_holds_until_its_requests_are_over() {
-    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await;
-    pipeline.way.disturb("POST /bulk/users", Closed::Late(75));
-    let first = pipeline.start(Value::Null).await;
-    sleep(Duration::from_secs(20)).await;
-    pipeline.cancel(&first).await;
-    let second = pipeline.start_opposite().await;
-    sleep(Duration::from_secs(10)).await;
-    let Released::Now { until_ms, .. } = pipeline.release(&first).await else { panic!("a request is under way") };
-    assert!(until_ms > pipeline.engine.now_ms() + 60_000);
-    pipeline.way.close(None);
-    pipeline.opposite_wins(&second).await;
 }
 
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {

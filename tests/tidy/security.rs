@@ -16,9 +16,11 @@ fn named_tests(text: &str) -> impl Iterator<Item = (&str, &str)> {
 fn is_declared(path: &str, name: &str) -> bool {
     let source = if root().join(path).is_file() { read(path) } else { String::new() };
     let declared = source.match_indices(&format!("fn {name}(")).next();
-    // The attribute above distinguishes a test from a helper function of tests.
+    // The attribute above distinguishes a test from a helper function of tests. The compiler refuses a
+    // scenario that is not declared.
     let above = declared.map(|(at, _)| source[..at].rsplit("\n\n").next().unwrap_or_default());
-    above.is_some_and(|above| above.contains("test") || source.contains("proptest!"))
+    let is_listed = source.contains("scenarios! {") && source.contains(&format!("async fn {name}(on: On)"));
+    above.is_some_and(|above| above.contains("test") || source.contains("proptest!") || is_listed)
 }
 
 /// Returns the tests that a document names and no file declares.
