@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
-use crate::report::Report;
 
 /// The newest version, and one whose errors and types differ.
 const VERSIONS: [&str; 2] = ["2.17", "2.3"];

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::domain::run::{Counted, Phase, RunId, State};
+use intercom_bulk::domain::run::{Counted, RunId, State};
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
