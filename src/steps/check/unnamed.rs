@@ -231,7 +231,7 @@ mod tests {
         let change = |name: &str| Change { target: Target::Attribute(name.to_owned()), new: json!(1), replaced: None };
         let patch = |user: &str| Patch { user: UserId::new(user).unwrap(), changes: vec![change("x"), change("y")] };
         let patches = ["ann", "bob", "eve", "kim", "zoe"].map(patch);
-        let found: FoundUsers = serde_json::from_value("wwwlcc..ll".into()).unwrap();
+        let found: FoundUsers = serde_json::from_value("wwwlccggcl".into()).unwrap();
         let of =
             JobOf { run: RunId::of("p", 0), v: 2, generation: 1, users: 5, changes: String::new(), parts: Vec::new() };
         let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), of, 0, 0);
