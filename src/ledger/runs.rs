@@ -13,6 +13,9 @@ use crate::domain::user::UserId;
 /// Runs that are searched for those of a plan.
 const RUNS_SEARCHED: usize = 100;
 
+/// A key after all those of the list of runs, which begin with digits.
+const AFTER_ALL_RUNS: &str = "~";
+
 /// Runs of a plan among which the last one that did not fail is searched.
 const RUNS_OF_PLAN: usize = 10;
 /// Entries of the list of runs that are read at once in search of those of a plan. A ledger may hold many
@@ -129,8 +132,7 @@ impl Ledger {
     /// a later one failed because Intercom does not serve the bulk jobs of API 1.x, the result names it.
     pub async fn last_api_of(&self, plan: &str) -> Result<Option<LastApi>, LedgerError> {
         let mut unwritable = None;
-        // The keys begin with digits, which are before this character.
-        let (mut before, mut read) = ("~".to_owned(), 0);
+        let (mut before, mut read) = (AFTER_ALL_RUNS.to_owned(), 0);
         while read < RUNS_OF_PLAN {
             let runs = self.next_runs_of(plan, &mut before).await?;
             if runs.is_empty() {
@@ -175,8 +177,7 @@ impl Ledger {
 
     /// Returns at most `most` runs of this ledger, newest first.
     pub async fn runs(&self, most: usize) -> Result<Vec<RunId>, LedgerError> {
-        // The keys begin with digits, which are before this character.
-        self.newest_runs("~", most).await
+        self.newest_runs(AFTER_ALL_RUNS, most).await
     }
 
     /// Returns at most `most` runs before a key, newest first. Each run has its own partition, so

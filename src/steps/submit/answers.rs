@@ -58,9 +58,7 @@ impl LeasedParts {
 
     /// Returns the error row of a user.
     pub(super) fn error_row(&self, item: &Item, code: &str, message: String) -> ErrorRow {
-        let part = &self.parts[item.part];
-        let (at, generation) = (at(part), part.work.part.id.generation);
-        ErrorRow { user: item.patch.user.to_string(), code: code.to_owned(), message, at, generation }
+        self.parts[item.part].error_row(&item.patch, code, message)
     }
 
     /// Marks a user whose answer was lost: the request, sent at `sent_ms` at the latest, may take effect
@@ -109,7 +107,7 @@ impl LeasedParts {
     ) -> Result<(), StepError> {
         let leased = &self.parts[part];
         let items = writes.answers.get(&part).filter(|_| leased.interrupted).map(|answers| &answers.items);
-        let at = at(leased);
+        let at = leased.errors_at();
         for item in items.into_iter().flatten() {
             if leased.outcomes.of(item.user) != UserOutcome::Refused {
                 round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &at).await?;
@@ -154,11 +152,6 @@ impl LeasedParts {
         }
         Ok(())
     }
-}
-
-/// Returns the place of errors of a part's users.
-fn at(part: &LeasedPart) -> String {
-    format!("part {}", part.work.part.id)
 }
 
 /// The most characters of a part's identity in the id of a job.

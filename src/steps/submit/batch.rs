@@ -8,10 +8,9 @@ use super::{Round, Work};
 use crate::control;
 use crate::domain::api::Way;
 use crate::domain::part::{Size, pack};
-use crate::domain::patch::Patch;
 use crate::domain::run::Run;
 use crate::intercom::CALL_TIMEOUT;
-use crate::ledger::{ErrorRow, OurPart, PartLease, PartRest};
+use crate::ledger::{OurPart, PartLease, PartRest};
 use crate::rate_limit::Permit;
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::StepError;
@@ -207,22 +206,10 @@ impl Round<'_> {
     }
 
     /// Gives up a part: records each of its open users as an error.
-    pub(super) async fn give_up(
-        &mut self,
-        LeasedPart { work, outcomes, .. }: &LeasedPart,
-        why: &str,
-    ) -> Result<(), StepError> {
-        let at = format!("part {}", work.part.id);
-        let row = |patch: &Patch| ErrorRow {
-            user: patch.user.to_string(),
-            code: GAVE_UP.to_owned(),
-            message: given_up(why),
-            at: at.clone(),
-            generation: work.part.id.generation,
-        };
-        let patches = work.part.patches.iter().enumerate();
-        let rows: Vec<_> =
-            patches.filter(|(user, _)| outcomes.of(*user).is_open()).map(|(_, patch)| row(patch)).collect();
+    pub(super) async fn give_up(&mut self, leased: &LeasedPart, why: &str) -> Result<(), StepError> {
+        let LeasedPart { work, outcomes, .. } = leased;
+        let open = work.part.patches.iter().enumerate().filter(|(user, _)| outcomes.of(*user).is_open());
+        let rows: Vec<_> = open.map(|(_, patch)| leased.error_row(patch, GAVE_UP, given_up(why))).collect();
         let now_ms = self.at.clock.now_ms();
         self.clients.ledger.record_errors(&work.part.run, &rows, now_ms).await?;
         let failed = rows.len() as u64;

@@ -9,6 +9,7 @@ use super::send::{Accusation, Sent, Stop};
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::{Outcomes, UserOutcome};
+use crate::domain::patch::Patch;
 use crate::domain::run::Run;
 use crate::intercom::Error;
 use crate::ledger::{ErrorRow, PartProgress, Release};
@@ -46,6 +47,17 @@ impl LeasedPart {
 impl LeasedPart {
     pub(super) fn is_open(&self) -> bool {
         self.outcomes.left() > 0
+    }
+
+    /// Returns the place of errors of its users.
+    pub(super) fn errors_at(&self) -> String {
+        format!("part {}", self.work.part.id)
+    }
+
+    /// Returns the error row of one of its users.
+    pub(super) fn error_row(&self, patch: &Patch, code: &str, message: String) -> ErrorRow {
+        let (user, at, generation) = (patch.user.to_string(), self.errors_at(), self.work.part.id.generation);
+        ErrorRow { user, code: code.to_owned(), message, at, generation }
     }
 }
 
