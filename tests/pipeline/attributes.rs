@@ -2,18 +2,18 @@
 
 use intercom_bulk::domain::run::{Limits, Source, Start, State};
 use intercom_bulk::plan::Plan;
-use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
+use intercom_simulator::{ContactOptions, Fault, Options};
 use serde_json::{Value, json};
 
 use crate::contacts::picture;
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
-use crate::plans::users;
+use crate::plans::{users, with_attributes};
 
 /// Returns a workspace with these attributes, besides those that a user has.
 fn with(attributes: &[&str], attribute_after_s: u64) -> Options {
-    let attributes = attributes.iter().map(|text| text.parse::<Attribute>().unwrap()).collect();
-    Options { contacts: ContactOptions { attributes, attribute_after_s, ..ContactOptions::default() }, ..users(120) }
+    let contacts = ContactOptions { attribute_after_s, ..ContactOptions::default() };
+    with_attributes(attributes, Options { contacts, ..users(120) })
 }
 
 fn creating() -> Value {

@@ -2,12 +2,12 @@
 
 use intercom_bulk::domain::api::ApiVersion;
 use intercom_bulk::domain::run::State;
-use intercom_simulator::{Attribute, ContactOptions, Fault, Gone, Options};
+use intercom_simulator::{ContactOptions, Fault, Gone, Options};
 use serde_json::{Value, json};
 
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, faults, users, with_attributes};
 
 /// The newest version, and one whose errors and types differ.
 const VERSIONS: [&str; 2] = ["2.17", "2.3"];
@@ -17,11 +17,8 @@ pub(crate) const LEADS: u64 = 37;
 
 /// Returns a workspace with the attribute that the plan writes.
 pub(crate) fn workspace(of_users: usize) -> Options {
-    let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap()];
-    Options {
-        contacts: ContactOptions { attributes, leads: LEADS as usize, ..ContactOptions::default() },
-        ..users(of_users)
-    }
+    let contacts = ContactOptions { leads: LEADS as usize, ..ContactOptions::default() };
+    with_attributes(&["has avatar:boolean"], Options { contacts, ..users(of_users) })
 }
 
 pub(crate) async fn pipeline(options: Options) -> Pipeline {
@@ -60,9 +57,7 @@ async fn attributes_are_checked_before_the_run() {
         ("has picture:string", "has the type string"),
         ("has picture:boolean:archived", "archived"),
     ] {
-        let attributes = vec![attribute.parse::<Attribute>().unwrap()];
-        let options = Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(60) };
-        let pipeline = Pipeline::of_version("2.17", &picture(), options).await;
+        let pipeline = Pipeline::of_version("2.17", &picture(), with_attributes(&[attribute], users(60))).await;
         let error = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await.unwrap_err();
         assert!(error.contains("\"has picture\"") && error.contains(says), "{attribute}: {error}");
         let state = pipeline.world.state().contacts;
@@ -118,10 +113,6 @@ async fn contacts_that_are_gone_are_counted_and_blocked_ones_fail() {
     assert_eq!((report.accounts.totals.gone, report.errors.len()), (3, 1), "{:?}", report.errors);
     assert_eq!(report.errors[0].user, lacking[3]);
     report.assert_counts_add_up();
-}
-
-fn faults(texts: &[&str]) -> Vec<Fault> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
 /// Lost answers, server errors and 429s of pages and writes cost time and no user.

@@ -17,7 +17,7 @@ otherwise = "error"
 "#;
 
 /// Reads an attribute that no user has.
-const MISSPELT: &str = r#"
+pub(crate) const MISSPELT: &str = r#"
 name = "misspelt"
 [set.custom_attributes.tier]
 type = "string"

@@ -9,12 +9,12 @@ use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::{self, Ledger};
 use intercom_bulk::rate_limit::{Deadline, Lane, MINUTE_MS, Permit, PermitRequest, RateLimiter, RunPace};
 use intercom_bulk_emulator::aws::Account;
-use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
+use intercom_simulator::{Fault, Options};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, users, with_attributes};
 use crate::report::Report;
 
 /// Minutes over which a run must use its pace.
@@ -73,9 +73,7 @@ async fn run_uses_its_pace_and_never_exceeds_it() {
 async fn writes_of_one_user_use_the_pace_and_never_exceed_it() {
     let pace = 600;
     let faults = vec!["limit-call=write:1000".parse::<Fault>().unwrap()];
-    let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap()];
-    let contacts = ContactOptions { attributes, ..ContactOptions::default() };
-    let options = Options { latency_ms: 1_500, faults, contacts, ..users(8_500) };
+    let options = Options { latency_ms: 1_500, faults, ..with_attributes(&["has avatar:boolean"], users(8_500)) };
     let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, options).await;
     let report = pipeline.run(json!({"limits": {"max_per_minute": pace}})).await;
     report.assert_complete();

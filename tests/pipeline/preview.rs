@@ -6,27 +6,22 @@ use intercom_bulk::domain::api::BulkCharge;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::ledger::{End, JobRow};
 use intercom_bulk::runtime::config::Settings;
-use intercom_simulator::{Attribute, BulkNull, ContactOptions, Fault, Options};
+use intercom_simulator::{BulkNull, ContactOptions, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::intercom::Way;
 use crate::pauses::control;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, faults, users, with_attributes};
 use crate::report::Report;
 
 pub(crate) fn workspace(of_users: usize) -> Options {
-    let attributes = vec!["has avatar:boolean".parse::<Attribute>().unwrap(), "tier:string".parse().unwrap()];
-    Options { contacts: ContactOptions { attributes, ..ContactOptions::default() }, ..users(of_users) }
+    with_attributes(&["has avatar:boolean", "tier:string"], users(of_users))
 }
 
 pub(crate) async fn pipeline(options: Options) -> Pipeline {
     Pipeline::of_version("preview", HAS_AVATAR, options).await
-}
-
-pub(crate) fn faults(texts: &[&str]) -> Vec<Fault> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
 /// Returns the number of requests with this beginning of method and route.

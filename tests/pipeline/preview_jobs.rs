@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::intercom::Way;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::HAS_AVATAR;
-use crate::preview::{faults, jobs, pipeline, workspace};
+use crate::plans::{HAS_AVATAR, faults};
+use crate::preview::{jobs, pipeline, workspace};
 
 /// A job that Intercom lost, never ends or fails as a whole: reads show who has the value.
 #[tokio::test(start_paused = true)]

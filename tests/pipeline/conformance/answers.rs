@@ -7,9 +7,9 @@ use intercom_simulator::Options;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::api::{On, faults, workspace};
+use super::api::{On, workspace};
 use crate::intercom::Closed;
-use crate::plans::HAS_AVATAR;
+use crate::plans::{HAS_AVATAR, faults};
 use crate::report::Report;
 
 super::scenarios! {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use intercom_bulk::runtime::config::Settings;
-use intercom_simulator::{Attribute, ContactOptions, Fault, Options, State};
+use intercom_simulator::{Options, State};
 
 use crate::accident::Accident;
 use crate::intercom::Way;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::users;
+use crate::plans::{users, with_attributes};
 
 /// Attributes that the plans of the suite write, and that not every simulated workspace has.
 const ATTRIBUTES: [&str; 5] =
@@ -127,15 +127,4 @@ impl On {
 /// Returns a workspace with the attributes of the suite's plans.
 pub(crate) fn workspace(of_users: usize) -> Options {
     with_attributes(&ATTRIBUTES, users(of_users))
-}
-
-/// Returns the same options with these attributes.
-pub(crate) fn with_attributes(attributes: &[&str], options: Options) -> Options {
-    let attributes = attributes.iter().map(|text| text.parse::<Attribute>().unwrap()).collect();
-    Options { contacts: ContactOptions { attributes, ..options.contacts }, ..options }
-}
-
-/// Returns the faults of these names and values.
-pub(crate) fn faults(texts: &[&str]) -> Vec<Fault> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
 }

@@ -7,9 +7,9 @@ use intercom_simulator::{Alteration, Gone, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::api::{On, faults, with_attributes, workspace};
+use super::api::{On, workspace};
 use crate::intercom::Closed;
-use crate::plans::HAS_AVATAR;
+use crate::plans::{HAS_AVATAR, faults, with_attributes};
 use crate::report::Report;
 use crate::verifying::{altered, note, patched, read_back};
 

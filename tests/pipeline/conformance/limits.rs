@@ -4,9 +4,9 @@ use intercom_bulk::domain::run::State;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 
-use super::api::{On, faults, workspace};
-use crate::limits::FAILS_FOR_SOME;
-use crate::plans::HAS_AVATAR;
+use super::api::{On, workspace};
+use crate::limits::{FAILS_FOR_SOME, MISSPELT};
+use crate::plans::{HAS_AVATAR, faults};
 use crate::report::Report;
 use crate::verifying::read_back;
 
@@ -66,15 +66,6 @@ async fn max_errors_ends_the_run(on: On) {
         assert_eq!(report.dead, Vec::<String>::new());
     }
 }
-
-/// Reads an attribute that no user has.
-const MISSPELT: &str = r#"
-name = "misspelt"
-[set.custom_attributes.tier]
-type = "string"
-value = "user.custom_attributes.plann"
-otherwise = "a value"
-"#;
 
 /// The first page is sent before: one page is too few to know.
 async fn unseen_attribute_pauses_the_run(on: On) {

@@ -8,11 +8,11 @@ use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::api::{On, faults, workspace};
+use super::api::{On, workspace};
 use crate::accident::Accident;
 use crate::pauses::{DAY, control};
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::HAS_AVATAR;
+use crate::plans::{HAS_AVATAR, faults};
 use crate::report::Report;
 use crate::resumes::sort_key;
 

@@ -3,10 +3,10 @@
 use intercom_bulk::domain::run::State;
 use serde_json::Value;
 
-use super::api::{On, faults, with_attributes};
+use super::api::On;
 use crate::accident::Accident;
 use crate::intercom::TOKEN;
-use crate::plans::users;
+use crate::plans::{faults, users, with_attributes};
 use crate::privacy::{PERSONAL, PLAN, dumped, nothing_of, people};
 
 super::scenarios! {

@@ -7,9 +7,9 @@ use intercom_bulk::domain::run::State;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 
-use super::api::{On, faults, workspace};
+use super::api::{On, workspace};
 use crate::limits::FAILS_FOR_SOME;
-use crate::plans::{ACCOUNT_BY_EMAIL, COMPANY_NAME, HAS_AVATAR, PLAN_PRICE};
+use crate::plans::{ACCOUNT_BY_EMAIL, COMPANY_NAME, HAS_AVATAR, PLAN_PRICE, faults};
 use crate::report::Report;
 use crate::verifying::read_back;
 
