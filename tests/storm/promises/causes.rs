@@ -67,6 +67,9 @@ const OF_PAGES: [&str; 22] = [
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
 /// Faults that change values.
 const OF_VALUES: [&str; 3] = ["users-change", "others-write", "alter-attribute"];
+/// Faults that leave open whether a bulk request was carried out: `max_changes` counts its users as
+/// changed.
+const OF_UNKNOWN_JOBS: [&str; 2] = ["error-bulk", "lose-bulk"];
 /// Permanent faults.
 const FOR_GOOD: [&str; 2] = ["token-revoked-after", "denied"];
 /// The number of consecutive spoilt pages from which on a run may give up.
@@ -110,8 +113,10 @@ impl Struck<'_> {
                 // The number of changes is the first of the reason; a number of users is one less.
                 let told = reason.split(' ').find_map(|word| word.parse::<u64>().ok());
                 let told = told.map(|told| told + u64::from(has("change more than")));
+                let twice = has("were changed before") && self.faults(&OF_UNKNOWN_JOBS) > 0;
                 told.is_some_and(|told| {
-                    changes + self.vanished() >= told || run.limit().is_some() || self.faults(&OF_VALUES) > 0
+                    let enough = changes + self.vanished() >= told || twice;
+                    enough || run.limit().is_some() || self.faults(&OF_VALUES) > 0
                 })
             }
             () if has("max_errors") => {

@@ -26,7 +26,9 @@ pub fn within_max_changes(decision: Decision, run: &Run) -> Decision {
     let (Some(AtMost::Percent(percent)), true) = (run.limits.max_changes, drains && run.keeps_parts()) else {
         return decision;
     };
-    let (read, changes) = (decision.next.tally.judged(), decision.next.changed_before + decision.next.tally.patches);
+    let read = decision.next.tally.judged();
+    // A user who may have been changed before and changes again is in both numbers.
+    let changes = (decision.next.changed_before + decision.next.tally.patches).min(read);
     if changes <= AtMost::Percent(percent).of(read) {
         return decision;
     }

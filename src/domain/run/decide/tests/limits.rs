@@ -63,6 +63,7 @@ fn a_percentage_is_of_the_users_read() {
         ("one more", read(0, 33), kept(percent(10)), &drains, nothing.as_str()),
         ("with those of a generation before", read(3, 30), kept(percent(10)), &drains, &since),
         ("all", read(0, 329), kept(percent(100)), &drains, "Ended, draining"),
+        ("all, with those of a generation before", read(12, 329), kept(percent(100)), &drains, "Ended, draining"),
         ("none is allowed", read(0, 0), kept(percent(0)), &drains, "Ended, draining"),
         ("no user", json!({}), kept(percent(0)), &drains, "Ended, draining"),
         ("the pages go on", read(0, 33), kept(percent(10)), &Commit::Turn, "Ended"),
