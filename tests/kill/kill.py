@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the cost of a signal at any moment of a run on a laptop, and checks that nothing is lost.
+"""Measures the cost of a signal or a pause at any moment of a run on a laptop, and checks that nothing is lost.
 
 For each moment and signal, starts a simulated workspace and `run` on it, each in its own process.
 Sends the signal, waits for the end of the process, and starts the same command again. The moments are
@@ -9,7 +9,7 @@ percentile and the maximum of:
   ends      seconds from the signal to the end of the process
   goes on   seconds from the restart to its first request for a page or a bulk job
   lost      seconds from the first start to the run's end, less those of an undisturbed run
-  read      users in pages beyond the first delivery of each
+  read      users in pages beyond those of an undisturbed run
   sent      patches beyond those of an undisturbed run
 
 Fails if a restarted run is not complete, if its numbers are wrong, if a user lacks the value, if a
@@ -18,7 +18,9 @@ that it waits. Before its first request for a page, the signal itself may end th
 only Python's library.
 
   cargo build --workspace --bins
-  tests/kill/kill.py [--moments 50] [--json] [--binary target/debug/intercom-bulk]
+  tests/kill/kill.py [--api 1.4|2.17|preview] [--moments 50] [--json] [--binary target/debug/intercom-bulk]
+
+`--signals pause` pauses the run instead, by a second process, and resumes it.
 
 Seconds depend on the machine: measure two versions with the same --together, on an idle machine.
 """
@@ -42,10 +44,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAN = ROOT / "plans" / "has-avatar.toml"
 ATTRIBUTE = "has avatar"
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "hup": signal.SIGHUP}
+# A pause is a command and no signal.
+PAUSE = "pause"
+# The requests for pages and for writes, by API.
+REQUESTS = {
+    "1.4": ("GET /users/scroll", "POST /bulk/users"),
+    "2.17": ("GET /contacts", "PUT /contacts/{id}"),
+    "preview": ("GET /contacts", "PUT /contacts/bulk"),
+}
 FIGURES = ["ends_s", "goes_on_s", "lost_s", "read_twice", "sent_twice"]
 
-# The code of a command that a signal stopped.
+# The codes of a command that a signal stopped, and that its run's pause ended.
 INTERRUPTED = 130
+PAUSED = 4
 # Undisturbed runs, of which the median counts: before the moments, and between them.
 UNDISTURBED_FIRST = 4
 UNDISTURBED_EVERY = 12
@@ -86,9 +97,17 @@ class Workspace:
             return json.load(answer)
 
     def requests(self):
-        """Returns the numbers of requests for pages and bulk jobs."""
+        """Returns the numbers of requests for pages and writes."""
         requests = self.get("state")["requests"]
-        return requests.get("GET /users/scroll", 0), requests.get("POST /bulk/users", 0)
+        return tuple(requests.get(name, 0) for name in REQUESTS[self.arguments.api])
+
+    def counts(self):
+        """Returns the numbers of users in pages beyond one delivery of each, and of patches."""
+        state = self.get("state")
+        contacts, (_, writes) = state["contacts"], self.requests()
+        again = state["pages_users"] - state["pages_distinct_users"]
+        again += contacts["listed"] - contacts["listed_distinct"]
+        return again, writes if self.arguments.api == "2.17" else state["items"]
 
     def values(self):
         """Returns the attribute's value of each user."""
@@ -101,7 +120,7 @@ class Workspace:
         variables |= {
             "INTERCOM_BASE_URL": self.address,
             "INTERCOM_TOKEN": "kill",
-            "INTERCOM_API": "1.4",
+            "INTERCOM_API": self.arguments.api,
             "INTERCOM_SCROLL_LIFE_S": str(self.arguments.scroll_life_s),
             "INTERCOM_JOB_LIFE_S": str(self.arguments.job_life_s),
         }
@@ -163,8 +182,8 @@ def undisturbed(arguments):
         seconds = time.monotonic() - run.began
         if code != 0:
             raise RuntimeError("an undisturbed run ends with %s: %s" % (code, run.said[-3:]))
-        state = workspace.get("state")
-        return {"seconds": seconds, "patches": state["items"], "values": workspace.values()}
+        again, patches = workspace.counts()
+        return {"seconds": seconds, "again": again, "patches": patches, "values": workspace.values()}
     finally:
         workspace.close()
 
@@ -184,13 +203,16 @@ def disturbed(arguments, name, moment, usual):
     try:
         first = workspace.start("run", PLAN)
         time.sleep(moment * usual["seconds"])
-        first.process.send_signal(SIGNALS[name])
         signalled = time.monotonic()
+        if name == PAUSE:
+            workspace.start(PAUSE).wait()
+        else:
+            first.process.send_signal(SIGNALS[name])
         code = first.wait()
         story = {"signal": name, "moment": moment, "ends_s": time.monotonic() - signalled, "code": code}
         time.sleep(arguments.pause_s)
         before = workspace.requests()
-        second = workspace.start("run", PLAN)
+        second = workspace.start("resume") if code == PAUSED else workspace.start("run", PLAN)
         story["had_begun"] = sum(before) > 0
         story["goes_on_s"] = goes_on(workspace, second, before)
         story["again_code"] = second.wait()
@@ -198,8 +220,9 @@ def disturbed(arguments, name, moment, usual):
         state, runs = workspace.get("state"), workspace.read("history")
         story["ended_before"] = len(runs) > 1
         story["lost_s"] = total - arguments.pause_s - usual["seconds"]
-        story["read_twice"] = state["pages_users"] - state["pages_distinct_users"]
-        story["sent_twice"] = state["items"] - usual["patches"]
+        again, patches = workspace.counts()
+        story["read_twice"] = again - usual["again"]
+        story["sent_twice"] = patches - usual["patches"]
         [summary] = workspace.read("status")
         story["jobs_possibly_lost"] = summary["totals"]["jobs_possibly_lost"]
         story["generation"] = summary["generation"]
@@ -213,8 +236,9 @@ def disturbed(arguments, name, moment, usual):
 def faults(workspace, story, state, summary, second, usual):
     """Returns what a signal must not cause."""
     users = state["users_total"]
-    by_itself = story["code"] == -SIGNALS[story["signal"]] and (story["signal"] == "kill" or not story["had_begun"])
-    if story["code"] != INTERRUPTED and not by_itself and not story["ended_before"]:
+    signal_code = -SIGNALS.get(story["signal"], 0)
+    by_itself = story["code"] == signal_code and (story["signal"] == "kill" or not story["had_begun"])
+    if story["code"] != (PAUSED if story["signal"] == PAUSE else INTERRUPTED) and not by_itself and not story["ended_before"]:
         yield "the process ended with %s" % story["code"]
     if story["again_code"] != 0 or summary["state"] != "complete":
         yield "the run ended %s, with code %s" % (summary["state"], story["again_code"])
@@ -290,7 +314,8 @@ def main():
     arguments.add_argument("--binary", type=Path, default=ROOT / "target/debug/intercom-bulk")
     arguments.add_argument("--simulator", type=Path, help="the binary that simulates; by default the measured one")
     arguments.add_argument("--moments", type=int, default=50)
-    arguments.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
+    arguments.add_argument("--signals", nargs="+", choices=[*SIGNALS, PAUSE], default=list(SIGNALS))
+    arguments.add_argument("--api", choices=REQUESTS, default="1.4")
     arguments.add_argument("--together", type=int, default=4, help="stories at the same time")
     arguments.add_argument("--users", type=int, default=2_000)
     arguments.add_argument("--latency-ms", type=int, default=400)
