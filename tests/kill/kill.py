@@ -126,6 +126,10 @@ class Workspace:
         }
         return Command([self.arguments.binary, *words], variables, self.folder.name)
 
+    def run(self):
+        """Starts the plan's run. The simulated list shows writes at once, so it is not waited for."""
+        return self.start("run", PLAN, *(() if self.arguments.api == "1.4" else ("--no-wait",)))
+
     def read(self, *words):
         """Returns the objects that a command prints, one on each line."""
         command = self.start(*words, "--json")
@@ -177,7 +181,7 @@ def undisturbed(arguments):
     """Returns the seconds, the patches and the users' values of a run without a signal."""
     workspace = Workspace(arguments)
     try:
-        run = workspace.start("run", PLAN)
+        run = workspace.run()
         code = run.wait()
         seconds = time.monotonic() - run.began
         if code != 0:
@@ -201,7 +205,7 @@ def disturbed(arguments, name, moment, usual):
     """Runs one story: a run, a signal at a fraction of its time, a restart. Returns its figures."""
     workspace = Workspace(arguments)
     try:
-        first = workspace.start("run", PLAN)
+        first = workspace.run()
         time.sleep(moment * usual["seconds"])
         signalled = time.monotonic()
         if name == PAUSE:
@@ -212,7 +216,7 @@ def disturbed(arguments, name, moment, usual):
         story = {"signal": name, "moment": moment, "ends_s": time.monotonic() - signalled, "code": code}
         time.sleep(arguments.pause_s)
         before = workspace.requests()
-        second = workspace.start("resume") if code == PAUSED else workspace.start("run", PLAN)
+        second = workspace.start("resume") if code == PAUSED else workspace.run()
         story["had_begun"] = sum(before) > 0
         story["goes_on_s"] = goes_on(workspace, second, before)
         story["again_code"] = second.wait()
