@@ -233,6 +233,22 @@ async fn start_survives_two_hours_of_outage() {
     pipeline.until_ended(&run_of(&start)).await.assert_complete();
 }
 
+/// A start does not hold up those behind it for more than a day.
+#[tokio::test(start_paused = true)]
+async fn start_ends_after_a_day_without_a_known_workspace() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(300)).await.ticking(Duration::from_secs(20)).await;
+    pipeline.way.close(Some("GET /me"));
+    let start = pipeline.start_event(&Value::Null);
+    pipeline.send("pages", &start.to_string()).await;
+    sleep(Duration::from_hours(28)).await;
+    assert_eq!(pipeline.engine.clients.ledger.waiting().await.unwrap(), []);
+    pipeline.way.close(None);
+    let next = pipeline.run(Value::Null).await;
+    next.assert_complete();
+    let [dead] = &next.dead[..] else { panic!("{:?}", next.dead) };
+    assert_eq!(run_of(&serde_json::from_str(dead).unwrap()), run_of(&start));
+}
+
 #[tokio::test(start_paused = true)]
 async fn long_list_is_stored_with_its_waiting_start() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(1_200)).await;

@@ -45,6 +45,11 @@ pub enum StepError {
     )]
     ApiUnknown { said: String },
     #[error(
+        "the run is not begun: for a day it was not known which workspace the access token belongs to. The last failure: \
+         {said}"
+    )]
+    WorkspaceUnknown { said: String },
+    #[error(
         "the run is not begun: for a day Intercom did not list the custom attributes that the plan writes. The last failure: \
          {said}"
     )]
@@ -104,6 +109,7 @@ impl StepError {
             Self::NotOfApi { .. } => "NotOfApi",
             Self::NoApi(_) => "NoApi",
             Self::ApiUnknown { .. } => "ApiUnknown",
+            Self::WorkspaceUnknown { .. } => "WorkspaceUnknown",
             Self::AttributesUnknown { .. } => "AttributesUnknown",
             Self::Attributes { .. } => "Attributes",
             Self::NotListed { .. } => "NotListed",
@@ -120,6 +126,7 @@ impl StepError {
             | Self::NotOfApi { .. }
             | Self::NoApi(_)
             | Self::ApiUnknown { .. }
+            | Self::WorkspaceUnknown { .. }
             | Self::AttributesUnknown { .. }
             | Self::Attributes { .. }
             | Self::NoPlan { .. }

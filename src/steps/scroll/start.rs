@@ -67,11 +67,10 @@ pub(super) enum Began {
     Started,
     /// Its run exists already.
     Known,
-    /// Another run is active, too many runs are not settled, or the token's workspace is not known
-    /// yet.
+    /// Another run is active, too many runs are not settled, or other functions are not deployed yet.
     Waits,
-    /// Intercom did not answer which API serves the token, or which attributes there are. The error of a
-    /// start that has waited long enough.
+    /// Intercom did not answer which API serves the token, which workspace it belongs to, or which
+    /// attributes there are. The error of a start that has waited long enough.
     Unanswered(StepError),
 }
 
@@ -114,7 +113,11 @@ pub(super) async fn begin(
     let clients = &clients.speaking(api.version);
     let workspace = match binding::of_start(clients, at).await? {
         Ok(workspace) => workspace,
-        Err(unknown) => return wait(clients, start, unknown.why(), at, outcome).await,
+        Err(unknown) => {
+            let said = unknown.why().to_owned();
+            wait(clients, start, &said, at, outcome).await?;
+            return Ok(Began::Unanswered(StepError::WorkspaceUnknown { said }));
+        }
     };
     if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
         let why = format!("the attributes cannot be listed: {reason}");

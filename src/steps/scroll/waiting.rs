@@ -16,8 +16,8 @@ use crate::runtime::invocation::Invocation;
 const TRY_AGAIN_MS: i64 = 60_000;
 /// The longest such wait, in milliseconds.
 const TRY_AGAIN_MOST_MS: i64 = 300_000;
-/// The first wait after an unanswered question for the API or the attributes, in milliseconds. Each further wait is
-/// twice as long, and at most [`TRY_AGAIN_MOST_MS`].
+/// The first wait after an unanswered question for the API, the workspace or the attributes, in milliseconds.
+/// Each further wait is twice as long, and at most [`TRY_AGAIN_MOST_MS`].
 const ASK_AGAIN_MS: i64 = 5_000;
 /// Tries before a start goes to the dead-letter queue: about one day.
 const TRIES_MAX: u32 = 300;
