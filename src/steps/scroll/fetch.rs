@@ -41,8 +41,8 @@ impl FetchedPage {
         Self { users, unreadable: 0, unknown: Vec::new(), next, digest: 0, is_end, count: None, last: None }
     }
 
-    /// Creates a page of all users from an answer for the cursor's place. If the last page of a list is
-    /// requested again, only the users are left that the run has not read.
+    /// Creates a page of all users from an answer for the cursor's place. If the last page of a list was
+    /// requested again, only the users are left that the run has not read, also on a page after it.
     fn of_answer(page: Page, cursor: &Cursor, run: &Run) -> Self {
         let is_last = page.next == Some(Position::ListEnd);
         let last = is_last.then(|| LastPage::of(cursor, page.users.iter().map(User::id), page.unreadable));
@@ -51,7 +51,7 @@ impl FetchedPage {
         let Page { mut users, mut unreadable, next, digest, count } = page;
         if let Some(before) = &cursor.last_page {
             users.retain(|user| !before.has(user));
-            unreadable = unreadable.saturating_sub(before.unreadable);
+            unreadable = unreadable.saturating_sub(before.unreadable_at(&cursor.position));
         }
         Self { unreadable, digest, count, last, ..Self::of(users, next, is_end) }
     }

@@ -1,5 +1,6 @@
 //! The last page of a list that ended before Intercom's count. It is requested again: the list comes
-//! from a search index, which may lag behind the count, and an answer may end too early.
+//! from a search index, which may lag behind the count, and an answer may end too early. If another page
+//! follows it then, users may have moved on to that page: the run knows them there, too.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +9,12 @@ use crate::domain::run::Position;
 use crate::domain::run::sampler::rank;
 use crate::domain::user::{User, UserId};
 
-/// The last page of a list.
+/// The last page of a list, or the one before the next page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPage {
     /// Its place.
     pub place: Position,
-    /// The users of the page whom the run has read, as hashes of their ids.
+    /// The users of the page whom the run has read, as hashes of their ids: those of two pages at most.
     pub users: Vec<u64>,
     /// Entries without a usable id that the run has counted.
     pub unreadable: u32,
@@ -22,8 +23,8 @@ pub struct LastPage {
 }
 
 impl LastPage {
-    /// Returns the page at the cursor's place, which is the last one of its list. If it is requested
-    /// again, `users` and `unreadable` are those that it has now.
+    /// Returns the page at the cursor's place, which is the last one of its list. `users` and `unreadable`
+    /// are those that it has now.
     pub fn of<'a>(cursor: &Cursor, users: impl Iterator<Item = &'a UserId>, unreadable: u32) -> Self {
         let before = cursor.last_page.as_ref();
         let mut users: Vec<u64> = users.map(rank).collect();
@@ -33,9 +34,19 @@ impl LastPage {
         Self {
             place: cursor.position.clone(),
             users,
-            unreadable: unreadable.max(before.map_or(0, |page| page.unreadable)),
+            unreadable: unreadable.max(before.map_or(0, |page| page.unreadable_at(&cursor.position))),
             repeats: before.map_or(0, |page| page.repeats),
         }
+    }
+
+    /// Returns whether this is its place.
+    pub fn is_at(&self, place: &Position) -> bool {
+        self.place == *place
+    }
+
+    /// Returns the entries without a usable id that the run has counted at this place.
+    pub fn unreadable_at(&self, place: &Position) -> u32 {
+        if self.is_at(place) { self.unreadable } else { 0 }
     }
 
     /// Returns whether the run has read this user on the page.
@@ -64,5 +75,9 @@ mod tests {
         let again = LastPage::of(&cursor, [user("a"), user("c")].iter().map(User::id), 1);
         assert!(["a", "b", "c"].iter().all(|id| again.has(&user(id))), "a user who left the page was read");
         assert_eq!((again.place, again.unreadable, again.repeats), (first.place, 2, 1));
+        cursor.position = Position::List { after: "WzJd".to_owned() };
+        let next = LastPage::of(&cursor, [user("b"), user("d")].iter().map(User::id), 1);
+        assert!(["a", "b", "d"].iter().all(|id| next.has(&user(id))), "users of the page before may be on it");
+        assert_eq!((next.place, next.unreadable, next.repeats), (cursor.position, 1, 1));
     }
 }

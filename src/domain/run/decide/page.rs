@@ -69,7 +69,7 @@ pub fn after_answer(
         return ControlFlow::Break(end(cursor, answer.unseen, facts));
     }
     let is_same_place = cursor.position.is_in_list() && answer.next == Some(&cursor.position);
-    let is_again = cursor.last_page.is_some();
+    let is_again = cursor.last_page.as_ref().is_some_and(|last| last.is_at(&cursor.position));
     if (cursor.digest != Some(answer.digest) || is_again) && !is_same_place {
         return ControlFlow::Continue(cursor);
     }
@@ -132,6 +132,8 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     cursor.pages_in_all += 1;
     cursor.parts += page.parts;
     cursor.digest = Some(page.digest);
+    // If a page follows the last one by now, users may have moved on to it.
+    let moved_on = cursor.last_page.take().filter(|last| last.is_at(&cursor.position));
     if let Some(next) = page.next {
         cursor.position = next.clone();
     }
@@ -144,10 +146,12 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     if facts.run.limit().is_some_and(|limit| cursor.tally.without_leads() >= limit) {
         return end(cursor, page.unseen, facts);
     }
-    cursor.last_page = None;
     match page.last {
         Some(last) => after_last_page(cursor, last, page.count, facts),
-        None => Decision::turn(cursor, TurnAction::Turned),
+        None => {
+            cursor.last_page = moved_on;
+            Decision::turn(cursor, TurnAction::Turned)
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 
+mod last_page;
+
 use super::{NOW_MS, assert_changes, assert_decides, assert_flow, cursor, run};
 use crate::domain::run::decide::{
     AnswerFacts, Commit, Decision, PageFacts, TurnAction, TurnFacts, after_answer, after_end, after_page, needs_count,
     paths_unseen,
 };
-use crate::domain::run::{Cursor, LastPage, Position, State, Tally};
+use crate::domain::run::{Cursor, Position, State, Tally};
 
 const AGAIN: &str = "the first page was empty; it is asked for again";
 
@@ -220,44 +222,6 @@ fn a_page_that_was_sent_moves_the_cursor() {
     let page = PageFacts { next: Some(&next), ..page_facts(&tally, &[]) };
     let decision = after_page(before, &page, &TurnFacts { run: &run, now_ms: NOW_MS });
     assert_eq!((decision.next.position, decision.action), (next, TurnAction::Turned), "next page of a list");
-}
-
-/// The last page of a list is requested again after 30, 60 and 120 s while Intercom counts more users.
-#[test]
-fn last_page_is_requested_again_while_users_are_missing() {
-    let tally = Tally { users: 100, ..Tally::default() };
-    let place = Position::List { after: "WzFd".to_owned() };
-    let cursor = cursor(json!({"page": 9, "list": {"after": "WzFd"}, "tally": {"users": 900}}));
-    for (name, count, repeats, of_run, wait_ms) in [
-        ("as many as counted", Some(1_000), 0, json!({}), None),
-        ("more than counted", Some(999), 0, json!({}), None),
-        ("no count", None, 0, json!({}), None),
-        ("fewer", Some(1_001), 0, json!({}), Some(30_000)),
-        ("fewer again", Some(1_001), 1, json!({}), Some(60_000)),
-        ("fewer for the third time", Some(1_001), 2, json!({}), Some(120_000)),
-        ("fewer to the end", Some(1_001), 3, json!({}), None),
-        ("part of the workspace", Some(1_001), 0, json!({"rails": {"limit": 5_000}}), None),
-    ] {
-        let last = LastPage { place: place.clone(), users: vec![7], unreadable: 0, repeats };
-        let facts = PageFacts { next: Some(&Position::ListEnd), last: Some(&last), count, ..page_facts(&tally, &[]) };
-        let run = run(super::merged(json!({"api": "v2"}), of_run));
-        let Decision { next, commit, action } =
-            after_page(cursor.clone(), &facts, &TurnFacts { run: &run, now_ms: NOW_MS });
-        assert_eq!((commit, action, next.count_at_end), (Commit::Turn, TurnAction::Turned, count), "{name}");
-        let again = wait_ms.map(|_| LastPage { repeats: repeats + 1, ..last.clone() });
-        assert_eq!(next.last_page, again, "{name}");
-        assert_eq!(next.position, if again.is_some() { place.clone() } else { Position::ListEnd }, "{name}");
-        assert_eq!(next.not_before_ms, wait_ms.map_or(0, |ms| NOW_MS + ms), "{name}");
-        let waits = "Intercom counts 1001 users and listed 1000, so the last page is requested again";
-        assert_eq!(next.waits.as_deref(), again.map(|_| waits), "{name}");
-    }
-    // The same page is not a repeated answer then, and the users on it are known.
-    let last_page = json!({"place": {"list": {"after": "WzFd"}}, "users": [], "unreadable": 0, "repeats": 1});
-    let asked_again = super::cursor(json!({"page": 9, "list": {"after": "WzFd"}, "digest": 1, "last_page": last_page}));
-    let answer = AnswerFacts { next: Some(&Position::ListEnd), is_end: false, digest: 1, unseen: &[] };
-    let run = run(json!({"api": "v2"}));
-    let flow = after_answer(asked_again.clone(), &answer, &TurnFacts { run: &run, now_ms: NOW_MS });
-    assert_flow("the last page again", &asked_again, flow, "Continues", &json!({}));
 }
 
 #[test]
