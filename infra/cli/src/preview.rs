@@ -60,6 +60,9 @@ pub(crate) struct Found {
     /// Targets that would be set again for most users that the previous run wrote.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) set_again: Vec<OftenAgain>,
+    /// Custom attributes that a run with `--create-attributes` would create, each with its type.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) would_create: Vec<String>,
     /// Some of the changes.
     pub(crate) sample: Vec<Changed>,
     /// The version of the API that a run would have, and the reason.
@@ -117,6 +120,7 @@ impl Found {
             max_per_minute: pace,
             aws_dollars: used.dollars(),
             set_again: tally.set_again.most(),
+            would_create: Vec::new(),
             sample,
             api: run.version,
             api_reason: run.version_reason.clone(),
@@ -164,6 +168,10 @@ impl Found {
         lines.extend(self.set_again.iter().map(|often| format!("  Warning: {}", often.words(true))));
         lines.extend(self.warnings.iter().map(|warning| format!("  Warning: {warning}")));
         lines.extend(skip_reasons(&self.skip_reasons, &self.missed));
+        if !self.would_create.is_empty() {
+            let names = self.would_create.join(", ");
+            lines.push(format!("  `run --create-attributes` creates {names} first; `run` alone is refused"));
+        }
         if self.to_change > 0 {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
             let requests =
@@ -199,6 +207,7 @@ mod tests {
         Found {
             one_by_one: false,
             set_again: Vec::new(),
+            would_create: vec!["\"has avatar\" (boolean)".to_owned()],
             plan: "p".to_owned(),
             state,
             users: 200,
@@ -229,5 +238,7 @@ mod tests {
         assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
         let words = found(State::Incomplete).words();
         assert_eq!(words[0], "The dry run is not complete (incomplete): it could not be reached");
+        let creates = "`run --create-attributes` creates \"has avatar\" (boolean) first";
+        assert!(words.iter().any(|line| line.contains(creates)), "{words:?}");
     }
 }

@@ -1,9 +1,11 @@
 //! `preview`: the dry run of a plan.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::control;
+use intercom_bulk::domain::attribute::creatable;
 use intercom_bulk::domain::run::{Limits, PreviousValues, Run};
 
 use super::bounds::{self, Pacing, Scope};
@@ -14,12 +16,17 @@ use crate::output;
 use crate::preview::Found;
 use crate::session::{Session, drive};
 use crate::state_dir::workspace_name;
+use intercom_bulk::intercom::Intercom;
+use intercom_bulk::plan::Plan;
 use intercom_bulk::rate_limit::Quota;
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::engine::{Engine, EngineError, machine_wall};
 
 /// A note about a dry run that left an exclusive reading open.
 const HELD: &str = "Intercom keeps the scroll open for a minute; a `run` before then waits for it.";
+
+/// Time-out of the list of attributes.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
@@ -34,6 +41,10 @@ pub(super) struct Preview {
     scope: Scope,
     #[command(flatten)]
     pacing: Pacing,
+    /// Go on although the workspace does not have a custom attribute of the plan, and name those that
+    /// `run --create-attributes` would create
+    #[arg(long)]
+    create_attributes: bool,
     /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -57,6 +68,7 @@ impl Preview {
         let runs = runs_before(self.access.state.as_deref(), &name);
         let choice = chooser.choose(last_api(runs.as_ref(), &plan).await.as_ref()).await?;
         let intercom = intercom.of_version(choice.version);
+        let would_create = if self.create_attributes { would_create(&intercom, &plan).await } else { Vec::new() };
         let quota_percent = settings.quota_percent;
         // A separate ledger in memory: a dry run leaves no state.
         let account = Account::open(None).map_err(EngineError::from)?;
@@ -69,6 +81,7 @@ impl Preview {
             accept_unseen: true,
             max_per_minute: self.pacing.max_per_minute,
             no_wait: self.pacing.no_wait,
+            create_attributes: self.create_attributes,
             ..Limits::default()
         };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
@@ -93,6 +106,7 @@ impl Preview {
                 // The run of this ledger has the choice as its setting.
                 let run = Run { version_reason: Some(choice.reason), ..*run };
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
+                let found = Found { would_create, ..found };
                 found.show(self.json);
                 if !self.json && cursor.reading_free_at_ms() > engine.now_ms() {
                     output::note(false, HELD);
@@ -101,4 +115,16 @@ impl Preview {
             }
         }
     }
+}
+
+/// Returns the custom attributes of the plan that a run would create, each with its type. The dry run
+/// checks the list again, so an error of this request needs no message of its own.
+async fn would_create(intercom: &Intercom, plan: &Plan) -> Vec<String> {
+    let planned = plan.attributes();
+    if planned.is_empty() || !intercom.api().capabilities().attributes_must_exist {
+        return Vec::new();
+    }
+    let listed = intercom.attributes(LIST_TIMEOUT).await.ok().and_then(|reply| reply.value);
+    let missing = listed.iter().flat_map(|listed| creatable(&planned, listed));
+    missing.map(|one| format!("\"{}\" ({})", one.name, one.kind.data_type())).collect()
 }
