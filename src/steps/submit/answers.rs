@@ -3,12 +3,14 @@
 use super::Round;
 use super::leased::{LeasedPart, LeasedParts};
 use super::pieces::{Item, Piece};
+use super::wanted::READ_STALE_MS;
 use super::writes::Writes;
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::UserOutcome;
 use crate::domain::patch::Target;
 use crate::domain::run::Run;
+use crate::intercom::WRITE_TIMEOUT;
 use crate::ledger::{AnswerCounts, ErrorRow, JobOf, JobRow};
 use crate::runtime::clients::StepError;
 
@@ -154,6 +156,18 @@ impl LeasedParts {
     }
 }
 
+/// The longest time from the begin of a request to the handling of its lost answer, in milliseconds, if
+/// its process runs: the time-out, and the record of other results.
+const LOST_AFTER_MS: i64 = WRITE_TIMEOUT.as_millis() as i64 + 5_000;
+
+/// Returns the latest time at which a request may have been sent whose answer is known to be lost at
+/// `now_ms`. A process that runs sends it within a second of its begin, or not at all. One that was
+/// frozen may have connected before, and have sent it after that.
+pub(super) fn sent_by_ms(begun_ms: i64, now_ms: i64) -> i64 {
+    let is_frozen = now_ms - begun_ms > LOST_AFTER_MS;
+    if is_frozen { now_ms } else { begun_ms + READ_STALE_MS }
+}
+
 /// The most characters of a part's identity in the id of a job.
 const PART_CHARS_MAX: usize = 80;
 
@@ -179,4 +193,17 @@ pub(super) fn not_kept_as_text(targets: &[Target]) -> String {
         })
         .collect();
     format!("Intercom accepted the request, but returned another value of {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_of_a_frozen_process_may_be_sent_until_it_runs_again() {
+        for (now_ms, sent_ms) in [(1_000, 2_000), (11_000, 2_000), (16_000, 2_000), (16_001, 16_001), (99_000, 99_000)]
+        {
+            assert_eq!(sent_by_ms(1_000, now_ms), sent_ms, "{now_ms}");
+        }
+    }
 }

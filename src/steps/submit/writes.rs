@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::Round;
-use super::answers::{PartAnswers, TriedUser, not_kept_as_text};
+use super::answers::{PartAnswers, TriedUser, not_kept_as_text, sent_by_ms};
 use super::begin::MayBegin;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
 use super::send::{Accusation, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
 use super::under_way::{Answered, Next, Times, UnderWay};
-use super::wanted::READ_STALE_MS;
 use crate::domain::api::Written;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
@@ -196,8 +195,7 @@ impl LeasedParts {
             Disposition::Later => writes.failed(write, begun_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
             Disposition::Ambiguous | Disposition::NotFound => {
-                // It was sent within a second of its begin, or not at all.
-                self.lose_answer(&write.item, begun_ms + READ_STALE_MS);
+                self.lose_answer(&write.item, sent_by_ms(begun_ms, now_ms));
                 writes.failed(write, begun_ms, &error)
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
