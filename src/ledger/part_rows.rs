@@ -50,9 +50,13 @@ pub struct PartRow {
     /// Time of that failure, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried_ms: Option<i64>,
-    /// Time of the first failure, in Unix milliseconds.
+    /// Time of the first failure since Intercom was last not reached, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
+    /// Intercom accepted another request of the run after one for this part had failed: an outage is not
+    /// the only reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_taken: bool,
     /// The end, if the part has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<PartEnd>,
@@ -88,6 +92,10 @@ pub struct PartRest<'a> {
     pub back: u32,
     /// The reason, in words.
     pub why: &'a str,
+    /// Intercom was not reached: no request was sent.
+    pub is_unreached: bool,
+    /// Intercom accepted another request of the run after one for this part had failed.
+    pub others_taken: bool,
     /// The present time, in Unix milliseconds.
     pub now_ms: i64,
 }

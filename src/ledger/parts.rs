@@ -7,7 +7,7 @@ use super::part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, Part
 use super::{JobRow, Key, Ledger, LedgerError, Write};
 use crate::domain::part::{Outcomes, Part, PartId};
 use crate::domain::run::{Counts, FORMAT, FORMAT_1, RunId};
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 /// Releases the lease of a part that has not ended.
 const GIVE_BACK: &str = "outcomes = :outcomes REMOVE claim_owner, claim_until_ms ADD attempt :attempt, lost :lost";
@@ -165,14 +165,32 @@ impl Ledger {
         outcomes: &Outcomes,
         rest: PartRest<'_>,
     ) -> Result<(), LedgerError> {
-        let update = format!("SET why = :why, tried_ms = :now, since_ms = if_not_exists(since_ms, :now), {GIVE_BACK}");
-        let write = Self::leased(part, owner, &update)
+        let PartRest { is_unreached, others_taken, .. } = rest;
+        // Time without a connection is no failure of these users.
+        let since = if is_unreached { "" } else { ", since_ms = if_not_exists(since_ms, :now)" };
+        let others = if others_taken { ", others_taken = :others" } else { "" };
+        let remove = if is_unreached { ", since_ms" } else { "" };
+        let update = format!(
+            "SET why = :why, tried_ms = :now{since}{others}, outcomes = :outcomes \
+             REMOVE claim_owner, claim_until_ms{remove} ADD attempt :attempt, lost :lost"
+        );
+        let mut write = Self::leased(part, owner, &update);
+        if others_taken {
+            write = write.with(":others", AttributeValue::Bool(true));
+        }
+        let write = write
             .with(":why", s(rest.why))
             .with(":now", n(rest.now_ms))
             .with(":outcomes", attribute(outcomes, &part.id)?)
             .with(":attempt", n(-i64::from(rest.back)))
             .with(":lost", n(0));
         self.send(write).await.map(|_| ())
+    }
+
+    /// Begins the attempts at a part again, before some of its users are given up. The lease stays, and is
+    /// the first attempt.
+    pub async fn begin_attempts(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
+        self.send(Self::leased(part, owner, "SET attempt = :one").with(":one", n(1))).await.map(|_| ())
     }
 
     /// Records that the request may have created a job whose id is lost. The lease stays.

@@ -35,9 +35,12 @@ pub(super) const GAVE_UP: &str = "gave_up";
 pub(super) struct Rest<'a> {
     /// The reason, as text.
     pub(super) why: &'a str,
-    /// True if the request was sent.
+    /// True if a request for the part was sent.
     pub(super) sent: bool,
-    /// True if Intercom accepted another request for these parts in this invocation.
+    /// True if Intercom was not reached.
+    pub(super) is_unreached: bool,
+    /// True if Intercom accepted another request in this invocation: in a family whose answer is the
+    /// result, after a request for the part had failed.
     pub(super) taken: bool,
     /// True if users of the part got their results in this invocation.
     pub(super) settled: bool,
@@ -50,10 +53,10 @@ pub(super) struct Rest<'a> {
 pub(super) struct Judged {
     /// The attempt counts.
     pub(super) counts: bool,
+    /// Intercom accepted another request in the meantime.
+    pub(super) others_taken: bool,
     /// The users that failed are given up.
     pub(super) gives_up: bool,
-    /// The number of the attempt.
-    pub(super) attempt: u32,
 }
 
 impl Round<'_> {
@@ -163,12 +166,12 @@ impl Round<'_> {
 
     /// Returns a part to the queue for a wait, after a failed request, or gives it up.
     pub(super) async fn rest(&mut self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<(), StepError> {
-        let Judged { counts, gives_up, attempt: _ } = self.judge(run, leased, rest).await?;
-        if gives_up {
+        let judged = self.judge(run, leased, rest).await?;
+        if judged.gives_up {
             // The lease ends with the part: no other message of it is carried out in between.
             return self.give_up(leased, rest.why).await;
         }
-        self.return_to_rest(leased, rest, u32::from(!counts)).await
+        self.return_to_rest(leased, rest, judged, u32::from(!judged.counts)).await
     }
 
     /// Decides about a part after a failed request. The attempt counts if Intercom accepted other requests
@@ -180,11 +183,13 @@ impl Round<'_> {
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
         let fails = sent && !settled;
-        let counts = fails && (taken || self.takes_since(&part.run, tried_ms).await?);
+        let others_taken = sent && (taken || self.takes_since(&part.run, tried_ms).await?);
+        let counts = fails && others_taken;
         let failing_ms = since_ms.filter(|_| fails).map_or(0, |since_ms| now_ms - since_ms.max(run.resumed_ms));
-        let too_long = self.fails_too_long(run, leased, failing_ms).await?;
+        let is_no_outage = others_taken || row.as_ref().is_some_and(|row| row.others_taken);
+        let too_long = self.fails_too_long(run, leased, failing_ms, is_no_outage).await?;
         let attempt = row.map_or(0, |row| row.attempt);
-        Ok(Judged { counts, gives_up: counts && attempt >= ATTEMPTS_MAX || too_long, attempt })
+        Ok(Judged { counts, others_taken, gives_up: counts && attempt >= ATTEMPTS_MAX || too_long })
     }
 
     /// Returns a part to the queue for a wait. `back` attempts at it do not count.
@@ -192,11 +197,15 @@ impl Round<'_> {
         &mut self,
         LeasedPart { work, outcomes, .. }: &LeasedPart,
         rest: &Rest<'_>,
+        Judged { others_taken, .. }: Judged,
         back: u32,
     ) -> Result<(), StepError> {
-        let Rest { why, ms, .. } = *rest;
+        let Rest { why, ms, is_unreached, .. } = *rest;
         let (part, now_ms) = (&work.part, self.at.clock.now_ms());
-        self.clients.ledger.rest_part(part, &self.at.request_id, outcomes, PartRest { back, why, now_ms }).await?;
+        self.clients
+            .ledger
+            .rest_part(part, &self.at.request_id, outcomes, PartRest { back, why, is_unreached, others_taken, now_ms })
+            .await?;
         if let Err(error) = self.clients.ledger.note_held(part, now_ms).await {
             tracing::warn!(%error, "cannot record the last failed request; `status` does not show it");
         }

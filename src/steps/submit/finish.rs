@@ -1,7 +1,7 @@
 //! The end of an invocation of writes: the results of the users that are held, and the ends of the parts.
 
 use super::accused::keep_row;
-use super::batch::{GAVE_UP, Judged, Rest, given_up};
+use super::batch::{GAVE_UP, Rest, given_up};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::send::Stop;
@@ -55,24 +55,30 @@ impl LeasedParts {
         let rest = Rest {
             why,
             sent: *sent && !failed.is_empty(),
-            taken: self.taken(),
+            is_unreached: !*sent,
+            taken: writes.outlived.contains(part),
             settled: writes.settled.contains(part),
             ms: rest_ms(self.receives()),
         };
-        let Judged { counts, gives_up, attempt } = round.judge(run, &self.parts[*part], &rest).await?;
-        if !gives_up {
-            return round.return_to_rest(&self.parts[*part], &rest, u32::from(!counts)).await;
+        let judged = round.judge(run, &self.parts[*part], &rest).await?;
+        if !judged.gives_up {
+            return round.return_to_rest(&self.parts[*part], &rest, judged, u32::from(!judged.counts)).await;
         }
         if failed.len() >= self.parts[*part].outcomes.left() {
             return round.give_up(&self.parts[*part], why).await;
         }
+        // The attempts at the other users begin again. If the process dies after it, no user is given up.
+        round.clients.ledger.begin_attempts(&self.parts[*part].work.part, &round.at.request_id).await?;
+        let given_up_users = failed.len() as u64;
         for user in failed {
             let row = self.error_row(&user.item, GAVE_UP, given_up(why));
             self.refuse_user(writes, user, row);
         }
         self.record_results(round, run, writes).await?;
-        // The attempts at the other users begin again.
-        round.return_to_rest(&self.parts[*part], &rest, attempt).await
+        // The record counts them as refused.
+        round.outcome.refused -= given_up_users;
+        round.outcome.users_given_up += given_up_users;
+        round.return_to_rest(&self.parts[*part], &rest, judged, 1).await
     }
 
     /// Decides about the users whose results accuse the run. Either it pauses, and they stay open, or

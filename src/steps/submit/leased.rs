@@ -207,7 +207,9 @@ impl LeasedParts {
             Stop::Rest { why, sent } => {
                 let (ms, taken) = (rest_ms(self.receives()), self.taken());
                 for part in self.into_open() {
-                    round.rest(run, &part, &Rest { why: &why, sent, taken, settled: false, ms }).await?;
+                    round
+                        .rest(run, &part, &Rest { why: &why, sent, is_unreached: !sent, taken, settled: false, ms })
+                        .await?;
                 }
                 Ok(Vec::new())
             }

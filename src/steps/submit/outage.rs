@@ -33,20 +33,26 @@ impl Round<'_> {
         run: &Run,
         part: &LeasedPart,
         failing_ms: i64,
+        is_no_outage: bool,
     ) -> Result<bool, StepError> {
         Ok(failing_ms > FEW_AGAIN_MAX_MS
-            && (self.failed_before(run, part).await? || failing_ms > FEW_MAX_MS && self.sends_little(run).await?))
+            && (self.failed_before(run, part).await?
+                || failing_ms > FEW_MAX_MS && self.sends_little(run, is_no_outage).await?))
     }
 
-    /// Returns whether the run may send no other request, because it changes few users or has few
-    /// parts left.
-    async fn sends_little(&self, run: &Run) -> Result<bool, StepError> {
+    /// Returns whether the run may send no other request that is accepted: it changes few users, or has few
+    /// parts left, or only parts like this one (`is_no_outage`), for which requests failed while Intercom
+    /// accepted others.
+    async fn sends_little(&self, run: &Run, is_no_outage: bool) -> Result<bool, StepError> {
         let Some(cursor) = self.clients.ledger.cursor(&run.id).await? else { return Ok(true) };
         if !changes_many(run, &cursor) {
             return Ok(true);
         }
         if cursor.phase == Phase::Turning {
             return Ok(false);
+        }
+        if is_no_outage {
+            return Ok(true);
         }
         let ledger = &self.clients.ledger;
         let parts = ledger.accounts_counted(run, &cursor, Consistency::Strong).await?.parts_open;

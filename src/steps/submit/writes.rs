@@ -60,6 +60,11 @@ pub(super) struct Writes {
     pub(super) gone: OnlyGone,
     /// Users whose requests failed, by part and place, and by the last one.
     failed: BTreeMap<(usize, usize), TriedUser>,
+    /// Parts by the time of their first failed request, in Unix milliseconds.
+    failed_ms: BTreeMap<usize, i64>,
+    /// Parts after whose failed request another one began that Intercom accepted. Those that were under
+    /// way when an outage began do not count.
+    pub(super) outlived: BTreeSet<usize>,
     /// Parts of which a user got its result.
     pub(super) settled: BTreeSet<usize>,
     failed_in_a_row: u32,
@@ -79,6 +84,8 @@ impl LeasedParts {
             streaks: self.streaks(round, &run).await?,
             gone: OnlyGone::default(),
             failed: BTreeMap::new(),
+            failed_ms: BTreeMap::new(),
+            outlived: BTreeSet::new(),
             settled: BTreeSet::new(),
             failed_in_a_row: 0,
             since_ms: None,
@@ -157,6 +164,8 @@ impl LeasedParts {
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
+                let is_before = |(_, failed_ms): &(&usize, &i64)| **failed_ms < begun_ms;
+                writes.outlived.extend(writes.failed_ms.iter().filter(is_before).map(|(part, _)| *part));
                 let Written { not_kept, is_other } = reply.value;
                 let ended = writes.streaks.end();
                 self.refuse_users(writes, ended);
@@ -192,11 +201,11 @@ impl LeasedParts {
                 writes.waiting.push_front(write);
                 Some(Stop::Rest { why, sent: false })
             }
-            Disposition::Later => writes.failed(write, begun_ms, &error),
+            Disposition::Later => writes.failed(write, begun_ms, now_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
             Disposition::Ambiguous | Disposition::NotFound => {
                 self.lose_answer(&write.item, sent_by_ms(begun_ms, now_ms));
-                writes.failed(write, begun_ms, &error)
+                writes.failed(write, begun_ms, now_ms, &error)
             }
             Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
                 writes.failed_in_a_row = 0;
@@ -257,8 +266,9 @@ impl Writes {
 
     /// Handles a request without a result. The user is tried again, the last time by a later
     /// delivery. Returns the reason if no other request may begin.
-    fn failed(&mut self, mut write: Write, begun_ms: i64, error: &Error) -> Option<Stop> {
+    fn failed(&mut self, mut write: Write, begun_ms: i64, now_ms: i64, error: &Error) -> Option<Stop> {
         let item = write.item.clone();
+        self.failed_ms.entry(item.part).or_insert(now_ms);
         self.failed.insert((item.part, item.user), TriedUser { item, begun_ms });
         self.failed_in_a_row += 1;
         write.tries += 1;

@@ -2,11 +2,11 @@
 
 use intercom_bulk::domain::api::Way;
 use intercom_bulk::domain::bucket::{Bucket, Width};
-use intercom_bulk::domain::part::{Origin, PageRead, Part, PartId, ReadingId, cut};
+use intercom_bulk::domain::part::{Origin, Outcomes, PageRead, Part, PartId, ReadingId, cut};
 use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::domain::user::UserId;
-use intercom_bulk::ledger::{Closing, End, PartEnd, PartLease, ReadUsers};
+use intercom_bulk::ledger::{Closing, End, OurPart, PartEnd, PartLease, PartRest, ReadUsers, Release};
 
 use super::{NOW_MS, TABLE, done, job, ledger, ours, part, run};
 
@@ -41,6 +41,49 @@ async fn dropped_part_counts_a_possible_job() {
         let row = ledger.part(&part.run, &part.id).await.unwrap().unwrap();
         assert_eq!((row.end, row.lost), (Some(PartEnd::Dropped), lost), "dropped by {owner}");
     }
+}
+
+/// Failed requests last from the first one since Intercom was last not reached.
+#[tokio::test]
+async fn failing_time_begins_with_a_request_that_was_sent() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    let open = Outcomes::open(part.patches.len());
+    for (now_ms, is_unreached, others_taken, expected) in [
+        (100, true, false, (None, false)),
+        (200, false, false, (Some(200), false)),
+        (300, false, true, (Some(200), true)),
+        (400, true, false, (None, true)),
+        (500, false, false, (Some(500), true)),
+    ] {
+        ledger.lease_part(&part, "one", now_ms, now_ms + 50).await.unwrap();
+        let rest = PartRest { back: 0, why: "503", is_unreached, others_taken, now_ms };
+        ledger.rest_part(&part, "one", &open, rest).await.unwrap();
+        let row = ledger.part(&run.id, &part.id).await.unwrap().unwrap();
+        assert_eq!((row.since_ms, row.others_taken), expected, "{now_ms}");
+        assert_eq!((row.tried_ms, row.lease_owner), (Some(now_ms), None), "{now_ms}");
+    }
+}
+
+/// A process that dies between this and the errors of the users that are given up gives up no others.
+#[tokio::test]
+async fn attempts_begin_again_under_a_lease() {
+    let (ledger, _account) = ledger().await;
+    let run = run("a");
+    let part = part(&run);
+    for attempt in 1..=8 {
+        let leased = ledger.lease_part(&part, "one", 0, 100).await.unwrap();
+        assert!(matches!(leased, PartLease::Ours(OurPart { attempt: now, .. }) if now == attempt), "{leased:?}");
+        if attempt < 8 {
+            let open = Outcomes::open(part.patches.len());
+            ledger.release_part(&part, "one", &open, Release::Tried).await.unwrap();
+        }
+    }
+    ledger.begin_attempts(&part, "two").await.unwrap();
+    ledger.begin_attempts(&part, "one").await.unwrap();
+    assert_eq!(ledger.lease_part(&part, "two", 50, 200).await.unwrap(), PartLease::Busy);
+    assert_eq!(ledger.lease_part(&part, "two", 101, 300).await.unwrap(), ours(2));
 }
 
 /// A part may be dropped weeks after its run ended, when no step reads the run's items any more.
