@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use http::StatusCode;
-use intercom_bulk::domain::part::{PartId, UserOutcome};
+use intercom_bulk::domain::part::{Origin, PartId, UserOutcome};
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::ledger::{JobRow, PartEnd};
 use intercom_simulator::ListCursor;
@@ -204,23 +204,33 @@ impl Storm {
         let (mut places, mut gone) = (BTreeSet::new(), 0);
         for row in self.jobs_of(run).await {
             for of in row.parts.iter().filter(|of| of.part == *part) {
-                gone += row.gone;
+                gone += if row.job.is_of_answers() { row.gone } else { 0 };
                 let all = || (0..users.len() as u32).collect();
                 places.extend(of.users.clone().unwrap_or_else(all));
             }
         }
-        if places.len() != users.len() {
-            return Some(format!("the results of {places:?} of {} users are recorded", users.len()));
-        }
         let of = self.ledger.run(run).await.ok()??;
         let errors = self.ledger.errors(&of).await.unwrap_or_default();
+        let refused = |user: &String| errors.iter().any(|row| row.user == *user && row.generation == part.generation);
+        // A user that is refused in a bulk request of its own is in no job.
+        let is_in = |(place, user): (usize, &String)| {
+            places.contains(&(place as u32)) || self.reads_users_of_jobs() && refused(user)
+        };
+        if !users.iter().enumerate().all(is_in) {
+            return Some(format!("the results of {places:?} of {} users are recorded", users.len()));
+        }
         let state = self.world.0.state();
         let is_gone = |user: &&String| {
             let is_denied = state.fired.contains_key("denied") || state.poisoned.contains(user);
             is_denied || self.world.0.user(user).is_none()
         };
-        let taken = self.promises.memory().taken.get(&(run.to_string(), part.generation)).cloned().unwrap_or_default();
-        let refused = |user: &String| errors.iter().any(|row| row.user == *user && row.generation == part.generation);
+        let taken = {
+            let memory = self.promises.memory();
+            // Its users were in a job already.
+            let is_follow_up = matches!(part.origin, Origin::Job { .. });
+            let all = if is_follow_up { &memory.put } else { &memory.taken };
+            all.get(&(run.to_string(), part.generation)).cloned().unwrap_or_default()
+        };
         let others: Vec<&String> = users.iter().filter(|user| !taken.contains(*user) && !refused(user)).collect();
         let could_go = users.iter().filter(is_gone).count() as u64;
         let is_true = others.len() as u64 <= gone && gone <= could_go && others.iter().all(is_gone);

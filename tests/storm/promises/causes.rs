@@ -202,7 +202,10 @@ impl Struck<'_> {
             "not_found" | "contact_merged" if self.storm.story.has_contacts() => {
                 run.listed.is_some() && self.faults(&["users-change", "gone-contact", "shift-list"]) > 0
                     || self.faults(&["denied"]) > 0
+                    || self.storm.reads_users_of_jobs() && self.is_poisoned(row)
             }
+            // No request of its own could follow a job that does not name the users that it refused.
+            "not_written" | "not_read" => self.storm.reads_users_of_jobs() && self.is_stopped(),
             "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
             "not_restorable" | "other_contact" => self.faults(&["gone-contact"]) > 0,
@@ -211,8 +214,9 @@ impl Struck<'_> {
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item", "remove-attribute"]) > 0,
-            // Every user is permanently denied. The code is missing in a truncated answer.
-            "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
+            // Every user is permanently denied, or a job of one user is closed. The code is missing in a
+            // truncated answer.
+            "forbidden" | "http_403" => self.faults(&["denied", "close-bulk"]) > 0,
             // The last answer for an always refused user was lost, truncated, or a proxy's. Or two
             // answers to requests for this user alone were, while others were accepted: the error
             // says that Intercom may have acted.

@@ -18,6 +18,11 @@ impl Storm {
         self.story.api.api().capabilities().write.has_jobs()
     }
 
+    /// Returns whether a job does not name the users that it refused: they are read by id.
+    pub(super) fn reads_users_of_jobs(&self) -> bool {
+        self.checks_values() && !self.story.api.api().capabilities().write.names_refused()
+    }
+
     /// Returns whether the check of a complete run may have missed a value: it read a part of the
     /// written users, or says why it did not read them.
     pub(super) fn may_be_unchecked(&self, run: &Run) -> bool {

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use super::Action;
-use crate::asked::Asked;
+use crate::asked::{Asked, Kind};
 use crate::await_point::Step;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
@@ -44,6 +44,8 @@ pub(super) struct LimitReported {
 pub(super) struct Window {
     granted: u64,
     used: u64,
+    /// Writes of one user, by the clocks of their processes.
+    puts: u64,
     /// The minimum use by a header and by the permits since, which the ledger must know.
     known: u64,
 }
@@ -192,6 +194,26 @@ impl Storm {
         did.request = did.charged.take().unwrap_or(ahead);
     }
 
+    /// Counts a write of one user that a process is about to send: a permit of the window that the
+    /// process's clock shows pays for it. A repetition with a newer token uses that of the refused request.
+    pub(crate) fn is_paid_in_its_window(&self, who: Option<Who>, asked: &Asked) {
+        let (Some(who), Kind::Put) = (who, asked.kind) else { return };
+        let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
+        let end_ms = end_of(self.now_ms() + skew_ms);
+        let mut memory = self.promises.memory();
+        if memory.by.get(&who).is_some_and(|did| did.tokens_refused > 0) {
+            return;
+        }
+        let window = memory.windows.entry(end_ms).or_default();
+        window.puts += 1;
+        let Window { granted, used, puts, .. } = *window;
+        drop(memory);
+        if puts + used > granted {
+            let text = format!("4: {puts} users are written in the window to {end_ms}, beside {used} other operations");
+            self.weather.bug(format!("{text}, of {granted} granted"));
+        }
+    }
+
     /// Records that Intercom refused the token of an invocation's request.
     pub(crate) fn token_was_refused(&self, who: Option<Who>) {
         let Some(who) = who else { return };
@@ -210,8 +232,9 @@ impl Storm {
         let end_ms = end_of(now_ms);
         let invoked = self.invoked(who);
         let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
-        // Check has several requests in flight, and so has submit with contacts. Their permits cannot be matched.
-        let many = |step| step == Step::Check || step == Step::Submit && self.story.has_contacts();
+        // Check has several requests in flight, and so has submit with users that it writes one by one. Their
+        // permits cannot be matched.
+        let many = |step| step == Step::Check || step == Step::Submit && asked.kind == Kind::Put;
         let alone = invoked.is_none_or(|invoked| !many(invoked.step));
         let mut memory = self.promises.memory();
         memory.asked += cost;
@@ -220,12 +243,12 @@ impl Storm {
         let here = request.ends_ms.contains(&end_ms);
         let window = memory.windows.entry(end_ms).or_default();
         window.used += if here && alone { cost } else { 0 };
-        let (Window { granted, used, .. }, cap) = (*window, self.cap(memory.told_ms, end_ms));
+        let (Window { granted, used, puts, .. }, cap) = (*window, self.cap(memory.told_ms, end_ms));
         drop(memory);
         if in_all > paid {
             self.weather.bug(format!("4: {in_all} operations were requested, and {paid} are paid for"));
         }
-        if used > cap || used > granted {
+        if used > cap || used + puts > granted {
             self.weather.bug(format!("4: {used} operations in a window whose share is {cap}, {granted} of it granted"));
         }
         let near = now_ms - request.at_ms + skew_ms.abs() <= EDGE_MS && skew_ms <= LEAD_MS;

@@ -14,6 +14,7 @@ mod pace;
 mod part_ends;
 mod parts;
 mod pauses;
+mod readings;
 mod scroll;
 mod secrets;
 mod sent;
@@ -48,6 +49,8 @@ struct Memory {
     unanswered_alone: BTreeMap<String, u64>,
     /// Users in jobs, by run and generation.
     taken: BTreeMap<(String, u32), BTreeSet<String>>,
+    /// The same of writes of one user.
+    put: BTreeMap<(String, u32), BTreeSet<String>>,
     /// Sent parts with their users, and the number of bodies of the queue that were read for them.
     sent: BTreeMap<(RunId, PartId), Vec<String>>,
     bodies_read: usize,
@@ -83,6 +86,8 @@ struct Memory {
     writes: u64,
     /// Paused runs, by name.
     paused: BTreeMap<String, pauses::Paused>,
+    /// Readings of pages, and the parts that they made.
+    readings: readings::Readings,
     /// Pages of lists that were read.
     pages_read: answers::PagesRead,
     /// Users with the result `written`, by run and generation: the part of each.
@@ -126,6 +131,7 @@ struct RunSeen {
 struct JobSeen {
     id: String,
     run: String,
+    generation: u32,
     users: usize,
     created_ms: i64,
     /// The time at which its values are applied; `None` if they are not.

@@ -6,7 +6,7 @@ use intercom_bulk::domain::run::{Run, RunId};
 use intercom_simulator::Fault;
 use serde_json::Value;
 
-use super::{JobSeen, Memory};
+use super::{JobSeen, Memory, Reached};
 use crate::asked::Asked;
 use crate::storm::{Storm, Who};
 
@@ -29,7 +29,7 @@ pub(super) struct Sent {
 impl Memory {
     /// Returns whether a job may set values after a later run or generation has begun: it takes too
     /// long, and its id is not known or Intercom does not find it; or an operator released its run.
-    fn is_excused(&self, job: &JobSeen) -> bool {
+    pub(super) fn is_excused(&self, job: &JobSeen) -> bool {
         if job.is_put {
             // Also an operator's release waits for requests.
             return false;
@@ -52,7 +52,7 @@ impl Memory {
     }
 
     /// Returns the jobs that set values after `now_ms`, of the runs that `is_of` selects.
-    fn under_way(&self, now_ms: i64, is_of: impl Fn(&str) -> bool) -> Vec<String> {
+    pub(super) fn under_way(&self, now_ms: i64, is_of: impl Fn(&str) -> bool) -> Vec<String> {
         let jobs = self.jobs.iter().filter(|job| is_of(&job.run) && !self.is_excused(job));
         let open = jobs.filter_map(|job| Some((job, job.applied_ms.filter(|applied_ms| *applied_ms > now_ms)?)));
         open.map(|(job, applied_ms)| format!("{} of {} until {applied_ms}", job.id, job.run)).collect()
@@ -61,15 +61,25 @@ impl Memory {
 
 impl Storm {
     /// Records that Intercom created a job from this submission.
-    pub(super) fn job_was_made(&self, asked: &Asked, run: &str, generation: u32) {
-        let now_ms = self.now_ms();
+    pub(crate) fn job_was_made(&self, asked: &Asked, reached: &Reached) {
+        let Some(of) = &reached.submits else { return };
+        let (run, generation, now_ms) = (of.run.as_str(), of.generation, self.now_ms());
         let Some((number, made)) = self.world.0.last_job() else { return };
         let applied_ms = self.applied_ms(number as u64, now_ms);
         let mut memory = self.promises.memory();
         let (id, run_of_job) = (made.id.clone(), run.to_owned());
         let lost = self.story.options.faults.contains(&Fault::LoseJob(number as u64));
         let (users, created_ms) = (asked.writes.len(), made.created_at_ms);
-        memory.jobs.push(JobSeen { id, run: run_of_job, users, created_ms, applied_ms, lost, is_put: false });
+        memory.jobs.push(JobSeen {
+            id,
+            run: run_of_job,
+            generation,
+            users,
+            created_ms,
+            applied_ms,
+            lost,
+            is_put: false,
+        });
         let index = memory.jobs.len() - 1;
         let ids = asked.writes.iter().map(|(user, _)| user.clone());
         memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);

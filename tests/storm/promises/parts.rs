@@ -12,7 +12,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 /// The longest invocation of submit, with the deletion of its messages, in milliseconds.
-const INVOCATION_MAX_MS: i64 = 320_000;
+pub(super) const INVOCATION_MAX_MS: i64 = 320_000;
 
 impl Storm {
     /// Checks a deletion from the patches queue; `before` are its previous bodies.

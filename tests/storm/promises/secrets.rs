@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::jobs::part_id;
 use crate::seams::intercom::TOKEN;
 use crate::seams::names::AwsCall;
-use crate::storm::Storm;
+use crate::storm::{Storm, Who};
 
 impl Storm {
     /// No plan writes a value with this character, so it indicates an e-mail address.
@@ -26,11 +26,12 @@ impl Storm {
     }
 
     /// Bodies are compressed; reads them as a resend does.
-    pub(super) async fn body_holds_no_secret(&self, run: &RunId, call: &AwsCall) {
+    pub(super) async fn body_holds_no_secret(&self, who: Option<Who>, run: &RunId, call: &AwsCall) {
         for key in call.sort_keys().filter_map(|sk| sk.strip_prefix("BODY#")) {
             match self.body(run, key).await {
                 Some(part) => {
                     self.no_secret_in("BODY", &serde_json::to_string(&part.patches).unwrap_or_default());
+                    self.part_has_its_own_name(who, &part);
                     self.learn_part(&part);
                 }
                 None => self.weather.bug(format!("the patches of {key} of {run} cannot be read")),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::part::{Origin, Part, PartId};
 use intercom_bulk::domain::run::{Run, RunId};
 
+use super::parts::INVOCATION_MAX_MS;
 use super::{Memory, Promises};
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
@@ -72,15 +73,28 @@ impl Storm {
         }
     }
 
-    /// Checks a closed job: the part with its refused items was in the ledger before.
+    /// Checks a closed job: the part with its refused items is in the ledger. If its users were read, its run
+    /// submitted its generation not longer ago than an invocation lasts.
     pub(super) fn again_is_in_the_ledger(&self, call: &AwsCall) {
         if !call.body.contains(":again") {
             return;
         }
         let job = call.sort_keys().find_map(|sk| sk.strip_prefix("JOB#")).unwrap_or_default().to_owned();
         let is_of = |id: &PartId| matches!(&id.origin, Origin::Job { job: of, .. } if of.as_str() == job);
-        if !self.promises.memory().sent.keys().any(|(_, id)| is_of(id)) {
-            self.weather.bug(format!("1: job {job} is closed, and what is to be tried again is not in the ledger"));
+        let memory = self.promises.memory();
+        let Some((run, id)) = memory.sent.keys().find(|(_, id)| is_of(id)) else {
+            drop(memory);
+            let text = format!("1: job {job} is closed, and what is to be tried again is not in the ledger");
+            return self.weather.bug(text);
+        };
+        let late = memory.runs.get(run.as_str()).filter(|seen| {
+            let is_over = seen.state.ended() || seen.generation > id.generation;
+            is_over && self.now_ms() - seen.changed_ms > INVOCATION_MAX_MS
+        });
+        let text = late.map(|seen| format!("5: {id} of {run} is to be written, which is {}", seen.state));
+        drop(memory);
+        if let Some(text) = text.filter(|_| self.reads_users_of_jobs()) {
+            self.weather.bug(text);
         }
     }
 }

@@ -85,24 +85,25 @@ impl Storm {
             if call.names("MINUTE") {
                 self.minute_was_written(call);
             }
-            if call.names("JOB") {
-                self.again_is_in_the_ledger(call);
-            }
             if let Some(run) = call.run().and_then(RunId::parse) {
                 if call.commits_cursor() {
                     self.cursor_is_in_bounds(&run, call);
                     self.parts_are_in_the_ledger(&run, call);
+                    self.page_was_committed(who, &run, call);
                 }
                 if call.names("PART") {
                     self.parts_may_have_ended(who, &run, call).await;
                 }
                 if call.names("BODY") {
-                    self.body_holds_no_secret(&run, call).await;
+                    self.body_holds_no_secret(who, &run, call).await;
                 }
                 if call.names("RUN") {
                     self.promises.memory().active_ms = now_ms;
                     self.run_may_have_changed(&run).await;
                 }
+            }
+            if call.names("JOB") {
+                self.again_is_in_the_ledger(call);
             }
         }
         answer
@@ -113,6 +114,7 @@ impl Storm {
         self.no_secret_in(&asked.name, std::str::from_utf8(request.body()).unwrap_or("@ (no text)"));
         if matches!(asked.kind, Kind::Page | Kind::User) {
             self.earlier_runs_are_over(who);
+            self.list_shows_writes(who, asked);
         }
         if asked.kind == Kind::Page || asked.is_write() {
             self.promises.memory().active_ms = self.now_ms();
@@ -144,6 +146,9 @@ impl Storm {
             }
             Kind::Bulk | Kind::Put => {
                 let submission = who.and_then(|who| self.promises.submission(who, asked));
+                if let Some(of) = &submission {
+                    self.parts_have_won(of);
+                }
                 match &submission {
                     Some(of) if asked.kind == Kind::Put => {
                         self.run_writes(who, of, begun).await;
@@ -182,11 +187,9 @@ impl Storm {
             let in_vain = status.is_server_error() || answer.is_none();
             self.submits_a_few_times((&of.run, of.generation), asked.digest, in_vain);
         }
-        if asked.kind != Kind::Bulk || !(status.is_success() || answer.is_none()) {
+        if asked.kind != Kind::Bulk || !status.is_success() || reached.submits.is_none() {
             return None;
         }
-        let of = reached.submits.as_ref()?;
-        self.job_was_made(asked, &of.run, of.generation);
         let answer: serde_json::Value = serde_json::from_slice(answer?).ok()?;
         Some(answer.get("id")?.as_str()?.to_owned())
     }

@@ -83,6 +83,7 @@ impl Storm {
         }
         if row.state.ended() {
             self.weather.run_ended(row.state.as_str(), self.lasted(id));
+            self.ended_run_is_waited_for(id).await;
             self.run_tells_the_truth(&row).await;
         }
     }

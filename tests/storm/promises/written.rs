@@ -1,5 +1,7 @@
 //! Promise 9 for writes of one user: Intercom applies their values at once.
 
+use std::collections::BTreeSet;
+
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::runtime::event::StartEvent;
 
@@ -9,14 +11,13 @@ use crate::asked::Asked;
 use crate::storm::Storm;
 
 impl Storm {
-    /// Checks a write that Intercom carries out now: no later value is there, no later run or
-    /// generation has read users, and later runs still wait for its run.
-    pub(crate) async fn was_written(&self, asked: &Asked, reached: &Reached) {
+    /// Checks a write that Intercom carries out now: no later value is there, and no later run or
+    /// generation has read users.
+    pub(crate) fn was_written(&self, asked: &Asked, reached: &Reached) {
         let Some(of) = &reached.submits else { return };
         if let Some(text) = self.is_newest(asked, of) {
             self.weather.bug(text);
         }
-        self.is_waited_for(&of.run).await;
     }
 
     /// Records a write. Returns an error if a later value is there, or something later has read users.
@@ -37,6 +38,7 @@ impl Storm {
         memory.jobs.push(JobSeen {
             id,
             run: of_run,
+            generation,
             users: 1,
             created_ms: now_ms,
             applied_ms,
@@ -44,8 +46,9 @@ impl Storm {
             is_put: true,
         });
         let job = memory.jobs.len() - 1;
-        let users = asked.writes.iter().map(|(user, _)| user.clone());
-        memory.taken.entry((run.clone(), generation)).or_default().extend(users);
+        let users: BTreeSet<String> = asked.writes.iter().map(|(user, _)| user.clone()).collect();
+        memory.taken.entry((run.clone(), generation)).or_default().extend(users.clone());
+        memory.put.entry((run.clone(), generation)).or_default().extend(users);
         for (user, target, value) in asked.writes.iter().flat_map(values) {
             let sent = memory.values.entry((user.clone(), target.clone())).or_default();
             if let Some(later) = sent.iter().find(|other| other.value != value && other.rank > rank) {
@@ -63,9 +66,9 @@ impl Storm {
         is_removed && event().is_some()
     }
 
-    /// Checks the run of a write: if it has ended, later runs wait for it.
-    async fn is_waited_for(&self, run: &str) {
-        let Some(id) = RunId::parse(run) else { return };
+    /// Checks the run of a request that Intercom carries out now: if it has ended, later runs wait for it.
+    pub(crate) async fn is_waited_for(&self, reached: &Reached) {
+        let Some(id) = reached.submits.as_ref().and_then(|of| RunId::parse(&of.run)) else { return };
         let (Ok(Some(row)), Ok(active)) = (self.ledger.run(&id).await, self.ledger.active().await) else { return };
         if !row.state.ended() {
             return;
@@ -73,7 +76,17 @@ impl Storm {
         let until_ms = active.unsettled.iter().find(|entry| entry.id == id).map(|entry| entry.writes_until_ms);
         if until_ms.is_none_or(|until_ms| until_ms + 2 * self.story.skew_ms < self.now_ms()) {
             let now_ms = self.now_ms();
-            self.weather.bug(format!("9: a user of {run}, which has ended, is written at {now_ms}: {until_ms:?}"));
+            self.weather.bug(format!("9: users of {id}, which has ended, are written at {now_ms}: {until_ms:?}"));
+        }
+    }
+
+    /// Checks a run that just ended: if one of its jobs may still set values, later runs wait for it.
+    pub(super) async fn ended_run_is_waited_for(&self, id: &RunId) {
+        let Ok(active) = self.ledger.active().await else { return };
+        let now_ms = self.now_ms();
+        let under_way = self.promises.memory().under_way(now_ms, |of| of == id.as_str());
+        if !under_way.is_empty() && !active.unsettled.iter().any(|entry| entry.id == *id) {
+            self.weather.bug(format!("9: {id} has ended, no run waits for it at {now_ms}, and {under_way:?}"));
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) async fn carried_out(
 ) -> (Parts, Result<Bytes, axum::Error>) {
     let written = |asked: &Asked| match asked.kind {
         Kind::Put => storm.world.0.state().contacts.written,
+        Kind::Bulk => storm.world.0.last_job().map_or(0, |(jobs, _)| jobs as u64),
         _ => 0,
     };
     let before = written(asked);
@@ -31,7 +32,11 @@ pub(super) async fn carried_out(
     // The simulated Intercom acts at once, and waits with its answer.
     let first = poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
     if written(asked) > before {
-        storm.was_written(asked, reached).await;
+        match asked.kind {
+            Kind::Bulk => storm.job_was_made(asked, reached),
+            _ => storm.was_written(asked, reached),
+        }
+        storm.is_waited_for(reached).await;
     }
     let response = match first {
         Poll::Ready(response) => response,

@@ -120,6 +120,7 @@ async fn carried(
     let (who, weather, name) = (storm.current(), &storm.weather, asked.name.as_str());
     // Before a possible freeze: the process has decided by now which permit pays for a request.
     let begun = storm.begins(who, asked);
+    storm.is_paid_in_its_window(who, asked);
     storm.keeps_the_pace(who, asked);
     storm.charges(who, asked);
     storm.pass(who, name, Side::Before).await;
@@ -184,7 +185,8 @@ async fn carried(
         storm.token_was_refused(who);
     }
     storm.pass(who, name, Side::After).await;
-    if !garbled && !parts.status.is_server_error() {
+    let is_readable = !parts.status.is_success() || !answer.is_empty();
+    if !garbled && is_readable && !parts.status.is_server_error() {
         storm.promises.told(who, asked);
         storm.promises.was_answered(who, asked, &before, parts.status, &answer);
     }
