@@ -1,13 +1,12 @@
 //! The API of a story, and the changes that make a story of API 1.x one of contacts.
 //!
-//! `STORM_API` chooses it for all stories: `1.4` (the default), `2.17`, `preview`, or `all`, which
-//! draws it from the seed.
+//! A seed draws it. `STORM_API` chooses it for all stories: `1.4`, `2.17` or `preview`.
 
 use std::sync::OnceLock;
 
 use intercom_bulk::domain::api::{Api, ApiVersion};
 use intercom_simulator::{
-    Attribute, ContactFault, Fault, Gone, ListCursor, ListOrder, MergedWrite, Nth, Operation, Options,
+    Attribute, BulkErrors, ContactFault, Fault, Gone, ListCursor, ListOrder, MergedWrite, Nth, Operation, Options,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -20,21 +19,50 @@ const ATTRIBUTES: [&str; 3] = ["has avatar:boolean", "plan_price:integer", "acco
 /// The number of requests that an endless fault of all pages strikes.
 const FOR_EVER: u64 = 600;
 
-/// The choice of `STORM_API`; `None` for all of them.
+/// The choice of `STORM_API`, if there is one.
 fn chosen() -> Option<ApiVersion> {
     static CHOSEN: OnceLock<Option<ApiVersion>> = OnceLock::new();
-    *CHOSEN.get_or_init(|| match std::env::var("STORM_API").as_deref() {
-        Err(_) => Some(ApiVersion::newest(Api::V1)),
-        Ok("all") => None,
-        Ok(version) => Some(ApiVersion::parse(version).unwrap_or_else(|error| panic!("STORM_API: {error}"))),
+    *CHOSEN.get_or_init(|| {
+        let version = std::env::var("STORM_API").ok()?;
+        Some(ApiVersion::parse(&version).unwrap_or_else(|error| panic!("STORM_API: {error}")))
     })
 }
 
-/// Returns the API of a seed's story.
-pub(crate) fn of(seed: u64) -> ApiVersion {
+/// Returns the API that a seed draws.
+fn drawn(seed: u64) -> ApiVersion {
     let rng = &mut SmallRng::seed_from_u64(seed ^ 0x0000_0A71);
-    let drawn = Api::ALL[rng.random_range(0..Api::ALL.len())];
-    chosen().unwrap_or_else(|| ApiVersion::newest(drawn))
+    ApiVersion::newest(Api::ALL[rng.random_range(0..Api::ALL.len())])
+}
+
+/// A story to play: its seed, and the API if the seed does not draw it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed {
+    pub(crate) number: u64,
+    pub(crate) api: Option<ApiVersion>,
+}
+
+impl Seed {
+    /// A seed that draws its API.
+    pub(crate) fn fresh(number: u64) -> Self {
+        Self { number, api: None }
+    }
+
+    /// Parses a line of `seeds.txt`: a seed, and its API unless that is 1.4.
+    pub(crate) fn kept(line: &str) -> Self {
+        let (number, api) = line.split_once(' ').unwrap_or((line, "1.4"));
+        let number = number.parse().unwrap_or_else(|_| panic!("seeds.txt: {line} begins with a number"));
+        let api = ApiVersion::parse(api.trim()).unwrap_or_else(|error| panic!("seeds.txt: {line}: {error}"));
+        Self { number, api: Some(api) }
+    }
+
+    /// Returns the API of its story.
+    pub(crate) fn api(self) -> ApiVersion {
+        chosen().or(self.api).unwrap_or_else(|| drawn(self.number))
+    }
+
+    pub(crate) fn story(self) -> Story {
+        Story::of(self.number, self.api())
+    }
 }
 
 impl Story {
@@ -58,16 +86,81 @@ pub(crate) fn translated(mut story: Story) -> Story {
     // A token that reads contacts counts them, too.
     story.uncounted = false;
     let writes = 2 * story.options.users as u64 + 10;
+    let has_jobs = story.api.api() == Api::Preview;
     let faults = std::mem::take(&mut story.options.faults);
-    story.options.faults =
-        faults.into_iter().flat_map(|fault| of_contacts(rng, fault, story.endless, writes)).collect();
+    let of_contacts = |fault| match fault {
+        fault if has_jobs && is_of_jobs(&fault) => vec![fault],
+        fault => of_contacts(rng, fault, story.endless, writes),
+    };
+    story.options.faults = faults.into_iter().flat_map(of_contacts).collect();
     if story.endless {
         // A start asks the list for the workspace of such a token, and would not begin.
         story.options.faults.retain(|fault| *fault != Fault::DenyMe);
     }
     contacts(rng, &mut story.options);
     more(rng, &mut story.options, writes);
+    if has_jobs {
+        of_preview(&mut SmallRng::seed_from_u64(story.seed ^ 0x0002_1711), &mut story);
+    }
     story
+}
+
+/// Returns whether a fault is one of bulk requests and jobs, which Preview has, too.
+fn is_of_jobs(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::LimitBulk(_)
+            | Fault::LimitBulkBare(_)
+            | Fault::LoseBulk(_)
+            | Fault::ErrorBulk(_)
+            | Fault::LoseJob(_)
+            | Fault::JobFails(_)
+            | Fault::JobNeverEnds(_)
+            | Fault::SlowJob { .. }
+            | Fault::LateJobObject(_)
+    )
+}
+
+/// Draws bulk jobs of Preview, which say late, in part or never how they ended, and their faults.
+fn of_preview(rng: &mut SmallRng, story: &mut Story) {
+    let options = &mut story.options;
+    options.contacts.bulk_job_delay_s = [0, 0, 0, 45, 400, 100_000][rng.random_range(0..6)];
+    if rng.random_ratio(1, 3) {
+        options.contacts.bulk_errors = BulkErrors::Job;
+    }
+    let percent = f64::from(rng.random_range(2..40));
+    match rng.random_range(0..8) {
+        0 | 1 => options.faults.push(Fault::ItemLimited(percent)),
+        2 => options.faults.push(Fault::ItemError {
+            percent,
+            code: "invalid".into(),
+            message: "email ann@example.com invalid".into(),
+        }),
+        _ => {}
+    }
+    for _ in 0..[0, 0, 1, 2][rng.random_range(0..4)] {
+        let [bulk, poll, read, write] = [6, 12, 30, 20].map(|most| rng.random_range(1..most));
+        let of = |operation, number| Nth { operation, number };
+        let seconds = rng.random_range(1..40);
+        let fault = match rng.random_range(0..16) {
+            0 => ContactFault::LoseCall(of(Operation::Bulk, bulk)),
+            1 => ContactFault::LateErrorCall(of(Operation::Bulk, bulk)),
+            2 => ContactFault::EmptyCall(of(Operation::Bulk, bulk)),
+            3 => ContactFault::UnavailableCall(of(Operation::Bulk, bulk)),
+            4 | 5 => ContactFault::CloseBulk(bulk),
+            6 => ContactFault::SlowCall { nth: of(Operation::Bulk, bulk), seconds },
+            7 => ContactFault::LoseCall(of(Operation::Poll, poll)),
+            8 => ContactFault::LimitCall(of(Operation::Poll, poll)),
+            9 => ContactFault::ErrorCall(of(Operation::Poll, poll)),
+            10 => ContactFault::EmptyCall(of(Operation::Poll, poll)),
+            11 => ContactFault::LimitCallBare(of(Operation::Read, read)),
+            12 => ContactFault::ErrorCall(of(Operation::Read, read)),
+            13 => ContactFault::LoseCall(of(Operation::Write, write)),
+            14 => ContactFault::ErrorCall(of(Operation::Write, write)),
+            _ => ContactFault::SlowCall { nth: of(Operation::Write, write), seconds },
+        };
+        options.faults.push(Fault::Contacts(fault));
+    }
 }
 
 /// Draws a workspace of contacts.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `STORM_SEEDS=10000` plays that many fresh seeds. `seeds.txt` keeps those that ever failed.
-//! `STORM_API` chooses the API of all stories: `1.4` (the default), `2.17`, `preview`, or `all`.
+//! Each seed draws its API, unless `STORM_API` chooses one: `1.4`, `2.17` or `preview`.
 
 mod accident;
 mod api;

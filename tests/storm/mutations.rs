@@ -176,7 +176,7 @@ fn found(storm: &Path, name: &str, api: &str) -> Option<String> {
         let text = String::from_utf8_lossy(&output.stderr);
         let line = text.lines().find_map(|line| line.strip_prefix("seed "))?;
         let (seed, rest) = line.split_once(", of ")?;
-        let (stories, promise) = rest.split_once(", breaks a promise: ")?;
+        let (stories, promise) = rest.split_once(", breaks a promise on API ")?;
         played += stories.parse::<u64>().ok()?.max(1);
         let sound = command(storm, api).env_remove("MUTANT").env("STORM_SEED", seed).output().expect("it was built");
         if sound.status.success() {

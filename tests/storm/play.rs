@@ -7,11 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::story::Story;
+use intercom_bulk::domain::api::{Api, ApiVersion};
+
+use crate::api::Seed;
 use crate::tally::Tally;
 use crate::tell::tell;
 
-/// Seeds that failed once, one a line, with the reason after a `#`.
+/// Seeds that failed once, one a line, with the API unless it is 1.4, and the reason after a `#`.
 const KEPT: &str = include_str!("seeds.txt");
 /// The number of seeds that are the same each time.
 const FIXED: u64 = 60;
@@ -33,22 +35,23 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Seeds that failed.
-type Failures = Vec<(u64, Vec<String>)>;
+type Failures = Vec<(Seed, Vec<String>)>;
 
 /// Plays seeds on all cores.
-fn play(seeds: &[u64]) -> (Tally, Failures) {
+fn play(seeds: &[Seed]) -> (Tally, Failures) {
     let next = AtomicUsize::new(0);
     let most = if env::var_os("STORM_FIRST").is_some() { 1 } else { FAILURES_MAX };
     let sum = Mutex::new((Tally::default(), Failures::new()));
     let worker = || {
         let mut tally = Tally::default();
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let told = tell(Story::of(*seed), false);
+            let told = tell(seed.story(), false);
             tally.add(told.tally);
             if !told.bugs.is_empty() {
                 let failures = &mut sum.lock().expect("no other thread panicked").1;
                 let stories = next.load(Ordering::Relaxed).min(seeds.len());
-                say(&format!("seed {seed}, of {stories}, breaks a promise: {}", told.bugs[0]));
+                let (number, api) = (seed.number, seed.api());
+                say(&format!("seed {number}, of {stories}, breaks a promise on API {api}: {}", told.bugs[0]));
                 failures.push((*seed, told.bugs));
                 if failures.len() >= most {
                     next.store(seeds.len(), Ordering::Relaxed);
@@ -67,48 +70,54 @@ fn play(seeds: &[u64]) -> (Tally, Failures) {
     sum.into_inner().expect("no thread panicked")
 }
 
-fn kept() -> Vec<u64> {
+fn kept() -> Vec<Seed> {
     let lines = KEPT.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    lines.filter(|line| !line.is_empty()).map(|line| line.parse().expect("seeds.txt holds numbers")).collect()
+    lines.filter(|line| !line.is_empty()).map(Seed::kept).collect()
 }
 
 #[test]
 fn storm() {
     if let Some(seed) = number("STORM_SEED") {
-        return replay(seed);
+        return replay(Seed::fresh(seed));
     }
     let base = number("STORM_BASE").unwrap_or_else(|| RandomState::new().hash_one(0) >> 16);
     let fresh = number("STORM_SEEDS").unwrap_or(FRESH);
     say(&format!("storm: {} kept seeds, {FIXED} fixed ones, {fresh} from STORM_BASE={base} on", kept().len()));
-    let known = kept().into_iter().chain(0..FIXED).filter(|_| env::var_os("STORM_FRESH_ONLY").is_none());
-    let seeds: Vec<u64> = known.chain(base..base + fresh).collect();
+    let known = kept().into_iter().chain((0..FIXED).map(Seed::fresh));
+    let known = known.filter(|_| env::var_os("STORM_FRESH_ONLY").is_none());
+    let seeds: Vec<Seed> = known.chain((base..base + fresh).map(Seed::fresh)).collect();
     let began = tokio::time::Instant::now();
     let (tally, failures) = play(&seeds);
     say(&format!("{} in {:.1} s", tally.to_string().trim_end(), began.elapsed().as_secs_f64()));
     if env::var_os("STORM_POINTS").is_some() {
         say(&tally.points_table());
     }
-    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    let call = |seed: Seed| format!("STORM_SEED={} STORM_API={}", seed.number, seed.api());
+    let calls: Vec<String> = failures.iter().map(|(seed, _)| call(*seed)).collect();
     assert!(
         failures.is_empty(),
-        "seeds {seeds:?} break promises; STORM_SEED={} cargo test --test storm -- --nocapture repeats one",
-        seeds[0]
+        "stories break promises: {calls:?}; {} cargo test --test storm -- --nocapture repeats one",
+        calls[0]
     );
     tally.assert_broad();
 }
 
 #[test]
 fn seed_repeats_its_story() {
-    for seed in [3, 8, 21, 7264, 4_000_698] {
-        let [first, again] = [0, 1].map(|_| tell(Story::of(seed), true).trace);
+    let of = |api: Api, seeds: &[u64]| -> Vec<Seed> {
+        seeds.iter().map(|number| Seed { number: *number, api: Some(ApiVersion::newest(api)) }).collect()
+    };
+    let seeds = [(Api::V1, &[3, 8, 21, 7264, 4_000_698][..]), (Api::V2, &[3, 21]), (Api::Preview, &[8, 21])];
+    for seed in seeds.into_iter().flat_map(|(api, seeds)| of(api, seeds)) {
+        let [first, again] = [0, 1].map(|_| tell(seed.story(), true).trace);
         let differs = first.iter().zip(&again).find(|(first, again)| first != again);
-        assert_eq!((differs, first.len()), (None, again.len()), "seed {seed}");
+        assert_eq!((differs, first.len()), (None, again.len()), "{seed:?}");
     }
 }
 
 /// Prints the trace of one story.
-fn replay(seed: u64) {
-    let story = Story::of(seed);
+fn replay(seed: Seed) {
+    let story = seed.story();
     say(&format!("{story:#?}"));
     let told = tell(story, true);
     for line in &told.trace {

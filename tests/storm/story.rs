@@ -99,8 +99,8 @@ const NONSENSE: [&str; 5] = [
 ];
 
 impl Story {
-    /// Returns the story of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
+    /// Returns the story of a seed on an API. Most of it is the same on each API.
+    pub(crate) fn of(seed: u64, api: ApiVersion) -> Self {
         let rng = &mut SmallRng::seed_from_u64(seed);
         // Later additions draw from their own source, so that the kept seeds repeat their stories.
         let later = &mut SmallRng::seed_from_u64(seed ^ 0x001A_7E12);
@@ -159,7 +159,7 @@ impl Story {
         let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
         api::translated(rare::added(Self {
             seed,
-            api: api::of(seed),
+            api,
             options,
             endless,
             rates,
