@@ -12,6 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::plans;
+use crate::rare;
 use crate::story::Story;
 
 /// Attributes that the plans write.
@@ -99,6 +100,7 @@ pub(crate) fn translated(mut story: Story) -> Story {
     }
     contacts(rng, &mut story.options);
     more(rng, &mut story.options, writes);
+    rare::read_by_id(&mut SmallRng::seed_from_u64(story.seed ^ 0x0002_1722), &mut story);
     if has_jobs {
         of_preview(&mut SmallRng::seed_from_u64(story.seed ^ 0x0002_1711), &mut story);
     }

@@ -168,6 +168,18 @@ fn released(rng: &mut SmallRng, story: &mut Story) {
     }
 }
 
+/// Intercom carries out the writes of a cancelled run late. A run with the opposite values follows for some
+/// of its users, which it reads by id: it waits for no list that shows the writes.
+pub(crate) fn read_by_id(rng: &mut SmallRng, story: &mut Story) {
+    if rng.random_ratio(1, 16) && is_plain(story) {
+        story.rates.raise(Accident::LateEffect, 300);
+        add_the_opposite(story, Duration::from_secs(rng.random_range(0..40)));
+        story.starts[1].listed = rng.random_range(5..60);
+        let after = Duration::from_millis(rng.random_range(0..8_000));
+        story.acts.push(Act { after, amid: true, cancels: true, goes_on_after: None, releases_after: None });
+    }
+}
+
 /// An operator pauses a run whose pace lets its parts wait in the queue.
 fn held_up(rng: &mut SmallRng, story: &mut Story) {
     if is_plain(story) {
