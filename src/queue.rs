@@ -83,6 +83,11 @@ impl Queues {
         self.send(&self.pages.url, json(turn)?, delay_ms).await
     }
 
+    /// Sends a start event.
+    pub async fn send_start(&self, event: &serde_json::Value) -> Result<(), QueueError> {
+        self.send(&self.pages.url, event.to_string(), 0).await
+    }
+
     /// Sends a message that makes submit report its format.
     pub async fn send_hello(&self) -> Result<(), QueueError> {
         self.send(&self.patches.url, json(&message::Hello::new())?, 0).await

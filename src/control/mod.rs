@@ -12,6 +12,7 @@ mod pause;
 mod release;
 pub mod resend;
 mod resume;
+mod retry;
 mod settle;
 mod start;
 mod target;
@@ -22,6 +23,7 @@ pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state,
 pub use pause::{hold, pause, pause_after_canary};
 pub use release::{Released, release};
 pub use resume::{Continued, Resumed, restart, resume};
+pub use retry::{Retried, retried};
 pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
 pub use target::{Acted, find};

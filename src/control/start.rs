@@ -2,7 +2,7 @@
 
 use crate::domain::api::ApiChoice;
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms, format_of};
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms, format_of};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -18,6 +18,8 @@ pub struct NewRun<'a> {
     pub workspace: WorkspaceBinding,
     /// Intercom's count of users, if known.
     pub count: Option<u64>,
+    /// The number of users of the source, if it is a list.
+    pub listed: Option<u64>,
     /// Our operations per window of the rate limit, for the deadline.
     pub operations_per_10s: u32,
     /// The time until an unused exclusive reading expires, in milliseconds.
@@ -39,11 +41,12 @@ pub enum Started {
 
 /// Begins a run, unless another one is active.
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
-    let NewRun { start, plan, api, workspace, count, operations_per_10s, reading_life_ms, active } = new;
-    let listed = start.source.listed();
+    let NewRun { start, plan, api, workspace, count, listed, operations_per_10s, reading_life_ms, active } = new;
+    let retry = start.source.retry().cloned();
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
-        v: format_of(api.version.api()),
+        // Functions of an older format would read no user of a retry.
+        v: if retry.is_some() { FORMAT } else { format_of(api.version.api()) },
         id: start.run(),
         plan: start.plan.clone(),
         version: Some(api.version),
@@ -61,6 +64,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         deadline_ms: deadline_ms(now_ms, count.or(listed).unwrap_or(0), speed),
         count,
         listed,
+        retry,
         workspace: Some(workspace),
         limits: start.limits.clone(),
         held_back: start.limits.hold_back(),

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::attributes::{self, key, n, number, run_pk, s, text};
 use super::select::Select;
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::run::{Run, RunId, State};
+use crate::domain::run::{CODE_CHARS_MAX, Run, RunId, State};
 use crate::domain::user::UserId;
 
 /// Code and message of an error row are cut to this many characters.
-const TEXT_MAX: usize = 300;
+const TEXT_MAX: usize = CODE_CHARS_MAX;
 
 /// A user that ended in an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

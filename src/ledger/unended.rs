@@ -8,7 +8,7 @@ use super::jobs::Which;
 use super::pages::page_sk;
 use super::parts::part_sk;
 use super::select::{Keys, Select};
-use super::{Consistency, Ledger, LedgerError, PageRow, PartRow};
+use super::{Consistency, Ledger, LedgerError, PageRow, PartEnd, PartRow};
 use crate::domain::part::{Origin, PartId};
 use crate::domain::run::Run;
 
@@ -33,6 +33,26 @@ impl Ledger {
         generation: u32,
         after: Option<&PartId>,
     ) -> Result<Option<Unended>, LedgerError> {
+        self.parts_without(run, generation, after, |_| true).await
+    }
+
+    /// The same for the parts that have no end or were dropped: not all of their users have an outcome.
+    pub(super) async fn parts_not_done(
+        &self,
+        run: &Run,
+        generation: u32,
+        after: Option<&PartId>,
+    ) -> Result<Option<Unended>, LedgerError> {
+        self.parts_without(run, generation, after, |end| end != PartEnd::Dropped).await
+    }
+
+    async fn parts_without(
+        &self,
+        run: &Run,
+        generation: u32,
+        after: Option<&PartId>,
+        is_end: impl Fn(PartEnd) -> bool,
+    ) -> Result<Option<Unended>, LedgerError> {
         let first_page = match after.map(|after| &after.origin) {
             None => Some(0),
             Some(Origin::Page { page, .. }) => Some(*page),
@@ -56,7 +76,7 @@ impl Ledger {
         self.select(&select, |items| {
             for item in items {
                 let row: PartRow = attributes::read(item, "PART")?;
-                if let (Some(origin), Some(_)) = (row.origin, row.end) {
+                if let (Some(origin), true) = (row.origin, row.end.is_some_and(&is_end)) {
                     parts.remove(&PartId { generation, origin });
                 }
             }

@@ -1,6 +1,7 @@
 //! The events that the functions accept, distinguished by shape. `events/` has an example of each.
 
 mod control;
+mod retry;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -10,11 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::redact::{redact_to, unread};
-use crate::domain::run::{AtMost, LIST_MAX, Limits, RunId, Source, number_or_share};
+use crate::domain::run::{AtMost, LIST_MAX, Limits, Retry, RunId, Source, number_or_share};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
 pub use control::{ControlEvent, Target};
+pub use retry::RetryRequest;
 
 /// An event that the function does not accept. The text lists the accepted events and shows none of
 /// the event's values.
@@ -72,6 +74,9 @@ pub struct StartEvent {
     /// If set, the run reads only these users, by id.
     #[serde(default)]
     pub users: Option<Vec<UserId>>,
+    /// If set, the run retries users of an ended run, whose plan `plan` names.
+    #[serde(default)]
+    pub retry: Option<Retry>,
     /// The start ends the active run if that is paused, also if an operator paused it. Otherwise it
     /// waits behind a run that an operator paused.
     #[serde(default)]
@@ -125,7 +130,7 @@ impl StartEvent {
             _ if !(start.plan.is_string() || start.plan.is_object()) => {
                 Err(EventError::Start { detail: "`plan` must be a name or a plan".to_owned() })
             }
-            _ => match start.limits.check() {
+            _ => match start.limits.check().and_then(|()| start.check_retry()) {
                 Ok(()) => Ok(start),
                 Err(detail) => Err(EventError::Start { detail: detail.to_owned() }),
             },
@@ -141,6 +146,9 @@ impl StartEvent {
 
     /// Returns the source of the pages. Duplicate user ids are removed.
     pub fn source(&self) -> Source {
+        if let Some(retry) = &self.retry {
+            return Source::Retry(retry.clone());
+        }
         let mut seen = BTreeSet::new();
         let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();
         self.users.clone().map(once).map_or(Source::All, Source::Users)

@@ -1,6 +1,8 @@
 //! The control step: an operator's event in, one function of [`crate::control`] called, the run's
 //! state out.
 
+mod retry;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,6 +46,8 @@ pub enum Change {
     Cancelled,
     /// Later runs do not wait for the jobs of the run any more.
     Released,
+    /// A new run is requested.
+    Requested,
     /// It was so already, or it cannot change.
     Nothing,
 }
@@ -55,6 +59,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         ControlEvent::Resume(target) => continue_run(clients, target, at).await?,
         ControlEvent::Pause(_) | ControlEvent::Cancel { .. } => stop(&clients.ledger, &event, at.clock).await?,
         ControlEvent::Release(run) => release(&clients.ledger, run, &clients.settings.settle_times(), at.clock).await?,
+        ControlEvent::Retry(request) => retry::retry(clients, request, at.clock).await?,
     };
     Ok(outcome)
 }
@@ -70,7 +75,7 @@ pub async fn stop(ledger: &Ledger, event: &ControlEvent, clock: Clock) -> Result
             (target, Change::Cancelled, control::stop(ledger, target, &reason, now_ms).await?)
         }
         ControlEvent::Resume(target) => (target, Change::Nothing, control::find(ledger, target).await?.map(unchanged)),
-        ControlEvent::Release(_) => (&Target::Active, Change::Nothing, None),
+        ControlEvent::Release(_) | ControlEvent::Retry(_) => (&Target::Active, Change::Nothing, None),
     };
     outcome(target, did, acted)
 }

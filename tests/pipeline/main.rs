@@ -49,6 +49,7 @@ mod privacy;
 mod quota;
 mod report;
 mod resumes;
+mod retries;
 #[path = "../roles/mod.rs"]
 mod roles;
 mod samples;

@@ -14,7 +14,7 @@ use crate::source::{files, read};
 type Asked = fn(&Value);
 
 /// The events by name.
-const CASES: [(&str, Asked); 16] = [
+const CASES: [(&str, Asked); 17] = [
     ("check-tick", |event| event::check(event).unwrap()),
     ("control-cancel", |event| match ControlEvent::read(event).unwrap() {
         ControlEvent::Cancel { target: Target::Run(_), reason: Some(_) } => {}
@@ -26,6 +26,10 @@ const CASES: [(&str, Asked); 16] = [
     }),
     ("control-resume", |event| {
         assert!(matches!(ControlEvent::read(event).unwrap(), ControlEvent::Resume(Target::Run(_))));
+    }),
+    ("control-retry", |event| match ControlEvent::read(event).unwrap() {
+        ControlEvent::Retry(request) => assert!(request.code.is_some() && request.time.is_some()),
+        other => panic!("no retry: {other:?}"),
     }),
     ("eventbridge-scheduled", |event| {
         event::check(event).unwrap();

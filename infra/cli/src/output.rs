@@ -141,6 +141,11 @@ pub(crate) fn api(version: Option<ApiVersion>, reason: Option<&str>) -> Option<S
     version.zip(reason).map(|(version, reason)| format!("  {}", api_line(version, reason)))
 }
 
+/// Returns the indented line of the users that a run retries, if it does.
+pub(crate) fn retries(run: &Run) -> Option<String> {
+    run.retry.as_ref().map(|retry| format!("  It retries {}.", retry.words()))
+}
+
 /// Returns the users that are gone, and those that something else changed in between, as further
 /// outcomes.
 pub(crate) fn rare(counted: &Counted) -> String {

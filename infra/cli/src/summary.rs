@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::domain::api::ApiVersion;
-use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Run, State, Tally};
+use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Retry, Run, State, Tally};
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
 
@@ -60,6 +60,9 @@ pub(crate) struct Summary {
     pub(crate) api: Option<ApiVersion>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_reason: Option<String>,
+    /// The users of an earlier run that it retries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retries: Option<Retry>,
     /// The way in which the users were sent, as text.
     #[serde(skip)]
     sent_in: String,
@@ -119,6 +122,7 @@ impl Summary {
             held: run.hold().is_some(),
             api: run.version,
             api_reason: run.version_reason.clone(),
+            retries: run.retry.clone(),
             sent_in: output::sent_in(run, totals.jobs),
             tally: cursor.tally.clone(),
         })
@@ -128,12 +132,13 @@ impl Summary {
         exit_code(self.state)
     }
 
-    /// Prints it as text, or as one object. `lists_errors` is the command for the failed users.
-    pub(crate) fn show(&self, json_only: bool, lists_errors: Option<&str>) {
+    /// Prints it as text, or as one object. `folder` is the option of further commands that names the folder
+    /// of the state, empty for the usual one; `None` if no further command can reach the run.
+    pub(crate) fn show(&self, json_only: bool, folder: Option<&str>) {
         if json_only {
             return output::json(self);
         }
-        self.words(lists_errors).iter().for_each(|line| output::line(line));
+        self.words(folder).iter().for_each(|line| output::line(line));
     }
 
     /// Returns whether the last generation read all users, so that each is counted by its outcome.
@@ -150,11 +155,12 @@ impl Summary {
         ))
     }
 
-    fn words(&self, lists_errors: Option<&str>) -> Vec<String> {
+    fn words(&self, folder: Option<&str>) -> Vec<String> {
         let took = output::duration(Duration::from_secs(self.seconds));
         let ended = if self.state.ended() { "ended" } else { "is" };
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
+        lines.extend(self.retries.iter().map(|retry| format!("  It retried {}.", retry.words())));
         lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {}", self.outcomes()));
         if self.jobs > 0 {
@@ -167,7 +173,7 @@ impl Summary {
         lines.extend(possibly_lost(self.jobs_possibly_lost));
         lines.extend(skip_reasons(&self.tally.skip_reasons, &self.tally.missed));
         lines.extend(self.jobs_by_bucket());
-        lines.extend(self.next(lists_errors));
+        lines.extend(self.next(folder));
         lines
     }
 
@@ -222,18 +228,13 @@ impl Summary {
     }
 
     /// Returns the next steps for the user.
-    fn next(&self, lists_errors: Option<&str>) -> Vec<String> {
+    fn next(&self, folder: Option<&str>) -> Vec<String> {
         let mut lines = Vec::new();
         if self.state == State::Failed && self.sent > 0 {
-            let written = self.counted.written;
-            lines.push(format!(
-                "  Before the run failed, {} sent to Intercom; {written} of them {} written so far. Nothing is undone.",
-                were(self.sent, "user"),
-                if written == 1 { "is" } else { "are" }
-            ));
+            lines.push(next::sent(self.sent, self.counted.written));
         }
-        if let Some(command) = lists_errors.filter(|_| !self.errors_by_code.is_empty()) {
-            lines.push(format!("  Next: `{command}` lists the failed users and the reasons."));
+        if let Some(folder) = folder.filter(|_| !self.errors_by_code.is_empty()) {
+            lines.extend(next::of_failed(&self.run, self.state, folder));
         }
         lines.extend(next::step(self.state, self.stopped_by, self.held).map(ToOwned::to_owned));
         lines
@@ -253,11 +254,6 @@ pub(crate) fn exit_code(state: State) -> u8 {
 
 /// The limits that end or pause a run, as flags.
 const LIMITS: [&str; 3] = ["--max-changes", "--max-errors", "--then-pause"];
-
-/// Returns `1 user was` or `2 users were`.
-fn were(number: u64, thing: &str) -> String {
-    format!("{} {}", count(number, thing), if number == 1 { "was" } else { "were" })
-}
 
 /// Returns the reasons of skipped users or values, and the table keys that were missing most often.
 pub(crate) fn skip_reasons(reasons: &BTreeMap<String, u64>, missed: &BTreeMap<String, u64>) -> Vec<String> {

@@ -92,6 +92,7 @@ impl Workspace {
     /// Applies a fault to an item of this user.
     fn accident(&mut self, fault: &Fault, who: &str, options: &Options) -> Result<(), Refusal> {
         match fault {
+            _ if self.cured.contains(who) => Ok(()),
             Fault::RejectUser(id) if id == who => {
                 Err(Refusal::Injected { code: "invalid".into(), message: "user invalid".into() })
             }

@@ -66,6 +66,8 @@ pub(crate) struct Workspace {
     pub(crate) counts: Counts,
     /// Users who already got "Exceeded rate limit" as an item error.
     pub(crate) limited: HashSet<String>,
+    /// Users of whom no write is refused any more.
+    pub(crate) cured: HashSet<String>,
     /// Users as before their last bulk write, until this time (Unix milliseconds).
     pub(crate) lagging: HashMap<Id, (i64, Value)>,
     pub(crate) rng: SmallRng,
@@ -85,6 +87,7 @@ impl Workspace {
             limit: Limit::default(),
             counts: Counts::default(),
             limited: HashSet::new(),
+            cured: HashSet::new(),
             lagging: HashMap::new(),
             rng: SmallRng::seed_from_u64(options.seed ^ 0x5eed),
             started_at_ms: now_ms,

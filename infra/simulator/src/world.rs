@@ -101,6 +101,11 @@ impl World {
         lost
     }
 
+    /// Ends the faults that refuse writes of these users, as if the cause were removed.
+    pub fn cure(&self, ids: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.workspace().cured.extend(ids.into_iter().map(|id| id.as_ref().to_owned()));
+    }
+
     /// Returns the last created job, and its number, from 1.
     pub fn last_job(&self) -> Option<(usize, JobState)> {
         let now_ms = self.now_ms();

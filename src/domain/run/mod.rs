@@ -10,6 +10,7 @@ mod limits;
 mod pause;
 mod position;
 mod readback;
+mod retry;
 mod sampler;
 mod set_again;
 mod speed;
@@ -34,8 +35,9 @@ pub use cursor::{
 pub(crate) use limits::number_or_share;
 pub use limits::{AtMost, Limits, PERCENT_MAX};
 pub use pause::{PAUSE_MOST_MS, Pause, PausedBy};
-pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position};
+pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position, RetryPlace};
 pub use readback::{FailedReads, NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, Seen};
+pub use retry::{CODE_CHARS_MAX, Retry};
 pub use sampler::{SAMPLE_MAX, Sampler, lowest_rank};
 pub use set_again::{OftenAgain, PreviousValues, SetAgain};
 pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms};
@@ -108,6 +110,9 @@ pub struct Run {
     /// The number of users of the source, if it is a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<u64>,
+    /// The users of an earlier run that it retries, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// The workspace of the run; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceBinding>,
@@ -174,6 +179,8 @@ impl Run {
         const PAGES_WITHOUT_COUNT: u64 = 1_000_000;
         const PAGES_MORE: u64 = 10_000;
         match (self.listed, self.count) {
+            // The rows of an ended run are finite, and some of its pages have no user.
+            _ if self.retry.is_some() => PAGES_WITHOUT_COUNT,
             // A page of a list has at least one user.
             (Some(listed), _) => 2 * listed + 100,
             (None, Some(count)) => count.saturating_mul(10).div_ceil(self.users_of_page()) + PAGES_MORE,

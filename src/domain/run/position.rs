@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::api::{Api, CLOCKS_MARGIN_S, Reading};
+use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
+use crate::domain::part::PartId;
+use crate::domain::user::UserId;
 
 /// The place of the next page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,34 @@ pub enum Position {
         /// Users read of the next item.
         users: u32,
     },
+    /// A place among the users of the run that is retried.
+    Retry(RetryPlace),
+}
+
+/// A place among the users of an ended run, in the order of the ledger. It is behind the last user that
+/// was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryPlace {
+    /// Among the failed users: behind this one.
+    Error(UserId),
+    /// Among the users without a known end: in a part without end.
+    Part {
+        /// The part.
+        part: PartId,
+        /// Its patches that were read.
+        patches: u32,
+    },
+    /// Among the users without a known end: in the jobs of a bucket without a known end.
+    Job {
+        /// The bucket.
+        bucket: Bucket,
+        /// The job; `None` behind the bucket's last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
+        /// Its patches that were read.
+        patches: u32,
+    },
 }
 
 impl Position {
@@ -37,8 +69,19 @@ impl Position {
     pub fn in_list(&self) -> (u32, u32) {
         match self {
             Self::Ids { pages, users } => (*pages, *users),
-            Self::First | Self::Scroll { .. } | Self::List { .. } | Self::ListEnd => (0, 0),
+            Self::First | Self::Scroll { .. } | Self::List { .. } | Self::ListEnd | Self::Retry(_) => (0, 0),
         }
+    }
+
+    /// Returns a digest of the place of a page of users that are read by id. Two pages in a row differ in it.
+    pub fn digest(&self) -> u64 {
+        let Self::Retry(place) = self else {
+            let (pages, users) = self.in_list();
+            return u64::from(pages) << 32 | u64::from(users);
+        };
+        let text = serde_json::to_string(place).unwrap_or_default();
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     /// Returns whether it is a place in a list of Intercom that can be read repeatedly.
@@ -68,6 +111,8 @@ struct StoredPosition {
     list: Option<StoredList>,
     #[serde(default)]
     list_read: (u32, u32),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<RetryPlace>,
 }
 
 /// A place in a list that can be read repeatedly.
@@ -84,6 +129,7 @@ impl From<StoredPosition> for Position {
             StoredPosition { scroll: Some(param), .. } => Self::Scroll { param },
             StoredPosition { list: Some(StoredList::After(after)), .. } => Self::List { after },
             StoredPosition { list: Some(StoredList::End), .. } => Self::ListEnd,
+            StoredPosition { retry: Some(place), .. } => Self::Retry(place),
             StoredPosition { list_read: (0, 0), .. } => Self::First,
             StoredPosition { list_read: (pages, users), .. } => Self::Ids { pages, users },
         }
@@ -93,13 +139,14 @@ impl From<StoredPosition> for Position {
 impl From<Position> for StoredPosition {
     fn from(position: Position) -> Self {
         let list_read = position.in_list();
-        let (scroll, list) = match position {
-            Position::Scroll { param } => (Some(param), None),
-            Position::List { after } => (None, Some(StoredList::After(after))),
-            Position::ListEnd => (None, Some(StoredList::End)),
-            Position::First | Position::Ids { .. } => (None, None),
+        let (scroll, list, retry) = match position {
+            Position::Scroll { param } => (Some(param), None, None),
+            Position::List { after } => (None, Some(StoredList::After(after)), None),
+            Position::ListEnd => (None, Some(StoredList::End), None),
+            Position::Retry(place) => (None, None, Some(place)),
+            Position::First | Position::Ids { .. } => (None, None, None),
         };
-        Self { scroll, list, list_read }
+        Self { scroll, list, list_read, retry }
     }
 }
 
@@ -140,6 +187,31 @@ fn default_life_ms() -> i64 {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_place_of_a_retry_is_stored() {
+        let (bucket, job) = (Bucket::parse("2016-11-01T11:00Z").unwrap(), JobId::new("job_1"));
+        for (place, stored) in [
+            (RetryPlace::Error(UserId::new("u1").unwrap()), json!({"error": "u1"})),
+            (
+                RetryPlace::Part { part: PartId::parse("0001#0000002#03#7.1").unwrap(), patches: 4 },
+                json!({"part": {"part": {"generation": 1, "origin": {"page": {"page": 2, "part": 3, "reading": "7.1"}}},
+                    "patches": 4}}),
+            ),
+            (
+                RetryPlace::Job { bucket: bucket.clone(), job, patches: 9 },
+                json!({"job": {"bucket": "2016-11-01T11:00Z", "job": "job_1", "patches": 9}}),
+            ),
+            (
+                RetryPlace::Job { bucket, job: None, patches: 0 },
+                json!({"job": {"bucket": "2016-11-01T11:00Z", "patches": 0}}),
+            ),
+        ] {
+            let stored = json!({"list_read": [0, 0], "retry": stored});
+            assert_eq!(serde_json::to_value(Position::Retry(place.clone())).unwrap(), stored);
+            assert_eq!(serde_json::from_value::<Position>(stored).unwrap(), Position::Retry(place));
+        }
+    }
 
     #[test]
     fn a_position_keeps_its_stored_form() {

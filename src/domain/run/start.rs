@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::{Limits, Retry};
 use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
@@ -71,15 +71,25 @@ pub enum Source {
     /// This many users, whose ids are in the ledger under the run's name. A waiting start has this
     /// source.
     Stored(u64),
+    /// Users of an ended run, whose ids are in the ledger.
+    Retry(Retry),
 }
 
 impl Source {
-    /// Returns the number of listed users; `None` for the whole workspace.
+    /// Returns the number of listed users; `None` for the whole workspace, and if it must be counted.
     pub fn listed(&self) -> Option<u64> {
         match self {
-            Self::All => None,
+            Self::All | Self::Retry(_) => None,
             Self::Users(users) => Some(users.len() as u64),
             Self::Stored(users) => Some(*users),
+        }
+    }
+
+    /// Returns the retry, if the source is one.
+    pub fn retry(&self) -> Option<&Retry> {
+        match self {
+            Self::Retry(retry) => Some(retry),
+            Self::All | Self::Users(_) | Self::Stored(_) => None,
         }
     }
 }

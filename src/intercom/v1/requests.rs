@@ -23,7 +23,11 @@ pub(in crate::intercom) fn get_page(position: &Position) -> Result<Call, Error> 
         Position::Scroll { param } if (1..=CURSOR_BYTES_MAX).contains(&param.len()) => {
             format!("/users/scroll?scroll_param={}", utf8_percent_encode(param, RESERVED))
         }
-        Position::Scroll { .. } | Position::List { .. } | Position::ListEnd | Position::Ids { .. } => {
+        Position::Scroll { .. }
+        | Position::List { .. }
+        | Position::ListEnd
+        | Position::Ids { .. }
+        | Position::Retry(_) => {
             return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Position });
         }
     };

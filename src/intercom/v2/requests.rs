@@ -29,7 +29,11 @@ pub(in crate::intercom) fn get_page(position: &Position) -> Result<Call, Error> 
         Position::List { after } if (1..=CURSOR_BYTES_MAX).contains(&after.len()) => {
             format!("/contacts?per_page={PER_PAGE}&starting_after={}", utf8_percent_encode(after, RESERVED))
         }
-        Position::List { .. } | Position::ListEnd | Position::Scroll { .. } | Position::Ids { .. } => {
+        Position::List { .. }
+        | Position::ListEnd
+        | Position::Scroll { .. }
+        | Position::Ids { .. }
+        | Position::Retry(_) => {
             return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Position });
         }
     };

@@ -76,6 +76,11 @@ pub enum StepError {
     Taken { run: RunId },
     #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
     ListGone { listed: u64, found: u64 },
+    #[error("the retry is not begun: {why}")]
+    NotRetried {
+        /// The reason, and what to do.
+        why: String,
+    },
 }
 
 impl StepError {
@@ -116,6 +121,7 @@ impl StepError {
             Self::NoPlan { .. } => "NoPlan",
             Self::Taken { .. } => "Taken",
             Self::ListGone { .. } => "ListGone",
+            Self::NotRetried { .. } => "NotRetried",
         }
     }
 
@@ -131,7 +137,8 @@ impl StepError {
             | Self::Attributes { .. }
             | Self::NoPlan { .. }
             | Self::Taken { .. }
-            | Self::ListGone { .. } => true,
+            | Self::ListGone { .. }
+            | Self::NotRetried { .. } => true,
             Self::Ledger(_)
             | Self::Queue(_)
             | Self::Event(_)

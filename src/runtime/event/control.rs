@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{EventError, unknown};
+use super::{EventError, RetryRequest, unknown};
 use crate::domain::redact::redact_to;
 use crate::domain::run::RunId;
 
-const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN}, {"cancel": RUN, "reason": TEXT} and {"release": ID}, where RUN is the id of a run, or true for the active run"#;
+const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN}, {"cancel": RUN, "reason": TEXT}, {"release": ID} and {"retry": ID, "code": CODE} (or "unknown": true instead of a code; also "time", "max_per_minute"), where RUN is the id of a run, or true for the active run"#;
 
 /// Characters of an operator's reason that are stored.
 const REASON_CHARS_MAX: usize = 200;
@@ -36,6 +36,8 @@ pub enum ControlEvent {
     },
     /// Let later runs begin before the jobs of this ended run are closed.
     Release(RunId),
+    /// Retry users of an ended run.
+    Retry(RetryRequest),
 }
 
 impl ControlEvent {
@@ -53,10 +55,15 @@ impl ControlEvent {
             Self::Cancel { target, reason: None } => json!({"cancel": target.to_json()}),
             Self::Cancel { target, reason } => json!({"cancel": target.to_json(), "reason": reason}),
             Self::Release(run) => json!({"release": run}),
+            Self::Retry(request) => json!(request),
         }
     }
 
     fn of(event: &Map<String, Value>) -> Option<Self> {
+        if event.contains_key("retry") {
+            let request: RetryRequest = serde_json::from_value(Value::Object(event.clone())).ok()?;
+            return request.users().check().is_ok().then_some(Self::Retry(request));
+        }
         let reason = event.get("reason");
         let verbs: Vec<(&str, &Value)> =
             event.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| *key != "reason").collect();
@@ -116,6 +123,16 @@ mod tests {
                 ControlEvent::Release(RunId::parse("p.20161101T110033Z").unwrap()),
             ),
             (
+                json!({"retry": "p.20161101T110033Z", "code": "not_found", "time": "2016-11-24T10:05:00Z"}),
+                ControlEvent::Retry(RetryRequest {
+                    retry: RunId::parse("p.20161101T110033Z").unwrap(),
+                    code: Some("not_found".to_owned()),
+                    unknown: false,
+                    time: "2016-11-24T10:05:00Z".parse().ok(),
+                    max_per_minute: None,
+                }),
+            ),
+            (
                 json!({"cancel": true, "reason": "asked by ann@example.com"}),
                 ControlEvent::Cancel { target: Target::Active, reason: reason("asked by [e-mail]") },
             ),
@@ -142,6 +159,9 @@ mod tests {
             json!({"cancel": "not a run: secret"}),
             json!({"release": true}),
             json!({"release": "p.20161101T110033Z", "reason": "secret"}),
+            json!({"retry": true}),
+            json!({"retry": "p.20161101T110033Z", "code": "secret", "unknown": true}),
+            json!({"retry": "p.20161101T110033Z", "reason": "secret"}),
             json!({"Records": []}),
         ] {
             let error = ControlEvent::read(&event).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::count::may_request;
-use crate::domain::api::{ApiChoice, ApiDecision, ApiSetting, ApiVersion, decide_api};
+use crate::domain::api::{ApiChoice, ApiDecision, ApiSetting, ApiVersion, LastApi, decide_api};
 use crate::domain::run::Start;
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
@@ -27,9 +27,19 @@ pub(super) async fn choose(
         ApiSetting::Auto => clients.ledger.last_api_of(&start.plan).await?,
         ApiSetting::Fixed(_) => None,
     };
+    ask(clients, setting, last.as_ref(), at).await
+}
+
+/// Decides by Intercom's answers to the questions of the decision.
+pub(super) async fn ask(
+    clients: &Clients,
+    setting: ApiSetting,
+    last: Option<&LastApi>,
+    at: &Invocation,
+) -> Result<Result<ApiChoice, String>, StepError> {
     let mut answers = Vec::new();
     loop {
-        let question = match decide_api(setting, last.as_ref(), &answers) {
+        let question = match decide_api(setting, last, &answers) {
             ApiDecision::Choose(choice) => return Ok(Ok(choice)),
             ApiDecision::Refuse(refusal) => return Err(refusal.into()),
             ApiDecision::Wait { said } => return Ok(Err(said)),

@@ -6,7 +6,7 @@ use super::fetch::FetchedPage;
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::user::{User, UserId};
-use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved};
+use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved, UNREADABLE_USER};
 use crate::plan::{Note, Plan};
 use crate::runtime::clients::{Clients, StepError};
 
@@ -93,7 +93,7 @@ pub(super) async fn evaluate(
     }
     for index in 0..page.unreadable {
         let message = "an entry of the page has no usable id".to_owned();
-        evaluation.fail(&format!("unreadable-{index}"), "unreadable_user", message);
+        evaluation.fail(&format!("unreadable-{index}"), UNREADABLE_USER, message);
     }
     for (user, why) in &page.unknown {
         if why.is_unknown {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::run::{Cursor, LIST_PAGE, LastPage, Position, Run};
+use super::by_id::{self, NextUsers};
+use crate::domain::run::{Cursor, LastPage, Position, Run};
 use crate::domain::user::{User, UserId};
 use crate::intercom::{Disposition, Error, NoUser, Page, disposition};
 use crate::plan::Plan;
@@ -105,18 +106,17 @@ const SUSPECT_AFTER: u32 = 8;
 /// Reads the users of a page of the list one by one. If a user cannot be read now, the users before
 /// it form the page. Therefore a list makes progress even if some requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
-    let (pages, before) = cursor.position.in_list();
-    let ids = clients.ledger.listed(&run.id, pages + 1).await?;
-    let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), before);
+    let NextUsers { users: ids, before, reached } = by_id::next(clients, run, cursor, at.clock).await?;
+    let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), 0);
     let mut suspect = None;
-    for id in ids.iter().skip(before as usize).take(LIST_PAGE) {
-        match one(clients, run, id, read == before, at).await? {
+    for (id, _) in &ids {
+        match one(clients, run, id, read == 0, at).await? {
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
-            Err(Fetched::Failed(error)) if read == before && is_suspect(cursor, &error) => {
+            Err(Fetched::Failed(error)) if read == 0 && is_suspect(cursor, &error) => {
                 suspect = Some((id, error));
             }
-            Err(why) if read == before => return Ok(why),
+            Err(why) if read == 0 => return Ok(why),
             Err(Fetched::Failed(error)) => {
                 tracing::warn!(run = run.id.as_str(), %error, "cannot read a user of the list now; the page ends before it");
                 break;
@@ -127,11 +127,10 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
     }
     if let Some((id, error)) = suspect {
         // If no user is behind, read the previous user once more.
-        let before = before.checked_sub(1).and_then(|index| ids.get(index as usize));
         let others_come = !users.is_empty()
             || !unknown.is_empty()
             || match before {
-                Some(before) if read as usize >= ids.len() => one(clients, run, before, false, at).await?.is_ok(),
+                Some(before) if read >= ids.len() => one(clients, run, &before, false, at).await?.is_ok(),
                 _ => false,
             };
         if !others_come {
@@ -139,13 +138,13 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         }
         unknown.push((id.clone(), refused(&error)));
     }
-    let is_end = ids.is_empty();
-    let digest = u64::from(pages) << 32 | u64::from(before);
-    let next = match () {
-        () if read as usize >= ids.len() => Position::Ids { pages: pages + 1, users: 0 },
-        () => Position::Ids { pages, users: read },
+    let is_end = ids.is_empty() && reached.is_none();
+    let next = match reached {
+        Some(reached) if read == ids.len() => Some(reached),
+        _ => ids.into_iter().nth(read.saturating_sub(1)).map(|(_, place)| place),
     };
-    Ok(Fetched::Page(FetchedPage { unknown, digest, ..FetchedPage::of(users, Some(next), is_end) }))
+    let digest = cursor.position.digest();
+    Ok(Fetched::Page(FetchedPage { unknown, digest, ..FetchedPage::of(users, next, is_end) }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the

@@ -5,6 +5,7 @@
 //! invocation sends the message of the next turn.
 
 mod api;
+mod by_id;
 mod count;
 mod evaluate;
 mod fetch;
@@ -13,6 +14,7 @@ mod page;
 mod paused;
 mod preflight;
 mod reading;
+mod retry;
 mod settle;
 mod start;
 mod tick;

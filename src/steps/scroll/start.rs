@@ -5,7 +5,7 @@ use super::api::{choose, has_all};
 use super::count::count_users;
 use super::preflight::attributes_exist;
 use super::settle::unsettled;
-use super::{Action, ScrollOutcome};
+use super::{Action, ScrollOutcome, retry};
 use crate::control::{self, NewRun, Started, Superseded};
 use crate::domain::api::ApiSetting;
 use crate::domain::run::{FORMAT, Start};
@@ -47,9 +47,10 @@ pub(super) async fn start(
 /// Returns the start of an event, and its plan.
 async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
     let inline = event.plan.is_object().then(|| event.plan.clone());
-    let plan = match (&inline, event.plan.as_str()) {
-        (Some(plan), _) => Plan::from_json(plan)?,
-        (None, name) => stored(clients, name.unwrap_or_default()).await?,
+    let plan = match (&event.retry, &inline, event.plan.as_str()) {
+        (Some(retry), _, _) => retry::plan(clients, retry, at).await?,
+        (None, Some(plan), _) => Plan::from_json(plan)?,
+        (None, None, name) => stored(clients, name.unwrap_or_default()).await?,
     };
     let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
     let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.limits.clone());
@@ -82,7 +83,7 @@ pub(super) async fn begin(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
-    if let ApiSetting::Fixed(version) = clients.intercom.setting() {
+    if let (ApiSetting::Fixed(version), None) = (clients.intercom.setting(), start.source.retry()) {
         has_all(plan, version)?;
     }
     outcome.run = Some(start.run().to_string());
@@ -100,7 +101,12 @@ pub(super) async fn begin(
     if let Some(why) = active.is_full() {
         return wait(clients, start, &why, at, outcome).await;
     }
-    let api = match choose(clients, start, at).await? {
+    let retried = retry::retried(clients, start, &active, at).await?;
+    let api = match &retried {
+        Some(retried) => retry::api(clients, &retried.run, at).await?,
+        None => choose(clients, start, at).await?,
+    };
+    let api = match api {
         Ok(api) => api,
         Err(said) => {
             tracing::warn!(run = start.run().as_str(), reason = said, "the start waits for its API");
@@ -119,6 +125,10 @@ pub(super) async fn begin(
             return Ok(Began::Unanswered(StepError::WorkspaceUnknown { said }));
         }
     };
+    let workspace = match &retried {
+        Some(retried) => retry::workspace(&retried.run, workspace)?,
+        None => workspace,
+    };
     if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
         let why = format!("the attributes cannot be listed: {reason}");
         wait(clients, start, &why, at, outcome).await?;
@@ -133,6 +143,7 @@ pub(super) async fn begin(
         api: api.clone(),
         workspace,
         count,
+        listed: retried.map(|retried| retried.users.max(1)).or(start.source.listed()),
         operations_per_10s: quota.cap(),
         reading_life_ms: clients.settings.scroll_life_ms,
         active,

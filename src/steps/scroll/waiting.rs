@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::count::COUNT_MS;
 use super::start::{Began, begin, note_wait, stored};
-use super::{Action, ScrollOutcome, dead_letter};
+use super::{Action, ScrollOutcome, dead_letter, retry};
 use crate::domain::run::{Source, Start};
 use crate::domain::user::UserId;
 use crate::plan::Plan;
@@ -80,9 +80,10 @@ async fn begin_one(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
-    let plan = match &start.inline {
-        Some(plan) => Plan::from_json(plan)?,
-        None => stored(clients, &start.plan).await?,
+    let plan = match (&start.inline, start.source.retry()) {
+        (_, Some(retry)) => retry::plan(clients, retry, at).await?,
+        (Some(plan), None) => Plan::from_json(plan)?,
+        (None, None) => stored(clients, &start.plan).await?,
     };
     let start = with_ids(clients, start).await?;
     begin(clients, &start, &plan, at, outcome).await
@@ -126,6 +127,7 @@ fn again(start: &Start, users: &[UserId]) -> String {
         Source::All => {}
         Source::Users(users) => event["users"] = json!(users),
         Source::Stored(_) => event["users"] = json!(users),
+        Source::Retry(retry) => event["retry"] = json!(retry),
     }
     event.to_string()
 }

@@ -12,6 +12,7 @@ mod outages;
 mod pauses;
 mod privacy;
 mod queues;
+mod retries;
 mod settling;
 mod table;
 
@@ -27,7 +28,7 @@ struct Scenario {
 }
 
 /// All scenarios, by the module that plays them.
-const SUITE: [&[Scenario]; 10] = [
+const SUITE: [&[Scenario]; 11] = [
     settling::SCENARIOS,
     limits::SCENARIOS,
     pauses::SCENARIOS,
@@ -38,6 +39,7 @@ const SUITE: [&[Scenario]; 10] = [
     answers::SCENARIOS,
     errors::SCENARIOS,
     privacy::SCENARIOS,
+    retries::SCENARIOS,
 ];
 
 /// Declares the scenarios of a module, and creates a test of each API on which one is played:

@@ -133,7 +133,7 @@ fn at_most(text: &str) -> Result<AtMost, String> {
 }
 
 /// Parses `--max-per-minute`: a number of users, at least 1.
-fn per_minute(text: &str) -> Result<NonZeroU32, String> {
+pub(super) fn per_minute(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("\"{text}\" is not a number of users per minute, such as 60"))
 }
 

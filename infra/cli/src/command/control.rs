@@ -133,7 +133,9 @@ fn words(outcome: &Value) -> String {
             "Run {run} is cancelled. Jobs that Intercom has taken are carried out; `status --run {run}` counts them."
         ),
         "resumed" => format!("Run {run} continues: it is {state}."),
+        "requested" => format!("Run {run} is requested: {}. `status --run {run}` shows it.", text("hint")),
         "released" => format!("Run {run} is released: {}.", text("hint")),
+        _ if state.is_empty() => format!("Nothing was changed: run {run} waits; {}.", text("hint")),
         _ => format!("Nothing was changed: run {run} is {state}; {}.", text("hint")),
     }
 }
@@ -149,6 +151,8 @@ mod tests {
         assert!(said("cancelled", "cancelled").contains("`status --run p.1`"));
         assert_eq!(said("resumed", "draining"), "Run p.1 continues: it is draining.");
         assert_eq!(said("nothing", "complete"), "Nothing was changed: run p.1 is complete; why.");
+        assert_eq!(said("requested", ""), "Run p.1 is requested: why. `status --run p.1` shows it.");
+        assert_eq!(said("nothing", ""), "Nothing was changed: run p.1 waits; why.");
         let nothing = show(&json!({"did": "nothing", "hint": "no run is active"}), true);
         assert!(matches!(nothing, Err(CommandError::Usage(_))));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use intercom_bulk::domain::run::{Run, State};
+use intercom_bulk::domain::run::{Retry, Run, State};
 use intercom_bulk::ledger::Ledger;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,6 +44,9 @@ struct Listed<'a> {
     seconds: u64,
     users: u64,
     errors: u64,
+    /// The users of an earlier run that it retries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<&'a Retry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -83,6 +86,7 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         seconds: Duration::from_millis(took_ms.max(0).unsigned_abs()).as_secs(),
         users,
         errors: run.totals.as_ref().map_or(run.errors, |totals| totals.errors),
+        retries: run.retry.as_ref(),
         reason: run.reason.as_deref().map(output::flags),
     }
 }
@@ -92,7 +96,8 @@ fn words(listed: &Listed<'_>) -> String {
     let (users, errors) = (output::count(listed.users, "user"), listed.errors);
     let is_stopped = listed.at_work == Some(false) && listed.state != State::Paused.as_str();
     let state = if is_stopped { "stopped" } else { listed.state };
-    format!("{}  {}  {state}  {took}  {users}, {errors} failed", listed.started, listed.run)
+    let retries = listed.retries.map(|retry| format!("  retries {}", retry.words())).unwrap_or_default();
+    format!("{}  {}  {state}  {took}  {users}, {errors} failed{retries}", listed.started, listed.run)
 }
 
 #[cfg(test)]
@@ -123,6 +128,7 @@ mod tests {
             deadline_ms: 0,
             count: Some(1),
             listed: None,
+            retry: None,
             workspace: None,
             limits: Limits::default(),
             held_back: false,

@@ -18,6 +18,7 @@ mod probe;
 mod put;
 mod release;
 mod resume;
+mod retry;
 mod run;
 mod simulate;
 mod stack_options;
@@ -95,6 +96,8 @@ enum Command {
     Cancel(control::Cancel),
     /// Let later runs begin before the jobs of an ended run are closed
     Release(release::Release),
+    /// Retry the users of a run that failed
+    Retry(retry::RetryRun),
     /// Check the access of a token, with reads only
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
@@ -206,6 +209,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Resume(resume) => resume.run().await,
             Command::Cancel(cancel) => cancel.run().await,
             Command::Release(release) => release.run().await,
+            Command::Retry(retry) => retry.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Emulate(emulate) => emulate.run().await,

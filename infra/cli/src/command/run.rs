@@ -148,7 +148,7 @@ pub(super) async fn work(
 async fn summarize(engine: &Engine, run: &Run, cursor: &Cursor, shown: Shown<'_>) -> Result<u8, CommandError> {
     let summary = Summary::read(&engine.clients.ledger, run, cursor, engine.now_ms()).await?;
     let state = shown.state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
-    summary.show(shown.json, Some(&format!("intercom-bulk errors --run {}{state}", run.id)));
+    summary.show(shown.json, Some(&state));
     Ok(summary.exit_code())
 }
 

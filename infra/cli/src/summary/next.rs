@@ -2,6 +2,26 @@
 
 use intercom_bulk::domain::run::State;
 
+use crate::output::count;
+
+/// Returns a note on the users of a run that failed.
+pub(super) fn sent(sent: u64, written: u64) -> String {
+    format!(
+        "  Before the run failed, {} {} sent to Intercom; {written} of them {} written so far. Nothing is undone.",
+        count(sent, "user"),
+        if sent == 1 { "was" } else { "were" },
+        if written == 1 { "is" } else { "are" }
+    )
+}
+
+/// Returns the next steps for the failed users of a run. `folder` is the option that names the folder of the
+/// state, or empty.
+pub(super) fn of_failed(run: &str, state: State, folder: &str) -> Vec<String> {
+    let errors = format!("  Next: `intercom-bulk errors --run {run}{folder}` lists the failed users and the reasons.");
+    let retry = format!("  When the causes are removed, `intercom-bulk retry {run}{folder}` tries these users again.");
+    if state.ended() { vec![errors, retry] } else { vec![errors] }
+}
+
 /// Returns the next step after a run in this state. `limit` is the limit that stopped it; it is `held` if
 /// an operator paused it.
 pub(super) fn step(state: State, limit: Option<&str>, held: bool) -> Option<&'static str> {

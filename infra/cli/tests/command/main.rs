@@ -6,6 +6,7 @@ mod auto;
 mod field;
 mod kills;
 mod phase;
+mod retries;
 mod stops;
 mod tells;
 mod uses;

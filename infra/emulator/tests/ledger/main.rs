@@ -4,6 +4,7 @@
 mod counts;
 mod errors;
 mod parts;
+mod retried;
 mod starts;
 
 use intercom_bulk::domain::api::{Api, Way};
@@ -51,6 +52,7 @@ fn run(plan: &str) -> Run {
         deadline_ms: NOW_MS + 1,
         count: None,
         listed: None,
+        retry: None,
         workspace: None,
         limits: Limits::default(),
         held_back: false,

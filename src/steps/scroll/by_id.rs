@@ -1,0 +1,57 @@
+//! The next users of a run that reads them by id: of its own list, or of the run that it retries.
+
+use crate::domain::clock::Clock;
+use crate::domain::run::{Cursor, LIST_PAGE, Position, Retry, RetryPlace, Run};
+use crate::domain::user::UserId;
+use crate::runtime::clients::{Clients, StepError};
+
+/// The next users, a page at most.
+pub(super) struct NextUsers {
+    /// The users, each with the place behind it. Empty at the end, or if no row up to `reached` is about a
+    /// user.
+    pub(super) users: Vec<(UserId, Position)>,
+    /// The user before them.
+    pub(super) before: Option<UserId>,
+    /// The place behind them, if it is not that of the last user.
+    pub(super) reached: Option<Position>,
+}
+
+/// Returns the next users from the cursor's place on.
+pub(super) async fn next(clients: &Clients, run: &Run, cursor: &Cursor, clock: Clock) -> Result<NextUsers, StepError> {
+    match &run.retry {
+        Some(retry) => of_retry(clients, retry, &cursor.position, clock).await,
+        None => of_list(clients, run, &cursor.position).await,
+    }
+}
+
+async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<NextUsers, StepError> {
+    let (pages, first) = position.in_list();
+    let ids = clients.ledger.listed(&run.id, pages + 1).await?;
+    let before = first.checked_sub(1).and_then(|index| ids.get(index as usize).cloned());
+    let last = ids.len();
+    let place = |read: usize| match read {
+        read if read >= last => Position::Ids { pages: pages + 1, users: 0 },
+        read => Position::Ids { pages, users: read as u32 },
+    };
+    let users = ids.into_iter().enumerate().skip(first as usize).take(LIST_PAGE);
+    Ok(NextUsers { users: users.map(|(index, id)| (id, place(index + 1))).collect(), before, reached: None })
+}
+
+async fn of_retry(clients: &Clients, retry: &Retry, position: &Position, clock: Clock) -> Result<NextUsers, StepError> {
+    let found = clients.ledger.run(&retry.run).await?.zip(clients.ledger.cursor(&retry.run).await?);
+    let refused = retry.refusal(found.as_ref().map(|(run, _)| run), clock.now_ms());
+    let Some((first, cursor)) = found else {
+        return Err(StepError::NotRetried { why: refused.unwrap_or_default() });
+    };
+    let after = match position {
+        Position::Retry(place) => Some(place),
+        _ => None,
+    };
+    let found = clients.ledger.retried_users((&first, &cursor), retry, after, LIST_PAGE).await?;
+    let before = match after {
+        Some(RetryPlace::Error(user)) => Some(user.clone()),
+        _ => None,
+    };
+    let users = found.users.into_iter().map(|(user, place)| (user, Position::Retry(place)));
+    Ok(NextUsers { users: users.collect(), before, reached: found.reached.map(Position::Retry) })
+}
