@@ -187,6 +187,12 @@ impl Ledger {
         self.send(write).await.map(|_| ())
     }
 
+    /// Records that Intercom accepted another request after one for the part had failed. The lease stays.
+    pub async fn note_others_taken(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
+        let write = Self::leased(part, owner, "SET others_taken = :others").with(":others", AttributeValue::Bool(true));
+        self.send(write).await.map(|_| ())
+    }
+
     /// Begins the attempts at a part again, before some of its users are given up. The lease stays, and is
     /// the first attempt.
     pub async fn begin_attempts(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {

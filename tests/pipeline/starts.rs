@@ -244,7 +244,7 @@ async fn start_ends_after_a_day_without_a_known_workspace() {
     assert_eq!(pipeline.engine.clients.ledger.waiting().await.unwrap(), []);
     pipeline.way.close(None);
     let next = pipeline.run(Value::Null).await;
-    next.assert_complete();
+    assert_eq!(next.state(), State::Complete, "{}", next.reason());
     let [dead] = &next.dead[..] else { panic!("{:?}", next.dead) };
     assert_eq!(run_of(&serde_json::from_str(dead).unwrap()), run_of(&start));
 }

@@ -33,7 +33,10 @@ impl LeasedParts {
         let (why, sent) = match self.end_held(round, run, &mut writes, stop).await? {
             None => (writes.why.take().unwrap_or_else(|| "no answer".to_owned()), true),
             Some(Stop::Rest { why, sent }) => (why, sent),
-            Some(stop) => return self.stop(round, run, stop).await,
+            Some(stop) => {
+                self.note_outlived(round, &writes).await?;
+                return self.stop(round, run, stop).await;
+            }
         };
         let open = (0..self.parts.len()).filter(|part| self.parts[*part].is_open());
         for part in open.collect::<Vec<_>>() {
@@ -79,6 +82,15 @@ impl LeasedParts {
         round.outcome.refused -= given_up_users;
         round.outcome.users_given_up += given_up_users;
         round.return_to_rest(&self.parts[*part], &rest, judged, 1).await
+    }
+
+    /// Notes the parts for which a request failed before Intercom accepted another one, if they are tried
+    /// again without a wait for failures.
+    async fn note_outlived(&self, round: &Round<'_>, writes: &Writes) -> Result<(), StepError> {
+        for part in writes.outlived.iter().map(|part| &self.parts[*part]).filter(|part| part.is_open()) {
+            round.clients.ledger.note_others_taken(&part.work.part, &round.at.request_id).await?;
+        }
+        Ok(())
     }
 
     /// Decides about the users whose results accuse the run. Either it pauses, and they stay open, or
