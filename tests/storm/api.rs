@@ -71,6 +71,12 @@ impl Story {
     pub(crate) fn has_contacts(&self) -> bool {
         self.api.api() != Api::V1
     }
+
+    /// Returns whether Intercom denies the reads of the users of a job that does not name whom it refused. A
+    /// run waits for them for half a day.
+    pub(crate) fn has_denied_reads(&self) -> bool {
+        self.is_denied() && self.api.api() == Api::Preview
+    }
 }
 
 /// Makes a story one of its API. It draws from its own source.

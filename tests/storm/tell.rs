@@ -202,7 +202,7 @@ fn urls(queue: &Queue, dead: &Queue) -> QueueUrls {
 async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
     let each = match () {
-        () if endless || calm_after.is_none() => A_RUN,
+        () if endless || calm_after.is_none() || storm.story.has_denied_reads() => A_RUN,
         // A generation may have another such user alone, as its users or their values change.
         () if storm.story.has_poison() && storm.story.has_new_patches() => A_RUN,
         // Users that Intercom always refuses are given up after three hours.
