@@ -27,8 +27,8 @@ pub enum Disposition {
     RunFault,
     /// The resource does not exist: 404, or 410 for a user that was merged into another.
     NotFound,
-    /// Not carried out because of a conflict: 409, 423 or 425. Retry later, a bounded number of
-    /// times.
+    /// Not carried out because of a conflict (409, 423 or 425) or a closed job: retry later, a bounded
+    /// number of times.
     Later,
 }
 
@@ -37,6 +37,9 @@ const ITEM_CODES: [&str; 4] = ["conflict", "data_invalid", "not_restorable", "un
 
 /// Codes of the rate limit; `retry_after` is on Intercom's list without a status.
 const LIMIT_CODES: [&str; 3] = ["rate_limit_exceeded", "too_many_requests", "retry_after"];
+
+/// The message of a job that takes no more items; its code is that of a missing permission.
+const CLOSED_JOB: &str = "is closed for new task updates";
 
 /// The code of an API version without the resource; its status is 400.
 pub(in crate::intercom) const VERSION_CODE: &str = "intercom_version_invalid";
@@ -58,6 +61,8 @@ pub fn disposition(error: &Error) -> Disposition {
         429 => Disposition::Limited,
         _ if is_limit(&code, &message) => Disposition::Limited,
         _ if code == VERSION_CODE => Disposition::RunFault,
+        // It is about another job: a request for a new job names none, and says nothing about its users.
+        403 if *route == route::SUBMIT && message.contains(CLOSED_JOB) => Disposition::Later,
         // A permission may be missing for one user; the caller finds out whether others are
         // accepted.
         403 if *route == route::SUBMIT => Disposition::ItemRejected,

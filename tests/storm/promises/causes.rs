@@ -214,9 +214,8 @@ impl Struck<'_> {
             "invalid" => self.faults(&["item-error", "reject-user"]) > 0,
             "rate_limit_exceeded" => self.faults(&["item-error", "item-limited"]) > 0,
             "parameter_invalid" => self.is_poisoned(row) || self.faults(&["bad-item", "remove-attribute"]) > 0,
-            // Every user is permanently denied, or a job of one user is closed. The code is missing in a
-            // truncated answer.
-            "forbidden" | "http_403" => self.faults(&["denied", "close-bulk"]) > 0,
+            // Every user is permanently denied. The code is missing in a truncated answer.
+            "forbidden" | "http_403" => self.faults(&["denied"]) > 0,
             // The last answer for an always refused user was lost, truncated, or a proxy's. Or two
             // answers to requests for this user alone were, while others were accepted: the error
             // says that Intercom may have acted.

@@ -79,6 +79,17 @@ fn the_rate_limit_is_recognized_by_status_code_or_text() {
 }
 
 #[test]
+fn closed_job_is_no_missing_permission() {
+    for (route, code, message, expected) in [
+        (route::SUBMIT, "forbidden", "job job_v2_1 is closed for new task updates", Disposition::Later),
+        (route::SUBMIT, "forbidden", "the user is closed", Disposition::ItemRejected),
+        (route::JOB, "forbidden", "job job_v2_1 is closed for new task updates", Disposition::RunFault),
+    ] {
+        assert_eq!(disposition(&refused(route, 403, code, message)), expected, "{route} {message}");
+    }
+}
+
+#[test]
 fn without_an_answer_only_an_unsent_request_is_safe() {
     let source = || "reset".into();
     let route = route::SUBMIT;
