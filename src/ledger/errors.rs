@@ -106,13 +106,38 @@ impl Ledger {
     }
 
     async fn error_rows(&self, run: &Run, prefix: &str) -> Result<Vec<ErrorRow>, LedgerError> {
-        let found = self.query(&run_pk(&run.id), prefix, usize::MAX).await?;
-        let rows: Result<Vec<ErrorRow>, _> = found.into_iter().map(|item| attributes::read(item, "ERROR")).collect();
-        let mut rows = rows?;
-        if matches!(run.state, State::Complete | State::CompleteWithErrors) {
-            rows.retain(|row| is_of(row.generation, run.generation));
-        }
+        let mut rows = Vec::new();
+        self.each_error_row(run, prefix, |row| {
+            rows.push(row);
+            true
+        })
+        .await?;
         Ok(rows)
+    }
+
+    /// Reads the errors of a run as [`Self::errors`] does, in the same order, some at a time: a run can have
+    /// more than fit in memory. Rows of one user are adjacent. `each` returns whether to continue.
+    pub async fn each_error(&self, run: &Run, each: impl FnMut(ErrorRow) -> bool) -> Result<(), LedgerError> {
+        self.each_error_row(run, "ERROR#", each).await
+    }
+
+    async fn each_error_row(
+        &self,
+        run: &Run,
+        prefix: &str,
+        mut each: impl FnMut(ErrorRow) -> bool,
+    ) -> Result<(), LedgerError> {
+        let all_read = matches!(run.state, State::Complete | State::CompleteWithErrors);
+        self.pages(&run_pk(&run.id), prefix, |items| {
+            for item in items {
+                let row: ErrorRow = attributes::read(item, "ERROR")?;
+                if (!all_read || is_of(row.generation, run.generation)) && !each(row) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await
     }
 
     /// Counts the failed users of a run's generation and those of `more`, each once: a retried part

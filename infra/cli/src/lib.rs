@@ -6,12 +6,13 @@
 //! * `session`: an engine that works on one run. `state_dir`: the folder of the local ledger.
 //!   `stack`: a deployed stack.
 //! * `progress`, `summary`, `read_back`, `preview`, `error_kinds`, `changed`, `output`: text for the
-//!   user.
+//!   user. `spreadsheet`, `contact_link`: CSV.
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
 //!   command. `under_way`: the requests that an ended process left behind.
 
 mod changed;
 pub mod command;
+mod contact_link;
 mod error_kinds;
 mod estimate;
 pub mod jobs_seen;
@@ -20,6 +21,7 @@ mod preview;
 pub mod progress;
 mod read_back;
 pub mod session;
+mod spreadsheet;
 mod stack;
 mod state_dir;
 mod stop;

@@ -15,11 +15,13 @@ use serde::Serialize;
 
 /// The last line on the terminal is a progress line, which the next line replaces.
 static DRAWN: AtomicBool = AtomicBool::new(false);
+/// Standard output cannot be written: its reader closed it.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Escapes the characters that move a terminal's cursor or hide and reorder text.
 ///
 /// Names, keys and messages come from end users. JSON strings use the same escapes.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_invisible(c) { shown.push_str(&format!("\\u{:04x}", u32::from(c))) } else { shown.push(c) }
@@ -29,7 +31,14 @@ fn plain(text: &str) -> String {
 
 /// Prints a line of a result.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", plain(text));
+    if writeln!(std::io::stdout().lock(), "{}", plain(text)).is_err() {
+        CLOSED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Returns whether the lines of a result have a reader. A long list ends when it has none.
+pub(crate) fn has_reader() -> bool {
+    !CLOSED.load(Ordering::Relaxed)
 }
 
 /// Prints a result as one JSON object on one line.

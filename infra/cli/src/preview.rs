@@ -12,7 +12,7 @@ use intercom_bulk::rate_limit::{Lane, MINUTE_MS, Quota, WINDOW_MS};
 use serde::Serialize;
 
 use crate::changed::Changed;
-use crate::error_kinds::{Kind, by_code, kinds};
+use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, count};
 use crate::summary::{exit_code, skip_reasons};
 use intercom_bulk_emulator::cost::Used;
@@ -110,7 +110,7 @@ impl Found {
             skipped: tally.skipped,
             skip_reasons: tally.skip_reasons.clone(),
             errors: tally.errors,
-            errors_by_code: by_code(&ledger.errors(run).await?),
+            errors_by_code: error_kinds::read(ledger, run).await?,
             unseen: unseen(plan, cursor),
             warnings: plan.warnings().to_vec(),
             missed: tally.missed.clone(),

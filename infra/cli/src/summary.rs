@@ -10,7 +10,7 @@ use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Re
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
 
-use crate::error_kinds::{Kind, by_code, kinds};
+use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, count};
 use crate::read_back::read_back;
 
@@ -110,7 +110,7 @@ impl Summary {
             jobs: totals.jobs,
             jobs_open: accounts.jobs_open(),
             errors: totals.errors,
-            errors_by_code: by_code(&ledger.errors(run).await?),
+            errors_by_code: error_kinds::read(ledger, run).await?,
             jobs_possibly_lost: totals.jobs_possibly_lost,
             generations: run.generation,
             seconds: Duration::from_millis(took_ms.max(0) as u64).as_secs(),

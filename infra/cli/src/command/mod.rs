@@ -121,6 +121,8 @@ pub(crate) enum CommandError {
     PlanFile { path: PathBuf, source: std::io::Error },
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] std::io::Error),
     #[error(transparent)]
     Place(#[from] PlaceError),
     #[error("{0}")]

@@ -1,6 +1,7 @@
 use intercom_bulk::ledger::ErrorRow;
 
 use super::*;
+use crate::error_kinds::by_code;
 
 fn summary(state: State) -> Summary {
     Summary {

@@ -5,6 +5,7 @@
 mod auto;
 mod field;
 mod kills;
+mod looks;
 mod phase;
 mod retries;
 mod stops;

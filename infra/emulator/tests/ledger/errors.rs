@@ -31,6 +31,17 @@ async fn failed_users_are_counted_up_to_the_limit() {
     assert_eq!(ledger.users_in_error(&run, more, 100).await.unwrap(), 101);
     assert_eq!(queries() - before, 1, "the rest is not read");
 
+    let before = queries();
+    let mut read = Vec::new();
+    let some = |row: ErrorRow| {
+        read.push(row);
+        read.len() < 3
+    };
+    ledger.each_error(&run, some).await.unwrap();
+    let read: Vec<(&str, &str)> = read.iter().map(|row| (row.user.as_str(), row.at.as_str())).collect();
+    assert_eq!(read, [("000000", "page 1"), ("000000", "part 1"), ("000001", "page 1")]);
+    assert_eq!(queries() - before, 1, "the rest is not read");
+
     let user = UserId::new(name(1)).unwrap();
     let of_user = async |run: &Run| {
         let found = ledger.errors_of(run, &user).await.unwrap();
