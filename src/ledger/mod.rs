@@ -56,6 +56,7 @@ mod limit;
 mod pages;
 mod part_rows;
 mod parts;
+mod patches;
 mod pauses;
 mod polls;
 mod readback;
@@ -88,6 +89,7 @@ pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, NextPoll, PartOfJo
 pub use limit::LimitItem;
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
+pub use patches::{PatchOutcome, SeenPatch};
 pub use refusals::RefusedInARow;
 pub use resends::Resends;
 pub use retried::{RetriedUsers, UNREADABLE_USER};

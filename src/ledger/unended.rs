@@ -112,7 +112,12 @@ impl Ledger {
 
     /// Returns the parts of the committed pages from this one on, at most [`PAGES_AT_ONCE`] pages
     /// and one.
-    async fn parts_of_pages(&self, run: &Run, generation: u32, page: u32) -> Result<Vec<PartId>, LedgerError> {
+    pub(super) async fn parts_of_pages(
+        &self,
+        run: &Run,
+        generation: u32,
+        page: u32,
+    ) -> Result<Vec<PartId>, LedgerError> {
         let keys = Keys::Between(page_sk(generation, page), page_sk(generation, 9_999_999));
         let mut rows = Vec::new();
         let select = Select { items: PAGES_AT_ONCE + 1, ..Select::of(run_pk(&run.id), keys) };

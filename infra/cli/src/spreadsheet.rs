@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::output::plain;
 
 /// The characters that begin a formula, also in their full width.
@@ -26,7 +28,7 @@ impl<W: Write> Spreadsheet<W> {
         Ok(Self { rows })
     }
 
-    /// Writes a row. Each cell comes from [`text`].
+    /// Writes a row. Each cell comes from [`text`] or [`value`].
     pub(crate) fn row(&mut self, cells: &[String]) -> io::Result<()> {
         Ok(self.rows.write_record(cells)?)
     }
@@ -44,8 +46,20 @@ pub(crate) fn text(text: &str) -> String {
     if shown.starts_with(FORMULA) { format!("'{shown}") } else { shown }
 }
 
+/// Returns a value as a cell: a text without quotes, a number as it is, and nothing for null or no value.
+pub(crate) fn value(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(string)) => text(string),
+        // A number is no formula, although it may begin with a minus.
+        Some(other) => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -64,6 +78,20 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(text(from), cell, "{from:?}");
+        }
+    }
+
+    #[test]
+    fn value_is_a_cell_without_quotes() {
+        for (from, cell) in [
+            (None, ""),
+            (Some(Value::Null), ""),
+            (Some(json!("=1")), "'=1"),
+            (Some(json!("-1")), "'-1"),
+            (Some(json!(-1.5)), "-1.5"),
+            (Some(json!(true)), "true"),
+        ] {
+            assert_eq!(value(from.as_ref()), cell, "{from:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod bounds;
+mod changes;
 mod choice;
 mod control;
 mod demo;
@@ -86,6 +87,8 @@ enum Command {
     Jobs(jobs::Jobs),
     /// List the failed users of a run, and the reasons
     Errors(errors::Errors),
+    /// List the old and new values of a run, by user
+    Changes(changes::Changes),
     /// List the runs in the ledger, newest first
     History(history::History),
     /// Pause a run: it keeps its place until `resume`
@@ -206,6 +209,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Status(status) => status.run().await,
             Command::Jobs(jobs) => jobs.run().await,
             Command::Errors(errors) => errors.run().await,
+            Command::Changes(changes) => changes.run().await,
             Command::History(history) => history.run().await,
             Command::Pause(pause) => pause.run().await,
             Command::Resume(resume) => resume.run().await,

@@ -35,6 +35,8 @@ async fn stored_plan_runs_and_is_reported() {
     let jobs = String::from_utf8(world.call(&["jobs", "--json"]).await.stdout).unwrap();
     assert_eq!(jobs.lines().count() as u64, totals["jobs"].as_u64().unwrap(), "of the last run");
     assert_eq!(world.call(&["errors"]).await.status.code(), Some(0));
+    let changes = String::from_utf8(world.call(&["changes", "--json"]).await.stdout).unwrap();
+    assert_eq!(changes.lines().count() as u64, totals["written"].as_u64().unwrap());
     assert!(world.invoked("scroll") >= 10 && world.invoked("submit") >= 1 && world.invoked("check") >= 1);
 }
 

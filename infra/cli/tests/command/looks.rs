@@ -56,3 +56,72 @@ fn run_without_errors_has_headings_only() {
     let words = String::from_utf8(world.call(&["errors", "--summary"]).stdout).unwrap();
     assert!(words.starts_with("No user of run has-avatar."), "{words}");
 }
+
+/// Returns the attribute of each user that the plan writes; null if missing.
+fn values(world: &World) -> BTreeMap<String, Value> {
+    let users = world.users().into_iter();
+    users
+        .map(|user| (user["id"].as_str().unwrap().to_owned(), user["custom_attributes"]["has avatar"].clone()))
+        .collect()
+}
+
+/// The list of changes equals the differences in the workspace, with each way of writing.
+#[test]
+fn changes_are_the_differences_of_the_workspace() {
+    let attribute = ["--option", "attribute=has avatar:boolean"];
+    for (api, faults) in [
+        ("1.4", &["--fault", "item-error=10%:invalid:no", "--fault", "lose-bulk=2"][..]),
+        ("2.17", &["--fault", "item-error=10%:invalid:no", "--fault", "lose-call=write:3"][..]),
+        ("preview", &["--fault", "item-error=10%:invalid:no"][..]),
+    ] {
+        let world = World::with(&[&["--users", "300"], &attribute[..], faults].concat());
+        let before = values(&world);
+        world.object(&["run", plan("has-avatar.toml").to_str().unwrap(), "--intercom-api", api, "--json"], 2);
+        let after = values(&world);
+        let expected: BTreeSet<&String> = before.keys().filter(|user| before[*user] != after[*user]).collect();
+        let listed = objects(&world, &["changes", "--json"], 0);
+        let of_user = |row: &Value| row["user"].as_str().unwrap().to_owned();
+        let users: BTreeSet<String> = listed.iter().map(of_user).collect();
+        assert_eq!((users.iter().collect::<BTreeSet<_>>(), users.len()), (expected, listed.len()), "{api}");
+        for row in &listed {
+            let (user, change) = (of_user(row), &row["changes"][0]);
+            assert_eq!((&change["before"], &change["after"]), (&before[&user], &after[&user]), "{api}: {row}");
+            assert_eq!(
+                (&row["outcome"], &change["attribute"]),
+                (&"written".into(), &"has avatar".into()),
+                "{api}: {row}"
+            );
+        }
+        let rows = rows(&world, &["changes", "--csv"], 0);
+        assert_eq!(rows.iter().map(|row| row["user"].clone()).collect::<BTreeSet<_>>(), users, "{api}");
+        assert!(
+            rows.iter().all(|row| row["target"] == "custom_attributes.\"has avatar\"" && row["outcome"] == "written")
+        );
+        let failed: BTreeSet<String> = objects(&world, &["errors", "--json"], 2).iter().map(of_user).collect();
+        let all = objects(&world, &["changes", "--all", "--json"], 0);
+        let of_failed = all.iter().filter(|row| row["outcome"] == "failed").map(of_user);
+        assert_eq!(of_failed.collect::<BTreeSet<_>>(), failed, "{api}");
+        assert_eq!(all.len(), users.len() + failed.len(), "{api}");
+
+        let id = of_user(&listed[1]);
+        let words = String::from_utf8(world.call(&["changes", "--user", &id]).stdout).unwrap();
+        let (old, new) = (&before[&id], &after[&id]);
+        let old = if old.is_null() { "(absent)".to_owned() } else { old.to_string() };
+        assert_eq!(words, format!("{id}  \"has avatar\": {old} → {new}\n"), "{api}");
+        assert_eq!(objects(&world, &["changes", "--most", "3", "--json"], 0), listed[..3]);
+    }
+}
+
+#[test]
+fn changes_that_were_not_sent_are_listed_on_demand() {
+    let world = World::with(&["--users", "300"]);
+    let plan = plan("has-avatar.toml");
+    let run = world.object(&["run", plan.to_str().unwrap(), "--max-changes", "5%", "--json"], 1);
+    let id = run["run"].as_str().unwrap();
+    let none = String::from_utf8(world.call(&["changes", id]).stdout).unwrap();
+    assert_eq!(none, format!("Run {id} has no such change; --all lists those that were not carried out.\n"));
+    let all = objects(&world, &["changes", id, "--all", "--json"], 0);
+    assert!(!all.is_empty() && all.iter().all(|row| row["outcome"] == "not_sent"), "{all:?}");
+    let unknown = world.call(&["changes", "has-avatar.20200101T000000Z"]);
+    assert_eq!(unknown.status.code(), Some(64));
+}

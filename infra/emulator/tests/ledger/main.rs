@@ -4,6 +4,7 @@
 mod counts;
 mod errors;
 mod parts;
+mod patches;
 mod retried;
 mod starts;
 
@@ -92,8 +93,8 @@ fn ours(attempt: u32) -> PartLease {
 }
 
 fn done(part: &Part) -> PartProgress {
-    let mut outcomes = Outcomes::open(1);
-    outcomes.set(0, UserOutcome::InJob);
+    let mut outcomes = Outcomes::open(part.patches.len());
+    (0..part.patches.len()).for_each(|place| outcomes.set(place, UserOutcome::InJob));
     PartProgress { id: part.id.clone(), outcomes }
 }
 
