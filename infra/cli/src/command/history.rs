@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use intercom_bulk::domain::run::{Retry, Run, State};
-use intercom_bulk::ledger::Ledger;
+use intercom_bulk::domain::api::ApiVersion;
+use intercom_bulk::domain::run::{Counted, Retry, Run, State};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -21,7 +21,9 @@ const SHOWN: u16 = 20;
 #[command(override_usage = "intercom-bulk history [OPTIONS]")]
 #[command(
     after_help = "Exit codes: 0 done, also without a run · 1 there is no state yet, or the ledger cannot be read · \
-    64 wrong usage"
+    64 wrong usage\n\
+    Each line: the start, the run (it begins with the plan's name), the state, the API, the duration, and the users by \
+    outcome. `status --run ID`, `errors --run ID` and `changes ID` show one of them"
 )]
 pub(super) struct History {
     /// Maximum number of runs
@@ -42,11 +44,16 @@ struct Listed<'a> {
     at_work: Option<bool>,
     started: String,
     seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<ApiVersion>,
     users: u64,
     errors: u64,
     /// The users of an earlier run that it retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     retries: Option<&'a Retry>,
+    /// The users by outcome, after the end of a run with totals.
+    #[serde(flatten)]
+    counted: Option<Counted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -58,20 +65,15 @@ impl History {
         for id in ledger.runs(usize::from(self.most)).await? {
             // The list contains an expired run for a while.
             let Some(run) = ledger.run(&id).await? else { continue };
-            let users = users(&ledger, &run).await?;
-            let listed = listed(&run, users, Place::works_on(folder.as_deref(), &run), now_ms);
+            let tally = ledger.cursor(&id).await?.map(|cursor| cursor.tally).unwrap_or_default();
+            let counted = run.totals.as_ref().map(|totals| Counted::of(&tally, totals));
+            let users = run.totals.as_ref().map_or(tally.users, |totals| totals.users);
+            let at_work = Place::works_on(folder.as_deref(), &run);
+            let listed = Listed { counted, ..listed(&run, users, at_work, now_ms) };
             output::result(self.from.json, &listed, || words(&listed));
         }
         Ok(0)
     }
-}
-
-/// Returns the number of users that a run has seen: its totals after its end, its cursor before.
-async fn users(ledger: &Ledger, run: &Run) -> Result<u64, CommandError> {
-    if let Some(totals) = &run.totals {
-        return Ok(totals.users);
-    }
-    Ok(ledger.cursor(&run.id).await?.map_or(0, |cursor| cursor.tally.users))
 }
 
 fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'_> {
@@ -84,7 +86,9 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         at_work,
         started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: Duration::from_millis(took_ms.max(0).unsigned_abs()).as_secs(),
+        api: run.version,
         users,
+        counted: None,
         errors: run.totals.as_ref().map_or(run.errors, |totals| totals.errors),
         retries: run.retry.as_ref(),
         reason: run.reason.as_deref().map(output::flags),
@@ -97,7 +101,14 @@ fn words(listed: &Listed<'_>) -> String {
     let is_stopped = listed.at_work == Some(false) && listed.state != State::Paused.as_str();
     let state = if is_stopped { "stopped" } else { listed.state };
     let retries = listed.retries.map(|retry| format!("  retries {}", retry.words())).unwrap_or_default();
-    format!("{}  {}  {state}  {took}  {users}, {errors} failed{retries}", listed.started, listed.run)
+    let api = listed.api.map(|api| format!("  API {api}")).unwrap_or_default();
+    let outcomes = match &listed.counted {
+        Some(Counted { written, unchanged, skipped, failed, .. }) => {
+            format!("{users}: {written} written, {unchanged} unchanged, {skipped} skipped, {failed} failed")
+        }
+        None => format!("{users}, {errors} failed"),
+    };
+    format!("{}  {}  {state}{api}  {took}  {outcomes}{retries}", listed.started, listed.run)
 }
 
 #[cfg(test)]
@@ -141,6 +152,15 @@ mod tests {
         let stopped = listed(&running, 1, Some(false), 2_000);
         assert!(words(&stopped).contains("  stopped  "), "{}", words(&stopped));
         assert_eq!(serde_json::to_value(&stopped).unwrap()["state"], "running");
+        let counted = Counted { written: 3, unchanged: 2, skipped: 1, ..Counted::default() };
+        let counted =
+            Listed { counted: Some(counted), api: Some(ApiVersion::newest(Api::V2)), ..listed(&run, 6, None, 0) };
+        let line = words(&counted);
+        assert!(
+            line.ends_with("  API 2.17  1 min 15 s  6 users: 3 written, 2 unchanged, 1 skipped, 0 failed"),
+            "{line}"
+        );
+        assert_eq!(serde_json::to_value(&counted).unwrap()["written"], 3);
         let listed = listed(&run, 1, None, 0);
         let line = words(&listed);
         assert_eq!(line, format!("1970-01-01T00:00:01Z  {}  incomplete  1 min 15 s  1 user, 0 failed", run.id));

@@ -125,3 +125,18 @@ fn changes_that_were_not_sent_are_listed_on_demand() {
     let unknown = world.call(&["changes", "has-avatar.20200101T000000Z"]);
     assert_eq!(unknown.status.code(), Some(64));
 }
+
+#[test]
+fn history_has_the_api_and_the_outcomes() {
+    let world = World::with(&["--users", "60"]);
+    let run = world.object(&["run", plan("has-avatar.toml").to_str().unwrap(), "--json"], 0);
+    let listed = world.object(&["history", "--json"], 0);
+    for key in ["run", "state", "api", "users", "written", "unchanged", "skipped", "failed", "seconds"] {
+        assert_eq!(listed[key], run[key], "{key}: {listed}");
+    }
+    assert_eq!(listed["plan"], "has-avatar");
+    let line = String::from_utf8(world.call(&["history"]).stdout).unwrap();
+    let outcomes =
+        format!("60 users: {} written, {} unchanged, 0 skipped, 0 failed\n", run["written"], run["unchanged"]);
+    assert!(line.contains("  complete  API 1.4  ") && line.ends_with(&outcomes), "{line}");
+}
