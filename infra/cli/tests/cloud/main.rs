@@ -37,6 +37,8 @@ async fn stored_plan_runs_and_is_reported() {
     assert_eq!(world.call(&["errors"]).await.status.code(), Some(0));
     let changes = String::from_utf8(world.call(&["changes", "--json"]).await.stdout).unwrap();
     assert_eq!(changes.lines().count() as u64, totals["written"].as_u64().unwrap());
+    let watched = world.object(&["status", "--watch", "--json", "--run", run], 0).await;
+    assert_eq!(watched["state"], "complete");
     assert!(world.invoked("scroll") >= 10 && world.invoked("submit") >= 1 && world.invoked("check") >= 1);
 }
 

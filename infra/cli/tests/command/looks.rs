@@ -1,6 +1,9 @@
 //! The commands that list what a run did: their forms of output hold the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -139,4 +142,73 @@ fn history_has_the_api_and_the_outcomes() {
     let outcomes =
         format!("60 users: {} written, {} unchanged, 0 skipped, 0 failed\n", run["written"], run["unchanged"]);
     assert!(line.contains("  complete  API 1.4  ") && line.ends_with(&outcomes), "{line}");
+}
+
+#[test]
+fn watch_follows_a_run_to_its_end() {
+    let world = World::started(&["--users", "900", "--latency-ms", "100", "--job-delay-s", "1"], "2");
+    let plan = plan("has-avatar.toml");
+    let mut command = world.command(&["run", plan.to_str().unwrap(), "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while world.state().jobs.is_empty() {
+        assert!(running.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let looks = objects(&world, &["status", "--watch", "--json"], 0);
+    assert!(running.wait().unwrap().success());
+    let states: Vec<&str> = looks.iter().map(|look| look["state"].as_str().unwrap()).collect();
+    assert!(states.len() >= 2 && states[0] != "complete" && states.ends_with(&["complete"]), "{states:?}");
+    let words = world.call(&["status", "--watch"]);
+    assert_eq!((words.status.code(), &words.stdout), (Some(0), &world.call(&["status"]).stdout), "it has ended");
+}
+
+/// A run that fails, one that waits for a decision, and one without a process: the watching ends with each.
+#[test]
+fn watch_ends_with_the_code_of_the_run() {
+    let world =
+        World::started(&["--users", "900", "--latency-ms", "100", "--job-delay-s", "1", "--scroll-ttl-s", "1"], "2");
+    let plan = plan("has-avatar.toml");
+    let plan = plan.to_str().unwrap();
+    let watched = |says: &str| {
+        let output = world.call(&["status", "--watch"]);
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(out.contains(says) && !out.contains('\u{1b}'), "{out}");
+        output.status.code()
+    };
+    world.object(&["run", plan, "--max-changes", "1", "--json"], 1);
+    assert_eq!(watched("ended failed"), Some(1));
+    let before = world.state().jobs.len();
+    let mut command = world.command(&["run", plan, "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while world.state().jobs.len() == before {
+        assert!(running.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(watched("was stopped: no process works on it"), Some(1));
+    world.object(&["pause", "--json"], 0);
+    assert_eq!(watched(" is paused, "), Some(4));
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_watch_leaves_the_run_alone() {
+    let world = World::started(&["--users", "900", "--latency-ms", "100", "--job-delay-s", "1"], "2");
+    let mut command = world.command(&["run", plan("has-avatar.toml").to_str().unwrap(), "--json"]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while world.state().jobs.is_empty() {
+        assert!(running.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut command = world.command(&["status", "--watch"]);
+    let mut watching = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watching.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("running | ") || line.starts_with("draining | "), "{line}");
+    assert!(Command::new("kill").args(["-INT", &watching.id().to_string()]).status().unwrap().success());
+    let ended = watching.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(130) && said.contains("The run goes on."), "{said}");
+    assert!(running.wait().unwrap().success(), "the run was not stopped");
 }
