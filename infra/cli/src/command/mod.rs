@@ -7,6 +7,7 @@ mod access;
 mod bounds;
 mod changes;
 mod choice;
+mod completions;
 mod control;
 mod demo;
 mod emulate;
@@ -111,6 +112,8 @@ enum Command {
     Put(put::Put),
     /// Start a stored plan on a deployed stack
     Start(start::Start),
+    /// Print a script that completes the command line in a shell
+    Completions(completions::Completions),
 }
 
 /// A failure of a command; each message names the remedy.
@@ -221,6 +224,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Emulate(emulate) => emulate.run().await,
             Command::Put(put) => put.run().await,
             Command::Start(start) => start.run().await,
+            Command::Completions(completions) => completions.run(),
         }
     });
     runtime.shutdown_background();

@@ -212,3 +212,26 @@ fn interrupted_watch_leaves_the_run_alone() {
     assert!(ended.status.code() == Some(130) && said.contains("The run goes on."), "{said}");
     assert!(running.wait().unwrap().success(), "the run was not stopped");
 }
+
+#[test]
+fn completions_name_commands_and_options() {
+    let world = World::with(&["--users", "1"]);
+    for (shell, option) in [
+        ("bash", "--max-changes"),
+        ("zsh", "--max-changes"),
+        ("fish", "max-changes"),
+        ("powershell", "--max-changes"),
+        ("elvish", "--max-changes"),
+    ] {
+        let output = world.call(&["completions", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        for word in ["intercom-bulk", "history", "changes", option] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(world.call(&["completions", "tcsh"]).status.code(), Some(64));
+    let script = world.folder.path().join("script");
+    std::fs::write(&script, world.call(&["completions", "bash"]).stdout).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(&script).status().unwrap().success(), "bash reads the script");
+}
