@@ -1,6 +1,7 @@
 //! The HTTPS client for Intercom and AWS, with one TLS configuration. Root certificates are read
 //! once, when the first connection needs them, so that they do not delay a function's start.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,28 @@ impl Https {
         Client { https: self.clone(), connect_timeout, idle_max, made: Arc::default() }
     }
 
+    /// Returns a client that reaches `host` at these addresses only, and gives up after `timeout`. It follows no
+    /// redirect, uses no proxy and retries nothing, as [`Client`] does.
+    pub fn pinned(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        timeout: Duration,
+    ) -> Result<reqwest::Client, SetupError> {
+        let builder = self.builder()?.resolve_to_addrs(host, addresses).timeout(timeout);
+        builder.build().map_err(|error| SetupError { detail: error.to_string() })
+    }
+
+    fn builder(&self) -> Result<reqwest::ClientBuilder, SetupError> {
+        Ok(reqwest::Client::builder()
+            .user_agent(concat!("intercom-bulk/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(self.tls()?.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .retry(reqwest::retry::never()))
+    }
+
     fn tls(&self) -> Result<&ClientConfig, SetupError> {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
@@ -117,13 +140,8 @@ impl Client {
     }
 
     fn set_up(&self) -> Result<reqwest::Client, SetupError> {
-        reqwest::Client::builder()
-            .user_agent(concat!("intercom-bulk/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(self.https.tls()?.clone())
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .retry(reqwest::retry::never())
+        let builder = self.https.builder()?;
+        builder
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(self.idle_max)
             .build()

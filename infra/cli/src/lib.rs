@@ -7,6 +7,7 @@
 //!   `stack`: a deployed stack.
 //! * `progress`, `summary`, `read_back`, `preview`, `error_kinds`, `changed`, `output`: text for the
 //!   user. `spreadsheet`, `contact_link`: CSV.
+//! * `notify`: the message at the end of a run.
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
 //!   command. `under_way`: the requests that an ended process left behind.
 
@@ -16,6 +17,7 @@ mod contact_link;
 mod error_kinds;
 mod estimate;
 pub mod jobs_seen;
+mod notify;
 mod output;
 mod preview;
 pub mod progress;

@@ -14,6 +14,7 @@ use super::control::{invoke, run_id, show, target};
 use super::run::{Shown, connect, work};
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
+use crate::notify::Notify;
 use crate::output;
 use crate::state_dir::{Place, whose};
 use intercom_bulk_emulator::aws::Account;
@@ -43,6 +44,8 @@ pub(super) struct ResumeRun {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    notify: Notify,
+    #[command(flatten)]
     access: Access,
     #[command(flatten)]
     deployed: StackOptions,
@@ -53,6 +56,7 @@ impl ResumeRun {
         let target = target(self.run.clone());
         // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
         if self.access.state.is_none() && self.deployed.is_named() {
+            self.notify.refuse()?;
             let outcome = invoke(&self.deployed, &ControlEvent::Resume(target)).await?;
             show(&outcome, self.json)?;
             let continues = ["running", "draining", "verifying"].iter().any(|state| outcome["state"] == *state);
@@ -87,7 +91,9 @@ impl ResumeRun {
         output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
         // One process works on a ledger, so the previous process holds no lease any more.
         let event = json!({"resume": "restarted"});
-        work(&engine, &place, event, &run.id, Shown { json: self.json, state }).await
+        let code = work(&engine, &place, event, &run.id, Shown { json: self.json, state }).await?;
+        self.notify.tell(&engine.clients.ledger, &run.id).await;
+        Ok(code)
     }
 }
 

@@ -17,6 +17,7 @@ use super::control::{invoke, run_id, show};
 use super::run::{Shown, connect, work};
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
+use crate::notify::Notify;
 use crate::output;
 use crate::state_dir::{Place, PlaceError, whose};
 use intercom_bulk_emulator::aws::Account;
@@ -58,6 +59,8 @@ pub(super) struct RetryRun {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    notify: Notify,
+    #[command(flatten)]
     access: Access,
     #[command(flatten)]
     deployed: StackOptions,
@@ -67,6 +70,7 @@ impl RetryRun {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
         if self.access.state.is_none() && self.deployed.is_named() {
+            self.notify.refuse()?;
             let named = match &self.run {
                 Some(run) => run.clone(),
                 None => last_run(&self.deployed.ledger().await?).await?,
@@ -125,7 +129,9 @@ impl RetryRun {
         let place = Place::take(Some(&path), "")?;
         let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
-        work(&engine, &place, event, &id, Shown { json: self.json, state }).await
+        let code = work(&engine, &place, event, &id, Shown { json: self.json, state }).await?;
+        self.notify.tell(&engine.clients.ledger, &id).await;
+        Ok(code)
     }
 
     /// Shows the users and the plan, and asks for confirmation before a real workspace is changed.

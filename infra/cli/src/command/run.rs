@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::bounds::{Bounds, run_of};
 use super::choice::{Chooser, Unknown};
 use super::{Access, CommandError, INTERRUPTED, RUN_CODES};
+use crate::notify::Notify;
 use crate::output;
 use crate::preview;
 use crate::session::{Session, SessionError, drive};
@@ -52,6 +53,8 @@ pub(super) struct RunPlan {
     /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    notify: Notify,
     #[command(flatten)]
     access: Access,
 }
@@ -189,7 +192,9 @@ impl RunPlan {
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         let (event, id) = self.event(&engine, &plan).await?;
         let shown = Shown { json: self.json, state: self.access.state.as_deref() };
-        work(&engine, &place, event, &id, shown).await
+        let code = work(&engine, &place, event, &id, shown).await?;
+        self.notify.tell(&engine.clients.ledger, &id).await;
+        Ok(code)
     }
 
     /// Returns the first event: resume an active run of this plan, or replace one of another plan

@@ -45,6 +45,9 @@ pub(super) fn step(state: State, limit: Option<&str>, held: bool) -> Option<&'st
         (State::Failed, _) => {
             "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
         }
+        (State::Cancelled, _) => {
+            "  Nothing is undone. To finish the rest, run the plan again: users that are done cost a read and no write."
+        }
         _ => return None,
     })
 }

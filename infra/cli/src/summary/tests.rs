@@ -73,6 +73,7 @@ fn summary_names_the_next_step() {
     let incomplete = Summary { reason: Some("83 users…".to_owned()), ..summary(State::Incomplete) };
     assert!(last(&incomplete).contains("run the same command again"));
     assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
+    assert!(last(&summary(State::Cancelled)).contains("run the plan again"));
     let stopped = Summary { stopped_by: Some("--max-changes"), jobs_open: 1, ..summary(State::Failed) };
     assert!(last(&stopped).contains("preview"));
     let words = stopped.words(None).join("\n");

@@ -92,6 +92,8 @@ async fn verbs_invoke_the_control_function() {
     assert_eq!((status["state"].as_str(), status["paused"]["by"].as_str()), (Some("paused"), Some("operator")));
     let words = String::from_utf8(world.call(&["status", "--run", run]).await.stdout).unwrap();
     assert!(words.contains("1 start waits behind it. It is cancelled after 29 days more."), "{words}");
+    let told = world.call(&verb(&["resume", "--notify", "https://example.com/"])).await;
+    assert_eq!(told.status.code(), Some(64), "the functions send no message");
     let resumed = world.object(&verb(&["resume"]), 0).await;
     assert_eq!((resumed["did"].as_str(), resumed["run"].as_str()), (Some("resumed"), Some(run)), "{resumed}");
     let cancelled = world.object(&["cancel", run, "--reason", "a test", "--stack", "bulk-eu", "--json"], 0).await;

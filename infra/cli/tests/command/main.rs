@@ -6,6 +6,7 @@ mod auto;
 mod field;
 mod kills;
 mod looks;
+mod notify;
 mod phase;
 mod retries;
 mod stops;
