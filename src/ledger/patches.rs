@@ -167,7 +167,7 @@ impl Ledger {
         all: bool,
         mut each: impl FnMut(SeenPatch) -> bool,
     ) -> Result<(), LedgerError> {
-        let mut failed = self.failed_users(run).await?;
+        let mut failed = self.failures_of(run).await?;
         let mut follow_ups = Vec::new();
         for bucket in self.buckets_of(&run.id).await? {
             let jobs: Vec<JobRow> = self.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id).collect();
@@ -197,7 +197,7 @@ impl Ledger {
         self.each_patch_outside(run, follow_ups, &mut failed, &mut each).await.map(|_| ())
     }
 
-    async fn failed_users(&self, run: &Run) -> Result<FailedUsers, LedgerError> {
+    async fn failures_of(&self, run: &Run) -> Result<FailedUsers, LedgerError> {
         let mut failed = FailedUsers::default();
         let select = Select { attributes: Some("#user, #at, v"), ..Select::new(run_pk(&run.id), "ERROR#") };
         self.select(&select, |items| {

@@ -31,14 +31,32 @@ const SOON_MS: i64 = 1_000;
 /// The code of a user that is given up.
 pub(super) const GAVE_UP: &str = "gave_up";
 
+/// What was tried for a part before it rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// A request for the part was sent.
+    Sent,
+    /// No request for it was sent, or all of those that were sent had results.
+    NotSent,
+    /// Intercom was not reached.
+    Unreached,
+}
+
+impl Tried {
+    pub(super) fn of(sent: bool, any_failed: bool) -> Self {
+        match (sent, any_failed) {
+            (false, _) => Self::Unreached,
+            (true, false) => Self::NotSent,
+            (true, true) => Self::Sent,
+        }
+    }
+}
+
 /// The effect of a failed request on its parts.
 pub(super) struct Rest<'a> {
     /// The reason, as text.
     pub(super) why: &'a str,
-    /// True if a request for the part was sent.
-    pub(super) sent: bool,
-    /// True if Intercom was not reached.
-    pub(super) is_unreached: bool,
+    pub(super) tried: Tried,
     /// True if Intercom accepted another request in this invocation: in a family whose answer is the
     /// result, after a request for the part had failed.
     pub(super) taken: bool,
@@ -178,7 +196,8 @@ impl Round<'_> {
     /// in the meantime: for these parts (`taken`), or any of the run since the part's previous attempt. It
     /// does not count if the part advances.
     pub(super) async fn judge(&self, run: &Run, leased: &LeasedPart, rest: &Rest<'_>) -> Result<Judged, StepError> {
-        let Rest { sent, taken, settled, .. } = *rest;
+        let Rest { tried, taken, settled, .. } = *rest;
+        let sent = tried == Tried::Sent;
         let (part, now_ms) = (&leased.work.part, self.at.clock.now_ms());
         let row = self.clients.ledger.part(&part.run, &part.id).await?;
         let (tried_ms, since_ms) = row.as_ref().map_or((None, None), |row| (row.tried_ms, row.since_ms));
@@ -200,7 +219,8 @@ impl Round<'_> {
         Judged { others_taken, .. }: Judged,
         back: u32,
     ) -> Result<(), StepError> {
-        let Rest { why, ms, is_unreached, .. } = *rest;
+        let Rest { why, ms, tried, .. } = *rest;
+        let is_unreached = tried == Tried::Unreached;
         let (part, now_ms) = (&work.part, self.at.clock.now_ms());
         self.clients
             .ledger

@@ -1,7 +1,7 @@
 //! The end of an invocation of writes: the results of the users that are held, and the ends of the parts.
 
 use super::accused::keep_row;
-use super::batch::{GAVE_UP, Rest, given_up};
+use super::batch::{GAVE_UP, Rest, Tried, given_up};
 use super::failing::rest_ms;
 use super::leased::LeasedParts;
 use super::send::Stop;
@@ -57,8 +57,7 @@ impl LeasedParts {
         let failed = writes.failed_of(*part);
         let rest = Rest {
             why,
-            sent: *sent && !failed.is_empty(),
-            is_unreached: !*sent,
+            tried: Tried::of(*sent, !failed.is_empty()),
             taken: writes.outlived.contains(part),
             settled: writes.settled.contains(part),
             ms: rest_ms(self.receives()),

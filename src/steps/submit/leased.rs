@@ -1,7 +1,7 @@
 //! Submits leased parts piece by piece, records the jobs, and ends or returns each part.
 
 use super::accused::note_pause_for_gone;
-use super::batch::Rest;
+use super::batch::{Rest, Tried};
 use super::failing::{Failing, Next, PROBES_MAX, next, rest_ms};
 use super::permits::Permits;
 use super::pieces::{Item, Piece};
@@ -205,11 +205,9 @@ impl LeasedParts {
                 Ok(Vec::new())
             }
             Stop::Rest { why, sent } => {
-                let (ms, taken) = (rest_ms(self.receives()), self.taken());
+                let (ms, taken, tried) = (rest_ms(self.receives()), self.taken(), Tried::of(sent, true));
                 for part in self.into_open() {
-                    round
-                        .rest(run, &part, &Rest { why: &why, sent, is_unreached: !sent, taken, settled: false, ms })
-                        .await?;
+                    round.rest(run, &part, &Rest { why: &why, tried, taken, settled: false, ms }).await?;
                 }
                 Ok(Vec::new())
             }

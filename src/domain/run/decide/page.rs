@@ -146,13 +146,11 @@ pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_
     if facts.run.limit().is_some_and(|limit| cursor.tally.without_leads() >= limit) {
         return end(cursor, page.unseen, facts);
     }
-    match page.last {
-        Some(last) => after_last_page(cursor, last, page.count, facts),
-        None => {
-            cursor.last_page = moved_on;
-            Decision::turn(cursor, TurnAction::Turned)
-        }
+    if let Some(last) = page.last {
+        return after_last_page(cursor, last, page.count, facts);
     }
+    cursor.last_page = moved_on;
+    Decision::turn(cursor, TurnAction::Turned)
 }
 
 /// Compares the last page of a list with Intercom's count of users. If the list had fewer, the page is
