@@ -196,7 +196,7 @@ impl Ledger {
     /// Begins the attempts at a part again, before some of its users are given up. The lease stays, and is
     /// the first attempt.
     pub async fn begin_attempts(&self, part: &Part, owner: &str) -> Result<(), LedgerError> {
-        self.send(Self::leased(part, owner, "SET attempt = :one").with(":one", n(1))).await.map(|_| ())
+        self.send(Self::leased(part, owner, "SET attempt = :first").with(":first", n(1))).await.map(|_| ())
     }
 
     /// Records that the request may have created a job whose id is lost. The lease stays.
