@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::contacts::{LEADS, pipeline, workspace};
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
+use crate::plans::faults;
 
 /// Returns a user that the plan changes.
 fn user_to_change(pipeline: &Pipeline) -> String {
@@ -67,6 +68,25 @@ async fn users_that_were_not_sent_are_not_given_up() {
     assert!(report.errors.iter().all(|row| row.code == "gave_up"), "{:?}", report.errors);
     assert!((11..=2 * 42).contains(&given_up) && (given_up as u64) < report.cursor.tally.patches, "{given_up}");
     report.assert_counts_add_up();
+}
+
+/// At the end of a run, only users are left that Intercom never accepts: more, and in more parts, than a
+/// run gives up without a sign that Intercom accepts others.
+#[tokio::test(start_paused = true)]
+async fn many_users_that_always_fail_are_given_up() {
+    for status in [423, 503] {
+        let faults = faults(&[&format!("poison-item={status}:20%")]);
+        let pipeline = pipeline(Options { latency_ms: 110, faults, ..workspace(600) }).await;
+        let pipeline = pipeline.ticking(Duration::from_secs(20)).await;
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!(report.state(), State::CompleteWithErrors, "{status}: {}", report.reason());
+        assert!(report.errors.iter().all(|row| row.code == "gave_up"), "{:?}", report.errors);
+        let parts: std::collections::BTreeSet<_> = report.errors.iter().map(|row| &row.at).collect();
+        assert!(report.errors.len() >= 20 && parts.len() > 3, "{} in {}", report.errors.len(), parts.len());
+        assert_eq!(report.users_in_error(), report.world.poisoned.iter().cloned().collect(), "{status}");
+        assert!(report.seconds < 4 * 3_600, "{status}: {}", report.seconds);
+        report.assert_counts_add_up();
+    }
 }
 
 /// An outage that begins while users are written, and outlasts the time after which users that always

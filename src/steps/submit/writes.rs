@@ -164,7 +164,7 @@ impl LeasedParts {
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
-                let is_before = |(_, failed_ms): &(&usize, &i64)| **failed_ms < begun_ms;
+                let is_before = |(_, failed_ms): &(&usize, &i64)| **failed_ms <= begun_ms;
                 writes.outlived.extend(writes.failed_ms.iter().filter(is_before).map(|(part, _)| *part));
                 let Written { not_kept, is_other } = reply.value;
                 let ended = writes.streaks.end();
