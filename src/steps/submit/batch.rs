@@ -31,7 +31,7 @@ const SOON_MS: i64 = 1_000;
 /// The code of a user that is given up.
 pub(super) const GAVE_UP: &str = "gave_up";
 
-/// What was tried for a part before it rests.
+/// The requests that were tried for a part before it rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tried {
     /// A request for the part was sent.
