@@ -39,6 +39,8 @@ pub struct Waiting {
     pub not_before_ms: i64,
     /// The reason why it did not begin at the last try, if no run was active.
     pub waits: Option<String>,
+    /// The times of that wait.
+    pub wait: Option<StartWait>,
     at: Key,
     text: String,
 }
@@ -150,6 +152,7 @@ impl Ledger {
                     start,
                     tries: item.tries,
                     not_before_ms: item.not_before_ms,
+                    wait: item.wait(),
                     waits: item.waits,
                     at,
                     text: item.start,

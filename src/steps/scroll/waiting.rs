@@ -33,6 +33,8 @@ pub(super) async fn begin_waiting(
     for waiting in clients.ledger.waiting().await? {
         let now_ms = at.clock.now_ms();
         if waiting.not_before_ms > now_ms {
+            // Each tick counts a long wait for the alarm, also between two tries.
+            outcome.long_waits += u64::from(waiting.wait.is_some_and(|wait| wait.is_long()));
             continue;
         }
         if at.left_ms() < COUNT_MS {
