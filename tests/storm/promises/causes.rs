@@ -265,8 +265,8 @@ impl Storm {
             _ => true,
         };
         // Another program's values are no fault of a run. A job that no run had to wait for may set
-        // a value back.
-        let is_set_back = !self.set_late(run).is_empty();
+        // a value back, and so can the write of a merged contact, by API 2.x or Preview.
+        let is_set_back = !self.set_late(run).is_empty() || self.writes_another_contact();
         if reason.contains("did not keep") && struck.faults(&["alter-attribute"]) == 0 && !is_set_back {
             self.weather.bug(format!("13: {} is {} ({reason}), and Intercom keeps all values", run.id, run.state));
         }

@@ -2,7 +2,7 @@
 //! keep.
 
 use intercom_bulk::domain::run::{READ_BACK_MAX, Run, State};
-use intercom_simulator::Fault;
+use intercom_simulator::{Fault, MergedWrite};
 
 use crate::plans;
 use crate::storm::Storm;
@@ -35,7 +35,16 @@ impl Storm {
     /// back.
     fn may_change_since(&self, run: &Run) -> bool {
         let others = |fault: &Fault| matches!(fault, Fault::OthersWrite(_) | Fault::UsersChange);
+        if self.writes_another_contact() {
+            return true;
+        }
         self.story.options.faults.iter().any(others) || !plans::agrees(&run.plan) || !self.set_late(run).is_empty()
+    }
+
+    /// Returns whether the write of a merged contact sets the values of the one that took its place.
+    pub(super) fn writes_another_contact(&self) -> bool {
+        let are_written = self.story.options.contacts.merged_write == MergedWrite::Canonical;
+        are_written && self.world.0.state().fired.get("gone-contact").is_some_and(|count| *count > 0)
     }
 
     /// Checks the counts of a run that just ended, and its sample: a user of it was in a job of the last

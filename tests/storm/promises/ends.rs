@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use intercom_bulk::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
-use intercom_simulator::{Fault, ListCursor, MergedWrite};
+use intercom_simulator::{Fault, ListCursor};
 
 use crate::plans;
 use crate::storm::Storm;
@@ -113,8 +113,7 @@ impl Storm {
         let fired = |name: &str| state.fired.get(name).copied().unwrap_or_default();
         let uncounted = run.totals.as_ref().and_then(|totals| totals.count);
         let uncounted = uncounted.map_or(0, |count| count.saturating_sub(cursor.tally.read()));
-        let other = contacts.merged_write == MergedWrite::Canonical && fired("gone-contact") > 0;
-        uncounted + fired("shift-list") + u64::from(other)
+        uncounted + fired("shift-list") + u64::from(self.writes_another_contact())
     }
 
     /// Returns the numbers in an incomplete run's reason: users dropped or without an end, and
