@@ -1,5 +1,6 @@
 //! One page of users.
 
+use crate::domain::fnv::Fnv;
 use crate::domain::run::Position;
 use crate::domain::user::User;
 
@@ -24,9 +25,11 @@ pub struct Page {
 impl Page {
     /// Creates a page; `None` stands for an unreadable entry.
     pub(super) fn new(entries: impl IntoIterator<Item = Option<User>>, next: Option<Position>) -> Self {
-        let mut page = Self { users: Vec::new(), unreadable: 0, next, digest: FNV_OFFSET, count: None };
+        let mut page = Self { users: Vec::new(), unreadable: 0, next, digest: Fnv::EMPTY.0, count: None };
         for entry in entries {
-            page.digest = digest(page.digest, entry.as_ref().map_or("", |user| user.id().as_str()));
+            // The end mark makes `a,bc` and `ab,c` differ.
+            let marked = entry.as_ref().map_or("", |user| user.id().as_str()).bytes().chain([0]);
+            page.digest = Fnv(page.digest).add(marked).0;
             match entry {
                 Some(user) => page.users.push(user),
                 None => page.unreadable += 1,
@@ -39,16 +42,6 @@ impl Page {
     pub fn is_end(&self) -> bool {
         self.users.is_empty() && self.unreadable == 0 && !matches!(self.next, Some(Position::List { .. }))
     }
-}
-
-/// 64-bit FNV-1a: stable by definition, unlike the standard library's hasher.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
-
-/// Adds an id and an end mark, so that `a,bc` and `ab,c` differ.
-fn digest(digest: u64, id: &str) -> u64 {
-    let marked = id.bytes().chain([0]);
-    marked.fold(digest, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::api::{Api, CLOCKS_MARGIN_S, Reading};
 use crate::domain::bucket::Bucket;
+use crate::domain::fnv::Fnv;
 use crate::domain::job::JobId;
 use crate::domain::part::PartId;
 use crate::domain::user::UserId;
@@ -79,9 +80,7 @@ impl Position {
             let (pages, users) = self.in_list();
             return u64::from(pages) << 32 | u64::from(users);
         };
-        let text = serde_json::to_string(place).unwrap_or_default();
-        text.bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        Fnv::of(&serde_json::to_string(place).unwrap_or_default())
     }
 
     /// Returns whether it is a place in a list of Intercom that can be read repeatedly.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::fnv::Fnv;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;
 
@@ -12,10 +13,7 @@ const SAMPLE_BYTES_MAX: usize = 1 << 20;
 
 /// Returns a user's place in the order of samples: a hash of its id, the same in every build.
 pub(super) fn rank(user: &UserId) -> u64 {
-    let digest = user
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let digest = Fnv::of(user.as_str());
     // Ids of one hour differ in their last digits only, which FNV leaves in the low bits.
     let mixed = (digest ^ (digest >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
