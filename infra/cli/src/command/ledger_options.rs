@@ -7,11 +7,9 @@ use intercom_bulk::domain::run::{Run, RunId};
 use intercom_bulk::ledger::Ledger;
 
 use super::CommandError;
+use super::local::{last_folder, ledger_in};
 use super::stack_options::StackOptions;
-use crate::output;
-use crate::state_dir::{Place, PlaceError, whose};
-use intercom_bulk_emulator::aws::Account;
-use intercom_bulk_emulator::engine::{EngineError, TABLE};
+use crate::state_dir::PlaceError;
 
 /// The ledger that a command reads, and the form of its output.
 #[derive(Debug, Args)]
@@ -65,12 +63,8 @@ impl LedgerOptions {
         if let Some(deployed) = self.deployed() {
             return Ok((deployed.ledger().await?, None));
         }
-        let path = Place::last(self.state.as_deref())?;
-        if let Some(words) = whose(&path, self.state.as_deref()) {
-            output::note(false, &words);
-        }
-        let account = Account::open(Some(&path)).map_err(EngineError::from)?;
-        Ok((Ledger::new(account.dynamodb, TABLE), Some(path)))
+        let path = last_folder(self.state.as_deref())?;
+        Ok((ledger_in(&path)?, Some(path)))
     }
 }
 

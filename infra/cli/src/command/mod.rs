@@ -1,7 +1,7 @@
 //! The command line: one module per command.
 //!
 //! `access`, `bounds`, `ledger_options` and `stack_options` declare options of several commands.
-//! `workspace` identifies the workspace of a token, and `choice` the version of its API.
+//! `local` opens the ledger on this machine and works on its runs. `workspace` identifies the workspace of a token, and `choice` the version of its API.
 
 mod access;
 mod bounds;
@@ -15,6 +15,7 @@ mod errors;
 mod history;
 mod jobs;
 mod ledger_options;
+mod local;
 mod preview;
 mod probe;
 mod put;

@@ -10,7 +10,8 @@ use intercom_bulk::domain::run::{Limits, PreviousValues, Run};
 
 use super::bounds::{self, Pacing, Scope};
 use super::choice::{Chooser, Unknown};
-use super::run::{connect, last_api, now, read_plan, runs_before, stopped};
+use super::local::stopped;
+use super::run::{connect, last_api, now, read_plan, runs_before};
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;

@@ -11,14 +11,13 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::control::{invoke, run_id, show, target};
-use super::run::{Shown, connect, work};
+use super::local::{Shown, Worker, last_folder, ledger_in};
+use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
 use crate::notify::Notify;
 use crate::output;
-use crate::state_dir::{Place, whose};
-use intercom_bulk_emulator::aws::Account;
-use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
+use crate::state_dir::Place;
 
 /// The exit codes of `resume`, for its help.
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors · \
@@ -68,12 +67,8 @@ impl ResumeRun {
     /// Works on the run in this process.
     async fn here(&self, target: &Target) -> Result<u8, CommandError> {
         let state = self.access.state.as_deref();
-        let path = Place::last(state)?;
-        if let Some(words) = whose(&path, state) {
-            output::note(false, &words);
-        }
-        let ledger = Ledger::new(Account::open(Some(&path)).map_err(EngineError::from)?.dynamodb, TABLE);
-        let run = find(&ledger, target).await?;
+        let path = last_folder(state)?;
+        let run = find(&ledger_in(&path)?, target).await?;
         if run.state.ended() || run.state.works() && Place::is_held(&path) == Some(true) {
             let hint = if run.state.ended() { "the run has ended" } else { "a process works on it" };
             show(&json!({"did": "nothing", "run": run.id, "state": run.state, "hint": hint}), self.json)?;
@@ -84,16 +79,12 @@ impl ResumeRun {
             sleep(LOOK).await;
         }
         let (intercom, _, settings) = connect(&self.access)?;
-        let place = Place::take(Some(&path), "")?;
-        let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
-        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
+        let worker = Worker::open(Place::take(Some(&path), "")?, intercom, settings).await?;
         let was = if run.state == State::Paused { "is paused" } else { "has not ended" };
         output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
         // One process works on a ledger, so the previous process holds no lease any more.
         let event = json!({"resume": "restarted"});
-        let code = work(&engine, &place, event, &run.id, Shown { json: self.json, state }).await?;
-        self.notify.tell(&engine.clients.ledger, &run.id).await;
-        Ok(code)
+        worker.work(event, &run.id, Shown { json: self.json, state }, &self.notify).await
     }
 }
 

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 
 use super::bounds::{per_minute, run_of};
 use super::control::{invoke, run_id, show};
-use super::run::{Shown, connect, work};
+use super::local::{Shown, Worker, last_folder, ledger_in};
+use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
 use crate::notify::Notify;
 use crate::output;
-use crate::state_dir::{Place, PlaceError, whose};
-use intercom_bulk_emulator::aws::Account;
-use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
+use crate::state_dir::{Place, PlaceError};
+use intercom_bulk_emulator::engine::machine_wall;
 
 /// The exit codes of `retry`, for its help.
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users \
@@ -90,11 +90,8 @@ impl RetryRun {
     /// Works on the retry in this process.
     async fn here(&self) -> Result<u8, CommandError> {
         let state = self.access.state.as_deref();
-        let path = Place::last(state)?;
-        if let Some(words) = whose(&path, state) {
-            output::note(false, &words);
-        }
-        let ledger = Ledger::new(Account::open(Some(&path)).map_err(EngineError::from)?.dynamodb, TABLE);
+        let path = last_folder(state)?;
+        let ledger = ledger_in(&path)?;
         let named = match &self.run {
             Some(run) => run.clone(),
             None => last_run(&ledger).await?,
@@ -126,12 +123,8 @@ impl RetryRun {
             start(&ledger, &request, &found).await?
         };
         let (intercom, _, settings) = connect(&self.access)?;
-        let place = Place::take(Some(&path), "")?;
-        let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
-        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
-        let code = work(&engine, &place, event, &id, Shown { json: self.json, state }).await?;
-        self.notify.tell(&engine.clients.ledger, &id).await;
-        Ok(code)
+        let worker = Worker::open(Place::take(Some(&path), "")?, intercom, settings).await?;
+        worker.work(event, &id, Shown { json: self.json, state }, &self.notify).await
     }
 
     /// Shows the users and the plan, and asks for confirmation before a real workspace is changed.

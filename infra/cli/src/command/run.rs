@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use intercom_bulk::control;
 use intercom_bulk::domain::api::LastApi;
-use intercom_bulk::domain::run::{Cursor, Run, RunId, State};
+use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
 use intercom_bulk::ledger::{Ledger, LedgerError};
@@ -18,25 +18,17 @@ use serde_json::{Value, json};
 
 use super::bounds::{Bounds, run_of};
 use super::choice::{Chooser, Unknown};
-use super::{Access, CommandError, INTERRUPTED, RUN_CODES};
+use super::local::{Shown, Worker, ledger_in};
+use super::{Access, CommandError, RUN_CODES};
 use crate::notify::Notify;
 use crate::output;
 use crate::preview;
-use crate::session::{Session, SessionError, drive};
 use crate::state_dir::{Place, whose, workspace_name};
-use crate::summary::Summary;
 use crate::under_way::UnderWay;
-use intercom_bulk_emulator::aws::{Account, forget_bodies};
-use intercom_bulk_emulator::engine::{Engine, TABLE, machine_wall};
+use intercom_bulk_emulator::engine::{Engine, machine_wall};
 
 /// The time limit of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The notes after a stop.
-const STOPPED: &str = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, and reads \
-                       on. If pages are left and Intercom's scroll has expired (after a minute), it reads all users again.";
-const STOPPED_VERIFYING: &str = "Stopped. All users are written; the same command, or `intercom-bulk resume`, finishes the check of \
-                                 the written values.";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk run [OPTIONS] <PLAN>", after_help = RUN_CODES)]
@@ -82,8 +74,7 @@ pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
 /// Returns the ledger of the workspace's runs before, if there is one. It may be damaged, or have no
 /// table yet.
 pub(super) fn runs_before(named: Option<&Path>, workspace: &str) -> Option<Ledger> {
-    let account = Account::open(Some(&Place::existing(named, workspace)?)).ok()?;
-    Some(Ledger::new(account.dynamodb, TABLE))
+    ledger_in(&Place::existing(named, workspace)?).ok()
 }
 
 /// Returns the API of the plan's last run, if the ledger can be read. The run itself reads it again.
@@ -99,60 +90,6 @@ pub(super) fn connect(access: &Access) -> Result<(Intercom, WorkspaceSettings, S
     let transport = over_https(CONNECT_TIMEOUT)?;
     let intercom = Intercom::new(transport, workspace.base_url.clone(), workspace.token.here()?, workspace.api);
     Ok((intercom, workspace, settings))
-}
-
-pub(super) fn stopped(error: SessionError) -> CommandError {
-    match error {
-        SessionError::Ledger(error) => CommandError::Ledger(error),
-        other => CommandError::Step(other.to_string()),
-    }
-}
-
-/// The form of a run's summary.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shown<'a> {
-    /// Print JSON only.
-    pub(super) json: bool,
-    /// The named folder of the state.
-    pub(super) state: Option<&'a Path>,
-}
-
-/// Sends `event` to its step and works until the run ends, pauses, or is interrupted. Returns the
-/// exit code.
-pub(super) async fn work(
-    engine: &Engine,
-    place: &Place,
-    event: Value,
-    id: &RunId,
-    shown: Shown<'_>,
-) -> Result<u8, CommandError> {
-    let driven = drive(engine, event, id, shown.json).await;
-    // The queue ends with this process, so its message bodies are of no use.
-    let _ = forget_bodies(&place.path);
-    match driven.map_err(stopped)? {
-        Session::Interrupted => {
-            let ledger = &engine.clients.ledger;
-            // A step that was under way at the stop may have ended or paused the run.
-            let run = ledger.run(id).await?;
-            let verifies = run.as_ref().is_some_and(|run| run.state == State::Verifying);
-            let over = run.filter(|run| !run.state.works());
-            if let Some((run, cursor)) = over.zip(ledger.cursor(id).await?) {
-                summarize(engine, &run, &cursor, shown).await?;
-            } else {
-                output::note(false, if verifies { STOPPED_VERIFYING } else { STOPPED });
-            }
-            Ok(INTERRUPTED)
-        }
-        Session::Over { run, cursor, .. } => summarize(engine, &run, &cursor, shown).await,
-    }
-}
-
-/// Shows the run's summary. Returns its exit code.
-async fn summarize(engine: &Engine, run: &Run, cursor: &Cursor, shown: Shown<'_>) -> Result<u8, CommandError> {
-    let summary = Summary::read(&engine.clients.ledger, run, cursor, engine.now_ms()).await?;
-    let state = shown.state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
-    summary.show(shown.json, Some(&state));
-    Ok(summary.exit_code())
 }
 
 impl RunPlan {
@@ -188,13 +125,10 @@ impl RunPlan {
         if let Some(words) = whose(&place.path, self.access.state.as_deref()) {
             output::note(false, &words);
         }
-        let account = Account::open_alone(&place.path).map_err(intercom_bulk_emulator::engine::EngineError::from)?;
-        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
-        let (event, id) = self.event(&engine, &plan).await?;
+        let worker = Worker::open(place, intercom, settings).await?;
+        let (event, id) = self.event(&worker.engine, &plan).await?;
         let shown = Shown { json: self.json, state: self.access.state.as_deref() };
-        let code = work(&engine, &place, event, &id, shown).await?;
-        self.notify.tell(&engine.clients.ledger, &id).await;
-        Ok(code)
+        worker.work(event, &id, shown, &self.notify).await
     }
 
     /// Returns the first event: resume an active run of this plan, or replace one of another plan

@@ -1,0 +1,113 @@
+//! The ledger on this machine, and work on one of its runs until the run ends.
+
+use std::path::{Path, PathBuf};
+
+use intercom_bulk::domain::run::{Cursor, Run, RunId, State};
+use intercom_bulk::intercom::Intercom;
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::runtime::config::Settings;
+use serde_json::Value;
+
+use super::{CommandError, INTERRUPTED};
+use crate::notify::Notify;
+use crate::output;
+use crate::session::{Session, SessionError, drive};
+use crate::state_dir::{Place, whose};
+use crate::summary::Summary;
+use intercom_bulk_emulator::aws::{Account, forget_bodies};
+use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
+
+/// The notes after a stop.
+const STOPPED: &str = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, and reads \
+                       on. If pages are left and Intercom's scroll has expired (after a minute), it reads all users again.";
+const STOPPED_VERIFYING: &str = "Stopped. All users are written; the same command, or `intercom-bulk resume`, finishes the check of \
+                                 the written values.";
+
+/// Returns the named folder, or the one that `run` used last. Tells whose folder it is.
+pub(super) fn last_folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let path = Place::last(named)?;
+    if let Some(words) = whose(&path, named) {
+        output::note(false, &words);
+    }
+    Ok(path)
+}
+
+/// Opens the ledger in a folder beside the process that works on it.
+pub(super) fn ledger_in(path: &Path) -> Result<Ledger, CommandError> {
+    Ok(Ledger::new(Account::open(Some(path)).map_err(EngineError::from)?.dynamodb, TABLE))
+}
+
+/// The form of a run's summary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// Print JSON only.
+    pub(super) json: bool,
+    /// The named folder of the state.
+    pub(super) state: Option<&'a Path>,
+}
+
+/// The one process that works on a ledger.
+pub(super) struct Worker {
+    place: Place,
+    pub(super) engine: Engine,
+}
+
+impl Worker {
+    /// Opens the ledger of a folder that this process has taken.
+    pub(super) async fn open(place: Place, intercom: Intercom, settings: Settings) -> Result<Self, CommandError> {
+        let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
+        let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
+        Ok(Self { place, engine })
+    }
+
+    /// Sends `event` to its step, works until the run ends, pauses, or is interrupted, and notifies.
+    /// Returns the exit code.
+    pub(super) async fn work(
+        &self,
+        event: Value,
+        id: &RunId,
+        shown: Shown<'_>,
+        notify: &Notify,
+    ) -> Result<u8, CommandError> {
+        let code = self.drive(event, id, shown).await?;
+        notify.tell(&self.engine.clients.ledger, id).await;
+        Ok(code)
+    }
+
+    async fn drive(&self, event: Value, id: &RunId, shown: Shown<'_>) -> Result<u8, CommandError> {
+        let driven = drive(&self.engine, event, id, shown.json).await;
+        // The queue ends with this process, so its message bodies are of no use.
+        let _ = forget_bodies(&self.place.path);
+        match driven.map_err(stopped)? {
+            Session::Interrupted => {
+                let ledger = &self.engine.clients.ledger;
+                // A step that was under way at the stop may have ended or paused the run.
+                let run = ledger.run(id).await?;
+                let verifies = run.as_ref().is_some_and(|run| run.state == State::Verifying);
+                let over = run.filter(|run| !run.state.works());
+                if let Some((run, cursor)) = over.zip(ledger.cursor(id).await?) {
+                    self.summarize(&run, &cursor, shown).await?;
+                } else {
+                    output::note(false, if verifies { STOPPED_VERIFYING } else { STOPPED });
+                }
+                Ok(INTERRUPTED)
+            }
+            Session::Over { run, cursor, .. } => self.summarize(&run, &cursor, shown).await,
+        }
+    }
+
+    /// Shows the run's summary. Returns its exit code.
+    async fn summarize(&self, run: &Run, cursor: &Cursor, shown: Shown<'_>) -> Result<u8, CommandError> {
+        let summary = Summary::read(&self.engine.clients.ledger, run, cursor, self.engine.now_ms()).await?;
+        let state = shown.state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+        summary.show(shown.json, Some(&state));
+        Ok(summary.exit_code())
+    }
+}
+
+pub(super) fn stopped(error: SessionError) -> CommandError {
+    match error {
+        SessionError::Ledger(error) => CommandError::Ledger(error),
+        other => CommandError::Step(other.to_string()),
+    }
+}
