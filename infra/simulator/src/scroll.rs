@@ -89,7 +89,9 @@ impl Scroll {
             self.open = Some(open);
             return Err(Refusal::RestartScroll);
         }
-        let repeated = !open.page.is_empty() && has(Fault::RepeatPage);
+        // Only the end of the scroll has no users.
+        let is_there = open.page.iter().any(|id| scene.people.get(*id).is_some());
+        let repeated = is_there && has(Fault::RepeatPage);
         if !repeated {
             open.advance(scene);
         }
