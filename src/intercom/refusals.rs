@@ -30,8 +30,22 @@ pub struct NoUser {
     pub said: String,
     /// True if no user has this id.
     pub is_unknown: bool,
-    /// True if Intercom has no such user any more: it does not exist, or was merged into another.
+    /// True if Intercom has no such user any more: it does not exist, or was merged into another
+    /// ([`says_gone`]).
     pub is_gone: bool,
+}
+
+/// Returns whether a refusal says that Intercom has no such user any more: a 410, or a 404 whose text names a
+/// user or contact. Another 404 may come from a gateway, or be about the route. Its users are reported.
+pub fn says_gone(error: &Error) -> bool {
+    const NAMED: [&str; 3] = ["user not found", "contact not found", "lead not found"];
+    let Error::Refused { status, message, .. } = error else { return false };
+    let message = message.to_ascii_lowercase();
+    match status {
+        410 => true,
+        404 => error.code() == "user_not_found" || NAMED.iter().any(|named| message.contains(named)),
+        _ => false,
+    }
 }
 
 impl NoUser {
@@ -40,6 +54,37 @@ impl NoUser {
         match api {
             Api::V1 => v1::no_user(error),
             Api::V2 | Api::Preview => v2::no_user(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intercom::route;
+
+    #[test]
+    fn only_a_refusal_that_names_a_user_says_that_it_is_gone() {
+        for (status, code, message, gone) in [
+            (404, "not_found", "User Not Found", true),
+            (404, "not_found", "Contact Not Found", true),
+            (404, "user_not_found", "", true),
+            (404, "not_found", "The requested resource was not found", false),
+            (404, "not_found", "", false),
+            (410, "contact_merged", "This contact has been merged.", true),
+            (403, "forbidden", "user not found", false),
+        ] {
+            let (code, message) = (code.into(), message.into());
+            let error = Error::Refused {
+                route: route::USER,
+                status,
+                code,
+                message,
+                request_id: None,
+                rate: None,
+                retry_after_s: None,
+            };
+            assert_eq!(says_gone(&error), gone, "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The refusals of API 1.x: the scroll's own errors, and advice about missing resources.
 
-use super::super::refusals::NoUser;
+use super::super::refusals::{NoUser, says_gone};
 use super::super::transport::advice;
 use super::super::transport::error::{Error, route};
 use super::super::transport::retry::{Disposition, VERSION_CODE, disposition};
@@ -42,8 +42,8 @@ pub(in crate::intercom) fn no_user(error: &Error) -> Option<NoUser> {
         Some(410) => !error.code().is_empty(),
         _ => disposition(error) == Disposition::ItemRejected,
     };
-    let is_gone = matches!(error.status(), Some(404 | 410));
-    is_about_it.then(|| NoUser { code: error.code().to_owned(), said: error.said(), is_unknown, is_gone })
+    let (code, said) = (error.code().to_owned(), error.said());
+    is_about_it.then(|| NoUser { code, said, is_unknown, is_gone: says_gone(error) })
 }
 
 /// Returns one sentence for the operator.

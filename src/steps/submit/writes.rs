@@ -14,7 +14,7 @@ use super::under_way::{Answered, Next, Times, UnderWay};
 use crate::domain::api::Written;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, advice, disposition};
+use crate::intercom::{Disposition, Error, advice, disposition, says_gone};
 use crate::runtime::clients::StepError;
 
 /// Requests of one invocation that wait for their answers. At 0.11 s per answer (the median of the
@@ -207,7 +207,7 @@ impl LeasedParts {
                 self.lose_answer(&write.item, sent_by_ms(begun_ms, now_ms));
                 writes.failed(write, begun_ms, now_ms, &error)
             }
-            Disposition::ItemRejected if matches!(error.status(), Some(404 | 410)) => {
+            Disposition::ItemRejected if says_gone(&error) => {
                 writes.failed_in_a_row = 0;
                 for user in writes.gone.add(write.tried(begun_ms)) {
                     self.settle(writes, user, UserOutcome::Gone);

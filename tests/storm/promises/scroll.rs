@@ -56,8 +56,10 @@ impl Storm {
             let text = format!("2: {} gives a page of {run} up with {left_ms} ms left", invoked.owner);
             return self.weather.bug(text);
         }
+        let works = self.ledger.run(&run).await.ok().flatten().is_some_and(|run| run.state.works());
         let lease = self.ledger.cursor(&run).await.ok().flatten().and_then(|cursor| cursor.lease);
-        if !did.troubled_at_cursor && lease.is_some_and(|lease| lease.owner == invoked.owner) {
+        // A pause or a cancel has taken the cursor from it.
+        if works && !did.troubled_at_cursor && lease.is_some_and(|lease| lease.owner == invoked.owner) {
             self.weather.bug(format!("2: {} requested no page of {run} and keeps its lease", invoked.owner));
         }
     }
