@@ -44,6 +44,9 @@ pub enum Contacts {
 }
 
 impl Contacts {
+    /// The results of [`Self::skip`].
+    pub const ROLES: &[&str] = &["lead", "user"];
+
     /// Returns the role of a user that the plan is not about, as the reason to skip it.
     pub fn skip(self, user: &User) -> Option<&'static str> {
         match (self, user.is_lead()) {

@@ -13,6 +13,7 @@ use super::node::Data;
 use super::otherwise::Otherwise;
 use super::paths::{Segment, attribute, spell};
 use super::projection;
+use super::read_cases::{About, ReadCases};
 use super::read_tables::read_tables;
 use super::reads::Reads;
 use super::scanner::Scanner;
@@ -32,12 +33,20 @@ const STORED_BYTES_MAX: usize = 384 * 1024;
 
 const NAME_LENGTH_MAX: usize = 64;
 
+/// The keys of a plan.
+pub(super) const PLAN_KEYS: [&str; 7] = ["name", "contacts", "where", "show_missed", "tables", "set", CASES];
+/// The keys of a target.
+pub(super) const TARGET_KEYS: [&str; 3] = ["type", "value", "otherwise"];
+/// The keys of the target `company.name`.
+pub(super) const COMPANY_KEYS: [&str; 4] = ["type", "value", "otherwise", "company_id"];
+/// The key of the test cases, which a run's copy of the plan does not have.
+const CASES: &str = "test";
+
 const A_TARGET: &str = "a table with type and value, as [set.custom_attributes.\"has avatar\"]";
 const AN_EXPRESSION: &str = "an expression in quotes, as \"user.avatar.image_url is present\"";
 
-pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
-    let [name, contacts, condition, show_missed, tables, set] =
-        root.known_entries(["name", "contacts", "where", "show_missed", "tables", "set"], "a table")?;
+pub(super) fn compile(root: &Scanner<'_>, read_cases: Option<ReadCases>) -> Result<Inner, PlanError> {
+    let [name, contacts, condition, show_missed, tables, set, cases] = root.known_entries(PLAN_KEYS, "a table")?;
     let name = name.ok_or_else(|| root.missing("name", "name = \"has-avatar\"")).and_then(|name| read_name(&name));
     let name = root.keep(name).unwrap_or_default();
     let contacts = contacts.and_then(|contacts| root.keep(read_contacts(&contacts))).unwrap_or_default();
@@ -66,7 +75,12 @@ pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
     });
     let required = required(&reads, &settings);
     let warnings = super::warnings::of(&reads, &settings, &tables);
-    let stored = root.node.to_json();
+    let about = About { settings: &settings, reads: &reads };
+    let cases = read_cases.zip(cases).map(|(read, cases)| read(&cases, &about)).unwrap_or_default();
+    let mut stored = root.node.to_json();
+    if let Some(stored) = stored.as_object_mut() {
+        stored.remove(CASES);
+    }
     let bytes = stored.to_string().len();
     if bytes > STORED_BYTES_MAX {
         return Err(root.refuse(Fault::TooMany { what: "bytes in a plan", count: bytes, max: STORED_BYTES_MAX }));
@@ -83,6 +97,7 @@ pub(super) fn compile(root: &Scanner<'_>) -> Result<Inner, PlanError> {
         warnings,
         reads_what_it_sets,
         stored,
+        cases,
     })
 }
 
@@ -165,13 +180,12 @@ fn read_setting(
     kind: Option<ValueType>,
     tables: &Tables,
 ) -> Result<Option<TargetRule>, PlanError> {
-    let [kind_name, value, otherwise] = cursor.known_entries(["type", "value", "otherwise"], A_TARGET)?;
+    let [kind_name, value, otherwise] = cursor.known_entries(TARGET_KEYS, A_TARGET)?;
     Ok(finish(cursor, target, kind, [kind_name, value, otherwise], tables))
 }
 
 fn read_company(cursor: &Scanner<'_>, tables: &Tables) -> Result<Option<TargetRule>, PlanError> {
-    let [kind_name, value, otherwise, id] =
-        cursor.known_entries(["type", "value", "otherwise", "company_id"], A_TARGET)?;
+    let [kind_name, value, otherwise, id] = cursor.known_entries(COMPANY_KEYS, A_TARGET)?;
     let write = "company_id = \"user.companies.companies | map(attribute='company_id')\"";
     let id = id.ok_or_else(|| cursor.missing("company_id", write)).and_then(|id| expression(&id, tables));
     let Some(id) = cursor.keep(id) else { return Ok(None) };
@@ -227,6 +241,6 @@ pub(super) fn scalar(data: &Data) -> Option<Value> {
         Data::Int(value) => Value::from(*value),
         Data::Float(value) => Value::from(*value),
         Data::Text(value) => Value::from(value.as_str()),
-        Data::Table(_) | Data::Other(_) => return None,
+        Data::Table(_) | Data::List(_) | Data::Null | Data::Other(_) => return None,
     })
 }

@@ -155,6 +155,8 @@ pub enum Fault {
     Name { name: String },
     #[error("there are no contacts of the kind `{word}`{instead}")]
     UnknownContacts { word: String, instead: Instead },
+    #[error("there is no {what} `{word}`{instead}")]
+    UnknownWord { what: &'static str, word: String, instead: Instead },
     #[error("{count} {what} are too many: at most {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("the nesting is too deep for a plan: write it flatter")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Value, ValueKind};
 use serde_json::Value as Json;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::domain::kept::{is_same, is_same_name};
 use crate::domain::patch::{Change, Patch, Target};
@@ -54,7 +54,7 @@ pub enum Note {
 }
 
 /// The reason why a target was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum SkipReason {
     /// The plan's `where` is false.

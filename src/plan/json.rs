@@ -71,11 +71,12 @@ impl<'t> Walk<'t> {
             Some(b'{') => self.table(depth)?,
             Some(b'[') => {
                 self.at += 1;
+                let mut items = Vec::new();
                 while !self.skip(b']') && self.peek().is_some() {
-                    self.value(depth + 1)?;
+                    items.push(self.value(depth + 1)?);
                     self.skip(b',');
                 }
-                Data::Other("a list")
+                Data::List(items)
             }
             Some(b'"') => Data::Text(text(self.quoted())),
             _ => {
@@ -83,7 +84,7 @@ impl<'t> Walk<'t> {
                 let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(rest.len());
                 self.at += end.max(1);
                 match rest.get(..end).unwrap_or_default() {
-                    "null" => Data::Other("null"),
+                    "null" => Data::Null,
                     "true" => Data::Bool(true),
                     "false" => Data::Bool(false),
                     number => self::number(number).ok_or((line, Fault::Number))?,

@@ -16,6 +16,7 @@
 
 mod apis;
 mod arguments;
+mod cases;
 mod comparison;
 mod compile;
 mod convert;
@@ -36,6 +37,7 @@ mod operators;
 mod otherwise;
 mod paths;
 mod projection;
+mod read_cases;
 mod read_tables;
 mod reads;
 mod scanner;
@@ -56,15 +58,18 @@ use serde_json::Value as Json;
 use crate::domain::partial_json::Projection;
 use crate::domain::user::{Contacts, User};
 
+pub use cases::CaseResult;
 pub use error::{Fault, Instead, Location, PlanError};
 pub use evaluate::{Evaluation, Note, SkipReason};
 pub use failure::FailureCode;
 pub use written::present;
 
+use cases::Case;
 use expression::Expression;
 use node::Node;
 use otherwise::Otherwise;
 use paths::Segment;
+use read_cases::{ReadCases, read_cases};
 use reads::Reads;
 use scanner::Scanner;
 use table::Tables;
@@ -99,6 +104,7 @@ struct Inner {
     reads_what_it_sets: bool,
     warnings: Vec<String>,
     stored: Json,
+    cases: Vec<Case>,
 }
 
 /// One target and its rule.
@@ -136,10 +142,11 @@ impl Plan {
     /// Reads a plan file; `file` is only for messages.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, PlanError> {
         check_size(file, text.len())?;
-        Self::from_node(file, &Node::from_toml(file, text)?, false)
+        Self::from_node(file, &Node::from_toml(file, text)?, false, Some(read_cases))
     }
 
-    /// Reads the same structure from JSON: an event's plan, or the copy of [`Self::to_json`].
+    /// Reads the same structure from JSON: an event's plan, or the copy of [`Self::to_json`]. Test cases
+    /// are left out unread.
     pub fn from_json(value: &Json) -> Result<Self, PlanError> {
         Self::from_value(value, false)
     }
@@ -155,18 +162,19 @@ impl Plan {
         let place = Location { file: FILE.to_owned(), line: None, key: String::new() };
         let node = Node::from_json(value, 0).map_err(|fault| PlanError::Refused { place: Box::new(place), fault })?;
         check_size(FILE, value.to_string().len())?;
-        Self::from_node(FILE, &node, of_run)
+        Self::from_node(FILE, &node, of_run, None)
     }
 
     /// Reads a plan file that is JSON; `file` is only for messages.
     pub fn from_json_text(file: &str, text: &str) -> Result<Self, PlanError> {
         check_size(file, text.len())?;
-        Self::from_node(file, &json::read(file, text)?, false)
+        Self::from_node(file, &json::read(file, text)?, false, Some(read_cases))
     }
 
-    fn from_node(file: &str, node: &Node, of_run: bool) -> Result<Self, PlanError> {
+    /// Only the callers that name `cases` contain the code that reads test cases: the functions do not.
+    fn from_node(file: &str, node: &Node, of_run: bool, cases: Option<ReadCases>) -> Result<Self, PlanError> {
         let mistakes = RefCell::default();
-        let compiled = compile::compile(&Scanner::new(file, node, &mistakes, of_run));
+        let compiled = compile::compile(&Scanner::new(file, node, &mistakes, of_run), cases);
         let mut mistakes = mistakes.into_inner();
         let inner = compiled.map_err(|error| mistakes.push(error));
         match (inner, PlanError::of(mistakes)) {
@@ -196,6 +204,12 @@ impl Plan {
     /// Returns the copy that is stored with a run.
     pub fn to_json(&self) -> Json {
         self.inner.stored.clone()
+    }
+
+    /// Runs the test cases of the plan's file. A stored copy has none.
+    pub fn check_cases(&self) -> Vec<CaseResult> {
+        let cases = self.inner.cases.iter().zip(1..);
+        cases.map(|(case, number)| case.check(&self.inner, number)).collect()
     }
 
     /// Computes the patch and the notes of a user.

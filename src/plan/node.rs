@@ -27,6 +27,9 @@ pub(super) enum Data {
     Float(f64),
     Text(String),
     Table(Vec<(String, Node)>),
+    /// Only test cases have lists.
+    List(Vec<Node>),
+    Null,
     /// A value that no key of a plan accepts; its kind, for the message.
     Other(&'static str),
 }
@@ -55,8 +58,10 @@ impl Node {
             return Err(Fault::TooDeep);
         }
         let data = match value {
-            Json::Null => Data::Other("null"),
-            Json::Array(_) => Data::Other("a list"),
+            Json::Null => Data::Null,
+            Json::Array(items) => {
+                Data::List(items.iter().map(|item| Self::from_json(item, depth + 1)).collect::<Result<_, Fault>>()?)
+            }
             Json::Bool(value) => Data::Bool(*value),
             Json::String(text) => Data::Text(text.clone()),
             Json::Number(number) => match (number.as_i64(), number.as_f64()) {
@@ -83,7 +88,8 @@ impl Node {
             Data::Float(value) => Json::from(*value),
             Data::Text(value) => Json::from(value.as_str()),
             Data::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), node.to_json())).collect(),
-            Data::Other(_) => Json::Null,
+            Data::List(items) => items.iter().map(Self::to_json).collect(),
+            Data::Null | Data::Other(_) => Json::Null,
         }
     }
 
@@ -94,6 +100,8 @@ impl Node {
             Data::Int(_) | Data::Float(_) => "a number",
             Data::Text(_) => "a text",
             Data::Table(_) => "a table",
+            Data::List(_) => "a list",
+            Data::Null => "null",
             Data::Other(kind) => kind,
         }
     }
@@ -161,7 +169,10 @@ impl Lines {
                 _ => return Err((line, Fault::Number)),
             },
             DeValue::Datetime(_) => Data::Other("a date (dates are Unix seconds here)"),
-            DeValue::Array(_) => Data::Other("a list"),
+            DeValue::Array(items) => {
+                let item = |item: &Spanned<DeValue<'_>>| self.node(item, self.at(item.span().start), depth + 1);
+                Data::List(items.iter().map(item).collect::<Result<_, _>>()?)
+            }
             DeValue::Table(table) => self.table(table, depth)?,
         };
         Ok(Node { line, data })

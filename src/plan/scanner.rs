@@ -44,6 +44,12 @@ impl<'n> Scanner<'n> {
         Ok(entries.iter().map(|(name, node)| (name.as_str(), self.below(name, node))).collect())
     }
 
+    /// Returns the items of a list. They have its key.
+    pub(super) fn items(&self, write: &'static str) -> Result<Vec<Self>, PlanError> {
+        let Data::List(items) = &self.node.data else { return Err(self.wrong_type(write)) };
+        Ok(items.iter().map(|node| Self { node, ..self.clone() }).collect())
+    }
+
     /// Returns the entries of a table that may have these keys and no others.
     pub(super) fn known_entries<const N: usize>(
         &self,

@@ -1,6 +1,7 @@
 //! Tests of plans from their text to their patches.
 
 mod bombs;
+mod cases;
 mod field;
 mod habits;
 mod hints;

@@ -27,6 +27,7 @@ mod simulate;
 mod stack_options;
 mod start;
 mod status;
+mod validate;
 mod workspace;
 
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ enum Command {
     Demo(demo::Demo),
     /// Dry run: the users that a plan would change, skip or fail on, and how long it takes
     Preview(preview::Preview),
+    /// Check a plan and run its test cases; needs no network
+    Validate(validate::Validate),
     /// Run a plan on a workspace; to resume after Ctrl-C or a crash, run the same command again
     Run(run::RunPlan),
     /// Show a run's progress, rate, and the reason of a wait
@@ -126,6 +129,8 @@ pub(crate) enum CommandError {
     Plan(#[from] PlanError),
     #[error("cannot read the plan {path}: {source}")]
     PlanFile { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    PlanTests(validate::FailedTests),
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
     #[error("the output cannot be written: {0}")]
@@ -209,6 +214,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         match arguments.command {
             Command::Demo(demo) => demo.run().await,
             Command::Preview(preview) => preview.run().await,
+            Command::Validate(validate) => Ok(validate.run()),
             Command::Run(run) => run.run().await,
             Command::Status(status) => status.run().await,
             Command::Jobs(jobs) => jobs.run().await,

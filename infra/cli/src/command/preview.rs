@@ -12,6 +12,7 @@ use super::bounds::{self, Pacing, Scope};
 use super::choice::{Chooser, Unknown};
 use super::local::stopped;
 use super::run::{connect, last_api, now, read_plan, runs_before};
+use super::validate::check_cases;
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;
@@ -32,7 +33,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk preview [OPTIONS] <PLAN>")]
 #[command(
-    after_help = "Exit codes: 0 nothing would change · 1 failed · 2 something would change · 3 it did not see all users · \
+    after_help = "The test cases of the plan run first: if one fails, nothing is read, and `validate` shows them.\n\
+    Exit codes: 0 nothing would change · 1 failed, also a test case · 2 something would change · 3 it did not see all users · \
     64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP"
 )]
 pub(super) struct Preview {
@@ -56,6 +58,7 @@ pub(super) struct Preview {
 impl Preview {
     pub(super) async fn run(self) -> Result<u8, CommandError> {
         let plan = read_plan(&self.plan)?;
+        check_cases(&self.plan, &plan)?;
         let (intercom, reached, settings) = connect(&self.access)?;
         // A run waits for minutes while Intercom is unreachable; a preview fails at once.
         let mut chooser = Chooser::new(&intercom);

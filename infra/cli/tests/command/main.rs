@@ -12,5 +12,6 @@ mod retries;
 mod stops;
 mod tells;
 mod uses;
+mod validates;
 mod verbs;
 mod world;
