@@ -7,7 +7,7 @@ use super::value::ValueType;
 
 /// The standard fields that a bulk post of API 1.x writes. `last_request_at` is left out: Intercom
 /// sets it at every visit, so a plan would send it in every run.
-const FIELDS: &[(&str, ValueType)] = &[
+pub(super) const FIELDS: &[(&str, ValueType)] = &[
     ("name", ValueType::Text),
     ("phone", ValueType::Text),
     ("signed_up_at", ValueType::Date),

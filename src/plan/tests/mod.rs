@@ -8,6 +8,7 @@ mod hints;
 mod language;
 mod reference;
 mod refusals;
+mod schema;
 mod settings;
 mod shipped;
 mod stated;
