@@ -77,7 +77,7 @@ impl SkipReason {
 }
 
 /// The result of one target.
-enum TargetResult {
+pub(super) enum TargetResult {
     Set(Change),
     Same,
     Skipped(SkipReason),
@@ -114,7 +114,7 @@ impl Inner {
     }
 
     /// Returns everything that an expression can see.
-    fn scope(&self, body: &Json, today: Option<i64>) -> Result<Arc<Scope>, Failure> {
+    pub(super) fn scope(&self, body: &Json, today: Option<i64>) -> Result<Arc<Scope>, Failure> {
         if self.reads.today && today.is_none() {
             return Err(FailureCode::ValueUndefined.because("the day of the run is not known here"));
         }
@@ -166,12 +166,12 @@ impl Inner {
     }
 }
 
-fn failed(target: &str, failure: Failure) -> Note {
+pub(super) fn failed(target: &str, failure: Failure) -> Note {
     Note::Failed { target: target.to_owned(), code: failure.code, message: failure.message.to_owned() }
 }
 
 impl TargetRule {
-    fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<TargetResult, Failure> {
+    pub(super) fn outcome(&self, body: &Json, scope: &Arc<Scope>) -> Result<TargetResult, Failure> {
         let (target, replaced) = match &self.target {
             Written::Attribute(name) => {
                 let present = body.get("custom_attributes").and_then(|all| all.get(name));

@@ -24,6 +24,7 @@ mod dates;
 mod engine;
 mod error;
 mod evaluate;
+mod explain;
 mod expression;
 mod failure;
 mod filters;
@@ -61,6 +62,7 @@ use crate::domain::user::{Contacts, User};
 pub use cases::CaseResult;
 pub use error::{Fault, Instead, Location, PlanError};
 pub use evaluate::{Evaluation, Note, SkipReason};
+pub use explain::{Explanation, RuleOutcome};
 pub use failure::FailureCode;
 pub use written::present;
 

@@ -2,6 +2,7 @@
 
 mod bombs;
 mod cases;
+mod explain;
 mod field;
 mod habits;
 mod hints;

@@ -103,10 +103,15 @@ fn accepted<'u>(plan: &Plan, users: impl Iterator<Item = &'u User>) {
     assert_eq!((plan.warnings(), plan.unseen(0)), (again.warnings(), again.unseen(0)));
     assert_eq!((plan.name(), plan.targets()), (again.name(), again.targets()));
     assert!((1..=TARGETS_MAX).contains(&plan.targets().len()));
+    for result in plan.check_cases() {
+        assert!(!result.got.is_empty() && !result.expected.is_empty());
+    }
     for user in users {
         let bytes = user.body().to_string().len();
         let evaluation = within((8 << 20) + 64 * bytes, || plan.evaluate(user));
         assert_eq!(evaluation, again.evaluate(user), "the stored copy decides otherwise");
+        let explained = within((16 << 20) + 64 * bytes, || plan.explain(user));
+        assert_eq!(evaluation, explained.evaluation, "its steps are those of a run");
         evaluated(&evaluation, user);
         assert!(plan.unseen(plan.seen(user)).len() <= plan.unseen(0).len());
         if let Some(patch) = &evaluation.patch {

@@ -27,6 +27,7 @@ mod simulate;
 mod stack_options;
 mod start;
 mod status;
+mod try_user;
 mod validate;
 mod workspace;
 
@@ -84,6 +85,8 @@ enum Command {
     Preview(preview::Preview),
     /// Check a plan and run its test cases; needs no network
     Validate(validate::Validate),
+    /// Show how a plan treats one user; writes nothing
+    Try(try_user::Try),
     /// Run a plan on a workspace; to resume after Ctrl-C or a crash, run the same command again
     Run(run::RunPlan),
     /// Show a run's progress, rate, and the reason of a wait
@@ -215,6 +218,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Demo(demo) => demo.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::Validate(validate) => Ok(validate.run()),
+            Command::Try(user) => user.run().await,
             Command::Run(run) => run.run().await,
             Command::Status(status) => status.run().await,
             Command::Jobs(jobs) => jobs.run().await,

@@ -11,6 +11,7 @@ mod phase;
 mod retries;
 mod stops;
 mod tells;
+mod tries;
 mod uses;
 mod validates;
 mod verbs;
