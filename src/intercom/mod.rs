@@ -162,7 +162,9 @@ impl Intercom {
     ) -> Result<Reply<Page>, Error> {
         match self.api() {
             Api::V1 => self.request(v1::get_page(position)?, timeout, |body| v1::page(body, of_user)).await,
-            Api::V2 | Api::Preview => self.request(v2::get_page(position)?, timeout, v2::page).await,
+            Api::V2 | Api::Preview => {
+                self.request(v2::get_page(position)?, timeout, |body| v2::page(body, of_user)).await
+            }
         }
     }
 
@@ -173,7 +175,9 @@ impl Intercom {
             Api::V1 => {
                 self.request(v1::get_first_users(), CALL_TIMEOUT, |body| v1::page(body, &Projection::Whole)).await
             }
-            Api::V2 | Api::Preview => self.request(v2::get_first_users(), CALL_TIMEOUT, v2::page).await,
+            Api::V2 | Api::Preview => {
+                self.request(v2::get_first_users(), CALL_TIMEOUT, |body| v2::page(body, &Projection::Whole)).await
+            }
         }
     }
 

@@ -14,10 +14,12 @@ use crate::domain::patch::Patch;
 use crate::domain::run::Position;
 use crate::domain::user::User;
 
-/// Parses `{"type":"list","data":[…],"total_count":3,"pages":{"next":{"starting_after":"…"}}}`. The
-/// last page has no `next`.
-pub(in crate::intercom) fn page(body: &[u8]) -> Result<Page, UnreadableBody> {
-    let mut body = object(body)?;
+/// Parses `{"type":"list","data":[…],"total_count":3,"pages":{"next":{"starting_after":"…"}}}` with this
+/// projection of each user. The last page has no `next`.
+pub(in crate::intercom) fn page(body: &[u8], of_user: &Projection) -> Result<Page, UnreadableBody> {
+    let contacts = Projection::Each(Box::new(contact::projection(of_user)));
+    let fields = [("data", contacts), ("total_count", Projection::Whole), ("pages", Projection::Whole)];
+    let mut body = object_of(body, &Projection::keys(fields))?;
     let next = match body.pointer("/pages/next") {
         None | Some(Value::Null) => Position::ListEnd,
         Some(next) => match next.get("starting_after").and_then(Value::as_str) {
@@ -57,7 +59,7 @@ pub(in crate::intercom) fn is_list(body: &[u8]) -> Result<bool, UnreadableBody> 
 /// Parses the contact that a write returns. It may be another one than the patch's, for instance after a
 /// merge.
 pub(in crate::intercom) fn written(body: &[u8], patch: &Patch) -> Result<Written, UnreadableBody> {
-    let contact = object(body)?;
+    let contact = object_of(body, &update::projection(patch))?;
     match contact.get("id").and_then(Value::as_str) {
         Some(id) if id == patch.user.as_str() => {
             Ok(Written { not_kept: update::not_kept(&contact, patch), is_other: false })
@@ -112,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     fn read(body: &Value) -> Result<Page, UnreadableBody> {
-        page(body.to_string().as_bytes())
+        page(body.to_string().as_bytes(), &Projection::Whole)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::partial_json::Projection;
 use crate::domain::user::User;
 
 /// Fields with another name: of the contact, and of a user.
@@ -21,8 +22,27 @@ const PLACES: [(&str, &str); 5] = [
     ("city", "city_name"),
 ];
 
+/// Fields of a contact whose value is that of another field of a user, too.
+const DERIVED: [(&str, &str); 2] = [("location", "location_data"), ("signed_up_at", "remote_created_at")];
+
 /// Lists whose items have another key.
 const LISTS: [&str; 3] = ["companies", "tags", "social_profiles"];
+
+/// Returns the parts of a contact that [`user`] needs for these parts of a user: `id`, the role, and the
+/// fields under each of their names.
+pub(super) fn projection(of_user: &Projection) -> Projection {
+    let Projection::Keys(fields) = of_user else { return Projection::Whole };
+    let mut of_contact = fields.clone();
+    for always in ["id", "role"] {
+        of_contact.insert(always.to_owned(), Projection::Whole);
+    }
+    for (theirs, ours) in RENAMED.into_iter().chain(DERIVED) {
+        if fields.contains_key(ours) {
+            of_contact.insert(theirs.to_owned(), Projection::Whole);
+        }
+    }
+    Projection::Keys(of_contact)
+}
 
 /// Returns a contact as a user; `None` without a usable id.
 ///
@@ -108,6 +128,29 @@ mod tests {
             assert_eq!(at(path), Some(value), "{path}");
         }
         assert_eq!(at("/external_id"), None);
+    }
+
+    #[test]
+    fn projected_contact_has_the_same_fields_of_a_user() {
+        let contact = json!({
+            "type": "contact", "id": "a1", "workspace_id": "w1", "external_id": "u1", "role": "lead", "email": "a@b.c",
+            "avatar": {"image_url": "https://example.com/a.png"}, "owner_id": "7", "signed_up_at": 5,
+            "last_seen_at": 7, "last_replied_at": 8, "location": {"type": "location", "city": "Dublin"},
+            "companies": {"data": [{"id": "c1"}], "has_more": true}, "tags": {"data": []},
+            "social_profiles": {"data": [{"name": "x"}]}, "custom_attributes": {"plan": "pro", "seats": 3},
+        });
+        let whole = user(contact.clone()).unwrap();
+        for field in whole.body().as_object().unwrap().keys() {
+            let of_user = Projection::keys([(field, Projection::Whole), ("id", Projection::Whole)]);
+            let projected = user(projection(&of_user).read(contact.to_string().as_bytes()).unwrap()).unwrap();
+            assert_eq!(projected.body()[field], whole.body()[field], "{field}");
+            assert_eq!((projected.id(), projected.is_lead()), (whole.id(), true), "{field}");
+            assert_eq!(projected.body().get("email").is_some(), field == "email", "{field}");
+        }
+        let plan = Projection::keys([("custom_attributes", Projection::keys([("plan", Projection::Whole)]))]);
+        let projected = projection(&plan).read(contact.to_string().as_bytes()).unwrap();
+        assert_eq!(projected, json!({"id": "a1", "role": "lead", "custom_attributes": {"plan": "pro"}}));
+        assert_eq!(projection(&Projection::Whole), Projection::Whole);
     }
 
     /// In older versions a location has no `country_code`, for instance.

@@ -1,8 +1,11 @@
 //! The body that writes a patch, and the comparison of the answer with it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::super::transport::error::Invalid;
+use crate::domain::partial_json::Projection;
 use crate::domain::patch::{Change, Patch, Target};
 
 /// Fields that identify a contact or contain other targets.
@@ -35,6 +38,21 @@ pub(in crate::intercom) fn contact_fields(index: usize, patch: &Patch) -> Result
         fields.insert("custom_attributes".to_owned(), attributes.into());
     }
     Ok(fields)
+}
+
+/// Returns the parts of a written contact that are compared with the patch: its `id` and the targets.
+pub(super) fn projection(patch: &Patch) -> Projection {
+    let mut fields = BTreeMap::from([("id".to_owned(), Projection::Whole)]);
+    let mut attributes = BTreeMap::new();
+    for change in &patch.changes {
+        match &change.target {
+            Target::Attribute(name) => drop(attributes.insert(name.clone(), Projection::Whole)),
+            Target::Field(name) => drop(fields.insert(name.clone(), Projection::Whole)),
+            Target::CompanyName(_) => {}
+        }
+    }
+    fields.insert("custom_attributes".to_owned(), Projection::Keys(attributes));
+    Projection::Keys(fields)
 }
 
 /// Returns the targets whose values in the written contact differ from the patch's.
@@ -102,6 +120,21 @@ mod tests {
         assert_eq!(body(&company), Err(Invalid::ReservedField { index: 0 }));
         assert_eq!(body(&attribute(json!([1]))), Err(Invalid::NotScalar { index: 0 }));
         assert_eq!(body(&patch(vec![])), Err(Invalid::NoChanges { index: 0 }));
+    }
+
+    #[test]
+    fn only_the_id_and_the_targets_of_an_answer_are_read() {
+        let changes = vec![
+            (Target::Attribute("plan".into()), json!("pro")),
+            (Target::Field("name".into()), json!("Ann")),
+            (Target::CompanyName("366".into()), json!("Serenity")),
+        ];
+        let contact = json!({
+            "id": "a1", "name": "Ann", "email": "a@b.c", "companies": {"data": []},
+            "custom_attributes": {"plan": "pro", "seats": 3},
+        });
+        let read = projection(&patch(changes)).read(contact.to_string().as_bytes()).unwrap();
+        assert_eq!(read, json!({"id": "a1", "name": "Ann", "custom_attributes": {"plan": "pro"}}));
     }
 
     #[test]
