@@ -44,7 +44,16 @@ pub struct ListedAttribute {
 /// The types of Intercom's reference.
 const DATA_TYPES: [&str; 6] = ["string", "integer", "float", "boolean", "date", "datetime"];
 
+/// Parts of the name of a type whose values are other objects. Intercom's reference names no such type.
+const RELATIONSHIP_TYPES: [&str; 2] = ["relationship", "object"];
+
 impl ListedAttribute {
+    /// Returns whether it is a relationship with custom objects, by the name of its type.
+    fn is_relationship(&self) -> bool {
+        let data_type = self.data_type.to_lowercase();
+        RELATIONSHIP_TYPES.iter().any(|part| data_type.contains(part))
+    }
+
     fn is_of_known_type(&self) -> bool {
         DATA_TYPES.contains(&self.data_type.as_str())
     }
@@ -109,6 +118,9 @@ pub fn unwritable(planned: &[PlannedAttribute], listed: &[ListedAttribute]) -> V
             ListedAttribute { api_writable: false, .. } => {
                 Some(format!("\"{name}\" cannot be written through the API: use another one"))
             }
+            found if found.is_relationship() => Some(format!(
+                "\"{name}\" is a relationship with custom objects, which has no value to write: use another one"
+            )),
             found if !found.is_of_known_type() => None,
             ListedAttribute { data_type, .. } if !fits.contains(&data_type.as_str()) => Some(format!(
                 "\"{name}\" has the type {data_type}, and the plan's values need {}: change the plan's type, or use another \
@@ -155,6 +167,8 @@ mod tests {
             ListedAttribute { api_writable: false, ..listed("locked", "boolean") },
             listed("typeless", ""),
             listed("odd", "money"),
+            listed("order", "relationship"),
+            listed("orders", "Custom_Object"),
             ListedAttribute { archived: true, ..listed("odd and old", "money") },
         ];
         for (name, kind, problem) in [
@@ -174,6 +188,8 @@ mod tests {
             ("locked", ValueKind::Bool, Some("cannot be written")),
             ("typeless", ValueKind::Bool, None),
             ("odd", ValueKind::Int, None),
+            ("order", ValueKind::Text, Some("relationship with custom objects")),
+            ("orders", ValueKind::Text, Some("relationship with custom objects")),
             ("odd and old", ValueKind::Int, Some("archived")),
         ] {
             let planned = PlannedAttribute { name: name.to_owned(), kind, texts: Vec::new() };

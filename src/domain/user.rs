@@ -62,13 +62,25 @@ impl Contacts {
 pub struct User {
     id: UserId,
     body: Value,
+    relationships: Vec<String>,
 }
 
 impl User {
     /// Creates a user from an object; `None` without a usable `id`.
     pub fn new(body: Value) -> Option<Self> {
         let id = UserId::new(body.get("id")?.as_str()?)?;
-        Some(Self { id, body })
+        Some(Self { id, body, relationships: Vec::new() })
+    }
+
+    /// Returns the user with the names of its relationship attributes. Their values are not in the body.
+    #[must_use]
+    pub fn with_relationships(self, relationships: Vec<String>) -> Self {
+        Self { relationships, ..self }
+    }
+
+    /// Returns the names of the custom attributes that are relationships with custom objects.
+    pub fn relationships(&self) -> &[String] {
+        &self.relationships
     }
 
     /// Returns Intercom's id.

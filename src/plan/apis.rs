@@ -58,6 +58,14 @@ impl Plan {
         self.inner.settings.iter().filter_map(attribute).collect()
     }
 
+    /// Returns an attribute that the plan writes and that is a relationship of this user.
+    pub fn relationship_of<'u>(&self, user: &'u User) -> Option<&'u str> {
+        let is_target = |name: &&String| {
+            self.inner.settings.iter().any(|rule| matches!(&rule.target, Written::Attribute(target) if target == *name))
+        };
+        user.relationships().iter().find(is_target).map(String::as_str)
+    }
+
     /// Returns a list that the plan reads and that is not whole in this user.
     pub fn cut_list(&self, user: &User) -> Option<&'static str> {
         let is_cut = |list: &&&str| user.body().get(**list).and_then(|list| list.get("has_more")) == Some(&true.into());

@@ -2,7 +2,7 @@
 
 use intercom_bulk::domain::run::{Limits, Source, Start, State};
 use intercom_bulk::plan::Plan;
-use intercom_simulator::{ContactOptions, Fault, Options};
+use intercom_simulator::{ContactOptions, CustomObject, Fault, Options};
 use serde_json::{Value, json};
 
 use crate::contacts::picture;
@@ -124,5 +124,37 @@ async fn options_of_a_list_are_checked() {
         let started = pipeline.engine.scroll(pipeline.start_event(&Value::Null)).await;
         assert_eq!(started.is_err(), is_refused, "{value}: {started:?}");
         assert!(started.err().is_none_or(|error| error.contains("without the option \"Bronze\"")), "{value}");
+    }
+}
+
+/// A relationship with custom objects has no value. A list of attributes shows it by its type, or else
+/// the first user who has it.
+#[tokio::test(start_paused = true)]
+async fn relationship_is_never_written() {
+    let plan = picture().replace("has picture", "Order");
+    let with_object = |listed_as: &str, attribute: &[&str]| {
+        let object = CustomObject { name: "Order".to_owned(), listed_as: listed_as.to_owned() };
+        let mut options = with(attribute, 0);
+        options.contacts.custom_object = Some(object);
+        options
+    };
+    let listed = Pipeline::of_version("2.17", &plan, with_object("relationship", &[])).await;
+    let error = listed.engine.scroll(listed.start_event(&Value::Null)).await.unwrap_err();
+    assert!(error.contains("\"Order\" is a relationship with custom objects"), "{error}");
+    assert_eq!(listed.world.state().contacts.listed, 0, "the run did not begin");
+    for version in ["2.17", "preview"] {
+        let unknown = Pipeline::of_version(version, &plan, with_object("order_list", &[])).await;
+        let report = unknown.run(Value::Null).await;
+        assert_eq!(report.state(), State::Failed, "{version}: {}", report.reason());
+        assert!(report.reason().contains("\"Order\", which is a relationship"), "{version}: {}", report.reason());
+        let contacts = &report.world.contacts;
+        assert_eq!((contacts.written, contacts.refused, report.errors.len()), (0, 0, 0), "{version}");
+        let users = json!({"users": [unknown.world.users()[0]["id"]]});
+        let by_id = unknown.run(users).await;
+        assert_eq!(by_id.state(), State::Failed, "{version}: {}", by_id.reason());
+        // Other attributes of the same users are written.
+        let other =
+            Pipeline::of_version(version, &picture(), with_object("order_list", &["has picture:boolean"])).await;
+        other.run(Value::Null).await.assert_complete_with(0);
     }
 }

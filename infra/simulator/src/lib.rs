@@ -62,7 +62,7 @@ pub use contacts::attributes::{Attribute, DataType};
 pub use contacts::fault::{ContactFault, Nth};
 pub use contacts::gone::Gone;
 pub use contacts::options::{
-    BulkErrors, BulkNull, ContactOptions, ListCursor, ListOrder, MergedWrite, Region, Verdict,
+    BulkErrors, BulkNull, ContactOptions, CustomObject, ListCursor, ListOrder, MergedWrite, Region, Verdict,
 };
 pub use contacts::route::Operation;
 pub use contacts::state::ContactState;

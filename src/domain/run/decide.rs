@@ -21,7 +21,9 @@ pub use failure::{FailureFacts, after_failure};
 pub use lag::{awaits_list, until_list_shows};
 pub use limits::{must_count_failed, over_max_changes, over_max_errors, within_max_changes};
 pub use message::{Delivery, is_stuck, not_leased};
-pub use page::{AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen};
+pub use page::{
+    AnswerFacts, PageFacts, after_answer, after_end, after_page, needs_count, paths_unseen, relationship_written,
+};
 pub use reading::after_reading_time;
 pub use resume::{ResumeFacts, ResumeWay, after_pause};
 pub use settle::{

@@ -46,8 +46,9 @@ pub(super) fn projection(of_user: &Projection) -> Projection {
 
 /// Returns a contact as a user; `None` without a usable id.
 ///
-/// Relationship attributes (custom objects) are left out: they are no values. A field that Intercom does
-/// not send is absent and not null: otherwise a plan that reads it would find it on each user.
+/// Relationship attributes (custom objects) are left out, except for their names: they are no values. A
+/// field that Intercom does not send is absent and not null: otherwise a plan that reads it would find it
+/// on each user.
 pub(super) fn user(contact: Value) -> Option<User> {
     let Value::Object(mut contact) = contact else { return None };
     for (theirs, ours) in RENAMED {
@@ -72,8 +73,15 @@ pub(super) fn user(contact: Value) -> Option<User> {
             list_of.insert(list.to_owned(), items);
         }
     }
+    let mut relationships = Vec::new();
     if let Some(Value::Object(attributes)) = contact.get_mut("custom_attributes") {
-        attributes.retain(|_, value| !value.is_object() && !value.is_array());
+        attributes.retain(|name, value| {
+            let is_relationship = value.is_object() || value.is_array();
+            if is_relationship {
+                relationships.push(name.clone());
+            }
+            !is_relationship
+        });
     }
     // Plans distinguish users from leads by this field of 1.x.
     let is_lead = contact.get("role").and_then(Value::as_str) == Some("lead");
@@ -83,7 +91,7 @@ pub(super) fn user(contact: Value) -> Option<User> {
     if let Some(signed_up_at) = contact.get("signed_up_at").cloned() {
         contact.insert("remote_created_at".to_owned(), signed_up_at);
     }
-    User::new(Value::Object(contact))
+    Some(User::new(Value::Object(contact))?.with_relationships(relationships))
 }
 
 fn place(mut location: Map<String, Value>) -> Value {
@@ -128,6 +136,7 @@ mod tests {
             assert_eq!(at(path), Some(value), "{path}");
         }
         assert_eq!(at("/external_id"), None);
+        assert_eq!(user.relationships(), ["order"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::domain::part::{PageRead, Part, cut, size_for, size_for_pace};
 use crate::domain::patch::Patch;
 use crate::domain::run::decide::{
     AnswerFacts, Decision, FailureFacts, PageFacts, after_answer, after_end, after_failure, after_page,
-    must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen,
+    must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen, relationship_written,
 };
 use crate::domain::run::{Cursor, Run, State};
 use crate::intercom::{Error, advice, page_failure};
@@ -116,6 +116,9 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     if turn.reading.is_some_and(|reading| reading.lease > 1) && !run.reads_exclusively() {
         // The reading before may have recorded errors of users that can be read now.
         insist!(at, clients.ledger.forget_errors(&run.id, cursor.generation, &page_name(&cursor)));
+    }
+    if let Some(attribute) = page.users.iter().find_map(|user| plan.relationship_of(user)) {
+        return Ok(relationship_written(cursor, attribute));
     }
     let evaluated = insist!(at, evaluate(clients, run, &cursor, plan, page));
     if let Some(decision) = insist!(at, over_limits(clients, run, &cursor, &evaluated)) {

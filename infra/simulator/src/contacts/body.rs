@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::contacts::ContactOptions;
+use crate::contacts::options::CustomObject;
 use crate::version::Version;
 
 /// A contact shows at most this many of its companies.
@@ -144,7 +145,9 @@ impl Form<'_> {
 
     /// Adds the relationship with a custom object.
     fn attributes(self, mut attributes: Value) -> Value {
-        if let (Some(name), Some(attributes)) = (&self.options.custom_object, attributes.as_object_mut()) {
+        if let (Some(CustomObject { name, .. }), Some(attributes)) =
+            (&self.options.custom_object, attributes.as_object_mut())
+        {
             attributes.insert(name.clone(), json!({"type": format!("{name}.list"), "instances": []}));
         }
         attributes

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contacts::Scene;
 use crate::contacts::attributes::{Attribute, DataType, Entry};
+use crate::contacts::options::CustomObject;
 use crate::contacts::write::invalid;
 use crate::upsert::is_attribute_name;
 use crate::version::Version;
@@ -30,6 +31,8 @@ const STANDARD: [(&str, &str, &str, bool); 14] = [
     ("last_seen_at", "Last seen", "date", true),
     ("location.country", "Country", "string", false),
 ];
+/// The id of the relationship with a custom object, below those of other attributes.
+const RELATIONSHIP_ID: u64 = 8_104_116;
 /// Attributes of companies. Contacts cannot have custom attributes of these names.
 const OF_COMPANIES: [&str; 2] = ["company_id", "monthly_spend"];
 
@@ -50,6 +53,7 @@ impl Workspace {
                 !entry.removed && scene.now_ms >= entry.exists_at_ms && (archived || !entry.attribute.archived)
             });
             data.extend(listed.map(body));
+            data.extend(scene.options.contacts.custom_object.as_ref().map(relationship_body));
         }
         if model.is_none_or(|model| model == "company") {
             let company =
@@ -172,6 +176,16 @@ fn body(entry: &Entry) -> Value {
         body["options"] = attribute.options.clone().into();
     }
     body
+}
+
+/// Returns the attribute that is a relationship with a custom object.
+fn relationship_body(object: &CustomObject) -> Value {
+    let name = &object.name;
+    json!({
+        "id": RELATIONSHIP_ID, "type": "data_attribute", "name": name, "full_name": format!("custom_attributes.{name}"),
+        "label": name, "data_type": object.listed_as, "api_writable": true, "ui_writable": true,
+        "messenger_writable": false, "custom": true, "archived": false, "model": "contact",
+    })
 }
 
 /// Returns a standard attribute. It has no id, and from 2.17 on its times are exact.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::choice::{either, word};
-use crate::contacts::options::ContactOptions;
+use crate::contacts::options::{ContactOptions, CustomObject};
 
 impl ContactOptions {
     /// All options of API 2.x, one a line: values (the default first) and their meaning.
@@ -36,7 +36,7 @@ attribute-after-s=0               a new attribute exists so long after its creat
 bulk-null=kept|ignored|refused    a null in an item of PUT /contacts/bulk
 bulk-errors=task|job              errors of its items show in the states of task and job, or of the job alone
 bulk-job-delay-s=0                the job of PUT /contacts/bulk ends so long after its task
-custom-object=NAME                each contact has a relationship of this name
+custom-object=NAME[:TYPE]         each contact has a relationship of this name, listed with this type
 teammate=4518167                  one more id that owner_id accepts
 region=US                         the region in GET /me
 server-times=none|recorded        answers take the times recorded in 2021, in addition to the latency";
@@ -72,8 +72,11 @@ server-times=none|recorded        answers take the times recorded in 2021, in ad
             "bulk-null" => self.bulk_null = word(value)?,
             "bulk-errors" => self.bulk_errors = word(value)?,
             "bulk-job-delay-s" => self.bulk_job_delay_s = number(value, "seconds")?,
-            "custom-object" if !value.is_empty() => self.custom_object = Some(value.to_owned()),
-            "custom-object" => return Err("a name".to_owned()),
+            "custom-object" if !value.is_empty() => {
+                let (name, listed_as) = value.split_once(':').unwrap_or((value, "relationship"));
+                self.custom_object = Some(CustomObject { name: name.to_owned(), listed_as: listed_as.to_owned() });
+            }
+            "custom-object" => return Err("a name, and :TYPE".to_owned()),
             "teammate" => self.teammates.push(number(value, "an id")?),
             "region" => value.clone_into(&mut self.region),
             "server-times" => self.recorded_times = either(value, ["none", "recorded"])?,

@@ -92,6 +92,15 @@ pub enum Region {
     Redirected,
 }
 
+/// The relationship with a custom object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomObject {
+    /// Its name in the custom attributes.
+    pub name: String,
+    /// Its type in the list of attributes. Intercom does not document it.
+    pub listed_as: String,
+}
+
 /// The options of contacts. Every field has a default.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an unrelated question about Intercom")]
@@ -144,8 +153,9 @@ pub struct ContactOptions {
     pub bulk_errors: BulkErrors,
     /// The time between the end of a bulk job's task and the end of the job.
     pub bulk_job_delay_s: u64,
-    /// A custom object: each contact has a relationship of this name in its custom attributes.
-    pub custom_object: Option<String>,
+    /// A custom object: each contact has a relationship of this name in its custom attributes, and the
+    /// attributes of contacts list it.
+    pub custom_object: Option<CustomObject>,
     /// Ids that `owner_id` accepts.
     pub teammates: Vec<i64>,
     /// The region in `GET /me`.

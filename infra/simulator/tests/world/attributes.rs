@@ -46,6 +46,8 @@ async fn attributes_of_users_and_of_options_are_listed() {
             (&json!(data_type), &json!("date"))
         );
     }
+    let order = named(&chosen(&["custom-object=Order:of_orders"], &[]), "Order").await.unwrap();
+    assert_eq!((&order["data_type"], &order["custom"]), (&json!("of_orders"), &json!(true)));
     let conversation = call(&world, "GET", "/data_attributes?model=conversation", Some("2.16")).await;
     assert_eq!(conversation.error(), (422, "parameter_invalid"));
     outcome(&world, &[json!({"id": id(&world, 0), "custom_attributes": {"made on the fly": 1.5}})]).await;

@@ -118,6 +118,16 @@ pub fn paths_unseen(cursor: &Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>
     Some(pause(next, reason, facts.now_ms))
 }
 
+/// Fails the run at a page that is not sent, because an attribute that its plan writes is a relationship.
+/// All later pages would show the same, so a pause would be of no use.
+pub fn relationship_written(cursor: Cursor, attribute: &str) -> Decision {
+    let reason = format!(
+        "the plan writes custom_attributes.\"{attribute}\", which is a relationship with a custom object: a value would \
+         replace it. Nothing of this page was sent. Use another attribute, and start again"
+    );
+    Decision::state(cursor, State::Failed, reason)
+}
+
 /// Pauses the run at a page that is not sent. Intercom may have moved past that page, so a resume
 /// begins a new generation, which does not count against the bounds.
 fn pause(mut next: Cursor, reason: String, now_ms: i64) -> Decision {
