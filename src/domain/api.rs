@@ -95,7 +95,10 @@ impl Writing {
 }
 
 /// The operations of the rate limit that a bulk request costs, where Intercom does not document it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum BulkCharge {
     /// One for each of its users.

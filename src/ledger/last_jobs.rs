@@ -1,8 +1,10 @@
-//! The last bulk jobs of a run, and the end of bulk jobs in a run whose jobs often end with errors.
+//! The last bulk jobs of a run, the end of bulk jobs in a run whose jobs often end with errors, and the
+//! cost of a bulk request as a run saw it.
 
 use super::attributes::{key, run_pk, s};
 use super::jobs::Which;
 use super::{End, Ledger, LedgerError, Write};
+use crate::domain::api::BulkCharge;
 use crate::domain::run::RunId;
 
 impl Ledger {
@@ -31,6 +33,20 @@ impl Ledger {
         let write = Write::update(&key(run_pk(run), "RUN"), "SET no_jobs = :why")
             .when("attribute_exists(pk) AND attribute_not_exists(no_jobs)")
             .with(":why", s(why));
+        self.send(write).await
+    }
+
+    /// Notes the cost of a bulk request that the rate headers suggest. Returns `false` if it is noted, or
+    /// if a request was seen to cost one operation: only that is certain.
+    pub async fn note_bulk_charge(&self, run: &RunId, seen: BulkCharge) -> Result<bool, LedgerError> {
+        let word = |charge: BulkCharge| s(<&str>::from(charge));
+        let write = Write::update(&key(run_pk(run), "RUN"), "SET bulk_charge_seen = :seen")
+            .when(
+                "attribute_exists(pk) AND (attribute_not_exists(bulk_charge_seen) OR \
+                 (bulk_charge_seen <> :seen AND bulk_charge_seen <> :certain))",
+            )
+            .with(":seen", word(seen))
+            .with(":certain", word(BulkCharge::Request));
         self.send(write).await
     }
 }

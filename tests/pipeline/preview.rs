@@ -238,6 +238,19 @@ async fn run_whose_jobs_often_fail_sends_no_more() {
     assert!(answered.iter().map(|job| job.users).sum::<u64>() > 1_000);
 }
 
+/// The run shows the cost that the rate headers suggest, whatever the setting says.
+#[tokio::test(start_paused = true)]
+async fn cost_of_a_bulk_request_is_stored_with_the_run() {
+    for (items_counted, seen) in [(true, BulkCharge::Item), (false, BulkCharge::Request)] {
+        let options = Options { items_counted, rate_limit_per_10s: 2_000, ..workspace(1_500) };
+        let report = pipeline(options).await.run(Value::Null).await;
+        report.assert_complete();
+        assert_eq!(report.run.bulk_charge_seen, Some(seen));
+    }
+    let report = Pipeline::of_version("2.17", HAS_AVATAR, workspace(300)).await.run(Value::Null).await;
+    assert_eq!(report.run.bulk_charge_seen, None, "it has no bulk requests");
+}
+
 async fn charged(bulk_charge: BulkCharge, items_counted: bool, pace: Option<u64>) -> Report {
     let settings = Settings { bulk_charge, ..settings() };
     let options = Options { items_counted, rate_limit_per_10s: 83, ..workspace(1_500) };

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use intercom_bulk::domain::api::{ApiVersion, Writing};
+use intercom_bulk::domain::api::{ApiVersion, BulkCharge, Writing};
 use intercom_bulk::domain::redact::is_invisible;
 use intercom_bulk::domain::run::{Counted, Run};
 
@@ -148,6 +148,17 @@ pub(crate) fn api_line(version: ApiVersion, reason: &str) -> String {
 /// Returns the indented line of a run's API, if the run stored the reason for it.
 pub(crate) fn api(version: Option<ApiVersion>, reason: Option<&str>) -> Option<String> {
     version.zip(reason).map(|(version, reason)| format!("  {}", api_line(version, reason)))
+}
+
+/// Returns the indented line of the cost of a bulk request that a run saw, with what to do.
+pub(crate) fn bulk_charge(seen: BulkCharge) -> String {
+    match seen {
+        BulkCharge::Item => "  Intercom seems to charge a bulk request for each user: keep INTERCOM_BULK_CHARGE=item.",
+        BulkCharge::Request => {
+            "  Intercom charges a bulk request as one: INTERCOM_BULK_CHARGE=request makes a run up to 100 times as fast."
+        }
+    }
+    .to_owned()
 }
 
 /// Returns the indented line of the users that a run retries, if it does.

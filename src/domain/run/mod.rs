@@ -23,7 +23,7 @@ mod workspace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::api::{Api, ApiVersion, Reading, Way, Writing};
+use crate::domain::api::{Api, ApiVersion, BulkCharge, Reading, Way, Writing};
 use crate::domain::part::Part;
 
 pub use accounts::{Accounts, Counted, Totals};
@@ -125,6 +125,9 @@ pub struct Run {
     /// The reason why the run sends no more bulk jobs although its API has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_jobs: Option<String>,
+    /// The cost of a bulk request that the rate headers of its answers suggest, where a setting says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk_charge_seen: Option<BulkCharge>,
     /// The generation that ended a canary: the run paused after its `limit`, which no longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_ended: Option<u32>,

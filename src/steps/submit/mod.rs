@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::domain::api::BulkCharge;
 use crate::domain::bucket::Bucket;
 use crate::domain::part::{Part, ReadingId};
 use crate::domain::run::{Run, RunId};
@@ -98,6 +99,8 @@ struct Round<'a> {
     /// Bulk requests of this invocation, for all of its parts.
     requests: u32,
     charge_seen: BulkChargeSeen,
+    /// The cost of a bulk request that is to be stored with its run.
+    charge_to_note: Option<(RunId, BulkCharge)>,
     outcome: SubmitOutcome,
 }
 
@@ -108,7 +111,8 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     clients.note_format("submit", at.clock.now_ms()).await;
     let (noted, pages, outcome) = (BTreeSet::new(), BTreeMap::new(), SubmitOutcome::default());
     let charge_seen = BulkChargeSeen::default();
-    let mut round = Round { clients, at, noted, pages, read_ms: 0, requests: 0, charge_seen, outcome };
+    let (read_ms, requests, charge_to_note) = (0, 0, None);
+    let mut round = Round { clients, at, noted, pages, read_ms, requests, charge_seen, charge_to_note, outcome };
     let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
     for group in groups(works) {
@@ -130,6 +134,7 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
             failure = Some(error);
         }
     }
+    round.note_charge().await;
     let usage = clients.limiter.take_usage();
     round.outcome.rate_limited = usage.rate_limited;
     round.outcome.quota_used_percent = usage.quota_used_percent;

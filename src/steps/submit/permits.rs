@@ -123,12 +123,23 @@ impl Round<'_> {
             return;
         }
         let seen_text: &'static str = seen.into();
+        if run.bulk_charge_seen != Some(seen) {
+            self.charge_to_note = Some((run.id.clone(), seen));
+        }
         if self.outcome.bulk_charge_seen.replace(seen_text) != Some(seen_text) && seen != set {
             tracing::warn!(
                 run = run.id.as_str(),
                 seen = seen_text,
                 "the rate headers suggest another cost of a bulk request than INTERCOM_BULK_CHARGE says"
             );
+        }
+    }
+
+    /// Stores the cost that the rate headers suggest with the run, which shows it. Nothing depends on it.
+    pub(super) async fn note_charge(&mut self) {
+        let Some((run, seen)) = self.charge_to_note.take() else { return };
+        if let Err(error) = self.clients.ledger.note_bulk_charge(&run, seen).await {
+            tracing::debug!(%error, "cannot note the cost of a bulk request; a later invocation does");
         }
     }
 

@@ -144,6 +144,7 @@ mod tests {
             limits: Limits::default(),
             held_back: false,
             no_jobs: None,
+            bulk_charge_seen: None,
             canary_ended: None,
             errors: 0,
             totals: None,

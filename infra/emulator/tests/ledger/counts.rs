@@ -1,7 +1,7 @@
 //! Counts beside rows: they equal the rows after each write.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::domain::api::Way;
+use intercom_bulk::domain::api::{BulkCharge, Way};
 use intercom_bulk::domain::found::FoundUsers;
 use intercom_bulk::domain::part::{Origin, Outcomes, PageRead, Part, PartId, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::Patch;
@@ -272,4 +272,18 @@ async fn last_bulk_jobs_decide_if_a_run_sends_more() {
     assert!(ledger.stop_jobs(&run.id, "first").await.unwrap());
     assert!(!ledger.stop_jobs(&run.id, "second").await.unwrap(), "the first reason stays");
     assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().no_jobs.as_deref(), Some("first"));
+}
+
+/// A small difference between two rate headers is certain, and a large one may be of other requests.
+#[tokio::test]
+async fn one_operation_is_the_last_word_on_the_cost_of_a_bulk_request() {
+    let (ledger, _account) = ledger().await;
+    let (run, _, _) = begun(&ledger, 1, 1).await;
+    let (item, request) = (BulkCharge::Item, BulkCharge::Request);
+    for (seen, is_new, noted) in
+        [(item, true, item), (item, false, item), (request, true, request), (item, false, request)]
+    {
+        assert_eq!(ledger.note_bulk_charge(&run.id, seen).await.unwrap(), is_new, "{seen:?}");
+        assert_eq!(ledger.run(&run.id).await.unwrap().unwrap().bulk_charge_seen, Some(noted));
+    }
 }

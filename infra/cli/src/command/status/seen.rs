@@ -58,7 +58,8 @@ impl Seen<'_> {
             "written": written, "unchanged": unchanged, "skipped": skipped, "failed": failed, "pending": pending,
             "sent": totals.sent, "to_send": self.to_send(), "holes": cursor.gaps, "waits": cursor.waits,
             "parts_open": accounts.parts_open, "jobs_open": accounts.jobs_open(), "held": accounts.held,
-            "held_back": run.held_back, "no_jobs": run.no_jobs, "totals": totals,
+            "held_back": run.held_back, "no_jobs": run.no_jobs,
+            "bulk_charge_seen": run.bulk_charge_seen, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
             "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
         })
@@ -91,6 +92,7 @@ impl Seen<'_> {
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
         lines.extend(output::retries(run));
         lines.extend(output::api(run.version, run.version_reason.as_deref()));
+        lines.extend(run.bulk_charge_seen.map(output::bulk_charge));
         lines.push(format!("  {}", self.read()));
         lines.push(format!("  {}", self.sent()));
         lines.extend(run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()).map(read_back));
