@@ -69,6 +69,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         limits: start.limits.clone(),
         held_back: start.limits.hold_back(),
         no_jobs: None,
+        jobs_not_served: false,
         bulk_charge_seen: None,
         canary_ended: None,
         errors: 0,

@@ -11,9 +11,7 @@ mod setting;
 mod version;
 mod way;
 
-pub use choice::{
-    ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api, is_unwritable,
-};
+pub use choice::{ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, Denial, LastApi, ServedBy, decide_api};
 pub use setting::ApiSetting;
 pub use version::{ApiVersion, ApiVersionError};
 pub use way::Way;

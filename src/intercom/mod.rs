@@ -36,7 +36,7 @@ use std::time::Duration;
 use tower::{Layer, ServiceExt};
 
 pub use self::page::Page;
-pub use self::refusals::{NoUser, advice, page_failure, says_gone};
+pub use self::refusals::{NoUser, advice, is_not_served, page_failure, says_gone};
 pub use self::served::AskedApi;
 pub use self::shown::shows_alike;
 pub use self::transport::base_url::{BaseUrl, BaseUrlError};

@@ -1,6 +1,7 @@
 //! The meaning of a refusal in each family of the API.
 
-use super::transport::error::Error;
+use super::transport::error::{Error, route};
+use super::transport::retry::VERSION_CODE;
 use super::{preview, v1, v2};
 use crate::domain::api::{Api, PageFailure};
 
@@ -19,6 +20,13 @@ pub fn advice(api: Api, error: &Error) -> &'static str {
         Api::V2 => v2::advice(error),
         Api::Preview => preview::advice(error),
     }
+}
+
+/// Returns whether Intercom does not serve the bulk requests that write: 404, or an API version without
+/// them.
+pub fn is_not_served(error: &Error) -> bool {
+    let is_version = error.status() == Some(400) && error.code().eq_ignore_ascii_case(VERSION_CODE);
+    error.route() == route::SUBMIT && (error.status() == Some(404) || is_version)
 }
 
 /// The reason why Intercom does not return a user.

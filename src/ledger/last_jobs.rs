@@ -1,6 +1,8 @@
 //! The last bulk jobs of a run, the end of bulk jobs in a run whose jobs often end with errors, and the
 //! cost of a bulk request as a run saw it.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::attributes::{key, run_pk, s};
 use super::jobs::Which;
 use super::{End, Ledger, LedgerError, Write};
@@ -34,6 +36,14 @@ impl Ledger {
             .when("attribute_exists(pk) AND attribute_not_exists(no_jobs)")
             .with(":why", s(why));
         self.send(write).await
+    }
+
+    /// Notes that Intercom does not serve the bulk jobs of a run's API, before the run fails for it.
+    pub async fn note_jobs_not_served(&self, run: &RunId) -> Result<(), LedgerError> {
+        let write = Write::update(&key(run_pk(run), "RUN"), "SET jobs_not_served = :true")
+            .when("attribute_exists(pk)")
+            .with(":true", AttributeValue::Bool(true));
+        self.send(write).await.map(|_| ())
     }
 
     /// Notes the cost of a bulk request that the rate headers suggest. Returns `false` if it is noted, or

@@ -6,7 +6,7 @@ use super::active::StoredPlan;
 use super::attributes::{self, key, n, run_pk, s};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::api::{Api, ApiVersion, LastApi, is_unwritable};
+use crate::domain::api::{Api, ApiVersion, LastApi};
 use crate::domain::run::{Run, RunId, State, WorkspaceBinding};
 use crate::domain::user::UserId;
 
@@ -145,7 +145,7 @@ impl Ledger {
                         let version = run.version.unwrap_or(ApiVersion::newest(run.api));
                         return Ok(Some(LastApi { run: id, version, unwritable }));
                     }
-                    Ok(Some(run)) if run.api == Api::V1 && run.reason.as_deref().is_some_and(is_unwritable) => {
+                    Ok(Some(run)) if run.api == Api::V1 && run.jobs_not_served => {
                         unwritable.get_or_insert(id);
                     }
                     Ok(_) | Err(LedgerError::Newer { .. } | LedgerError::Decode { .. }) => {}

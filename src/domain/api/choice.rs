@@ -7,7 +7,7 @@ use super::{Api, ApiSetting, ApiVersion};
 
 mod older;
 
-pub use older::{LastApi, is_unwritable};
+pub use older::LastApi;
 
 use older::{OfUsers, of_last, of_users};
 

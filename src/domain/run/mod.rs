@@ -125,6 +125,9 @@ pub struct Run {
     /// The reason why the run sends no more bulk jobs although its API has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_jobs: Option<String>,
+    /// True if the run failed because Intercom does not serve the bulk jobs of its API.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub jobs_not_served: bool,
     /// The cost of a bulk request that the rate headers of its answers suggest, where a setting says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk_charge_seen: Option<BulkCharge>,

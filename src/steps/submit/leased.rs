@@ -211,7 +211,7 @@ impl LeasedParts {
                 }
                 Ok(Vec::new())
             }
-            Stop::Fault(reason) => self.fail(round, run, &reason).await,
+            Stop::Fault(fault) => self.fail(round, run, &fault).await,
             Stop::Pause(Accusation { reason, all_gone }) => {
                 let paused = control::pause(&round.clients.ledger, run, &reason, round.at.clock.now_ms()).await?;
                 round.outcome.not_complete += u64::from(paused);

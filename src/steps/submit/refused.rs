@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::leased::LeasedParts;
 use super::pieces::Piece;
-use super::send::{Sent, Stop};
+use super::send::{Fault, Sent, Stop};
 use super::{Round, Work};
 use crate::control;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::{AtMost, Cursor, Run};
-use crate::intercom::{Error, advice};
+use crate::intercom::Error;
 use crate::ledger::{ErrorRow, PartEnd};
 use crate::runtime::clients::StepError;
 
@@ -32,7 +32,7 @@ impl LeasedParts {
         run: &Run,
         piece: Piece,
         error: &Error,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Option<Fault>, StepError> {
         if piece.0.len() > 1
             && let Ok((first, second)) = piece.clone().halves()
         {
@@ -50,7 +50,7 @@ impl LeasedParts {
                 || self.refused.len() >= REFUSED_ALIKE && (may_be_of_all(error) || round.run_changes_many(run).await?))
         {
             self.record_refused(round, run).await?;
-            return Ok(Some(format!("Intercom refuses every user alike: {error}. {}", advice(run.api, error))));
+            return Ok(Some(Fault::of(run, "Intercom refuses every user alike: ", error)));
         }
         self.ends_alone(round, run, &piece).await?;
         Ok(None)
@@ -148,8 +148,11 @@ impl LeasedParts {
     }
 
     /// Ends a run that is at fault, and leaves its open parts.
-    pub(super) async fn fail(self, round: &mut Round<'_>, run: &Run, reason: &str) -> Result<Vec<Work>, StepError> {
-        self.end_run(round, run, reason).await?;
+    pub(super) async fn fail(self, round: &mut Round<'_>, run: &Run, fault: &Fault) -> Result<Vec<Work>, StepError> {
+        if fault.not_served {
+            round.clients.ledger.note_jobs_not_served(&run.id).await?;
+        }
+        self.end_run(round, run, &fault.reason).await?;
         self.leave_open(round, run).await
     }
 }

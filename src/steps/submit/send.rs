@@ -8,7 +8,7 @@ use super::pieces::Piece;
 use crate::domain::api::Submitted;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, advice, disposition};
+use crate::intercom::{Disposition, Error, advice, disposition, is_not_served};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
@@ -43,6 +43,23 @@ pub(super) struct Accusation {
     pub(super) all_gone: bool,
 }
 
+/// A fault of a run, which ends it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The reason, for the operator.
+    pub(super) reason: String,
+    /// True if Intercom does not serve the requests that write.
+    pub(super) not_served: bool,
+}
+
+impl Fault {
+    /// Creates a fault that a refusal shows. `why` precedes the refusal.
+    pub(super) fn of(run: &Run, why: &str, error: &Error) -> Self {
+        let reason = format!("{why}{error}. {}", advice(run.api, error));
+        Self { reason, not_served: is_not_served(error) }
+    }
+}
+
 /// The reason for not sending the rest of the parts now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -54,7 +71,7 @@ pub(super) enum Stop {
     /// was sent.
     Rest { why: String, sent: bool },
     /// A fault of the run: none of its parts can be sent.
-    Fault(String),
+    Fault(Fault),
     /// The run is at fault, and can continue once an operator has mended it.
     Pause(Accusation),
     /// The run ended in the meantime.
@@ -181,7 +198,7 @@ impl LeasedParts {
                     repeated = true;
                 }
                 Disposition::RunFault | Disposition::NotFound => {
-                    return Ok(Sent::Stop(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))));
+                    return Ok(Sent::Stop(Stop::Fault(Fault::of(run, "", &error))));
                 }
             }
         }
@@ -196,7 +213,7 @@ mod tests {
     fn stop_with_the_widest_effect_counts() {
         let rest = || Stop::Rest { why: "503".to_owned(), sent: true };
         let pause = || Stop::Pause(Accusation { reason: "50 alike".to_owned(), all_gone: false });
-        let fault = || Stop::Fault("401".to_owned());
+        let fault = || Stop::Fault(Fault { reason: "401".to_owned(), not_served: false });
         for (stops, counts) in [
             (vec![Stop::Later(1), Stop::Later(2)], Stop::Later(1)),
             (vec![Stop::Later(1), rest()], rest()),

@@ -8,7 +8,7 @@ use super::answers::{PartAnswers, TriedUser, not_kept_as_text, sent_by_ms};
 use super::begin::MayBegin;
 use super::leased::LeasedParts;
 use super::pieces::{Item, Piece};
-use super::send::{Accusation, Stop};
+use super::send::{Accusation, Fault, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
 use super::under_way::{Answered, Next, Times, UnderWay};
 use crate::domain::api::Written;
@@ -231,7 +231,7 @@ impl LeasedParts {
                     }
                 }
             }
-            Disposition::RunFault => Some(Stop::Fault(format!("{error}. {}", advice(run.api, &error)))),
+            Disposition::RunFault => Some(Stop::Fault(Fault::of(run, "", &error))),
         }
     }
 }

@@ -144,6 +144,7 @@ mod tests {
             limits: Limits::default(),
             held_back: false,
             no_jobs: None,
+            jobs_not_served: false,
             bulk_charge_seen: None,
             canary_ended: None,
             errors: 0,

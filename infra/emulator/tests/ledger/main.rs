@@ -58,6 +58,7 @@ fn run(plan: &str) -> Run {
         limits: Limits::default(),
         held_back: false,
         no_jobs: None,
+        jobs_not_served: false,
         bulk_charge_seen: None,
         canary_ended: None,
         errors: 0,

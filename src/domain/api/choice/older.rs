@@ -15,14 +15,6 @@ pub struct LastApi {
     pub unwritable: Option<RunId>,
 }
 
-/// Returns whether a run failed, by its reason, because Intercom does not serve the requests that
-/// write: 404, or an API version without them.
-pub fn is_unwritable(reason: &str) -> bool {
-    ["submit: Intercom answered 404 ", "submit: Intercom answered 400 intercom_version_invalid "]
-        .iter()
-        .any(|words| reason.contains(words))
-}
-
 /// Decides by the answer to the version of the last run. An `Err` is the reason why it is not kept.
 pub(super) fn of_last<'a>(
     last: &LastApi,

@@ -38,6 +38,21 @@ fn scroll_errors_are_recognized_by_code_or_old_text() {
 }
 
 #[test]
+fn missing_bulk_requests_are_recognized_by_status_and_route() {
+    use crate::intercom::is_not_served;
+    for (error, is) in [
+        (refused(route::SUBMIT, 404, "not_found", ""), true),
+        (refused(route::SUBMIT, 404, "", ""), true),
+        (refused(route::SUBMIT, 400, VERSION_CODE, ""), true),
+        (refused(route::SUBMIT, 400, "parameter_invalid", ""), false),
+        (refused(route::SUBMIT, 401, "unauthorized", ""), false),
+        (refused(route::PAGE, 404, "not_found", ""), false),
+    ] {
+        assert_eq!(is_not_served(&error), is, "{error}");
+    }
+}
+
+#[test]
 fn the_advice_names_the_setting_or_the_resource() {
     for (error, words) in [
         (refused(route::PAGE, 400, VERSION_CODE, ""), "set INTERCOM_API to 1.4"),
