@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use intercom_bulk::domain::part::{Origin, Part, PartId};
 use intercom_bulk::domain::run::RunId;
-use intercom_simulator::MergedWrite;
 
 use super::Submission;
 use super::jobs::part_id;
@@ -63,9 +62,7 @@ impl Storm {
 
     /// Checks a request for the first page of a list: it shows the writes of earlier runs and generations.
     pub(super) fn list_shows_writes(&self, who: Option<Who>, asked: &Asked) {
-        // Users whose values Intercom does not keep are errors, and do not count as changed.
-        let keeps = !self.alters_values() && self.story.options.contacts.merged_write != MergedWrite::Canonical;
-        if asked.kind != Kind::Page || !asked.place.is_empty() || !self.story.has_contacts() || !keeps {
+        if asked.kind != Kind::Page || !asked.place.is_empty() || !self.story.has_contacts() {
             return;
         }
         let (Some(run), now_ms) = (self.invoked(who).and_then(|invoked| invoked.run), self.now_ms()) else { return };

@@ -169,7 +169,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     }
     let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
-    next.visible_at_ms = visible_at_ms(&cursor, &next, facts);
+    next.visible_at_ms = visible_at_ms(&cursor, facts);
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }
@@ -183,13 +183,15 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     Decision { next, commit: Commit::Generation, action: TurnAction::Regenerated }
 }
 
-/// Returns the time from which on lists show what the generation before `next` wrote, in Unix
-/// milliseconds.
-fn visible_at_ms(ended: &Cursor, next: &Cursor, facts: &TurnFacts<'_>) -> i64 {
+/// Returns the time from which on lists show what the generation that ended wrote, in Unix milliseconds; 0
+/// if nothing was sent. Users with an error count, too: Intercom may have stored another value than the
+/// one that was sent, or have written another contact.
+fn visible_at_ms(ended: &Cursor, facts: &TurnFacts<'_>) -> i64 {
     let (Settling { written_by_ms, .. }, lag_ms) = (ended.settling, facts.run.api.list_lag_ms());
     let written_by_ms = if written_by_ms > 0 { written_by_ms } else { facts.now_ms };
     // The earlier generations' writes are older than these, or were waited for.
-    if next.changed_before > 0 && lag_ms > 0 { written_by_ms + lag_ms } else { 0 }
+    let may_have_written = ended.changed_before > 0 || ended.tally.patches > 0 && !facts.run.held_back;
+    if may_have_written && lag_ms > 0 { written_by_ms + lag_ms } else { 0 }
 }
 
 /// Begins with the first page: void parts change nothing any more.
