@@ -21,8 +21,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::accident::Accident;
 use crate::contacts::{self, LEADS, workspace};
+use crate::pauses::control;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, faults, users};
+use crate::preview;
+use crate::retries::retry;
 use crate::roles::{Access, Roles, needed};
 
 /// An item of the table.
@@ -174,6 +177,35 @@ async fn interrupted() -> Guard {
     pipeline.guard.clone()
 }
 
+/// Runs on Preview with users whom its bulk jobs do not write: check reads them by id, and further parts
+/// write them. A run with many of them sends no more bulk jobs, a cancelled one reads them only, and a
+/// retry writes the errors of both.
+async fn on_preview() -> Guard {
+    let options =
+        Options { faults: faults(&["item-limited=10%"]), rate_limit_per_10s: 300, ..preview::workspace(6_000) };
+    let pipeline = preview::pipeline(options).await;
+    let complete = pipeline.run(Value::Null).await;
+    complete.assert_complete();
+    let jobs = preview::jobs(&complete).0;
+    assert!(complete.run.no_jobs.is_some() && jobs.iter().any(|job| job.users_read), "{:?}", complete.run.no_jobs);
+    let refused = Options { faults: faults(&["item-error=10%:name_invalid:no"]), ..preview::workspace(900) };
+    let cancelled = preview::pipeline(Options { rate_limit_per_10s: 200, ..refused }).await;
+    let run = cancelled.start(Value::Null).await;
+    cancelled.until(|state| state.items >= 300).await;
+    control(&cancelled, json!({"cancel": run}), "cancelled").await;
+    assert!(!cancelled.until_ended(&run).await.errors.is_empty());
+    let retried = retry(&cancelled, json!({"retry": run})).await;
+    assert!(retried.run.retry.is_some() && retried.state().ended(), "{}", retried.reason());
+    let guards = [pipeline.guard.clone(), cancelled.guard.clone()];
+    for guard in &guards {
+        assert_eq!(guard.denied(), [""; 0]);
+    }
+    guards[1].used.lock().unwrap().iter_mut().for_each(|(step, used)| {
+        used.extend(guards[0].used().remove(step).into_iter().flatten());
+    });
+    cancelled.guard.clone()
+}
+
 /// Cancels a run that has sent a job, and releases it when that job is over, which settles it.
 async fn released() -> Guard {
     let pipeline = Pipeline::new(HAS_AVATAR, users(200)).await;
@@ -223,6 +255,7 @@ async fn roles_allow_exactly_what_their_steps_do() {
         controlled().await,
         released().await,
         interrupted().await,
+        on_preview().await,
     ];
     for step in ["scroll", "submit", "check", "control"] {
         let used: BTreeSet<Access> = guards.iter().filter_map(|guard| guard.used().remove(step)).flatten().collect();
