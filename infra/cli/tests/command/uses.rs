@@ -66,6 +66,22 @@ fn demo_ends_complete_and_verified() {
     assert_eq!((written + unchanged, written), (300, summary["sent"].as_u64().unwrap()));
 }
 
+/// Each family of the API has its own words for what was compared.
+#[test]
+fn demo_runs_on_each_api() {
+    for (api, sent, compared, is_not) in [
+        ("2.17", "one by one (API 2.17)", "the ledger agree with the writes", "job id"),
+        ("preview", "bulk jobs and sets of single requests", "every job id is in the ledger under the minute", "1.4"),
+    ] {
+        let output = Command::new(COMMAND).args(["demo", "--users", "300", "--api", api]).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let checked = error.split("Checked against the workspace itself").nth(1).unwrap_or_default();
+        assert!(output.status.success() && checked.contains(compared) && !checked.contains(is_not), "{api}: {error}");
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(out.contains("300 users read: ") && out.contains(sent), "{api}: {out}");
+    }
+}
+
 /// A new user's first run: README's command on README's workspace, and a run that its limit stops.
 #[test]
 fn exceeded_max_changes_writes_nothing() {
