@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     /// Seconds after which the command takes an unused scroll as expired.
     scroll_life_s: &'static str,
+    api: &'static str,
 }
 
 impl Drop for World {
@@ -56,7 +57,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         // Otherwise the command would use the state of a parent folder.
         std::fs::create_dir(folder.path().join(".bulk")).unwrap();
-        Self { process, address, folder, scroll_life_s }
+        // The tests are about bulk jobs; those of another API name it.
+        Self { process, address, folder, scroll_life_s, api: "1.4" }
+    }
+
+    /// Returns the world with commands that use this version of the API.
+    pub(crate) fn on(mut self, api: &'static str) -> Self {
+        self.api = api;
+        self
     }
 
     /// Returns the command on this workspace, not started yet.
@@ -66,8 +74,7 @@ impl World {
             .args(arguments)
             .env("INTERCOM_BASE_URL", &self.address)
             .env("INTERCOM_TOKEN", "test-token-that-is-never-printed")
-            // The tests are about bulk jobs; those of another API name it.
-            .env("INTERCOM_API", "1.4")
+            .env("INTERCOM_API", self.api)
             .env("INTERCOM_SCROLL_LIFE_S", self.scroll_life_s)
             // Its jobs take a second.
             .env("INTERCOM_JOB_LIFE_S", "2")
