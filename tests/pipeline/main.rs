@@ -15,6 +15,7 @@ mod bounds;
 mod canary;
 mod closed;
 mod conformance;
+mod contact_options;
 mod contacts;
 mod crash;
 mod defects;
