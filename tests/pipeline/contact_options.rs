@@ -83,11 +83,11 @@ async fn options_that_a_plan_meets_by_its_types_change_no_end() {
     }
 }
 
-/// The status of a write to a blocked contact. With 404 it looks like a contact that is gone.
+/// The status of a write to a blocked contact. With 410 it looks like a contact that is gone.
 #[tokio::test(start_paused = true)]
 async fn blocked_contacts_are_told_whatever_the_status() {
     for version in VERSIONS {
-        for (status, is_gone) in [(400, false), (403, false), (404, true), (409, false), (410, true), (422, false)] {
+        for (status, is_gone) in [(400, false), (403, false), (404, false), (409, false), (410, true), (422, false)] {
             let option = format!("blocked-status={status}");
             let options = workspace(400, &["has avatar:boolean"], &[option.as_str()]);
             let options = Options { faults: faults(&["gone-contact=blocked:3%"]), ..options };
