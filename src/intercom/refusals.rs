@@ -69,7 +69,6 @@ impl NoUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intercom::route;
 
     #[test]
     fn only_a_refusal_that_names_a_user_says_that_it_is_gone() {
