@@ -8,8 +8,10 @@
 //! * `connector`: the SDK's HTTP client on top of ours, so that there is one TLS configuration.
 //! * `signed`: one signed request to an API that no SDK client is linked for.
 //! * `parameter`: a secret in Parameter Store.
+//! * `event_bus`: an event for EventBridge.
 
 mod connector;
+mod event_bus;
 mod parameter;
 mod signed;
 
@@ -20,6 +22,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 
+pub use event_bus::{BusEvent, EVENT_SOURCE, EventBus, EventBusError};
 pub use parameter::{Parameter, ParameterError};
 pub(crate) use signed::causes;
 pub use signed::{Answer, CallError, ServiceApi};
@@ -63,12 +66,13 @@ pub struct Aws {
 }
 
 /// The services that are called: name in the host name, and variable that overrides the endpoint.
-const SERVICES: [(&str, &str); 5] = [
+const SERVICES: [(&str, &str); 6] = [
     ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
     ("sqs", "AWS_ENDPOINT_URL_SQS"),
     ("ssm", "AWS_ENDPOINT_URL_SSM"),
     ("cloudformation", "AWS_ENDPOINT_URL_CLOUDFORMATION"),
     ("lambda", "AWS_ENDPOINT_URL_LAMBDA"),
+    ("events", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
 ];
 
 impl Aws {

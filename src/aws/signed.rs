@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use super::{ATTEMPT, Aws};
 use crate::http::body;
 
-/// Attempts at a call. All calls through this module are read-only or idempotent.
+/// Attempts at a call. All calls through this module are read-only or may be repeated.
 const ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; it doubles before the third.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -10,6 +10,7 @@
 mod end;
 mod pause;
 mod release;
+mod report;
 pub mod resend;
 mod resume;
 mod retry;
@@ -22,6 +23,7 @@ mod visible;
 pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
 pub use pause::{hold, pause, pause_after_canary};
 pub use release::{Released, release};
+pub use report::{Report, Reports, report, run_report};
 pub use resume::{Continued, Resumed, restart, resume};
 pub use retry::{Retried, retried};
 pub use settle::{Looking, unsettled};

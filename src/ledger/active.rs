@@ -153,7 +153,7 @@ impl Ledger {
         };
         for _ in 0..END_TRIES {
             let Some(cursor) = self.cursor(&run.id).await? else { return Ok(false) };
-            let writes = vec![Self::close(&cursor)];
+            let writes = vec![Self::close(&cursor), Self::report_write(&run.id, now_ms)?];
             if self.change_run(run, &ended, writes, Some(EndEffect::of(&ended, &cursor))).await? {
                 return Ok(true);
             }

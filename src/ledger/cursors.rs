@@ -129,6 +129,8 @@ impl Ledger {
                 let ended_ms = state.ended().then_some(now_ms);
                 let releases = releases_parts(run, &next, *state);
                 writes.extend(releases.then(|| Self::resend_write(&run.id, now_ms)));
+                let stops = !state.works();
+                writes.extend(stops.then(|| Self::report_write(&run.id, now_ms)).transpose()?);
                 let held_back = run.held_back && !releases;
                 let changed = Run { state: *state, reason: reason.clone(), ended_ms, held_back, ..run.clone() };
                 let release = state.ended().then(|| EndEffect::of(&changed, &before));

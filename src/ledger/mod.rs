@@ -27,6 +27,7 @@
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
 //! | `FORMATS / <step>` | the newest format that the step's function reads, and when it said so |
 //! | `EXPIRY / <run>` | an ended run whose items get their time to live |
+//! | `REPORTS / <run>` | a run that ended or paused, until that is reported |
 //! | `BUDGET / WINDOW#<end>` | operations spent of a 10-second window |
 //! | `BUDGET / MINUTE#<end>#<run>` | users written of a minute, in a run with a pace |
 //! | `BUDGET / LIMIT` | the limit that Intercom last reported |
@@ -61,6 +62,7 @@ mod pauses;
 mod polls;
 mod readback;
 mod refusals;
+mod reports;
 mod resends;
 mod retried;
 mod runs;
@@ -91,6 +93,7 @@ pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
 pub use patches::{PatchOutcome, SeenPatch};
 pub use refusals::RefusedInARow;
+pub use reports::DueReport;
 pub use resends::Resends;
 pub use retried::{RetriedUsers, UNREADABLE_USER};
 pub use runs::{CompanyName, Reserved};

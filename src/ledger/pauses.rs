@@ -10,7 +10,10 @@ impl Ledger {
     /// Pauses a run that was read as `run`, or changes its pause. Returns `false` if another writer
     /// changed the run first.
     pub async fn pause(&self, run: &Run, pause: Pause, reason: &str) -> Result<bool, LedgerError> {
-        self.change_run(run, &run.with_pause(pause, reason), Vec::new(), None).await
+        // A change of the pause is no news.
+        let is_new = run.state != State::Paused;
+        let report = is_new.then(|| Self::report_write(&run.id, pause.since_ms)).transpose()?;
+        self.change_run(run, &run.with_pause(pause, reason), report.into_iter().collect(), None).await
     }
 
     /// Ends the pause of a run that was read as `run`: it continues in this state, at its cursor.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use self::error::StepError;
 
-use crate::aws::{Aws, Parameter};
+use crate::aws::{Aws, EventBus, Parameter};
 use crate::domain::api::{Api, ApiVersion};
 use crate::domain::clock::Clock;
 use crate::domain::run::{FORMAT, Run, RunId};
@@ -46,6 +46,8 @@ pub struct Clients {
     pub formats: FormatReports,
     /// The values that the previous run of the plan set.
     pub previous: Previous,
+    /// The event bus for the ends and pauses of runs.
+    pub events: Option<EventBus>,
 }
 
 /// The time of the next read of a draining run's accounts, stored per process. The accounts are all
@@ -114,6 +116,7 @@ impl Clients {
             closing: Arc::default(),
             formats: FormatReports::default(),
             previous: Previous::default(),
+            events: None,
         }
     }
 
@@ -138,7 +141,8 @@ impl Clients {
         let intercom = Intercom::new(transport, workspace.base_url, tokens, workspace.api);
         let queues = Queues::new(aws.sqs(), places.pages, places.patches);
         let clients = Self::new(intercom, Ledger::new(aws.dynamodb(), places.table), queues, settings);
-        Ok((clients, stored))
+        let events = places.event_bus.map(|name| EventBus::new(aws.clone(), name, places.stack));
+        Ok((Self { events, ..clients }, stored))
     }
 
     /// Returns these clients with a client of Intercom that speaks the run's API.

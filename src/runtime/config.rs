@@ -8,9 +8,9 @@ use crate::domain::run::{LATE_MS, REQUEST_MOST_MS, SettleTimes};
 use crate::intercom::{BaseUrl, BaseUrlError, TokenError};
 use crate::queue::QueueUrls;
 use crate::runtime::settings::{
-    API, BASE_URL, BUCKET_MINUTES, BULK_CHARGE, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S, PAGES_DEAD_LETTERS_URL,
-    PAGES_QUEUE_URL, PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, READ_AGAIN_S, SCROLL_LIFE_S, Setting,
-    TOKEN, TOKEN_PARAMETER,
+    API, BASE_URL, BUCKET_MINUTES, BULK_CHARGE, EVENT_BUS, JOB_LIFE_S, LEDGER_TABLE, PAGE_TIMEOUT_S,
+    PAGES_DEAD_LETTERS_URL, PAGES_QUEUE_URL, PATCHES_DEAD_LETTERS_URL, PATCHES_QUEUE_URL, QUOTA_PERCENT, READ_AGAIN_S,
+    SCROLL_LIFE_S, STACK_NAME, Setting, TOKEN, TOKEN_PARAMETER,
 };
 use crate::runtime::token::TokenFrom;
 
@@ -64,6 +64,10 @@ pub struct Places {
     pub pages: QueueUrls,
     /// `PATCHES_QUEUE_URL` and `PATCHES_DEAD_LETTERS_URL`.
     pub patches: QueueUrls,
+    /// `EVENT_BUS`, unless it is `none`.
+    pub event_bus: Option<String>,
+    /// `STACK_NAME`.
+    pub stack: String,
 }
 
 /// The settings of the steps.
@@ -191,6 +195,8 @@ impl Places {
                 url: required(&get, &PATCHES_QUEUE_URL)?,
                 dead_letters: required(&get, &PATCHES_DEAD_LETTERS_URL)?,
             },
+            event_bus: EVENT_BUS.get(&get).filter(|name| Some(name.as_str()) != EVENT_BUS.default),
+            stack: required(&get, &STACK_NAME)?,
         })
     }
 }

@@ -45,7 +45,7 @@ pub enum Range {
 }
 
 impl Setting {
-    /// A setting without a default that only the functions read.
+    /// Returns a setting without a default that only the functions read.
     const fn of_functions(name: &'static str, help: &'static str) -> Self {
         Self { name, flag: None, default: None, range: Range::Any, help }
     }
@@ -212,25 +212,24 @@ pub const PATCHES_DEAD_LETTERS_URL: Setting =
     Setting::of_functions("PATCHES_DEAD_LETTERS_URL", "dead-letter queue for unreadable messages of the patches queue");
 
 /// The dimension of the metrics. CloudWatch requires a non-empty value, hence the default.
-pub const STACK_NAME: Setting = Setting {
-    name: "STACK_NAME",
-    flag: None,
-    default: Some("-"),
-    range: Range::Any,
-    help: "dimension `Stack` of the metrics",
+pub const STACK_NAME: Setting =
+    Setting { default: Some("-"), ..Setting::of_functions("STACK_NAME", "dimension `Stack` of the metrics") };
+
+/// The event bus for the ends and pauses of runs.
+pub const EVENT_BUS: Setting = Setting {
+    default: Some("none"),
+    ..Setting::of_functions("EVENT_BUS", "EventBridge bus for an event when a run ends or pauses; none: no events")
 };
 
 /// Switches connecting during a function's start on or off.
 pub const WARM_CONNECTIONS: Setting = Setting {
-    name: "WARM_CONNECTIONS",
-    flag: None,
     default: Some("on"),
     range: Range::Words("on or off"),
-    help: "`off`: connect at the first call instead of while the function starts",
+    ..Setting::of_functions("WARM_CONNECTIONS", "`off`: connect at the first call instead of while the function starts")
 };
 
 /// All settings, in the order of docs/settings.md.
-pub const SETTINGS: [Setting; 18] = [
+pub const SETTINGS: [Setting; 19] = [
     TOKEN,
     TOKEN_PARAMETER,
     BASE_URL,
@@ -248,6 +247,7 @@ pub const SETTINGS: [Setting; 18] = [
     PATCHES_QUEUE_URL,
     PATCHES_DEAD_LETTERS_URL,
     STACK_NAME,
+    EVENT_BUS,
     WARM_CONNECTIONS,
 ];
 

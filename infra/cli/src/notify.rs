@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use intercom_bulk::domain::run::{Counted, RunId};
+use intercom_bulk::control::run_report;
+use intercom_bulk::domain::run::RunId;
 use intercom_bulk::http::Https;
-use intercom_bulk::ledger::{Ledger, LedgerError};
+use intercom_bulk::ledger::Ledger;
 use reqwest::{StatusCode, Url, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
@@ -82,9 +83,10 @@ impl Notify {
     /// Refuses an address of messages: the functions of a stack send none.
     pub(crate) fn refuse(&self) -> Result<(), CommandError> {
         match &self.notify {
-            Some(_) => {
-                Err(CommandError::Usage("--notify is for a run on this machine, and not for --stack".to_owned()))
-            }
+            Some(_) => Err(CommandError::Usage(
+                "--notify is for a run on this machine; a stack puts an event on EventBridge (infra/OPERATIONS.md)"
+                    .to_owned(),
+            )),
             None => Ok(()),
         }
     }
@@ -92,8 +94,8 @@ impl Notify {
     /// Sends the message about a run that has ended or paused. A failure is a warning.
     pub(crate) async fn tell(&self, ledger: &Ledger, id: &RunId) {
         let Some(url) = &self.notify else { return };
-        let sent = match message(ledger, id).await {
-            Ok(Some(message)) => self.send(url, &message).await.map_err(|error| error.to_string()),
+        let sent = match run_report(ledger, id, output::flags).await {
+            Ok(Some(report)) => self.send(url, &report.body.into()).await.map_err(|error| error.to_string()),
             Ok(None) => return,
             Err(error) => Err(error.to_string()),
         };
@@ -147,26 +149,6 @@ impl Notify {
             None => Ok(found),
         }
     }
-}
-
-/// Returns the message about a run; `None` if it goes on. It holds no personal data.
-async fn message(ledger: &Ledger, id: &RunId) -> Result<Option<Value>, LedgerError> {
-    let Some((run, cursor)) = ledger.run(id).await?.zip(ledger.cursor(id).await?) else { return Ok(None) };
-    if run.state.works() {
-        return Ok(None);
-    }
-    let totals = match run.totals.clone() {
-        Some(totals) => totals,
-        None => ledger.accounts(&run, &cursor).await?.totals,
-    };
-    let counted = Counted::of(&cursor.tally, &totals);
-    let reason = run.reason.as_deref().map(output::flags);
-    let Counted { read, written, failed, .. } = counted;
-    let why = reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
-    let text = format!("Run {id} is {}{why}: {read} users read, {written} written, {failed} failed", run.state);
-    Ok(Some(json!({
-        "run": id, "plan": run.plan, "state": run.state, "reason": reason, "users": read, "counts": counted, "text": text,
-    })))
 }
 
 /// Returns whether an address belongs to the internet, and not to this machine, a local network, or the

@@ -80,6 +80,8 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         }
         done => drop(done?),
     }
+    let reports = control::report(clients, at).await;
+    (outcome.events, outcome.events_failed) = (reports.sent, reports.failed);
     clients.ledger.expire(EXPIRED_AT_ONCE).await?;
     match failure {
         // Return an error if no poll succeeded, so that the function's alarm sees it.

@@ -36,6 +36,10 @@ pub struct CheckOutcome {
     pub rate_limited: u64,
     /// The highest use of our quota in a rate window, in percent.
     pub quota_used_percent: u64,
+    /// Events of ends and pauses that EventBridge accepted.
+    pub events: u64,
+    /// Ends and pauses that could not be reported; the next tick tries again.
+    pub events_failed: u64,
     /// The run that ended, and its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<(String, String)>,
@@ -70,6 +74,7 @@ impl CheckOutcome {
             Metric::count("RunsWithErrors", u64::from(with_errors)),
             Metric::count("RunsNotComplete", u64::from(ended.is_some() && !complete) + self.paused),
             Metric::count("LeftForNewer", self.newer),
+            Metric::count("EventsFailed", self.events_failed),
             Metric::count("RateLimited", self.rate_limited),
             Metric::percent("QuotaUsedPercent", self.quota_used_percent),
         ]

@@ -2,6 +2,7 @@
 //! Lambda's Invoke API. Everything uses sockets, as on AWS.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod events;
 mod functions;
 mod world;
 

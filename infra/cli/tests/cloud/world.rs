@@ -44,6 +44,11 @@ fn spawn(arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
 impl World {
     /// Creates a workspace with this number of users.
     pub(crate) async fn new(users: &str) -> Self {
+        Self::with(users, &[]).await
+    }
+
+    /// Creates a workspace with this number of users. The environment has more settings.
+    pub(crate) async fn with(users: &str, settings: &[(&str, &str)]) -> Self {
         let simulate = ["simulate", "--port", "0", "--latency-ms", "1", "--job-delay-s", "1", "--users", users];
         let (simulated, mut lines) = spawn(&simulate);
         let mut line = String::new();
@@ -63,6 +68,7 @@ impl World {
         environment.insert("INTERCOM_BASE_URL".to_owned(), intercom);
         environment.insert("INTERCOM_TOKEN".to_owned(), "test-token-that-is-never-printed".to_owned());
         environment.insert("INTERCOM_API".to_owned(), "1.4".to_owned());
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         functions.wake(&environment);
 
         let asked = Arc::default();

@@ -5,6 +5,7 @@ mod counts;
 mod errors;
 mod parts;
 mod patches;
+mod reports;
 mod retried;
 mod starts;
 
@@ -193,7 +194,8 @@ async fn run_items_expire_after_its_end() {
     let lasting: Vec<_> = items.iter().filter(|item| !item.contains_key("expires_at")).collect();
     let kept: Vec<&String> = lasting.iter().filter_map(|item| item["pk"].as_s().ok()).collect();
     assert_eq!(kept, ["ACTIVE"], "everything else of the run expires");
-    assert_eq!(items.len() - 1, 9, "RUN, PLAN, CURSOR, two BUCKETS, PART, its place among the runs, the job, an error");
+    let all = "RUN, PLAN, CURSOR, two BUCKETS, PART, its place among the runs, the job, an error, its report";
+    assert_eq!(items.len() - 1, 10, "{all}");
 }
 
 fn error(user: &str) -> ErrorRow {
