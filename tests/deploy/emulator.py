@@ -332,6 +332,20 @@ def batches_need_no_right_of_their_own(actions):
     actions.extract_iam_action = extract
 
 
+def conditions_see_the_source_of_an_event(actions):
+    """Gives IAM the condition keys of `PutEvents`, without which a role with a condition may put no event."""
+    plain = actions.request_tag_context
+
+    def context(service, action, body, params):
+        found = plain(service, action, body, params)
+        if action != "events:PutEvents":
+            return found
+        (entry,) = json.loads(body)["Entries"]
+        return found | {"events:source": entry["Source"], "events:detail-type": entry["DetailType"]}
+
+    actions.request_tag_context = context
+
+
 def main():
     # Without it, each small answer waits 40 ms for the function's acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -348,6 +362,7 @@ def main():
     finish_before_an_update(lambda_runtime, lambda_svc)
     die_of_what_kills(lambda_runtime)
     batches_need_no_right_of_their_own(iam_actions)
+    conditions_see_the_source_of_an_event(iam_actions)
     sys.argv = ["ministack"]
     app.main()
 

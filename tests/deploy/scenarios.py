@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timedelta, timezone
 
 from emulator import KILLS
-from intercom import wrong_users
+from intercom import wanted, wrong_users
 from ledger import wait_for
 from stack import TOKEN_PARAMETER
 from truth import answers_are_recorded, check, complete, ended, jobs_are_recorded, nothing_waits, told
@@ -179,6 +179,76 @@ def users_in_error(bench):
     rings(bench, "a run left users in error")
     nothing_waits(bench)
     return f"{wrong} users failed, and are listed"
+
+
+def reports(bench):
+    """Returns a function that returns the events of the stack so far, from a queue behind a rule."""
+    name, aws = "reports", bench.stack.aws
+    url = aws["sqs"].create_queue(QueueName=name)["QueueUrl"]
+    arn = aws["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["intercom-bulk"], "detail": {"stack": [bench.stack.name]}}
+    aws["events"].put_rule(Name=name, EventPattern=json.dumps(pattern))
+    aws["events"].put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    found = []
+
+    def received():
+        got = aws["sqs"].receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        found.extend(json.loads(message["Body"]) for message in got)
+        for message in got:
+            aws["sqs"].delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    return received
+
+
+def retried(bench):
+    """Retries the failed users of a run by an event, after half are cured: it writes those and no others."""
+    received = reports(bench)
+    refusal = "parameter_invalid:the value is invalid"
+    bench.world(600, faults=[f"item-error=12%:{refusal}"])
+    run = start(bench, "has-avatar")
+    row = ended(bench, run, 240)
+    check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
+    failed = {error["user"] for error in bench.ledger.errors(run)}
+    check(len(failed) > 20, f"{len(failed)} users failed")
+    settle(bench)
+    # The users as before the run: each write is the retry's.
+    bench.world(600, faults=[f"item-error=6%:{refusal}"])
+    before = {user["id"]: user for user in bench.intercom.users()}
+    check(failed <= set(before), "another workspace")
+    said = bench.stack.control("retry", run)
+    check(said["did"] == "requested", f"control says {said}")
+    retry = said["run"]
+    again = bench.stack.control("retry", run)
+    check((again["did"], again["run"]) == ("nothing", retry), f"control says {again}")
+    row = ended(bench, retry, 240)
+    check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
+    still = {error["user"] for error in bench.ledger.errors(retry)}
+    after = {user["id"]: user for user in bench.intercom.users()}
+    changed = {user for user, now in after.items() if now["custom_attributes"] != before[user]["custom_attributes"]}
+    check(changed == failed - still, f"{len(changed - failed)} others changed, {len(failed - still - changed)} did not")
+    check(changed and still, f"{len(changed)} users cured, {len(still)} not")
+    for user in changed:
+        attribute, value = wanted("has-avatar", before[user])
+        check(after[user]["custom_attributes"][attribute] == value, f"{user} has another value")
+    jobs_are_recorded(bench, retry, bench.intercom.state()["jobs"])
+    told = json.loads(bench.stack.command("status", "--run", retry, "--json"))
+    numbers = [told[key] for key in ("users", "written", "failed", "unchanged", "skipped", "pending")]
+    check(numbers == [len(failed), len(changed), len(still), 0, 0, 0], f"the command says {told}")
+    nothing_waits(bench)
+
+    # One event for each end, put by the role of check.
+    events = {}
+    wait_for("the events", lambda: bench.tick() or len(received()) >= 2, 60)
+    for event in received():
+        events.setdefault(event["detail"]["run"], []).append(event)
+    check({run: len(all) for run, all in events.items()} == {run: 1, retry: 1}, f"events: {events}")
+    (event,) = events[retry]
+    check((event["source"], event["detail-type"]) == ("intercom-bulk", "Run Ended"), f"the event is {event}")
+    detail = event["detail"]
+    counts = (detail["state"], detail["users"], detail["counts"]["written"], detail["counts"]["failed"])
+    check(counts == ("complete_with_errors", len(failed), len(changed), len(still)), f"the event is {event}")
+    return f"{len(failed)} users failed, {len(changed)} cured and written, {len(still)} failed again; 2 events"
 
 
 def too_many_errors(bench):
@@ -407,7 +477,7 @@ LANES = [
     [stopped_by_hand, revoked_token],
     [outage, failed_start],
     [paused_and_resumed, too_many_errors],
-    [killed_scroll, users_in_error],
+    [retried, killed_scroll, users_in_error],
     [contacts, updated_stack, poison],
     [preview, missing_token],
 ]

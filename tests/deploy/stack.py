@@ -63,7 +63,7 @@ class Stack:
         settings = Config(retries={"mode": "standard", "max_attempts": 5})
         self.aws = {
             service: session.client(service, endpoint_url=emulator.url, config=settings)
-            for service in ("cloudformation", "cloudwatch", "dynamodb", "lambda", "logs", "s3", "scheduler", "sqs", "ssm")
+            for service in ("cloudformation", "cloudwatch", "dynamodb", "events", "lambda", "logs", "s3", "scheduler", "sqs", "ssm")
         }
 
     def _package(self, release):
