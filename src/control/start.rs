@@ -2,7 +2,8 @@
 
 use crate::domain::api::ApiChoice;
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms, format_of};
+use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms};
+use crate::domain::run::{deadline_of_list_ms, format_of};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -42,11 +43,11 @@ pub enum Started {
 /// Begins a run, unless another one is active.
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
     let NewRun { start, plan, api, workspace, count, listed, operations_per_10s, reading_life_ms, active } = new;
-    let retry = start.source.retry().cloned();
+    let (retry, saved) = (start.source.retry().cloned(), start.source.saved().cloned());
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
-        // Functions of an older format would read no user of a retry.
-        v: if retry.is_some() { FORMAT } else { format_of(api.version.api()) },
+        // Functions of an older format would read no user of a retry, or write what no preview showed.
+        v: if retry.is_some() || saved.is_some() { FORMAT } else { format_of(api.version.api()) },
         id: start.run(),
         plan: start.plan.clone(),
         version: Some(api.version),
@@ -61,10 +62,14 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         started_ms: now_ms,
         scheduled_at_s: Some(start.scheduled_at_s),
         ended_ms: None,
-        deadline_ms: deadline_ms(now_ms, count.or(listed).unwrap_or(0), speed),
+        deadline_ms: match listed {
+            Some(listed) => deadline_of_list_ms(now_ms, listed, speed),
+            None => deadline_ms(now_ms, count.unwrap_or(0), speed),
+        },
         count,
         listed,
         retry,
+        saved,
         workspace: Some(workspace),
         limits: start.limits.clone(),
         held_back: start.limits.hold_back(),

@@ -6,19 +6,20 @@ const PRIME: u64 = 0x0100_0000_01b3;
 
 /// A digest that bytes are added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fnv(pub(crate) u64);
+pub struct Fnv(pub u64);
 
 impl Fnv {
     /// The digest of nothing.
-    pub(crate) const EMPTY: Self = Self(OFFSET);
+    pub const EMPTY: Self = Self(OFFSET);
 
     /// Returns the digest of a text.
-    pub(crate) fn of(text: &str) -> u64 {
-        Self::EMPTY.add(text.bytes()).0
+    pub fn of(text: &str) -> u64 {
+        Self::EMPTY.and(text.bytes()).0
     }
 
     /// Returns the digest with these bytes added.
-    pub(crate) fn add(self, bytes: impl IntoIterator<Item = u8>) -> Self {
+    #[must_use]
+    pub fn and(self, bytes: impl IntoIterator<Item = u8>) -> Self {
         Self(bytes.into_iter().fold(self.0, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(PRIME)))
     }
 }

@@ -4,7 +4,7 @@ pub mod api;
 pub mod attribute;
 pub mod bucket;
 pub mod clock;
-pub(crate) mod fnv;
+pub mod fnv;
 pub mod found;
 pub mod html;
 pub mod job;

@@ -29,7 +29,7 @@ impl Page {
         for entry in entries {
             // The end mark makes `a,bc` and `ab,c` differ.
             let marked = entry.as_ref().map_or("", |user| user.id().as_str()).bytes().chain([0]);
-            page.digest = Fnv(page.digest).add(marked).0;
+            page.digest = Fnv(page.digest).and(marked).0;
             match entry {
                 Some(user) => page.users.push(user),
                 None => page.unreadable += 1,

@@ -15,6 +15,9 @@
 //! | `RUN#<run> / PART#<generation>#…` | a part: leased, then done, dropped or given up |
 //! | `RUN#<run> / RESEND` | when the messages of parts were sent again |
 //! | `RUN#<run> / CHANGES#…` | the patches of a job of format 1, compressed |
+//! | `RUN#<run> / PREVIEW#<generation>#<page>` | the changes of a page of a dry run that keeps them, compressed |
+//! | `RUN#<run> / SAVED#<n>` | changes of a saved preview that the run writes, compressed |
+//! | `RUN#<run> / SAVED` | that preview, when all its changes are stored |
 //! | `RUN#<run> / SAMPLE` | the first changes of a dry run, compressed |
 //! | `RUN#<run> / READBACK` | the progress of the check of written values |
 //! | `RUN#<run> / READBACK#<generation>#<n>` | the sample: users that the run wrote |
@@ -66,6 +69,7 @@ mod reports;
 mod resends;
 mod retried;
 mod runs;
+mod saved;
 mod select;
 mod starts;
 mod sums;

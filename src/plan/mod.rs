@@ -251,6 +251,11 @@ impl Plan {
         required.filter(|(index, _)| seen & (1 << index) == 0).map(|(_, (_, shown))| shown.as_str()).collect()
     }
 
+    /// Returns whether an expression reads `today`.
+    pub fn reads_today(&self) -> bool {
+        self.inner.reads.today
+    }
+
     /// Returns warnings for the operator before a run of this plan, one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.inner.warnings

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::redact::{redact_to, unread};
-use crate::domain::run::{AtMost, LIST_MAX, Limits, Retry, RunId, Source, number_or_share};
+use crate::domain::run::{AtMost, LIST_MAX, Limits, Retry, RunId, SavedPreview, Source, number_or_share};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
@@ -77,6 +77,9 @@ pub struct StartEvent {
     /// If set, the run retries users of an ended run, whose plan `plan` names.
     #[serde(default)]
     pub retry: Option<Retry>,
+    /// If set, the run writes the changes of a saved preview, which the ledger has under the run's name.
+    #[serde(default)]
+    pub saved: Option<SavedPreview>,
     /// The start ends the active run if that is paused, also if an operator paused it. Otherwise it
     /// waits behind a run that an operator paused.
     #[serde(default)]
@@ -100,6 +103,8 @@ struct StrictLimits {
     max_errors: Option<AtMost>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    keep_changes: bool,
     #[serde(default)]
     accept_unseen: bool,
     #[serde(default)]
@@ -130,7 +135,7 @@ impl StartEvent {
             _ if !(start.plan.is_string() || start.plan.is_object()) => {
                 Err(EventError::Start { detail: "`plan` must be a name or a plan".to_owned() })
             }
-            _ => match start.limits.check().and_then(|()| start.check_retry()) {
+            _ => match start.limits.check().and_then(|()| start.check_retry()).and_then(|()| start.check_saved()) {
                 Ok(()) => Ok(start),
                 Err(detail) => Err(EventError::Start { detail: detail.to_owned() }),
             },
@@ -144,10 +149,21 @@ impl StartEvent {
         Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.limits))
     }
 
+    fn check_saved(&self) -> Result<(), &'static str> {
+        let others = self.users.is_some() || self.retry.is_some() || self.limits.limit.is_some();
+        if self.saved.is_some() && (others || self.limits.dry_run) {
+            return Err("a saved preview takes neither `users`, `retry`, `limit` nor `dry_run`: it has its users");
+        }
+        Ok(())
+    }
+
     /// Returns the source of the pages. Duplicate user ids are removed.
     pub fn source(&self) -> Source {
         if let Some(retry) = &self.retry {
             return Source::Retry(retry.clone());
+        }
+        if let Some(saved) = &self.saved {
+            return Source::Saved(saved.clone());
         }
         let mut seen = BTreeSet::new();
         let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();
@@ -247,6 +263,12 @@ mod tests {
         assert!(ScrollEvent::read(&json!({"plan": "x", "limits": {"max_per_minute": 0}})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": 3})).is_err());
         assert!(ScrollEvent::read(&json!({"plan": "x", "users": ["../x"]})).is_err());
+        let saved = json!({"digest": "d", "users": 1, "at_s": 0});
+        let start = StartEvent::read(&json!({"plan": "x", "saved": saved})).unwrap();
+        assert_eq!(start.source().listed(), Some(1));
+        for limits in [json!({"limit": 1}), json!({"dry_run": true}), json!({"keep_changes": true})] {
+            assert!(ScrollEvent::read(&json!({"plan": "x", "saved": saved, "limits": limits})).is_err(), "{limits}");
+        }
         let error = ScrollEvent::read(&json!({"plan": "x", "limits": {"then_pause": true}})).unwrap_err().to_string();
         assert!(error.contains("`limit`"), "{error}");
         let share = json!({"plan": "x", "limits": {"max_errors": {"percent": 5}}});

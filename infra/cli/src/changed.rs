@@ -1,11 +1,12 @@
 //! The changes of a user by a plan, as text and as JSON.
 
-use intercom_bulk::domain::patch::{Patch, Target};
-use serde::Serialize;
+use intercom_bulk::domain::patch::{Change, Patch, Target};
+use intercom_bulk::domain::user::UserId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The changes of one user.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Changed {
     /// Intercom's id of the user.
     pub(crate) user: String,
@@ -14,15 +15,20 @@ pub(crate) struct Changed {
 }
 
 /// One changed value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Replaced {
     /// The target: `attribute`, `field` or `company_name`, with its name or the company's id.
     #[serde(flatten)]
     pub(crate) target: Target,
     /// The value before: left out if missing, null if null.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) before: Option<Value>,
     pub(crate) after: Value,
+}
+
+/// Deserializes null as `Some`: serde would read both null and absent as `None`.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl From<&Patch> for Changed {
@@ -37,6 +43,12 @@ impl From<&Patch> for Changed {
 }
 
 impl Changed {
+    /// Returns the patch; `None` if the id is none of a user.
+    pub(crate) fn into_patch(self) -> Option<Patch> {
+        let change = |Replaced { target, before, after }| Change { target, new: after, replaced: before };
+        Some(Patch { user: UserId::new(self.user)?, changes: self.changes.into_iter().map(change).collect() })
+    }
+
     /// Returns a line for each value: before → after.
     pub(crate) fn words(&self) -> Vec<String> {
         let words = |change: &Replaced| {
@@ -54,8 +66,6 @@ impl Changed {
 
 #[cfg(test)]
 mod tests {
-    use intercom_bulk::domain::patch::Change;
-    use intercom_bulk::domain::user::UserId;
     use serde_json::json;
 
     use super::*;
@@ -80,6 +90,8 @@ mod tests {
                 {"company_name": "c1", "before": "Acme", "after": 49},
             ]})
         );
+        let text = serde_json::to_string(&changed).unwrap();
+        assert_eq!(serde_json::from_str::<Changed>(&text).unwrap().into_patch(), Some(patch));
         assert_eq!(
             changed.words(),
             [

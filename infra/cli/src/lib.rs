@@ -7,6 +7,7 @@
 //!   `stack`: a deployed stack.
 //! * `progress`, `summary`, `read_back`, `preview`, `error_kinds`, `changed`, `output`: text for the
 //!   user. `spreadsheet`, `contact_link`: CSV.
+//! * `saved`: the file of a saved preview.
 //! * `notify`: the message at the end of a run.
 //! * `jobs_seen`, `estimate`: the numbers behind the progress. `stop`: the signals that end a
 //!   command. `under_way`: the requests that an ended process left behind.
@@ -22,6 +23,7 @@ mod output;
 mod preview;
 pub mod progress;
 mod read_back;
+mod saved;
 pub mod session;
 mod spreadsheet;
 mod stack;

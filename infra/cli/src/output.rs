@@ -161,9 +161,10 @@ pub(crate) fn bulk_charge(seen: BulkCharge) -> String {
     .to_owned()
 }
 
-/// Returns the indented line of the users that a run retries, if it does.
+/// Returns the indented line of the users that a run retries, or of the preview that it writes, if it does.
 pub(crate) fn retries(run: &Run) -> Option<String> {
-    run.retry.as_ref().map(|retry| format!("  It retries {}.", retry.words()))
+    let saved = || run.saved.as_ref().map(|saved| format!("  It writes {}.", saved.words()));
+    run.retry.as_ref().map(|retry| format!("  It retries {}.", retry.words())).or_else(saved)
 }
 
 /// Returns the users that are gone, and those that something else changed in between, as further

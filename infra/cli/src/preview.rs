@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::changed::Changed;
 use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, count};
+use crate::saved::Written;
 use crate::summary::{exit_code, skip_reasons};
 use intercom_bulk_emulator::cost::Used;
 
@@ -70,6 +71,9 @@ pub(crate) struct Found {
     pub(crate) api: Option<ApiVersion>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_reason: Option<String>,
+    /// The file of its changes, if they are saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) saved: Option<Written>,
     /// The reason of the dry run's end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -122,6 +126,7 @@ impl Found {
             set_again: tally.set_again.most(),
             would_create: Vec::new(),
             sample,
+            saved: None,
             api: run.version,
             api_reason: run.version_reason.clone(),
             reason: run.reason.as_deref().map(output::flags),
@@ -182,7 +187,20 @@ impl Found {
             lines.push("  Some of the changes:".to_owned());
             lines.extend(self.sample.iter().flat_map(Changed::words));
         }
+        lines.extend(self.saved.iter().map(|saved| self.saved_words(saved)));
         lines
+    }
+}
+
+impl Found {
+    /// Returns the note on a saved preview. Its run reads each user by a request before it writes.
+    fn saved_words(&self, saved: &Written) -> String {
+        let file = saved.file.display();
+        let took = output::duration(Duration::from_secs(self.seconds_at_quota * 2));
+        format!(
+            "  Saved to {file}, which has personal data. `intercom-bulk run PLAN --saved {file}` reads these users again, and \
+             writes those whose values are as in the preview: {took} or more at the quota"
+        )
     }
 }
 
@@ -206,6 +224,7 @@ mod tests {
     fn found(state: State) -> Found {
         Found {
             one_by_one: false,
+            saved: None,
             set_again: Vec::new(),
             would_create: vec!["\"has avatar\" (boolean)".to_owned()],
             plan: "p".to_owned(),

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::domain::api::ApiVersion;
-use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Retry, Run, State, Tally};
+use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Retry, Run, SavedPreview, State, Tally};
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
 
 use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, count};
 use crate::read_back::read_back;
+pub(crate) use next::exit_code;
 
 /// Maximum number of buckets to list in full; otherwise the first and the last are listed.
 const BUCKETS_SHOWN: usize = 12;
@@ -63,6 +64,9 @@ pub(crate) struct Summary {
     /// The users of an earlier run that it retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retries: Option<Retry>,
+    /// The saved preview whose changes it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) saved: Option<SavedPreview>,
     /// The way in which the users were sent, as text.
     #[serde(skip)]
     sent_in: String,
@@ -123,6 +127,7 @@ impl Summary {
             api: run.version,
             api_reason: run.version_reason.clone(),
             retries: run.retry.clone(),
+            saved: run.saved.clone(),
             sent_in: output::sent_in(run, totals.jobs),
             tally: cursor.tally.clone(),
         })
@@ -161,6 +166,7 @@ impl Summary {
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
         lines.extend(self.retries.iter().map(|retry| format!("  It retried {}.", retry.words())));
+        lines.extend(self.saved.iter().map(|saved| format!("  It wrote {}.", saved.words())));
         lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {}", self.outcomes()));
         if self.jobs > 0 {
@@ -238,17 +244,6 @@ impl Summary {
         }
         lines.extend(next::step(self.state, self.stopped_by, self.held).map(ToOwned::to_owned));
         lines
-    }
-}
-
-/// Returns the exit code of a run in this state.
-pub(crate) fn exit_code(state: State) -> u8 {
-    match state {
-        State::Complete => 0,
-        State::CompleteWithErrors => 2,
-        State::Incomplete => 3,
-        State::Paused => 4,
-        _ => 1,
     }
 }
 

@@ -47,6 +47,28 @@ pub fn file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Creates a file that only its owner can read. Fails if the path exists.
+pub fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    options.mode(FILE_MODE);
+    options.open(path)
+}
+
+/// Returns the mode of a file if other users have access to it.
+#[cfg(unix)]
+pub fn wide_mode(file: &File) -> Option<u32> {
+    let mode = file.metadata().ok()?.mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// Windows uses access lists instead.
+#[cfg(not(unix))]
+pub fn wide_mode(_: &File) -> Option<u32> {
+    None
+}
+
 /// Writes a file that only its owner can read.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
@@ -101,6 +123,11 @@ mod tests {
         assert_eq!((mode(&path), std::fs::read_to_string(&path).unwrap().as_str()), (0o600, "short"));
         write(&inner.join("new"), "x").unwrap();
         assert_eq!(mode(&inner.join("new")), 0o600);
+        let newest = new_file(&inner.join("newest")).unwrap();
+        assert_eq!(wide_mode(&newest), None);
+        assert!(new_file(&inner.join("newest")).is_err(), "it exists");
+        newest.set_permissions(std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(wide_mode(&newest), Some(0o640));
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct Limits {
     /// Evaluate only: nothing is sent, and a sample of changes is stored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Store all changes of a dry run, not only a sample.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_changes: bool,
     /// Continue although none of the first 1,000 users has a path that the plan reads.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accept_unseen: bool,
@@ -71,6 +74,9 @@ impl Limits {
             }
             () if self.then_pause && self.limit.is_none() => {
                 Err("`then_pause` needs `limit`, the number of users after which the run pauses")
+            }
+            () if self.keep_changes && !self.dry_run => {
+                Err("`keep_changes` needs `dry_run`: a run that writes keeps its changes")
             }
             () => Ok(()),
         }

@@ -12,6 +12,7 @@ mod position;
 mod readback;
 mod retry;
 mod sampler;
+mod saved;
 mod set_again;
 mod speed;
 mod start;
@@ -39,8 +40,9 @@ pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position, RetryPlace};
 pub use readback::{FailedReads, NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, Seen};
 pub use retry::{CODE_CHARS_MAX, Retry};
 pub use sampler::{SAMPLE_MAX, Sampler, lowest_rank};
+pub use saved::{CHANGED_SINCE_PREVIEW, SavedPreview};
 pub use set_again::{OftenAgain, PreviousValues, SetAgain};
-pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms};
+pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms, deadline_of_list_ms};
 pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
@@ -113,6 +115,9 @@ pub struct Run {
     /// The users of an earlier run that it retries, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The saved preview whose changes it writes, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<SavedPreview>,
     /// The workspace of the run; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceBinding>,

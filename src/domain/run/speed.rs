@@ -52,6 +52,13 @@ pub fn deadline_ms(started_ms: i64, users: u64, speed: Speed) -> i64 {
     started_ms.saturating_add(twice_ms.clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
 }
 
+/// Returns the deadline of a run of listed users, each of whom is also read by a request of its own.
+pub fn deadline_of_list_ms(started_ms: i64, users: u64, speed: Speed) -> i64 {
+    let reading_ms = Speed { max_per_minute: None, ..speed }.least_ms(users);
+    let twice_ms = (speed.time_ms(users) + reading_ms).saturating_mul(2);
+    started_ms.saturating_add(twice_ms.clamp(DEADLINE_LEAST_MS, DEADLINE_MOST_MS))
+}
+
 impl Run {
     /// Returns the speed of the run's writes with so many operations per window.
     pub fn speed(&self, operations_per_10s: u32) -> Speed {
@@ -61,8 +68,11 @@ impl Run {
     /// Returns the later deadline of a run that read more users than Intercom counted, or whose
     /// limit fell. `None` if the deadline does not change. A deadline is never moved forward.
     pub fn extended_deadline_ms(&self, read: u64, speed: Speed) -> Option<i64> {
-        let users = self.listed.or(self.count).unwrap_or_default().max(read);
-        let until_ms = deadline_ms(self.started_ms, users, speed).saturating_add(self.paused_ms);
+        let until_ms = match self.listed {
+            Some(listed) => deadline_of_list_ms(self.started_ms, listed.max(read), speed),
+            None => deadline_ms(self.started_ms, self.count.unwrap_or_default().max(read), speed),
+        };
+        let until_ms = until_ms.saturating_add(self.paused_ms);
         (until_ms > self.deadline_ms.saturating_add(EXTENDED_BY_MS)).then_some(until_ms)
     }
 
@@ -101,6 +111,17 @@ mod tests {
         assert_eq!(deadline_ms(0, 0, at(0, 0)), DAY);
         assert_eq!(deadline_ms(0, 100_000, at(1_333, 60)) / HOUR, 55, "twice 27.8");
         assert_eq!(deadline_ms(0, 1_000_000, at(1_333, 1)), DEADLINE_MOST_MS);
+    }
+
+    #[test]
+    fn the_deadline_of_a_list_has_time_for_a_read_of_each_user() {
+        assert_eq!(deadline_of_list_ms(5, 10_000, at(83, 0)), 5 + DAY);
+        let (list, writes) = (deadline_of_list_ms(0, 400_000, at(66, 0)), deadline_ms(0, 400_000, at(66, 0)));
+        assert_eq!((list / HOUR, writes / HOUR), (67, 33));
+        let paced = deadline_of_list_ms(0, 100_000, at(1_333, 60));
+        assert_eq!(paced / HOUR, 55, "reads do not wait for the minutes of the writes: {paced}");
+        let listed = Run { listed: Some(400_000), ..run(None) };
+        assert_eq!(listed.extended_deadline_ms(100, at(66, 0)), Some(list));
     }
 
     #[test]

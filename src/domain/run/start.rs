@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Retry};
+use super::{Limits, Retry, SavedPreview};
 use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
@@ -73,6 +73,8 @@ pub enum Source {
     Stored(u64),
     /// Users of an ended run, whose ids are in the ledger.
     Retry(Retry),
+    /// The users of a saved preview, whose changes are in the ledger under the run's name.
+    Saved(SavedPreview),
 }
 
 impl Source {
@@ -82,6 +84,7 @@ impl Source {
             Self::All | Self::Retry(_) => None,
             Self::Users(users) => Some(users.len() as u64),
             Self::Stored(users) => Some(*users),
+            Self::Saved(saved) => Some(saved.users),
         }
     }
 
@@ -89,8 +92,13 @@ impl Source {
     pub fn retry(&self) -> Option<&Retry> {
         match self {
             Self::Retry(retry) => Some(retry),
-            Self::All | Self::Users(_) | Self::Stored(_) => None,
+            Self::All | Self::Users(_) | Self::Stored(_) | Self::Saved(_) => None,
         }
+    }
+
+    /// Returns the saved preview, if the source is one.
+    pub fn saved(&self) -> Option<&SavedPreview> {
+        if let Self::Saved(saved) = self { Some(saved) } else { None }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The next users of a run that reads them by id: of its own list, or of the run that it retries.
+//! The next users of a run that reads them by id: of its own list or saved preview, or of the run that it
+//! retries.
 
 use crate::domain::clock::Clock;
 use crate::domain::run::{Cursor, LIST_PAGE, Position, Retry, RetryPlace, Run};
@@ -26,7 +27,10 @@ pub(super) async fn next(clients: &Clients, run: &Run, cursor: &Cursor, clock: C
 
 async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<NextUsers, StepError> {
     let (pages, first) = position.in_list();
-    let ids = clients.ledger.listed(&run.id, pages + 1).await?;
+    let ids: Vec<UserId> = match run.saved {
+        Some(_) => clients.ledger.approved(&run.id, pages + 1).await?.into_iter().map(|patch| patch.user).collect(),
+        None => clients.ledger.listed(&run.id, pages + 1).await?,
+    };
     let before = first.checked_sub(1).and_then(|index| ids.get(index as usize).cloned());
     let last = ids.len();
     let place = |read: usize| match read {

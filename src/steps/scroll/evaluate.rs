@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::fetch::FetchedPage;
+use super::saved::Approved;
 use crate::domain::patch::{Patch, Target};
-use crate::domain::run::{Cursor, NAMED_ALREADY, Run, RunId, Tally};
+use crate::domain::run::{CHANGED_SINCE_PREVIEW, Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::user::{User, UserId};
 use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved, UNREADABLE_USER};
 use crate::plan::{Note, Plan};
@@ -43,6 +44,8 @@ struct PageEvaluation<'a> {
     page: String,
     done: Evaluated,
     agreed: BTreeSet<Agreed>,
+    /// In a run of a saved preview, the changes that it showed.
+    approved: Option<Approved>,
 }
 
 /// Evaluates a page. A user whose evaluation fails becomes an error and does not affect other
@@ -62,6 +65,7 @@ pub(super) async fn evaluate(
         page: page_name(cursor),
         done: Evaluated::default(),
         agreed: BTreeSet::new(),
+        approved: Approved::of_page(clients, run, cursor).await?,
     };
     let room = run.limit().map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.without_leads()));
     let before = clients.previous.of(&run.id);
@@ -77,7 +81,13 @@ pub(super) async fn evaluate(
             break;
         }
         tally.users += 1;
-        if let Some(role) = plan.contacts().skip(user) {
+        let role = plan.contacts().skip(user);
+        if let (Some(role), Some(_)) = (role, &evaluation.approved) {
+            let message = format!("the user is a {role} now, and the plan is not about those");
+            evaluation.fail(user.id().as_str(), CHANGED_SINCE_PREVIEW, message);
+            continue;
+        }
+        if let Some(role) = role {
             tally.leads += 1;
             tally.skipped += 1;
             *tally.skip_reasons.entry(role.to_owned()).or_default() += 1;
@@ -135,6 +145,11 @@ impl PageEvaluation<'_> {
         self.agree(user, patch.as_ref()).await?;
         if let Some(whole) = patch.take() {
             patch = self.companies(whole).await?;
+        }
+        let difference = self.approved.as_ref().and_then(|approved| approved.difference(user, patch.as_ref()));
+        if let Some(difference) = difference {
+            patch = None;
+            self.fail(user.id().as_str(), CHANGED_SINCE_PREVIEW, difference);
         }
         self.count(user, patch, same_before);
         Ok(())

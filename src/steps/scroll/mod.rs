@@ -15,6 +15,7 @@ mod paused;
 mod preflight;
 mod reading;
 mod retry;
+mod saved;
 mod settle;
 mod start;
 mod tick;

@@ -134,7 +134,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         return Ok(decision);
     }
     let parts = if run.limits.dry_run {
-        insist!(at, keep_sample(clients, run, &cursor, &patches, at));
+        insist!(at, keep_changes(clients, run, &cursor, &patches, at));
         Vec::new()
     } else {
         let most = run.api.capabilities().write_users_max;
@@ -200,14 +200,18 @@ async fn extend_deadline(clients: &Clients, run: &Run, users: u64, quota: Quota)
     Ok(())
 }
 
-/// Stores the changes of a dry run's first page with changes, as a sample.
-async fn keep_sample(
+/// Stores the changes of a dry run's first page with changes, as a sample, or those of each page.
+async fn keep_changes(
     clients: &Clients,
     run: &Run,
     cursor: &Cursor,
     patches: &[Patch],
     at: &Invocation,
 ) -> Result<(), StepError> {
+    if run.limits.keep_changes {
+        let (page, now_ms) = (cursor.page + 1, at.clock.now_ms());
+        clients.ledger.put_previewed(&run.id, cursor.generation, page, patches, now_ms).await?;
+    }
     if cursor.tally.patches > 0 || patches.is_empty() {
         return Ok(());
     }

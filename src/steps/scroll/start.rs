@@ -5,7 +5,7 @@ use super::api::{choose, has_all};
 use super::count::count_users;
 use super::preflight::attributes_exist;
 use super::settle::unsettled;
-use super::{Action, ScrollOutcome, retry};
+use super::{Action, ScrollOutcome, retry, saved};
 use crate::control::{self, NewRun, Started, Superseded};
 use crate::domain::api::ApiSetting;
 use crate::domain::run::{FORMAT, Start};
@@ -101,6 +101,7 @@ pub(super) async fn begin(
     if let Some(why) = active.is_full() {
         return wait(clients, start, &why, at, outcome).await;
     }
+    saved::check(clients, start).await?;
     let retried = retry::retried(clients, start, &active, at).await?;
     let api = match &retried {
         Some(retried) => retry::api(clients, &retried.run, at).await?,

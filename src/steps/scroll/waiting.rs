@@ -130,6 +130,7 @@ fn again(start: &Start, users: &[UserId]) -> String {
         Source::Users(users) => event["users"] = json!(users),
         Source::Stored(_) => event["users"] = json!(users),
         Source::Retry(retry) => event["retry"] = json!(retry),
+        Source::Saved(saved) => event["saved"] = json!(saved),
     }
     event.to_string()
 }

@@ -13,6 +13,7 @@ mod pauses;
 mod privacy;
 mod queues;
 mod retries;
+mod saved;
 mod settling;
 mod table;
 
@@ -28,7 +29,7 @@ struct Scenario {
 }
 
 /// All scenarios, by the module that plays them.
-const SUITE: [&[Scenario]; 11] = [
+const SUITE: [&[Scenario]; 12] = [
     settling::SCENARIOS,
     limits::SCENARIOS,
     pauses::SCENARIOS,
@@ -40,6 +41,7 @@ const SUITE: [&[Scenario]; 11] = [
     errors::SCENARIOS,
     privacy::SCENARIOS,
     retries::SCENARIOS,
+    saved::SCENARIOS,
 ];
 
 /// Declares the scenarios of a module, and creates a test of each API on which one is played:

@@ -68,6 +68,7 @@ impl Bounds {
             max_changes: self.max_changes,
             max_errors: self.max_errors,
             dry_run: false,
+            keep_changes: false,
             accept_unseen: self.accept_unseen,
             then_pause: self.then_pause,
             max_per_minute: self.pacing.max_per_minute,

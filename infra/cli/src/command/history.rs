@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::domain::api::ApiVersion;
-use intercom_bulk::domain::run::{Counted, Retry, Run, State};
+use intercom_bulk::domain::run::{Counted, Retry, Run, SavedPreview, State};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -51,6 +51,9 @@ struct Listed<'a> {
     /// The users of an earlier run that it retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     retries: Option<&'a Retry>,
+    /// The saved preview whose changes it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved: Option<&'a SavedPreview>,
     /// The users by outcome, after the end of a run with totals.
     #[serde(flatten)]
     counted: Option<Counted>,
@@ -91,6 +94,7 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         counted: None,
         errors: run.totals.as_ref().map_or(run.errors, |totals| totals.errors),
         retries: run.retry.as_ref(),
+        saved: run.saved.as_ref(),
         reason: run.reason.as_deref().map(output::flags),
     }
 }
@@ -101,6 +105,7 @@ fn words(listed: &Listed<'_>) -> String {
     let is_stopped = listed.at_work == Some(false) && listed.state != State::Paused.as_str();
     let state = if is_stopped { "stopped" } else { listed.state };
     let retries = listed.retries.map(|retry| format!("  retries {}", retry.words())).unwrap_or_default();
+    let saved = listed.saved.map(|saved| format!("  writes {}", saved.words())).unwrap_or_default();
     let api = listed.api.map(|api| format!("  API {api}")).unwrap_or_default();
     let outcomes = match &listed.counted {
         Some(Counted { written, unchanged, skipped, failed, .. }) => {
@@ -108,7 +113,7 @@ fn words(listed: &Listed<'_>) -> String {
         }
         None => format!("{users}, {errors} failed"),
     };
-    format!("{}  {}  {state}{api}  {took}  {outcomes}{retries}", listed.started, listed.run)
+    format!("{}  {}  {state}{api}  {took}  {outcomes}{retries}{saved}", listed.started, listed.run)
 }
 
 #[cfg(test)]
@@ -140,6 +145,7 @@ mod tests {
             count: Some(1),
             listed: None,
             retry: None,
+            saved: None,
             workspace: None,
             limits: Limits::default(),
             held_back: false,

@@ -23,6 +23,7 @@ mod release;
 mod resume;
 mod retry;
 mod run;
+mod saved;
 mod simulate;
 mod stack_options;
 mod start;
@@ -41,6 +42,7 @@ use intercom_bulk::runtime::config::{ConfigError, environment};
 
 use self::access::Access;
 use crate::output;
+use crate::saved::SavedError;
 use crate::stack::StackError;
 use crate::state_dir::PlaceError;
 use intercom_bulk_emulator::engine::EngineError;
@@ -136,6 +138,8 @@ pub(crate) enum CommandError {
     PlanTests(validate::FailedTests),
     #[error("cannot write {path}: {source}")]
     Write { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
     #[error(transparent)]
@@ -185,6 +189,7 @@ impl CommandError {
             // Credentials and a region are settings, too.
             | Self::Stack(StackError::Access { .. }) => WRONG_USAGE,
             Self::Held { .. } => PAUSED,
+            Self::Saved(error) => error.exit_code(),
             _ => 1,
         }
     }

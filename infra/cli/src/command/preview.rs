@@ -16,6 +16,7 @@ use super::validate::check_cases;
 use super::{Access, CommandError, INTERRUPTED, workspace};
 use crate::output;
 use crate::preview::Found;
+use crate::saved::{NewFile, SavedError};
 use crate::session::{Session, drive};
 use crate::state_dir::workspace_name;
 use intercom_bulk::intercom::Intercom;
@@ -48,6 +49,9 @@ pub(super) struct Preview {
     /// `run --create-attributes` would create
     #[arg(long)]
     create_attributes: bool,
+    /// Save all changes to FILE, for `run --saved FILE`. It has ids and values of users; only you can read it
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Print only one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -60,6 +64,8 @@ impl Preview {
         let plan = read_plan(&self.plan)?;
         check_cases(&self.plan, &plan)?;
         let (intercom, reached, settings) = connect(&self.access)?;
+        // Before users are read: the folder may not be writable.
+        let file = self.save.as_deref().map(NewFile::create).transpose()?;
         // A run waits for minutes while Intercom is unreachable; a preview fails at once.
         let mut chooser = Chooser::new(&intercom);
         let app_id = match chooser.workspace().await {
@@ -81,6 +87,7 @@ impl Preview {
         // The dry run must reach its end, because only then it reports attributes that no user has.
         let limits = Limits {
             dry_run: true,
+            keep_changes: file.is_some(),
             limit: self.scope.limit,
             accept_unseen: true,
             max_per_minute: self.pacing.max_per_minute,
@@ -110,12 +117,28 @@ impl Preview {
                 // The run of this ledger has the choice as its setting.
                 let run = Run { version_reason: Some(choice.reason), ..*run };
                 let found = Found::read(&engine.clients.ledger, &plan, &run, &cursor, quota).await?;
-                let found = Found { would_create, ..found };
+                let saved = match file {
+                    Some(file) => Some(file.save(&engine.clients.ledger, &plan, &run, &cursor, at).await),
+                    None => None,
+                };
+                let (saved, unsaved) = match saved.transpose() {
+                    Ok(saved) => (saved, None),
+                    Err(error) => (None, Some(error)),
+                };
+                let found = Found { would_create, saved, ..found };
                 found.show(self.json);
                 if !self.json && cursor.reading_free_at_ms() > engine.now_ms() {
                     output::note(false, HELD);
                 }
-                Ok(found.exit_code())
+                match unsaved {
+                    None => Ok(found.exit_code()),
+                    // What the dry run did not see is the greater failure, and is shown.
+                    Some(CommandError::Saved(error @ SavedError::NotAll)) => {
+                        output::note(false, &format!("Note: {error}."));
+                        Ok(found.exit_code())
+                    }
+                    Some(error) => Err(error),
+                }
             }
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::control;
-use intercom_bulk::domain::api::LastApi;
-use intercom_bulk::domain::run::{Run, RunId, State};
+use intercom_bulk::domain::api::{ApiChoice, LastApi};
+use intercom_bulk::domain::run::{Limits, Run, RunId, State, WorkspaceBinding};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
 use intercom_bulk::ledger::{Ledger, LedgerError};
@@ -16,13 +16,14 @@ use intercom_bulk::runtime::config::{Settings, WorkspaceSettings};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::bounds::{Bounds, run_of};
+use super::bounds::{self, Bounds, run_of};
 use super::choice::{Chooser, Unknown};
 use super::local::{Shown, Worker, ledger_in};
-use super::{Access, CommandError, RUN_CODES};
+use super::{Access, CommandError, RUN_CODES, saved};
 use crate::notify::Notify;
 use crate::output;
 use crate::preview;
+use crate::saved::SavedFile;
 use crate::state_dir::{Place, whose, workspace_name};
 use crate::under_way::UnderWay;
 use intercom_bulk_emulator::engine::{Engine, machine_wall};
@@ -37,6 +38,11 @@ pub(super) struct RunPlan {
     plan: PathBuf,
     #[command(flatten)]
     bounds: Bounds,
+    /// Write the changes of a saved preview (`preview --save`), and no others. Each of its users is read by id;
+    /// one whose old or new value is not as in the preview is not written, and listed as changed_since_preview.
+    /// On this machine only: a deployed stack cannot run a saved preview
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["limit", "users"])]
+    saved: Option<PathBuf>,
     #[command(flatten)]
     confirmation: Confirmation,
     /// End a run that an operator paused, and begin this one. Without it, such a run keeps its place
@@ -99,23 +105,35 @@ impl RunPlan {
         let mut chooser = Chooser::new(&intercom);
         let told = match chooser.workspace().await {
             Ok(told) => Some(told),
-            Err(_) if self.access.state.is_some() => None,
+            // A saved preview is of one workspace.
+            Err(_) if self.access.state.is_some() && self.saved.is_none() => None,
             Err(Unknown::Intercom { api, error }) => {
                 return Err(CommandError::Whose { advice: advice(api, &error), error: Box::new(error) });
             }
             Err(refused @ Unknown::Api(_)) => return Err(refused.into()),
         };
         let app_id = told.as_ref().map(|told| told.app_id.clone());
+        let mut saved = match &self.saved {
+            Some(path) => {
+                let choice = self.choice(&mut chooser, &plan, &reached, app_id.as_deref()).await?;
+                let token = WorkspaceBinding { host: intercom.host().to_owned(), app_id: app_id.clone() };
+                Some(saved::open(path, &plan, &token, &choice)?)
+            }
+            None => None,
+        };
+        if saved.as_ref().is_some_and(|file| file.end.users == 0) {
+            output::note(self.json, "The saved preview has no changes, so there is nothing to write.");
+            return Ok(0);
+        }
         let Confirmation { yes, ask } = self.confirmation;
         if (ask || !reached.base_url.is_loopback()) && !yes {
             let name = told.and_then(|told| told.name).or_else(|| app_id.clone());
             let workspace = name.unwrap_or_else(|| reached.base_url.to_string());
-            let folder = workspace_name(reached.base_url.as_str(), app_id.as_deref().unwrap_or_default());
-            let runs = runs_before(self.access.state.as_deref(), &folder);
-            let choice = chooser.choose(last_api(runs.as_ref(), &plan).await.as_ref()).await?;
+            let choice = self.choice(&mut chooser, &plan, &reached, app_id.as_deref()).await?;
             let intercom = intercom.of_version(choice.version);
             output::note(false, &output::api_line(choice.version, &choice.reason));
-            if !self.confirmed(&intercom, &plan, &workspace).await? {
+            let asked = Asked { plan: &plan, workspace: &workspace, saved: saved.as_mut() };
+            if !self.confirmed(&intercom, asked).await? {
                 output::note(false, "Nothing was changed.");
                 return Ok(1);
             }
@@ -126,20 +144,46 @@ impl RunPlan {
             output::note(false, &words);
         }
         let worker = Worker::open(place, intercom, settings).await?;
-        let (event, id) = self.event(&worker.engine, &plan).await?;
+        let (event, id) = self.event(&worker.engine, &plan, saved.as_mut()).await?;
         let shown = Shown { json: self.json, state: self.access.state.as_deref() };
         worker.work(event, &id, shown, &self.notify).await
     }
 
+    /// Returns the version of the API that a run of the plan would use.
+    async fn choice(
+        &self,
+        chooser: &mut Chooser,
+        plan: &Plan,
+        reached: &WorkspaceSettings,
+        app_id: Option<&str>,
+    ) -> Result<ApiChoice, CommandError> {
+        let folder = workspace_name(reached.base_url.as_str(), app_id.unwrap_or_default());
+        let runs = runs_before(self.access.state.as_deref(), &folder);
+        Ok(chooser.choose(last_api(runs.as_ref(), plan).await.as_ref()).await?)
+    }
+
+    /// Returns the limits of the run. The users of a preview have shown the paths that the plan reads.
+    fn limits(&self) -> Limits {
+        let limits = self.bounds.limits();
+        Limits { accept_unseen: limits.accept_unseen || self.saved.is_some(), ..limits }
+    }
+
     /// Returns the first event: resume an active run of this plan, or replace one of another plan
     /// or version.
-    async fn event(&self, engine: &Engine, plan: &Plan) -> Result<(Value, RunId), CommandError> {
+    async fn event(
+        &self,
+        engine: &Engine,
+        plan: &Plan,
+        mut saved: Option<&mut SavedFile>,
+    ) -> Result<(Value, RunId), CommandError> {
         let ledger = &engine.clients.ledger;
+        let preview = saved.as_ref().map(|file| file.preview());
         if let Some(active) = ledger.active().await?.run
             && let Some(run) = ledger.run(&active).await?
         {
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
-            let same = same && run.limits == self.bounds.limits() && self.for_users_of(ledger, &run).await?;
+            let same = same && run.limits == self.limits() && run.saved == preview;
+            let same = same && (preview.is_some() || self.for_users_of(ledger, &run).await?);
             if same && run.state != State::Paused {
                 output::note(self.json, &format!("Run {active} has not ended; resuming it."));
                 let unknown_life_ms = engine.clients.settings.settle_times().life_ms(&run);
@@ -159,9 +203,15 @@ impl RunPlan {
         // A run's id contains its second, so a run that began in this second would be taken for
         // this one.
         loop {
-            let event = self.bounds.start(&plan.to_json(), at);
+            let mut event = bounds::start(&plan.to_json(), at, &self.bounds.scope.users, &self.limits());
+            if let Some(preview) = &preview {
+                event["saved"] = json!(preview);
+            }
             let id = run_of(&event)?;
             if ledger.run(&id).await?.is_none() {
+                if let Some(file) = saved.as_mut() {
+                    saved::store(file, ledger, &id, engine.now_ms()).await?;
+                }
                 return Ok((event, id));
             }
             at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
@@ -200,7 +250,12 @@ impl RunPlan {
     }
 
     /// Shows the workspace, the plan and the first users' changes, and asks for confirmation.
-    async fn confirmed(&self, intercom: &Intercom, plan: &Plan, workspace: &str) -> Result<bool, CommandError> {
+    async fn confirmed(&self, intercom: &Intercom, asked: Asked<'_>) -> Result<bool, CommandError> {
+        let Asked { plan, workspace, saved } = asked;
+        if let Some(file) = saved {
+            saved::show(file, plan, workspace)?;
+            return at_terminal("Write them?");
+        }
         let first = intercom.first_users().await;
         let users = first.map_err(|error| CommandError::intercom(intercom.api(), error))?.value.users;
         output::note(false, &format!("Workspace: {workspace}"));
@@ -216,12 +271,24 @@ impl RunPlan {
             output::note(false, &line);
         }
         output::note(false, "Changing an attribute can send messages, start series and call webhooks.");
-        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            let words = "this would change a real workspace: answer at a terminal, or add --yes";
-            return Err(CommandError::Usage(words.to_owned()));
-        }
-        Ok(output::confirm(&format!("Run it on {}?", self.bounds.whom())))
+        at_terminal(&format!("Run it on {}?", self.bounds.whom()))
     }
+}
+
+/// The subject of the question before a run.
+struct Asked<'a> {
+    plan: &'a Plan,
+    workspace: &'a str,
+    saved: Option<&'a mut SavedFile>,
+}
+
+/// Asks for a confirmation at a terminal.
+fn at_terminal(question: &str) -> Result<bool, CommandError> {
+    if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        let words = "this would change a real workspace: answer at a terminal, or add --yes";
+        return Err(CommandError::Usage(words.to_owned()));
+    }
+    Ok(output::confirm(question))
 }
 
 pub(super) fn now(engine: &Engine) -> Timestamp {

@@ -4,6 +4,17 @@ use intercom_bulk::domain::run::State;
 
 use crate::output::count;
 
+/// Returns the exit code of a run in this state.
+pub(crate) fn exit_code(state: State) -> u8 {
+    match state {
+        State::Complete => 0,
+        State::CompleteWithErrors => 2,
+        State::Incomplete => 3,
+        State::Paused => 4,
+        _ => 1,
+    }
+}
+
 /// Returns a note on the users of a run that failed.
 pub(super) fn sent(sent: u64, written: u64) -> String {
     format!(

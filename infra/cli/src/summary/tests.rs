@@ -29,6 +29,7 @@ fn summary(state: State) -> Summary {
         api: None,
         api_reason: None,
         retries: None,
+        saved: None,
         sent_in: " in 1 bulk job".to_owned(),
     }
 }

@@ -9,6 +9,7 @@ mod looks;
 mod notify;
 mod phase;
 mod retries;
+mod saves;
 mod stops;
 mod stops_of_writes;
 mod tells;

@@ -49,7 +49,7 @@ fn stopped_run_resumes_for_the_same_users_only() {
     assert_eq!(whole["jobs_possibly_lost"], 0);
 }
 
-fn signal(running: &Child, name: &str) {
+pub(crate) fn signal(running: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &running.id().to_string()]).status().unwrap().success());
 }
 

@@ -138,11 +138,16 @@ impl World {
 
     /// Clears a custom attribute of these users, as another integration would, with a request each.
     pub(crate) fn clear(&self, users: &[&str], attribute: &str) {
+        self.set(users, attribute, &Value::Null);
+    }
+
+    /// Sets a custom attribute of these users, as another integration would, with a request each.
+    pub(crate) fn set(&self, users: &[&str], attribute: &str, value: &Value) {
         wait_for(async {
             let client = reqwest::Client::new();
             let mut requests = JoinSet::new();
             for user in users {
-                let body = json!({"id": user, "custom_attributes": {attribute: null}}).to_string();
+                let body = json!({"id": user, "custom_attributes": {attribute: value}}).to_string();
                 let request = client.post(format!("{}/users", self.address)).body(body);
                 let request = request.header("content-type", "application/json").header("accept", "application/json");
                 requests.spawn(request.header("authorization", "Bearer another").send());

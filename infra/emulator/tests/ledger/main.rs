@@ -55,6 +55,7 @@ fn run(plan: &str) -> Run {
         count: None,
         listed: None,
         retry: None,
+        saved: None,
         workspace: None,
         limits: Limits::default(),
         held_back: false,

@@ -51,7 +51,7 @@ impl Seen<'_> {
         let Counted { written, unchanged, skipped, failed, pending, .. } = Counted::of(&cursor.tally, totals);
         json!({
             "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
-            "retries": run.retry, "paused": run.pause(), "starts_behind": self.behind,
+            "retries": run.retry, "saved": run.saved, "paused": run.pause(), "starts_behind": self.behind,
             "at_work": self.at_work, "api": run.version, "api_reason": run.version_reason,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
