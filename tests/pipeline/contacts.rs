@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::intercom::Closed;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, faults, users, with_attributes};
+use crate::report::Report;
 
 /// The newest version, and one whose errors and types differ.
 const VERSIONS: [&str; 2] = ["2.17", "2.3"];
@@ -131,9 +132,67 @@ async fn faults_of_single_requests_lose_no_user() {
         let report = pipeline.run(Value::Null).await;
         assert_eq!(report.state(), State::Complete, "{texts:?}: {}", report.reason());
         report.assert_complete_with(LEADS);
-        assert!(report.world.fired.len() >= texts.len().min(1), "{texts:?}: {:?}", report.world.fired);
+        assert_fired(&report, texts);
         let again = report.world.contacts.written - report.cursor.tally.patches;
         assert!(again <= 4, "{texts:?}: {again} writes were carried out twice");
+    }
+}
+
+/// Asserts that each of these faults has struck.
+pub(crate) fn assert_fired(report: &Report, faults: &[&str]) {
+    let missing = |text: &&&str| !report.world.fired.contains_key(text.split('=').next().unwrap_or_default());
+    let missing: Vec<&&str> = faults.iter().filter(missing).collect();
+    assert!(missing.is_empty(), "{missing:?} did not strike: {:?}", report.world.fired);
+}
+
+/// A page that names its own place as the next one is requested five times more, after 10, 20, 40, 80 and
+/// 160 s. Then the run says that the list was cut: an early end never reads as a complete one.
+#[tokio::test(start_paused = true)]
+async fn page_that_stays_repeated_ends_the_run_incomplete() {
+    let repeats: Vec<Fault> = (3..20).map(|number| format!("repeat-cursor={number}").parse().unwrap()).collect();
+    let pipeline = pipeline(Options { faults: repeats, ..workspace(700) }).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Incomplete, "{}", report.reason());
+    let says = "Intercom sent the same page or its own place 6 times in a row; ";
+    assert!(
+        report.reason().contains(says) && report.reason().contains(" of 737 users were read"),
+        "{}",
+        report.reason()
+    );
+    assert_eq!(report.world.fired["repeat-cursor"], 6, "one request and five more");
+    assert!((310..370).contains(&report.seconds), "{}", report.seconds);
+    assert!(report.lacking.len() > 100, "the rest was not read");
+    report.assert_nobody_lost();
+}
+
+/// Intercom shows a contact's first ten companies. A plan that reads them has no right value for a contact
+/// with eleven: it is this user's error, and the others are written.
+#[tokio::test(start_paused = true)]
+async fn list_that_is_cut_is_the_users_error() {
+    let plan = r#"
+        name = "companies"
+        [set.custom_attributes.companies]
+        type = "int"
+        value = "user.companies.companies | length"
+    "#;
+    for version in ["2.17", "preview"] {
+        let options = with_attributes(&["companies:integer"], users(60));
+        let pipeline = Pipeline::of_version(version, plan, options).await;
+        let ids: Vec<String> =
+            pipeline.world.users().iter().take(2).map(|user| user["id"].as_str().unwrap().to_owned()).collect();
+        for (id, count) in ids.iter().zip([10, 11]) {
+            let company = |index| json!({"company_id": format!("c{index}"), "name": format!("Company {index}")});
+            let companies: Vec<Value> = (0..count).map(company).collect();
+            assert!(pipeline.world.set_user(id, |user| user["companies"] = json!({ "companies": companies })));
+        }
+        let report = pipeline.run(Value::Null).await;
+        assert_eq!(report.state(), State::CompleteWithErrors, "{version}: {}", report.reason());
+        let errors: Vec<(&str, &str)> =
+            report.errors.iter().map(|row| (row.user.as_str(), row.code.as_str())).collect();
+        assert_eq!(errors, [(ids[1].as_str(), "list_cut")], "{version}");
+        assert!(report.errors[0].message.contains("user.companies"), "{:?}", report.errors[0]);
+        let value = |id: &str| pipeline.world.user(id).unwrap()["custom_attributes"]["companies"].clone();
+        assert_eq!((value(&ids[0]), value(&ids[1])), (json!(10), Value::Null), "{version}");
     }
 }
 

@@ -10,6 +10,7 @@ use intercom_simulator::{BulkNull, ContactOptions, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::contacts::assert_fired;
 use crate::intercom::Way;
 use crate::pauses::control;
 use crate::pipeline::{Pipeline, settings};
@@ -166,7 +167,7 @@ async fn faults_of_requests_lose_no_user() {
         let report = pipeline.run(Value::Null).await;
         assert_eq!(report.state(), State::Complete, "{texts:?}: {}", report.reason());
         report.assert_complete();
-        assert!(!report.world.fired.is_empty(), "{texts:?}");
+        assert_fired(&report, texts);
     }
 }
 

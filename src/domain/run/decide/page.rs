@@ -88,8 +88,8 @@ pub fn after_answer(
 }
 
 /// Handles a page of a list that equals the page before it, or that names its own place as the next
-/// one: its request is repeated, with growing waits. The cursor moves to another page with each commit, so a page that is read again after a
-/// crash is compared with the page before it.
+/// one: its request is repeated, with growing waits. The cursor moves to another page with each
+/// commit, so a page that is read again after a crash is compared with the page before it.
 fn same_page(mut cursor: Cursor, facts: &TurnFacts<'_>) -> Decision {
     cursor.repeats += 1;
     if cursor.repeats > SAME_PAGE_MAX {
@@ -233,8 +233,9 @@ pub fn after_end(mut decision: Decision, run: &Run) -> Decision {
     let next = &mut decision.next;
     let read = next.tally.read();
     if let Some(count) = next.count_at_end.or(run.count).filter(|count| run.is_cut_short(read, *count)) {
-        next.cut =
-            Some(format!("Intercom counts {count} users, and its list ended after {read}: start it again later"));
+        let ended = format!("Intercom counts {count} users, and its list ended after {read}: start it again later");
+        // A list whose reading ended for another reason has fewer users, too.
+        next.cut = Some(next.cut.take().map_or(ended.clone(), |cut| format!("{cut}; {ended}")));
     }
     decision
 }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 mod last_page;
+mod same_page;
 
 use super::{NOW_MS, assert_changes, assert_decides, assert_flow, cursor, run};
 use crate::domain::run::decide::{
