@@ -15,10 +15,10 @@ use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
 
-type Item = HashMap<String, AttributeValue>;
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Returns an item's kind: the first word of its sort key, or of its partition if all are equal.
-fn kind(item: &Item) -> String {
+pub(crate) fn kind(item: &Item) -> String {
     let word = |name: &str| item[name].as_s().unwrap().split('#').next().unwrap().to_owned();
     let pk = word("pk");
     if pk == "RUN" || pk == "BUCKET" { word("sk") } else { pk }
@@ -43,7 +43,7 @@ fn lasting(mut item: Item) -> Item {
 }
 
 /// Creates a ledger with an active run, an ended one and a waiting one.
-async fn in_the_midst() -> Pipeline {
+pub(crate) async fn in_the_midst() -> Pipeline {
     let faults = vec![Fault::ItemLimited(30.0), Fault::BadItem(2.0)];
     let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, latency_ms: 200, ..users(500) }).await;
     pipeline.engine.clients.ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
@@ -141,12 +141,8 @@ async fn messages_of_a_newer_format_wait() {
     assert_eq!(pipeline.engine.clients.ledger.runs(10).await.unwrap(), [run]);
 }
 
-/// Ledgers and queues as format 1 stored them: of [`in_the_midst`] and [`while_a_page_is_read`], of a
-/// draining run with queued parts, and of a run that a token of another workspace paused.
-const FORMAT_1: &str = include_str!("../samples/format-1.json");
-
 /// Creates a run that died during a page, after another page was lost: a lease and a gap.
-async fn while_a_page_is_read() -> Pipeline {
+pub(crate) async fn while_a_page_is_read() -> Pipeline {
     let faults = vec![Fault::LosePage(2)];
     let options = Options { faults, latency_ms: 700, rate_limit_per_10s: 300, ..users(500) };
     let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
@@ -155,91 +151,4 @@ async fn while_a_page_is_read() -> Pipeline {
     pipeline.crash().await;
     pipeline.stop().await;
     pipeline
-}
-
-/// Parses `DynamoDB`'s own JSON. Bytes are a list of numbers.
-fn from_json(value: &Value) -> AttributeValue {
-    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    let text = || value.as_str().unwrap().to_owned();
-    match kind.as_str() {
-        "S" => AttributeValue::S(text()),
-        "N" => AttributeValue::N(text()),
-        "BOOL" => AttributeValue::Bool(value.as_bool().unwrap()),
-        "NULL" => AttributeValue::Null(true),
-        "B" => AttributeValue::B(serde_json::from_value::<Vec<u8>>(value.clone()).unwrap().into()),
-        "L" => AttributeValue::L(value.as_array().unwrap().iter().map(from_json).collect()),
-        "M" => AttributeValue::M(item_from_json(value)),
-        other => panic!("no kind of value: {other}"),
-    }
-}
-
-fn item_from_json(item: &Value) -> Item {
-    item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), from_json(value))).collect()
-}
-
-/// Returns the names of an item's attributes and of their fields, prefixed by its kind.
-fn names(item: &Item) -> BTreeSet<String> {
-    fn collect(prefix: &str, fields: &Item, into: &mut BTreeSet<String>) {
-        for (name, value) in fields {
-            let path = format!("{prefix} {name}");
-            if let AttributeValue::M(inner) = value {
-                collect(&path, inner, into);
-            }
-            into.insert(path);
-        }
-    }
-    let mut found = BTreeSet::new();
-    collect(&kind(item), item, &mut found);
-    found
-}
-
-/// A deployment during a run: this version reads the previous version's items, and the runs end.
-#[tokio::test(start_paused = true)]
-async fn runs_of_the_previous_version_end() {
-    let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
-    for (moment, runs_there) in [("in_the_midst", 2), ("while_a_page_is_read", 1), ("draining", 1), ("paused", 1)] {
-        let pipeline = Pipeline::new(HAS_AVATAR, Options { latency_ms: 200, ..users(500) }).await;
-        let pipeline = pipeline.ticking(Duration::from_mins(1)).await;
-        pipeline.stop().await;
-        for item in kept[moment]["items"].as_array().unwrap() {
-            pipeline.put(item_from_json(item)).await;
-        }
-        for queue in ["pages", "patches"] {
-            for body in kept[moment][queue].as_array().unwrap() {
-                pipeline.send(queue, body.as_str().unwrap()).await;
-            }
-        }
-        pipeline.work();
-        if moment == "paused" {
-            pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
-        }
-        let runs = pipeline.engine.clients.ledger.runs(10).await.unwrap();
-        assert_eq!(runs.len(), runs_there, "{runs:?}");
-        for run in &runs {
-            let report = pipeline.until_ended(run).await;
-            assert!(report.run.state.ended(), "{moment}: {} {}", report.state(), report.reason());
-        }
-        assert_eq!(pipeline.engine.done.failures.load(Ordering::Relaxed), 0, "{moment}");
-    }
-}
-
-/// Returns whether format 2 does not store an attribute of format 1: the patches of a part are in
-/// its body, not in the changes of each job.
-fn is_of_format_1_alone(name: &str) -> bool {
-    name.starts_with("CHANGES ") || name == "JOB changes"
-}
-
-/// Attributes keep their names, so that both formats are read with the same names.
-#[tokio::test(start_paused = true)]
-async fn stored_names_match_the_previous_version() {
-    let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
-    for (moment, pipeline) in
-        [("in_the_midst", in_the_midst().await), ("while_a_page_is_read", while_a_page_is_read().await)]
-    {
-        let items = kept[moment]["items"].as_array().unwrap();
-        let before: BTreeSet<String> = items.iter().flat_map(|item| names(&item_from_json(item))).collect();
-        let now: BTreeSet<String> = pipeline.items().await.iter().flat_map(names).collect();
-        let missing: Vec<&String> = before.difference(&now).filter(|name| !is_of_format_1_alone(name)).collect();
-        assert!(missing.is_empty(), "{moment}: {missing:?}");
-    }
 }

@@ -46,6 +46,7 @@ mod plans;
 mod polls;
 mod preview;
 mod preview_jobs;
+mod previous;
 mod privacy;
 mod quota;
 mod report;
