@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::domain::run::{FORMAT, RunId, State};
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::accident::Accident;
+use crate::pauses::DAY;
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
 use crate::report::Report;
+use crate::unsettled::number;
 
 /// The bound on the time that a lost message costs, in seconds. Three reads of the queue are a
 /// minute apart, and the reads of the accounts before them too.
@@ -37,6 +40,40 @@ async fn lost_follow_up_is_sent_again() {
         assert_eq!(report.cursor.generation, 1, "no user was read again");
         assert!(report.seconds < LOST_COSTS_S, "{} s", report.seconds);
     }
+}
+
+/// A queue with messages does not show that one of them is lost. SQS deletes a message after 14 days, so
+/// messages are sent again after 12. Only a run with a slow pace lasts as long: here the deadline is moved.
+#[tokio::test(start_paused = true)]
+async fn messages_are_sent_again_before_sqs_deletes_them() {
+    let accidents = vec![Accident::Lost { queue: "patches", number: 3 }];
+    let pipeline = Pipeline::with(HAS_AVATAR, users(450), settings(), accidents).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() > 2).await;
+    pipeline.stop().await;
+    for mut item in pipeline.items().await {
+        if item.contains_key("deadline_ms") {
+            let deadline_ms = pipeline.engine.now_ms() + 40 * DAY.as_millis() as i64;
+            item.insert("deadline_ms".to_owned(), number(deadline_ms));
+            pipeline.put(item).await;
+        }
+    }
+    // A message of a newer version stays in the queue, so the queue is never empty.
+    let newer = json!({"v": FORMAT + 1, "run": run, "part": "0001"}).to_string();
+    pipeline.send("patches", &newer).await;
+    pipeline.work();
+    let waits = async |time: Duration| {
+        pipeline.rest(time).await;
+        sleep(Duration::from_mins(10)).await;
+        pipeline.state(&run).await
+    };
+    assert_eq!(waits(DAY).await, Some(State::Draining), "the part without a message has no end");
+    assert_eq!(waits(10 * DAY).await, Some(State::Draining));
+    assert_eq!(waits(DAY).await, Some(State::Complete));
+    let report = Report::of(&pipeline, &run).await;
+    report.assert_complete();
+    assert_eq!((report.run.generation, report.world.items), (1, report.cursor.tally.patches), "nothing was sent twice");
+    assert_eq!(pipeline.sqs.bodies("patches"), [newer]);
 }
 
 /// Reads pages at the limit of 2016, until so many are requested. Then the process stops, and its

@@ -11,6 +11,8 @@ use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::event::StartEvent;
+use intercom_bulk::runtime::invocation::Invocation;
+use intercom_bulk::steps::scroll;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -70,6 +72,23 @@ impl Pipeline {
         cursor.waits.unwrap_or_default()
     }
 
+    /// Carries out the next turn of a run, when it is due. Returns the number of long waits that it counts.
+    async fn long_waits(&self, run: &RunId) -> u64 {
+        self.stop().await;
+        let cursor = self.ledger().cursor(run).await.unwrap().unwrap();
+        let due_ms = cursor.not_before_ms - self.engine.now_ms();
+        sleep(Duration::from_millis(u64::try_from(due_ms).unwrap_or_default() + 1)).await;
+        let queued = self.sqs.bodies("pages").into_iter().filter(|body| body.contains(run.as_str()));
+        let record = |body| json!({"messageId": "m", "receiptHandle": "m", "body": body, "attributes": {}});
+        let records: Vec<Value> = queued.map(record).collect();
+        let clock = Clock::starting_at(self.engine.now_ms());
+        let deadline_ms = clock.now_ms() + 60_000;
+        let at = Invocation { clock, request_id: "turn".to_owned(), deadline_ms, stop: None };
+        let outcome = scroll::handle(&self.engine.clients, &json!({ "Records": records }), &at).await.unwrap();
+        self.work();
+        outcome.long_waits
+    }
+
     async fn unsettled(&self) -> usize {
         self.ledger().active().await.unwrap().unsettled.len()
     }
@@ -89,6 +108,9 @@ async fn run_waits_for_a_job_of_hours_and_names_it() {
     // The first job is made at 11:00, and unknown jobs are closed after six hours.
     let why = format!("bulk job {job}, open since 11:00 UTC, of {first} must end first, at 17:00 UTC at the latest");
     assert_eq!(pipeline.waits(&second).await, format!("{why}, so that an older value cannot overwrite a newer one"));
+    assert_eq!(pipeline.long_waits(&second).await, 0);
+    sleep(Duration::from_mins(60)).await;
+    assert_eq!(pipeline.long_waits(&second).await, 1, "an alarm counts each such turn");
     let report = pipeline.opposite_wins(&second).await;
     assert!((7_100..8_500).contains(&report.seconds), "{}", report.seconds);
 }

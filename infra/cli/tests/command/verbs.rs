@@ -75,7 +75,9 @@ fn paused_run_keeps_its_place_until_resume() {
 /// The status names the parts that wait for the end of the pages, and the limit.
 #[test]
 fn paused_run_says_what_it_holds_back() {
-    let world = world();
+    // Twelve pages follow the third one, so the pause comes before the last one.
+    let slow = ["--latency-ms", "400", "--users", "1500", "--job-delay-s", "1", "--scroll-ttl-s", "1"];
+    let world = World::started(&slow, "2");
     let plan = plan("has-avatar.toml");
     let mut command = world.command(&["run", plan.to_str().unwrap(), "--max-changes", "100%"]);
     let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -87,12 +89,11 @@ fn paused_run_says_what_it_holds_back() {
     world.object(&["pause", "--json"], 0);
     assert_eq!(ends_soon(running), Some(4));
     let status = world.object(&["status", "--json"], 0);
-    if status["held_back"] == true {
-        let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
-        assert!(words.contains(" to send after all users are read (--max-changes).\n"), "{words}");
-        assert!(words.contains(" held back until all users are read (--max-changes)\n"), "{words}");
-        assert_eq!((&status["sent"], &status["state"]), (&serde_json::json!(0), &serde_json::json!("paused")));
-    }
+    assert_eq!(status["held_back"], true, "{status}");
+    let words = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    assert!(words.contains(" to send after all users are read (--max-changes).\n"), "{words}");
+    assert!(words.contains(" held back until all users are read (--max-changes)\n"), "{words}");
+    assert_eq!((&status["sent"], &status["state"]), (&serde_json::json!(0), &serde_json::json!("paused")));
     let done = world.object(&["resume", "--json"], 0);
     assert_eq!(done["state"].as_str(), Some("complete"), "{done}");
     assert!(world.lacking(&plan).is_empty());
