@@ -30,6 +30,7 @@ mod promises;
 mod rare;
 #[path = "../roles/mod.rs"]
 mod roles;
+mod rollback;
 mod schedules;
 mod seams;
 mod shape;

@@ -34,6 +34,7 @@ pub(crate) enum Verb {
     Pause,
     Resume,
     Cancel,
+    Release,
 }
 
 impl Verb {
@@ -42,6 +43,7 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Cancel => "cancel",
+            Self::Release => "release",
         }
     }
 }
@@ -53,6 +55,8 @@ pub(crate) struct VerbAt {
     pub(crate) verb: Verb,
     /// It names the run; otherwise it means the active one.
     pub(crate) names: bool,
+    /// Chooses the run of a release among all that began so far.
+    of: usize,
 }
 
 /// An action of the operator on a run at work, and its time.
@@ -95,6 +99,22 @@ pub(crate) fn verbs(rng: &mut SmallRng) -> Vec<VerbAt> {
         after: Duration::from_millis(rng.random_range(500..240_000)),
         verb: verb(rng),
         names: rng.random_ratio(1, 2),
+        of: 0,
+    };
+    (0..count).map(|_| one(rng)).collect()
+}
+
+/// Draws releases at any moment, of any run that has begun by then, in about every twelfth story.
+pub(crate) fn releases(rng: &mut SmallRng) -> Vec<VerbAt> {
+    if !rng.random_ratio(1, 12) {
+        return vec![];
+    }
+    let count = rng.random_range(1..6);
+    let one = |rng: &mut SmallRng| VerbAt {
+        after: Duration::from_millis(rng.random_range(500..900_000)),
+        verb: Verb::Release,
+        names: true,
+        of: rng.random_range(0..12),
     };
     (0..count).map(|_| one(rng)).collect()
 }
@@ -120,6 +140,9 @@ pub(crate) async fn act(functions: Arc<Functions>, act: Act) {
 /// Sends a verb at its moment.
 pub(crate) async fn sends(functions: Arc<Functions>, at: VerbAt) {
     sleep(at.after).await;
+    if at.verb == Verb::Release {
+        return release_any(&functions, at.of).await;
+    }
     let active = functions.storm.ledger.active().await.ok().and_then(|active| active.run);
     let run = active.filter(|_| at.names).map_or(json!(true), |run| json!(run));
     send(&functions, json!({at.verb.name(): run})).await;
@@ -147,14 +170,15 @@ async fn held(storm: &Storm) -> Option<Run> {
     storm.ledger.run(&active).await.ok()?.filter(|run| run.hold().is_some())
 }
 
-/// Invokes control, again if it fails.
-async fn send(functions: &Functions, event: Value) {
+/// Invokes control, again if it fails. Returns its answer.
+async fn send(functions: &Functions, event: Value) -> Option<Value> {
     for _ in 0..TRIES {
-        if functions.invoke(Step::Control, event.clone()).await.is_ok() {
-            break;
+        if let Ok(answer) = functions.invoke(Step::Control, event.clone()).await {
+            return Some(answer);
         }
         sleep(TRY_AGAIN).await;
     }
+    None
 }
 
 /// Resumes a run this long after its canary ended.
@@ -165,7 +189,8 @@ pub(crate) async fn goes_on(functions: Arc<Functions>, run: RunId, after: Durati
             Ok(Some(run)) if run.state.ended() => return,
             Ok(Some(run)) if run.state == State::Paused && run.canary_ended == Some(run.generation) => {
                 sleep(after).await;
-                return send(&functions, json!({"resume": run.id})).await;
+                send(&functions, json!({"resume": run.id})).await;
+                return;
             }
             _ => {}
         }
@@ -197,11 +222,23 @@ async fn at_work(storm: &Storm) -> Option<Run> {
     None
 }
 
-/// Releases an ended run, and does so again: the second release changes nothing.
+/// Releases a run, and does so again: the second release changes nothing. Nor does one of a run that has
+/// not ended.
 async fn release(functions: &Functions, run: &RunId) {
-    // The function may die after the write.
-    functions.storm.was_released(run);
     for _ in 0..2 {
-        send(functions, json!({"release": run})).await;
+        // The function may die after the write.
+        functions.storm.is_to_be_released(run);
+        if let Some(answer) = send(functions, json!({"release": run})).await {
+            functions.storm.release_was_answered(run, &answer).await;
+        }
+    }
+}
+
+/// Releases one of the runs that have begun.
+async fn release_any(functions: &Functions, of: usize) {
+    let runs = functions.storm.promises.runs();
+    let run = runs.get(of % runs.len().max(1)).and_then(|run| RunId::parse(run));
+    if let Some(run) = run {
+        release(functions, &run).await;
     }
 }

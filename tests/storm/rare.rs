@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::accident::Accident;
 use crate::limits;
 use crate::operator::Act;
-use crate::outage::{Down, Outage};
+use crate::outage::{Down, Outage, Way};
 use crate::plans;
 use crate::starts::careful;
 use crate::story::Story;
@@ -44,6 +44,8 @@ pub(crate) fn added(mut story: Story) -> Story {
         16..19 => unkept(last, &mut story),
         19..22 => lagging(last, &mut story),
         22..24 => set_by_others(last, &mut story),
+        24..26 => unread(last, &mut story),
+        26..28 => lengthy(&mut story),
         _ => {}
     }
     story
@@ -129,7 +131,7 @@ fn is_plain(story: &mut Story) -> bool {
         options.faults.retain(|fault| !matches!(fault, Fault::SlowJob { .. } | Fault::LoseBulk(_)));
         story.starts[0].goes_on_after = None;
         story.ticks_all_until = PROMPT;
-        (story.acts, story.verbs, story.outage) = (Vec::new(), Vec::new(), None);
+        (story.acts, story.verbs, story.outage, story.rollback) = (Vec::new(), Vec::new(), None, None);
     }
     is_plain
 }
@@ -230,6 +232,29 @@ fn set_by_others(rng: &mut SmallRng, story: &mut Story) {
             Fault::OthersWrite(others),
             Fault::LosePage(rng.random_range(1..6)),
         ]);
+    }
+}
+
+/// Pages cannot be read until shortly before the deadline, a day after the start. What is queued then needs
+/// the rest of the time.
+fn unread(rng: &mut SmallRng, story: &mut Story) {
+    if is_plain(story) {
+        story.options.users = story.options.users.max(200);
+        story.options.page_size = story.options.page_size.min(20);
+        story.options.rate_limit_per_10s = 40;
+        let from = Duration::from_secs(rng.random_range(2..20));
+        let until = Duration::from_hours(23) + Duration::from_mins(rng.random_range(20..50));
+        story.outage = Some(Outage { from, until, what: Down::Pages(Way::Answered(503)) });
+        story.starts.truncate(1);
+    }
+}
+
+/// Submit waits for the rate limit until its time-out.
+fn lengthy(story: &mut Story) {
+    if is_plain(story) {
+        story.options.users = story.options.users.max(250);
+        story.options.rate_limit_per_10s = 10;
+        story.starts.truncate(1);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::outage::LetThrough;
 use crate::process::Fate;
 use crate::promises::{Promises, of_people};
 use crate::roles::{Roles, needed};
+use crate::rollback::NewerRun;
 use crate::sqs::Sqs;
 use crate::story::Story;
 use crate::weather::Weather;
@@ -39,6 +40,8 @@ pub(crate) struct Storm {
     pub(crate) promises: Promises,
     /// The users that an outage of bulk requests let through.
     pub(crate) let_through: Mutex<LetThrough>,
+    /// The run whose items have a newer format at present.
+    pub(crate) newer: Mutex<Option<NewerRun>>,
     roles: Roles,
     at_work: Mutex<AtWork>,
 }
@@ -73,14 +76,17 @@ pub(crate) struct Invoked {
     fate: Fate,
     /// The deviation of its clock.
     pub(crate) skew_ms: i64,
+    /// The time of its beginning, in Unix milliseconds.
+    pub(crate) began_ms: i64,
 }
 
 impl Storm {
     pub(crate) fn new(story: Story, weather: Arc<Weather>, world: World, ledger: Ledger, sqs: Sqs) -> Self {
         let promises = Promises::default();
         let (secrets, world) = (of_people(&world.users()), Workspace(world));
-        let (roles, at_work, let_through) = (Roles::of_the_template(), Mutex::default(), Mutex::default());
-        Self { story, weather, world, ledger, sqs, secrets, promises, let_through, roles, at_work }
+        let (roles, at_work) = (Roles::of_the_template(), Mutex::default());
+        let (let_through, newer) = (Mutex::default(), Mutex::default());
+        Self { story, weather, world, ledger, sqs, secrets, promises, let_through, newer, roles, at_work }
     }
 
     /// Returns the true time, in Unix milliseconds.
@@ -114,12 +120,14 @@ impl Storm {
 
     /// Begins an invocation.
     pub(crate) fn begin(&self, step: Step, event: &Value, skew_ms: i64) -> Who {
+        let began_ms = self.now_ms();
         let mut at_work = self.at_work();
         at_work.count += 1;
         let who = at_work.count;
         let body = event["Records"][0]["body"].as_str().unwrap_or_default();
         let run = serde_json::from_str::<Value>(body).ok().and_then(|body| Some(body.get("run")?.as_str()?.to_owned()));
-        at_work.alive.insert(who, Invoked { step, owner: format!("request-{who}"), run, fate: Fate::GoesOn, skew_ms });
+        let (owner, fate) = (format!("request-{who}"), Fate::GoesOn);
+        at_work.alive.insert(who, Invoked { step, owner, run, fate, skew_ms, began_ms });
         who
     }
 

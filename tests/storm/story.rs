@@ -18,6 +18,7 @@ use crate::operator::{self, Act, Verb, VerbAt};
 use crate::outage::Outage;
 use crate::plans;
 use crate::rare;
+use crate::rollback::Rollback;
 use crate::shape::Shape;
 use crate::starts::{again_in_the_same_second, starts, uncount};
 
@@ -59,6 +60,8 @@ pub(crate) struct Story {
     pub(crate) store_down: Option<(Duration, Duration)>,
     /// An outage of hours.
     pub(crate) outage: Option<Outage>,
+    /// A rollback to this version from a newer one, and the update that follows.
+    pub(crate) rollback: Option<Rollback>,
     /// Until then schedules skip no minute, even if nothing happens.
     pub(crate) ticks_all_until: Duration,
     /// The token has no permission to count users.
@@ -177,7 +180,10 @@ impl Story {
                 asked.into_iter().chain(righted).collect()
             },
             acts: operator::acts(later),
-            verbs: operator::verbs(fifth),
+            verbs: operator::verbs(fifth)
+                .into_iter()
+                .chain(operator::releases(&mut SmallRng::seed_from_u64(seed ^ 0x000E_1EA5)))
+                .collect(),
             nonsense: nonsense
                 .into_iter()
                 .map(|body| Nonsense { after: Duration::ZERO, body })
@@ -186,6 +192,7 @@ impl Story {
             tokens,
             store_down,
             outage,
+            rollback: Rollback::draw(&mut SmallRng::seed_from_u64(seed ^ 0x0080_11BA)),
             ticks_all_until: Duration::ZERO,
             uncounted,
         }))
@@ -194,7 +201,8 @@ impl Story {
     /// Returns the time after which no accident strikes and no outage lasts.
     pub(crate) fn quiet_after(&self) -> Option<Duration> {
         let outage = self.outage.map(|outage| outage.until).unwrap_or_default();
-        self.calm_after.map(|calm| calm.max(outage))
+        let rollback = self.rollback.map(|rollback| rollback.until()).unwrap_or_default();
+        self.calm_after.map(|calm| calm.max(outage).max(rollback))
     }
 
     /// Returns whether Intercom denies everything from some request on.
@@ -224,9 +232,14 @@ impl Story {
         self.starts.iter().filter(|start| start.goes_on_after.is_some()).count()
     }
 
+    /// Returns whether an outage lasts until shortly before the deadline of a run.
+    pub(crate) fn is_out_for_a_day(&self) -> bool {
+        self.outage.is_some_and(|outage| outage.is_of_a_day())
+    }
+
     /// Returns whether an operator stops runs.
     pub(crate) fn has_operator(&self) -> bool {
-        !self.acts.is_empty() || !self.verbs.is_empty()
+        !self.acts.is_empty() || self.verbs.iter().any(|at| at.verb != Verb::Release)
     }
 
     /// Returns whether a start may end a run that an operator paused.

@@ -30,7 +30,7 @@ use crate::storm::{BEGIN_MS, Storm};
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::weather::Weather;
-use crate::{operator, process, schedules};
+use crate::{operator, process, rollback, schedules};
 
 const TABLE: &str = "ledger";
 /// Maximum deliveries of a message, as in the template.
@@ -75,7 +75,7 @@ async fn run(told: Story, traced: bool) -> Told {
     let now = Arc::new(move || BEGIN_MS + began.elapsed().as_millis() as i64);
     let world = World::new(Options { now, ..told.options.clone() });
     let account = Account::open(None).expect("a ledger in memory");
-    let past_the_weather = dynamodb().http_client(account.dynamodb_network()).build();
+    let past_the_weather = dynamodb().http_client(rollback::AsBefore(account.dynamodb_network())).build();
     let past_the_weather = aws_sdk_dynamodb::Client::from_conf(past_the_weather);
     ledger::create(&past_the_weather, TABLE).await.expect("a new account has no such table");
     let sqs = Sqs::with(OfQueues(weather.clone(), told.outage));
@@ -85,9 +85,9 @@ async fn run(told: Story, traced: bool) -> Told {
     let raw_sqs = storm.sqs.client();
     let (pages, pages_dead) = queue(&raw_sqs, "pages", settings.pages_visibility().as_secs() as u32).await;
     let (patches, patches_dead) = queue(&raw_sqs, "patches", 1_830).await;
-    let (dynamodb, sqs) = clients(&storm, &account);
+    let (in_the_weather, sqs) = clients(&storm, &account);
     let pollers_sqs = pollers(&storm);
-    let ledger = Ledger::new(dynamodb, TABLE);
+    let ledger = Ledger::new(in_the_weather, TABLE);
     let queues = Queues::new(sqs.clone(), urls(&pages, &pages_dead), urls(&patches, &patches_dead));
     let clients = Clients::new(intercom::client(&storm, &intercom::token(&storm)), ledger, queues, settings.clone());
     let functions = Arc::new(Functions::new(storm.clone(), clients));
@@ -126,6 +126,7 @@ async fn run(told: Story, traced: bool) -> Told {
     for act in storm.story.acts.clone() {
         begins.push(storm.spawn(operator::act(functions.clone(), act)));
     }
+    begins.push(storm.spawn(rollback::rolls_back(storm.clone(), dynamodb().http_client(account.dynamodb_network()))));
     for verb in storm.story.verbs.clone() {
         begins.push(storm.spawn(operator::sends(functions.clone(), verb)));
     }

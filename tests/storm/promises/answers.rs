@@ -67,6 +67,7 @@ impl Storm {
     /// began within a second of the stop are allowed.
     pub(super) async fn run_writes(&self, who: Option<Who>, of: &Submission, begun: Begun) {
         let Some(id) = RunId::parse(&of.run) else { return };
+        self.leaves_a_newer_run(who, &of.run, "a user is written");
         let Ok(Some(row)) = self.ledger.run(&id).await else {
             return self.weather.bug(format!("5: a user of {id} is written, which does not exist"));
         };

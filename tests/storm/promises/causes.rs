@@ -173,12 +173,14 @@ impl Struck<'_> {
         let has = |text: &str| word.contains(text);
         match () {
             () if has("past its deadline") || has("before the deadline") => {
-                self.storm.story.endless || self.storm.story.calm_after.is_none()
+                self.storm.story.endless || self.storm.story.calm_after.is_none() || self.storm.story.is_out_for_a_day()
             }
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
-            () if has("its list ended after") => self.faults(&["end-list", "users-change", "shift-list"]) > 0,
+            () if has("its list ended after") => {
+                self.faults(&["end-list", "users-change", "shift-list", "repeat-cursor"]) > 0
+            }
             () if has("Intercom refused the place") => self.faults(&["refuse-cursor"]) > 0,
             () if has("same page or its own place") => self.faults(&["repeat-cursor"]) > 0,
             () if has("in parts that were dropped") => self.is_stopped(),

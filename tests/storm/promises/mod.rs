@@ -8,6 +8,7 @@ mod causes;
 mod checked;
 mod ends;
 mod jobs;
+mod leases;
 mod limit;
 mod order;
 mod pace;
@@ -62,7 +63,7 @@ struct Memory {
     recorded: BTreeSet<String>,
     /// The actions of invocations, by their number.
     by: BTreeMap<Who, Action>,
-    /// Runs that an operator released.
+    /// Runs that an operator released, or releases now.
     released: BTreeSet<String>,
     /// Pending and applied values of a user's attribute.
     values: HashMap<(String, String), Vec<order::Sent>>,

@@ -35,7 +35,8 @@ impl Memory {
             return false;
         }
         let is_slow = job.applied_ms.is_none_or(|applied_ms| applied_ms - job.created_ms >= WAITED_FOR_MS);
-        is_slow && (job.lost || !self.recorded.contains(&job.id)) || self.released.contains(&job.run)
+        let has_ended = self.runs.get(&job.run).is_some_and(|run| run.state.ended());
+        is_slow && (job.lost || !self.recorded.contains(&job.id)) || has_ended && self.released.contains(&job.run)
     }
 
     /// Returns the users whose present value is of an excused job, which is older than this
@@ -145,9 +146,29 @@ impl Storm {
         self.promises.memory().set_late(run.id.as_str(), run.generation, self.now_ms())
     }
 
-    /// Records that an operator released a run.
-    pub(crate) fn was_released(&self, run: &RunId) {
+    /// Records that an operator sends a release of a run.
+    pub(crate) fn is_to_be_released(&self, run: &RunId) {
         self.promises.memory().released.insert(run.to_string());
+    }
+
+    /// Checks the answer to a release: no run waits for the jobs of an ended run any more, and a run that
+    /// has not ended is not released.
+    pub(crate) async fn release_was_answered(&self, run: &RunId, answer: &Value) {
+        let hint = answer["hint"].as_str().unwrap_or_default();
+        if hint.starts_with("the run has not ended") {
+            self.promises.memory().released.remove(run.as_str());
+            return;
+        }
+        let (Ok(active), Ok(Some(row))) = (self.ledger.active().await, self.ledger.run(run).await) else { return };
+        let waits = active.unsettled.iter().any(|entry| entry.id == *run && entry.released_ms.is_none());
+        if waits || !row.state.ended() {
+            self.weather
+                .bug(format!("9: {run} is {}, its release is answered {answer}, and runs wait: {waits}", row.state));
+        }
+        let says = row.reason.is_some_and(|reason| reason.contains("an operator released it while"));
+        if answer["did"] == "released" && !says {
+            self.weather.bug(format!("9: {run} was released, and its reason does not say so"));
+        }
     }
 
     /// Returns the time at which a job's values are applied; `None` if they are not.

@@ -91,6 +91,9 @@ impl Storm {
                     self.parts_are_in_the_ledger(&run, call);
                     self.page_was_committed(who, &run, call);
                 }
+                if call.names("RUN") || call.names("CURSOR") {
+                    self.leaves_a_newer_run(who, run.as_str(), &call.name);
+                }
                 if call.names("PART") {
                     self.parts_may_have_ended(who, &run, call).await;
                 }

@@ -123,6 +123,7 @@ async fn carried(
     storm.is_paid_in_its_window(who, asked);
     storm.keeps_the_pace(who, asked);
     storm.charges(who, asked);
+    storm.ends_before_its_lease(who, asked);
     storm.pass(who, name, Side::Before).await;
     let fails = storm.fails(who, asked);
     if fails == Some(Way::Unsent) || weather.strikes(Accident::Unsent) {
