@@ -16,4 +16,5 @@ pub mod redact;
 pub mod run;
 pub(crate) mod stored;
 mod text_newtype;
+pub mod undo;
 pub mod user;

@@ -46,7 +46,8 @@ impl Ledger {
         self.parts_without(run, generation, after, |end| end != PartEnd::Dropped).await
     }
 
-    async fn parts_without(
+    /// The same for the parts without such an end.
+    pub(super) async fn parts_without(
         &self,
         run: &Run,
         generation: u32,

@@ -16,6 +16,7 @@ mod retries;
 mod saved;
 mod settling;
 mod table;
+mod undone;
 
 use api::On;
 
@@ -29,7 +30,7 @@ struct Scenario {
 }
 
 /// All scenarios, by the module that plays them.
-const SUITE: [&[Scenario]; 12] = [
+const SUITE: [&[Scenario]; 13] = [
     settling::SCENARIOS,
     limits::SCENARIOS,
     pauses::SCENARIOS,
@@ -42,6 +43,7 @@ const SUITE: [&[Scenario]; 12] = [
     privacy::SCENARIOS,
     retries::SCENARIOS,
     saved::SCENARIOS,
+    undone::SCENARIOS,
 ];
 
 /// Declares the scenarios of a module, and creates a test of each API on which one is played:
