@@ -17,6 +17,7 @@ mod retry;
 mod settle;
 mod start;
 mod target;
+mod undo;
 mod verify;
 mod visible;
 
@@ -25,10 +26,11 @@ pub use pause::{hold, pause, pause_after_canary};
 pub use release::{Released, release};
 pub use report::{Report, Reports, report, run_report};
 pub use resume::{Continued, Resumed, restart, resume};
-pub use retry::{Retried, retried};
+pub use retry::{EarlierRun, retried};
 pub use settle::{Looking, unsettled};
 pub use start::{NewRun, Started, start};
 pub use target::{Acted, find};
+pub use undo::undone;
 pub use verify::{drain, verify};
 pub use visible::lists_show_from_ms;
 

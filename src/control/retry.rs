@@ -3,12 +3,12 @@
 use crate::domain::run::{Retry, Run};
 use crate::ledger::{Active, Ledger, LedgerError};
 
-/// A run that is retried.
+/// An ended run that is retried or undone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Retried {
+pub struct EarlierRun {
     /// The run.
     pub run: Run,
-    /// The users that are retried. A run that is not settled may get more.
+    /// The users that are read, of an undo about. A run that is not settled may get more.
     pub users: u64,
 }
 
@@ -18,7 +18,7 @@ pub async fn retried(
     retry: &Retry,
     active: &Active,
     now_ms: i64,
-) -> Result<Result<Retried, String>, LedgerError> {
+) -> Result<Result<EarlierRun, String>, LedgerError> {
     let found = ledger.run(&retry.run).await?.zip(ledger.cursor(&retry.run).await?);
     let refused = retry.refusal(found.as_ref().map(|(run, _)| run), now_ms);
     let (run, cursor) = match (found, refused) {
@@ -38,5 +38,5 @@ pub async fn retried(
     if users == 0 && is_settled {
         return Ok(Err(retry.nobody(&run)));
     }
-    Ok(Ok(Retried { run, users }))
+    Ok(Ok(EarlierRun { run, users }))
 }

@@ -2,8 +2,10 @@
 
 use crate::domain::api::ApiChoice;
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms};
-use crate::domain::run::{deadline_of_list_ms, format_of};
+use crate::domain::run::{
+    Cursor, Earlier, FORMAT, Phase, Run, Speed, Start, State, WorkspaceBinding, deadline_ms, deadline_of_list_ms,
+    format_of,
+};
 use crate::ledger::{Active, Begin, Ledger, LedgerError};
 
 /// A start, and the facts that its run begins with.
@@ -43,11 +45,17 @@ pub enum Started {
 /// Begins a run, unless another one is active.
 pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Started, LedgerError> {
     let NewRun { start, plan, api, workspace, count, listed, operations_per_10s, reading_life_ms, active } = new;
-    let (retry, saved) = (start.source.retry().cloned(), start.source.saved().cloned());
+    let (retry, undo) = match start.source.earlier() {
+        Some(Earlier::Retry(retry)) => (Some(retry.clone()), None),
+        Some(Earlier::Undo(undo)) => (None, Some(undo.clone())),
+        None => (None, None),
+    };
+    let saved = start.source.saved().cloned();
+    let is_new = retry.is_some() || undo.is_some() || saved.is_some();
     let speed = Speed { operations_per_10s, max_per_minute: start.limits.max_per_minute };
     let run = Run {
-        // Functions of an older format would read no user of a retry, or write what no preview showed.
-        v: if retry.is_some() || saved.is_some() { FORMAT } else { format_of(api.version.api()) },
+        // Functions of an older format would read no user of a retry or an undo, or write what no preview showed.
+        v: if is_new { FORMAT } else { format_of(api.version.api()) },
         id: start.run(),
         plan: start.plan.clone(),
         version: Some(api.version),
@@ -70,6 +78,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         listed,
         retry,
         saved,
+        undo,
         workspace: Some(workspace),
         limits: start.limits.clone(),
         held_back: start.limits.hold_back(),

@@ -26,7 +26,8 @@ pub struct Made {
 }
 
 /// The reason why a value stays as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Stays {
     /// The value from before the run is there: it was not written, or is restored already.
@@ -63,6 +64,25 @@ pub struct UndoneUser {
     pub patch: Option<Patch>,
     /// The targets whose values stay, each with the reason.
     pub stays: Vec<(Target, Stays)>,
+}
+
+/// A value that stays, with the reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StayingValue {
+    /// The target.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The reason.
+    pub why: Stays,
+}
+
+/// A user of an undo with values that stay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StayingUser {
+    /// The user.
+    pub user: UserId,
+    /// The values.
+    pub stays: Vec<StayingValue>,
 }
 
 /// Decides about all values that a run changed of a user. `made` has the changes, oldest first. `found`

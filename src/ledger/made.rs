@@ -9,6 +9,7 @@ use super::attributes::{key, run_pk};
 use super::{ChangesOfPart, End, ErrorRow, JobRow, Ledger, LedgerError, PartEnd};
 use crate::domain::api::Writing;
 use crate::domain::bucket::Bucket;
+use crate::domain::job::JobId;
 use crate::domain::part::{Part, PartId, UserOutcome};
 use crate::domain::patch::Patch;
 use crate::domain::run::{RetryPlace, Run};
@@ -31,6 +32,8 @@ pub struct MadeOfUser {
     pub at_ms: i64,
     /// The part.
     pub part: PartId,
+    /// The job; `None` if the request has no record.
+    pub job: Option<JobId>,
     /// The changes.
     pub made: Vec<Made>,
 }
@@ -91,17 +94,18 @@ impl Ledger {
 
     async fn made_in_job(&self, run: &Run, job: &JobRow) -> Result<Vec<MadeOfUser>, LedgerError> {
         let changes = self.changes_of(job).await?;
-        let items = changes.parts.iter().flat_map(|of| of.patches.iter().map(move |patch| (of, patch)));
         let refused = self.refused(run, job, &changes.parts).await?;
         let again = self.bodies(&run.id, run.v, job.again.iter().cloned().collect()).await?;
         let again: BTreeSet<UserId> = again.into_iter().flat_map(|part| part.patches).map(|patch| patch.user).collect();
+        let items = changes.parts.iter().flat_map(|of| of.patches.iter().map(move |patch| (of, patch)));
         let mut users = Vec::new();
         for (of, patch) in items {
             let is_refused = match refused.iter().find(|row| row.user == patch.user.as_str()) {
                 Some(row) => row.code != NOT_KEPT,
                 None => again.contains(&patch.user),
             };
-            users.extend(made(patch, &of.part, job.made_ms, known(run, job, is_refused)));
+            let made = made(patch, &of.part, job.made_ms, known(run, job, is_refused));
+            users.extend(made.map(|made| MadeOfUser { job: Some(job.job.clone()), ..made }));
         }
         Ok(users)
     }
@@ -183,7 +187,7 @@ fn made(patch: &Patch, part: &PartId, at_ms: i64, known: Known) -> Option<MadeOf
         Known::NotDone => return None,
     };
     let made = patch.changes.iter().map(|change| Made { change: change.clone(), is_done }).collect();
-    Some(MadeOfUser { user: patch.user.clone(), at_ms, part: part.clone(), made })
+    Some(MadeOfUser { user: patch.user.clone(), at_ms, part: part.clone(), job: None, made })
 }
 
 /// Returns what is known about a user's item of a job. `is_refused` says that the user has an error for it, or

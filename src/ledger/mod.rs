@@ -6,7 +6,7 @@
 //! | `ACTIVE / UNSETTLED#<run>` | an ended run that may still change values |
 //! | `STARTS / <plan, plan#digest or run>` | a waiting start, and how often it could not begin |
 //! | `RUNS / <time>#<run>` | the runs, ordered by start time |
-//! | `PLANS / <name>` | a stored plan |
+//! | `PLANS / <name>` | a stored plan, and the undo that holds it |
 //! | `RUN#<run> / RUN · PLAN · CURSOR` | the run, its copy of the plan, its cursor |
 //! | `RUN#<run> / USERS#<n>` | up to 500 users of a list, also of a waiting start |
 //! | `RUN#<run> / CREATION#<attribute>` | when a start first asked Intercom to create an attribute |
@@ -26,6 +26,8 @@
 //! | `RUN#<run> / HELD` | the part whose request failed last |
 //! | `RUN#<run> / REFUSED` | users that were refused alike in a row, at the end of an invocation |
 //! | `RUN#<run> / ERROR#<user>#…` | a user that ended in an error |
+//! | `RUN#<run> / MADE#<user>#…` | a change of the run that this one undoes, by user |
+//! | `RUN#<run> / STAYS#<user>` | a user of an undo with values that stay, and why |
 //! | `RUN#<run> / COMPANY#<id>` | the name that this generation sent for a company |
 //! | `BUCKET#<bucket> / JOB#<id>` | a bulk job |
 //! | `FORMATS / <step>` | the newest format that the step's function reads, and when it said so |
@@ -63,6 +65,7 @@ mod part_rows;
 mod parts;
 mod patches;
 mod pauses;
+mod plans;
 mod polls;
 mod readback;
 mod refusals;
@@ -75,6 +78,7 @@ mod select;
 mod starts;
 mod sums;
 mod table;
+mod undone;
 mod unended;
 mod unsettled;
 mod write;

@@ -1,8 +1,7 @@
-//! Runs and plans.
+//! Runs, and the names that they send for companies.
 
 use serde::{Deserialize, Serialize};
 
-use super::active::StoredPlan;
 use super::attributes::{self, key, n, run_pk, s};
 use super::select::{Keys, Select};
 use super::{Key, Ledger, LedgerError, Write};
@@ -58,23 +57,6 @@ impl Ledger {
         self.get(&key(run_pk(run), "RUN")).await
     }
 
-    /// Returns the run's own copy of its plan, as JSON.
-    pub async fn plan_of(&self, run: &RunId) -> Result<serde_json::Value, LedgerError> {
-        let stored: Option<StoredPlan> = self.get(&key(run_pk(run), "PLAN")).await?;
-        plan_value(stored.map(|stored| stored.plan), run.as_str())
-    }
-
-    /// Stores a plan under its name, so that a start can name it.
-    pub async fn put_plan(&self, name: &str, plan: &serde_json::Value) -> Result<(), LedgerError> {
-        self.put(&key("PLANS", name), &StoredPlan { plan: plan.to_string() }).await
-    }
-
-    /// Returns a stored plan.
-    pub async fn stored_plan(&self, name: &str) -> Result<Option<serde_json::Value>, LedgerError> {
-        let stored: Option<StoredPlan> = self.get(&key("PLANS", name)).await?;
-        stored.map(|stored| plan_value(Some(stored.plan), name)).transpose()
-    }
-
     /// Sets the run's deadline, unless it changed since the run was read.
     pub async fn extend_deadline(&self, run: &Run, deadline_ms: i64) -> Result<(), LedgerError> {
         let write = Write::update(&key(run_pk(&run.id), "RUN"), "SET deadline_ms = :next")
@@ -125,6 +107,19 @@ impl Ledger {
         let of_plan = |id: &RunId| id.plan() == run.plan;
         let found = self.newest_runs(&place_among_the_runs(run).sk, RUNS_SEARCHED).await?;
         Ok(found.into_iter().filter(of_plan).take(most).collect())
+    }
+
+    /// Returns the runs of this ledger that began after this one, by their start.
+    pub async fn runs_after(&self, run: &Run) -> Result<Vec<RunId>, LedgerError> {
+        let from = place_among_the_runs(run).sk;
+        let select = Select::of("RUNS", Keys::Between(from, AFTER_ALL_RUNS.to_owned()));
+        let mut found = Vec::new();
+        self.select(&select, |items| {
+            found.extend(items.iter().filter_map(run_of).filter(|id| *id != run.id));
+            Ok(true)
+        })
+        .await?;
+        Ok(found)
     }
 
     /// Returns the API of the plan's last run that did not fail. A run stored without a version has
@@ -210,9 +205,4 @@ pub(super) fn among_the_runs(run: &Run) -> attributes::Item {
     let mut item = place_among_the_runs(run).attributes();
     item.insert("run".to_owned(), s(&run.id));
     item
-}
-
-fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, LedgerError> {
-    let missing = || LedgerError::Missing { what: "plan", key: name.to_owned() };
-    serde_json::from_str(&text.ok_or_else(missing)?).map_err(|_| missing())
 }

@@ -1,7 +1,9 @@
 //! The events that the functions accept, distinguished by shape. `events/` has an example of each.
 
+mod check;
 mod control;
 mod retry;
+mod undo;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -11,12 +13,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::redact::{redact_to, unread};
-use crate::domain::run::{AtMost, LIST_MAX, Limits, Retry, RunId, SavedPreview, Source, number_or_share};
+use crate::domain::run::{AtMost, Limits, Retry, RunId, SavedPreview, Source, Undo, number_or_share};
 use crate::domain::user::UserId;
 use crate::queue::Message;
 
 pub use control::{ControlEvent, Target};
 pub use retry::RetryRequest;
+pub use undo::UndoRequest;
 
 /// An event that the function does not accept. The text lists the accepted events and shows none of
 /// the event's values.
@@ -80,6 +83,12 @@ pub struct StartEvent {
     /// If set, the run writes the changes of a saved preview, which the ledger has under the run's name.
     #[serde(default)]
     pub saved: Option<SavedPreview>,
+    /// If set, the run undoes an ended run, whose plan `plan` names.
+    #[serde(default)]
+    pub undo: Option<Undo>,
+    /// The start ends the hold of the stored plan by an undo.
+    #[serde(default)]
+    pub unhold: bool,
     /// The start ends the active run if that is paused, also if an operator paused it. Otherwise it
     /// waits behind a run that an operator paused.
     #[serde(default)]
@@ -122,23 +131,9 @@ impl StartEvent {
     pub fn read(value: &Value) -> Result<Self, EventError> {
         let start: Self =
             serde_json::from_value(value.clone()).map_err(|e| EventError::Start { detail: unread(&e) })?;
-        match &start.users {
-            Some(users) if users.is_empty() => {
-                Err(EventError::Start { detail: "`users` must list at least one Intercom user id".to_owned() })
-            }
-            Some(users) if users.len() > LIST_MAX => Err(EventError::Start {
-                detail: format!(
-                    "`users` lists {} users, but a start takes at most {LIST_MAX}: split the list",
-                    users.len()
-                ),
-            }),
-            _ if !(start.plan.is_string() || start.plan.is_object()) => {
-                Err(EventError::Start { detail: "`plan` must be a name or a plan".to_owned() })
-            }
-            _ => match start.limits.check().and_then(|()| start.check_retry()).and_then(|()| start.check_saved()) {
-                Ok(()) => Ok(start),
-                Err(detail) => Err(EventError::Start { detail: detail.to_owned() }),
-            },
+        match start.check() {
+            Ok(()) => Ok(start),
+            Err(detail) => Err(EventError::Start { detail }),
         }
     }
 
@@ -149,14 +144,6 @@ impl StartEvent {
         Some(RunId::of_start(plan, self.time?.as_second(), &self.source(), &self.limits))
     }
 
-    fn check_saved(&self) -> Result<(), &'static str> {
-        let others = self.users.is_some() || self.retry.is_some() || self.limits.limit.is_some();
-        if self.saved.is_some() && (others || self.limits.dry_run) {
-            return Err("a saved preview takes neither `users`, `retry`, `limit` nor `dry_run`: it has its users");
-        }
-        Ok(())
-    }
-
     /// Returns the source of the pages. Duplicate user ids are removed.
     pub fn source(&self) -> Source {
         if let Some(retry) = &self.retry {
@@ -164,6 +151,9 @@ impl StartEvent {
         }
         if let Some(saved) = &self.saved {
             return Source::Saved(saved.clone());
+        }
+        if let Some(undo) = &self.undo {
+            return Source::Undo(undo.clone());
         }
         let mut seen = BTreeSet::new();
         let once = |users: Vec<UserId>| users.into_iter().filter(|user| seen.insert(user.clone())).collect();

@@ -1,7 +1,7 @@
 //! The control step: an operator's event in, one function of [`crate::control`] called, the run's
 //! state out.
 
-mod retry;
+mod request;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -59,7 +59,8 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
         ControlEvent::Resume(target) => continue_run(clients, target, at).await?,
         ControlEvent::Pause(_) | ControlEvent::Cancel { .. } => stop(&clients.ledger, &event, at.clock).await?,
         ControlEvent::Release(run) => release(&clients.ledger, run, &clients.settings.settle_times(), at.clock).await?,
-        ControlEvent::Retry(request) => retry::retry(clients, request, at.clock).await?,
+        ControlEvent::Retry(request) => request::retry(clients, request, at.clock).await?,
+        ControlEvent::Undo(request) => request::undo(clients, request, at.clock).await?,
     };
     Ok(outcome)
 }
@@ -75,7 +76,9 @@ pub async fn stop(ledger: &Ledger, event: &ControlEvent, clock: Clock) -> Result
             (target, Change::Cancelled, control::stop(ledger, target, &reason, now_ms).await?)
         }
         ControlEvent::Resume(target) => (target, Change::Nothing, control::find(ledger, target).await?.map(unchanged)),
-        ControlEvent::Release(_) | ControlEvent::Retry(_) => (&Target::Active, Change::Nothing, None),
+        ControlEvent::Release(_) | ControlEvent::Retry(_) | ControlEvent::Undo(_) => {
+            (&Target::Active, Change::Nothing, None)
+        }
     };
     outcome(target, did, acted)
 }

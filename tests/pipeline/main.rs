@@ -60,6 +60,7 @@ mod slow;
 mod sqs;
 mod starts;
 mod tokens;
+mod undos;
 mod unreadable;
 mod unsettled;
 mod verifying;

@@ -14,7 +14,7 @@ use crate::source::{files, read};
 type Asked = fn(&Value);
 
 /// The events by name.
-const CASES: [(&str, Asked); 17] = [
+const CASES: [(&str, Asked); 18] = [
     ("check-tick", |event| event::check(event).unwrap()),
     ("control-cancel", |event| match ControlEvent::read(event).unwrap() {
         ControlEvent::Cancel { target: Target::Run(_), reason: Some(_) } => {}
@@ -30,6 +30,10 @@ const CASES: [(&str, Asked); 17] = [
     ("control-retry", |event| match ControlEvent::read(event).unwrap() {
         ControlEvent::Retry(request) => assert!(request.code.is_some() && request.time.is_some()),
         other => panic!("no retry: {other:?}"),
+    }),
+    ("control-undo", |event| match ControlEvent::read(event).unwrap() {
+        ControlEvent::Undo(request) => assert!(!request.dry_run && request.time.is_some()),
+        other => panic!("no undo: {other:?}"),
     }),
     ("eventbridge-scheduled", |event| {
         event::check(event).unwrap();

@@ -5,7 +5,7 @@
 //! * `command`: one module per command.
 //! * `session`: an engine that works on one run. `state_dir`: the folder of the local ledger.
 //!   `stack`: a deployed stack.
-//! * `progress`, `summary`, `read_back`, `preview`, `error_kinds`, `changed`, `output`: text for the
+//! * `progress`, `summary`, `read_back`, `preview`, `undone`, `error_kinds`, `changed`, `output`: text for the
 //!   user. `spreadsheet`, `contact_link`: CSV.
 //! * `saved`: the file of a saved preview.
 //! * `notify`: the message at the end of a run.
@@ -31,3 +31,4 @@ mod state_dir;
 mod stop;
 mod summary;
 mod under_way;
+mod undone;

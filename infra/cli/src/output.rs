@@ -161,6 +161,11 @@ pub(crate) fn bulk_charge(seen: BulkCharge) -> String {
     .to_owned()
 }
 
+/// Returns the indented line of the run that a run undoes, if it does.
+pub(crate) fn undoes(run: &Run) -> Option<String> {
+    run.undo.as_ref().map(|undo| format!("  It restores the values from before {}.", undo.run))
+}
+
 /// Returns the indented line of the users that a run retries, or of the preview that it writes, if it does.
 pub(crate) fn retries(run: &Run) -> Option<String> {
     let saved = || run.saved.as_ref().map(|saved| format!("  It writes {}.", saved.words()));

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::domain::api::ApiVersion;
-use intercom_bulk::domain::run::{Counted, Cursor, OftenAgain, ReadBackTotals, Retry, Run, SavedPreview, State, Tally};
+use intercom_bulk::domain::run::{
+    Counted, Cursor, OftenAgain, ReadBackTotals, Retry, Run, SavedPreview, State, Tally, Undo,
+};
 use intercom_bulk::ledger::{JobRow, Ledger, LedgerError};
 use serde::Serialize;
 
@@ -67,6 +69,9 @@ pub(crate) struct Summary {
     /// The saved preview whose changes it writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) saved: Option<SavedPreview>,
+    /// The run that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) undoes: Option<Undo>,
     /// The way in which the users were sent, as text.
     #[serde(skip)]
     sent_in: String,
@@ -128,6 +133,7 @@ impl Summary {
             api_reason: run.version_reason.clone(),
             retries: run.retry.clone(),
             saved: run.saved.clone(),
+            undoes: run.undo.clone(),
             sent_in: output::sent_in(run, totals.jobs),
             tally: cursor.tally.clone(),
         })
@@ -165,7 +171,7 @@ impl Summary {
         let ended = if self.state.ended() { "ended" } else { "is" };
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
-        lines.extend(self.retries.iter().map(|retry| format!("  It retried {}.", retry.words())));
+        lines.extend(next::earlier(self.retries.as_ref(), self.undoes.as_ref()));
         lines.extend(self.saved.iter().map(|saved| format!("  It wrote {}.", saved.words())));
         lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {}", self.outcomes()));

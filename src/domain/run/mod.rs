@@ -18,6 +18,7 @@ mod speed;
 mod start;
 mod state;
 mod tally;
+mod undo;
 mod unsettled;
 mod verdict;
 mod workspace;
@@ -36,16 +37,17 @@ pub use cursor::{
 pub(crate) use limits::number_or_share;
 pub use limits::{AtMost, Limits, PERCENT_MAX};
 pub use pause::{PAUSE_MOST_MS, Pause, PausedBy};
-pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position, RetryPlace};
+pub use position::{EXCLUSIVE_LIFE_MS, ExclusiveReading, Position, RetryPlace, UndoPlace};
 pub use readback::{FailedReads, NotKept, READ_BACK_MAX, ReadBack, ReadBackTotals, Seen};
 pub use retry::{CODE_CHARS_MAX, Retry};
 pub use sampler::{SAMPLE_MAX, Sampler, lowest_rank};
 pub use saved::{CHANGED_SINCE_PREVIEW, SavedPreview};
 pub use set_again::{OftenAgain, PreviousValues, SetAgain};
 pub use speed::{DEADLINE_LEAST_MS, DEADLINE_MOST_MS, Speed, deadline_ms, deadline_of_list_ms};
-pub use start::{LIST_ITEM, LIST_MAX, RunId, Source, Start};
+pub use start::{Earlier, LIST_ITEM, LIST_MAX, RunId, Source, Start};
 pub use state::State;
 pub use tally::{NAMED_ALREADY, Tally};
+pub use undo::{LaterRun, Undo};
 pub use unsettled::{LATE_MS, LEASE_MOST_MS, Looked, OpenJobs, REQUEST_MOST_MS, SettleTimes, UNSETTLED_MAX, Unsettled};
 pub use verdict::{Verdict, past_deadline};
 pub use workspace::WorkspaceBinding;
@@ -118,6 +120,9 @@ pub struct Run {
     /// The saved preview whose changes it writes, if it is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedPreview>,
+    /// The run that it undoes, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// The workspace of the run; `None` in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceBinding>,
@@ -191,7 +196,7 @@ impl Run {
         const PAGES_MORE: u64 = 10_000;
         match (self.listed, self.count) {
             // The rows of an ended run are finite, and some of its pages have no user.
-            _ if self.retry.is_some() => PAGES_WITHOUT_COUNT,
+            _ if self.retry.is_some() || self.undo.is_some() => PAGES_WITHOUT_COUNT,
             // A page of a list has at least one user.
             (Some(listed), _) => 2 * listed + 100,
             (None, Some(count)) => count.saturating_mul(10).div_ceil(self.users_of_page()) + PAGES_MORE,

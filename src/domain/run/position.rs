@@ -37,6 +37,20 @@ pub enum Position {
     },
     /// A place among the users of the run that is retried.
     Retry(RetryPlace),
+    /// A place among the changes of the run that is undone, or among its users.
+    Undo(UndoPlace),
+}
+
+/// A place of an undo. The changes are first listed by user, then each user is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoPlace {
+    /// Among the changes of the run, which are not all listed.
+    Changes(RetryPlace),
+    /// Before the first user.
+    Users,
+    /// Behind this user.
+    User(UserId),
 }
 
 /// A place among the users of an ended run, in the order of the ledger. It is behind the last user that
@@ -70,17 +84,23 @@ impl Position {
     pub fn in_list(&self) -> (u32, u32) {
         match self {
             Self::Ids { pages, users } => (*pages, *users),
-            Self::First | Self::Scroll { .. } | Self::List { .. } | Self::ListEnd | Self::Retry(_) => (0, 0),
+            Self::First | Self::Scroll { .. } | Self::List { .. } | Self::ListEnd | Self::Retry(_) | Self::Undo(_) => {
+                (0, 0)
+            }
         }
     }
 
     /// Returns a digest of the place of a page of users that are read by id. Two pages in a row differ in it.
     pub fn digest(&self) -> u64 {
-        let Self::Retry(place) = self else {
-            let (pages, users) = self.in_list();
-            return u64::from(pages) << 32 | u64::from(users);
+        let text = match self {
+            Self::Retry(place) => serde_json::to_string(place),
+            Self::Undo(place) => serde_json::to_string(place),
+            _ => {
+                let (pages, users) = self.in_list();
+                return u64::from(pages) << 32 | u64::from(users);
+            }
         };
-        Fnv::of(&serde_json::to_string(place).unwrap_or_default())
+        Fnv::of(&text.unwrap_or_default())
     }
 
     /// Returns whether it is a place in a list of Intercom that can be read repeatedly.
@@ -112,6 +132,8 @@ struct StoredPosition {
     list_read: (u32, u32),
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry: Option<RetryPlace>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    undo: Option<UndoPlace>,
 }
 
 /// A place in a list that can be read repeatedly.
@@ -129,6 +151,7 @@ impl From<StoredPosition> for Position {
             StoredPosition { list: Some(StoredList::After(after)), .. } => Self::List { after },
             StoredPosition { list: Some(StoredList::End), .. } => Self::ListEnd,
             StoredPosition { retry: Some(place), .. } => Self::Retry(place),
+            StoredPosition { undo: Some(place), .. } => Self::Undo(place),
             StoredPosition { list_read: (0, 0), .. } => Self::First,
             StoredPosition { list_read: (pages, users), .. } => Self::Ids { pages, users },
         }
@@ -137,15 +160,16 @@ impl From<StoredPosition> for Position {
 
 impl From<Position> for StoredPosition {
     fn from(position: Position) -> Self {
-        let list_read = position.in_list();
-        let (scroll, list, retry) = match position {
-            Position::Scroll { param } => (Some(param), None, None),
-            Position::List { after } => (None, Some(StoredList::After(after)), None),
-            Position::ListEnd => (None, Some(StoredList::End), None),
-            Position::Retry(place) => (None, None, Some(place)),
-            Position::First | Position::Ids { .. } => (None, None, None),
-        };
-        Self { scroll, list, list_read, retry }
+        let mut stored = Self { scroll: None, list: None, list_read: position.in_list(), retry: None, undo: None };
+        match position {
+            Position::Scroll { param } => stored.scroll = Some(param),
+            Position::List { after } => stored.list = Some(StoredList::After(after)),
+            Position::ListEnd => stored.list = Some(StoredList::End),
+            Position::Retry(place) => stored.retry = Some(place),
+            Position::Undo(place) => stored.undo = Some(place),
+            Position::First | Position::Ids { .. } => {}
+        }
+        stored
     }
 }
 

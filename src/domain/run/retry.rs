@@ -7,7 +7,7 @@ use super::{Accounts, Counted, Cursor, Limits, Run, RunId, State};
 /// The most characters of an error's code, as error rows have it.
 pub const CODE_CHARS_MAX: usize = 300;
 
-/// The age from which on a run is not retried, in milliseconds: its rows expire 90 days after they were
+/// The age from which on a run is neither retried nor undone, in milliseconds: its rows expire 90 days after they were
 /// written.
 const OLD_MS: i64 = 80 * 24 * 3600 * 1000;
 
@@ -60,22 +60,22 @@ impl Retry {
 
     /// Returns why a run cannot be retried, if so.
     pub fn refusal(&self, first: Option<&Run>, now_ms: i64) -> Option<String> {
-        let Self { run, .. } = self;
-        let Some(first) = first else {
-            return Some(format!(
-                "there is no run {run} in the ledger: `history` lists the runs, which expire after 90 days"
-            ));
-        };
-        match first.state {
-            _ if now_ms - first.started_ms > OLD_MS => Some(format!(
-                "{run} began more than 80 days ago, and its rows begin to expire: a new run of the plan reads all users"
+        let old = "its rows begin to expire: a new run of the plan reads all users";
+        why_not_repeated(&self.run, first, old, now_ms).or_else(|| first.and_then(Self::not_by_the_plan))
+    }
+
+    /// Returns why the plan alone must not write the users of a run, if so.
+    fn not_by_the_plan(first: &Run) -> Option<String> {
+        let id = &first.id;
+        match (&first.undo, &first.saved) {
+            (Some(undo), _) => Some(format!(
+                "{id} restores the values from before {0}, and a retry would set those of the plan: `undo {0}` again restores what is left",
+                undo.run
             )),
-            _ if first.limits.dry_run => Some(format!("{run} is a preview, which writes nothing")),
-            state if state.ended() => None,
-            State::Paused => {
-                Some(format!("{run} has not ended: it is paused. `resume` continues it, `cancel` ends it"))
-            }
-            state => Some(format!("{run} has not ended: it is {state}. Wait for its end, or `cancel` it")),
+            (None, Some(_)) => Some(format!(
+                "{id} writes a saved preview only, and a retry would not compare its users with that: start it again with `run PLAN --saved FILE`"
+            )),
+            (None, None) => None,
         }
     }
 
@@ -97,6 +97,22 @@ impl Retry {
     }
 }
 
+/// Returns why a run can be neither retried nor undone, if so. `old` is the effect of its age.
+pub(super) fn why_not_repeated(run: &RunId, first: Option<&Run>, old: &str, now_ms: i64) -> Option<String> {
+    let Some(first) = first else {
+        return Some(format!(
+            "there is no run {run} in the ledger: `history` lists the runs, which expire after 90 days"
+        ));
+    };
+    match first.state {
+        _ if now_ms - first.started_ms > OLD_MS => Some(format!("{run} began more than 80 days ago, and {old}")),
+        _ if first.limits.dry_run => Some(format!("{run} is a preview, which writes nothing")),
+        state if state.ended() => None,
+        State::Paused => Some(format!("{run} has not ended: it is paused. `resume` continues it, `cancel` ends it")),
+        state => Some(format!("{run} has not ended: it is {state}. Wait for its end, or `cancel` it")),
+    }
+}
+
 impl Accounts {
     /// Returns the number of users without a known end that an ended run read.
     pub fn without_end(&self, cursor: &Cursor) -> u64 {
@@ -107,6 +123,7 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::super::tests::run;
+    use super::super::{SavedPreview, Undo};
     use super::*;
 
     fn retry(code: Option<&str>, unknown: bool) -> Retry {
@@ -145,6 +162,15 @@ mod tests {
             assert_eq!(of(state, false), None, "{state}");
         }
         assert!(of(State::Complete, true).is_some_and(|said| said.contains("preview")));
+        let undo = Some(Undo { run: RunId::of("q", 0) });
+        let saved = Some(SavedPreview { digest: String::new(), users: 1, at_s: 0 });
+        for (undo, saved, what_to_do) in
+            [(undo, None, "`undo q.19700101T000000Z` again"), (None, saved, "`run PLAN --saved FILE`")]
+        {
+            let first = Run { state: State::CompleteWithErrors, undo, saved, ..run(None) };
+            let why = retry(None, false).refusal(Some(&first), OLD_MS);
+            assert!(why.is_some_and(|said| said.contains(what_to_do)), "{what_to_do}");
+        }
         assert!(retry(None, false).refusal(None, 0).is_some_and(|said| said.contains("there is no run")));
         let ended = Run { state: State::Complete, ..run(None) };
         let old = retry(None, false).refusal(Some(&ended), OLD_MS + 1);

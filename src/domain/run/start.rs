@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Retry, SavedPreview};
+use super::{Limits, Retry, Run, SavedPreview, Undo};
 use crate::domain::text_newtype::text_newtype;
 use crate::domain::user::UserId;
 
@@ -75,23 +75,61 @@ pub enum Source {
     Retry(Retry),
     /// The users of a saved preview, whose changes are in the ledger under the run's name.
     Saved(SavedPreview),
+    /// Users that an ended run changed, which get their values from before it back.
+    Undo(Undo),
+}
+
+/// The relation of a start to an ended run, whose plan, API and workspace it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier<'a> {
+    /// It retries users of the run.
+    Retry(&'a Retry),
+    /// It undoes the run.
+    Undo(&'a Undo),
+}
+
+impl Earlier<'_> {
+    /// Returns the ended run.
+    pub fn run(&self) -> &RunId {
+        match self {
+            Self::Retry(retry) => &retry.run,
+            Self::Undo(undo) => &undo.run,
+        }
+    }
+
+    /// Returns the verb for texts.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "retries",
+            Self::Undo(_) => "undoes",
+        }
+    }
+
+    /// Returns why the start cannot begin, if so.
+    pub fn refusal(&self, first: Option<&Run>, now_ms: i64) -> Option<String> {
+        match self {
+            Self::Retry(retry) => retry.refusal(first, now_ms),
+            Self::Undo(undo) => undo.refusal(first, now_ms),
+        }
+    }
 }
 
 impl Source {
     /// Returns the number of listed users; `None` for the whole workspace, and if it must be counted.
     pub fn listed(&self) -> Option<u64> {
         match self {
-            Self::All | Self::Retry(_) => None,
+            Self::All | Self::Retry(_) | Self::Undo(_) => None,
             Self::Users(users) => Some(users.len() as u64),
             Self::Stored(users) => Some(*users),
             Self::Saved(saved) => Some(saved.users),
         }
     }
 
-    /// Returns the retry, if the source is one.
-    pub fn retry(&self) -> Option<&Retry> {
+    /// Returns the ended run that the start is about, if it is a retry or an undo.
+    pub fn earlier(&self) -> Option<Earlier<'_>> {
         match self {
-            Self::Retry(retry) => Some(retry),
+            Self::Retry(retry) => Some(Earlier::Retry(retry)),
+            Self::Undo(undo) => Some(Earlier::Undo(undo)),
             Self::All | Self::Users(_) | Self::Stored(_) | Self::Saved(_) => None,
         }
     }

@@ -33,7 +33,8 @@ pub(in crate::intercom) fn get_page(position: &Position) -> Result<Call, Error> 
         | Position::ListEnd
         | Position::Scroll { .. }
         | Position::Ids { .. }
-        | Position::Retry(_) => {
+        | Position::Retry(_)
+        | Position::Undo(_) => {
             return Err(Error::Invalid { route: route::PAGE, reason: Invalid::Position });
         }
     };

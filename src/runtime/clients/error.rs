@@ -1,7 +1,7 @@
 //! The errors of a step.
 
 use crate::domain::api::{ApiRefusal, ApiVersion};
-use crate::domain::run::RunId;
+use crate::domain::run::{Earlier, RunId};
 use crate::ledger::LedgerError;
 use crate::queue::QueueError;
 use crate::runtime::invocation::Invocation;
@@ -76,6 +76,16 @@ pub enum StepError {
     Taken { run: RunId },
     #[error("the run is not begun: of the {listed} users of its list the ledger holds {found}. Start it again")]
     ListGone { listed: u64, found: u64 },
+    #[error("the undo is not begun: {why}")]
+    NotUndone {
+        /// The reason, and what to do.
+        why: String,
+    },
+    #[error(
+        "the run is not begun: {undo} undid a run of the plan \"{plan}\", and a start would set the values again. Store \
+         the plan again with `put`, or start it with `start --unhold`"
+    )]
+    Held { plan: String, undo: RunId },
     #[error("the retry is not begun: {why}")]
     NotRetried {
         /// The reason, and what to do.
@@ -84,6 +94,14 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Returns the error of a start about an earlier run that cannot begin.
+    pub fn not_repeated(earlier: &Earlier<'_>, why: String) -> Self {
+        match earlier {
+            Earlier::Retry(_) => Self::NotRetried { why },
+            Earlier::Undo(_) => Self::NotUndone { why },
+        }
+    }
+
     /// Returns whether only a newer version of the functions can handle the message or run, which
     /// is then left to it.
     pub fn is_newer(&self) -> bool {
@@ -122,6 +140,8 @@ impl StepError {
             Self::Taken { .. } => "Taken",
             Self::ListGone { .. } => "ListGone",
             Self::NotRetried { .. } => "NotRetried",
+            Self::NotUndone { .. } => "NotUndone",
+            Self::Held { .. } => "Held",
         }
     }
 
@@ -138,7 +158,9 @@ impl StepError {
             | Self::NoPlan { .. }
             | Self::Taken { .. }
             | Self::ListGone { .. }
-            | Self::NotRetried { .. } => true,
+            | Self::NotRetried { .. }
+            | Self::NotUndone { .. }
+            | Self::Held { .. } => true,
             Self::Ledger(_)
             | Self::Queue(_)
             | Self::Event(_)

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{EventError, RetryRequest, unknown};
+use super::{EventError, RetryRequest, UndoRequest, unknown};
 use crate::domain::redact::redact_to;
 use crate::domain::run::RunId;
 
-const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN}, {"cancel": RUN, "reason": TEXT}, {"release": ID} and {"retry": ID, "code": CODE} (or "unknown": true instead of a code; also "time", "max_per_minute"), where RUN is the id of a run, or true for the active run"#;
+const CONTROL_TAKES: &str = r#"one of {"pause": RUN}, {"resume": RUN}, {"cancel": RUN, "reason": TEXT}, {"release": ID}, {"retry": ID, "code": CODE} (or "unknown": true instead of a code; also "time", "max_per_minute") and {"undo": ID} (also "dry_run", "time", "max_per_minute"), where RUN is the id of a run, or true for the active run"#;
 
 /// Characters of an operator's reason that are stored.
 const REASON_CHARS_MAX: usize = 200;
@@ -38,6 +38,8 @@ pub enum ControlEvent {
     Release(RunId),
     /// Retry users of an ended run.
     Retry(RetryRequest),
+    /// Restore the values from before an ended run.
+    Undo(UndoRequest),
 }
 
 impl ControlEvent {
@@ -56,6 +58,7 @@ impl ControlEvent {
             Self::Cancel { target, reason } => json!({"cancel": target.to_json(), "reason": reason}),
             Self::Release(run) => json!({"release": run}),
             Self::Retry(request) => json!(request),
+            Self::Undo(request) => json!(request),
         }
     }
 
@@ -63,6 +66,9 @@ impl ControlEvent {
         if event.contains_key("retry") {
             let request: RetryRequest = serde_json::from_value(Value::Object(event.clone())).ok()?;
             return request.users().check().is_ok().then_some(Self::Retry(request));
+        }
+        if event.contains_key("undo") {
+            return serde_json::from_value(Value::Object(event.clone())).ok().map(Self::Undo);
         }
         let reason = event.get("reason");
         let verbs: Vec<(&str, &Value)> =
@@ -133,6 +139,15 @@ mod tests {
                 }),
             ),
             (
+                json!({"undo": "p.20161101T110033Z", "dry_run": true}),
+                ControlEvent::Undo(UndoRequest {
+                    undo: RunId::parse("p.20161101T110033Z").unwrap(),
+                    dry_run: true,
+                    time: None,
+                    max_per_minute: None,
+                }),
+            ),
+            (
                 json!({"cancel": true, "reason": "asked by ann@example.com"}),
                 ControlEvent::Cancel { target: Target::Active, reason: reason("asked by [e-mail]") },
             ),
@@ -162,6 +177,8 @@ mod tests {
             json!({"retry": true}),
             json!({"retry": "p.20161101T110033Z", "code": "secret", "unknown": true}),
             json!({"retry": "p.20161101T110033Z", "reason": "secret"}),
+            json!({"undo": true}),
+            json!({"undo": "p.20161101T110033Z", "code": "secret"}),
             json!({"Records": []}),
         ] {
             let error = ControlEvent::read(&event).unwrap_err().to_string();

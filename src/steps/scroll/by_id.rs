@@ -1,12 +1,16 @@
 //! The next users of a run that reads them by id: of its own list or saved preview, or of the run that it
-//! retries.
+//! retries or undoes.
+
+use std::collections::HashMap;
 
 use crate::domain::clock::Clock;
-use crate::domain::run::{Cursor, LIST_PAGE, Position, Retry, RetryPlace, Run};
+use crate::domain::run::{Cursor, LIST_PAGE, Position, Retry, RetryPlace, Run, Undo, UndoPlace};
+use crate::domain::undo::Made;
 use crate::domain::user::UserId;
 use crate::runtime::clients::{Clients, StepError};
 
 /// The next users, a page at most.
+#[derive(Default)]
 pub(super) struct NextUsers {
     /// The users, each with the place behind it. Empty at the end, or if no row up to `reached` is about a
     /// user.
@@ -15,13 +19,16 @@ pub(super) struct NextUsers {
     pub(super) before: Option<UserId>,
     /// The place behind them, if it is not that of the last user.
     pub(super) reached: Option<Position>,
+    /// The changes that are undone, by user.
+    pub(super) made: HashMap<UserId, Vec<Made>>,
 }
 
 /// Returns the next users from the cursor's place on.
 pub(super) async fn next(clients: &Clients, run: &Run, cursor: &Cursor, clock: Clock) -> Result<NextUsers, StepError> {
-    match &run.retry {
-        Some(retry) => of_retry(clients, retry, &cursor.position, clock).await,
-        None => of_list(clients, run, &cursor.position).await,
+    match (&run.retry, &run.undo) {
+        (Some(retry), _) => of_retry(clients, retry, &cursor.position, clock).await,
+        (None, Some(undo)) => of_undo(clients, run, undo, &cursor.position, clock).await,
+        (None, None) => of_list(clients, run, &cursor.position).await,
     }
 }
 
@@ -38,7 +45,7 @@ async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<Ne
         read => Position::Ids { pages, users: read as u32 },
     };
     let users = ids.into_iter().enumerate().skip(first as usize).take(LIST_PAGE);
-    Ok(NextUsers { users: users.map(|(index, id)| (id, place(index + 1))).collect(), before, reached: None })
+    Ok(NextUsers { users: users.map(|(index, id)| (id, place(index + 1))).collect(), before, ..NextUsers::default() })
 }
 
 async fn of_retry(clients: &Clients, retry: &Retry, position: &Position, clock: Clock) -> Result<NextUsers, StepError> {
@@ -57,5 +64,35 @@ async fn of_retry(clients: &Clients, retry: &Retry, position: &Position, clock: 
         _ => None,
     };
     let users = found.users.into_iter().map(|(user, place)| (user, Position::Retry(place)));
-    Ok(NextUsers { users: users.collect(), before, reached: found.reached.map(Position::Retry) })
+    let reached = found.reached.map(Position::Retry);
+    Ok(NextUsers { users: users.collect(), before, reached, ..NextUsers::default() })
+}
+
+/// Lists some changes of the undone run by user, or returns the next users with theirs.
+async fn of_undo(
+    clients: &Clients,
+    run: &Run,
+    undo: &Undo,
+    position: &Position,
+    clock: Clock,
+) -> Result<NextUsers, StepError> {
+    let (ledger, now_ms) = (&clients.ledger, clock.now_ms());
+    let after = match position {
+        Position::Undo(UndoPlace::Users) => None,
+        Position::Undo(UndoPlace::User(user)) => Some(user),
+        place => {
+            let place = if let Position::Undo(UndoPlace::Changes(place)) = place { Some(place) } else { None };
+            let first = ledger.run(&undo.run).await?;
+            let refused = undo.refusal(first.as_ref(), now_ms);
+            let Some(first) = first else { return Err(StepError::NotUndone { why: refused.unwrap_or_default() }) };
+            let some = ledger.made_changes(&first, place).await?;
+            ledger.list_made(&run.id, &some.users, now_ms).await?;
+            let reached = Some(Position::Undo(some.reached.map_or(UndoPlace::Users, UndoPlace::Changes)));
+            return Ok(NextUsers { reached, ..NextUsers::default() });
+        }
+    };
+    let found = ledger.listed_made(&run.id, after, LIST_PAGE).await?;
+    let place = |user: &UserId| Position::Undo(UndoPlace::User(user.clone()));
+    let users = found.iter().map(|(user, _)| (user.clone(), place(user))).collect();
+    Ok(NextUsers { users, before: after.cloned(), made: found.into_iter().collect(), reached: None })
 }

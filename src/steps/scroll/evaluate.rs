@@ -1,12 +1,16 @@
 //! Evaluates the plan for the users of a page, and counts the results.
 
+mod undo;
+
 use std::collections::{BTreeSet, HashSet};
 
 use super::fetch::FetchedPage;
 use super::saved::Approved;
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{CHANGED_SINCE_PREVIEW, Cursor, NAMED_ALREADY, Run, RunId, Tally};
+use crate::domain::undo::StayingUser;
 use crate::domain::user::{User, UserId};
+use crate::intercom::NoUser;
 use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved, UNREADABLE_USER};
 use crate::plan::{Note, Plan};
 use crate::runtime::clients::{Clients, StepError};
@@ -25,6 +29,8 @@ pub(super) struct Evaluated {
     pub(super) errors: Vec<ErrorRow>,
     /// Paths of the plan that at least one user of the page has, one bit each.
     pub(super) paths_seen: u64,
+    /// Users of an undo with values that stay.
+    pub(super) staying: Vec<StayingUser>,
 }
 
 /// A company that already has the right name, according to a user of the page.
@@ -81,6 +87,10 @@ pub(super) async fn evaluate(
             break;
         }
         tally.users += 1;
+        if run.undo.is_some() {
+            evaluation.undo(user, page, run.api).await?;
+            continue;
+        }
         let role = plan.contacts().skip(user);
         if let (Some(role), Some(_)) = (role, &evaluation.approved) {
             let message = format!("the user is a {role} now, and the plan is not about those");
@@ -106,19 +116,28 @@ pub(super) async fn evaluate(
         evaluation.fail(&format!("unreadable-{index}"), UNREADABLE_USER, message);
     }
     for (user, why) in &page.unknown {
-        if why.is_unknown {
+        if is_gone(run, why) {
+            evaluation.gone(user, page);
+        } else if why.is_unknown {
             evaluation.fail(user.as_str(), "not_found", unknown(user));
         } else {
             evaluation.fail(user.as_str(), &why.code, why.said.clone());
         }
     }
+    let gone = page.unknown.iter().filter(|(_, why)| is_gone(run, why)).count() as u64;
     let mut done = evaluation.done;
     for patch in &done.patches {
         done.tally.set_again.count(&before, patch);
     }
     done.tally.errors = done.errors.len() as u64;
-    done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64;
+    // Users that are gone are no errors of an undo.
+    done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64 - gone;
     Ok(done)
+}
+
+/// Returns whether a user that cannot be read is gone, which an undo counts like a value that stays.
+fn is_gone(run: &Run, why: &NoUser) -> bool {
+    run.undo.is_some() && (why.is_unknown || why.is_gone)
 }
 
 /// Returns the name of the cursor's next page in error rows.

@@ -15,6 +15,7 @@ use crate::domain::run::decide::{
     must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen, relationship_written,
 };
 use crate::domain::run::{Cursor, Run, State};
+use crate::domain::user::UserId;
 use crate::intercom::{Error, advice, page_failure};
 use crate::ledger::{Changes, ChangesOfPart, SAMPLE};
 use crate::plan::Plan;
@@ -116,6 +117,8 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     if turn.reading.is_some_and(|reading| reading.lease > 1) && !run.reads_exclusively() {
         // The reading before may have recorded errors of users that can be read now.
         insist!(at, clients.ledger.forget_errors(&run.id, cursor.generation, &page_name(&cursor)));
+        let users: Vec<UserId> = page.made.keys().cloned().collect();
+        insist!(at, clients.ledger.forget_staying(&run.id, &users));
     }
     if let Some(attribute) = page.users.iter().find_map(|user| plan.relationship_of(user)) {
         return Ok(relationship_written(cursor, attribute));
@@ -126,7 +129,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors, at.clock.now_ms()));
         return Ok(decision);
     }
-    let Evaluated { tally, patches, errors, paths_seen } = evaluated;
+    let Evaluated { tally, patches, errors, paths_seen, staying } = evaluated;
     let unseen = plan.unseen(cursor.attributes_seen | paths_seen);
     let (last, count) = (page.last.as_ref(), page.count);
     let mut facts = PageFacts { digest, next, last, count, tally: &tally, paths_seen, unseen: &unseen, parts: 0 };
@@ -155,6 +158,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         insist!(at, clients.queues.send_parts(&parts));
     }
     insist!(at, clients.ledger.record_errors(&run.id, &errors, at.clock.now_ms()));
+    insist!(at, clients.ledger.record_staying(&run.id, &staying, at.clock.now_ms()));
     if let Err(error) = extend_deadline(clients, run, cursor.tally.users + tally.users, quota).await {
         tracing::warn!(%error, "cannot extend the run's deadline; a later page retries");
     }

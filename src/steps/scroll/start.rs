@@ -5,7 +5,7 @@ use super::api::{choose, has_all};
 use super::count::count_users;
 use super::preflight::attributes_exist;
 use super::settle::unsettled;
-use super::{Action, ScrollOutcome, retry, saved};
+use super::{Action, ScrollOutcome, earlier, saved, stored};
 use crate::control::{self, NewRun, Started, Superseded};
 use crate::domain::api::ApiSetting;
 use crate::domain::run::{FORMAT, Start};
@@ -47,20 +47,20 @@ pub(super) async fn start(
 /// Returns the start of an event, and its plan.
 async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<(Start, Plan), StepError> {
     let inline = event.plan.is_object().then(|| event.plan.clone());
-    let plan = match (&event.retry, &inline, event.plan.as_str()) {
-        (Some(retry), _, _) => retry::plan(clients, retry, at).await?,
+    let source = event.source();
+    let plan = match (source.earlier(), &inline, event.plan.as_str().unwrap_or_default()) {
+        (Some(of), _, _) => earlier::plan(clients, of, at).await?,
         (None, Some(plan), _) => Plan::from_json(plan)?,
-        (None, None, name) => stored(clients, name.unwrap_or_default()).await?,
+        (None, None, name) => {
+            if event.unhold {
+                clients.ledger.unhold_plan(name).await?;
+            }
+            stored::plan(clients, name).await?
+        }
     };
     let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
-    let start = Start::new(plan.name(), inline, scheduled_at_s, event.source(), event.limits.clone());
+    let start = Start::new(plan.name(), inline, scheduled_at_s, source, event.limits.clone());
     Ok((start, plan))
-}
-
-pub(super) async fn stored(clients: &Clients, name: &str) -> Result<Plan, StepError> {
-    let found = clients.ledger.stored_plan(name).await?;
-    let plan = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
-    Ok(Plan::from_json(&plan)?)
 }
 
 /// The result of an attempt to begin a start.
@@ -83,7 +83,7 @@ pub(super) async fn begin(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
-    if let (ApiSetting::Fixed(version), None) = (clients.intercom.setting(), start.source.retry()) {
+    if let (ApiSetting::Fixed(version), None) = (clients.intercom.setting(), start.source.earlier()) {
         has_all(plan, version)?;
     }
     outcome.run = Some(start.run().to_string());
@@ -102,9 +102,10 @@ pub(super) async fn begin(
         return wait(clients, start, &why, at, outcome).await;
     }
     saved::check(clients, start).await?;
-    let retried = retry::retried(clients, start, &active, at).await?;
-    let api = match &retried {
-        Some(retried) => retry::api(clients, &retried.run, at).await?,
+    let first = earlier::earlier_run(clients, start, &active, at).await?;
+    let earlier = start.source.earlier().zip(first.as_ref());
+    let api = match earlier {
+        Some((of, first)) => earlier::api(clients, of, &first.run, at).await?,
         None => choose(clients, start, at).await?,
     };
     let api = match api {
@@ -126,8 +127,8 @@ pub(super) async fn begin(
             return Ok(Began::Unanswered(StepError::WorkspaceUnknown { said }));
         }
     };
-    let workspace = match &retried {
-        Some(retried) => retry::workspace(&retried.run, workspace)?,
+    let workspace = match earlier {
+        Some((of, first)) => earlier::workspace(of, &first.run, workspace)?,
         None => workspace,
     };
     if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
@@ -144,11 +145,12 @@ pub(super) async fn begin(
         api: api.clone(),
         workspace,
         count,
-        listed: retried.map(|retried| retried.users.max(1)).or(start.source.listed()),
+        listed: earlier.map(|(_, first)| first.users.max(1)).or(start.source.listed()),
         operations_per_10s: quota.cap(),
         reading_life_ms: clients.settings.scroll_life_ms,
         active,
     };
+    stored::hold(clients, start).await?;
     match control::start(&clients.ledger, new, now_ms).await? {
         Started::Busy => {
             queue(clients, start, at, outcome).await?;

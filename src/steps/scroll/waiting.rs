@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::count::COUNT_MS;
-use super::start::{Began, begin, note_wait, stored};
-use super::{Action, ScrollOutcome, dead_letter, retry};
+use super::start::{Began, begin, note_wait};
+use super::{Action, ScrollOutcome, dead_letter, earlier, stored};
 use crate::domain::run::{Source, Start};
 use crate::domain::user::UserId;
 use crate::plan::Plan;
@@ -82,10 +82,10 @@ async fn begin_one(
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<Began, StepError> {
-    let plan = match (&start.inline, start.source.retry()) {
-        (_, Some(retry)) => retry::plan(clients, retry, at).await?,
+    let plan = match (&start.inline, start.source.earlier()) {
+        (_, Some(of)) => earlier::plan(clients, of, at).await?,
         (Some(plan), None) => Plan::from_json(plan)?,
-        (None, None) => stored(clients, &start.plan).await?,
+        (None, None) => stored::plan(clients, &start.plan).await?,
     };
     let start = with_ids(clients, start).await?;
     begin(clients, &start, &plan, at, outcome).await
@@ -131,6 +131,7 @@ fn again(start: &Start, users: &[UserId]) -> String {
         Source::Stored(_) => event["users"] = json!(users),
         Source::Retry(retry) => event["retry"] = json!(retry),
         Source::Saved(saved) => event["saved"] = json!(saved),
+        Source::Undo(undo) => event["undo"] = json!(undo),
     }
     event.to_string()
 }

@@ -1,87 +1,47 @@
-//! The values that an undo would restore, by the rows of a run and the users as they are now. The whole workspace
-//! is compared with the one before the run.
+//! The undo of a run. The whole workspace is compared with the one before the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use intercom_bulk::domain::patch::Target;
-use intercom_bulk::domain::run::{RetryPlace, Run, State};
-use intercom_bulk::domain::undo::{Made, Stays, UndoneUser, undo_user};
-use intercom_bulk::domain::user::User;
-use intercom_bulk::intercom::shows_alike;
-use intercom_bulk::plan::present;
+use intercom_bulk::domain::run::{Counted, RunId, State};
 use intercom_simulator::{Gone, Options};
 use serde_json::{Value, json};
 
 use super::api::{On, workspace};
+use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, faults};
 use crate::report::Report;
 use crate::retries::retry;
+use crate::undos::{refused, undo};
 
 super::scenarios! {
     on_each_api: [
-        changes_of_a_run_go_back_to_the_values_before,
-        changes_of_a_killed_run_and_its_retry_go_back,
+        undo_restores_what_nothing_else_changed,
+        undo_after_a_kill_and_a_retry_restores_all,
+        undo_of_an_undo_writes_the_values_again,
+        killed_undo_restores_every_user,
     ];
 }
 
-/// Returns the changes of these runs by user, oldest first. Each read begins at the place of the one before.
-async fn made(pipeline: &Pipeline, runs: &[&Run]) -> BTreeMap<String, Vec<Made>> {
-    let mut all = BTreeMap::<String, Vec<(usize, i64, Vec<Made>)>>::new();
-    for (order, run) in runs.iter().enumerate() {
-        let mut after: Option<RetryPlace> = None;
-        loop {
-            let some = pipeline.engine.clients.ledger.made_changes(run, after.as_ref()).await.unwrap();
-            for of in some.users {
-                all.entry(of.user.to_string()).or_default().push((order, of.at_ms, of.made));
-            }
-            assert!(some.reached.is_none() || some.reached != after, "each read goes on");
-            let Some(reached) = some.reached else { break };
-            after = Some(reached);
-        }
-    }
-    let sorted = |mut made: Vec<(usize, i64, Vec<Made>)>| {
-        made.sort_by_key(|(order, at_ms, _)| (*order, *at_ms));
-        made.into_iter().flat_map(|(_, _, made)| made).collect()
-    };
-    all.into_iter().map(|(user, made)| (user, sorted(made))).collect()
-}
+const REFUSES: &str = "item-error=5%:parameter_invalid:the value is invalid";
 
-fn value(body: &Value) -> Value {
-    body["custom_attributes"]["has avatar"].clone()
-}
-
+/// Returns the value of each user; null and absent are equal.
 fn values(pipeline: &Pipeline) -> BTreeMap<String, Value> {
-    let users = pipeline.world.users().into_iter();
-    users.map(|body| (body["id"].as_str().unwrap().to_owned(), value(&body))).collect()
+    let value = |body: &Value| body["custom_attributes"]["has avatar"].clone();
+    pipeline.world.users().iter().map(|body| (body["id"].as_str().unwrap().to_owned(), value(body))).collect()
 }
 
-/// Decides about each user that the runs changed. Restores the values in the workspace, and returns the users
-/// whose values stay, by the reason.
-fn restore(
-    pipeline: &Pipeline,
-    run: &Run,
-    made: &BTreeMap<String, Vec<Made>>,
-) -> BTreeMap<&'static str, BTreeSet<String>> {
-    let mut stays = BTreeMap::<&str, BTreeSet<String>>::new();
-    for (id, made) in made {
-        let Some(body) = pipeline.world.user(id) else {
-            stays.entry(Stays::Gone.word()).or_default().insert(id.clone());
-            continue;
-        };
-        let user = User::new(body).unwrap();
-        let found = |target: &Target| present(&user, target);
-        let alike = |target: &Target, one: &Value, other: &Value| shows_alike(run.api, target, one, other);
-        let UndoneUser { patch, stays: why } = undo_user(user.id(), made, found, alike);
-        for (_, why) in why {
-            stays.entry(why.word()).or_default().insert(id.clone());
-        }
-        for change in patch.into_iter().flat_map(|patch| patch.changes) {
-            let set = |body: &mut Value| body["custom_attributes"]["has avatar"] = change.new.clone();
-            assert!(pipeline.world.set_user(id, set));
-        }
+/// Returns the users whose value differs.
+fn changed(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> BTreeSet<String> {
+    now.iter().filter(|(id, value)| before[*id] != **value).map(|(id, _)| id.clone()).collect()
+}
+
+/// Something else sets the value of these users.
+fn set_otherwise<'u>(pipeline: &Pipeline, users: impl IntoIterator<Item = &'u String>) {
+    for id in users {
+        let set = |body: &mut Value| body["custom_attributes"]["has avatar"] = json!("something else");
+        assert!(pipeline.world.set_user(id, set));
     }
-    stays
 }
 
 /// Asserts that each user has the value from before, except those that something else changed.
@@ -92,60 +52,130 @@ fn assert_restored(pipeline: &Pipeline, before: &BTreeMap<String, Value>, others
     }
 }
 
-/// Users are refused, deleted, and changed by another program after the run.
-async fn changes_of_a_run_go_back_to_the_values_before(on: On) {
-    let faults = faults(&["item-error=5%:parameter_invalid:the value is invalid"]);
-    let pipeline = on.pipeline(HAS_AVATAR, Options { faults, ..workspace(600) }).await;
-    let before = values(&pipeline);
-    let report = pipeline.run(Value::Null).await;
-    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
-    let made = made(&pipeline, &[&report.run]).await;
-    let changed: BTreeSet<String> =
-        values(&pipeline).into_iter().filter(|(id, now)| before[id] != *now).map(|(id, _)| id).collect();
-    let refused = report.users_in_error();
-    assert!(changed.len() > 300 && refused.len() > 10, "{} {}", changed.len(), refused.len());
-    let done = |made: &[Made]| made.iter().any(|made| made.is_done);
-    let certain: BTreeSet<String> = made.iter().filter(|(_, made)| done(made)).map(|(id, _)| id.clone()).collect();
-    assert_eq!(certain, changed, "what Intercom reported is what it did");
-    if on.version != "preview" {
-        assert!(made.keys().all(|id| !refused.contains(id)), "a refused change is not made");
-    }
-    let others: BTreeSet<String> = changed.iter().step_by(10).cloned().collect();
-    for id in &others {
-        let set = |body: &mut Value| body["custom_attributes"]["has avatar"] = json!("something else");
-        assert!(pipeline.world.set_user(id, set));
-    }
-    let gone: BTreeSet<String> = changed.iter().skip(1).step_by(50).cloned().collect();
-    assert!(gone.iter().all(|id| pipeline.world.lose_contact(id, Gone::Deleted)));
-    let stays = restore(&pipeline, &report.run, &made);
-    assert_restored(&pipeline, &before, &others);
-    assert_eq!((stays.get("changed_since"), stays.get("gone")), (Some(&others), Some(&gone)));
-    assert_eq!(stays.get("unsure"), None);
+/// Returns the users of an undo whose value stays, by the reason.
+async fn staying(pipeline: &Pipeline, report: &Report) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut all = BTreeMap::<&str, BTreeSet<String>>::new();
+    let each = |user: intercom_bulk::domain::undo::StayingUser| {
+        for value in user.stays {
+            all.entry(value.why.word()).or_default().insert(user.user.to_string());
+        }
+        true
+    };
+    pipeline.engine.clients.ledger.each_staying(&report.run.id, each).await.unwrap();
+    let reasons = &report.cursor.tally.skip_reasons;
+    let listed: BTreeMap<String, u64> = all.iter().map(|(why, of)| ((*why).to_owned(), of.len() as u64)).collect();
+    assert_eq!(*reasons, listed, "what is counted is listed");
+    all
 }
 
-/// Answers are lost, the process is killed, and users that failed are retried.
-async fn changes_of_a_killed_run_and_its_retry_go_back(on: On) {
+fn assert_complete(report: &Report) {
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    report.assert_counts_add_up();
+    report.assert_intercom_respected();
+    assert_eq!(report.dead, Vec::<String>::new());
+}
+
+/// Users are refused, deleted, and changed by another program after the run.
+async fn undo_restores_what_nothing_else_changed(on: On) {
+    let pipeline = on.pipeline(HAS_AVATAR, Options { faults: faults(&[REFUSES]), ..workspace(600) }).await;
+    let before = values(&pipeline);
+    let first = pipeline.run(Value::Null).await;
+    assert_eq!(first.state(), State::CompleteWithErrors, "{}", first.reason());
+    let written = changed(&before, &values(&pipeline));
+    let failed = first.users_in_error();
+    assert!(written.len() > 300 && failed.len() > 10, "{} {}", written.len(), failed.len());
+    let others: BTreeSet<String> = written.iter().step_by(10).cloned().collect();
+    set_otherwise(&pipeline, &others);
+    let gone: BTreeSet<String> = written.iter().skip(1).step_by(50).cloned().collect();
+    assert!(gone.iter().all(|id| pipeline.world.lose_contact(id, Gone::Deleted)));
+    let now = values(&pipeline);
+    let seen = pipeline.world.state();
+    let preview = undo(&pipeline, json!({"undo": first.run.id, "dry_run": true})).await;
+    assert_eq!((preview.state(), values(&pipeline)), (State::Complete, now), "{}", preview.reason());
+    let report = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_complete(&report);
+    assert_restored(&pipeline, &before, &others);
+    let stays = staying(&pipeline, &report).await;
+    assert_eq!((stays.get("changed_since"), stays.get("gone")), (Some(&others), Some(&gone)));
+    // A bulk job of the Preview does not tell which of its users it refused.
+    let not_written = stays.get("not_written").cloned().unwrap_or_default();
+    assert!(not_written.is_subset(&failed) && (on.version == "preview" || not_written.is_empty()), "{not_written:?}");
+    assert_eq!(stays.get("unsure"), None);
+    let restored = (written.len() - others.len() - gone.len()) as u64;
+    assert_eq!(Counted::of(&report.cursor.tally, &report.accounts.totals).written, restored);
+    assert_eq!(preview.cursor.tally, report.cursor.tally, "the preview counts alike");
+    assert_eq!(on.lists(&report.world), on.lists(&seen), "only these users are read");
+    assert_eq!((report.run.version, &report.run.plan), (first.run.version, &first.run.plan));
+}
+
+/// Answers are lost, the process is killed, and users that failed are retried. The retry is undone first.
+async fn undo_after_a_kill_and_a_retry_restores_all(on: On) {
     let lost = on.pick("lose-bulk=2", "lose-call=write:3", "lose-bulk=2");
-    let faults = faults(&["item-error=5%:parameter_invalid:the value is invalid", lost]);
-    let options = Options { faults, rate_limit_per_10s: 120, latency_ms: 200, ..workspace(700) };
+    let options =
+        Options { faults: faults(&[REFUSES, lost]), rate_limit_per_10s: 120, latency_ms: 200, ..workspace(700) };
     let mut pipeline = on.pipeline(HAS_AVATAR, options).await;
     let before = values(&pipeline);
     let run = pipeline.start(Value::Null).await;
     pipeline.until(|state| on.written(state) >= 150).await;
     pipeline.crash().await;
     pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
-    let first: Report = pipeline.until_ended(&run).await;
+    let first = pipeline.until_ended(&run).await;
     assert_eq!(first.state(), State::CompleteWithErrors, "{}", first.reason());
     pipeline.world.cure(first.users_in_error());
     let second = retry(&pipeline, json!({"retry": run})).await;
     assert_eq!(second.state(), State::Complete, "{}", second.reason());
-    let made = made(&pipeline, &[&first.run, &second.run]).await;
-    let others: BTreeSet<String> = made.keys().step_by(10).cloned().collect();
-    for id in &others {
-        let set = |body: &mut Value| body["custom_attributes"]["has avatar"] = json!("something else");
-        assert!(pipeline.world.set_user(id, set));
+    let why = refused(&pipeline, json!({"undo": run})).await;
+    assert!(why.contains(second.run.id.as_str()) && why.contains("Undo the latest one first"), "{why}");
+    let others: BTreeSet<String> = changed(&before, &values(&pipeline)).iter().step_by(10).cloned().collect();
+    set_otherwise(&pipeline, &others);
+    let mut stayed = BTreeSet::new();
+    for run in [&second.run.id, &first.run.id] {
+        let report = undo(&pipeline, json!({"undo": run})).await;
+        assert_complete(&report);
+        let stays = staying(&pipeline, &report).await;
+        assert_eq!(stays.get("unsure"), None, "{stays:?}");
+        stayed.extend(stays.get("changed_since").into_iter().flatten().cloned());
     }
-    let stays = restore(&pipeline, &first.run, &made);
     assert_restored(&pipeline, &before, &others);
-    assert_eq!(stays.keys().collect::<Vec<_>>(), [&"changed_since"], "{stays:?}");
+    assert_eq!(stayed, others);
+}
+
+async fn undo_of_an_undo_writes_the_values_again(on: On) {
+    let pipeline = on.pipeline(HAS_AVATAR, workspace(300)).await;
+    let before = values(&pipeline);
+    let first = pipeline.run(Value::Null).await;
+    let after = values(&pipeline);
+    let undone = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_complete(&undone);
+    assert_eq!(values(&pipeline), before);
+    let again = undo(&pipeline, json!({"undo": undone.run.id})).await;
+    assert_complete(&again);
+    let none = BTreeSet::new();
+    assert_eq!(changed(&after, &values(&pipeline)), none, "the run's values are back");
+    // The run may be undone again. Then nothing is left to restore.
+    for restored in [first.accounts.totals.written, 0] {
+        let report = undo(&pipeline, json!({"undo": first.run.id})).await;
+        assert_complete(&report);
+        assert_eq!(report.accounts.totals.written, restored);
+        assert_eq!(values(&pipeline), before);
+    }
+}
+
+async fn killed_undo_restores_every_user(on: On) {
+    let options = Options { latency_ms: 300, rate_limit_per_10s: 60, ..workspace(300) };
+    let mut pipeline = on.pipeline(HAS_AVATAR, options).await;
+    let before = values(&pipeline);
+    let first = pipeline.run(Value::Null).await;
+    let (reads, writes) = (on.reads(&pipeline.world.state()), on.written(&pipeline.world.state()));
+    let said = control(&pipeline, json!({"undo": first.run.id}), "requested").await;
+    let run = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    pipeline.until(|state| on.reads(state) > reads + 22).await;
+    pipeline.crash().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    pipeline.until(|state| on.written(state) > writes + 40).await;
+    pipeline.crash().await;
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    assert_complete(&report);
+    assert_eq!(values(&pipeline), before);
 }

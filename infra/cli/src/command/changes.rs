@@ -1,9 +1,13 @@
 //! `changes`: the old and new values of a run, by user.
 
+mod staying;
+
 use clap::Args;
 use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::patch::{Change, Target};
 use intercom_bulk::domain::run::{Run, RunId};
+use intercom_bulk::domain::undo::StayingUser;
+use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{Ledger, PatchOutcome, SeenPatch};
 use serde::Serialize;
 
@@ -32,6 +36,7 @@ const HEADINGS: [&str; 9] = ["user", "target", "company", "before", "after", "ou
     failed: the user has an error, which `errors` lists\n\
     pending: not sent yet\n\
     not_sent: the run ended before it was sent\n\n\
+    `--all` of an undo also lists the values that stay, with the reason: not_written, changed_since, gone or unsure.\n\n\
     A user that a run changed in two generations is listed twice.")]
 #[command(
     after_help = "Exit codes: 0 shown, also without a change · 1 there is no run yet, or the ledger cannot be read · 64 wrong \
@@ -87,7 +92,17 @@ impl Changes {
             show(patch, json);
             output::has_reader()
         };
-        let shown = each(&ledger, &run, Which { all, users, most }, show).await?;
+        let which = Which { all, users, most };
+        let mut shown = each(&ledger, &run, &which, show).await?;
+        let show = |user: &StayingUser| {
+            if let Some(sheet) = &mut sheet {
+                written = staying::rows(&run, user).iter().try_for_each(|row| sheet.row(row));
+                return written.is_ok();
+            }
+            staying::show(user, json);
+            output::has_reader()
+        };
+        shown += staying::each(&ledger, &run, &which, shown, show).await?;
         if let Some(sheet) = sheet {
             ended(written.and_then(|()| sheet.end()))?;
         } else if shown == 0 && !json {
@@ -105,18 +120,23 @@ struct Which {
     most: Option<u64>,
 }
 
+impl Which {
+    fn has(&self, user: &UserId) -> bool {
+        self.users.is_empty() || self.users.iter().any(|named| named == user.as_str())
+    }
+}
+
 /// Reads the patches to list. `show` returns whether to continue. Returns their number.
 async fn each(
     ledger: &Ledger,
     run: &Run,
-    which: Which,
+    which: &Which,
     mut show: impl FnMut(&SeenPatch) -> bool,
 ) -> Result<u64, CommandError> {
     let most = which.most.unwrap_or(u64::MAX);
     let mut shown = 0;
     let list = |patch: SeenPatch| {
-        let is_of_users = which.users.is_empty() || which.users.iter().any(|user| user == patch.patch.user.as_str());
-        if !is_of_users || !which.all && !patch.outcome.is_carried_out() {
+        if !which.has(&patch.patch.user) || !which.all && !patch.outcome.is_carried_out() {
             return true;
         }
         shown += 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::domain::api::ApiVersion;
-use intercom_bulk::domain::run::{Counted, Retry, Run, SavedPreview, State};
+use intercom_bulk::domain::run::{Counted, Retry, Run, SavedPreview, State, Undo};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -54,6 +54,9 @@ struct Listed<'a> {
     /// The saved preview whose changes it writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<&'a SavedPreview>,
+    /// The run that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<&'a Undo>,
     /// The users by outcome, after the end of a run with totals.
     #[serde(flatten)]
     counted: Option<Counted>,
@@ -95,6 +98,7 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         errors: run.totals.as_ref().map_or(run.errors, |totals| totals.errors),
         retries: run.retry.as_ref(),
         saved: run.saved.as_ref(),
+        undoes: run.undo.as_ref(),
         reason: run.reason.as_deref().map(output::flags),
     }
 }
@@ -106,6 +110,7 @@ fn words(listed: &Listed<'_>) -> String {
     let state = if is_stopped { "stopped" } else { listed.state };
     let retries = listed.retries.map(|retry| format!("  retries {}", retry.words())).unwrap_or_default();
     let saved = listed.saved.map(|saved| format!("  writes {}", saved.words())).unwrap_or_default();
+    let undoes = listed.undoes.map(|undo| format!("  undoes {}", undo.run)).unwrap_or_default();
     let api = listed.api.map(|api| format!("  API {api}")).unwrap_or_default();
     let outcomes = match &listed.counted {
         Some(Counted { written, unchanged, skipped, failed, .. }) => {
@@ -113,7 +118,7 @@ fn words(listed: &Listed<'_>) -> String {
         }
         None => format!("{users}, {errors} failed"),
     };
-    format!("{}  {}  {state}{api}  {took}  {outcomes}{retries}{saved}", listed.started, listed.run)
+    format!("{}  {}  {state}{api}  {took}  {outcomes}{retries}{saved}{undoes}", listed.started, listed.run)
 }
 
 #[cfg(test)]
@@ -146,6 +151,7 @@ mod tests {
             listed: None,
             retry: None,
             saved: None,
+            undo: None,
             workspace: None,
             limits: Limits::default(),
             held_back: false,

@@ -29,6 +29,7 @@ mod stack_options;
 mod start;
 mod status;
 mod try_user;
+mod undo;
 mod validate;
 mod workspace;
 
@@ -111,6 +112,8 @@ enum Command {
     Release(release::Release),
     /// Retry the users of a run that failed
     Retry(retry::RetryRun),
+    /// Restore the values from before a run
+    Undo(undo::UndoRun),
     /// Check the access of a token, with reads only
     Probe(probe::Probe),
     /// Serve a simulated Intercom workspace on this machine
@@ -235,6 +238,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Command::Cancel(cancel) => cancel.run().await,
             Command::Release(release) => release.run().await,
             Command::Retry(retry) => retry.run().await,
+            Command::Undo(undo) => undo.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Simulate(simulate) => simulate.run().await,
             Command::Emulate(emulate) => emulate.run().await,

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::num::NonZeroU32;
 
 use clap::Args;
-use intercom_bulk::control::{Retried, retried};
+use intercom_bulk::control::{EarlierRun, retried};
 use intercom_bulk::domain::run::{RunId, State};
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::plan::Plan;
@@ -27,6 +27,9 @@ use intercom_bulk_emulator::engine::machine_wall;
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users \
                      failed again · 3 incomplete · 4 paused · 130 interrupted. With --stack: 0 the retry is requested, or was before · 1 failed. \
                      64 wrong usage, nothing was started: no such run, it has not ended, or no user matches";
+
+/// Runs among which the last one is searched that is no preview.
+const RUNS_SEARCHED: usize = 100;
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk retry [OPTIONS] [RUN]", after_help = CODES)]
@@ -128,9 +131,14 @@ impl RetryRun {
     }
 
     /// Shows the users and the plan, and asks for confirmation before a real workspace is changed.
-    async fn confirmed(&self, ledger: &Ledger, request: &RetryRequest, found: &Retried) -> Result<bool, CommandError> {
+    async fn confirmed(
+        &self,
+        ledger: &Ledger,
+        request: &RetryRequest,
+        found: &EarlierRun,
+    ) -> Result<bool, CommandError> {
         let (_, reached, _) = connect(&self.access)?;
-        let Retried { run, users } = found;
+        let EarlierRun { run, users } = found;
         let plan = Plan::of_run(&ledger.plan_of(&run.id).await?)?;
         let count = output::count(*users, "user");
         output::note(self.json, &format!("{count} of plan {}: {}.", run.plan, request.users().words()));
@@ -154,7 +162,7 @@ impl RetryRun {
 }
 
 /// Returns the event that starts the retry, and its run. An id of a run contains its second.
-async fn start(ledger: &Ledger, request: &RetryRequest, found: &Retried) -> Result<(Value, RunId), CommandError> {
+async fn start(ledger: &Ledger, request: &RetryRequest, found: &EarlierRun) -> Result<(Value, RunId), CommandError> {
     let mut at = now();
     loop {
         let event = request.start(&found.run, at);
@@ -166,10 +174,16 @@ async fn start(ledger: &Ledger, request: &RetryRequest, found: &Retried) -> Resu
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_second(machine_wall()().div_euclid(1000)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-async fn last_run(ledger: &Ledger) -> Result<RunId, CommandError> {
-    ledger.runs(1).await?.into_iter().next().ok_or(CommandError::Place(PlaceError::Nothing))
+/// Returns the last run that is no preview.
+pub(super) async fn last_run(ledger: &Ledger) -> Result<RunId, CommandError> {
+    for id in ledger.runs(RUNS_SEARCHED).await? {
+        if ledger.run(&id).await?.is_some_and(|run| !run.limits.dry_run) {
+            return Ok(id);
+        }
+    }
+    Err(CommandError::Place(PlaceError::Nothing))
 }

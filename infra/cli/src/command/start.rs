@@ -23,6 +23,9 @@ pub(super) struct Start {
     /// waits behind a run that an operator paused
     #[arg(long)]
     supersede: bool,
+    /// End the hold of the plan by an `undo`, and start it: it may set the restored values again
+    #[arg(long)]
+    unhold: bool,
     /// Print one JSON object, on standard output
     #[arg(long)]
     json: bool,
@@ -45,6 +48,14 @@ impl Start {
             let words = format!("there is no plan \"{}\" in the ledger: store it with `put FILE` first", self.plan);
             return Err(CommandError::Usage(words));
         }
+        if let (Some(undo), false) = (ledger.hold_of_plan(&self.plan).await?, self.unhold) {
+            let words = format!(
+                "{undo} undid a run of \"{}\", and a start would set the values again: add --unhold, or store the plan again \
+                 with `put FILE`",
+                self.plan
+            );
+            return Err(CommandError::Usage(words));
+        }
         let queue = match (&self.pages_queue_url, &self.deployed.stack) {
             (_, Some(stack)) => output(&aws, stack, "PagesQueueUrl", machine_wall()()).await?,
             (Some(url), None) => url.clone(),
@@ -57,6 +68,9 @@ impl Start {
             let mut start = self.bounds.start(&json!(self.plan), at);
             if self.supersede {
                 start["supersede"] = json!(true);
+            }
+            if self.unhold {
+                start["unhold"] = json!(true);
             }
             let id = run_of(&start)?;
             if waiting.iter().all(|waits| waits.start.run() != id) && ledger.run(&id).await?.is_none() {

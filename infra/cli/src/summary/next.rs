@@ -1,6 +1,6 @@
 //! The next step after a run, in words.
 
-use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::run::{Retry, State, Undo};
 
 use crate::output::count;
 
@@ -23,6 +23,15 @@ pub(super) fn sent(sent: u64, written: u64) -> String {
         if sent == 1 { "was" } else { "were" },
         if written == 1 { "is" } else { "are" }
     )
+}
+
+/// Returns the users of an earlier run that a run retried, or the run that it undid.
+pub(super) fn earlier(retries: Option<&Retry>, undoes: Option<&Undo>) -> Option<String> {
+    match (retries, undoes) {
+        (Some(retry), _) => Some(format!("  It retried {}.", retry.words())),
+        (None, Some(undo)) => Some(format!("  It restored the values from before {}.", undo.run)),
+        (None, None) => None,
+    }
 }
 
 /// Returns the next steps for the failed users of a run. `folder` is the option that names the folder of the

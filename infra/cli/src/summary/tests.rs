@@ -30,6 +30,7 @@ fn summary(state: State) -> Summary {
         api_reason: None,
         retries: None,
         saved: None,
+        undoes: None,
         sent_in: " in 1 bulk job".to_owned(),
     }
 }

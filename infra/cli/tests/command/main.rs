@@ -14,6 +14,7 @@ mod stops;
 mod stops_of_writes;
 mod tells;
 mod tries;
+mod undos;
 mod uses;
 mod validates;
 mod verbs;

@@ -8,6 +8,7 @@ mod patches;
 mod reports;
 mod retried;
 mod starts;
+mod undone;
 
 use intercom_bulk::domain::api::{Api, Way};
 use intercom_bulk::domain::bucket::{Bucket, Width};
@@ -56,6 +57,7 @@ fn run(plan: &str) -> Run {
         listed: None,
         retry: None,
         saved: None,
+        undo: None,
         workspace: None,
         limits: Limits::default(),
         held_back: false,

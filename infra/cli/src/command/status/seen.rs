@@ -51,7 +51,8 @@ impl Seen<'_> {
         let Counted { written, unchanged, skipped, failed, pending, .. } = Counted::of(&cursor.tally, totals);
         json!({
             "run": run.id, "state": run.state, "reason": run.reason.as_deref().map(output::flags),
-            "retries": run.retry, "saved": run.saved, "paused": run.pause(), "starts_behind": self.behind,
+            "retries": run.retry, "saved": run.saved, "undoes": run.undo, "paused": run.pause(),
+            "starts_behind": self.behind,
             "at_work": self.at_work, "api": run.version, "api_reason": run.version_reason,
             "generation": run.generation, "page": cursor.page, "users": cursor.tally.users,
             "count": run.listed.or(run.count), "percent": self.sample.percent, "patches": cursor.tally.patches,
@@ -91,6 +92,7 @@ impl Seen<'_> {
         let reason = run.reason.as_deref().map(output::flags);
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
         lines.extend(output::retries(run));
+        lines.extend(output::undoes(run));
         lines.extend(output::api(run.version, run.version_reason.as_deref()));
         lines.extend(run.bulk_charge_seen.map(output::bulk_charge));
         lines.push(format!("  {}", self.read()));

@@ -1,0 +1,110 @@
+//! The changes of a run by user, and the users whose values stay, as an undo keeps them.
+
+use intercom_bulk::domain::part::PartId;
+use intercom_bulk::domain::undo::{Made, StayingUser, StayingValue, Stays};
+use intercom_bulk::ledger::MadeOfUser;
+
+use super::*;
+
+fn target() -> Target {
+    Target::Attribute("plan".to_owned())
+}
+
+fn made(user: &str, at_ms: i64, part: &str, new: serde_json::Value) -> MadeOfUser {
+    let change = Change { target: target(), new, replaced: Some(json!(49.0)) };
+    let made = vec![Made { change, is_done: true }];
+    let part = PartId::parse(part).unwrap();
+    MadeOfUser { user: UserId::new(user).unwrap(), at_ms, part, job: None, made }
+}
+
+#[tokio::test]
+async fn changes_of_a_user_are_read_together_oldest_first() {
+    let (ledger, _) = ledger().await;
+    let undo = run("p").id;
+    let (early, late) = ("0001#0000002#03#7.1", "0002#0000001#00#9.1");
+    let some = [
+        made("b", 9, late, json!("b2")),
+        made("a-b", 9, late, json!("x")),
+        made("a", i64::MAX, late, json!("a3")),
+        made("aB", 9, late, json!("y")),
+    ];
+    let others =
+        [made("b", 8, early, json!("b1")), made("a", 10, early, json!("a2")), made("a", 9, early, json!("a1"))];
+    for users in [&some[..], &others, &some] {
+        ledger.list_made(&undo, users, NOW_MS).await.unwrap();
+    }
+    for most in 1..6 {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = ledger.listed_made(&undo, after.as_ref(), most).await.unwrap();
+            assert!(page.len() <= most);
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            all.extend(page);
+        }
+        all.sort_by_key(|(user, _)| user.to_string());
+        let values = |made: &[Made]| made.iter().map(|made| made.change.new.as_str().unwrap().to_owned()).collect();
+        let all: Vec<(String, Vec<String>)> = all.iter().map(|(user, made)| (user.to_string(), values(made))).collect();
+        let of = |user: &str, values: &[&str]| (user.to_owned(), values.iter().map(ToString::to_string).collect());
+        let expected = [of("a", &["a1", "a2", "a3"]), of("a-b", &["x"]), of("aB", &["y"]), of("b", &["b1", "b2"])];
+        assert_eq!(all, expected, "pages of {most}");
+    }
+    let page = ledger.listed_made(&undo, None, 1).await.unwrap();
+    assert_eq!(serde_json::to_string(&page[0].1[0].change.replaced).unwrap(), "49.0", "a number keeps its form");
+}
+
+#[tokio::test]
+async fn staying_users_are_listed_until_they_are_forgotten() {
+    let (ledger, _) = ledger().await;
+    let undo = run("p").id;
+    let user = |id: &str| UserId::new(id).unwrap();
+    let stays = |id: &str, why| StayingUser { user: user(id), stays: vec![StayingValue { target: target(), why }] };
+    let all = [stays("a", Stays::Gone), stays("b", Stays::ChangedSince)];
+    ledger.record_staying(&undo, &all, NOW_MS).await.unwrap();
+    let listed = async || {
+        let mut found = Vec::new();
+        let each = |user| {
+            found.push(user);
+            true
+        };
+        ledger.each_staying(&undo, each).await.unwrap();
+        found
+    };
+    assert_eq!(listed().await, all);
+    ledger.forget_staying(&undo, &[user("a")]).await.unwrap();
+    assert_eq!(listed().await, all[1..]);
+}
+
+#[tokio::test]
+async fn hold_of_a_plan_ends_when_it_is_stored_again() {
+    let (ledger, _) = ledger().await;
+    let undo = run("p").id;
+    ledger.hold_plan("p", &undo).await.unwrap();
+    assert_eq!(ledger.hold_of_plan("p").await.unwrap(), None, "a plan that is not stored is not held");
+    for end in ["put", "unhold"] {
+        ledger.put_plan("p", &json!({"name": "p"})).await.unwrap();
+        ledger.hold_plan("p", &undo).await.unwrap();
+        assert_eq!(ledger.hold_of_plan("p").await.unwrap(), Some(undo.clone()));
+        assert!(ledger.stored_plan("p").await.unwrap().is_some());
+        match end {
+            "put" => ledger.put_plan("p", &json!({"name": "p"})).await.unwrap(),
+            _ => ledger.unhold_plan("p").await.unwrap(),
+        }
+        assert_eq!(ledger.hold_of_plan("p").await.unwrap(), None, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn runs_after_one_are_listed_by_their_start() {
+    let (ledger, _) = ledger().await;
+    let mut ids = Vec::new();
+    for (plan, started_ms) in [("a", 5), ("c", 7), ("b", 6)] {
+        let run = Run { started_ms, ..run(plan) };
+        assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+        assert!(ledger.end(&run, State::Complete, None, None, NOW_MS).await.unwrap());
+        ids.push(run);
+    }
+    let after = async |run: &Run| ledger.runs_after(run).await.unwrap();
+    assert_eq!(after(&ids[0]).await, [ids[2].id.clone(), ids[1].id.clone()]);
+    assert_eq!(after(&ids[1]).await, []);
+}

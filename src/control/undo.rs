@@ -1,0 +1,91 @@
+//! The run that a start undoes: whether it may be, and for how many users.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::EarlierRun;
+use crate::domain::run::decide::earlier_runs;
+use crate::domain::run::{LaterRun, Run, Undo};
+use crate::ledger::{Active, Ledger, LedgerError};
+use crate::plan::Plan;
+
+/// Runs that are read concurrently.
+const AT_ONCE: usize = 8;
+
+/// Returns the run that is undone, or the reason why it cannot be.
+pub async fn undone(
+    ledger: &Ledger,
+    undo: &Undo,
+    active: &Active,
+    now_ms: i64,
+) -> Result<Result<EarlierRun, String>, LedgerError> {
+    let found = ledger.run(&undo.run).await?;
+    let refused = undo.refusal(found.as_ref(), now_ms);
+    let run = match (found, refused) {
+        (Some(found), None) => found,
+        (_, why) => return Ok(Err(why.unwrap_or_default())),
+    };
+    let unsettled: Vec<_> = active.unsettled.iter().filter(|other| other.id == run.id).cloned().collect();
+    if let Some(waits) = earlier_runs(&unsettled) {
+        return Ok(Err(undo.unsettled(&waits.why)));
+    }
+    let users = changed_about(ledger, &run).await?;
+    if users == 0 {
+        return Ok(Err(undo.nothing()));
+    }
+    if let Some(why) = undo.overwritten(&later_runs(ledger, &run).await?) {
+        return Ok(Err(why));
+    }
+    Ok(Ok(EarlierRun { run, users }))
+}
+
+/// Returns the later runs that wrote one of the targets of a run or may do so, by their start.
+async fn later_runs(ledger: &Ledger, run: &Run) -> Result<Vec<LaterRun>, LedgerError> {
+    let targets = targets_of(ledger, run).await?;
+    let ids = ledger.runs_after(run).await?;
+    let mut reads = Vec::with_capacity(ids.len());
+    for id in &ids {
+        reads.push(ledger.run(id));
+    }
+    let runs: Vec<Option<Run>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    // Most runs of a ledger have one of a few plans.
+    let mut writes: HashMap<String, bool> = HashMap::new();
+    let mut later = Vec::new();
+    for other in runs.into_iter().flatten().filter(may_have_written) {
+        let plan = ledger.plan_of(&other.id).await?.to_string();
+        let writes_alike = *writes.entry(plan).or_insert_with_key(|plan| writes_one_of(plan, targets.as_deref()));
+        // A run that has not ended may write.
+        if writes_alike && (!other.state.ended() || changed_about(ledger, &other).await? > 0) {
+            later.push(LaterRun { id: other.id, undid: other.undo.map(|undo| undo.run), state: other.state });
+        }
+    }
+    Ok(later)
+}
+
+/// Returns whether a run may have written, as far as its item tells.
+fn may_have_written(run: &Run) -> bool {
+    !run.limits.dry_run && run.totals.as_ref().is_none_or(|totals| totals.changed_about() > 0)
+}
+
+/// Returns the number of users that an ended run changed, or may have changed.
+async fn changed_about(ledger: &Ledger, run: &Run) -> Result<u64, LedgerError> {
+    if let Some(totals) = &run.totals {
+        return Ok(totals.changed_about());
+    }
+    // A run that was stopped has no totals.
+    let Some(cursor) = ledger.cursor(&run.id).await? else { return Ok(0) };
+    Ok(ledger.accounts(run, &cursor).await?.totals.changed_about())
+}
+
+/// Returns the targets of a run's plan; `None` if a newer version wrote the plan.
+async fn targets_of(ledger: &Ledger, run: &Run) -> Result<Option<Vec<String>>, LedgerError> {
+    let plan = ledger.plan_of(&run.id).await?;
+    Ok(Plan::of_run(&plan).ok().map(|plan| plan.targets()))
+}
+
+/// Returns whether a plan writes one of the targets. A plan that cannot be read may.
+fn writes_one_of(plan: &str, targets: Option<&[String]>) -> bool {
+    let written = serde_json::from_str(plan).ok().and_then(|plan| Plan::of_run(&plan).ok()).map(|plan| plan.targets());
+    written.zip(targets).is_none_or(|(written, targets)| written.iter().any(|target| targets.contains(target)))
+}

@@ -1,0 +1,27 @@
+//! The stored plan that a start names. An undo holds it, so that no later start sets its values again.
+
+use crate::domain::run::{Earlier, Start};
+use crate::plan::Plan;
+use crate::runtime::clients::{Clients, StepError};
+
+/// Returns the plan that is stored under this name.
+///
+/// # Errors
+/// [`StepError::NoPlan`] without one, and [`StepError::Held`] if an undo holds it.
+pub(super) async fn plan(clients: &Clients, name: &str) -> Result<Plan, StepError> {
+    if let Some(undo) = clients.ledger.hold_of_plan(name).await? {
+        return Err(StepError::Held { plan: name.to_owned(), undo });
+    }
+    let found = clients.ledger.stored_plan(name).await?;
+    let plan = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
+    Ok(Plan::from_json(&plan)?)
+}
+
+/// Holds the plan of a start that is an undo, before its run begins: a start of the plan behind it must not
+/// set the values again. A dry run holds nothing.
+pub(super) async fn hold(clients: &Clients, start: &Start) -> Result<(), StepError> {
+    if matches!(start.source.earlier(), Some(Earlier::Undo(_))) && !start.limits.dry_run {
+        clients.ledger.hold_plan(&start.plan, &start.run()).await?;
+    }
+    Ok(())
+}

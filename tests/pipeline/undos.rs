@@ -1,0 +1,135 @@
+//! Requests for an undo: which are refused, repeated and queued, and the hold of the plan.
+
+use std::time::Duration;
+
+use intercom_bulk::domain::run::{RunId, State};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::pauses::control;
+use crate::pipeline::Pipeline;
+use crate::plans::{ACCOUNT_BY_EMAIL, HAS_AVATAR, users};
+use crate::report::Report;
+
+/// Requests an undo, and waits for its end.
+pub(crate) async fn undo(pipeline: &Pipeline, event: Value) -> Report {
+    // The id of a run contains its second.
+    sleep(Duration::from_secs(1)).await;
+    let said = control(pipeline, event, "requested").await;
+    let run = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    pipeline.until_ended(&run).await
+}
+
+pub(crate) async fn refused(pipeline: &Pipeline, event: Value) -> String {
+    pipeline.engine.control(event).await.unwrap_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn undo_is_refused_with_the_reason() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(200)).await;
+    let missing = refused(&pipeline, json!({"undo": "has-avatar.1"})).await;
+    assert!(missing.contains("there is no run has-avatar.1"), "{missing}");
+    let run = pipeline.start(Value::Null).await;
+    let early = refused(&pipeline, json!({"undo": run})).await;
+    assert!(early.contains("has not ended"), "{early}");
+    assert_eq!(pipeline.until_ended(&run).await.state(), State::Complete);
+    let preview = pipeline.run(json!({"rails": {"dry_run": true}})).await;
+    let dry = refused(&pipeline, json!({"undo": preview.run.id})).await;
+    assert!(dry.contains("preview"), "{dry}");
+    let nothing = pipeline.run(Value::Null).await;
+    let none = refused(&pipeline, json!({"undo": nothing.run.id})).await;
+    assert!(none.contains("changed no user"), "{none}");
+    // Neither the preview nor the run without a change forbids the undo.
+    undo(&pipeline, json!({"undo": run, "dry_run": true})).await;
+    pipeline.rest(Duration::from_hours(81 * 24)).await;
+    let old = refused(&pipeline, json!({"undo": run})).await;
+    assert!(old.contains("80 days"), "{old}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_may_still_change_values_is_not_undone() {
+    let options = intercom_simulator::Options { rate_limit_per_10s: 40, ..users(300) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    while pipeline.state(&run).await != Some(State::Draining) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    control(&pipeline, json!({"cancel": run}), "cancelled").await;
+    let early = refused(&pipeline, json!({"undo": run})).await;
+    assert!(early.contains("may still change values"), "{early}");
+    let first = pipeline.until_ended(&run).await;
+    pipeline.rest(Duration::from_mins(30)).await;
+    let report = undo(&pipeline, json!({"undo": run})).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    assert_eq!(report.accounts.totals.written, first.accounts.totals.written);
+    assert_eq!(report.lacking.len(), Report::to_change(&pipeline));
+}
+
+/// Only a run that wrote one of the same targets.
+#[tokio::test(start_paused = true)]
+async fn later_run_with_the_same_targets_is_undone_first() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
+    let first = pipeline.run(Value::Null).await;
+    let plan = |text: &str| intercom_bulk::plan::Plan::from_toml("plan", text).unwrap().to_json();
+    let other = pipeline.run(json!({"plan": plan(ACCOUNT_BY_EMAIL)})).await;
+    assert!(other.accounts.totals.written > 0, "{}", other.reason());
+    // Another plan with the same target.
+    let opposite = HAS_AVATAR.replace("\"has-avatar\"", "\"opposite\"").replace("is not blank and", "is blank or");
+    let opposite = opposite.replace("'gravatar.com' not in", "'gravatar.com' in");
+    let stopped = pipeline.run(json!({"plan": plan(&opposite), "rails": {"max_changes": 1}})).await;
+    assert_eq!((stopped.state(), stopped.accounts.totals.written), (State::Failed, 0), "{}", stopped.reason());
+    let later = pipeline.run(json!({"plan": plan(&opposite)})).await;
+    assert!(later.accounts.totals.written > 0, "{}", later.reason());
+    let why = refused(&pipeline, json!({"undo": first.run.id})).await;
+    assert!(why.contains(later.run.id.as_str()) && !why.contains(other.run.id.as_str()), "{why}");
+    assert!(!why.contains(stopped.run.id.as_str()), "a run that wrote nothing: {why}");
+    // A start by event meets the same refusal, as a dead letter.
+    let start = json!({"plan": "has-avatar", "undo": {"run": first.run.id}});
+    pipeline.send("pages", &start.to_string()).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(pipeline.sqs.bodies("pages-dead-letters"), [start.to_string()]);
+    let restored = undo(&pipeline, json!({"undo": later.run.id})).await;
+    assert_eq!(restored.state(), State::Complete, "{}", restored.reason());
+    let report = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_eq!((report.state(), report.accounts.totals.written), (State::Complete, first.accounts.totals.written));
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_request_makes_one_run() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
+    let first = pipeline.run(Value::Null).await;
+    let event = json!({"undo": first.run.id, "time": "2016-11-01T12:00:00Z"});
+    let said = control(&pipeline, event.clone(), "requested").await;
+    let run = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    assert_eq!(pipeline.until_ended(&run).await.state(), State::Complete);
+    let again = control(&pipeline, event, "nothing").await;
+    assert_eq!((again["run"].as_str(), again["state"].as_str()), (Some(run.as_str()), Some("complete")), "{again}");
+    assert_eq!(pipeline.engine.clients.ledger.runs(9).await.unwrap().len(), 2);
+}
+
+/// A schedule would set the values again.
+#[tokio::test(start_paused = true)]
+async fn undo_holds_the_plan_until_it_is_stored_again() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
+    let first = pipeline.run(json!({"plan": "has-avatar"})).await;
+    assert_eq!(first.state(), State::Complete);
+    undo(&pipeline, json!({"undo": first.run.id, "dry_run": true})).await;
+    assert_eq!(ledger.hold_of_plan("has-avatar").await.unwrap(), None, "a preview holds nothing");
+    let undone = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_eq!(undone.state(), State::Complete, "{}", undone.reason());
+    let scheduled = json!({"plan": "has-avatar", "time": "2016-11-02T03:00:00Z"});
+    let why = pipeline.engine.scroll(scheduled.clone()).await.unwrap_err();
+    assert!(why.contains(undone.run.id.as_str()) && why.contains("--unhold"), "{why}");
+    pipeline.send("pages", &scheduled.to_string()).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(pipeline.sqs.bodies("pages-dead-letters"), [scheduled.to_string()]);
+    let unhold = pipeline.run(json!({"plan": "has-avatar", "unhold": true})).await;
+    assert_eq!((unhold.state(), unhold.lacking.len()), (State::Complete, 0));
+    let undone = undo(&pipeline, json!({"undo": unhold.run.id})).await;
+    assert_eq!(ledger.hold_of_plan("has-avatar").await.unwrap(), Some(undone.run.id));
+    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
+    let stored = pipeline.run(json!({"plan": "has-avatar"})).await;
+    assert_eq!((stored.state(), stored.lacking.len()), (State::Complete, 0));
+}
