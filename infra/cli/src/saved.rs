@@ -120,7 +120,7 @@ impl SavedError {
 impl Header {
     /// Creates the header of a preview of this plan.
     pub(crate) fn of(plan: &Plan, workspace: WorkspaceBinding, api: ApiVersion, at: Timestamp) -> Self {
-        let parts = PlanParts::of(plan);
+        let (parts, at) = (PlanParts::of(plan), Timestamp::from_second(at.as_second()).unwrap_or(at));
         Self { saved_preview: FORMAT, plan: plan.name().to_owned(), parts, workspace, api, at }
     }
 

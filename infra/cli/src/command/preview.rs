@@ -132,7 +132,7 @@ impl Preview {
                 }
                 match unsaved {
                     None => Ok(found.exit_code()),
-                    // What the dry run did not see is the greater failure, and is shown.
+                    // The exit code says that the dry run did not see all users.
                     Some(CommandError::Saved(error @ SavedError::NotAll)) => {
                         output::note(false, &format!("Note: {error}."));
                         Ok(found.exit_code())

@@ -1,6 +1,7 @@
 //! `preview --save` and `run --saved`.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -100,11 +101,11 @@ fn saved_preview_that_cannot_be_run_says_why() {
 /// The same command resumes the run, and reads no file again for it.
 #[test]
 fn stopped_run_of_a_saved_preview_is_resumed() {
-    let world = World::with(&["--users", "300", "--latency-ms", "15"]);
+    let world = World::started(&["--users", "300", "--latency-ms", "15", "--job-delay-s", "1"], "2");
     let (plan, file) = (plan("has-avatar.toml"), world.folder.path().join("saved.jsonl"));
     let (plan, path) = (plan.to_str().unwrap(), file.to_str().unwrap());
     world.object(&["preview", plan, "--save", path, "--json"], 2);
-    let mut process = world.command(&["run", plan, "--saved", path, "--json"]).spawn().unwrap();
+    let mut process = world.command(&["run", plan, "--saved", path, "--json"]).stdout(Stdio::null()).spawn().unwrap();
     while world.requests("GET /users/{id}") < 30 {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
