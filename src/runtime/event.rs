@@ -235,6 +235,7 @@ pub fn batch_response(failed: impl IntoIterator<Item = impl Into<String>>) -> Va
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::LIST_MAX;
 
     #[test]
     fn unknown_event_error_shows_no_values() {

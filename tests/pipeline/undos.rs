@@ -76,7 +76,7 @@ async fn later_run_with_the_same_targets_is_undone_first() {
     // Another plan with the same target.
     let opposite = HAS_AVATAR.replace("\"has-avatar\"", "\"opposite\"").replace("is not blank and", "is blank or");
     let opposite = opposite.replace("'gravatar.com' not in", "'gravatar.com' in");
-    let stopped = pipeline.run(json!({"plan": plan(&opposite), "rails": {"max_changes": 1}})).await;
+    let stopped = pipeline.run(json!({"plan": plan(&opposite), "rails": {"max_changes": {"users": 1}}})).await;
     assert_eq!((stopped.state(), stopped.accounts.totals.written), (State::Failed, 0), "{}", stopped.reason());
     let later = pipeline.run(json!({"plan": plan(&opposite)})).await;
     assert!(later.accounts.totals.written > 0, "{}", later.reason());

@@ -109,7 +109,7 @@ async fn run_waits_for_a_job_of_hours_and_names_it() {
     let why = format!("bulk job {job}, open since 11:00 UTC, of {first} must end first, at 17:00 UTC at the latest");
     assert_eq!(pipeline.waits(&second).await, format!("{why}, so that an older value cannot overwrite a newer one"));
     assert_eq!(pipeline.long_waits(&second).await, 0);
-    sleep(Duration::from_mins(60)).await;
+    sleep(Duration::from_hours(1)).await;
     assert_eq!(pipeline.long_waits(&second).await, 1, "an alarm counts each such turn");
     let report = pipeline.opposite_wins(&second).await;
     assert!((7_100..8_500).contains(&report.seconds), "{}", report.seconds);

@@ -114,7 +114,9 @@ async fn killed_run_of_a_saved_preview_loses_no_user(on: On) {
     let mut pipeline = on.pipeline(HAS_AVATAR, options).await;
     let patches = previewed(&pipeline).await;
     let changed = &patches[60..62];
-    changed.iter().for_each(|patch| set(&pipeline, patch.user.as_str(), &third(patch)));
+    for patch in changed {
+        set(&pipeline, patch.user.as_str(), &third(patch));
+    }
     let reads = on.reads(&pipeline.world.state());
     let run = begin(&pipeline, &patches).await;
     pipeline.until(|state| on.reads(state) > reads + 50).await;

@@ -39,7 +39,7 @@ pub(super) struct RunPlan {
     #[command(flatten)]
     bounds: Bounds,
     /// Write the changes of a saved preview (`preview --save`), and no others. Each of its users is read by id;
-    /// one whose old or new value is not as in the preview is not written, and listed as changed_since_preview.
+    /// one whose old or new value is not as in the preview is not written, and listed as `changed_since_preview`.
     /// On this machine only: a deployed stack cannot run a saved preview
     #[arg(long, value_name = "FILE", conflicts_with_all = ["limit", "users"])]
     saved: Option<PathBuf>,

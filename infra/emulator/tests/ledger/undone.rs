@@ -101,7 +101,7 @@ async fn runs_after_one_are_listed_by_their_start() {
     for (plan, started_ms) in [("a", 5), ("c", 7), ("b", 6)] {
         let run = Run { started_ms, ..run(plan) };
         assert_eq!(begin(&ledger, &run).await, Begin::Begun);
-        assert!(ledger.end(&run, State::Complete, None, None, NOW_MS).await.unwrap());
+        assert!(ledger.end(&run, State::Cancelled, None, None, NOW_MS).await.unwrap());
         ids.push(run);
     }
     let after = async |run: &Run| ledger.runs_after(run).await.unwrap();
