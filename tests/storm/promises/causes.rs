@@ -179,7 +179,9 @@ impl Struck<'_> {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
             () if has("its list ended after") => {
-                self.faults(&["end-list", "users-change", "shift-list", "repeat-cursor"]) > 0
+                let is_cut = self.faults(&["end-list", "users-change", "shift-list", "repeat-cursor"]) > 0;
+                // The reading ended in time for the users that were queued.
+                is_cut || self.storm.story.is_out_for_a_day()
             }
             () if has("Intercom refused the place") => self.faults(&["refuse-cursor"]) > 0,
             () if has("same page or its own place") => self.faults(&["repeat-cursor"]) > 0,
