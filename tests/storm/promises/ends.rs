@@ -126,7 +126,7 @@ impl Storm {
             match numbers[..] {
                 [read, of] if word.ends_with("users were read") => unread += of.saturating_sub(read),
                 [read] if word.ends_with("users were read") => {
-                    unread += (self.world.0.users().len() as u64).saturating_sub(read);
+                    unread += self.listed_in_all().saturating_sub(read);
                 }
                 [parts, jobs] if word.ends_with("have no known end") => {
                     unheard += parts * self.story.options.page_size as u64 + jobs * 100;
@@ -144,6 +144,18 @@ impl Storm {
             }
         }
         (unheard, unread)
+    }
+
+    /// Returns the number of users that a list of the whole workspace shows. A list of contacts shows leads
+    /// and archived contacts, too.
+    fn listed_in_all(&self) -> u64 {
+        let users = self.world.0.users().len();
+        if !self.story.has_contacts() {
+            return users as u64;
+        }
+        let gone = self.world.0.state().fired.get("gone-contact").copied().unwrap_or_default();
+        let archived = if self.story.options.contacts.archived_listed { gone } else { 0 };
+        (users + self.world.0.leads().len()) as u64 + archived
     }
 
     /// Returns the users of the run's source that the plan would still change, except those that
