@@ -143,9 +143,9 @@ impl Queues {
         Ok(missing.map(|index| (index, code(index))).collect())
     }
 
-    /// Returns whether the patches queue has no message: none visible, in flight or delayed. SQS
-    /// counts approximately, so one answer proves nothing.
-    pub async fn patches_are_empty(&self) -> Result<bool, QueueError> {
+    /// Returns the number of messages of the patches queue: visible, in flight and delayed. `None` if SQS
+    /// leaves out a count. SQS counts approximately, so one answer proves nothing.
+    pub async fn patches_queued(&self) -> Result<Option<u64>, QueueError> {
         use QueueAttributeName::{
             ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
         };
@@ -154,8 +154,7 @@ impl Queues {
         let request = self.client.get_queue_attributes().queue_url(&self.patches.url);
         let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
         let found = answer.map_err(|e| failed("GetQueueAttributes", e))?.attributes.unwrap_or_default();
-        // An attribute that SQS leaves out is unknown, and the queue may have messages.
-        Ok(names.iter().all(|name| found.get(name).is_some_and(|count| count == "0")))
+        Ok(names.iter().map(|name| found.get(name)?.parse::<u64>().ok()).sum())
     }
 
     /// Sends an unreadable message to the dead-letter queue, with the reason as an attribute.

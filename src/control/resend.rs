@@ -2,7 +2,7 @@
 //! a lost, expired or deleted message costs time only: the part's done mark makes a second message
 //! harmless.
 //!
-//! A resume, a restart, the release of parts that were held back, and a queue that has lost messages
+//! A resume, a restart, the release of parts that were held back, and a queue that may have lost messages
 //! request it. The first three begin it, and the tick goes on, in as many invocations as it takes.
 
 use crate::domain::run::{Cursor, Run};
@@ -18,6 +18,9 @@ const LEFT_MS: i64 = 8_000;
 const EMPTY_READS: u32 = 3;
 /// The least time between two such reads, in milliseconds. SQS's counts are late by up to a minute.
 pub const BETWEEN_READS_MS: i64 = 55_000;
+/// After this time in which no part ends and none is tried, messages may be lost although the queue is
+/// not empty, in milliseconds: it can hold others, such as one of a newer version.
+const STILL_MS: i64 = 3600 * 1000;
 /// A message that is older than this is sent again, in milliseconds: SQS deletes it after 14 days.
 const MESSAGE_LIFE_MS: i64 = 12 * 24 * 3600 * 1000;
 
@@ -54,11 +57,11 @@ pub async fn go_on(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocatio
     Ok(sent)
 }
 
-/// Requests a resend if the queue has lost the messages of parts. The caller knows that parts of the
-/// run have no end. Returns whether the queue was empty at the last read, so that another one must
-/// follow soon. An error only delays the resend.
-pub async fn request_if_lost(clients: &Clients, run: &Run, at: &Invocation) -> bool {
-    match read_queue(clients, run, at).await {
+/// Requests a resend if the queue may have lost the messages of parts, of which so many have no end.
+/// Returns whether the queue was empty at the last read, so that another one must follow soon. An error
+/// only delays the resend.
+pub async fn request_if_lost(clients: &Clients, run: &Run, open: u64, at: &Invocation) -> bool {
+    match read_queue(clients, run, open, at).await {
         Ok(is_empty) => is_empty,
         Err(error) => {
             tracing::warn!(run = run.id.as_str(), %error, "cannot tell whether the patches queue has lost messages");
@@ -67,9 +70,9 @@ pub async fn request_if_lost(clients: &Clients, run: &Run, at: &Invocation) -> b
     }
 }
 
-async fn read_queue(clients: &Clients, run: &Run, at: &Invocation) -> Result<bool, StepError> {
-    let now_ms = at.clock.now_ms();
-    let mut resends = clients.ledger.resends(&run.id).await?;
+async fn read_queue(clients: &Clients, run: &Run, open: u64, at: &Invocation) -> Result<bool, StepError> {
+    let (ledger, now_ms) = (&clients.ledger, at.clock.now_ms());
+    let mut resends = ledger.resends(&run.id).await?;
     if resends.pending {
         return Ok(false);
     }
@@ -77,39 +80,85 @@ async fn read_queue(clients: &Clients, run: &Run, at: &Invocation) -> Result<boo
     if !is_old && now_ms - resends.read_ms < BETWEEN_READS_MS {
         return Ok(true);
     }
-    let is_empty = clients.queues.patches_are_empty().await?;
+    let queued = clients.queues.patches_queued().await?;
     let before = resends.clone();
-    if after_read(&mut resends, is_empty, now_ms) || is_old {
-        tracing::warn!(run = run.id.as_str(), is_old, "the patches queue has lost messages: they are sent again");
-        clients.ledger.request_resend(&run.id, now_ms).await?;
+    let seen = after_read(&mut resends, queued, open, now_ms);
+    let is_lost = match seen {
+        Seen::Lost => true,
+        Seen::Still => ledger.tried_ms(&run.id).await?.is_none_or(|tried_ms| now_ms - tried_ms > STILL_MS),
+        Seen::Nothing => false,
+    };
+    if is_lost || is_old {
+        tracing::warn!(
+            run = run.id.as_str(),
+            ?seen,
+            is_old,
+            "the patches queue has lost messages, or may have: those of parts without end are sent again"
+        );
+        ledger.request_resend(&run.id, now_ms).await?;
     } else if resends != before {
-        clients.ledger.queue_was_read(&run.id, &resends, now_ms).await?;
+        ledger.queue_was_read(&run.id, &resends, now_ms).await?;
     }
-    Ok(is_empty)
+    Ok(queued == Some(0))
 }
 
-/// Notes a read of the queue. Returns whether its messages count as lost.
-fn after_read(resends: &mut Resends, is_empty: bool, now_ms: i64) -> bool {
-    if is_empty {
-        resends.empty_reads += 1;
-        resends.read_ms = now_ms;
-    } else {
-        resends.empty_reads = 0;
-        resends.read_ms = 0;
+/// What the reads of the queue show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    /// It was empty often enough.
+    Lost,
+    /// No part has ended for a long time, and the queue has no more messages than there are parts. A
+    /// resend makes it have more.
+    Still,
+}
+
+/// Notes a read of the queue, which has so many messages, while so many parts have no end.
+fn after_read(resends: &mut Resends, queued: Option<u64>, open: u64, now_ms: i64) -> Seen {
+    let is_empty = queued == Some(0);
+    resends.empty_reads = if is_empty { resends.empty_reads + 1 } else { 0 };
+    resends.read_ms = if is_empty { now_ms } else { 0 };
+    if resends.open_since_ms == 0 || resends.parts_open != open {
+        resends.parts_open = open;
+        resends.open_since_ms = now_ms;
     }
-    resends.empty_reads >= EMPTY_READS
+    if resends.empty_reads >= EMPTY_READS {
+        return Seen::Lost;
+    }
+    let is_still = now_ms - resends.open_since_ms > STILL_MS && queued.is_some_and(|queued| queued <= open);
+    if is_still { Seen::Still } else { Seen::Nothing }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn seen(reads: impl IntoIterator<Item = (i64, Option<u64>, u64)>) -> Vec<Seen> {
+        let mut resends = Resends::default();
+        let of = |(minute, queued, open)| after_read(&mut resends, queued, open, minute * 60_000);
+        reads.into_iter().map(of).collect()
+    }
+
     #[test]
     fn a_queue_that_is_empty_three_times_has_lost_its_messages() {
-        let mut resends = Resends::default();
-        let reads = [true, true, false, true, true, true];
-        let lost: Vec<bool> =
-            (1..).zip(reads).map(|(minute, is_empty)| after_read(&mut resends, is_empty, minute * 60_000)).collect();
-        assert_eq!(lost, [false, false, false, false, false, true]);
+        let queued = [Some(0), Some(0), Some(3), Some(0), None, Some(0), Some(0), Some(0)];
+        let seen = seen((1..).zip(queued).map(|(minute, queued)| (minute, queued, 9)));
+        assert_eq!(seen, [[Seen::Nothing; 7].as_slice(), &[Seen::Lost]].concat());
+    }
+
+    #[test]
+    fn a_queue_may_have_lost_messages_if_no_part_ends_for_an_hour() {
+        use Seen::{Nothing, Still};
+        let of = |reads: &[(i64, u64, u64)]| {
+            seen(reads.iter().map(|(minute, queued, open)| (*minute, Some(*queued), *open)))
+        };
+        assert_eq!(
+            of(&[(1, 2, 2), (31, 2, 2), (61, 2, 2), (62, 2, 2), (92, 1, 2)]),
+            [Nothing, Nothing, Nothing, Still, Still]
+        );
+        // A part ended.
+        assert_eq!(of(&[(1, 2, 2), (60, 2, 1), (62, 1, 1), (121, 1, 1)]), [Nothing, Nothing, Nothing, Still]);
+        // Each part has its message, and more.
+        assert_eq!(of(&[(1, 3, 2), (70, 3, 2)]), [Nothing; 2]);
     }
 }

@@ -23,6 +23,12 @@ impl Ledger {
         self.put_expiring(item, now_ms).await
     }
 
+    /// Returns the time of the last failed request, in Unix milliseconds.
+    pub async fn tried_ms(&self, run: &RunId) -> Result<Option<i64>, LedgerError> {
+        let Some(Held { part }) = self.get(&held_key(run)).await? else { return Ok(None) };
+        Ok(self.part(run, &part).await?.and_then(|row| row.tried_ms))
+    }
+
     /// Returns the reason of the last failed request, in words, while its part is open.
     pub async fn held(&self, run: &RunId) -> Result<Option<String>, LedgerError> {
         let Some(Held { part }) = self.get(&held_key(run)).await? else { return Ok(None) };

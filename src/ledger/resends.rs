@@ -30,6 +30,12 @@ pub struct Resends {
     /// Time of the last of these reads, in Unix milliseconds.
     #[serde(default)]
     pub read_ms: i64,
+    /// Number of parts without end at the last read of the queue.
+    #[serde(default)]
+    pub parts_open: u64,
+    /// Time since which that number is the same, in Unix milliseconds; 0 before the first read.
+    #[serde(default)]
+    pub open_since_ms: i64,
 }
 
 fn resends_key(run: &RunId) -> Key {
@@ -50,7 +56,7 @@ impl Ledger {
     /// Returns the write of such a request.
     pub(super) fn resend_write(run: &RunId, now_ms: i64) -> Write {
         let update = "SET pending = :pending, empty_reads = :none, read_ms = :none, expires_at = :expires \
-                      REMOVE #after ADD requests :one";
+                      REMOVE #after, open_since_ms ADD requests :one";
         Write::update(&resends_key(run), update)
             .with(":pending", AttributeValue::Bool(true))
             .with(":none", n(0))
@@ -80,13 +86,16 @@ impl Ledger {
         self.send(since(write, resends)).await.map(|_| ())
     }
 
-    /// Stores how often the queue was found empty.
+    /// Stores what the reads of the queue showed.
     pub async fn queue_was_read(&self, run: &RunId, resends: &Resends, now_ms: i64) -> Result<(), LedgerError> {
-        let update = "SET empty_reads = :reads, read_ms = :read, expires_at = :expires, requests = :requests";
+        let update = "SET empty_reads = :reads, read_ms = :read, parts_open = :open, open_since_ms = :since, \
+                      expires_at = :expires, requests = :requests";
         let write = Write::update(&resends_key(run), update)
             .when("attribute_not_exists(pk) OR requests = :requests")
             .with(":reads", n(resends.empty_reads))
             .with(":read", n(resends.read_ms))
+            .with(":open", n(resends.parts_open))
+            .with(":since", n(resends.open_since_ms))
             .with(":expires", n(expires_at_s(now_ms)))
             .with(":requests", n(resends.requests));
         self.send(write).await.map(|_| ())

@@ -42,7 +42,7 @@ async fn lost_follow_up_is_sent_again() {
     }
 }
 
-/// A queue with messages does not show that one of them is lost. SQS deletes a message after 14 days, so
+/// A queue with more messages than parts without end does not show that one of them is lost. SQS deletes a message after 14 days, so
 /// messages are sent again after 12. Only a run with a slow pace lasts as long: here the deadline is moved.
 #[tokio::test(start_paused = true)]
 async fn messages_are_sent_again_before_sqs_deletes_them() {
@@ -58,9 +58,11 @@ async fn messages_are_sent_again_before_sqs_deletes_them() {
             pipeline.put(item).await;
         }
     }
-    // A message of a newer version stays in the queue, so the queue is never empty.
-    let newer = json!({"v": FORMAT + 1, "run": run, "part": "0001"}).to_string();
-    pipeline.send("patches", &newer).await;
+    // Messages of a newer version stay in the queue.
+    let newer = ["0001", "0002"].map(|part| json!({"v": FORMAT + 1, "run": run, "part": part}).to_string());
+    for message in &newer {
+        pipeline.send("patches", message).await;
+    }
     pipeline.work();
     let waits = async |time: Duration| {
         pipeline.rest(time).await;
@@ -73,7 +75,25 @@ async fn messages_are_sent_again_before_sqs_deletes_them() {
     let report = Report::of(&pipeline, &run).await;
     report.assert_complete();
     assert_eq!((report.run.generation, report.world.items), (1, report.cursor.tally.patches), "nothing was sent twice");
-    assert_eq!(pipeline.sqs.bodies("patches"), [newer]);
+    assert_eq!(pipeline.sqs.bodies("patches"), newer);
+}
+
+/// A rollback leaves a newer version's message in the queue, which is never empty then.
+#[tokio::test(start_paused = true)]
+async fn lost_follow_up_is_sent_again_although_a_newer_message_stays() {
+    let accidents = vec![Accident::Lost { queue: "patches", number: 13 }];
+    let options = Options { faults: vec![Fault::ItemLimited(20.0)], ..users(900) };
+    let pipeline = Pipeline::with(HAS_AVATAR, options, settings(), accidents).await;
+    pipeline.send("patches", &json!({"v": FORMAT + 1, "part": "0001"}).to_string()).await;
+    let run = pipeline.start(Value::Null).await;
+    while !pipeline.state(&run).await.is_some_and(State::ended) {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let report = Report::of(&pipeline, &run).await;
+    report.assert_complete();
+    assert_eq!(report.cursor.generation, 1, "no user was read again");
+    assert!((3_600..2 * 3_600).contains(&report.seconds), "{} s", report.seconds);
+    assert_eq!(pipeline.sqs.bodies("patches").len(), 1, "the newer message stays");
 }
 
 /// Reads pages at the limit of 2016, until so many are requested. Then the process stops, and its

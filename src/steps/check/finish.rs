@@ -38,7 +38,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
             Verdict::NotYet => {
                 let may_be_lost = accounts.parts_open > 0
                     && run.keeps_parts()
-                    && control::resend::request_if_lost(clients, &run, at).await;
+                    && control::resend::request_if_lost(clients, &run, accounts.parts_open, at).await;
                 let most_ms = if may_be_lost { control::resend::BETWEEN_READS_MS } else { ACCOUNTS_REST_MAX_MS };
                 return defer(clients, &run, &cursor, &accounts, most_ms, at).await;
             }

@@ -46,7 +46,7 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
         };
         let accounts = accounts?;
         if accounts.parts_open > 0 && turn.run.keeps_parts() && !turn.run.held_back {
-            control::resend::request_if_lost(clients, turn.run, turn.at).await;
+            control::resend::request_if_lost(clients, turn.run, accounts.parts_open, turn.at).await;
         }
         let unknown_life_ms = clients.settings.settle_times().life_ms(turn.run);
         let settle = SettleFacts { accounts: &accounts, earlier: earlier.as_ref(), unknown_life_ms, pauses };
