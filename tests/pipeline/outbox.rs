@@ -42,8 +42,8 @@ async fn lost_follow_up_is_sent_again() {
     }
 }
 
-/// A queue with more messages than parts without end does not show that one of them is lost. SQS deletes a message after 14 days, so
-/// messages are sent again after 12. Only a run with a slow pace lasts as long: here the deadline is moved.
+/// A queue with more messages than parts without end does not show that one of them is lost. SQS deletes a
+/// message after 14 days, so messages are sent again after 12. Only a run with a slow pace lasts as long: here the deadline is moved.
 #[tokio::test(start_paused = true)]
 async fn messages_are_sent_again_before_sqs_deletes_them() {
     let accidents = vec![Accident::Lost { queue: "patches", number: 3 }];
