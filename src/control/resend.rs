@@ -102,7 +102,7 @@ async fn read_queue(clients: &Clients, run: &Run, open: u64, at: &Invocation) ->
     Ok(queued == Some(0))
 }
 
-/// What the reads of the queue show.
+/// The result of reading the queue several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Nothing,
