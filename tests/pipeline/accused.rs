@@ -39,14 +39,14 @@ fn assert_jobs_follow_the_start(report: &Report) {
     assert_eq!(earlier, None);
 }
 
-/// A wrong address answers 404 for each user. At a limit of 83 an invocation has fewer than 200 users.
+/// A token of another workspace finds no user. At a limit of 83 an invocation has fewer than 200 users.
 #[tokio::test(start_paused = true)]
 async fn run_without_any_user_pauses() {
     for (limit, mends) in [(1_667, true), (83, true), (1_667, false), (83, false)] {
         let name = format!("limit {limit}, mended: {mends}");
         let pipeline =
             Pipeline::of_version("2.17", HAS_AVATAR, Options { rate_limit_per_10s: limit, ..workspace(900) }).await;
-        pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+        pipeline.way.disturb("PUT /contacts", Closed::NoUser);
         let paused = pipeline.run(Value::Null).await;
         assert_eq!(paused.state(), State::Paused, "{name}: {}", paused.reason());
         assert!(paused.reason().starts_with("Intercom has none of the first 2"), "{name}: {}", paused.reason());
@@ -64,6 +64,19 @@ async fn run_without_any_user_pauses() {
         assert_eq!(done.lacking.len() as u64, gone, "{name}");
         assert_jobs_follow_the_start(&done);
     }
+}
+
+/// A wrong address answers 404 without a word about a user.
+#[tokio::test(start_paused = true)]
+async fn users_of_a_missing_route_are_not_gone() {
+    let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, workspace(900)).await;
+    pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+    let paused = pipeline.run(Value::Null).await;
+    assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, 0), "{}", paused.reason());
+    pipeline.way.close(None);
+    let done = pipeline.resume_and_end(&paused).await;
+    done.assert_complete();
+    assert_eq!(done.accounts.totals.gone, 0);
 }
 
 /// A run that writes 20 users a minute has at most 20 in each invocation.
@@ -89,7 +102,7 @@ async fn refusals_in_a_row_are_counted_over_invocations() {
 async fn users_of_another_process_stay_open_after_the_pause() {
     for answer_ms in [150, 400, 700, 1_500] {
         let pipeline = pipeline(Options { latency_ms: 300, ..workspace(900) }).await;
-        pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+        pipeline.way.disturb("PUT /contacts", Closed::NoUser);
         pipeline.way.answer_slowly(Duration::from_millis(answer_ms));
         let run = pipeline.start(Value::Null).await;
         let (gone, _) = pipeline.results_at_the_pause(&run).await;
@@ -136,7 +149,7 @@ async fn pause_meets_a_run_that_drains_since_its_read() {
 #[tokio::test(start_paused = true)]
 async fn pause_that_fails_is_made_by_the_next_invocation() {
     let pipeline = pipeline(workspace(900)).await;
-    pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
+    pipeline.way.disturb("PUT /contacts", Closed::NoUser);
     pipeline.guard.refuse_once("submit", "TransactWriteItems");
     let paused = pipeline.run(Value::Null).await;
     assert!(!pipeline.guard.refuses());

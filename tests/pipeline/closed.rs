@@ -35,6 +35,8 @@ pub(crate) enum Closed {
     Doubles,
     /// A proxy answers with this status.
     Answers(u16),
+    /// Intercom answers that it has no such user.
+    NoUser,
     /// A proxy answers with this status and an empty body.
     Bare(u16),
     /// A proxy answers so many percent of them with 503. The others pass.
@@ -69,6 +71,9 @@ impl Closed {
                 (200, serde_json::json!({"type": "count.hash", "user": {"count": users}}).to_string())
             }
             Self::Answers(status) => (status, error.to_owned()),
+            Self::NoUser => {
+                (404, error.replace("by_the_test", "not_found").replace("closed by the test", "User Not Found"))
+            }
             Self::Bare(status) => (status, String::new()),
             Self::Busy(_) => (503, error.to_owned()),
             Self::States(_) => (403, error.to_owned()),

@@ -189,7 +189,7 @@ async fn no_request_begins_after_an_answer_that_ends_them() {
 /// A process dies between the error of a user and the job of its part. Then Intercom accepts the user.
 #[tokio::test(start_paused = true)]
 async fn accepted_user_has_no_error_of_an_interrupted_attempt() {
-    for (later, gone) in [(None, 0), (Some(404), 1)] {
+    for (later, gone) in [(None, 0), (Some(Closed::NoUser), 1)] {
         let mut pipeline = pipeline(workspace(300)).await;
         let lacks = |user: &&Value| user["custom_attributes"].get("has avatar").is_none();
         let one = pipeline.world.users().iter().find(lacks).unwrap()["id"].as_str().unwrap().to_owned();
@@ -206,7 +206,7 @@ async fn accepted_user_has_no_error_of_an_interrupted_attempt() {
         }
         pipeline.crash().await;
         match later {
-            Some(status) => pipeline.way.disturb(path, Closed::Answers(status)),
+            Some(how) => pipeline.way.disturb(path, how),
             None => pipeline.way.close(None),
         }
         pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
