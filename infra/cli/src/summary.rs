@@ -246,9 +246,10 @@ impl Summary {
             lines.push(next::sent(self.sent, self.counted.written));
         }
         if let Some(folder) = folder.filter(|_| !self.errors_by_code.is_empty()) {
-            lines.extend(next::of_failed(&self.run, self.state, folder));
+            lines.extend(next::of_failed(self, folder));
         }
         lines.extend(next::step(self.state, self.stopped_by, self.held).map(ToOwned::to_owned));
+        lines.extend(folder.and_then(|folder| next::undo(self, folder)));
         lines
     }
 }

@@ -57,6 +57,9 @@ struct Listed<'a> {
     /// The run that it undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<&'a Undo>,
+    /// It writes nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    preview: bool,
     /// The users by outcome, after the end of a run with totals.
     #[serde(flatten)]
     counted: Option<Counted>,
@@ -99,6 +102,7 @@ fn listed(run: &Run, users: u64, at_work: Option<bool>, now_ms: i64) -> Listed<'
         retries: run.retry.as_ref(),
         saved: run.saved.as_ref(),
         undoes: run.undo.as_ref(),
+        preview: run.limits.dry_run,
         reason: run.reason.as_deref().map(output::flags),
     }
 }
@@ -110,7 +114,8 @@ fn words(listed: &Listed<'_>) -> String {
     let state = if is_stopped { "stopped" } else { listed.state };
     let retries = listed.retries.map(|retry| format!("  retries {}", retry.words())).unwrap_or_default();
     let saved = listed.saved.map(|saved| format!("  writes {}", saved.words())).unwrap_or_default();
-    let undoes = listed.undoes.map(|undo| format!("  undoes {}", undo.run)).unwrap_or_default();
+    let undo = if listed.preview { "previews the undo of" } else { "undoes" };
+    let undoes = listed.undoes.map(|of| format!("  {undo} {}", of.run)).unwrap_or_default();
     let api = listed.api.map(|api| format!("  API {api}")).unwrap_or_default();
     let outcomes = match &listed.counted {
         Some(Counted { written, unchanged, skipped, failed, .. }) => {

@@ -2,6 +2,7 @@
 
 use intercom_bulk::domain::run::{Retry, State, Undo};
 
+use super::Summary;
 use crate::output::count;
 
 /// Returns the exit code of a run in this state.
@@ -18,7 +19,7 @@ pub(crate) fn exit_code(state: State) -> u8 {
 /// Returns a note on the users of a run that failed.
 pub(super) fn sent(sent: u64, written: u64) -> String {
     format!(
-        "  Before the run failed, {} {} sent to Intercom; {written} of them {} written so far. Nothing is undone.",
+        "  Before the run failed, {} {} sent to Intercom; {written} of them {} written so far.",
         count(sent, "user"),
         if sent == 1 { "was" } else { "were" },
         if written == 1 { "is" } else { "are" }
@@ -36,10 +37,22 @@ pub(super) fn earlier(retries: Option<&Retry>, undoes: Option<&Undo>) -> Option<
 
 /// Returns the next steps for the failed users of a run. `folder` is the option that names the folder of the
 /// state, or empty.
-pub(super) fn of_failed(run: &str, state: State, folder: &str) -> Vec<String> {
+pub(super) fn of_failed(summary: &Summary, folder: &str) -> Vec<String> {
+    let Summary { run, state, undoes, saved, .. } = summary;
     let errors = format!("  Next: `intercom-bulk errors --run {run}{folder}` lists the failed users and the reasons.");
-    let retry = format!("  When the causes are removed, `intercom-bulk retry {run}{folder}` tries these users again.");
-    if state.ended() { vec![errors, retry] } else { vec![errors] }
+    let again = match (undoes, saved) {
+        (Some(Undo { run }), _) => format!("`intercom-bulk undo {run}{folder}` restores the others"),
+        (None, Some(_)) => "the same command writes those whose values are as in the preview".to_owned(),
+        (None, None) => format!("`intercom-bulk retry {run}{folder}` tries these users again"),
+    };
+    if state.ended() { vec![errors, format!("  When the causes are removed, {again}.")] } else { vec![errors] }
+}
+
+/// Returns the command that takes a run back, if it ended and wrote users. The undo of an undo is rare.
+pub(super) fn undo(summary: &Summary, folder: &str) -> Option<String> {
+    let Summary { run, state, undoes, counted, .. } = summary;
+    let can_be = state.ended() && undoes.is_none() && counted.written > 0;
+    can_be.then(|| format!("  `intercom-bulk undo {run}{folder}` shows what it can restore, and asks."))
 }
 
 /// Returns the next step after a run in this state. `limit` is the limit that stopped it; it is `held` if
@@ -66,7 +79,7 @@ pub(super) fn step(state: State, limit: Option<&str>, held: bool) -> Option<&'st
             "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
         }
         (State::Cancelled, _) => {
-            "  Nothing is undone. To finish the rest, run the plan again: users that are done cost a read and no write."
+            "  To finish the rest, run the plan again: users that are done cost a read and no write."
         }
         _ => return None,
     })

@@ -1,3 +1,4 @@
+use intercom_bulk::domain::run::RunId;
 use intercom_bulk::ledger::ErrorRow;
 
 use super::*;
@@ -54,7 +55,11 @@ fn jobs_that_may_be_lost_are_reported() {
 
 #[test]
 fn summary_names_the_next_step() {
-    let last = |summary: &Summary| summary.words(Some(" --state x")).pop().unwrap();
+    // Behind it is only the way back.
+    let last = |summary: &Summary| {
+        let lines = summary.words(Some(" --state x"));
+        lines.into_iter().rfind(|line| !line.contains("intercom-bulk undo p.1 --state x` shows")).unwrap()
+    };
     let row = ErrorRow {
         user: "1".to_owned(),
         code: "type".to_owned(),
@@ -72,6 +77,11 @@ fn summary_names_the_next_step() {
     assert!(words.iter().any(|line| line.contains("`intercom-bulk errors --run p.1`")), "{words:?}");
     let paused = Summary { state: State::Paused, ..failed.clone() };
     assert!(!paused.words(Some("")).iter().any(|line| line.contains("retry")), "a run that has not ended");
+    let undo = Some(Undo { run: RunId::of("p", 0) });
+    let undone = Summary { undoes: undo, ..failed.clone() };
+    assert!(last(&undone).contains("`intercom-bulk undo p.19700101T000000Z --state x` restores the others"));
+    let saved = Some(SavedPreview { digest: String::new(), users: 1, at_s: 0 });
+    assert!(last(&Summary { saved, ..failed.clone() }).contains("the same command"));
     let incomplete = Summary { reason: Some("83 users…".to_owned()), ..summary(State::Incomplete) };
     assert!(last(&incomplete).contains("run the same command again"));
     assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
@@ -81,6 +91,23 @@ fn summary_names_the_next_step() {
     let words = stopped.words(None).join("\n");
     assert!(words.contains("4 users were sent to Intercom; 4 of them are written so far"), "{words}");
     assert!(words.contains("1 job still open"), "{words}");
+}
+
+#[test]
+fn ended_run_that_wrote_names_the_way_back() {
+    let undo = Some(Undo { run: RunId::of("p", 0) });
+    let written = |written| Counted { written, ..Counted::default() };
+    for (of, has_way_back) in [
+        (Summary { counted: written(1), ..summary(State::Cancelled) }, true),
+        (Summary { counted: written(1), ..summary(State::Complete) }, true),
+        (Summary { counted: written(0), ..summary(State::Complete) }, false),
+        (Summary { counted: written(1), ..summary(State::Paused) }, false),
+        (Summary { counted: written(1), undoes: undo, ..summary(State::Complete) }, false),
+    ] {
+        let lines = of.words(Some(""));
+        assert_eq!(lines.iter().any(|line| line.contains("`intercom-bulk undo p.1`")), has_way_back, "{lines:?}");
+        assert!(!of.words(None).iter().any(|line| line.contains("undo")), "a ledger that is gone");
+    }
 }
 
 #[test]
