@@ -202,7 +202,7 @@ def reports(bench):
 
 
 def retried(bench):
-    """Retries the failed users of a run by an event, after half are cured: it writes those and no others."""
+    """Retries the failed users of a run by an event, after half are cured, and undoes that by an event."""
     received = reports(bench)
     refusal = "parameter_invalid:the value is invalid"
     bench.world(600, faults=[f"item-error=12%:{refusal}"])
@@ -219,6 +219,7 @@ def retried(bench):
     said = bench.stack.control("retry", run)
     check(said["did"] == "requested", f"control says {said}")
     retry = said["run"]
+    wait_for("the retry", lambda: bench.ledger.row(retry, "RUN"), 60)
     again = bench.stack.control("retry", run)
     check((again["did"], again["run"]) == ("nothing", retry), f"control says {again}")
     row = ended(bench, retry, 240)
@@ -248,7 +249,17 @@ def retried(bench):
     detail = event["detail"]
     counts = (detail["state"], detail["users"], detail["counts"]["written"], detail["counts"]["failed"])
     check(counts == ("complete_with_errors", len(failed), len(changed), len(still)), f"the event is {event}")
-    return f"{len(failed)} users failed, {len(changed)} cured and written, {len(still)} failed again; 2 events"
+
+    # The undo of the retry, with the roles of the functions.
+    settle(bench)
+    undo = bench.stack.control("undo", retry)["run"]
+    row = ended(bench, undo, 240)
+    check(row["state"] == "complete", f"{row['state']}: {row.get('reason')}")
+    for user in bench.intercom.users():
+        value, was = (of["custom_attributes"].get(attribute) for of in (user, before[user["id"]]))
+        check(value == was, f"{user['id']} has {value} after the undo, and had {was}")
+    nothing_waits(bench)
+    return f"{len(failed)} users failed, {len(changed)} cured and written, {len(still)} failed again; 2 events; undone"
 
 
 def too_many_errors(bench):

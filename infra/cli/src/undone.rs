@@ -165,6 +165,9 @@ mod tests {
     fn words_count_by_outcome_and_name_the_list() {
         let words = restorable(State::Complete, 7, 0).words().join("\n");
         assert!(words.starts_with("Undo of p.1: 7 of 9 users would be restored.\n  2 skipped, 0 failed"), "{words}");
-        assert!(words.contains("changed_since") && words.contains("`intercom-bulk changes p.2 --all`"), "{words}");
+        assert!(
+            words.contains("Skipped because: changed since ×2") && words.contains("`intercom-bulk changes p.2 --all`"),
+            "{words}"
+        );
     }
 }

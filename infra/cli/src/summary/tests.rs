@@ -37,11 +37,12 @@ fn summary(state: State) -> Summary {
 }
 
 #[test]
-fn complete_run_is_three_lines() {
+fn complete_run_is_short() {
     let expected = [
         "Run p.1 ended complete after 1 s.",
         "  5 users read: 4 written, 1 unchanged, 0 skipped, 0 failed",
         "  4 users sent in 1 bulk job",
+        "  `intercom-bulk undo p.1` shows what it can restore, and asks.",
     ];
     assert_eq!(summary(State::Complete).words(Some("")), expected);
 }
