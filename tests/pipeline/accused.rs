@@ -75,8 +75,9 @@ async fn users_of_a_missing_route_are_not_gone() {
     assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, 0), "{}", paused.reason());
     pipeline.way.close(None);
     let done = pipeline.resume_and_end(&paused).await;
-    done.assert_complete();
-    assert_eq!(done.accounts.totals.gone, 0);
+    assert_eq!((done.state(), done.accounts.totals.gone), (State::Complete, 0), "{}", done.reason());
+    assert_eq!((done.lacking.len(), done.errors.len()), (0, 0));
+    done.assert_counts_add_up();
 }
 
 /// A run that writes 20 users a minute has at most 20 in each invocation.
