@@ -100,14 +100,15 @@ fn end_of_a_run_names_the_next_step() {
     let out = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(ended.status.code(), Some(2), "{out}");
     assert!(out.contains(" users invalid, for example ") && !out.contains('{'), "{out}");
-    let last: Vec<&str> = out.lines().rev().take(2).collect();
-    assert!(last[1].contains("`intercom-bulk errors --run has-avatar."), "{out}");
-    assert!(last[0].contains("`intercom-bulk retry has-avatar."), "{out}");
+    let last: Vec<&str> = out.lines().rev().take(3).collect();
+    assert!(last[2].contains("`intercom-bulk errors --run has-avatar."), "{out}");
+    assert!(last[1].contains("`intercom-bulk retry has-avatar."), "{out}");
+    assert!(last[0].contains("`intercom-bulk undo has-avatar."), "{out}");
     let world = World::with(&["--users", "300", "--fault", "job-fails=1"]);
     let ended = world.call(&["run", plan]);
     let out = String::from_utf8(ended.stdout).unwrap();
     assert!(out.contains("jobs that Intercom reported as failed") && !out.contains("did not report"), "{out}");
-    assert!(out.lines().last().unwrap().contains("run the same command again"), "{out}");
+    assert!(out.lines().rev().nth(1).unwrap().contains("run the same command again"), "{out}");
 }
 
 #[test]
