@@ -241,7 +241,7 @@ fn unread(rng: &mut SmallRng, story: &mut Story) {
     if is_plain(story) {
         story.options.users = story.options.users.max(200);
         story.options.page_size = story.options.page_size.min(20);
-        story.options.rate_limit_per_10s = 40;
+        limit(story, 40);
         let from = Duration::from_secs(rng.random_range(2..20));
         let until = Duration::from_hours(23) + Duration::from_mins(rng.random_range(20..50));
         story.outage = Some(Outage { from, until, what: Down::Pages(Way::Answered(503)) });
@@ -249,11 +249,17 @@ fn unread(rng: &mut SmallRng, story: &mut Story) {
     }
 }
 
+/// Sets a low rate limit. Other programs would use all of it.
+fn limit(story: &mut Story, operations: u32) {
+    story.options.rate_limit_per_10s = operations;
+    story.options.faults.retain(|fault| !matches!(fault, Fault::OthersSpend(_)));
+}
+
 /// Submit waits for the rate limit until its time-out.
 fn lengthy(story: &mut Story) {
     if is_plain(story) {
         story.options.users = story.options.users.max(250);
-        story.options.rate_limit_per_10s = 10;
+        limit(story, 10);
         story.starts.truncate(1);
     }
 }
