@@ -46,11 +46,6 @@ pub(crate) enum Way {
 }
 
 impl Outage {
-    /// Returns whether it ends shortly before the deadline of a run that begins with the story.
-    pub(crate) fn is_of_a_day(&self) -> bool {
-        self.until > Duration::from_hours(20)
-    }
-
     fn is_now(&self, elapsed: Duration) -> bool {
         (self.from..self.until).contains(&elapsed)
     }

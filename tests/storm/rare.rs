@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::accident::Accident;
 use crate::limits;
 use crate::operator::Act;
-use crate::outage::{Down, Outage, Way};
+use crate::outage::{Down, Outage};
 use crate::plans;
 use crate::starts::careful;
 use crate::story::Story;
@@ -44,8 +44,7 @@ pub(crate) fn added(mut story: Story) -> Story {
         16..19 => unkept(last, &mut story),
         19..22 => lagging(last, &mut story),
         22..24 => set_by_others(last, &mut story),
-        24..26 => unread(last, &mut story),
-        26..28 => lengthy(&mut story),
+        24..26 => lengthy(&mut story),
         _ => {}
     }
     story
@@ -235,31 +234,12 @@ fn set_by_others(rng: &mut SmallRng, story: &mut Story) {
     }
 }
 
-/// Pages cannot be read until shortly before the deadline, a day after the start. What is queued then needs
-/// the rest of the time.
-fn unread(rng: &mut SmallRng, story: &mut Story) {
-    if is_plain(story) {
-        story.options.users = story.options.users.max(200);
-        story.options.page_size = story.options.page_size.min(20);
-        limit(story, 40);
-        let from = Duration::from_secs(rng.random_range(2..20));
-        let until = Duration::from_hours(23) + Duration::from_mins(rng.random_range(20..50));
-        story.outage = Some(Outage { from, until, what: Down::Pages(Way::Answered(503)) });
-        story.starts.truncate(1);
-    }
-}
-
-/// Sets a low rate limit. Other programs would use all of it.
-fn limit(story: &mut Story, operations: u32) {
-    story.options.rate_limit_per_10s = operations;
-    story.options.faults.retain(|fault| !matches!(fault, Fault::OthersSpend(_)));
-}
-
-/// Submit waits for the rate limit until its time-out.
+/// Submit waits for the rate limit until its time-out. Other programs would use all of it.
 fn lengthy(story: &mut Story) {
     if is_plain(story) {
         story.options.users = story.options.users.max(250);
-        limit(story, 10);
+        story.options.rate_limit_per_10s = 10;
+        story.options.faults.retain(|fault| !matches!(fault, Fault::OthersSpend(_)));
         story.starts.truncate(1);
     }
 }

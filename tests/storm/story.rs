@@ -232,11 +232,6 @@ impl Story {
         self.starts.iter().filter(|start| start.goes_on_after.is_some()).count()
     }
 
-    /// Returns whether an outage lasts until shortly before the deadline of a run.
-    pub(crate) fn is_out_for_a_day(&self) -> bool {
-        self.outage.is_some_and(|outage| outage.is_of_a_day())
-    }
-
     /// Returns whether an operator stops runs.
     pub(crate) fn has_operator(&self) -> bool {
         !self.acts.is_empty() || self.verbs.iter().any(|at| at.verb != Verb::Release)

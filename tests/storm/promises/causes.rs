@@ -173,15 +173,13 @@ impl Struck<'_> {
         let has = |text: &str| word.contains(text);
         match () {
             () if has("past its deadline") || has("before the deadline") => {
-                self.storm.story.endless || self.storm.story.calm_after.is_none() || self.storm.story.is_out_for_a_day()
+                self.storm.story.endless || self.storm.story.calm_after.is_none()
             }
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
             () if has("its list ended after") => {
-                let is_cut = self.faults(&["end-list", "users-change", "shift-list", "repeat-cursor"]) > 0;
-                // The reading ended in time for the users that were queued.
-                is_cut || self.storm.story.is_out_for_a_day()
+                self.faults(&["end-list", "users-change", "shift-list", "repeat-cursor"]) > 0
             }
             () if has("Intercom refused the place") => self.faults(&["refuse-cursor"]) > 0,
             () if has("same page or its own place") => self.faults(&["repeat-cursor"]) > 0,

@@ -9,12 +9,6 @@ use super::{Promises, RunSeen};
 use crate::process::CHECK_AFTER_CALM;
 use crate::storm::{BEGIN_MS, Storm, Who};
 
-/// The time before a run's deadline in which no page is read if users are queued.
-const JOBS_END_MS: i64 = 30 * 60 * 1000;
-/// The longest time between the decision to read a page and its request: the process may freeze, until
-/// scroll's time-out.
-const FROZEN_MS: i64 = 130_000;
-
 impl Storm {
     /// Checks a request for a page: the run reads pages. One late request is allowed if the
     /// invocation read the run before it stopped.
@@ -25,32 +19,6 @@ impl Storm {
         };
         if row.state != State::Running {
             self.late(who, run, &format!("a page is requested, and it is {}", row.state));
-        }
-        self.reads_in_time(&row).await;
-    }
-
-    /// Checks that no page is requested shortly before a run's deadline while users are queued: they could
-    /// not be sent. The users of one page may be in jobs by now.
-    async fn reads_in_time(&self, row: &Run) {
-        let late_ms = self.now_ms() - self.story.skew_ms - FROZEN_MS - (row.deadline_ms - JOBS_END_MS);
-        if late_ms < 0 || row.held_back || !row.submits() {
-            return;
-        }
-        let Ok(Some(cursor)) = self.ledger.cursor(&row.id).await else { return };
-        let sent: u64 = {
-            let (memory, of) = (self.promises.memory(), (row.id.to_string(), row.generation));
-            [&memory.taken, &memory.put]
-                .into_iter()
-                .filter_map(|users| users.get(&of))
-                .map(|users| users.len() as u64)
-                .sum()
-        };
-        let queued = cursor.tally.patches.saturating_sub(sent);
-        if queued > self.story.options.page_size as u64 {
-            self.weather.bug(format!(
-                "15: a page of {} is requested {late_ms} ms too late, and {queued} users are queued",
-                row.id
-            ));
         }
     }
 
