@@ -75,6 +75,11 @@ class Emulator:
         self.stop()
         raise RuntimeError(f"the emulator does not answer; see {self.log.name}")
 
+    def warnings(self):
+        """Returns the last warnings and errors of the functions and the emulator."""
+        lines = Path(self.log.name).read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if re.search(r"WARN|ERROR", line)][-10:])
+
     def calls(self):
         """Returns the calls so far, by name."""
         time.sleep(1.5)

@@ -6,6 +6,8 @@ from datetime import datetime, timezone
 from boto3.dynamodb.types import Binary, TypeDeserializer
 
 READ = TypeDeserializer()
+# A wait that ends later than this never ends. It is no measurement: a busy machine may stall for a minute.
+PATIENCE_S = 900
 
 
 def size(value):
@@ -52,15 +54,15 @@ class Ledger:
         return [i for i in self.items() if i["pk"] == prefix and i["sk"].startswith("PART#")]
 
 
-def wait_for(what, look, seconds, every=1.0):
+def wait_for(what, look, every=1.0):
     """Waits until `look` finds something, and returns it."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         found = look()
         if found:
             return found
         time.sleep(every)
-    raise AssertionError(f"after {seconds} s still waiting for {what}")
+    raise AssertionError(f"after {PATIENCE_S} s still waiting for {what}")
 
 
 def bucket_of(created_at):

@@ -98,7 +98,7 @@ class Lane(threading.Thread):
                 self.one(scenario)
         except BaseException:
             self.failed = traceback.format_exc()
-            self.say(f"FAILED\n{self.failed}")
+            self.say(f"FAILED\n{self.failed}{self.bench.emulator.warnings()}")
 
     def one(self, scenario):
         begun = time.monotonic()

@@ -38,7 +38,7 @@ def deploy(bench, release, **parameters):
     def gone():
         return not set(there) & {pid for f in ("Scroll", "Submit", "Check") for pid in bench.emulator.functions(f)}
 
-    wait_for("the end of invocations of the version before", gone, 330)
+    wait_for("the end of invocations of the version before", gone)
 
 
 def updated_in_mid_run(bench):
@@ -47,12 +47,12 @@ def updated_in_mid_run(bench):
     deploy(bench, EARLIER, IntercomApi="1.4")
     run = start(bench, "has-avatar")
     turned(bench, run, 5)
-    wait_for("jobs", lambda: bench.intercom.state()["jobs"], 60)
+    wait_for("jobs", lambda: bench.intercom.state()["jobs"])
     deploy(bench, THIS)
     row = bench.ledger.row(run, "RUN")
     check((row["v"], row["state"]) == (1, "running"), f"not in mid-run: {row}")
     page, jobs = bench.ledger.row(run, "CURSOR")["page"], len(bench.ledger.jobs(run))
-    row = ended(bench, run, 420)
+    row = ended(bench, run)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
     check(row["v"] == 1, f"the run changed its format: {row}")
     nothing_waits(bench)
@@ -102,15 +102,15 @@ def rolled_back(bench):
     deploy(bench, THIS, IntercomApi="1.4")
     run = start(bench, "has-avatar")
     # The first start after an update waits until submit and check have reported their format.
-    turned(bench, run, 5, 240)
-    wait_for("jobs", lambda: bench.intercom.state()["jobs"], 60)
+    turned(bench, run, 5)
+    wait_for("jobs", lambda: bench.intercom.state()["jobs"])
     second, left = roll_back(bench, run, "running")
     firsts = len(bench.intercom.state()["jobs"])
     deploy(bench, THIS)
-    row = ended(bench, run, 600)
+    row = ended(bench, run)
     mine = set(bench.ledger.jobs(run))
     complete(bench, row, "has-avatar", [job for job in bench.intercom.state()["jobs"] if job["id"] in mine])
-    later = ended(bench, second, 600)
+    later = ended(bench, second)
     complete(bench, later, "plan-price", [job for job in bench.intercom.state()["jobs"] if job["id"] not in mine])
     nothing_waits(bench)
     return f"{firsts} jobs before the rollback of {len(mine)}, {left} times left to the newer version; complete in generation {row['generation']}"
@@ -122,19 +122,19 @@ def rolled_back_contacts(bench):
     bench.world(users, limit=400, latency_ms=1000)
     deploy(bench, THIS, IntercomApi="2.17")
     run = start(bench, "has-avatar")
-    turned(bench, run, 5, 240)
-    wait_for("writes", lambda: bench.intercom.state()["contacts"]["written"], 60)
+    turned(bench, run, 5)
+    wait_for("writes", lambda: bench.intercom.state()["contacts"]["written"])
     second, left = roll_back(bench, run, "running")
     before = bench.intercom.state()["contacts"]
     # A run keeps its API, whatever the parameter says.
     deploy(bench, THIS)
-    row = ended(bench, run, 600)
+    row = ended(bench, run)
     complete(bench, row, "has-avatar")
     seen = bench.intercom.state()["contacts"]
     answers_are_recorded(bench, row, seen["written"])
     check(row["generation"] == 1, f"generation {row['generation']} began after the update")
     check(seen["listed_distinct"] == users and seen["listed"] < users + 160, f"pages were read again: {seen}")
-    complete(bench, ended(bench, second, 600), "plan-price", bench.intercom.state()["jobs"])
+    complete(bench, ended(bench, second), "plan-price", bench.intercom.state()["jobs"])
     nothing_waits(bench)
     return f"{before['written']} writes before the rollback of {seen['written']}, {left} times left to the newer version, one generation"
 
@@ -147,12 +147,12 @@ def started_after_a_rollback(bench):
     bench.world(200)
     deploy(bench, THIS, IntercomApi="1.4")
     run = start(bench, "has-avatar")
-    complete(bench, ended(bench, run, 400), "has-avatar", bench.intercom.state()["jobs"])
+    complete(bench, ended(bench, run), "has-avatar", bench.intercom.state()["jobs"])
     mine = set(bench.ledger.jobs(run))
     second, left = roll_back(bench, run, "complete")
     check(bench.ledger.row(second, "RUN") is None, "the earlier version began a run")
     deploy(bench, THIS)
-    row = ended(bench, second, 600)
+    row = ended(bench, second)
     complete(bench, row, "plan-price", [job for job in bench.intercom.state()["jobs"] if job["id"] not in mine])
     nothing_waits(bench)
     return f"the start was left {left} times to the newer version"

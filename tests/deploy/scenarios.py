@@ -25,7 +25,7 @@ def settle(bench):
             bench.tick()
         return not waiting
 
-    wait_for("the runs before to settle", settled, 500, every=3.0)
+    wait_for("the runs before to settle", settled, every=3.0)
 
 
 def start(bench, plan, *flags):
@@ -35,14 +35,14 @@ def start(bench, plan, *flags):
     return json.loads(bench.stack.command("start", plan, *flags, "--json"))["run"]
 
 
-def turned(bench, run, turns, seconds=90):
+def turned(bench, run, turns):
     """Waits until a run has read this many pages."""
 
     def look():
         row = bench.ledger.row(run, "CURSOR")
         return row and int(row["turn"]) >= turns
 
-    wait_for(f"turn {turns} of {run}", look, seconds, every=0.2)
+    wait_for(f"turn {turns} of {run}", look, every=0.2)
 
 
 def rings(bench, alarm):
@@ -66,11 +66,11 @@ def schedule_and_message(bench):
     cpu = bench.cpu()
     soon = datetime.now(timezone.utc) + timedelta(seconds=5)
     bench.stack.update(StartCron=f"at({soon:%Y-%m-%dT%H:%M:%S})", PlanName="has-avatar")
-    run = wait_for("the schedule's run", lambda: next(iter(bench.ledger.runs()), None), 60)
+    run = wait_for("the schedule's run", lambda: next(iter(bench.ledger.runs()), None))
     check(run.startswith("has-avatar."), f"the schedule started {run}")
     second = start(bench, "plan-price")
 
-    row = ended(bench, run, 240, tick=False)
+    row = ended(bench, run, tick=False)
     after_first = bench.emulator.calls()
     state = bench.intercom.state()
     firsts = set(bench.ledger.jobs(run))
@@ -86,7 +86,7 @@ def schedule_and_message(bench):
     told = json.loads(bench.stack.command("status", "--run", run, "--json"))
     check((told["state"], told["users"], told["jobs_open"]) == ("complete", users, 0), f"the command says {told}")
 
-    row = ended(bench, second, 300)
+    row = ended(bench, second)
     state = bench.intercom.state()
     complete(bench, row, "plan-price", [job for job in state["jobs"] if job["id"] not in firsts])
     nothing_waits(bench)
@@ -95,7 +95,7 @@ def schedule_and_message(bench):
     check(state["second_scrolls"] == 0, "a second scroll was opened")
     check(state["over_limit"] == 0, f"{state['over_limit']} requests over the limit")
     again = start(bench, "has-avatar")
-    row = ended(bench, again, 240)
+    row = ended(bench, again)
     check(row["state"] == "complete" and int(row["totals"]["jobs"]) == 0, f"a second run sends nothing, not {row['totals']}")
     return f"{cursor['turn']} turns in one chain, {len(state['jobs'])} jobs, run again: nothing to do"
 
@@ -117,11 +117,11 @@ def poison(bench):
     for queue, bodies in sent.items():
         for body in bodies:
             bench.stack.send(queue, body)
-    row = ended(bench, run, 240)
+    row = ended(bench, run)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
     for queue, bodies in sent.items():
         expected = len(bodies) + (queue == "Pages")
-        wait_for(f"dead letters of {queue}", lambda q=queue, n=expected: bench.stack.depth(f"{q}DeadLettersUrl") >= n, 150)
+        wait_for(f"dead letters of {queue}", lambda q=queue, n=expected: bench.stack.depth(f"{q}DeadLettersUrl") >= n)
         found = [letter for letter in bench.stack.dead_letters(queue) if letter[0] != deadly]
         check(sorted(body for body, _ in found) == sorted(bodies), f"dead letters of {queue}: {[body[:20] for body, _ in found]}")
         check(all(reason for _, reason in found), f"without a reason: {found}")
@@ -136,14 +136,14 @@ def failed_start(bench):
     bench.world(1)
     soon = datetime.now(timezone.utc) + timedelta(seconds=3)
     bench.stack.update(StartCron=f"at({soon:%Y-%m-%dT%H:%M:%S})", PlanName="no-such-plan")
-    wait_for("the failed start", lambda: bench.stack.depth("PagesDeadLettersUrl") == 1, 60)
+    wait_for("the failed start", lambda: bench.stack.depth("PagesDeadLettersUrl") == 1)
     ((body, reason),) = bench.stack.dead_letters("Pages")
     check(json.loads(body)["plan"] == "no-such-plan" and "no-such-plan" in reason, f"kept: {body}, because {reason}")
     bench.stack.update(StartCron="")
     scroll = bench.stack.outputs["ScrollFunction"]
     before = bench.emulator.calls()
     bench.stack.aws["lambda"].invoke(FunctionName=scroll, InvocationType="Event", Payload='{"tock": {}}')
-    wait_for("the failed tick", lambda: (bench.emulator.calls() - before)["errors.scroll"], 30)
+    wait_for("the failed tick", lambda: (bench.emulator.calls() - before)["errors.scroll"])
     time.sleep(5)
     check((bench.emulator.calls() - before)["errors.scroll"] == 1, "a failed tick is tried again")
     check(bench.stack.depth("PagesDeadLettersUrl") == 0, "a failed tick is a dead letter")
@@ -161,9 +161,9 @@ def missing_token(bench):
         check(bool(error) == fails, f"{function}: {answer}")
     before = bench.emulator.calls()
     run = start(bench, "has-avatar")
-    wait_for("a start without a token", lambda: (bench.emulator.calls() - before)["errors.scroll"], 30)
+    wait_for("a start without a token", lambda: (bench.emulator.calls() - before)["errors.scroll"])
     bench.stack.put_token()
-    complete(bench, ended(bench, run, 240), "has-avatar", bench.intercom.state()["jobs"])
+    complete(bench, ended(bench, run), "has-avatar", bench.intercom.state()["jobs"])
     nothing_waits(bench)
     bench.stack.update(QuotaPercent=80)
     return "complete, once the token was there"
@@ -172,7 +172,7 @@ def missing_token(bench):
 def users_in_error(bench):
     """Intercom permanently refuses some users: each is listed, and an alarm rings."""
     bench.world(300, faults=["reject-user=5%"])
-    row = ended(bench, start(bench, "has-avatar"), 240)
+    row = ended(bench, start(bench, "has-avatar"))
     check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
     wrong = told(bench, row, "has-avatar")
     check(wrong > 0, "no user was refused")
@@ -207,7 +207,7 @@ def retried(bench):
     refusal = "parameter_invalid:the value is invalid"
     bench.world(600, faults=[f"item-error=12%:{refusal}"])
     run = start(bench, "has-avatar")
-    row = ended(bench, run, 240)
+    row = ended(bench, run)
     check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
     failed = {error["user"] for error in bench.ledger.errors(run)}
     check(len(failed) > 20, f"{len(failed)} users failed")
@@ -219,10 +219,10 @@ def retried(bench):
     said = bench.stack.control("retry", run)
     check(said["did"] == "requested", f"control says {said}")
     retry = said["run"]
-    wait_for("the retry", lambda: bench.ledger.row(retry, "RUN"), 60)
+    wait_for("the retry", lambda: bench.ledger.row(retry, "RUN"))
     again = bench.stack.control("retry", run)
     check((again["did"], again["run"]) == ("nothing", retry), f"control says {again}")
-    row = ended(bench, retry, 240)
+    row = ended(bench, retry)
     check(row["state"] == "complete_with_errors", f"{row['state']}: {row.get('reason')}")
     still = {error["user"] for error in bench.ledger.errors(retry)}
     after = {user["id"]: user for user in bench.intercom.users()}
@@ -240,7 +240,7 @@ def retried(bench):
 
     # One event for each end, put by the role of check.
     events = {}
-    wait_for("the events", lambda: bench.tick() or len(received()) >= 2, 60)
+    wait_for("the events", lambda: bench.tick() or len(received()) >= 2)
     for event in received():
         events.setdefault(event["detail"]["run"], []).append(event)
     check({run: len(all) for run, all in events.items()} == {run: 1, retry: 1}, f"events: {events}")
@@ -253,7 +253,7 @@ def retried(bench):
     # The undo of the retry, with the roles of the functions.
     settle(bench)
     undo = bench.stack.control("undo", retry)["run"]
-    row = ended(bench, undo, 240)
+    row = ended(bench, undo)
     check(row["state"] == "complete", f"{row['state']}: {row.get('reason')}")
     for user in bench.intercom.users():
         value, was = (of["custom_attributes"].get(attribute) for of in (user, before[user["id"]]))
@@ -267,12 +267,12 @@ def too_many_errors(bench):
     bench.world(600, faults=["bad-item=5%"])
     run = start(bench, "has-avatar", "--max-errors", "4")
     # Without ticks from the test, so that submit notices first.
-    row = ended(bench, run, 120, tick=False)
+    row = ended(bench, run, tick=False)
     check((row["state"], "max_errors" in row["reason"]) == ("failed", True), f"{row['state']}: {row.get('reason')}")
     wrong = told(bench, row, "has-avatar")
     check(len(bench.ledger.errors(run)) > 4, "no user is listed")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
-    nothing_waits(bench, 120)
+    nothing_waits(bench)
     return f"failed, with {wrong} users without the value"
 
 
@@ -283,15 +283,15 @@ def stopped_by_hand(bench):
         # With the limit of 2016, so that submit is far behind the pages.
         bench.world(1500, limit=83, latency_ms=300 if state == "running" else 20)
         run = start(bench, "has-avatar")
-        wait_for(f"jobs of a run that is {state}", lambda: bench.intercom.state()["jobs"], 60)
-        wait_for(f"{run} {state}", lambda: bench.ledger.row(run, "RUN")["state"] == state, 90, every=0.2)
+        wait_for(f"jobs of a run that is {state}", lambda: bench.intercom.state()["jobs"])
+        wait_for(f"{run} {state}", lambda: bench.ledger.row(run, "RUN")["state"] == state, every=0.2)
         said = json.loads(bench.stack.command("cancel", run, "--reason", "a test", "--json"))
         check((said["did"], said["state"]) == ("cancelled", "cancelled"), f"the command says {said}")
-        row = ended(bench, run, 10, tick=False)
+        row = ended(bench, run, tick=False)
         jobs = len(bench.intercom.state()["jobs"])
         check(row["reason"] == "cancelled by an operator: a test", row["reason"])
         # Each of submit's two instances had one request in flight.
-        nothing_waits(bench, 90)
+        nothing_waits(bench)
         more = len(bench.intercom.state()["jobs"]) - jobs
         check(more <= 2, f"{more} jobs after the end")
         wrong = len(wrong_users("has-avatar", bench.intercom.users()))
@@ -304,13 +304,13 @@ def paused_and_resumed(bench):
     """Pauses a run for longer than its scroll lives, by events: starts wait, and a resume finishes it."""
     bench.world(600, limit=166, latency_ms=300)
     run = start(bench, "has-avatar")
-    wait_for("jobs", lambda: bench.intercom.state()["jobs"], 60)
+    wait_for("jobs", lambda: bench.intercom.state()["jobs"])
     said = bench.stack.control("pause", run)
     check((said["did"], said["state"]) == ("paused", "paused"), f"control says {said}")
     jobs = len(bench.intercom.state()["jobs"])
     second = start(bench, "plan-price")
     # Its parts and turns are deleted, not returned; the start waits in the ledger.
-    nothing_waits(bench, 90)
+    nothing_waits(bench)
     time.sleep(25)
     bench.tick()
     check(bench.ledger.row(second, "RUN") is None, "a start replaced a run that an operator paused")
@@ -322,17 +322,17 @@ def paused_and_resumed(bench):
     check((again["did"], again["state"]) == ("nothing", "paused"), f"control says {again}")
     said = json.loads(bench.stack.command("resume", "--json"))
     check(said["did"] == "resumed", f"the command says {said}")
-    row = ended(bench, run, 300)
+    row = ended(bench, run)
     firsts = set(bench.ledger.jobs(run))
     state = bench.intercom.state()
     complete(bench, row, "has-avatar", [job for job in state["jobs"] if job["id"] in firsts])
-    wait_for("the start behind it", lambda: bench.tick() or bench.ledger.row(second, "RUN"), 90, every=3.0)
+    wait_for("the start behind it", lambda: bench.tick() or bench.ledger.row(second, "RUN"), every=3.0)
     said = bench.stack.control("cancel")
     check((said["did"], said["run"]) == ("cancelled", second), f"control says {said}")
     # Whether its jobs are closed by then or not.
     said = bench.stack.control("release", second)
     check((said["state"], said["run"]) == ("cancelled", second), f"control says {said}")
-    nothing_waits(bench, 90)
+    nothing_waits(bench)
     return f"{jobs} jobs before the pause, {more} after it; complete in generation {row['generation']}"
 
 
@@ -347,7 +347,7 @@ def killed_scroll(bench):
     check(victims, "there is no process to kill")
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
-    row = ended(bench, run, 420)
+    row = ended(bench, run)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
     nothing_waits(bench)
     check(int(row["generation"]) >= 2, "a page was lost, and no generation read its users")
@@ -360,14 +360,14 @@ def revoked_token(bench):
     settle(bench)
     bench.world(2000, faults=["token-revoked-after=14"])
     run = start(bench, "has-avatar")
-    row = ended(bench, run, 180)
+    row = ended(bench, run)
     check(row["state"] == "failed", f"{row['state']}: {row.get('reason')}")
     check("token" in row["reason"].lower() or "401" in row["reason"], row["reason"])
     wrong = told(bench, row, "has-avatar")
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"])
     check(wrong > 0, "the token was revoked too late to matter")
     rings(bench, "a run is not complete")
-    nothing_waits(bench, 200)
+    nothing_waits(bench)
     return f"failed: {row['reason']}"
 
 
@@ -383,12 +383,12 @@ def outage(bench):
     bench.intercom.freeze()
     time.sleep(20)
     bench.intercom.thaw()
-    row = ended(bench, run, 420)
+    row = ended(bench, run)
     wrong = told(bench, row, "has-avatar")
     # Frozen requests are carried out after the thaw, but their answers are lost.
     lost = int(row["totals"]["jobs_possibly_lost"]) if row.get("totals") else 0
     jobs_are_recorded(bench, run, bench.intercom.state()["jobs"], lost)
-    nothing_waits(bench, 120)
+    nothing_waits(bench)
     return f"{row['state']} in generation {row['generation']}, {wrong} users without the value, {lost} jobs possibly lost"
 
 
@@ -411,7 +411,7 @@ def contacts(bench):
     check(after == before, f"a paused run requests: {before}, then {after}")
     said = bench.stack.control("resume")
     check((said["did"], said["run"]) == ("resumed", run), f"control says {said}")
-    row = ended(bench, run, 120)
+    row = ended(bench, run)
     state = bench.intercom.state()
     check(not state["jobs"], f"bulk jobs of API 2.x: {state['jobs']}")
     complete(bench, row, "has-avatar")
@@ -435,7 +435,7 @@ def preview(bench):
     bench.stack.update(IntercomApi="preview")
     bench.world(1000, faults=["item-limited=5%"])
     run = start(bench, "has-avatar")
-    row = ended(bench, run, 300)
+    row = ended(bench, run)
     state = bench.intercom.state()
     check(row["state"] == "complete", f"{run} ended {row['state']}: {row.get('reason')}")
     check(told(bench, row, "has-avatar") == 0, "users lack the value")
@@ -459,7 +459,7 @@ def updated_stack(bench):
     bench.stack.update(QuotaPercent=50)
     settings = bench.stack.aws["lambda"].get_function_configuration(FunctionName=bench.stack.outputs["ScrollFunction"])
     check(settings["Environment"]["Variables"]["INTERCOM_QUOTA_PERCENT"] == "50", "the parameter did not arrive")
-    row = ended(bench, run, 300)
+    row = ended(bench, run)
     complete(bench, row, "has-avatar", bench.intercom.state()["jobs"])
     nothing_waits(bench)
     bench.stack.update(QuotaPercent=80)

@@ -13,7 +13,7 @@ def check(holds, what):
         raise AssertionError(what)
 
 
-def ended(bench, run, seconds, tick=True):
+def ended(bench, run, tick=True):
     """Waits until a run has ended; returns its row. Also ticks, which saves the minute between two
     ticks."""
 
@@ -25,7 +25,7 @@ def ended(bench, run, seconds, tick=True):
             bench.tick()
         return None
 
-    return wait_for(f"the end of {run}", look, seconds, every=3 if tick else 1)
+    return wait_for(f"the end of {run}", look, every=3 if tick else 1)
 
 
 def jobs_are_recorded(bench, run, jobs, lost=0):
@@ -44,10 +44,10 @@ def jobs_are_recorded(bench, run, jobs, lost=0):
     return rows
 
 
-def nothing_waits(bench, seconds=60):
+def nothing_waits(bench):
     """Both queues and both dead-letter queues are empty."""
     for queue in ("PagesQueueUrl", "PatchesQueueUrl"):
-        wait_for(f"an empty {queue}", lambda q=queue: bench.stack.depth(q) == 0, seconds)
+        wait_for(f"an empty {queue}", lambda q=queue: bench.stack.depth(q) == 0)
     for queue in ("PagesDeadLettersUrl", "PatchesDeadLettersUrl"):
         check(bench.stack.depth(queue) == 0, f"messages in {queue}: {bench.stack.dead_letters(queue[:-len('DeadLettersUrl')], take=False)}")
 
