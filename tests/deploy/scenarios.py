@@ -250,8 +250,13 @@ def retried(bench):
     counts = (detail["state"], detail["users"], detail["counts"]["written"], detail["counts"]["failed"])
     check(counts == ("complete_with_errors", len(failed), len(changed), len(still)), f"the event is {event}")
 
-    # The undo of the retry, with the roles of the functions.
+    # The undo of the retry, with the roles of the functions: first its preview.
     settle(bench)
+    preview = json.loads(bench.stack.command("undo", retry, "--json"))["run"]
+    row = ended(bench, preview)
+    would = int(bench.ledger.row(preview, "CURSOR")["tally"]["patches"])
+    check((row["state"], would) == ("complete", len(changed)), f"the preview of {would}: {row}")
+    check(bench.intercom.users() == list(after.values()), "a preview changed a user")
     undo = bench.stack.control("undo", retry)["run"]
     row = ended(bench, undo)
     check(row["state"] == "complete", f"{row['state']}: {row.get('reason')}")
@@ -259,6 +264,10 @@ def retried(bench):
         value, was = (of["custom_attributes"].get(attribute) for of in (user, before[user["id"]]))
         check(value == was, f"{user['id']} has {value} after the undo, and had {was}")
     nothing_waits(bench)
+    # A start would write the values again, so the plan is held until somebody stores it again.
+    code, said = bench.stack.refused("start", "has-avatar")
+    check(code == 64 and "--unhold" in said, f"a start of a held plan: {code} {said}")
+    bench.stack.command("put", "plans/has-avatar.toml")
     return f"{len(failed)} users failed, {len(changed)} cured and written, {len(still)} failed again; 2 events; undone"
 
 

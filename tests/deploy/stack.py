@@ -143,6 +143,16 @@ class Stack:
 
     def command(self, *arguments):
         """Runs the project's command on this stack and returns its output."""
+        ran = self._ran(arguments, stderr=None)
+        ran.check_returncode()
+        return ran.stdout
+
+    def refused(self, *arguments):
+        """Runs a command that fails, and returns its exit code and its message."""
+        ran = self._ran(arguments, stderr=subprocess.PIPE)
+        return ran.returncode, ran.stderr
+
+    def _ran(self, arguments, stderr):
         environment = {
             "AWS_ACCESS_KEY_ID": ROOT_KEY,
             "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
@@ -150,7 +160,7 @@ class Stack:
             "AWS_ENDPOINT_URL": self.emulator.url,
         }
         arguments = [str(COMMAND), *arguments, "--stack", self.name]
-        return subprocess.run(arguments, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+        return subprocess.run(arguments, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=120)
 
     def send(self, queue, body):
         return self.aws["sqs"].send_message(QueueUrl=self.outputs[f"{queue}QueueUrl"], MessageBody=body)["MessageId"]
