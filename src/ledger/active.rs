@@ -114,7 +114,7 @@ impl Ledger {
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.id);
         self.put_list(&run.id, source, run.started_ms).await?;
-        let plan = StoredPlan::of(plan);
+        let plan = PlanRow::of(plan);
         let free = Write::update(&active_key(), "SET #run = :run").with(":run", s(&run.id));
         let free = match &seen.last {
             None => free.when("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
@@ -243,14 +243,14 @@ impl Ledger {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredPlan {
+pub(super) struct PlanRow {
     pub(super) plan: String,
     /// The undo that holds a plan that is stored under its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<RunId>,
 }
 
-impl StoredPlan {
+impl PlanRow {
     pub(super) fn of(plan: &serde_json::Value) -> Self {
         Self { plan: plan.to_string(), held: None }
     }

@@ -188,6 +188,21 @@ impl Closing {
 }
 
 impl JobRow {
+    /// Returns whether it is known what became of its users: Intercom told how the job ended, or they were
+    /// read by id.
+    pub fn end_is_known(&self) -> bool {
+        match self.end {
+            Some(End::Completed | End::CompletedWithErrors) => true,
+            Some(End::Unknown) | None => self.users_read,
+        }
+    }
+
+    /// Returns whether some of its users had another end than the rest, and only their number is known: gone
+    /// ones, those that something else had changed, and refused items that name no user.
+    pub fn counts_unnamed(&self) -> bool {
+        self.gone + self.changed_since + self.unattributed > 0
+    }
+
     /// Creates the row of a new job that is due at `due_ms`.
     pub fn open(job: JobId, bucket: Bucket, of: JobOf, made_ms: i64, due_ms: i64) -> Self {
         let JobOf { run, v, generation, users, changes, parts } = of;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::attributes::{key, run_pk};
-use super::{ChangesOfPart, End, ErrorRow, JobRow, Ledger, LedgerError, PartEnd};
+use super::{ChangesOfPart, ErrorRow, JobRow, Ledger, LedgerError, PartEnd};
 use crate::domain::api::Writing;
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
@@ -193,16 +193,12 @@ fn made(patch: &Patch, part: &PartId, at_ms: i64, known: Known) -> Option<MadeOf
 /// Returns what is known about a user's item of a job. `is_refused` says that the user has an error for it, or
 /// is sent again.
 fn known(run: &Run, job: &JobRow, is_refused: bool) -> Known {
-    let is_by_user = job.users_read || matches!(job.end, Some(End::Completed | End::CompletedWithErrors));
-    // Gone users, refused items that name no user, and users of whom a read showed another value are counted
-    // without their ids.
-    let is_exact = job.gone == 0 && job.unattributed == 0 && job.changed_since == 0;
     // Such a job may have carried out some of a user's changes. Its users are told apart by reads.
     let tells_refused =
         !matches!(run.api.capabilities().write, Writing::JobsOrAnswers { .. }) || job.job.is_of_answers();
     match is_refused {
         true if tells_refused => Known::NotDone,
-        false if is_by_user && is_exact => Known::Done,
+        false if job.end_is_known() && !job.counts_unnamed() => Known::Done,
         _ => Known::Maybe,
     }
 }

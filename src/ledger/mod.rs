@@ -102,6 +102,7 @@ pub use made::{MadeOfUser, SomeMade};
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
 pub use patches::{PatchOutcome, SeenPatch};
+pub use plans::StoredPlan;
 pub use refusals::RefusedInARow;
 pub use reports::DueReport;
 pub use resends::Resends;

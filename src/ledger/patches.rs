@@ -10,7 +10,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 use super::attributes::{readable, run_pk, text};
 use super::select::Select;
-use super::{Changes, ChangesOfPart, End, JobRow, Ledger, LedgerError, PartEnd, PartRow};
+use super::{Changes, ChangesOfPart, JobRow, Ledger, LedgerError, PartEnd, PartRow};
 use crate::domain::job::JobId;
 use crate::domain::part::{Origin, Part, PartId, UserOutcome};
 use crate::domain::patch::{Patch, Target};
@@ -98,8 +98,8 @@ impl JobRow {
         let again_unnamed = self.again.is_some() && self.v == FORMAT_1;
         match self.end {
             None => PatchOutcome::Open,
-            Some(End::Unknown) if !self.users_read => PatchOutcome::Unknown,
-            Some(_) if self.gone + self.changed_since + self.unattributed > 0 || again_unnamed => PatchOutcome::Unsure,
+            Some(_) if !self.end_is_known() => PatchOutcome::Unknown,
+            Some(_) if self.counts_unnamed() || again_unnamed => PatchOutcome::Unsure,
             Some(_) => PatchOutcome::Written,
         }
     }

@@ -1,32 +1,36 @@
 //! Stored plans, and each run's copy of its plan.
 
-use super::active::StoredPlan;
+use super::active::PlanRow;
 use super::attributes::{key, run_pk, s};
 use super::{Ledger, LedgerError, Write};
 use crate::domain::run::RunId;
 
+/// A plan that is stored under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// The plan, as JSON.
+    pub plan: serde_json::Value,
+    /// The undo that holds it, if one does: no start by the plan's name begins.
+    pub held: Option<RunId>,
+}
+
 impl Ledger {
     /// Returns the run's own copy of its plan, as JSON.
     pub async fn plan_of(&self, run: &RunId) -> Result<serde_json::Value, LedgerError> {
-        let stored: Option<StoredPlan> = self.get(&key(run_pk(run), "PLAN")).await?;
+        let stored: Option<PlanRow> = self.get(&key(run_pk(run), "PLAN")).await?;
         plan_value(stored.map(|stored| stored.plan), run.as_str())
     }
 
     /// Stores a plan under its name, so that a start can name it. An undo does not hold it any more.
     pub async fn put_plan(&self, name: &str, plan: &serde_json::Value) -> Result<(), LedgerError> {
-        self.put(&key("PLANS", name), &StoredPlan::of(plan)).await
+        self.put(&key("PLANS", name), &PlanRow::of(plan)).await
     }
 
     /// Returns a stored plan.
-    pub async fn stored_plan(&self, name: &str) -> Result<Option<serde_json::Value>, LedgerError> {
-        let stored: Option<StoredPlan> = self.get(&key("PLANS", name)).await?;
-        stored.map(|stored| plan_value(Some(stored.plan), name)).transpose()
-    }
-
-    /// Returns the undo that holds a stored plan, if one does: no start by its name begins.
-    pub async fn hold_of_plan(&self, name: &str) -> Result<Option<RunId>, LedgerError> {
-        let stored: Option<StoredPlan> = self.get(&key("PLANS", name)).await?;
-        Ok(stored.and_then(|stored| stored.held))
+    pub async fn stored_plan(&self, name: &str) -> Result<Option<StoredPlan>, LedgerError> {
+        let stored: Option<PlanRow> = self.get(&key("PLANS", name)).await?;
+        let Some(PlanRow { plan, held }) = stored else { return Ok(None) };
+        Ok(Some(StoredPlan { plan: plan_value(Some(plan), name)?, held }))
     }
 
     /// Holds a plan for an undo, if it is stored.

@@ -116,7 +116,7 @@ async fn undo_holds_the_plan_until_it_is_stored_again() {
     let first = pipeline.run(json!({"plan": "has-avatar"})).await;
     assert_eq!(first.state(), State::Complete);
     undo(&pipeline, json!({"undo": first.run.id, "dry_run": true})).await;
-    assert_eq!(ledger.hold_of_plan("has-avatar").await.unwrap(), None, "a preview holds nothing");
+    assert_eq!(ledger.stored_plan("has-avatar").await.unwrap().unwrap().held, None, "a preview holds nothing");
     let undone = undo(&pipeline, json!({"undo": first.run.id})).await;
     assert_eq!(undone.state(), State::Complete, "{}", undone.reason());
     let scheduled = json!({"plan": "has-avatar", "time": "2016-11-02T03:00:00Z"});
@@ -128,7 +128,7 @@ async fn undo_holds_the_plan_until_it_is_stored_again() {
     let unhold = pipeline.run(json!({"plan": "has-avatar", "unhold": true})).await;
     assert_eq!((unhold.state(), unhold.lacking.len()), (State::Complete, 0));
     let undone = undo(&pipeline, json!({"undo": unhold.run.id})).await;
-    assert_eq!(ledger.hold_of_plan("has-avatar").await.unwrap(), Some(undone.run.id));
+    assert_eq!(ledger.stored_plan("has-avatar").await.unwrap().unwrap().held, Some(undone.run.id));
     ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
     let stored = pipeline.run(json!({"plan": "has-avatar"})).await;
     assert_eq!((stored.state(), stored.lacking.len()), (State::Complete, 0));

@@ -89,12 +89,7 @@ impl Found {
         quota: Quota,
     ) -> Result<Self, LedgerError> {
         let tally = &cursor.tally;
-        let kept = match ledger.changes(&run.id, SAMPLE).await {
-            Ok(kept) => kept,
-            Err(LedgerError::Missing { .. }) => Changes::default(),
-            Err(error) => return Err(error),
-        };
-        let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
+        let sample = sample(ledger, run).await?;
         let reach = u64::from(quota.reach(Lane::Submit { reads: false }));
         let pace = run.limits.max_per_minute.map(|pace| u64::from(pace.get()));
         let at_quota = tally.patches.div_ceil(reach) * (WINDOW_MS as u64 / 1000);
@@ -135,11 +130,7 @@ impl Found {
 
     /// Returns 2 if something would change, 3 if the dry run did not see all users.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self.state {
-            State::Complete | State::CompleteWithErrors if self.to_change == 0 && self.errors == 0 => 0,
-            State::Complete | State::CompleteWithErrors => 2,
-            state => exit_code(state),
-        }
+        preview_code(self.state, self.to_change, self.errors)
     }
 
     /// Prints it as text, or as one object.
@@ -151,13 +142,9 @@ impl Found {
     }
 
     fn words(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let ended = matches!(self.state, State::Complete | State::CompleteWithErrors);
-        if !ended {
-            let reason = self.reason.as_deref().unwrap_or("no reason is recorded");
-            lines.push(format!("The dry run is not complete ({}): {reason}", self.state));
-        }
-        let so_far = if ended { "" } else { " so far" };
+        let cut = cut(self.state, self.reason.as_deref());
+        let so_far = if cut.is_some() { " so far" } else { "" };
+        let mut lines = Vec::from_iter(cut);
         lines.push(format!("Plan {}: {} of {} users{so_far} would change.", self.plan, self.to_change, self.users));
         lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {} unchanged, {} skipped, {} failed", self.same, self.skipped, self.errors));
@@ -202,6 +189,33 @@ impl Found {
              writes those whose values are as in the preview: {took} or more at the quota"
         )
     }
+}
+
+/// Returns the exit code of a preview: 0 if nothing would change, 2 if something would, otherwise that of the
+/// run's state.
+pub(crate) fn preview_code(state: State, to_change: u64, errors: u64) -> u8 {
+    match state {
+        State::Complete | State::CompleteWithErrors if to_change == 0 && errors == 0 => 0,
+        State::Complete | State::CompleteWithErrors => 2,
+        state => exit_code(state),
+    }
+}
+
+/// Returns the note on a preview that did not see all users.
+pub(crate) fn cut(state: State, reason: Option<&str>) -> Option<String> {
+    let is_whole = matches!(state, State::Complete | State::CompleteWithErrors);
+    let reason = reason.unwrap_or("no reason is recorded");
+    (!is_whole).then(|| format!("The preview is not complete ({state}): {reason}"))
+}
+
+/// Returns some of the changes of a preview.
+pub(crate) async fn sample(ledger: &Ledger, run: &Run) -> Result<Vec<Changed>, LedgerError> {
+    let kept = match ledger.changes(&run.id, SAMPLE).await {
+        Ok(kept) => kept,
+        Err(LedgerError::Missing { .. }) => Changes::default(),
+        Err(error) => return Err(error),
+    };
+    Ok(kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect())
 }
 
 /// Returns the paths that the plan reads and none of the read users has.
@@ -256,7 +270,7 @@ mod tests {
         assert_eq!((code(State::Complete, 0), code(State::Complete, 5)), (0, 2));
         assert_eq!((code(State::Incomplete, 5), code(State::Failed, 5), code(State::Paused, 5)), (3, 1, 4));
         let words = found(State::Incomplete).words();
-        assert_eq!(words[0], "The dry run is not complete (incomplete): it could not be reached");
+        assert_eq!(words[0], "The preview is not complete (incomplete): it could not be reached");
         let creates = "`run --create-attributes` creates \"has avatar\" (boolean) first";
         assert!(words.iter().any(|line| line.contains(creates)), "{words:?}");
     }

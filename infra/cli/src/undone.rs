@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use intercom_bulk::domain::run::{Cursor, Run, State};
-use intercom_bulk::ledger::{Changes, Ledger, LedgerError, SAMPLE};
+use intercom_bulk::ledger::{Ledger, LedgerError};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::changed::Changed;
 use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, duration};
-use crate::summary::{exit_code, skip_reasons};
-
-/// Maximum number of shown changes.
-const SHOWN: usize = 10;
+use crate::preview::{cut, preview_code, sample};
+use crate::summary::skip_reasons;
 
 /// The values that an undo would restore, and those that would stay.
 #[derive(Clone, Debug, Serialize)]
@@ -51,12 +49,6 @@ impl Restorable {
     /// Creates it from the rows of the preview `run` of the undo of `first`.
     pub(crate) async fn read(ledger: &Ledger, first: &Run, run: &Run, cursor: &Cursor) -> Result<Self, LedgerError> {
         let tally = &cursor.tally;
-        let kept = match ledger.changes(&run.id, SAMPLE).await {
-            Ok(kept) => kept,
-            Err(LedgerError::Missing { .. }) => Changes::default(),
-            Err(error) => return Err(error),
-        };
-        let sample = kept.parts.iter().flat_map(|part| &part.patches).take(SHOWN).map(Changed::from).collect();
         Ok(Self {
             undoes: first.id.to_string(),
             run: run.id.to_string(),
@@ -69,18 +61,14 @@ impl Restorable {
             errors_by_code: error_kinds::read(ledger, run).await?,
             read_from: Timestamp::from_millisecond(first.started_ms).ok(),
             read_until: first.ended_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-            sample,
+            sample: sample(ledger, run).await?,
             reason: run.reason.as_deref().map(output::flags),
         })
     }
 
     /// Returns 2 if something would be restored, 3 if the preview did not see all users.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self.state {
-            State::Complete | State::CompleteWithErrors if self.to_restore == 0 && self.errors == 0 => 0,
-            State::Complete | State::CompleteWithErrors => 2,
-            state => exit_code(state),
-        }
+        preview_code(self.state, self.to_restore, self.errors)
     }
 
     /// Prints it as text, or as one object.
@@ -92,13 +80,9 @@ impl Restorable {
     }
 
     fn words(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let ended = matches!(self.state, State::Complete | State::CompleteWithErrors);
-        if !ended {
-            let reason = self.reason.as_deref().unwrap_or("no reason is recorded");
-            lines.push(format!("The preview is not complete ({}): {reason}", self.state));
-        }
-        let so_far = if ended { "" } else { " so far" };
+        let cut = cut(self.state, self.reason.as_deref());
+        let so_far = if cut.is_some() { " so far" } else { "" };
+        let mut lines = Vec::from_iter(cut);
         let Self { undoes, to_restore, users, .. } = self;
         lines.push(format!("Undo of {undoes}: {to_restore} of {users} users{so_far} would be restored."));
         lines.push(format!("  {} skipped, {} failed", self.skipped, self.errors));

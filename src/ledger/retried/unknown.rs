@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::super::{End, JobRow, Ledger, LedgerError, PartEnd};
+use super::super::{Ledger, LedgerError, PartEnd};
 use super::{RetriedUsers, STEPS_MAX};
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
@@ -135,7 +135,7 @@ impl Ledger {
                 return Ok(());
             }
             let mut jobs = self.jobs(bucket).await?;
-            jobs.retain(|job| job.run == run.id && is_unknown(job) && cursor.counts_errors_of(job.generation));
+            jobs.retain(|job| job.run == run.id && !job.end_is_known() && cursor.counts_errors_of(job.generation));
             jobs.sort_by(|one, other| one.job.cmp(&other.job));
             for job in jobs {
                 let from = match after {
@@ -157,14 +157,5 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-}
-
-/// Returns whether it is not known if a job's users were written. If its users were read by id, it is.
-fn is_unknown(job: &JobRow) -> bool {
-    match job.end {
-        None => true,
-        Some(End::Unknown) => !job.users_read,
-        Some(End::Completed | End::CompletedWithErrors) => false,
     }
 }

@@ -3,11 +3,24 @@
 
 use std::collections::HashMap;
 
+use super::saved::Approved;
 use crate::domain::clock::Clock;
 use crate::domain::run::{Cursor, LIST_PAGE, Position, Retry, RetryPlace, Run, Undo, UndoPlace};
 use crate::domain::undo::Made;
 use crate::domain::user::UserId;
 use crate::runtime::clients::{Clients, StepError};
+
+/// What a run does with the users of a page.
+#[derive(Default)]
+pub(super) enum Task {
+    /// It writes what the plan gives.
+    #[default]
+    Plan,
+    /// It writes what the plan gives, if a preview showed the same.
+    Approved(Approved),
+    /// It undoes these changes, by user.
+    Undo(HashMap<UserId, Vec<Made>>),
+}
 
 /// The next users, a page at most.
 #[derive(Default)]
@@ -19,8 +32,8 @@ pub(super) struct NextUsers {
     pub(super) before: Option<UserId>,
     /// The place behind them, if it is not that of the last user.
     pub(super) reached: Option<Position>,
-    /// The changes that are undone, by user.
-    pub(super) made: HashMap<UserId, Vec<Made>>,
+    /// What is done with them.
+    pub(super) task: Task,
 }
 
 /// Returns the next users from the cursor's place on.
@@ -34,9 +47,13 @@ pub(super) async fn next(clients: &Clients, run: &Run, cursor: &Cursor, clock: C
 
 async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<NextUsers, StepError> {
     let (pages, first) = position.in_list();
-    let ids: Vec<UserId> = match run.saved {
-        Some(_) => clients.ledger.approved(&run.id, pages + 1).await?.into_iter().map(|patch| patch.user).collect(),
-        None => clients.ledger.listed(&run.id, pages + 1).await?,
+    let (ids, task) = match run.saved {
+        Some(_) => {
+            let patches = clients.ledger.approved(&run.id, pages + 1).await?;
+            let ids: Vec<UserId> = patches.iter().map(|patch| patch.user.clone()).collect();
+            (ids, Task::Approved(Approved::of(patches)))
+        }
+        None => (clients.ledger.listed(&run.id, pages + 1).await?, Task::Plan),
     };
     let before = first.checked_sub(1).and_then(|index| ids.get(index as usize).cloned());
     let last = ids.len();
@@ -45,7 +62,7 @@ async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<Ne
         read => Position::Ids { pages, users: read as u32 },
     };
     let users = ids.into_iter().enumerate().skip(first as usize).take(LIST_PAGE);
-    Ok(NextUsers { users: users.map(|(index, id)| (id, place(index + 1))).collect(), before, ..NextUsers::default() })
+    Ok(NextUsers { users: users.map(|(index, id)| (id, place(index + 1))).collect(), before, reached: None, task })
 }
 
 async fn of_retry(clients: &Clients, retry: &Retry, position: &Position, clock: Clock) -> Result<NextUsers, StepError> {
@@ -94,5 +111,5 @@ async fn of_undo(
     let found = ledger.listed_made(&run.id, after, LIST_PAGE).await?;
     let place = |user: &UserId| Position::Undo(UndoPlace::User(user.clone()));
     let users = found.iter().map(|(user, _)| (user.clone(), place(user))).collect();
-    Ok(NextUsers { users, before: after.cloned(), made: found.into_iter().collect(), reached: None })
+    Ok(NextUsers { users, before: after.cloned(), reached: None, task: Task::Undo(found.into_iter().collect()) })
 }

@@ -2,15 +2,16 @@
 
 mod undo;
 
+use undo::changes_of;
+
 use std::collections::{BTreeSet, HashSet};
 
+use super::by_id::Task;
 use super::fetch::FetchedPage;
-use super::saved::Approved;
 use crate::domain::patch::{Patch, Target};
 use crate::domain::run::{CHANGED_SINCE_PREVIEW, Cursor, NAMED_ALREADY, Run, RunId, Tally};
 use crate::domain::undo::StayingUser;
 use crate::domain::user::{User, UserId};
-use crate::intercom::NoUser;
 use crate::ledger::{CompanyName, ErrorRow, Ledger, Reserved, UNREADABLE_USER};
 use crate::plan::{Note, Plan};
 use crate::runtime::clients::{Clients, StepError};
@@ -50,8 +51,7 @@ struct PageEvaluation<'a> {
     page: String,
     done: Evaluated,
     agreed: BTreeSet<Agreed>,
-    /// In a run of a saved preview, the changes that it showed.
-    approved: Option<Approved>,
+    task: &'a Task,
 }
 
 /// Evaluates a page. A user whose evaluation fails becomes an error and does not affect other
@@ -71,7 +71,7 @@ pub(super) async fn evaluate(
         page: page_name(cursor),
         done: Evaluated::default(),
         agreed: BTreeSet::new(),
-        approved: Approved::of_page(clients, run, cursor).await?,
+        task: &page.task,
     };
     let room = run.limit().map_or(u64::MAX, |limit| limit.saturating_sub(cursor.tally.without_leads()));
     let before = clients.previous.of(&run.id);
@@ -87,17 +87,16 @@ pub(super) async fn evaluate(
             break;
         }
         tally.users += 1;
-        if run.undo.is_some() {
-            evaluation.undo(user, page, run.api).await?;
+        if let Task::Undo(made) = &page.task {
+            evaluation.undo(user, changes_of(made, user.id()), run.api).await?;
             continue;
         }
-        let role = plan.contacts().skip(user);
-        if let (Some(role), Some(_)) = (role, &evaluation.approved) {
-            let message = format!("the user is a {role} now, and the plan is not about those");
-            evaluation.fail(user.id().as_str(), CHANGED_SINCE_PREVIEW, message);
-            continue;
-        }
-        if let Some(role) = role {
+        if let Some(role) = plan.contacts().skip(user) {
+            if let Task::Approved(_) = &page.task {
+                let message = format!("the user is a {role} now, and the plan is not about those");
+                evaluation.fail(user.id().as_str(), CHANGED_SINCE_PREVIEW, message);
+                continue;
+            }
             tally.leads += 1;
             tally.skipped += 1;
             *tally.skip_reasons.entry(role.to_owned()).or_default() += 1;
@@ -115,29 +114,26 @@ pub(super) async fn evaluate(
         let message = "an entry of the page has no usable id".to_owned();
         evaluation.fail(&format!("unreadable-{index}"), UNREADABLE_USER, message);
     }
+    // Users that are gone are no errors of an undo.
+    let mut unreadable = u64::from(page.unreadable);
     for (user, why) in &page.unknown {
-        if is_gone(run, why) {
-            evaluation.gone(user, page);
-        } else if why.is_unknown {
-            evaluation.fail(user.as_str(), "not_found", unknown(user));
-        } else {
-            evaluation.fail(user.as_str(), &why.code, why.said.clone());
+        match &page.task {
+            Task::Undo(made) if why.is_unknown || why.is_gone => {
+                evaluation.gone(user, changes_of(made, user));
+                continue;
+            }
+            _ if why.is_unknown => evaluation.fail(user.as_str(), "not_found", unknown(user)),
+            _ => evaluation.fail(user.as_str(), &why.code, why.said.clone()),
         }
+        unreadable += 1;
     }
-    let gone = page.unknown.iter().filter(|(_, why)| is_gone(run, why)).count() as u64;
     let mut done = evaluation.done;
     for patch in &done.patches {
         done.tally.set_again.count(&before, patch);
     }
     done.tally.errors = done.errors.len() as u64;
-    // Users that are gone are no errors of an undo.
-    done.tally.unreadable = u64::from(page.unreadable) + page.unknown.len() as u64 - gone;
+    done.tally.unreadable = unreadable;
     Ok(done)
-}
-
-/// Returns whether a user that cannot be read is gone, which an undo counts like a value that stays.
-fn is_gone(run: &Run, why: &NoUser) -> bool {
-    run.undo.is_some() && (why.is_unknown || why.is_gone)
 }
 
 /// Returns the name of the cursor's next page in error rows.
@@ -165,8 +161,9 @@ impl PageEvaluation<'_> {
         if let Some(whole) = patch.take() {
             patch = self.companies(whole).await?;
         }
-        let difference = self.approved.as_ref().and_then(|approved| approved.difference(user, patch.as_ref()));
-        if let Some(difference) = difference {
+        if let Task::Approved(approved) = self.task
+            && let Some(difference) = approved.difference(user, patch.as_ref())
+        {
             patch = None;
             self.fail(user.id().as_str(), CHANGED_SINCE_PREVIEW, difference);
         }

@@ -1,11 +1,9 @@
 //! Reads a page from its source: all users of the workspace, or a list of user ids.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use super::by_id::{self, NextUsers};
+use super::by_id::{self, NextUsers, Task};
 use crate::domain::run::{Cursor, LastPage, Position, Run};
-use crate::domain::undo::Made;
 use crate::domain::user::{User, UserId};
 use crate::intercom::{Disposition, Error, NoUser, Page, disposition};
 use crate::plan::Plan;
@@ -36,15 +34,15 @@ pub(super) struct FetchedPage {
     pub(super) count: Option<u64>,
     /// This page, if it is the last one of its list.
     pub(super) last: Option<LastPage>,
-    /// The changes of these users that are undone.
-    pub(super) made: HashMap<UserId, Vec<Made>>,
+    /// What is done with the users.
+    pub(super) task: Task,
 }
 
 impl FetchedPage {
     /// Creates a page of these users.
     fn of(users: Vec<User>, next: Option<Position>, is_end: bool) -> Self {
-        let (unknown, made) = (Vec::new(), HashMap::new());
-        Self { users, unreadable: 0, unknown, next, digest: 0, is_end, count: None, last: None, made }
+        let (unknown, task) = (Vec::new(), Task::Plan);
+        Self { users, unreadable: 0, unknown, next, digest: 0, is_end, count: None, last: None, task }
     }
 
     /// Creates a page of all users from an answer for the cursor's place. If the last page of a list was
@@ -111,7 +109,7 @@ const SUSPECT_AFTER: u32 = 8;
 /// Reads the users of a page of the list one by one. If a user cannot be read now, the users before
 /// it form the page. Therefore a list makes progress even if some requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
-    let NextUsers { users: ids, before, reached, made } = by_id::next(clients, run, cursor, at.clock).await?;
+    let NextUsers { users: ids, before, reached, task } = by_id::next(clients, run, cursor, at.clock).await?;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), 0);
     let mut suspect = None;
     for (id, _) in &ids {
@@ -149,7 +147,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         _ => ids.into_iter().nth(read.saturating_sub(1)).map(|(_, place)| place),
     };
     let digest = cursor.position.digest();
-    Ok(Fetched::Page(FetchedPage { unknown, digest, made, ..FetchedPage::of(users, next, is_end) }))
+    Ok(Fetched::Page(FetchedPage { unknown, digest, task, ..FetchedPage::of(users, next, is_end) }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the

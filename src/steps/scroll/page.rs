@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use super::by_id::Task;
 use super::count::count;
 use super::evaluate::{Evaluated, evaluate, page_name};
 use super::fetch::{Fetched, FetchedPage, fetch};
@@ -117,8 +118,10 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     if turn.reading.is_some_and(|reading| reading.lease > 1) && !run.reads_exclusively() {
         // The reading before may have recorded errors of users that can be read now.
         insist!(at, clients.ledger.forget_errors(&run.id, cursor.generation, &page_name(&cursor)));
-        let users: Vec<UserId> = page.made.keys().cloned().collect();
-        insist!(at, clients.ledger.forget_staying(&run.id, &users));
+        if let Task::Undo(made) = &page.task {
+            let users: Vec<UserId> = made.keys().cloned().collect();
+            insist!(at, clients.ledger.forget_staying(&run.id, &users));
+        }
     }
     if let Some(attribute) = page.users.iter().find_map(|user| plan.relationship_of(user)) {
         return Ok(relationship_written(cursor, attribute));

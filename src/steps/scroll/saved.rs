@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::kept::{is_same, is_same_name};
 use crate::domain::patch::{Change, Patch, Target};
-use crate::domain::run::{Cursor, Run, Source, Start};
+use crate::domain::run::{Source, Start};
 use crate::domain::user::{User, UserId};
 use crate::plan::present;
 use crate::runtime::clients::{Clients, StepError};
@@ -26,14 +26,8 @@ pub(super) async fn check(clients: &Clients, start: &Start) -> Result<(), StepEr
 }
 
 impl Approved {
-    /// Returns the changes of the users at the cursor's place, if the run is of a saved preview.
-    pub(super) async fn of_page(clients: &Clients, run: &Run, cursor: &Cursor) -> Result<Option<Self>, StepError> {
-        if run.saved.is_none() {
-            return Ok(None);
-        }
-        let (pages, _) = cursor.position.in_list();
-        let patches = clients.ledger.approved(&run.id, pages + 1).await?;
-        Ok(Some(Self(patches.into_iter().map(|patch| (patch.user, patch.changes)).collect())))
+    pub(super) fn of(patches: Vec<Patch>) -> Self {
+        Self(patches.into_iter().map(|patch| (patch.user, patch.changes)).collect())
     }
 
     /// Returns why a user is not written, if a value of it is not as in the preview. `patch` is what the plan
@@ -94,8 +88,9 @@ mod tests {
         let id = user.id().clone();
         let one = || change("a", Some(json!(1)), json!(2));
         let is = |approved: Vec<Change>, now: Vec<Change>| {
-            let patch = (!now.is_empty()).then(|| Patch { user: id.clone(), changes: now });
-            Approved(HashMap::from([(id.clone(), approved)])).difference(&user, patch.as_ref())
+            let patch = |changes| Patch { user: id.clone(), changes };
+            let now = (!now.is_empty()).then(|| patch(now));
+            Approved::of(vec![patch(approved)]).difference(&user, now.as_ref())
         };
         let says = |approved, now, words: &str| {
             let said = is(approved, now).unwrap_or_default();

@@ -9,12 +9,12 @@ use crate::runtime::clients::{Clients, StepError};
 /// # Errors
 /// [`StepError::NoPlan`] without one, and [`StepError::Held`] if an undo holds it.
 pub(super) async fn plan(clients: &Clients, name: &str) -> Result<Plan, StepError> {
-    if let Some(undo) = clients.ledger.hold_of_plan(name).await? {
+    let found = clients.ledger.stored_plan(name).await?;
+    let found = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
+    if let Some(undo) = found.held {
         return Err(StepError::Held { plan: name.to_owned(), undo });
     }
-    let found = clients.ledger.stored_plan(name).await?;
-    let plan = found.ok_or_else(|| StepError::NoPlan { name: name.to_owned() })?;
-    Ok(Plan::from_json(&plan)?)
+    Ok(Plan::from_json(&found.plan)?)
 }
 
 /// Holds the plan of a start that is an undo, before its run begins: a start of the plan behind it must not

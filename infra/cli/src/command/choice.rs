@@ -4,10 +4,15 @@ use intercom_bulk::domain::api::{
     Api, ApiAnswer, ApiChoice, ApiDecision, ApiQuestion, ApiRefusal, ApiSetting, LastApi, decide_api,
 };
 use intercom_bulk::intercom::{CALL_TIMEOUT, Error, Intercom, WorkspaceInfo};
+use intercom_bulk::ledger::Ledger;
+use intercom_bulk::plan::Plan;
+use intercom_bulk::runtime::config::WorkspaceSettings;
 use intercom_bulk_emulator::engine::machine_wall;
 
-use super::CommandError;
+use super::local::ledger_in;
 use super::workspace::{PAUSES, of_token, passing};
+use super::{Access, CommandError};
+use crate::state_dir::{Place, workspace_name};
 
 /// The reason why Intercom's API or the workspace is unknown.
 #[derive(Debug)]
@@ -32,6 +37,14 @@ impl From<Unknown> for CommandError {
     }
 }
 
+/// What a run of a plan would find.
+pub(super) struct Prospect {
+    /// The API that it would use.
+    pub(super) choice: ApiChoice,
+    /// The ledger of the workspace's runs before, if there is one. It may be damaged, or have no table yet.
+    pub(super) runs_before: Option<Ledger>,
+}
+
 /// A choice of the API. Answers of Intercom are kept, so that a second choice asks only for more.
 #[derive(Debug)]
 pub(super) struct Chooser {
@@ -43,6 +56,41 @@ pub(super) struct Chooser {
 impl Chooser {
     pub(super) fn new(intercom: &Intercom) -> Self {
         Self { intercom: intercom.clone(), answers: Vec::new(), workspace: None }
+    }
+
+    /// Returns what a run of the plan would find. A token that may not see its workspace has runs before in
+    /// another folder, which a command that only reads can do without.
+    pub(super) async fn looks(
+        &mut self,
+        access: &Access,
+        reached: &WorkspaceSettings,
+        plan: &Plan,
+    ) -> Result<Prospect, Unknown> {
+        let app_id = match self.workspace().await {
+            Ok(told) => told.app_id,
+            Err(Unknown::Intercom { error, .. }) if passing(&error).is_none() => String::new(),
+            Err(unknown) => return Err(unknown),
+        };
+        self.prospect(access, reached, plan, &app_id).await
+    }
+
+    /// Returns what a run of the plan on this workspace would find.
+    pub(super) async fn prospect(
+        &mut self,
+        access: &Access,
+        reached: &WorkspaceSettings,
+        plan: &Plan,
+        app_id: &str,
+    ) -> Result<Prospect, Unknown> {
+        let name = workspace_name(reached.base_url.as_str(), app_id);
+        let place = Place::existing(access.state.as_deref(), &name);
+        let runs_before = place.and_then(|place| ledger_in(&place).ok());
+        // The run itself reads the last API again.
+        let last = match &runs_before {
+            Some(runs) => runs.last_api_of(plan.name()).await.ok().flatten(),
+            None => None,
+        };
+        Ok(Prospect { choice: self.choose(last.as_ref()).await?, runs_before })
     }
 
     /// Chooses the API of a run of a plan with this last run. Asks again if Intercom does not answer.

@@ -6,8 +6,10 @@ use intercom_bulk::domain::run::{Cursor, Run, RunId, State};
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::runtime::config::Settings;
-use serde_json::Value;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
+use super::bounds::run_of;
 use super::{CommandError, INTERRUPTED};
 use crate::notify::Notify;
 use crate::output;
@@ -110,4 +112,32 @@ pub(super) fn stopped(error: SessionError) -> CommandError {
         SessionError::Ledger(error) => CommandError::Ledger(error),
         other => CommandError::Step(other.to_string()),
     }
+}
+
+/// Returns the event that resumes a run of the process before. One process works on a ledger, so that
+/// process holds no lease any more.
+pub(super) fn restarted() -> Value {
+    json!({"resume": "restarted"})
+}
+
+/// Returns the start event of a second whose run does not exist yet, and its run: a run's id contains its
+/// second, so a run that began in this second would be taken for the new one.
+pub(super) async fn new_start(
+    ledger: &Ledger,
+    event_at: impl Fn(Timestamp) -> Value,
+) -> Result<(Value, RunId), CommandError> {
+    let mut at = now();
+    loop {
+        let event = event_at(at);
+        let id = run_of(&event)?;
+        if ledger.run(&id).await?.is_none() {
+            return Ok((event, id));
+        }
+        at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+    }
+}
+
+/// Returns the present second, by the machine's clock.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_second(machine_wall()().div_euclid(1000)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

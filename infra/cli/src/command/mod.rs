@@ -10,6 +10,7 @@ mod choice;
 mod completions;
 mod control;
 mod demo;
+mod earlier;
 mod emulate;
 mod errors;
 mod history;

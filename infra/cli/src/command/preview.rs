@@ -9,16 +9,15 @@ use intercom_bulk::domain::attribute::creatable;
 use intercom_bulk::domain::run::{Limits, PreviousValues, Run};
 
 use super::bounds::{self, Pacing, Scope};
-use super::choice::{Chooser, Unknown};
-use super::local::stopped;
-use super::run::{connect, last_api, now, read_plan, runs_before};
+use super::choice::{Chooser, Prospect};
+use super::local::{now, stopped};
+use super::run::{connect, read_plan};
 use super::validate::check_cases;
-use super::{Access, CommandError, INTERRUPTED, workspace};
+use super::{Access, CommandError, INTERRUPTED};
 use crate::output;
 use crate::preview::Found;
 use crate::saved::{NewFile, SavedError};
 use crate::session::{Session, drive};
-use crate::state_dir::workspace_name;
 use intercom_bulk::intercom::Intercom;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::rate_limit::Quota;
@@ -68,22 +67,14 @@ impl Preview {
         let file = self.save.as_deref().map(NewFile::create).transpose()?;
         // A run waits for minutes while Intercom is unreachable; a preview fails at once.
         let mut chooser = Chooser::new(&intercom);
-        let app_id = match chooser.workspace().await {
-            Ok(told) => told.app_id,
-            // The dry run may do without the workspace's name.
-            Err(Unknown::Intercom { error, .. }) if workspace::passing(&error).is_none() => String::new(),
-            Err(unknown) => return Err(unknown.into()),
-        };
-        let name = workspace_name(reached.base_url.as_str(), &app_id);
-        let runs = runs_before(self.access.state.as_deref(), &name);
-        let choice = chooser.choose(last_api(runs.as_ref(), &plan).await.as_ref()).await?;
+        let Prospect { choice, runs_before } = chooser.looks(&self.access, &reached, &plan).await?;
         let intercom = intercom.of_version(choice.version);
         let would_create = if self.create_attributes { would_create(&intercom, &plan).await } else { Vec::new() };
         let quota_percent = settings.quota_percent;
         // A separate ledger in memory: a dry run leaves no state.
         let account = Account::open(None).map_err(EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
-        let at = now(&engine);
+        let at = now();
         // The dry run must reach its end, because only then it reports attributes that no user has.
         let limits = Limits {
             dry_run: true,
@@ -97,7 +88,7 @@ impl Preview {
         };
         let event = bounds::start(&plan.to_json(), at, &self.scope.users, &limits);
         let id = bounds::run_of(&event)?;
-        if let Some(runs) = runs {
+        if let Some(runs) = runs_before {
             // Without the times of the last writes the list is read at once, as of a new ledger.
             if let Ok(at_ms) = control::lists_show_from_ms(&runs, engine.now_ms()).await {
                 engine.clients.ledger.put_visible_at(at_ms).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::control::{invoke, run_id, show, target};
-use super::local::{Shown, Worker, last_folder, ledger_in};
+use super::local::{Shown, Worker, last_folder, ledger_in, restarted};
 use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
@@ -82,9 +82,7 @@ impl ResumeRun {
         let worker = Worker::open(Place::take(Some(&path), "")?, intercom, settings).await?;
         let was = if run.state == State::Paused { "is paused" } else { "has not ended" };
         output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
-        // One process works on a ledger, so the previous process holds no lease any more.
-        let event = json!({"resume": "restarted"});
-        worker.work(event, &run.id, Shown { json: self.json, state }, &self.notify).await
+        worker.work(restarted(), &run.id, Shown { json: self.json, state }, &self.notify).await
     }
 }
 

@@ -5,31 +5,26 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 use intercom_bulk::control::{EarlierRun, retried};
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::domain::run::{Run, RunId};
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::event::{ControlEvent, RetryRequest};
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
-use super::bounds::{per_minute, run_of};
+use super::bounds::per_minute;
 use super::control::{invoke, run_id, show};
-use super::local::{Shown, Worker, last_folder, ledger_in};
+use super::earlier::{Here, named_or_last};
+use super::local::{Shown, new_start, now, restarted};
 use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
 use crate::notify::Notify;
 use crate::output;
-use crate::state_dir::{Place, PlaceError};
 use intercom_bulk_emulator::engine::machine_wall;
 
 /// The exit codes of `retry`, for its help.
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users \
                      failed again · 3 incomplete · 4 paused · 130 interrupted. With --stack: 0 the retry is requested, or was before · 1 failed. \
                      64 wrong usage, nothing was started: no such run, it has not ended, or no user matches";
-
-/// Runs among which the last one is searched that is no preview.
-const RUNS_SEARCHED: usize = 100;
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk retry [OPTIONS] [RUN]", after_help = CODES)]
@@ -74,10 +69,7 @@ impl RetryRun {
         // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
         if self.access.state.is_none() && self.deployed.is_named() {
             self.notify.refuse()?;
-            let named = match &self.run {
-                Some(run) => run.clone(),
-                None => last_run(&self.deployed.ledger().await?).await?,
-            };
+            let named = named_or_last(self.run.as_ref(), &self.deployed.ledger().await?).await?;
             let request = RetryRequest { time: Some(now()), ..self.request(named) };
             show(&invoke(&self.deployed, &ControlEvent::Retry(request)).await?, self.json)?;
             return Ok(0);
@@ -93,40 +85,21 @@ impl RetryRun {
     /// Works on the retry in this process.
     async fn here(&self) -> Result<u8, CommandError> {
         let state = self.access.state.as_deref();
-        let path = last_folder(state)?;
-        let ledger = ledger_in(&path)?;
-        let named = match &self.run {
-            Some(run) => run.clone(),
-            None => last_run(&ledger).await?,
-        };
-        let (request, active) = (self.request(named), ledger.active().await?);
-        let stopped = match &active.run {
-            Some(id) => ledger.run(id).await?,
-            None => None,
-        };
-        let resumed = stopped.as_ref().filter(|run| run.retry.as_ref() == Some(&request.users()));
-        if let (Some(run), None) = (&stopped, resumed.filter(|run| run.state != State::Paused)) {
-            let words = format!(
-                "run {} has not ended: it is {}. `intercom-bulk resume` finishes it, and `intercom-bulk cancel` ends it",
-                run.id, run.state
-            );
-            return Err(CommandError::Usage(words));
-        }
-        let (event, id) = if let Some(run) = resumed {
-            output::note(self.json, &format!("Run {} has not ended; resuming it.", run.id));
-            // One process works on a ledger, so the previous process holds no lease any more.
-            (json!({"resume": "restarted"}), run.id.clone())
+        let here = Here::open(state).await?;
+        let request = self.request(named_or_last(self.run.as_ref(), &here.ledger).await?);
+        let is_this = |run: &Run| run.retry.as_ref() == Some(&request.users());
+        let (event, id) = if let Some(run) = here.resumed(is_this, self.json).await? {
+            (restarted(), run.id)
         } else {
-            let found = retried(&ledger, &request.users(), &active, machine_wall()()).await?;
+            let found = retried(&here.ledger, &request.users(), &here.active, machine_wall()()).await?;
             let found = found.map_err(CommandError::Usage)?;
-            if !self.confirmed(&ledger, &request, &found).await? {
+            if !self.confirmed(&here.ledger, &request, &found).await? {
                 output::note(false, "Nothing was changed.");
                 return Ok(1);
             }
-            start(&ledger, &request, &found).await?
+            new_start(&here.ledger, |at| request.start(&found.run, at)).await?
         };
-        let (intercom, _, settings) = connect(&self.access)?;
-        let worker = Worker::open(Place::take(Some(&path), "")?, intercom, settings).await?;
+        let worker = here.worker(&self.access).await?;
         worker.work(event, &id, Shown { json: self.json, state }, &self.notify).await
     }
 
@@ -159,31 +132,4 @@ impl RetryRun {
         }
         Ok(output::confirm("Retry them?"))
     }
-}
-
-/// Returns the event that starts the retry, and its run. An id of a run contains its second.
-async fn start(ledger: &Ledger, request: &RetryRequest, found: &EarlierRun) -> Result<(Value, RunId), CommandError> {
-    let mut at = now();
-    loop {
-        let event = request.start(&found.run, at);
-        let id = run_of(&event)?;
-        if ledger.run(&id).await?.is_none() {
-            return Ok((event, id));
-        }
-        at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-    }
-}
-
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_second(machine_wall()().div_euclid(1000)).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// Returns the last run that is no preview.
-pub(super) async fn last_run(ledger: &Ledger) -> Result<RunId, CommandError> {
-    for id in ledger.runs(RUNS_SEARCHED).await? {
-        if ledger.run(&id).await?.is_some_and(|run| !run.limits.dry_run) {
-            return Ok(id);
-        }
-    }
-    Err(CommandError::Place(PlaceError::Nothing))
 }

@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use clap::Args;
 use intercom_bulk::control;
-use intercom_bulk::domain::api::{ApiChoice, LastApi};
+use intercom_bulk::domain::api::ApiChoice;
 use intercom_bulk::domain::run::{Limits, Run, RunId, State, WorkspaceBinding};
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::intercom::{Intercom, advice, over_https};
 use intercom_bulk::ledger::{Ledger, LedgerError};
 use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::config::{Settings, WorkspaceSettings};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::bounds::{self, Bounds, run_of};
+use super::bounds::{self, Bounds};
 use super::choice::{Chooser, Unknown};
-use super::local::{Shown, Worker, ledger_in};
+use super::local::{Shown, Worker, new_start, restarted};
 use super::{Access, CommandError, RUN_CODES, saved};
 use crate::notify::Notify;
 use crate::output;
@@ -75,17 +74,6 @@ pub(super) fn read_plan(path: &Path) -> Result<Plan, CommandError> {
     let file = path.display().to_string();
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     Ok(if is_json { Plan::from_json_text(&file, &text) } else { Plan::from_toml(&file, &text) }?)
-}
-
-/// Returns the ledger of the workspace's runs before, if there is one. It may be damaged, or have no
-/// table yet.
-pub(super) fn runs_before(named: Option<&Path>, workspace: &str) -> Option<Ledger> {
-    ledger_in(&Place::existing(named, workspace)?).ok()
-}
-
-/// Returns the API of the plan's last run, if the ledger can be read. The run itself reads it again.
-pub(super) async fn last_api(runs: Option<&Ledger>, plan: &Plan) -> Option<LastApi> {
-    runs?.last_api_of(plan.name()).await.ok().flatten()
 }
 
 /// Returns a client of the workspace in the settings.
@@ -157,9 +145,7 @@ impl RunPlan {
         reached: &WorkspaceSettings,
         app_id: Option<&str>,
     ) -> Result<ApiChoice, CommandError> {
-        let folder = workspace_name(reached.base_url.as_str(), app_id.unwrap_or_default());
-        let runs = runs_before(self.access.state.as_deref(), &folder);
-        Ok(chooser.choose(last_api(runs.as_ref(), plan).await.as_ref()).await?)
+        Ok(chooser.prospect(&self.access, reached, plan, app_id.unwrap_or_default()).await?.choice)
     }
 
     /// Returns the limits of the run. The users of a preview have shown the paths that the plan reads.
@@ -174,7 +160,7 @@ impl RunPlan {
         &self,
         engine: &Engine,
         plan: &Plan,
-        mut saved: Option<&mut SavedFile>,
+        saved: Option<&mut SavedFile>,
     ) -> Result<(Value, RunId), CommandError> {
         let ledger = &engine.clients.ledger;
         let preview = saved.as_ref().map(|file| file.preview());
@@ -191,31 +177,25 @@ impl RunPlan {
                 for words in UnderWay::read(ledger, &run, unknown_life_ms, now_ms).await?.words(now_ms) {
                     output::note(self.json, &words);
                 }
-                // One process works on a ledger, so the previous process holds no lease any more.
-                return Ok((json!({"resume": "restarted"}), active));
+                return Ok((restarted(), active));
             }
             if !run.gives_way(self.supersede) && run.state == State::Paused {
                 return Err(CommandError::Held { run: run.id });
             }
             self.give_way(engine, &run).await?;
         }
-        let mut at = now(engine);
-        // A run's id contains its second, so a run that began in this second would be taken for
-        // this one.
-        loop {
+        let started = new_start(ledger, |at| {
             let mut event = bounds::start(&plan.to_json(), at, &self.bounds.scope.users, &self.limits());
             if let Some(preview) = &preview {
                 event["saved"] = json!(preview);
             }
-            let id = run_of(&event)?;
-            if ledger.run(&id).await?.is_none() {
-                if let Some(file) = saved.as_mut() {
-                    saved::store(file, ledger, &id, engine.now_ms()).await?;
-                }
-                return Ok((event, id));
-            }
-            at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+            event
+        });
+        let (event, id) = started.await?;
+        if let Some(file) = saved {
+            saved::store(file, ledger, &id, engine.now_ms()).await?;
         }
+        Ok((event, id))
     }
 
     /// Returns whether a run has the requested users: the whole workspace, or the same list.
@@ -289,8 +269,4 @@ fn at_terminal(question: &str) -> Result<bool, CommandError> {
         return Err(CommandError::Usage(words.to_owned()));
     }
     Ok(output::confirm(question))
-}
-
-pub(super) fn now(engine: &Engine) -> Timestamp {
-    Timestamp::from_millisecond(engine.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -44,11 +44,11 @@ impl Start {
         }
         let aws = account().await?;
         let ledger = self.deployed.ledger_of(&aws).await?;
-        if ledger.stored_plan(&self.plan).await?.is_none() {
+        let Some(stored) = ledger.stored_plan(&self.plan).await? else {
             let words = format!("there is no plan \"{}\" in the ledger: store it with `put FILE` first", self.plan);
             return Err(CommandError::Usage(words));
-        }
-        if let (Some(undo), false) = (ledger.hold_of_plan(&self.plan).await?, self.unhold) {
+        };
+        if let (Some(undo), false) = (stored.held, self.unhold) {
             let words = format!(
                 "{undo} undid a run of \"{}\", and a start would set the values again: add --unhold, or store the plan again \
                  with `put FILE`",

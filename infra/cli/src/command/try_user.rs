@@ -10,12 +10,11 @@ use intercom_bulk_emulator::engine::machine_wall;
 use serde_json::{Value, json};
 
 use super::bounds::user_id;
-use super::choice::{Chooser, Unknown};
-use super::run::{connect, last_api, read_plan, runs_before};
-use super::{Access, CommandError, workspace};
+use super::choice::Chooser;
+use super::run::{connect, read_plan};
+use super::{Access, CommandError};
 use crate::changed::Changed;
 use crate::output;
-use crate::state_dir::workspace_name;
 
 /// The exit code if a run would write the user, or the user fails.
 const WOULD_CHANGE: u8 = 2;
@@ -83,15 +82,7 @@ impl Try {
     async fn client(&self, plan: &Plan) -> Result<Intercom, CommandError> {
         let (intercom, reached, _) = connect(&self.access)?;
         let mut chooser = Chooser::new(&intercom);
-        let app_id = match chooser.workspace().await {
-            Ok(told) => told.app_id,
-            // Only the folder of the runs before depends on it.
-            Err(Unknown::Intercom { error, .. }) if workspace::passing(&error).is_none() => String::new(),
-            Err(unknown) => return Err(unknown.into()),
-        };
-        let name = workspace_name(reached.base_url.as_str(), &app_id);
-        let runs = runs_before(self.access.state.as_deref(), &name);
-        let choice = chooser.choose(last_api(runs.as_ref(), plan).await.as_ref()).await?;
+        let choice = chooser.looks(&self.access, &reached, plan).await?.choice;
         let lacking = plan.lacking_in(choice.version.api());
         if !lacking.is_empty() {
             let lacking = lacking.join(", ");

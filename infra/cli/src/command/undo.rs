@@ -5,23 +5,20 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 use intercom_bulk::control::{self, EarlierRun, undone};
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::domain::run::{Run, RunId};
 use intercom_bulk::ledger::Ledger;
 use intercom_bulk::runtime::event::{ControlEvent, UndoRequest};
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::bounds::{per_minute, run_of};
+use super::bounds::per_minute;
 use super::control::{invoke, run_id, show};
-use super::local::{Shown, Worker, last_folder, ledger_in, stopped};
-use super::retry::{last_run, now};
-use super::run::connect;
+use super::earlier::{Here, named_or_last};
+use super::local::{Shown, Worker, new_start, now, restarted, stopped};
 use super::stack_options::StackOptions;
 use super::{Access, CommandError, INTERRUPTED};
 use crate::notify::Notify;
 use crate::output;
 use crate::session::{Session, drive};
-use crate::state_dir::Place;
 use crate::undone::{Restorable, age};
 use intercom_bulk_emulator::engine::machine_wall;
 
@@ -73,10 +70,7 @@ impl UndoRun {
         // `--state` is a flag only; LEDGER_TABLE may be left over in the environment.
         if self.access.state.is_none() && self.deployed.is_named() {
             self.notify.refuse()?;
-            let named = match &self.run {
-                Some(run) => run.clone(),
-                None => last_run(&self.deployed.ledger().await?).await?,
-            };
+            let named = named_or_last(self.run.as_ref(), &self.deployed.ledger().await?).await?;
             let request = UndoRequest { time: Some(now()), ..self.request(named, !self.yes) };
             let outcome = invoke(&self.deployed, &ControlEvent::Undo(request)).await?;
             show(&outcome, self.json)?;
@@ -95,42 +89,21 @@ impl UndoRun {
     /// Works on the preview and the undo in this process.
     async fn here(&self) -> Result<u8, CommandError> {
         let state = self.access.state.as_deref();
-        let path = last_folder(state)?;
-        let ledger = ledger_in(&path)?;
-        let named = match &self.run {
-            Some(run) => run.clone(),
-            None => last_run(&ledger).await?,
-        };
+        let here = Here::open(state).await?;
+        let named = named_or_last(self.run.as_ref(), &here.ledger).await?;
         let request = self.request(named, false);
-        let active = ledger.active().await?;
-        let unended = match &active.run {
-            Some(id) => ledger.run(id).await?,
-            None => None,
-        };
-        let resumed = unended.as_ref().filter(|run| run.undo.as_ref() == Some(&request.of()) && !run.limits.dry_run);
-        if let (Some(run), None) = (&unended, resumed.filter(|run| run.state != State::Paused)) {
-            let words = format!(
-                "run {} has not ended: it is {}. `intercom-bulk resume` finishes it, and `intercom-bulk cancel` ends it",
-                run.id, run.state
-            );
-            return Err(CommandError::Usage(words));
-        }
-        let open = async || {
-            let (intercom, _, settings) = connect(&self.access)?;
-            Worker::open(Place::take(Some(&path), "")?, intercom, settings).await
-        };
+        let is_this = |run: &Run| run.undo.as_ref() == Some(&request.of()) && !run.limits.dry_run;
         let shown = Shown { json: self.json, state };
-        if let Some(run) = resumed {
-            output::note(self.json, &format!("Run {} has not ended; resuming it.", run.id));
-            // One process works on a ledger, so the previous process holds no lease any more.
-            return open().await?.work(json!({"resume": "restarted"}), &run.id, shown, &self.notify).await;
+        if let Some(run) = here.resumed(is_this, self.json).await? {
+            return here.worker(&self.access).await?.work(restarted(), &run.id, shown, &self.notify).await;
         }
-        let found = undone(&ledger, &request.of(), &active, machine_wall()()).await?.map_err(CommandError::Usage)?;
+        let found = undone(&here.ledger, &request.of(), &here.active, machine_wall()()).await?;
+        let found = found.map_err(CommandError::Usage)?;
         let EarlierRun { run, users } = &found;
         let about = output::count(*users, "user");
         output::note(self.json, &format!("Run {} of plan {} changed about {about}.", run.id, run.plan));
         output::note(self.json, &age(run, machine_wall()()));
-        let worker = open().await?;
+        let worker = here.worker(&self.access).await?;
         if !self.yes {
             let Some(restorable) = self.preview(&worker, &found).await? else { return Ok(INTERRUPTED) };
             restorable.show(self.json);
@@ -147,7 +120,7 @@ impl UndoRun {
                 return Ok(1);
             }
         }
-        let (event, id) = start(&worker.engine.clients.ledger, &request, &found).await?;
+        let (event, id) = start(&here.ledger, &request, &found.run).await?;
         worker.work(event, &id, shown, &self.notify).await
     }
 
@@ -155,7 +128,7 @@ impl UndoRun {
     async fn preview(&self, worker: &Worker, found: &EarlierRun) -> Result<Option<Restorable>, CommandError> {
         let ledger = &worker.engine.clients.ledger;
         let request = self.request(found.run.id.clone(), true);
-        let (event, id) = start(ledger, &request, found).await?;
+        let (event, id) = start(ledger, &request, &found.run).await?;
         match drive(&worker.engine, event, &id, self.json).await.map_err(stopped)? {
             Session::Over { run, cursor, .. } => Ok(Some(Restorable::read(ledger, &found.run, &run, &cursor).await?)),
             Session::Interrupted => {
@@ -171,15 +144,7 @@ impl UndoRun {
     }
 }
 
-/// Returns the event that starts the undo or its preview, and its run. An id of a run contains its second.
-async fn start(ledger: &Ledger, request: &UndoRequest, found: &EarlierRun) -> Result<(Value, RunId), CommandError> {
-    let mut at = now();
-    loop {
-        let event = request.start(&found.run, at);
-        let id = run_of(&event)?;
-        if ledger.run(&id).await?.is_none() {
-            return Ok((event, id));
-        }
-        at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
-    }
+/// Returns the event that starts the undo or its preview, and its run.
+async fn start(ledger: &Ledger, request: &UndoRequest, of: &Run) -> Result<(Value, RunId), CommandError> {
+    new_start(ledger, |at| request.start(of, at)).await
 }

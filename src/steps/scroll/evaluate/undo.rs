@@ -1,8 +1,7 @@
 //! The evaluation of a user of an undo: the values to restore, and those that stay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::super::fetch::FetchedPage;
 use super::PageEvaluation;
 use crate::domain::api::Api;
 use crate::domain::patch::Target;
@@ -14,9 +13,8 @@ use crate::runtime::clients::StepError;
 
 impl PageEvaluation<'_> {
     /// Decides about a user: adds its patch, and counts the values that stay.
-    pub(super) async fn undo(&mut self, user: &User, page: &FetchedPage, api: Api) -> Result<(), StepError> {
+    pub(super) async fn undo(&mut self, user: &User, made: &[Made], api: Api) -> Result<(), StepError> {
         let same_before = self.done.tally.same;
-        let made = changes_of(page, user.id());
         let alike = |target: &Target, one: &_, other: &_| shows_alike(api, target, one, other);
         let UndoneUser { patch, stays } = undo_user(user.id(), made, |target| present(user, target), alike);
         self.stay(user.id(), stays.into_iter().map(|(target, why)| StayingValue { target, why }).collect());
@@ -29,8 +27,8 @@ impl PageEvaluation<'_> {
     }
 
     /// Counts a user that Intercom does not have any more.
-    pub(super) fn gone(&mut self, user: &UserId, page: &FetchedPage) {
-        let targets: BTreeSet<&Target> = changes_of(page, user).iter().map(|made| &made.change.target).collect();
+    pub(super) fn gone(&mut self, user: &UserId, made: &[Made]) {
+        let targets: BTreeSet<&Target> = made.iter().map(|made| &made.change.target).collect();
         let why = Stays::Gone;
         self.stay(user, targets.into_iter().map(|target| StayingValue { target: target.clone(), why }).collect());
         self.done.tally.users += 1;
@@ -49,6 +47,7 @@ impl PageEvaluation<'_> {
     }
 }
 
-fn changes_of<'p>(page: &'p FetchedPage, user: &UserId) -> &'p [Made] {
-    page.made.get(user).map(Vec::as_slice).unwrap_or_default()
+/// Returns the changes of a user that are undone.
+pub(super) fn changes_of<'m>(made: &'m HashMap<UserId, Vec<Made>>, user: &UserId) -> &'m [Made] {
+    made.get(user).map(Vec::as_slice).unwrap_or_default()
 }
