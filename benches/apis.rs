@@ -8,6 +8,8 @@
 //! * `table`: 10,000 users of whom all change, at the usual rate limit, on each API.
 //! * `quota`: the used share of the rate limit with `INTERCOM_QUOTA_PERCENT=100` on API 2.17, of one
 //!   engine and of two on one ledger, and the refusals that they cause.
+//! * `writing`: the writes of API 2.17 without a rate limit, whose speed the number of requests in flight
+//!   (`AT_ONCE` of the submit step) determines.
 //! * `reading`: pages of a list, of which each takes the same time, against 150 users per latency.
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
@@ -87,6 +89,28 @@ async fn quota() {
     }
 }
 
+async fn writing() {
+    let setup = Setup {
+        plan: ALL_CHANGE,
+        users: 6_000,
+        latency_ms: 0,
+        limit: UNLIMITED,
+        percent: 100,
+        api: "2.17",
+        options: RECORDED,
+        engines: 1,
+    };
+    let measured = measure(setup).await;
+    let seconds = measured.took.as_secs_f64();
+    println!(
+        "API 2.17, without a rate limit: {:.0} users/s in all; CPU {:.0} µs per user, {:.0} MB; {}",
+        setup.users as f64 / seconds,
+        measured.cpu.saturating_sub(measured.emulator).as_secs_f64() * 1e6 / setup.users as f64,
+        measured.memory_mb.iter().copied().fold(0.0, f64::max),
+        measured.run.state,
+    );
+}
+
 async fn reading() {
     println!("API 2.17, reading alone (no user changes), each page in {PAGE_MS} ms:");
     let setup = Setup {
@@ -119,6 +143,9 @@ async fn main() {
     let wanted = |part: &str| asked.is_empty() || asked.iter().any(|name| name == part);
     if wanted("table") {
         table().await;
+    }
+    if wanted("writing") {
+        writing().await;
     }
     if wanted("reading") {
         reading().await;
