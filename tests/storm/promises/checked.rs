@@ -1,6 +1,7 @@
 //! Promise 13: written values are checked, and a run that ends complete had none that Intercom does not
 //! keep.
 
+use intercom_bulk::domain::patch::Patch;
 use intercom_bulk::domain::run::{READ_BACK_MAX, Run, State};
 use intercom_simulator::{Fault, MergedWrite};
 
@@ -48,7 +49,7 @@ impl Storm {
     }
 
     /// Checks the counts of a run that just ended, and its sample: a user of it was in a job of the last
-    /// generation.
+    /// generation, or is gone.
     pub(super) async fn values_were_checked(&self, run: &Run, has_no_errors: bool) {
         let is_complete = matches!(run.state, State::Complete | State::CompleteWithErrors);
         let Some(totals) = run.totals.as_ref().filter(|_| is_complete && !run.limits.dry_run && self.checks_values())
@@ -72,7 +73,12 @@ impl Storm {
         };
         let taken = self.promises.memory().taken.get(&(run.id.to_string(), run.generation)).cloned();
         let taken = taken.unwrap_or_default();
-        if let Some(patch) = sample.iter().find(|patch| !taken.contains(patch.user.as_str())) {
+        // A request for this user alone got a 404.
+        let state = self.world.0.state();
+        let is_gone = |patch: &Patch| {
+            self.world.0.user(patch.user.as_str()).is_none() || self.is_said_to_be_gone(patch.user.as_str(), &state)
+        };
+        if let Some(patch) = sample.iter().find(|patch| !taken.contains(patch.user.as_str()) && !is_gone(patch)) {
             wrong(&format!("{} of its sample was in no job", patch.user));
         }
     }

@@ -179,9 +179,11 @@ impl Storm {
     }
 
     /// Returns whether Intercom answers each write of this contact as if it did not exist.
-    fn is_said_to_be_gone(&self, id: &String, state: &intercom_simulator::State) -> bool {
+    pub(super) fn is_said_to_be_gone(&self, id: &str, state: &intercom_simulator::State) -> bool {
         let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
-        self.story.has_contacts() && state.poisoned.contains(id) && self.story.options.faults.iter().any(is_404)
+        self.story.has_contacts()
+            && state.poisoned.iter().any(|of| of == id)
+            && self.story.options.faults.iter().any(is_404)
     }
 
     /// Returns the users that a run was started for.
