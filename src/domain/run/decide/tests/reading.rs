@@ -48,3 +48,31 @@ fn reading_ends_in_time_for_what_is_queued() {
         }
     }
 }
+
+/// All users are read, so the run is not cut. It goes on to the comparison with Intercom's count.
+#[test]
+fn list_that_was_read_to_its_end_is_not_cut() {
+    let last_page = json!({"place": {"list": {"after": "a"}}, "users": [7], "unreadable": 0, "repeats": 1});
+    let cut = "reading ended 29 min before the deadline, which 100 queued users need; 40 of 90 users were read";
+    let is_cut = ("Ended, draining", json!({"phase": "ended", "cut": cut}));
+    for (name, fields, expected) in [
+        ("at the end", json!({"list": "end"}), None),
+        (
+            "the last page is requested again",
+            json!({"list": {"after": "a"}, "last_page": last_page}),
+            Some(("Turned", json!({"list": "end"}))),
+        ),
+        ("a page follows it by now", json!({"list": {"after": "b"}, "last_page": last_page}), Some(is_cut.clone())),
+        ("between two generations", json!({"list": "end", "phase": "settling"}), Some(is_cut)),
+    ] {
+        let mut before = cursor(fields);
+        before.tally.users = 40;
+        let run = run(json!({"count": 90}));
+        let speed = Speed { operations_per_10s: 1_000, max_per_minute: None };
+        let facts = TurnFacts { run: &run, now_ms: DEADLINE_MS - 29 * 60_000 };
+        match (after_reading_time(&before, 100, speed, &facts), expected) {
+            (Some(decision), Some((words, changed))) => assert_decides(name, &before, &decision, words, &changed),
+            (decision, expected) => assert_eq!((decision, expected), (None, None), "{name}"),
+        }
+    }
+}
