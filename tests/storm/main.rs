@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `STORM_SEEDS=10000` plays that many fresh seeds. `seeds.txt` keeps those that ever failed.
-//! Each seed draws API 1.4 or 2.17, unless `STORM_API` chooses one: `1.4`, `2.17` or `preview`.
+//! Each seed draws API 1.4, 2.17 or Preview, unless `STORM_API` chooses one: `1.4`, `2.17` or `preview`.
 
 mod accident;
 mod api;

@@ -14,7 +14,7 @@ const SOME: u64 = 500;
 /// The number of stories that must show each accident and each fault.
 const MANY: u64 = 3_000;
 /// The minimum percentage of complete runs.
-const COMPLETE_MIN_PERCENT: u64 = 60;
+const COMPLETE_MIN_PERCENT: u64 = 50;
 
 /// Counts over stories.
 #[derive(Debug, Default)]
