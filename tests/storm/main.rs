@@ -13,6 +13,7 @@
 //! Each seed draws API 1.4, 2.17 or Preview, unless `STORM_API` chooses one: `1.4`, `2.17` or `preview`.
 
 mod accident;
+mod again;
 mod api;
 mod asked;
 mod await_point;

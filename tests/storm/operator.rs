@@ -171,7 +171,7 @@ async fn held(storm: &Storm) -> Option<Run> {
 }
 
 /// Invokes control, again if it fails. Returns its answer.
-async fn send(functions: &Functions, event: Value) -> Option<Value> {
+pub(crate) async fn send(functions: &Functions, event: Value) -> Option<Value> {
     for _ in 0..TRIES {
         if let Ok(answer) = functions.invoke(Step::Control, event.clone()).await {
             return Some(answer);
@@ -194,6 +194,14 @@ pub(crate) async fn goes_on(functions: Arc<Functions>, run: RunId, after: Durati
             }
             _ => {}
         }
+    }
+}
+
+/// Cancels a run this long after it began, if it is one of those.
+pub(crate) async fn cancels(functions: &Functions, after: Duration, is_meant: fn(&Run) -> bool) {
+    if let Some(run) = at_work(&functions.storm).await.filter(is_meant) {
+        sleep(after).await;
+        send(functions, json!({"cancel": run.id})).await;
     }
 }
 

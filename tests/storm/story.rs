@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::accident::Rates;
+use crate::again::{self, Again};
 use crate::api;
 use crate::faults;
 use crate::limits::{self, Replacement};
@@ -52,6 +53,8 @@ pub(crate) struct Story {
     pub(crate) acts: Vec<Act>,
     /// The operator's verbs at any moment.
     pub(crate) verbs: Vec<VerbAt>,
+    /// The operator's requests for retries and undos.
+    pub(crate) again: Vec<Again>,
     /// Foreign messages in both queues.
     pub(crate) nonsense: Vec<Nonsense>,
     /// Replacements of the token, in the order of time.
@@ -160,7 +163,7 @@ impl Story {
         let resume_s: u64 = rng.random_range(1..600);
         let resume = Duration::from_secs(if resume_s.is_multiple_of(2) { resume_s / 10 } else { resume_s });
         let outage = if endless || calm_after.is_none() { None } else { Outage::draw(last) };
-        api::translated(rare::added(Self {
+        api::translated(again::added(rare::added(Self {
             seed,
             api,
             options,
@@ -184,6 +187,7 @@ impl Story {
                 .into_iter()
                 .chain(operator::releases(&mut SmallRng::seed_from_u64(seed ^ 0x000E_1EA5)))
                 .collect(),
+            again: again::draw(seed),
             nonsense: nonsense
                 .into_iter()
                 .map(|body| Nonsense { after: Duration::ZERO, body })
@@ -195,7 +199,7 @@ impl Story {
             rollback: Rollback::draw(&mut SmallRng::seed_from_u64(seed ^ 0x0080_11BA)),
             ticks_all_until: Duration::ZERO,
             uncounted,
-        }))
+        })))
     }
 
     /// Returns the time after which no accident strikes and no outage lasts.
@@ -234,7 +238,9 @@ impl Story {
 
     /// Returns whether an operator stops runs.
     pub(crate) fn has_operator(&self) -> bool {
-        !self.acts.is_empty() || self.verbs.iter().any(|at| at.verb != Verb::Release)
+        let cancels = |again: &Again| again.cancels_after.is_some();
+        let by_verb = self.verbs.iter().any(|at| at.verb != Verb::Release);
+        !self.acts.is_empty() || by_verb || self.again.iter().any(cancels)
     }
 
     /// Returns whether a start may end a run that an operator paused.

@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) faults: BTreeMap<String, u64>,
     /// Runs by their ends.
     pub(crate) ends: BTreeMap<&'static str, u64>,
+    /// Ends of retries and undos, and values that an undo left, by the reason.
+    pub(crate) again: BTreeMap<String, u64>,
     /// The longest run without an endless fault, from its start or from the last disturbance.
     pub(crate) longest: Duration,
     /// Await points: passes, deaths, hangs and freezes.
@@ -60,6 +62,7 @@ impl Tally {
         add(&mut self.accidents, other.accidents);
         add(&mut self.faults, other.faults);
         add(&mut self.ends, other.ends);
+        add(&mut self.again, other.again);
         self.longest = self.longest.max(other.longest);
         for (point, more) in other.points {
             let counts = self.points.entry(point).or_default();
@@ -84,6 +87,9 @@ impl Tally {
         }
         for accident in Rates::names() {
             assert!(self.accidents.contains_key(accident), "{accident} never struck");
+        }
+        for again in ["retry complete", "undo complete", "changed_since", "not_written", "unsure", "gone"] {
+            assert!(self.again.contains_key(again), "no {again}: {:?}", self.again);
         }
         // Stories of contacts have few of these faults.
         if self.apis.get("1.4").is_none_or(|stories| *stories < MANY) {
@@ -118,7 +124,8 @@ impl fmt::Display for Tally {
         writeln!(f, "await points {}: died at {died}, hung at {hung}, frozen at {frozen}", self.points.len())?;
         writeln!(f, "accidents {}", list(&self.accidents))?;
         writeln!(f, "faults of the workspace that struck {}", list(&self.faults))?;
-        writeln!(f, "runs ended {}", list(&self.ends))
+        writeln!(f, "runs ended {}", list(&self.ends))?;
+        writeln!(f, "retries and undos {}", list(&self.again))
     }
 }
 

@@ -30,7 +30,7 @@ use crate::storm::{BEGIN_MS, Storm};
 use crate::story::Story;
 use crate::tally::Tally;
 use crate::weather::Weather;
-use crate::{operator, process, rollback, schedules};
+use crate::{again, operator, process, rollback, schedules};
 
 const TABLE: &str = "ledger";
 /// Maximum deliveries of a message, as in the template.
@@ -123,13 +123,12 @@ async fn run(told: Story, traced: bool) -> Told {
     for after in storm.story.resumes.clone() {
         begins.push(storm.spawn(schedules::resume(functions.clone(), after)));
     }
-    for act in storm.story.acts.clone() {
-        begins.push(storm.spawn(operator::act(functions.clone(), act)));
-    }
+    begins.extend(storm.story.acts.iter().map(|act| storm.spawn(operator::act(functions.clone(), *act))));
     begins.push(storm.spawn(rollback::rolls_back(storm.clone(), dynamodb().http_client(account.dynamodb_network()))));
     for verb in storm.story.verbs.clone() {
         begins.push(storm.spawn(operator::sends(functions.clone(), verb)));
     }
+    begins.push(storm.spawn(again::again(functions.clone())));
     storm.spawn(operator::ends_holds(functions.clone()));
     for nonsense in storm.story.nonsense.clone() {
         begins.push(storm.spawn(schedules::nonsense(storm.clone(), raw_sqs.clone(), nonsense)));
@@ -210,7 +209,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
         () if storm.story.is_denied() || storm.story.has_poison() || storm.story.has_slow_jobs() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
     };
-    let runs = storm.story.starts.len() as u32 + 2;
+    let runs = storm.story.starts.len() as u32 + 2 + storm.story.again.len() as u32;
     let bound = storm.story.quiet_after().unwrap_or_default() + each * runs;
     let late = |since_ms: i64| {
         let since_ms = since_ms.max(storm.calm_ms().unwrap_or_default());

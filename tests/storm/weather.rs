@@ -113,6 +113,11 @@ impl Weather {
         sky.tally.longest = sky.tally.longest.max(lasted);
     }
 
+    /// Counts the end of a retry or an undo, or a value that an undo left.
+    pub(crate) fn again(&self, what: String) {
+        *self.sky().tally.again.entry(what).or_default() += 1;
+    }
+
     /// Adds a line to the trace, if there is one.
     pub(crate) fn note<T: fmt::Display>(&self, line: impl FnOnce() -> T) {
         let at = self.began.elapsed();

@@ -34,6 +34,7 @@ impl Storm {
             lie("it did not pause after its canary".to_owned());
         }
         self.counts_equal_the_rows(run, &cursor).await;
+        self.again_ended(run, &cursor).await;
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         let mut taken = self.promises.users_taken(&run.id).into_iter();
         if reason.ends_with("nothing was written") && taken.any(|user| !in_error.contains(user.as_str())) {
@@ -168,11 +169,16 @@ impl Storm {
         }
         let state = self.world.0.state();
         let moved: BTreeSet<&String> = state.users_changed.iter().chain(&state.users_added).collect();
-        let listed = if run.listed.is_some() { Some(self.listed(run).await) } else { None };
+        let listed = if run.listed.is_some() && run.undo.is_none() { Some(self.listed(run).await) } else { None };
         let late = self.set_late(run);
         let users = self.world.0.users().into_iter().filter_map(User::new);
-        let lacks = users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
-        let lacks = lacks.filter(|id| !moved.contains(id) && !late.contains(id));
+        let lacks: BTreeSet<String> = match &run.undo {
+            Some(undo) => self.not_restored(run, undo).await,
+            None => {
+                users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).collect()
+            }
+        };
+        let lacks = lacks.into_iter().filter(|id| !moved.contains(id) && !late.contains(id));
         // A contact whose requests get a 404 is gone, by Intercom's words.
         let lacks = lacks.filter(|id| !self.is_said_to_be_gone(id, &state));
         lacks.filter(|id| listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
@@ -188,6 +194,9 @@ impl Storm {
 
     /// Returns the users that a run was started for.
     async fn listed(&self, run: &Run) -> BTreeSet<String> {
+        if let Some(retry) = &run.retry {
+            return self.retried(run, retry).await;
+        }
         let mut listed = BTreeSet::new();
         for page in 1.. {
             let users = self.ledger.listed(&run.id, page).await.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The promises of the storm, checked after every step of the world. They remember the events at
 //! the seams, so that a step costs little. Where needed, they read the ledger and the workspace.
 
+mod again;
 mod answers;
 mod binding;
 mod bounds;
@@ -95,6 +96,7 @@ struct Memory {
     written: answers::WrittenUsers,
     /// Starts that were sent as messages, by their run's id.
     started: BTreeMap<String, serde_json::Value>,
+    again: again::Values,
 }
 
 /// A run's row, as last seen.
@@ -265,7 +267,7 @@ impl Promises {
     }
 
     /// Returns the users in jobs of a run.
-    fn users_taken(&self, run: &RunId) -> BTreeSet<String> {
+    pub(crate) fn users_taken(&self, run: &RunId) -> BTreeSet<String> {
         let memory = self.memory();
         memory.taken.iter().filter(|((of, _), _)| of == run.as_str()).flat_map(|(_, users)| users).cloned().collect()
     }

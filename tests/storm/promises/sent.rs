@@ -100,6 +100,12 @@ impl Storm {
 }
 
 impl Promises {
+    /// Returns the users of all parts of a run.
+    pub(crate) fn users_of_parts(&self, run: &RunId) -> BTreeSet<String> {
+        let memory = self.memory();
+        memory.sent.iter().filter(|((of, _), _)| of == run).flat_map(|(_, users)| users).cloned().collect()
+    }
+
     /// Returns the users whose patches were sent for counted pages of a run's current generation.
     pub(super) fn users_sent(&self, run: &Run) -> BTreeSet<String> {
         let memory = self.memory();

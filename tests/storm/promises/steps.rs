@@ -151,6 +151,7 @@ impl Storm {
                 let submission = who.and_then(|who| self.promises.submission(who, asked));
                 if let Some(of) = &submission {
                     self.parts_have_won(of);
+                    self.again_writes_its_users(of, asked).await;
                 }
                 match &submission {
                     Some(of) if asked.kind == Kind::Put => {

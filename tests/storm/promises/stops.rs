@@ -77,6 +77,9 @@ impl Storm {
         if row.generation > generation {
             self.older_jobs_are_over(id, row.generation);
         }
+        if was.is_none() {
+            self.run_begins(id);
+        }
         if row.state == State::Paused {
             self.pause_has_a_cause(&row);
         }

@@ -63,7 +63,7 @@ impl Storm {
     pub(crate) fn is_refused_start(&self, body: &str) -> bool {
         let is_removed = self.world.0.state().fired.contains_key("remove-attribute");
         let event = || serde_json::from_str(body).ok().and_then(|event| StartEvent::read(&event).ok());
-        is_removed && event().is_some()
+        is_removed && event().is_some() || self.may_refuse_again(body)
     }
 
     /// Checks the run of a request that Intercom carries out now: if it has ended, later runs wait for it.
