@@ -10,7 +10,7 @@ use crate::domain::undo::Made;
 use crate::domain::user::UserId;
 use crate::runtime::clients::{Clients, StepError};
 
-/// What a run does with the users of a page.
+/// The action of a run on the users of a page.
 #[derive(Default)]
 pub(super) enum Task {
     /// It writes what the plan gives.
@@ -32,7 +32,7 @@ pub(super) struct NextUsers {
     pub(super) before: Option<UserId>,
     /// The place behind them, if it is not that of the last user.
     pub(super) reached: Option<Position>,
-    /// What is done with them.
+    /// The action on them.
     pub(super) task: Task,
 }
 

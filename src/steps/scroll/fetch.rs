@@ -34,7 +34,7 @@ pub(super) struct FetchedPage {
     pub(super) count: Option<u64>,
     /// This page, if it is the last one of its list.
     pub(super) last: Option<LastPage>,
-    /// What is done with the users.
+    /// The action on the users.
     pub(super) task: Task,
 }
 

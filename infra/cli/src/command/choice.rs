@@ -37,7 +37,7 @@ impl From<Unknown> for CommandError {
     }
 }
 
-/// What a run of a plan would find.
+/// The prospect of a run of a plan.
 pub(super) struct Prospect {
     /// The API that it would use.
     pub(super) choice: ApiChoice,
@@ -58,7 +58,7 @@ impl Chooser {
         Self { intercom: intercom.clone(), answers: Vec::new(), workspace: None }
     }
 
-    /// Returns what a run of the plan would find. A token that may not see its workspace has runs before in
+    /// Returns the prospect of a run of the plan. A token that may not see its workspace has runs before in
     /// another folder, which a command that only reads can do without.
     pub(super) async fn looks(
         &mut self,
@@ -74,7 +74,7 @@ impl Chooser {
         self.prospect(access, reached, plan, &app_id).await
     }
 
-    /// Returns what a run of the plan on this workspace would find.
+    /// Returns the prospect of a run of the plan on this workspace.
     pub(super) async fn prospect(
         &mut self,
         access: &Access,
