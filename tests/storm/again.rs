@@ -170,7 +170,7 @@ impl Storm {
             if run.retry.is_some() || run.undo.is_some() {
                 continue;
             }
-            let users = if unknown { self.without_end(&run).await } else { self.failed(&run).await };
+            let users = if unknown { self.without_end(&run, None).await } else { self.failed(&run).await };
             if !users.is_empty() {
                 return Some(run);
             }
@@ -191,7 +191,7 @@ impl Storm {
     /// Checks a refused request: it is none for a retry of a run with such users, unless an accident struck.
     async fn was_refused(&self, what: What, run: &Run) {
         let What::Retry { unknown: true, .. } = what else { return };
-        let users = self.without_end(run).await;
+        let users = self.without_end(run, None).await;
         let is_calm = self.story.quiet_after().is_some_and(|quiet| self.weather.elapsed() > quiet + REFUSED);
         if is_calm && !users.is_empty() {
             self.weather.bug(format!("15: a retry of {} is refused, and it left {users:?}", run.id));

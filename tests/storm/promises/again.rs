@@ -162,26 +162,25 @@ impl Storm {
         if !retry.unknown {
             return failed;
         }
-        let mut left = self.without_end(&first).await;
-        let memory = self.promises.memory();
-        let is_of_another = |of: &str| of != run.id.as_str() && of != first.id.as_str();
-        for (_, users) in memory.taken.iter().filter(|((of, _), _)| is_of_another(of)) {
-            left.retain(|user| !users.contains(user));
-        }
-        left
+        self.without_end(&first, Some(&run.id)).await
     }
 
     /// Returns the users of the sent parts of a run that lack the value of its plan, and that it does not report
-    /// as failed.
-    pub(crate) async fn without_end(&self, first: &Run) -> BTreeSet<String> {
+    /// as failed. No other run has written them, except perhaps its retry.
+    pub(crate) async fn without_end(&self, first: &Run, retry: Option<&RunId>) -> BTreeSet<String> {
         let Some(plan) = plans::plan(&first.plan).filter(|_| !self.alters_values()) else { return BTreeSet::new() };
         let plan = plan.on_day_of(first.day_s());
-        let (failed, moved) = (self.failed(first).await, self.world.0.state().users_changed);
+        let (failed, state) = (self.failed(first).await, self.world.0.state());
         let mut sent = self.promises.users_sent(first);
+        let is_of_another = |of: &str| of != first.id.as_str() && retry.is_none_or(|retry| of != retry.as_str());
+        for (_, users) in self.promises.memory().taken.iter().filter(|((of, _), _)| is_of_another(of)) {
+            sent.retain(|user| !users.contains(user));
+        }
         sent.retain(|id| {
             let user = self.world.0.user(id).and_then(User::new);
             let lacks = user.is_some_and(|user| plan.evaluate(&user).patch.is_some());
-            lacks && !failed.contains(id) && !moved.contains(id)
+            let is_left = !failed.contains(id) && !state.users_changed.contains(id);
+            lacks && is_left && !self.is_said_to_be_gone(id, &state)
         });
         sent
     }

@@ -1,5 +1,7 @@
 //! Names of external calls in traces and await points.
 
+use std::borrow::Cow;
+
 /// A call to AWS, read from its request.
 #[derive(Clone, Debug)]
 pub(crate) struct AwsCall {
@@ -40,7 +42,8 @@ impl AwsCall {
     /// Returns a number attribute of the written item, or 0.
     pub(crate) fn number(&self, name: &str) -> u64 {
         let mark = format!("\"{name}\":{{\"N\":\"");
-        let rest = self.body.split_once(&mark).map_or("", |(_, rest)| rest);
+        let body = without_position(&self.body);
+        let rest = body.split_once(&mark).map_or("", |(_, rest)| rest);
         rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
@@ -66,6 +69,18 @@ fn values<'a>(body: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
         rest = &rest[at..];
         Some(text)
     })
+}
+
+/// Returns a request without a cursor's position. That of a retry names a part of another run.
+fn without_position(body: &str) -> Cow<'_, str> {
+    let Some((before, position)) = body.split_once("\"position\":{") else { return body.into() };
+    let mut depth = 1;
+    let is_end = |c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0
+    };
+    let after = position.find(is_end).map_or("", |end| &position[end..]);
+    format!("{before}{after}").into()
 }
 
 fn kind_of(key: &str) -> &str {
