@@ -75,7 +75,9 @@ async fn changed_about(ledger: &Ledger, run: &Run) -> Result<u64, LedgerError> {
     }
     // A run that was stopped has no totals.
     let Some(cursor) = ledger.cursor(&run.id).await? else { return Ok(0) };
-    Ok(ledger.accounts(run, &cursor).await?.totals.changed_about())
+    let accounts = ledger.accounts(run, &cursor).await?;
+    // Totals are of closed jobs. An open one may have changed its users.
+    Ok(accounts.totals.changed_about().max(accounts.jobs_open()))
 }
 
 /// Returns the targets of a run's plan; `None` if a newer version wrote the plan.

@@ -94,6 +94,24 @@ async fn later_run_with_the_same_targets_is_undone_first() {
     assert_eq!((report.state(), report.accounts.totals.written), (State::Complete, first.accounts.totals.written));
 }
 
+/// Its values may come until the job is closed.
+#[tokio::test(start_paused = true)]
+async fn cancelled_later_run_with_an_open_job_is_undone_first() {
+    let options = intercom_simulator::Options { job_delay_s: 300, ..users(150) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let first = pipeline.run(Value::Null).await;
+    assert_eq!(first.state(), State::Complete, "{}", first.reason());
+    let opposite =
+        HAS_AVATAR.replace("is not blank and", "is blank or").replace("'gravatar.com' not in", "'gravatar.com' in");
+    let plan = intercom_bulk::plan::Plan::from_toml("plan", &opposite).unwrap().to_json();
+    let later = pipeline.start(json!({"plan": plan})).await;
+    pipeline.until(|state| state.jobs.len() > first.world.jobs.len()).await;
+    sleep(Duration::from_secs(5)).await;
+    control(&pipeline, json!({"cancel": later}), "cancelled").await;
+    let why = refused(&pipeline, json!({"undo": first.run.id})).await;
+    assert!(why.contains(later.as_str()), "{why}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn repeated_request_makes_one_run() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
