@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::order::{Sent, values};
 use super::{Memory, Promises, Submission};
-use crate::again::What;
 use crate::asked::Asked;
 use crate::plans;
 use crate::storm::Storm;
@@ -42,6 +41,13 @@ impl Memory {
     /// Returns whether Intercom carried out this value for a run.
     fn is_by(&self, run: &RunId, place: &(String, String), value: &Value) -> bool {
         self.values_by(run.as_str()).any(|(of, sent)| of == place && is_same(&sent.value, value))
+    }
+
+    /// Returns whether a run between these two wrote a value.
+    fn is_set_between(&self, first: &RunId, last: &RunId, place: &(String, String)) -> bool {
+        let [first, last] = [first, last].map(|run| self.runs.get(run.as_str()).map(|seen| seen.order));
+        let is_between = |sent: &Sent| Some(sent.rank.0) > first && Some(sent.rank.0) < last;
+        self.values.get(place).is_some_and(|sent| sent.iter().any(is_between))
     }
 
     /// Returns the values of an attribute from before a run. They may differ if a late job of an earlier run
@@ -216,27 +222,11 @@ impl Storm {
             let old = memory.old(undo.run.as_str(), user, attribute);
             let begun = memory.again.begun.get(run.id.as_str()).and_then(|users| users.get(user));
             // Otherwise something else set it, or Intercom refused it.
-            let was_ours = begun.is_some_and(|begun| memory.is_by(&undo.run, place, &begun[attribute]));
+            let was_ours = begun.is_some_and(|begun| memory.is_by(&undo.run, place, &begun[attribute]))
+                && !memory.is_set_between(&undo.run, &run.id, place);
             was_ours && !is_reported && !old.iter().any(|old| is_same(old, &now))
         };
         self.promises.values_of(&undo.run).into_iter().filter(left).map(|(user, _)| user).collect()
-    }
-
-    /// Returns whether a start may be refused because of a retry or an undo. The token may be of another
-    /// workspace, or may not ask for its own. A retry may have no user any more, a later run may have written
-    /// after the one that is undone, and an undo holds the stored plan.
-    pub(super) fn may_refuse_again(&self, body: &str) -> bool {
-        let Ok(event) = serde_json::from_str::<Value>(body) else { return false };
-        let cannot_ask = self.story.has_foreign_token() || self.story.is_denied();
-        if !event["retry"].is_null() {
-            return cannot_ask || event["retry"]["unknown"] == true;
-        }
-        let memory = self.promises.memory();
-        let order = |run: &Value| memory.runs.get(run.as_str().unwrap_or_default()).map(|seen| seen.order);
-        if !event["undo"].is_null() {
-            return cannot_ask || order(&event["undo"]["run"]).is_some_and(|order| order + 1 < memory.runs.len());
-        }
-        event["plan"].is_string() && self.story.again.iter().any(|again| matches!(again.what, What::Undo { .. }))
     }
 
     /// Counts the end of a retry or an undo, and checks the reasons that an undo reports.

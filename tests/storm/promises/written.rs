@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use intercom_bulk::domain::run::RunId;
 use intercom_bulk::runtime::event::StartEvent;
+use serde_json::Value;
 
 use super::order::{Sent, values};
 use super::{JobSeen, Reached, Submission};
+use crate::again::What;
 use crate::asked::Asked;
 use crate::storm::Storm;
 
@@ -64,6 +66,23 @@ impl Storm {
         let is_removed = self.world.0.state().fired.contains_key("remove-attribute");
         let event = || serde_json::from_str(body).ok().and_then(|event| StartEvent::read(&event).ok());
         is_removed && event().is_some() || self.may_refuse_again(body)
+    }
+
+    /// Returns whether a start may be refused because of a retry or an undo. The token may be of another
+    /// workspace, or may not ask for its own. A retry may have no user any more, a later run may have written
+    /// after the one that is undone, and an undo holds the stored plan.
+    fn may_refuse_again(&self, body: &str) -> bool {
+        let Ok(event) = serde_json::from_str::<Value>(body) else { return false };
+        let cannot_ask = self.story.has_foreign_token() || self.story.is_denied();
+        if !event["retry"].is_null() {
+            return cannot_ask || event["retry"]["unknown"] == true;
+        }
+        let memory = self.promises.memory();
+        let order = |run: &Value| memory.runs.get(run.as_str().unwrap_or_default()).map(|seen| seen.order);
+        if !event["undo"].is_null() {
+            return cannot_ask || order(&event["undo"]["run"]).is_some_and(|order| order + 1 < memory.runs.len());
+        }
+        event["plan"].is_string() && self.story.again.iter().any(|again| matches!(again.what, What::Undo { .. }))
     }
 
     /// Checks the run of a request that Intercom carries out now: if it has ended, later runs wait for it.

@@ -42,7 +42,7 @@ impl AwsCall {
     /// Returns a number attribute of the written item, or 0.
     pub(crate) fn number(&self, name: &str) -> u64 {
         let mark = format!("\"{name}\":{{\"N\":\"");
-        let body = without_position(&self.body);
+        let body = without_place(&self.body);
         let rest = body.split_once(&mark).map_or("", |(_, rest)| rest);
         rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
@@ -71,15 +71,16 @@ fn values<'a>(body: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// Returns a request without a cursor's position. That of a retry names a part of another run.
-fn without_position(body: &str) -> Cow<'_, str> {
-    let Some((before, position)) = body.split_once("\"position\":{") else { return body.into() };
+/// Returns a request without the place of a retry or an undo, which may name a part of another run.
+fn without_place(body: &str) -> Cow<'_, str> {
+    let split = ["\"retry\":{", "\"undo\":{"].iter().find_map(|mark| body.split_once(mark));
+    let Some((before, place)) = split else { return body.into() };
     let mut depth = 1;
     let is_end = |c: char| {
         depth += i32::from(c == '{') - i32::from(c == '}');
         depth == 0
     };
-    let after = position.find(is_end).map_or("", |end| &position[end..]);
+    let after = place.find(is_end).map_or("", |end| &place[end..]);
     format!("{before}{after}").into()
 }
 
