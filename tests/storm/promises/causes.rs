@@ -260,7 +260,7 @@ impl Storm {
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
             // A paused run gives way to a later start, and its pause has a cause.
             State::Cancelled if reason.contains("replaced it while it was paused") => {
-                struck.is_stopped() || no_user_has || struck.anything() > 0
+                struck.is_stopped() || no_user_has || struck.anything() > 0 || run.canary_ended.is_some()
             }
             // A canary that no one resumes.
             State::Cancelled => struck.is_stopped() || run.canary_ended.is_some(),
