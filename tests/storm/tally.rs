@@ -88,7 +88,7 @@ impl Tally {
         for accident in Rates::names() {
             assert!(self.accidents.contains_key(accident), "{accident} never struck");
         }
-        for again in ["retry complete", "undo complete", "changed_since", "not_written", "unsure", "gone"] {
+        for again in ["retry complete", "undo complete", "changed_since", "not_written", "gone"] {
             assert!(self.again.contains_key(again), "no {again}: {:?}", self.again);
         }
         // Stories of contacts have few of these faults.
