@@ -271,7 +271,7 @@ impl Storm {
         if is_written && why != Stays::NotWritten {
             return Some(format!("{reported}, and wrote it"));
         }
-        let Some(begun) = begun.map(|begun| &begun[attribute]) else { return None };
+        let begun = begun.map(|begun| &begun[attribute])?;
         // Intercom refuses some users as if it did not have them.
         let is_there =
             self.world.0.user(user).is_some() && state.fired.keys().all(|name| !OF_GONE.contains(&name.as_str()));
