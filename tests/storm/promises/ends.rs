@@ -184,12 +184,15 @@ impl Storm {
         lacks.filter(|id| listed.as_ref().is_none_or(|listed| listed.contains(id))).collect()
     }
 
+    /// Returns whether Intercom answers each write of some contacts as if they did not exist.
+    pub(super) fn says_some_are_gone(&self) -> bool {
+        let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
+        self.story.has_contacts() && self.story.options.faults.iter().any(is_404)
+    }
+
     /// Returns whether Intercom answers each write of this contact as if it did not exist.
     pub(super) fn is_said_to_be_gone(&self, id: &str, state: &intercom_simulator::State) -> bool {
-        let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
-        self.story.has_contacts()
-            && state.poisoned.iter().any(|of| of == id)
-            && self.story.options.faults.iter().any(is_404)
+        self.says_some_are_gone() && state.poisoned.iter().any(|of| of == id)
     }
 
     /// Returns the users that a run was started for.
