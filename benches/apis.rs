@@ -50,8 +50,8 @@ async fn table() {
         println!(
             "{api:<8} {requests:>8} {quota:>8} {:>7.1} {:>7.0} {:>10.0} {:>9} {:>9} {:>9.0} {:>8.0} {:>9.5}  {}",
             measured.took.as_secs_f64(),
-            measured.memory_mb.iter().copied().fold(0.0, f64::max),
-            measured.cpu.saturating_sub(measured.emulator).as_secs_f64() * 1e6 / 1e4,
+            measured.peak_mb(),
+            measured.cpu_us_per(10_000),
             used.invocations,
             used.sqs_requests,
             used.write_units,
@@ -105,8 +105,8 @@ async fn writing() {
     println!(
         "API 2.17, without a rate limit: {:.0} users/s in all; CPU {:.0} µs per user, {:.0} MB; {}",
         setup.users as f64 / seconds,
-        measured.cpu.saturating_sub(measured.emulator).as_secs_f64() * 1e6 / setup.users as f64,
-        measured.memory_mb.iter().copied().fold(0.0, f64::max),
+        measured.cpu_us_per(setup.users),
+        measured.peak_mb(),
         measured.run.state,
     );
 }

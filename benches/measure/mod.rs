@@ -182,6 +182,16 @@ fn resident_mb() -> f64 {
 }
 
 impl Measured {
+    /// Returns the most resident memory, in MB.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        self.memory_mb.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Returns the CPU time for one of so many users without that of the emulated DynamoDB, in microseconds.
+    pub(crate) fn cpu_us_per(&self, users: u64) -> f64 {
+        self.cpu.saturating_sub(self.emulator).as_secs_f64() * 1e6 / users as f64
+    }
+
     fn calls(&self, operations: &[&str]) -> f64 {
         let calls = self.account.counts.so_far().calls;
         operations.iter().filter_map(|operation| calls.get(*operation)).sum::<u64>() as f64

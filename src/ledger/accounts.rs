@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use super::attributes::{self, Item, number, run_pk, text};
+use super::job_rows::end_is_known;
 use super::jobs::{JobSeen, Which};
 use super::pages::pages_prefix;
 use super::select::Select;
@@ -250,7 +251,7 @@ impl<'a> Counting<'a> {
         if now {
             *sent_now += users;
         }
-        if job.users_read || matches!(job.end, Some(End::Completed | End::CompletedWithErrors)) {
+        if end_is_known(job.end, job.users_read) {
             let written = users.saturating_sub(job.failed + job.unattributed + job.gone + job.changed_since);
             totals.written += written;
             totals.written_before += if now { 0 } else { written };

@@ -187,14 +187,16 @@ impl Closing {
     }
 }
 
+/// Returns whether it is known what became of a job's users.
+pub(super) fn end_is_known(end: Option<End>, users_read: bool) -> bool {
+    users_read || matches!(end, Some(End::Completed | End::CompletedWithErrors))
+}
+
 impl JobRow {
     /// Returns whether it is known what became of its users: Intercom told how the job ended, or they were
     /// read by id.
     pub fn end_is_known(&self) -> bool {
-        match self.end {
-            Some(End::Completed | End::CompletedWithErrors) => true,
-            Some(End::Unknown) | None => self.users_read,
-        }
+        end_is_known(self.end, self.users_read)
     }
 
     /// Returns whether some of its users had another end than the rest, and only their number is known: gone

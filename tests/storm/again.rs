@@ -70,6 +70,18 @@ pub(crate) fn draw(seed: u64) -> Vec<Again> {
     all
 }
 
+/// Returns whether a seed draws a `retry` or an `undo`.
+///
+/// # Panics
+/// If it is asked for anything else.
+pub(crate) fn is_drawn(seed: u64, asked: &str) -> bool {
+    draw(seed).iter().any(|again| match asked {
+        "retry" => matches!(again.what, What::Retry { .. }),
+        "undo" => matches!(again.what, What::Undo { .. }),
+        other => panic!("STORM_ONLY is retry or undo, not {other:?}"),
+    })
+}
+
 fn request(rng: &mut SmallRng, what: What) -> Again {
     let most_ms = if rng.random_ratio(1, 2) { 2_000 } else { 300_000 };
     let after = Duration::from_millis(rng.random_range(0..most_ms));

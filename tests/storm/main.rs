@@ -11,6 +11,7 @@
 //!
 //! `STORM_SEEDS=10000` plays that many fresh seeds. `seeds.txt` keeps those that ever failed.
 //! Each seed draws API 1.4, 2.17 or Preview, unless `STORM_API` chooses one: `1.4`, `2.17` or `preview`.
+//! `STORM_ONLY=retry` or `undo` leaves out the seeds that do not draw one.
 
 mod accident;
 mod again;

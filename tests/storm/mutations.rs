@@ -54,6 +54,8 @@ struct Mutation {
     file: String,
     /// The API that the stories play (`STORM_API`); 1.4 by default.
     api: Option<String>,
+    /// The stories that are played (`STORM_ONLY`): those with a `retry` or an `undo`; all by default.
+    only: Option<String>,
     at: Option<String>,
     from: String,
     to: String,
@@ -115,9 +117,8 @@ fn chosen_mutations_are_found() {
     let storm = build(&changed);
     let mut missed = Vec::new();
     for name in &names {
-        let of = all.mutation.iter().find(|mutation| mutation.name == *name);
-        let api = of.and_then(|of| of.api.as_deref()).unwrap_or("1.4");
-        match found(&storm, name, api) {
+        let mutation = all.mutation.iter().find(|mutation| mutation.name == *name).expect("it was chosen");
+        match found(&storm, mutation) {
             Some(line) => say(&format!("{name}: {line}")),
             None => missed.push(*name),
         }
@@ -165,13 +166,15 @@ fn build(changed: &BTreeMap<&str, String>) -> PathBuf {
 /// and the promise.
 ///
 /// A seed that fails without the mutation, too, does not count.
-fn found(storm: &Path, name: &str, api: &str) -> Option<String> {
+fn found(storm: &Path, mutation: &Mutation) -> Option<String> {
+    let (name, api) = (&mutation.name, mutation.api.as_deref().unwrap_or("1.4"));
     let most = std::env::var("STORM_MUTATE_SEEDS").ok().and_then(|most| most.parse().ok()).unwrap_or(SEEDS_MAX);
     let mut played = 0;
     while played < most {
         let mut play = command(storm, api);
         play.env("MUTANT", name).env("STORM_SEEDS", (most - played).to_string());
         play.env("STORM_FIRST", "1").env("STORM_FRESH_ONLY", "1").env_remove("STORM_SEED");
+        play.envs(mutation.only.as_ref().map(|only| ("STORM_ONLY", only)));
         let output = play.output().expect("it was built");
         let text = String::from_utf8_lossy(&output.stderr);
         let line = text.lines().find_map(|line| line.strip_prefix("seed "))?;

@@ -9,6 +9,7 @@ use std::thread;
 
 use intercom_bulk::domain::api::{Api, ApiVersion};
 
+use crate::again;
 use crate::api::Seed;
 use crate::tally::Tally;
 use crate::tell::tell;
@@ -85,7 +86,9 @@ fn storm() {
     say(&format!("storm: {} kept seeds, {FIXED} fixed ones, {fresh} from STORM_BASE={base} on", kept().len()));
     let known = kept().into_iter().chain((0..FIXED).map(Seed::fresh));
     let known = known.filter(|_| env::var_os("STORM_FRESH_ONLY").is_none());
-    let seeds: Vec<Seed> = known.chain((base..base + fresh).map(Seed::fresh)).collect();
+    let asked = env::var("STORM_ONLY").ok();
+    let drawn = (base..).filter(|seed| asked.as_ref().is_none_or(|what| again::is_drawn(*seed, what)));
+    let seeds: Vec<Seed> = known.chain(drawn.take(fresh as usize).map(Seed::fresh)).collect();
     let began = tokio::time::Instant::now();
     let (tally, failures) = play(&seeds);
     say(&format!("{} in {:.1} s", tally.to_string().trim_end(), began.elapsed().as_secs_f64()));

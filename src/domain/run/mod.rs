@@ -59,7 +59,7 @@ pub const FORMAT: u32 = 3;
 pub const FORMAT_2: u32 = 2;
 /// The version before: a part exists only in its message. A run of this format keeps it to its end.
 pub const FORMAT_1: u32 = 1;
-/// Users of a list that one turn reads. Each is a request, and all must fit one invocation.
+/// Users of a list that one turn reads at the same time, each by a request of its own.
 pub const LIST_PAGE: usize = 20;
 
 /// A run in the ledger. Its fast-changing part is the [`Cursor`], a separate item.

@@ -51,7 +51,7 @@ async fn of_list(clients: &Clients, run: &Run, position: &Position) -> Result<Ne
         Some(_) => {
             let patches = clients.ledger.approved(&run.id, pages + 1).await?;
             let ids: Vec<UserId> = patches.iter().map(|patch| patch.user.clone()).collect();
-            (ids, Task::Approved(Approved::of(patches)))
+            (ids, Task::Approved(Approved::of(patches.into_iter().skip(first as usize).take(LIST_PAGE))))
         }
         None => (clients.ledger.listed(&run.id, pages + 1).await?, Task::Plan),
     };

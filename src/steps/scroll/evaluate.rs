@@ -2,10 +2,9 @@
 
 mod undo;
 
-use undo::changes_of;
-
 use std::collections::{BTreeSet, HashSet};
 
+use self::undo::changes_of;
 use super::by_id::Task;
 use super::fetch::FetchedPage;
 use crate::domain::patch::{Patch, Target};

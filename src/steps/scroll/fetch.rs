@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::by_id::{self, NextUsers, Task};
 use crate::domain::run::{Cursor, LastPage, Position, Run};
 use crate::domain::user::{User, UserId};
@@ -67,9 +69,11 @@ pub(super) enum Fetched {
     Failed(Error),
     /// The page was not requested: retry at this time (Unix milliseconds), for this reason.
     Wait(i64, &'static str),
+    /// No user was requested: the rate limit's window is spent until this time (Unix milliseconds).
+    Spent(i64),
 }
 
-/// Requests the cursor's next page. The caller has acquired the permit of the first request.
+/// Requests the cursor's next page. The caller has acquired the permit, unless the page is of a list.
 pub(super) async fn fetch(
     clients: &Clients,
     run: &Run,
@@ -106,14 +110,26 @@ fn timeout(clients: &Clients, at: &Invocation) -> Option<Duration> {
 /// If Intercom fails for this user alone, the user must not block the users behind.
 const SUSPECT_AFTER: u32 = 8;
 
-/// Reads the users of a page of the list one by one. If a user cannot be read now, the users before
-/// it form the page. Therefore a list makes progress even if some requests fail.
+/// Reads the users of a page of the list at the same time, as many as the rate limit permits now. If a user
+/// cannot be read now, the users before it form the page. Therefore a list makes progress even if some
+/// requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let NextUsers { users: ids, before, reached, task } = by_id::next(clients, run, cursor, at.clock).await?;
+    let most = ids.len() as u32;
+    let request = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Page) };
+    let permits = if ids.is_empty() {
+        0
+    } else {
+        match clients.limiter.try_acquire(request, at.clock).await? {
+            Permit::Granted { permits, .. } => permits as usize,
+            Permit::Wait(until_ms) => return Ok(Fetched::Spent(until_ms)),
+        }
+    };
+    let answers = join_all(ids.iter().take(permits).map(|(id, _)| one(clients, run, id, at))).await;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), 0);
     let mut suspect = None;
-    for (id, _) in &ids {
-        match one(clients, run, id, read == 0, at).await? {
+    for (answer, (id, _)) in answers.into_iter().zip(&ids) {
+        match answer {
             Ok(Ok(user)) => users.push(user),
             Ok(Err(why)) => unknown.push((id.clone(), why)),
             Err(Fetched::Failed(error)) if read == 0 && is_suspect(cursor, &error) => {
@@ -133,7 +149,7 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         let others_come = !users.is_empty()
             || !unknown.is_empty()
             || match before {
-                Some(before) if read >= ids.len() => one(clients, run, &before, false, at).await?.is_ok(),
+                Some(before) if read >= ids.len() => is_shown(clients, run, &before, at).await?,
                 _ => false,
             };
         if !others_come {
@@ -166,26 +182,20 @@ fn refused(error: &Error) -> NoUser {
     NoUser { code, said: error.said(), is_unknown: false, is_gone: false }
 }
 
-/// Reads one user of the list, or returns the reason why Intercom does not show it. `is_paid` means
-/// that the caller has acquired the permit.
-async fn one(
-    clients: &Clients,
-    run: &Run,
-    id: &UserId,
-    is_paid: bool,
-    at: &Invocation,
-) -> Result<Result<Result<User, NoUser>, Fetched>, StepError> {
-    if !is_paid
-        && let Permit::Wait(until_ms) =
-            clients.limiter.acquire(PermitRequest::one(Lane::Page), &at.leaving(AFTER_PAGE_MS)).await?
-    {
-        return Ok(Err(Fetched::Wait(until_ms, "the rate limit's window is spent")));
-    }
+/// The answer for a user: the user, or the reason why Intercom does not show it. Otherwise the reason why the
+/// user was not read.
+type Answer = Result<Result<User, NoUser>, Fetched>;
+
+/// Returns whether Intercom answers for this user now.
+async fn is_shown(clients: &Clients, run: &Run, id: &UserId, at: &Invocation) -> Result<bool, StepError> {
+    let permit = clients.limiter.acquire(PermitRequest::one(Lane::Page), &at.leaving(AFTER_PAGE_MS)).await?;
+    Ok(matches!(permit, Permit::Granted { .. }) && one(clients, run, id, at).await.is_ok())
+}
+
+/// Reads one user, whose permit the caller has acquired.
+async fn one(clients: &Clients, run: &Run, id: &UserId, at: &Invocation) -> Answer {
     let Some(timeout) = timeout(clients, at) else {
-        return Ok(Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user")));
+        return Err(Fetched::Wait(at.clock.now_ms(), "this invocation has no time left for a user"));
     };
-    match clients.of_run(run).user(id, timeout).await {
-        Ok(reply) => Ok(Ok(reply.value)),
-        Err(error) => Ok(Err(Fetched::Failed(error))),
-    }
+    clients.of_run(run).user(id, timeout).await.map(|reply| reply.value).map_err(Fetched::Failed)
 }

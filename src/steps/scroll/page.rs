@@ -35,7 +35,6 @@ const PAGES_AHEAD_MAX: u32 = 8;
 /// Turns a page: acquires a permit, requests the page, and decides by the answer.
 pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> Result<Decision, StepError> {
     let LeasedTurn { clients, run, at, .. } = *turn;
-    let listed = run.listed.is_some();
     let begun_ms = at.clock.now_ms();
     // Before the permit is acquired: this may read a hundred items.
     clients.previous.read(&clients.ledger, run).await;
@@ -55,12 +54,14 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         }
     }
     let quota = clients.limiter.quota(at.clock).await?;
-    // A large window certainly has several pages, so acquire their permits at once.
-    let ahead = if listed { 1 } else { (quota.reach(Lane::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX) };
-    if let Permit::Wait(until_ms) =
-        clients.limiter.try_acquire(PermitRequest { ahead, ..PermitRequest::one(Lane::Page) }, at.clock).await?
-    {
-        return Ok(Decision::spent(cursor, at.clock.now_ms(), until_ms));
+    // The number of permits for users of a list is known when the list is read.
+    if run.listed.is_none() {
+        // A large window certainly has several pages, so acquire their permits at once.
+        let ahead = (quota.reach(Lane::Page) / PAGES_AHEAD_OF).clamp(1, PAGES_AHEAD_MAX);
+        let request = PermitRequest { ahead, ..PermitRequest::one(Lane::Page) };
+        if let Permit::Wait(until_ms) = clients.limiter.try_acquire(request, at.clock).await? {
+            return Ok(Decision::spent(cursor, at.clock.now_ms(), until_ms));
+        }
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
@@ -78,6 +79,7 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         }
         Fetched::Failed(error) => Ok(failed(turn, cursor, &error)),
         Fetched::Wait(until_ms, why) => Ok(Decision::idle(cursor, until_ms, why)),
+        Fetched::Spent(until_ms) => Ok(Decision::spent(cursor, at.clock.now_ms(), until_ms)),
     }
 }
 

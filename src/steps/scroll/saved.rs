@@ -26,8 +26,8 @@ pub(super) async fn check(clients: &Clients, start: &Start) -> Result<(), StepEr
 }
 
 impl Approved {
-    pub(super) fn of(patches: Vec<Patch>) -> Self {
-        Self(patches.into_iter().map(|patch| (patch.user, patch.changes)).collect())
+    pub(super) fn of(patches: impl Iterator<Item = Patch>) -> Self {
+        Self(patches.map(|patch| (patch.user, patch.changes)).collect())
     }
 
     /// Returns why a user is not written, if a value of it is not as in the preview. `patch` is what the plan
@@ -90,7 +90,7 @@ mod tests {
         let is = |approved: Vec<Change>, now: Vec<Change>| {
             let patch = |changes| Patch { user: id.clone(), changes };
             let now = (!now.is_empty()).then(|| patch(now));
-            Approved::of(vec![patch(approved)]).difference(&user, now.as_ref())
+            Approved::of([patch(approved)].into_iter()).difference(&user, now.as_ref())
         };
         let says = |approved, now, words: &str| {
             let said = is(approved, now).unwrap_or_default();

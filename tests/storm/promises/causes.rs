@@ -267,10 +267,9 @@ impl Storm {
             _ => true,
         };
         // Another program's values are no fault of a run. A job that no run had to wait for may set
-        // a value back, and so can the write of a merged contact, by API 2.x or Preview. A contact whose writes
-        // are answered as if it were gone can be read, and lacks its value.
-        let is_set_back = !self.set_late(run).is_empty() || self.writes_another_contact() || self.says_some_are_gone();
-        if reason.contains("did not keep") && struck.faults(&["alter-attribute"]) == 0 && !is_set_back {
+        // a value back, and so can the write of a merged contact, by API 2.x or Preview.
+        let is_set_back = !self.set_late(run).is_empty() || self.writes_another_contact();
+        if self.loses_values(reason) && struck.faults(&["alter-attribute"]) == 0 && !is_set_back {
             self.weather.bug(format!("13: {} is {} ({reason}), and Intercom keeps all values", run.id, run.state));
         }
         if reason.contains("were not all checked") && struck.anything() == 0 {

@@ -185,7 +185,7 @@ impl Storm {
     }
 
     /// Returns whether Intercom answers each write of some contacts as if they did not exist.
-    pub(super) fn says_some_are_gone(&self) -> bool {
+    fn says_some_are_gone(&self) -> bool {
         let is_404 = |fault: &Fault| matches!(fault, Fault::PoisonItem { status: 404 | 410, .. });
         self.story.has_contacts() && self.story.options.faults.iter().any(is_404)
     }
@@ -193,6 +193,17 @@ impl Storm {
     /// Returns whether Intercom answers each write of this contact as if it did not exist.
     pub(super) fn is_said_to_be_gone(&self, id: &str, state: &intercom_simulator::State) -> bool {
         self.says_some_are_gone() && state.poisoned.iter().any(|of| of == id)
+    }
+
+    /// Returns whether the reason says of a user that Intercom did not keep a value, and Intercom
+    /// carries out this user's writes. A contact whose writes are answered as if it were gone can be
+    /// read, and lacks its value.
+    pub(super) fn loses_values(&self, reason: &str) -> bool {
+        let state = self.world.0.state();
+        let lost = reason.split("; ").filter(|said| said.contains("did not keep"));
+        let named = lost.filter_map(|said| said.rsplit_once(" read back (")?.1.strip_suffix(')'));
+        let mut users = named.flat_map(|users| users.split(", ")).filter(|user| *user != "…");
+        users.any(|user| !self.is_said_to_be_gone(user, &state))
     }
 
     /// Returns the users that a run was started for.

@@ -232,9 +232,12 @@ impl Storm {
         let end_ms = end_of(now_ms);
         let invoked = self.invoked(who);
         let skew_ms = invoked.as_ref().map_or(0, |invoked| invoked.skew_ms);
-        // Check has several requests in flight, and so has submit with users that it writes one by one. Their
-        // permits cannot be matched.
-        let many = |step| step == Step::Check || step == Step::Submit && asked.kind == Kind::Put;
+        // Check has several requests in flight, and so have submit with users that it writes one by one and
+        // scroll with those of a list. Their permits cannot be matched.
+        let many = |step| {
+            let one_by_one = [(Step::Submit, Kind::Put), (Step::Scroll, Kind::User)];
+            step == Step::Check || one_by_one.contains(&(step, asked.kind))
+        };
         let alone = invoked.is_none_or(|invoked| !many(invoked.step));
         let mut memory = self.promises.memory();
         memory.asked += cost;

@@ -124,14 +124,17 @@ impl Memory {
         (*there != users).then(|| format!("{id} of {run} is the name of {there:?} and of {users:?}"))
     }
 
-    /// Returns the parts that were sent for a page.
+    /// Returns the parts of a page's last reading: those of the readings before are void.
     fn of_page(&self, run: &RunId, generation: u32, page: u32) -> impl Iterator<Item = &Vec<String>> {
         let from = PartId { generation, origin: Origin::Page { page, part: 0, reading: None } };
-        let is_of = move |id: &PartId| {
-            id.generation == generation && matches!(id.origin, Origin::Page { page: of, .. } if of == page)
+        let read_by = move |id: &PartId| match id.origin {
+            Origin::Page { page: of, reading, .. } if of == page && id.generation == generation => Some(reading),
+            _ => None,
         };
-        let parts = self.sent.range((run.clone(), from)..).take_while(move |((of, id), _)| of == run && is_of(id));
-        parts.map(|(_, users)| users)
+        let parts = self.sent.range((run.clone(), from)..).take_while(move |((of, _), _)| of == run);
+        let parts = parts.map_while(move |((_, id), users)| Some((read_by(id)?, users)));
+        let last = parts.clone().map(|(reading, _)| reading).max();
+        parts.filter(move |(reading, _)| Some(*reading) == last).map(|(_, users)| users)
     }
 
     /// Returns whether the parts of a generation must not be sent yet: none has ended within

@@ -1,6 +1,8 @@
 //! Names of external calls in traces and await points.
 
-use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use serde_json::Value;
 
 /// A call to AWS, read from its request.
 #[derive(Clone, Debug)]
@@ -10,6 +12,7 @@ pub(crate) struct AwsCall {
     /// The operation and the kind of item or queue, for example `PutItem CURSOR`.
     pub(crate) name: String,
     pub(crate) body: String,
+    parsed: OnceLock<Value>,
 }
 
 impl AwsCall {
@@ -17,7 +20,12 @@ impl AwsCall {
     pub(crate) fn read(target: &str, body: &str) -> Self {
         let operation = target.rsplit('.').next().unwrap_or_default();
         let about = if target.starts_with("DynamoDB") { item(body) } else { queue(body) };
-        Self { operation: operation.to_owned(), name: format!("{operation} {about}"), body: body.to_owned() }
+        Self {
+            operation: operation.to_owned(),
+            name: format!("{operation} {about}"),
+            body: body.to_owned(),
+            parsed: OnceLock::new(),
+        }
     }
 
     pub(crate) fn is_write(&self) -> bool {
@@ -39,12 +47,16 @@ impl AwsCall {
         values(&self.body, "sk")
     }
 
-    /// Returns a number attribute of the written item, or 0.
+    /// Returns a number of the first written item that has it, or 0: an attribute, or a value of an
+    /// expression.
     pub(crate) fn number(&self, name: &str) -> u64 {
-        let mark = format!("\"{name}\":{{\"N\":\"");
-        let body = without_place(&self.body);
-        let rest = body.split_once(&mark).map_or("", |(_, rest)| rest);
-        rest.split('"').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        let request = self.parsed.get_or_init(|| serde_json::from_str(&self.body).unwrap_or_default());
+        let of_transaction = request["TransactItems"].as_array().into_iter().flatten();
+        let writes = of_transaction.flat_map(|item| [&item["Put"], &item["Update"]]).chain([request]);
+        let mut numbers = writes
+            .flat_map(|write| [&write["Item"][name]["N"], &write["ExpressionAttributeValues"][name]["N"]])
+            .filter_map(|number| number.as_str()?.parse().ok());
+        numbers.next().unwrap_or(0)
     }
 
     /// Returns the gaps of the written cursor.
@@ -69,19 +81,6 @@ fn values<'a>(body: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
         rest = &rest[at..];
         Some(text)
     })
-}
-
-/// Returns a request without the place of a retry or an undo, which may name a part of another run.
-fn without_place(body: &str) -> Cow<'_, str> {
-    let split = ["\"retry\":{", "\"undo\":{"].iter().find_map(|mark| body.split_once(mark));
-    let Some((before, place)) = split else { return body.into() };
-    let mut depth = 1;
-    let is_end = |c: char| {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        depth == 0
-    };
-    let after = place.find(is_end).map_or("", |end| &place[end..]);
-    format!("{before}{after}").into()
 }
 
 fn kind_of(key: &str) -> &str {

@@ -6,10 +6,9 @@ use intercom_bulk::domain::run::{Run, RunId, State};
 use intercom_bulk::ledger::{Active, Ledger};
 
 use super::local::{Worker, last_folder, ledger_in};
-use super::run::connect;
 use super::{Access, CommandError};
 use crate::output;
-use crate::state_dir::{Place, PlaceError};
+use crate::state_dir::PlaceError;
 
 /// Runs among which the last one is searched that is no preview.
 const RUNS_SEARCHED: usize = 100;
@@ -54,8 +53,7 @@ impl Here {
 
     /// Takes the ledger for this process.
     pub(super) async fn worker(&self, access: &Access) -> Result<Worker, CommandError> {
-        let (intercom, _, settings) = connect(access)?;
-        Worker::open(Place::take(Some(&self.path), "")?, intercom, settings).await
+        Worker::take(&self.path, access).await
     }
 }
 

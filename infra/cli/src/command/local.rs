@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::bounds::run_of;
-use super::{CommandError, INTERRUPTED};
+use super::run::connect;
+use super::{Access, CommandError, INTERRUPTED};
 use crate::notify::Notify;
 use crate::output;
 use crate::session::{Session, SessionError, drive};
@@ -60,6 +61,12 @@ impl Worker {
         let account = Account::open_alone(&place.path).map_err(EngineError::from)?;
         let engine = Engine::open(&account.dynamodb, &account.sqs, intercom, settings, machine_wall()).await?;
         Ok(Self { place, engine })
+    }
+
+    /// Takes the ledger of a folder for this process.
+    pub(super) async fn take(path: &Path, access: &Access) -> Result<Self, CommandError> {
+        let (intercom, _, settings) = connect(access)?;
+        Self::open(Place::take(Some(path), "")?, intercom, settings).await
     }
 
     /// Sends `event` to its step, works until the run ends, pauses, or is interrupted, and notifies.
@@ -120,17 +127,18 @@ pub(super) fn restarted() -> Value {
     json!({"resume": "restarted"})
 }
 
-/// Returns the start event of a second whose run does not exist yet, and its run: a run's id contains its
+/// Returns the start event of a second whose run neither exists nor waits, and its run: a run's id contains its
 /// second, so a run that began in this second would be taken for the new one.
 pub(super) async fn new_start(
     ledger: &Ledger,
     event_at: impl Fn(Timestamp) -> Value,
 ) -> Result<(Value, RunId), CommandError> {
+    let waiting = ledger.waiting().await?;
     let mut at = now();
     loop {
         let event = event_at(at);
         let id = run_of(&event)?;
-        if ledger.run(&id).await?.is_none() {
+        if waiting.iter().all(|waits| waits.start.run() != id) && ledger.run(&id).await?.is_none() {
             return Ok((event, id));
         }
         at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);

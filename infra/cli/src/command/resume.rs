@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep};
 
 use super::control::{invoke, run_id, show, target};
 use super::local::{Shown, Worker, last_folder, ledger_in, restarted};
-use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
 use crate::notify::Notify;
@@ -78,8 +77,7 @@ impl ResumeRun {
         while Place::is_held(&path) == Some(true) && began.elapsed() < ENDS_WITHIN {
             sleep(LOOK).await;
         }
-        let (intercom, _, settings) = connect(&self.access)?;
-        let worker = Worker::open(Place::take(Some(&path), "")?, intercom, settings).await?;
+        let worker = Worker::take(&path, &self.access).await?;
         let was = if run.state == State::Paused { "is paused" } else { "has not ended" };
         output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
         worker.work(restarted(), &run.id, Shown { json: self.json, state }, &self.notify).await

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use intercom_bulk::runtime::settings::PAGES_QUEUE_URL;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::CommandError;
-use super::bounds::{Bounds, run_of};
+use super::bounds::Bounds;
+use super::local::new_start;
 use super::stack_options::{CODES, StackOptions, unnamed};
 use crate::output;
 use crate::stack::{account, output};
@@ -61,23 +61,16 @@ impl Start {
             (Some(url), None) => url.clone(),
             (None, None) => return Err(unnamed(&PAGES_QUEUE_URL)),
         };
-        let mut at = Timestamp::from_second(machine_wall()() / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
-        // An equal start in the same second has the same id, as a run or as a waiting start.
-        let waiting = ledger.waiting().await?;
-        let (start, id) = loop {
+        let event = |at| {
             let mut start = self.bounds.start(&json!(self.plan), at);
-            if self.supersede {
-                start["supersede"] = json!(true);
+            for (name, is_asked) in [("supersede", self.supersede), ("unhold", self.unhold)] {
+                if is_asked {
+                    start[name] = json!(true);
+                }
             }
-            if self.unhold {
-                start["unhold"] = json!(true);
-            }
-            let id = run_of(&start)?;
-            if waiting.iter().all(|waits| waits.start.run() != id) && ledger.run(&id).await?.is_none() {
-                break (start, id);
-            }
-            at = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+            start
         };
+        let (start, id) = new_start(&ledger, event).await?;
         let sent = aws.sqs().send_message().queue_url(queue).message_body(start.to_string()).send().await;
         sent.map_err(|error| {
             CommandError::Step(format!("the start could not be sent: {}", error.into_service_error()))
