@@ -59,24 +59,24 @@ pub struct AccountsDue(Arc<Mutex<Option<Deferred>>>);
 impl AccountsDue {
     /// Returns the time of the next read (Unix milliseconds) and whether parts are open. Returns 0
     /// and `false` if nothing is known about the run.
-    pub fn of(&self, run: &RunId, generation: u32) -> (i64, bool) {
+    pub fn of(&self, run: &Run, generation: u32) -> (i64, bool) {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.as_ref().filter(|kept| kept.run == *run && kept.generation == generation);
+        let kept = kept.as_ref().filter(|kept| kept.phase == (run.id.clone(), generation, run.resumed_ms));
         kept.map_or((0, false), |kept| (kept.until_ms, kept.parts))
     }
 
     /// Defers the next read to `until_ms` (Unix milliseconds). `parts` is true if parts are open,
     /// and false if only jobs are.
-    pub fn defer(&self, run: &RunId, generation: u32, until_ms: i64, parts: bool) {
-        let defer = Deferred { run: run.clone(), generation, until_ms, parts };
+    pub fn defer(&self, run: &Run, generation: u32, until_ms: i64, parts: bool) {
+        let defer = Deferred { phase: (run.id.clone(), generation, run.resumed_ms), until_ms, parts };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(defer);
     }
 }
 
 #[derive(Debug)]
 struct Deferred {
-    run: RunId,
-    generation: u32,
+    /// The run, its generation, and its last resume: during a pause its jobs may all have ended.
+    phase: (RunId, u32, i64),
     until_ms: i64,
     parts: bool,
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -43,6 +44,37 @@ def turned(bench, run, turns):
         return row and int(row["turn"]) >= turns
 
     wait_for(f"turn {turns} of {run}", look, every=0.2)
+
+
+def reaches(bench, run, state):
+    """Waits until a run is in this state. Ticks meanwhile, because a state may last for one tick only."""
+    is_over = threading.Event()
+
+    def tick():
+        while not is_over.wait(3.0):
+            bench.tick()
+
+    threading.Thread(target=tick, daemon=True).start()
+    try:
+        wait_for(f"{run} {state}", lambda: bench.ledger.row(run, "RUN")["state"] == state, every=0.1)
+    finally:
+        is_over.set()
+
+
+def rests(bench, run, state):
+    """Pauses a run in this state for longer than its scroll lives, and resumes it. It sends nothing meanwhile."""
+    reaches(bench, run, state)
+    said = bench.stack.control("pause", run)
+    check((said["did"], said["state"]) == ("paused", "paused"), f"control says {said} of a run that was {state}")
+    # Requests under way are finished, and the ends of jobs are asked for.
+    time.sleep(5)
+    asked = bench.intercom.state()["requests"]
+    time.sleep(25)
+    bench.tick()
+    more = {name: n - asked.get(name, 0) for name, n in bench.intercom.state()["requests"].items() if n > asked.get(name, 0)}
+    check(not {name for name in more if "/jobs/" not in name}, f"requests of a run that was paused {state}: {more}")
+    said = bench.stack.control("resume", run)
+    check((said["did"], said["run"]) == ("resumed", run), f"control says {said}")
 
 
 def rings(bench, alarm):
@@ -310,8 +342,8 @@ def stopped_by_hand(bench):
 
 
 def paused_and_resumed(bench):
-    """Pauses a run for longer than its scroll lives, by events: starts wait, and a resume finishes it."""
-    bench.world(600, limit=166, latency_ms=300)
+    """Pauses a run in each phase for longer than its scroll lives, by events: starts wait, and a resume finishes it."""
+    bench.world(600, limit=166, latency_ms=600)
     run = start(bench, "has-avatar")
     wait_for("jobs", lambda: bench.intercom.state()["jobs"])
     said = bench.stack.control("pause", run)
@@ -331,6 +363,8 @@ def paused_and_resumed(bench):
     check((again["did"], again["state"]) == ("nothing", "paused"), f"control says {again}")
     said = json.loads(bench.stack.command("resume", "--json"))
     check(said["did"] == "resumed", f"the command says {said}")
+    for state in ("draining", "verifying"):
+        rests(bench, run, state)
     row = ended(bench, run)
     firsts = set(bench.ledger.jobs(run))
     state = bench.intercom.state()

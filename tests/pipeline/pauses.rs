@@ -5,7 +5,7 @@ use std::time::Duration;
 use intercom_bulk::domain::run::{Counted, RunId, State};
 use intercom_simulator::Options;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::pipeline::{Pipeline, settings};
 use crate::plans::{HAS_AVATAR, users};
@@ -23,9 +23,14 @@ pub(crate) async fn under_way() -> (Pipeline, RunId) {
     (pipeline, run)
 }
 
-/// Starts a run and waits until only its jobs are open, which take some minutes.
+/// Starts a run and waits until only its jobs are open, which take five minutes.
 pub(crate) async fn draining() -> (Pipeline, RunId) {
-    let options = Options { job_delay_s: 300, ..users(300) };
+    draining_for(300).await
+}
+
+/// Starts a run and waits until only its jobs are open, which take so many seconds.
+async fn draining_for(job_delay_s: u64) -> (Pipeline, RunId) {
+    let options = Options { job_delay_s, ..users(300) };
     // Within the life of a job, no generation takes it for lost.
     let settings = intercom_bulk::runtime::config::Settings { job_life_ms: 900_000, ..settings() };
     let pipeline = Pipeline::with(HAS_AVATAR, options, settings, Vec::new()).await;
@@ -78,6 +83,20 @@ async fn pause_during_the_last_page_keeps_the_page() {
     assert_eq!(ledger.cursor(&run).await.unwrap().unwrap().lease, None);
     control(&pipeline, json!({"resume": true}), "resumed").await;
     pipeline.until_ended(&run).await.assert_complete();
+}
+
+/// While only jobs are open, the accounts are read every five minutes, or when a job ends. A job that ends
+/// during a pause does not end the run.
+#[tokio::test(start_paused = true)]
+async fn run_whose_jobs_ended_during_a_pause_ends_soon_after_it() {
+    let (pipeline, run) = draining_for(120).await;
+    control(&pipeline, json!({"pause": true}), "paused").await;
+    sleep(Duration::from_mins(3)).await;
+    control(&pipeline, json!({"resume": true}), "resumed").await;
+    let resumed = Instant::now();
+    pipeline.until_ended(&run).await.assert_complete();
+    let took = resumed.elapsed();
+    assert!(took < Duration::from_secs(30), "the run ended {took:?} after the resume");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub(super) async fn finish(clients: &Clients, at: &Invocation, outcome: &mut Che
     } else if run.state == State::Draining {
         // While parts are open, a closed job does not end the run. If only jobs are open, each
         // closed one may be the last.
-        let (due_ms, for_parts) = clients.accounts_due.of(&run.id, cursor.generation);
+        let (due_ms, for_parts) = clients.accounts_due.of(&run, cursor.generation);
         if at.clock.now_ms() < due_ms && (for_parts || outcome.closed == 0) {
             return Ok(());
         }
@@ -117,6 +117,6 @@ async fn defer(
         JOBS_REST_MS
     };
     let until_ms = at.clock.now_ms() + rest_ms;
-    clients.accounts_due.defer(&run.id, cursor.generation, until_ms, accounts.parts_open > 0);
+    clients.accounts_due.defer(run, cursor.generation, until_ms, accounts.parts_open > 0);
     Ok(())
 }
