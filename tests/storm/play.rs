@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use intercom_bulk::domain::api::{Api, ApiVersion};
+use tokio::time::Instant;
 
 use crate::again;
 use crate::api::Seed;
@@ -20,6 +21,8 @@ const KEPT: &str = include_str!("seeds.txt");
 const FIXED: u64 = 60;
 /// The default number of fresh seeds.
 const FRESH: u64 = 60;
+/// The number of stories after which a long play reports its progress.
+const REPORTED: usize = 1_000;
 /// The number of broken promises after which the play stops.
 const FAILURES_MAX: usize = 12;
 
@@ -40,7 +43,7 @@ type Failures = Vec<(Seed, Vec<String>)>;
 
 /// Plays seeds on all cores.
 fn play(seeds: &[Seed]) -> (Tally, Failures) {
-    let next = AtomicUsize::new(0);
+    let (next, played, began) = (AtomicUsize::new(0), AtomicUsize::new(0), Instant::now());
     let most = if env::var_os("STORM_FIRST").is_some() { 1 } else { FAILURES_MAX };
     let sum = Mutex::new((Tally::default(), Failures::new()));
     let worker = || {
@@ -48,6 +51,10 @@ fn play(seeds: &[Seed]) -> (Tally, Failures) {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
             let told = tell(seed.story(), false);
             tally.add(told.tally);
+            let stories = played.fetch_add(1, Ordering::Relaxed) + 1;
+            if stories.is_multiple_of(REPORTED) {
+                say(&format!("{stories} of {} stories in {:.0} s", seeds.len(), began.elapsed().as_secs_f64()));
+            }
             if !told.bugs.is_empty() {
                 let failures = &mut sum.lock().expect("no other thread panicked").1;
                 let stories = next.load(Ordering::Relaxed).min(seeds.len());
@@ -89,7 +96,7 @@ fn storm() {
     let asked = env::var("STORM_ONLY").ok();
     let drawn = (base..).filter(|seed| asked.as_ref().is_none_or(|what| again::is_drawn(*seed, what)));
     let seeds: Vec<Seed> = known.chain(drawn.take(fresh as usize).map(Seed::fresh)).collect();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let (tally, failures) = play(&seeds);
     say(&format!("{} in {:.1} s", tally.to_string().trim_end(), began.elapsed().as_secs_f64()));
     if env::var_os("STORM_POINTS").is_some() {
