@@ -97,6 +97,10 @@ pub(crate) fn added(mut story: Story) -> Story {
     if !story.again.is_empty() {
         story.calm_after = story.calm_after.map(|calm| calm + longer);
     }
+    // An undo takes what a read by id shows for the present value.
+    if story.again.iter().any(|again| matches!(again.what, What::Undo { .. })) {
+        story.options.read_lag_s = 0;
+    }
     let retries = |of_unknown: bool| {
         let is_one = |again: &Again| matches!(again.what, What::Retry { unknown, .. } if unknown == of_unknown);
         story.again.iter().any(is_one)

@@ -224,6 +224,12 @@ impl Story {
         self.options.faults.iter().any(|fault| matches!(fault, Fault::PoisonItem { .. }))
     }
 
+    /// Returns whether Intercom refuses more than 20 users in each request.
+    pub(crate) fn refuses_many(&self) -> bool {
+        let percent = |fault: &Fault| if let Fault::PoisonItem { percent, .. } = fault { *percent } else { 0.0 };
+        self.options.faults.iter().map(percent).sum::<f64>() * self.options.users as f64 > 2_000.0
+    }
+
     /// Returns whether the story has an external resume.
     pub(crate) fn is_resumed(&self) -> bool {
         let by_act = self.acts.iter().any(|act| act.goes_on_after.is_some());

@@ -203,8 +203,9 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
     let (endless, calm_after) = (storm.story.endless, storm.story.calm_after);
     let each = match () {
         () if endless || calm_after.is_none() || storm.story.has_denied_reads() => A_RUN,
-        // A generation may have another such user alone, as its users or their values change.
-        () if storm.story.has_poison() && storm.story.has_new_patches() => A_RUN,
+        // A generation may have another such user alone, as its users or their values change. Many of them are
+        // sent alone one after the other.
+        () if storm.story.has_poison() && (storm.story.has_new_patches() || storm.story.refuses_many()) => A_RUN,
         // Users that Intercom always refuses are given up after three hours.
         () if storm.story.is_denied() || storm.story.has_poison() || storm.story.has_slow_jobs() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
