@@ -28,7 +28,8 @@ fn setup(plan: &'static str, users: u64, latency_ms: u64, limit: u32) -> Setup {
 }
 
 fn report(measured: &Measured, latency_ms: u64) {
-    let users = measured.cursor.tally.users.max(1) as f64;
+    let count = measured.cursor.tally.users.max(1);
+    let users = count as f64;
     let pages = f64::from(measured.cursor.page.max(1));
     let rate = users / measured.took.as_secs_f64();
     let physical = if latency_ms == 0 { f64::INFINITY } else { 100.0 * 1000.0 / latency_ms as f64 };
@@ -38,7 +39,7 @@ fn report(measured: &Measured, latency_ms: u64) {
         "{latency_ms:>4} ms a page: {rate:>8.0} users/s, {share:>7} of 100/latency; CPU {:.0} µs a user, {:.0} of them outside \
          the emulated DynamoDB; a page: {:.1} SQS calls, {:.1} write and {:.1} read units; {}",
         measured.cpu.as_secs_f64() * 1e6 / users,
-        measured.cpu_us_per(measured.cursor.tally.users.max(1)),
+        measured.cpu_us_per(count),
         used.sqs_requests / pages,
         used.write_units / pages,
         used.read_units / pages,
@@ -88,9 +89,11 @@ async fn large() {
     let memory = &measured.memory_mb;
     let at = |share: f64| memory.get((memory.len() as f64 * share) as usize).copied().unwrap_or(0.0);
     println!(
-        "       resident memory, engine with its in-memory ledger: {:.0} MB at a quarter, {:.0} MB at half, {:.0} MB at most",
+        "       resident memory, engine with its in-memory ledger: {:.0} MB at a quarter, {:.0} MB at half, {:.0} MB at the end, \
+         {:.0} MB at most",
         at(0.25),
         at(0.5),
+        memory.last().copied().unwrap_or(0.0),
         measured.peak_mb(),
     );
 }

@@ -61,24 +61,33 @@ impl AccountsDue {
     /// and `false` if nothing is known about the run.
     pub fn of(&self, run: &Run, generation: u32) -> (i64, bool) {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = kept.as_ref().filter(|kept| kept.phase == (run.id.clone(), generation, run.resumed_ms));
+        let kept = kept.as_ref().filter(|kept| kept.is_of(run, generation));
         kept.map_or((0, false), |kept| (kept.until_ms, kept.parts))
     }
 
     /// Defers the next read to `until_ms` (Unix milliseconds). `parts` is true if parts are open,
     /// and false if only jobs are.
     pub fn defer(&self, run: &Run, generation: u32, until_ms: i64, parts: bool) {
-        let defer = Deferred { phase: (run.id.clone(), generation, run.resumed_ms), until_ms, parts };
+        let (run, resumed_ms) = (run.id.clone(), run.resumed_ms);
+        let defer = Deferred { run, generation, resumed_ms, until_ms, parts };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(defer);
     }
 }
 
 #[derive(Debug)]
 struct Deferred {
-    /// The run, its generation, and its last resume: during a pause its jobs may all have ended.
-    phase: (RunId, u32, i64),
+    run: RunId,
+    generation: u32,
+    /// The run's last resume: during a pause its jobs may all have ended.
+    resumed_ms: i64,
     until_ms: i64,
     parts: bool,
+}
+
+impl Deferred {
+    fn is_of(&self, run: &Run, generation: u32) -> bool {
+        (&self.run, self.generation, self.resumed_ms) == (&run.id, generation, run.resumed_ms)
+    }
 }
 
 /// A cache of the last compiled plan, by run. A run's copy of its plan never changes. Reading and

@@ -115,15 +115,16 @@ const SUSPECT_AFTER: u32 = 8;
 /// requests fail.
 async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) -> Result<Fetched, StepError> {
     let NextUsers { users: ids, before, reached, task } = by_id::next(clients, run, cursor, at.clock).await?;
+    let digest = cursor.position.digest();
+    if ids.is_empty() {
+        let is_end = reached.is_none();
+        return Ok(Fetched::Page(FetchedPage { digest, task, ..FetchedPage::of(Vec::new(), reached, is_end) }));
+    }
     let most = ids.len() as u32;
     let request = PermitRequest { most, ahead: most, ..PermitRequest::one(Lane::Page) };
-    let permits = if ids.is_empty() {
-        0
-    } else {
-        match clients.limiter.try_acquire(request, at.clock).await? {
-            Permit::Granted { permits, .. } => permits as usize,
-            Permit::Wait(until_ms) => return Ok(Fetched::Spent(until_ms)),
-        }
+    let permits = match clients.limiter.try_acquire(request, at.clock).await? {
+        Permit::Granted { permits, .. } => permits as usize,
+        Permit::Wait(until_ms) => return Ok(Fetched::Spent(until_ms)),
     };
     let answers = join_all(ids.iter().take(permits).map(|(id, _)| one(clients, run, id, at))).await;
     let (mut users, mut unknown, mut read) = (Vec::new(), Vec::new(), 0);
@@ -157,13 +158,11 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         }
         unknown.push((id.clone(), refused(&error)));
     }
-    let is_end = ids.is_empty() && reached.is_none();
     let next = match reached {
         Some(reached) if read == ids.len() => Some(reached),
         _ => ids.into_iter().nth(read.saturating_sub(1)).map(|(_, place)| place),
     };
-    let digest = cursor.position.digest();
-    Ok(Fetched::Page(FetchedPage { unknown, digest, task, ..FetchedPage::of(users, next, is_end) }))
+    Ok(Fetched::Page(FetchedPage { unknown, digest, task, ..FetchedPage::of(users, next, false) }))
 }
 
 /// Returns whether Intercom may fail for this user alone: enough requests had no answer, and the

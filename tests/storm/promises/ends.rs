@@ -199,11 +199,17 @@ impl Storm {
     /// carries out this user's writes. A contact whose writes are answered as if it were gone can be
     /// read, and lacks its value.
     pub(super) fn loses_values(&self, reason: &str) -> bool {
+        let lost: Vec<&str> = reason.split("; ").filter(|said| said.contains("did not keep")).collect();
+        if lost.is_empty() {
+            return false;
+        }
         let state = self.world.0.state();
-        let lost = reason.split("; ").filter(|said| said.contains("did not keep"));
-        let named = lost.filter_map(|said| said.rsplit_once(" read back (")?.1.strip_suffix(')'));
-        let mut users = named.flat_map(|users| users.split(", ")).filter(|user| *user != "…");
-        users.any(|user| !self.is_said_to_be_gone(user, &state))
+        lost.into_iter().any(|said| {
+            let named = said.rsplit_once(" read back (").and_then(|(_, users)| users.strip_suffix(')'));
+            // A reason that names no user is not excused.
+            let Some(users) = named else { return true };
+            users.split(", ").filter(|user| *user != "…").any(|user| !self.is_said_to_be_gone(user, &state))
+        })
     }
 
     /// Returns the users that a run was started for.

@@ -63,10 +63,11 @@ impl Start {
         };
         let event = |at| {
             let mut start = self.bounds.start(&json!(self.plan), at);
-            for (name, is_asked) in [("supersede", self.supersede), ("unhold", self.unhold)] {
-                if is_asked {
-                    start[name] = json!(true);
-                }
+            if self.supersede {
+                start["supersede"] = json!(true);
+            }
+            if self.unhold {
+                start["unhold"] = json!(true);
             }
             start
         };
