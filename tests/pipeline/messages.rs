@@ -1,15 +1,19 @@
 //! Effects of a standard queue on messages, and messages from other programs.
 
+use std::time::Duration;
+
 use intercom_bulk::domain::clock::Clock;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::runtime::invocation::Invocation;
 use intercom_bulk::{steps::check, steps::submit};
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::accident::Accident;
+use crate::intercom::Closed;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, users, with_attributes};
 
 #[tokio::test(start_paused = true)]
 async fn duplicate_messages_with_faults_change_nothing() {
@@ -127,4 +131,36 @@ async fn time_out_without_time_for_work_is_an_error() {
     }
     assert!(submit::handle(clients, &batch(&["not json"]), &at(300_000)).await.is_ok());
     assert!(check::handle(clients, &json!({"tick": {}}), &at(120_000)).await.is_ok());
+}
+
+/// The queue delivers a message 1,000 times. If a part waited for each rate window alone, hours of 429s would
+/// make it a dead letter.
+#[tokio::test(start_paused = true)]
+async fn part_that_was_received_often_waits_for_minutes() {
+    let options = with_attributes(&["has avatar:boolean"], users(10));
+    let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, options).await;
+    pipeline.way.disturb("PUT /contacts", Closed::Answers(429));
+    pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.requests.get("GET /contacts").is_some_and(|count| *count >= 1)).await;
+    sleep(Duration::from_secs(30)).await;
+    pipeline.stop().await;
+    sleep(Duration::from_mins(20)).await;
+    let sqs = pipeline.sqs.client();
+    let receive = async || {
+        let url = sqs.get_queue_url().queue_name("patches").send().await.unwrap().queue_url.unwrap();
+        sqs.receive_message().queue_url(url).visibility_timeout(900).send().await.unwrap().messages.unwrap_or_default()
+    };
+    let part = receive().await.remove(0);
+    let event = json!({"Records": [{
+        "messageId": part.message_id.unwrap(), "receiptHandle": part.receipt_handle.unwrap(), "body": part.body.unwrap(),
+        "attributes": {"ApproximateReceiveCount": "300"},
+    }]});
+    let now_ms = pipeline.engine.now_ms();
+    let request_id = "often".to_owned();
+    let at = Invocation { clock: Clock::starting_at(now_ms), request_id, deadline_ms: now_ms + 60_000, stop: None };
+    submit::handle(&pipeline.engine.clients, &event, &at).await.unwrap();
+    sleep(Duration::from_mins(5)).await;
+    assert!(receive().await.is_empty(), "300 receives: 6 minutes");
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(receive().await.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! Packs the parts of one run into bulk jobs, within the budget of the rate limit.
 
-use super::failing::{request_size, rest_ms};
+use super::failing::{least_wait_ms, request_size, rest_ms};
 use super::leased::{LeasedPart, LeasedParts};
 use super::permits::{Permits, users_at_once};
 use super::wanted::READ_STALE_MS;
@@ -149,11 +149,17 @@ impl Round<'_> {
 
     /// Returns parts to the queue until a rate window that has permits for them.
     async fn return_all(&mut self, works: &[Work], at_ms: i64) -> Result<(), StepError> {
-        let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
         for work in works {
-            self.return_after(work, wait_ms).await;
+            self.return_until(work, at_ms).await;
         }
         Ok(())
+    }
+
+    /// Returns a part to the queue until a rate window that has permits for it, or longer if it was received
+    /// often.
+    pub(super) async fn return_until(&mut self, work: &Work, at_ms: i64) {
+        let wait_ms = (at_ms - self.at.clock.now_ms()).max(SOON_MS);
+        self.return_after(work, wait_ms.max(least_wait_ms(work.message.receives))).await;
     }
 
     /// Leases parts. Parts that another invocation holds are delivered again; ended parts are

@@ -19,6 +19,10 @@ const RARELY_FROM: u32 = 600;
 /// The wait of a part that was delivered often: one hour, in milliseconds.
 const RARELY_MS: i64 = 3600 * 1000;
 
+/// The least wait of a part for permits is this time, in milliseconds, by the square of its receive
+/// count: 10 seconds after 50 receives, an hour before the thousandth.
+const LEAST_WAIT_GROWS_MS: i64 = 4;
+
 /// A failed request, and the events before it in this invocation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
@@ -74,6 +78,12 @@ pub(super) fn rest_ms(receives: u32) -> i64 {
     REST_MS.saturating_mul(REST_GROWS.saturating_pow(receives.saturating_sub(1))).min(REST_MOST_MS)
 }
 
+/// Returns the least wait of a part for permits, in milliseconds. A rate window lasts 10 seconds, and the
+/// minute of a pace 60. With these waits alone, a part that waits for a day would become a dead letter.
+pub(super) fn least_wait_ms(receives: u32) -> i64 {
+    i64::from(receives).saturating_pow(2).saturating_mul(LEAST_WAIT_GROWS_MS)
+}
+
 /// Returns the maximum number of users per request for this attempt at a part. Each attempt halves
 /// it. If one invocation cannot isolate the users at fault, later attempts send them one by one.
 pub(super) fn request_size(users: usize, attempt: u32) -> usize {
@@ -108,6 +118,11 @@ mod tests {
         assert_eq!(rests, [10, 40, 160, 300, 300, 300]);
         let (all_ms, day_ms) = ((1..1_000).map(rest_ms).sum::<i64>(), 24 * 3600 * 1000);
         assert!(all_ms > 14 * day_ms, "SQS keeps a message for 14 days, and these last {} hours", all_ms / 3_600_000);
+        let waits: Vec<i64> = [1, 10, 50, 1_000].map(least_wait_ms).to_vec();
+        assert_eq!(waits, [4, 400, 10_000, 4_000_000]);
+        let all_ms: i64 = (1..1_000).map(least_wait_ms).sum();
+        assert!(all_ms > 14 * day_ms, "waits for permits last {} hours", all_ms / 3_600_000);
+        assert_eq!(least_wait_ms(u32::MAX), i64::MAX, "SQS bounds it");
     }
 
     #[test]

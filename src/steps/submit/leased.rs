@@ -197,10 +197,9 @@ impl LeasedParts {
                 // The next attempt does not know the results of splitting, so it begins with
                 // smaller requests.
                 let release = if self.halved { Release::Tried } else { Release::NotSent };
-                let wait_ms = at_ms - round.at.clock.now_ms();
                 for LeasedPart { work, outcomes, .. } in self.into_open() {
                     round.clients.ledger.release_part(&work.part, owner, &outcomes, release).await?;
-                    round.return_after(&work, wait_ms).await;
+                    round.return_until(&work, at_ms).await;
                 }
                 Ok(Vec::new())
             }

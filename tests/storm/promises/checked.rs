@@ -43,7 +43,7 @@ impl Storm {
     }
 
     /// Returns whether the write of a merged contact sets the values of the one that took its place.
-    pub(super) fn writes_another_contact(&self) -> bool {
+    pub(crate) fn writes_another_contact(&self) -> bool {
         let are_written = self.story.options.contacts.merged_write == MergedWrite::Canonical;
         are_written && self.world.0.state().fired.get("gone-contact").is_some_and(|count| *count > 0)
     }
