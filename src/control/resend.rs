@@ -5,6 +5,8 @@
 //! A resume, a restart, the release of parts that were held back, and a queue that may have lost messages
 //! request it. The first three begin it, and the tick goes on, in as many invocations as it takes.
 
+use std::cmp::Ordering;
+
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::Resends;
 use crate::runtime::clients::{Clients, StepError};
@@ -18,8 +20,9 @@ const LEFT_MS: i64 = 8_000;
 const EMPTY_READS: u32 = 3;
 /// The least time between two such reads, in milliseconds. SQS's counts are late by up to a minute.
 pub const BETWEEN_READS_MS: i64 = 55_000;
-/// After this time in which no part ends and none is tried, messages may be lost although the queue is
-/// not empty, in milliseconds: it can hold others, such as one of a newer version.
+/// After this time in which no part ends, messages are lost if the queue has fewer of them than there are
+/// parts, in milliseconds. If no part is tried either, they may be lost although it has as many: it can
+/// hold others, such as one of a newer version.
 const STILL_MS: i64 = 3600 * 1000;
 /// A message that is older than this is sent again, in milliseconds: SQS deletes it after 14 days.
 const MESSAGE_LIFE_MS: i64 = 12 * 24 * 3600 * 1000;
@@ -106,10 +109,11 @@ async fn read_queue(clients: &Clients, run: &Run, open: u64, at: &Invocation) ->
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Nothing,
-    /// It was empty often enough.
+    /// It was empty often enough, or no part has ended for a long time, and it has fewer messages than
+    /// there are parts.
     Lost,
-    /// No part has ended for a long time, and the queue has no more messages than there are parts. A
-    /// resend makes it have more.
+    /// No part has ended for a long time, and the queue has as many messages as there are parts. A resend
+    /// makes it have more.
     Still,
 }
 
@@ -125,8 +129,14 @@ fn after_read(resends: &mut Resends, queued: Option<u64>, open: u64, now_ms: i64
     if resends.empty_reads >= EMPTY_READS {
         return Seen::Lost;
     }
-    let is_still = now_ms - resends.open_since_ms > STILL_MS && queued.is_some_and(|queued| queued <= open);
-    if is_still { Seen::Still } else { Seen::Nothing }
+    if now_ms - resends.open_since_ms <= STILL_MS {
+        return Seen::Nothing;
+    }
+    match queued.map(|queued| queued.cmp(&open)) {
+        Some(Ordering::Less) => Seen::Lost,
+        Some(Ordering::Equal) => Seen::Still,
+        Some(Ordering::Greater) | None => Seen::Nothing,
+    }
 }
 
 #[cfg(test)]
@@ -147,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_may_have_lost_messages_if_no_part_ends_for_an_hour() {
-        use Seen::{Nothing, Still};
+    fn a_queue_has_lost_messages_if_no_part_ends_for_an_hour() {
+        use Seen::{Lost, Nothing, Still};
         let of = |reads: &[(i64, u64, u64)]| {
             seen(reads.iter().map(|(minute, queued, open)| (*minute, Some(*queued), *open)))
         };
         assert_eq!(
             of(&[(1, 2, 2), (31, 2, 2), (61, 2, 2), (62, 2, 2), (92, 1, 2)]),
-            [Nothing, Nothing, Nothing, Still, Still]
+            [Nothing, Nothing, Nothing, Still, Lost]
         );
         // A part ended.
         assert_eq!(of(&[(1, 2, 2), (60, 2, 1), (62, 1, 1), (121, 1, 1)]), [Nothing, Nothing, Nothing, Still]);

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use intercom_bulk::domain::run::{FORMAT, RunId, State};
+use intercom_bulk::domain::user::User;
 use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::accident::Accident;
+use crate::intercom::{Closed, Way};
 use crate::pauses::DAY;
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, users, with_attributes};
 use crate::report::Report;
 use crate::unsettled::number;
 
@@ -94,6 +96,25 @@ async fn lost_follow_up_is_sent_again_although_a_newer_message_stays() {
     assert_eq!(report.cursor.generation, 1, "no user was read again");
     assert!((3_600..2 * 3_600).contains(&report.seconds), "{} s", report.seconds);
     assert_eq!(pipeline.sqs.bodies("patches").len(), 1, "the newer message stays");
+}
+
+/// One user's requests always fail, so its part is tried all the time. Four other parts have no message.
+#[tokio::test(start_paused = true)]
+async fn lost_messages_are_sent_again_although_a_part_is_tried() {
+    let accidents = (5..9).map(|number| Accident::Lost { queue: "patches", number }).collect();
+    let options = with_attributes(&["has avatar:boolean"], users(900));
+    let way = Way::of_version("2.17");
+    let pipeline =
+        Pipeline::on(way, HAS_AVATAR, options, settings(), accidents).await.ticking(Duration::from_secs(20)).await;
+    let failing = pipeline.world.users()[0]["id"].as_str().unwrap().to_owned();
+    pipeline.way.disturb(format!("PUT /contacts/{failing}").leak(), Closed::Answers(503));
+    let run = pipeline.start(Value::Null).await;
+    sleep(Duration::from_mins(90)).await;
+    let users = pipeline.world.users().into_iter().filter_map(User::new);
+    let lacking = users.filter(|user| pipeline.plan.evaluate(user).patch.is_some());
+    assert_eq!(lacking.map(|user| user.id().to_string()).collect::<Vec<_>>(), [failing]);
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!((report.state(), report.errors.len()), (State::CompleteWithErrors, 1), "{}", report.reason());
 }
 
 /// Reads pages at the limit of 2016, until so many are requested. Then the process stops, and its
