@@ -50,8 +50,6 @@ struct Counter {
 /// An amount to take of a counter.
 #[derive(Clone, Copy, Debug)]
 pub struct Take {
-    /// The counter must not exceed this.
-    pub reach: u32,
     /// The fewest useful permits.
     pub least: u32,
     /// The most useful permits.
@@ -59,35 +57,43 @@ pub struct Take {
 }
 
 impl Ledger {
-    /// Takes between `least` and `most` operations of the window that ends at `end_ms`, unless its
-    /// counter would exceed `reach`. `None` if fewer than `least` are left.
-    pub async fn take(&self, end_ms: i64, reach: u32, least: u32, most: u32) -> Result<Option<Taken>, LedgerError> {
-        self.take_of(&Counter { at: window_key(end_ms), end_ms }, Take { reach, least, most }).await
+    /// Takes operations of the window that ends at `end_ms`, unless its counter would exceed `reach`. `None` if
+    /// fewer than the least are left. Each try asks for `reach`: an answer's headers may lower it meanwhile.
+    pub async fn take(&self, end_ms: i64, take: Take, reach: impl Fn() -> u32) -> Result<Option<Taken>, LedgerError> {
+        self.take_of(&Counter { at: window_key(end_ms), end_ms }, take, reach).await
     }
 
     /// Takes users of the minute of a run that ends at `end_ms`, in the same way.
-    pub async fn take_of_minute(&self, run: &RunId, end_ms: i64, take: Take) -> Result<Option<Taken>, LedgerError> {
-        self.take_of(&Counter { at: minute_key(run, end_ms), end_ms }, take).await
+    pub async fn take_of_minute(
+        &self,
+        run: &RunId,
+        end_ms: i64,
+        take: Take,
+        reach: u32,
+    ) -> Result<Option<Taken>, LedgerError> {
+        self.take_of(&Counter { at: minute_key(run, end_ms), end_ms }, take, || reach).await
     }
 
     async fn take_of(
         &self,
         counter: &Counter,
-        Take { reach, least, most }: Take,
+        Take { least, most }: Take,
+        reach: impl Fn() -> u32,
     ) -> Result<Option<Taken>, LedgerError> {
-        let mut wanted = most.min(reach);
+        let mut spent = 0;
         // Other processes may take permits in between. Each refusal shows the rest, so a few tries
         // are enough.
         for _ in 0..5 {
+            let reach = reach();
+            let wanted = reach.saturating_sub(spent).min(most);
+            if wanted < least {
+                return Ok(None);
+            }
             if let Some(spent) = self.spend(counter, wanted, reach - wanted).await? {
                 return Ok(Some(Taken { operations: wanted, spent }));
             }
             let now: Budget = self.get(&counter.at).await?.unwrap_or_default();
-            let left = reach.saturating_sub(now.spent);
-            if left < least {
-                return Ok(None);
-            }
-            wanted = left.min(most);
+            spent = now.spent;
         }
         Ok(None)
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::attributes::{key, run_pk};
-use super::{ChangesOfPart, ErrorRow, JobRow, Ledger, LedgerError, PartEnd};
+use super::{ChangesOfPart, ErrorRow, JobRow, Ledger, LedgerError, PartEnd, PartRow};
 use crate::domain::api::Writing;
 use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
@@ -130,7 +130,8 @@ impl Ledger {
         self.get(&key(run_pk(&run.id), sk)).await
     }
 
-    /// Adds the changes of parts that are not done and were sent perhaps.
+    /// Adds the changes of parts that are not done and were sent perhaps, and of parts with a request whose
+    /// outcome is unknown. Such a part may be done: its users became errors.
     async fn made_in_parts(&self, run: &Run, after: Option<&PartId>, some: &mut SomeMade) -> Result<(), LedgerError> {
         if !run.keeps_parts() {
             return Ok(());
@@ -139,9 +140,8 @@ impl Ledger {
         let first = after.as_ref().map_or(1, |part| part.generation);
         for generation in first..=run.generation {
             let mut at = after.take();
-            while let Some(unended) =
-                self.parts_without(run, generation, at.as_ref(), |end| end == PartEnd::Done).await?
-            {
+            let is_recorded = |row: &PartRow| row.end == Some(PartEnd::Done) && !has_lost(row);
+            while let Some(unended) = self.parts_without(run, generation, at.as_ref(), is_recorded).await? {
                 for part in &unended.parts {
                     some.users.extend(self.made_in_part(run, part).await?);
                     read += 1;
@@ -160,13 +160,13 @@ impl Ledger {
     async fn made_in_part(&self, run: &Run, id: &PartId) -> Result<Vec<MadeOfUser>, LedgerError> {
         // A part without a row was never leased.
         let Some(row) = self.part(&run.id, id).await? else { return Ok(Vec::new()) };
-        let may_be_sent = row.lost > 0 || row.lost_until_ms.is_some() || row.lease_owner.is_some();
-        let is_maybe = |place: usize| match &row.outcomes {
-            _ if may_be_sent || row.end == Some(PartEnd::GivenUp) => {
-                row.outcomes.as_ref().is_none_or(|outcomes| outcomes.of(place).is_open())
-            }
-            Some(outcomes) => outcomes.of(place) == UserOutcome::Unknown,
-            None => false,
+        let is_sent = has_lost(&row) || row.lease_owner.is_some() || row.end == Some(PartEnd::GivenUp);
+        let is_maybe = |place: usize| match row.outcomes.as_ref().map(|outcomes| outcomes.of(place)) {
+            None => is_sent,
+            Some(UserOutcome::Unknown) => true,
+            // Intercom refused the last request for the user, and not the one that was lost.
+            Some(UserOutcome::Refused) => has_lost(&row),
+            Some(outcome) => is_sent && outcome.is_open(),
         };
         if !(0..row.users as usize).any(is_maybe) {
             return Ok(Vec::new());
@@ -177,6 +177,11 @@ impl Ledger {
         let maybe = patches.filter(|(place, _)| is_maybe(*place));
         Ok(maybe.filter_map(|(_, patch)| made(&patch, id, at_ms, Known::Maybe)).collect())
     }
+}
+
+/// Returns whether a request for users of a part has no known outcome.
+fn has_lost(row: &PartRow) -> bool {
+    row.lost > 0 || row.lost_until_ms.is_some()
 }
 
 /// Returns the changes of a user's item, unless it was not carried out.

@@ -33,7 +33,7 @@ impl Ledger {
         generation: u32,
         after: Option<&PartId>,
     ) -> Result<Option<Unended>, LedgerError> {
-        self.parts_without(run, generation, after, |_| true).await
+        self.parts_without(run, generation, after, |row| row.end.is_some()).await
     }
 
     /// The same for the parts that have no end or were dropped: not all of their users have an outcome.
@@ -43,16 +43,16 @@ impl Ledger {
         generation: u32,
         after: Option<&PartId>,
     ) -> Result<Option<Unended>, LedgerError> {
-        self.parts_without(run, generation, after, |end| end != PartEnd::Dropped).await
+        self.parts_without(run, generation, after, |row| row.end.is_some_and(|end| end != PartEnd::Dropped)).await
     }
 
-    /// The same for the parts without such an end.
+    /// The same for the parts without a row that satisfies `is_ended`.
     pub(super) async fn parts_without(
         &self,
         run: &Run,
         generation: u32,
         after: Option<&PartId>,
-        is_end: impl Fn(PartEnd) -> bool,
+        is_ended: impl Fn(&PartRow) -> bool,
     ) -> Result<Option<Unended>, LedgerError> {
         let first_page = match after.map(|after| &after.origin) {
             None => Some(0),
@@ -77,7 +77,8 @@ impl Ledger {
         self.select(&select, |items| {
             for item in items {
                 let row: PartRow = attributes::read(item, "PART")?;
-                if let (Some(origin), true) = (row.origin, row.end.is_some_and(&is_end)) {
+                let is_ended = is_ended(&row);
+                if let (Some(origin), true) = (row.origin, is_ended) {
                     parts.remove(&PartId { generation, origin });
                 }
             }

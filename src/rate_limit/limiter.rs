@@ -14,7 +14,7 @@ use super::quota::{Lane, Quota};
 use super::window::{EDGE_MS, WINDOW_MS, at_edge, lead_ms, window_end_ms};
 use crate::domain::api::BulkCharge;
 use crate::domain::clock::Clock;
-use crate::ledger::{Ledger, LedgerError, LimitItem, Taken};
+use crate::ledger::{Ledger, LedgerError, LimitItem, Take, Taken};
 
 /// Windows that may end during one call of the ledger before the caller must retry.
 const TRIES: u32 = 3;
@@ -190,9 +190,8 @@ impl RateLimiter {
         let (reach, end_ms, edge) = (quota.reach(lane), window_end_ms(now_ms), at_edge(now_ms));
         let next_ms = end_ms + WINDOW_MS;
         let least = least.min(reach).max(1);
-        let unstored = |end_ms| self.known().unstored(end_ms);
-        let (reach_next, reach) = (reach.saturating_sub(unstored(next_ms)), reach.saturating_sub(unstored(end_ms)));
-        if reach < least {
+        let reach_of = |end_ms| reach.saturating_sub(self.known().unstored(end_ms));
+        if reach_of(end_ms) < least {
             return Ok(Err(end_ms));
         }
         if edge {
@@ -201,12 +200,14 @@ impl RateLimiter {
             if most > 1 {
                 return Ok(Err(end_ms));
             }
-            if reach_next == 0 || self.ledger.take(next_ms, reach_next, 1, 1).await?.is_none() {
+            let one = Take { least: 1, most: 1 };
+            if self.ledger.take(next_ms, one, || reach_of(next_ms)).await?.is_none() {
                 return Ok(Err(next_ms));
             }
         }
         let most = if edge { most } else { most.max(ahead) };
-        let taken = self.ledger.take(end_ms, reach, least, most.max(least)).await?;
+        let take = Take { least, most: most.max(least) };
+        let taken = self.ledger.take(end_ms, take, || reach_of(end_ms)).await?;
         Ok(taken.ok_or(end_ms))
     }
 

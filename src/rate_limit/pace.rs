@@ -108,9 +108,8 @@ impl RateLimiter {
         if users >= request.most {
             return Ok(Some(users));
         }
-        let take =
-            Take { reach: pace.per_minute, least: least.saturating_sub(users).max(1), most: request.most - users };
-        let taken = match self.ledger.take_of_minute(&pace.run, end_ms, take).await {
+        let take = Take { least: least.saturating_sub(users).max(1), most: request.most - users };
+        let taken = match self.ledger.take_of_minute(&pace.run, end_ms, take, pace.per_minute).await {
             Ok(taken) => taken.map_or(0, |taken| taken.operations),
             Err(error) => {
                 self.give_back_minute(pace, end_ms, users);

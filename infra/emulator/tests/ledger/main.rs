@@ -21,7 +21,7 @@ use intercom_bulk::domain::run::{
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
     Active, Begin, CompanyName, ErrorRow, JobOf, JobRow, Leased, Ledger, OurPart, PartLease, PartOfJob, PartProgress,
-    Reserved, Taken, create,
+    Reserved, Take, Taken, create,
 };
 use intercom_bulk_emulator::aws::Account;
 use serde_json::json;
@@ -166,16 +166,21 @@ async fn budget_never_exceeds_the_window() {
     let (ledger, _account) = ledger().await;
     let (end_ms, reach) = (NOW_MS + 10_000, 97);
     let mut granted = 0;
-    while let Some(taken) = ledger.take(end_ms, reach, 1, 30).await.unwrap() {
+    while let Some(taken) = ledger.take(end_ms, Take { least: 1, most: 30 }, || reach).await.unwrap() {
         granted += taken.operations;
         assert_eq!(taken.spent, granted);
     }
     assert_eq!(granted, reach);
-    let further = ledger.take(end_ms, reach + 2, 1, 1).await.unwrap();
+    let one = Take { least: 1, most: 1 };
+    let further = ledger.take(end_ms, one, || reach + 2).await.unwrap();
     assert_eq!(further, Some(Taken { operations: 1, spent: reach + 1 }), "another lane reaches further");
-    assert_eq!(ledger.take(end_ms, reach + 2, 2, 2).await.unwrap(), None, "fewer are left than the least");
+    assert_eq!(
+        ledger.take(end_ms, Take { least: 2, most: 2 }, || reach + 2).await.unwrap(),
+        None,
+        "fewer are left than the least"
+    );
     ledger.mark_spent(end_ms).await.unwrap();
-    assert_eq!(ledger.take(end_ms, reach + 2, 1, 1).await.unwrap(), None);
+    assert_eq!(ledger.take(end_ms, one, || reach + 2).await.unwrap(), None);
 }
 
 #[tokio::test]

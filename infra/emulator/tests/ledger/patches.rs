@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{NOW_MS, begin, done, error, job, ledger, run};
 
 /// A part of a page with these users, each with two changes.
-fn part(run: &Run, page: u32, users: &[&str]) -> Part {
+pub(super) fn part(run: &Run, page: u32, users: &[&str]) -> Part {
     let change = |name: &str| Change { target: Target::Attribute(name.to_owned()), new: json!(1), replaced: None };
     let patch = |id: &&str| Patch { user: UserId::new(*id).unwrap(), changes: vec![change("a"), change("b")] };
     let read = PageRead { generation: 1, page, reading: Some(ReadingId { turn: page.into(), lease: 1 }) };
@@ -24,7 +24,7 @@ fn part(run: &Run, page: u32, users: &[&str]) -> Part {
 }
 
 /// Commits the page of a part.
-async fn store(ledger: &Ledger, run: &Run, part: &Part) {
+pub(super) async fn store(ledger: &Ledger, run: &Run, part: &Part) {
     ledger.put_bodies(std::slice::from_ref(part), NOW_MS).await.unwrap();
     let page = PageRow::of(std::slice::from_ref(part), NOW_MS);
     let turn = ledger.cursor(&run.id).await.unwrap().unwrap().turn;
@@ -35,7 +35,7 @@ async fn store(ledger: &Ledger, run: &Run, part: &Part) {
 }
 
 /// Stores a part that is done with this job, which is closed with an end if there is one.
-async fn sent(ledger: &Ledger, run: &Run, part: &Part, job: &JobRow, closing: Option<Closing>) {
+pub(super) async fn sent(ledger: &Ledger, run: &Run, part: &Part, job: &JobRow, closing: Option<Closing>) {
     store(ledger, run, part).await;
     ledger.lease_part(part, "one", NOW_MS, NOW_MS + 1_000).await.unwrap();
     assert!(!ledger.record_job(job, &[done(part)], "one").await.unwrap());

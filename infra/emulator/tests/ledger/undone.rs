@@ -2,7 +2,7 @@
 
 use intercom_bulk::domain::part::PartId;
 use intercom_bulk::domain::undo::{Made, StayingUser, StayingValue, Stays};
-use intercom_bulk::ledger::MadeOfUser;
+use intercom_bulk::ledger::{AnswerCounts, MadeOfUser, PartEnd};
 
 use super::*;
 
@@ -15,6 +15,61 @@ fn made(user: &str, at_ms: i64, part: &str, new: serde_json::Value) -> MadeOfUse
     let made = vec![Made { change, is_done: true }];
     let part = PartId::parse(part).unwrap();
     MadeOfUser { user: UserId::new(user).unwrap(), at_ms, part, job: None, made }
+}
+
+/// A part whose users all became errors is done. If one of its requests has no known outcome, that request may
+/// have been carried out.
+#[tokio::test]
+async fn request_without_a_known_outcome_may_have_made_its_changes() {
+    let (ledger, _) = ledger().await;
+    let run = Run { api: Api::V2, ..run("p") };
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    let of = async |page: u32, user: &str| {
+        let part = patches::part(&run, page, &[user]);
+        patches::store(&ledger, &run, &part).await;
+        part
+    };
+    let leased = async |page: u32, user: &str| {
+        let part = of(page, user).await;
+        ledger.lease_part(&part, "one", NOW_MS, NOW_MS + 1_000).await.unwrap();
+        part
+    };
+    let written = patches::part(&run, 1, &["written"]);
+    let answered = |part: &Part, failed: u64| {
+        let open = job(part, "unused", NOW_MS);
+        let id = JobId::of_answers(part.patches[0].user.as_str()).unwrap();
+        let of = JobOf {
+            run: run.id.clone(),
+            v: FORMAT,
+            generation: 1,
+            users: 1,
+            changes: String::new(),
+            parts: open.parts.clone(),
+        };
+        JobRow::answered(id, open.bucket, of, NOW_MS, AnswerCounts { failed, ..AnswerCounts::default() })
+    };
+    patches::sent(&ledger, &run, &written, &answered(&written, 0), None).await;
+    let alone = leased(2, "failed-alone-after-a-lost-answer").await;
+    ledger.possibly_lost(&alone, "one", NOW_MS).await.unwrap();
+    ledger.end_part(&alone, PartEnd::Done, "one", NOW_MS).await.unwrap();
+    let refused = leased(3, "refused").await;
+    ledger.end_part(&refused, PartEnd::Done, "one", NOW_MS).await.unwrap();
+    let later = leased(4, "refused-after-a-lost-answer").await;
+    ledger.answers_lost(&later, "one", NOW_MS).await.unwrap();
+    let at = format!("part {}", later.id);
+    let error = ErrorRow { at, ..error("refused-after-a-lost-answer") };
+    ledger.record_errors(&run.id, &[error], NOW_MS).await.unwrap();
+    let mut outcomes = Outcomes::open(1);
+    outcomes.set(0, UserOutcome::Refused);
+    let progress = PartProgress { id: later.id.clone(), outcomes };
+    assert!(!ledger.record_job(&answered(&later, 1), &[progress], "one").await.unwrap());
+    of(5, "never-leased").await;
+    let made = ledger.made_changes(&run, None).await.unwrap();
+    let users: Vec<(&str, bool)> = made.users.iter().map(|made| (made.user.as_str(), made.made[0].is_done)).collect();
+    assert_eq!(
+        users,
+        [("written", true), ("failed-alone-after-a-lost-answer", false), ("refused-after-a-lost-answer", false)]
+    );
 }
 
 #[tokio::test]
