@@ -248,7 +248,7 @@ impl Summary {
         if let Some(folder) = folder.filter(|_| !self.errors_by_code.is_empty()) {
             lines.extend(next::of_failed(self, folder));
         }
-        lines.extend(next::step(self.state, self.stopped_by, self.held).map(ToOwned::to_owned));
+        lines.extend(next::step(self, folder.unwrap_or_default()));
         lines.extend(folder.and_then(|folder| next::undo(self, folder)));
         lines
     }

@@ -55,32 +55,56 @@ pub(super) fn undo(summary: &Summary, folder: &str) -> Option<String> {
     can_be.then(|| format!("  `intercom-bulk undo {run}{folder}` shows what it can restore, and asks."))
 }
 
-/// Returns the next step after a run in this state. `limit` is the limit that stopped it; it is `held` if
-/// an operator paused it.
-pub(super) fn step(state: State, limit: Option<&str>, held: bool) -> Option<&'static str> {
-    Some(match (state, limit) {
-        (State::Incomplete, _) => "  Next: run the same command again. Users that are done cost a read and no write.",
-        (State::Paused, Some("--then-pause")) => {
-            "  Next: look at these users. `intercom-bulk resume` goes on with all users; those that are done cost a read \
-             and no write. Until then the run keeps its place: other starts wait. `cancel` ends it."
+/// Returns the next step after a run in this state, as it ended or paused. `folder` is empty if the ledger is
+/// gone.
+pub(super) fn step(summary: &Summary, folder: &str) -> Option<String> {
+    let Summary { run, state, stopped_by, held, counted, .. } = summary;
+    let earlier = command_of_earlier(summary, folder);
+    let again = earlier.as_deref().unwrap_or("the same command");
+    let cost = "users that are done cost a read and no write";
+    Some(match (state, stopped_by) {
+        (State::Incomplete, _) => format!("  Next: run {again} again: {cost}."),
+        (State::Paused, Some("--then-pause")) => format!(
+            "  Next: look at these users. `intercom-bulk resume` goes on with all users; {}. Until then the run keeps its \
+             place: other starts wait. `cancel` ends it.",
+            cost.replace("users that", "those that")
+        ),
+        (State::Paused, _) if *held => {
+            "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait.".to_owned()
         }
-        (State::Paused, _) if held => {
-            "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait."
+        (State::Paused, _) if earlier.is_some() => {
+            "  Next: remove the cause. `intercom-bulk resume` continues it, and `cancel` ends it.".to_owned()
         }
         (State::Paused, _) => {
-            "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either cancels this \
-             run and reads from the first user."
+            "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either \
+                               cancels this run and reads from the first user."
+                .to_owned()
         }
-        (State::Failed, Some("--max-changes")) => {
+        (State::Failed, Some("--max-changes")) => format!(
             "  Next: `preview` counts the changes without writing. Raise --max-changes, or correct the plan, and run it \
-             again: users that are done cost a read and no write."
-        }
-        (State::Failed, _) => {
-            "  Next: remove the cause and run the same command again. Users that are done cost a read and no write."
-        }
-        (State::Cancelled, _) => {
-            "  To finish the rest, run the plan again: users that are done cost a read and no write."
-        }
+             again: {cost}."
+        ),
+        (State::Failed, _) => format!("  Next: remove the cause and run {again} again: {cost}."),
+        (State::Cancelled, _) if earlier.is_some() => format!("  To finish the rest, run {again}: {cost}."),
+        (State::Cancelled, _) if counted.pending > 0 => format!(
+            "  To finish the rest, run the plan again: {cost}. `intercom-bulk retry {run} --unknown{folder}` writes only \
+             those that were read and not sent."
+        ),
+        (State::Cancelled, _) => format!("  To finish the rest, run the plan again: {cost}."),
         _ => return None,
     })
+}
+
+/// Returns the command that a retry or an undo began with. Without its run, it would mean another one.
+fn command_of_earlier(summary: &Summary, folder: &str) -> Option<String> {
+    let Summary { retries, undoes, .. } = summary;
+    match (retries, undoes) {
+        (Some(Retry { run, code, unknown }), _) => {
+            let code = code.as_ref().map(|code| format!(" --code {code}")).unwrap_or_default();
+            let unknown = if *unknown { " --unknown" } else { "" };
+            Some(format!("`intercom-bulk retry {run}{code}{unknown}{folder}`"))
+        }
+        (None, Some(Undo { run })) => Some(format!("`intercom-bulk undo {run}{folder}`")),
+        (None, None) => None,
+    }
 }

@@ -87,11 +87,31 @@ fn summary_names_the_next_step() {
     assert!(last(&incomplete).contains("run the same command again"));
     assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
     assert!(last(&summary(State::Cancelled)).contains("run the plan again"));
+    let pending = Counted { pending: 3, ..Counted::default() };
+    assert!(
+        last(&Summary { counted: pending, ..summary(State::Cancelled) }).contains("retry p.1 --unknown --state x`")
+    );
     let stopped = Summary { stopped_by: Some("--max-changes"), jobs_open: 1, ..summary(State::Failed) };
     assert!(last(&stopped).contains("preview"));
     let words = stopped.words(None).join("\n");
     assert!(words.contains("4 users were sent to Intercom; 4 of them are written so far"), "{words}");
     assert!(words.contains("1 job still open"), "{words}");
+}
+
+#[test]
+fn next_step_of_a_retry_or_an_undo_names_its_run() {
+    let of = RunId::of("p", 0);
+    let undoes = Some(Undo { run: of.clone() });
+    let retries = Some(Retry { run: of, code: Some("x".to_owned()), unknown: false });
+    let (undo, retry) = ("undo p.19700101T000000Z --state x`", "retry p.19700101T000000Z --code x --state x`");
+    for state in [State::Incomplete, State::Failed, State::Cancelled] {
+        let undone = Summary { undoes: undoes.clone(), ..summary(state) }.words(Some(" --state x")).join(" ");
+        assert!(undone.contains(&format!("run `intercom-bulk {undo}")), "{undone}");
+        let again = Summary { retries: retries.clone(), ..summary(state) }.words(Some(" --state x")).join(" ");
+        assert!(again.contains(&format!("run `intercom-bulk {retry}")), "{again}");
+    }
+    let paused = Summary { undoes, ..summary(State::Paused) }.words(Some("")).join(" ");
+    assert!(paused.contains("`intercom-bulk resume` continues it") && !paused.contains("--accept-unseen"), "{paused}");
 }
 
 #[test]
