@@ -87,6 +87,7 @@ mod tests {
                 status,
                 code,
                 message,
+                field: None,
                 request_id: None,
                 rate: None,
                 retry_after_s: None,

@@ -101,7 +101,7 @@ mod tests {
 
     fn refused(status: u16, code: &str, message: &str) -> Error {
         let (route, code, message) = (route::WORKSPACE, code.into(), message.into());
-        Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+        Error::Refused { route, status, code, message, field: None, request_id: None, rate: None, retry_after_s: None }
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::domain::run::RunId;
 /// Refusals in a row at the end of an invocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedInARow {
-    /// Intercom's code and message of each of them.
+    /// Intercom's code of each of them.
     #[serde(default)]
     pub code: String,
-    /// Intercom's message.
+    /// The field that Intercom names, or else its message.
     #[serde(default)]
     pub message: String,
     /// The number of users.

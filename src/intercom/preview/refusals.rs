@@ -24,6 +24,7 @@ mod tests {
             status,
             code: code.into(),
             message: Box::default(),
+            field: None,
             request_id: None,
             rate: None,
             retry_after_s: None,

@@ -70,7 +70,7 @@ mod tests {
 
     fn refused(route: &'static str, status: u16, code: &str) -> Error {
         let (code, message) = (code.into(), "".into());
-        Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+        Error::Refused { route, status, code, message, field: None, request_id: None, rate: None, retry_after_s: None }
     }
 
     #[test]
@@ -89,8 +89,16 @@ mod tests {
         for message in ["This app is hosted in Europe", "Workspace is in another region"] {
             let error = refused(route::PAGE, 403, "forbidden");
             let Error::Refused { route, status, code, request_id, rate, retry_after_s, .. } = error else { panic!() };
-            let error =
-                Error::Refused { route, status, code, message: message.into(), request_id, rate, retry_after_s };
+            let error = Error::Refused {
+                route,
+                status,
+                code,
+                message: message.into(),
+                field: None,
+                request_id,
+                rate,
+                retry_after_s,
+            };
             assert!(advice(&error).contains("INTERCOM_BASE_URL"), "{message}");
         }
         let source = crate::intercom::TransportError::NotSent { source: "connection refused".into() };

@@ -88,10 +88,10 @@ pub(in crate::intercom) fn answer<T>(
         return Err(Error::Unknown { route, lost, rate });
     }
     if !status.is_success() {
-        let Envelope { code, message, request_id: in_body } = Envelope::read(response.body());
+        let Envelope { code, message, field, request_id: in_body } = Envelope::read(response.body());
         let request_id = in_body.or_else(|| request_id(headers));
         let (status, retry_after_s) = (status.as_u16(), retry_after_s(headers));
-        return Err(Error::Refused { route, status, code, message, request_id, rate, retry_after_s });
+        return Err(Error::Refused { route, status, code, message, field, request_id, rate, retry_after_s });
     }
     match read(response.body()) {
         Ok(value) => Ok(Reply { value, rate }),

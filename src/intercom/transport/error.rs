@@ -66,6 +66,8 @@ pub enum Error {
         code: Box<str>,
         /// Intercom's message, redacted and bounded; empty if the body has none.
         message: Box<str>,
+        /// The field that Intercom names, such as that of an attribute.
+        field: Option<Box<str>>,
         /// The request id, for Intercom's support.
         request_id: Option<Box<str>>,
         /// The rate window, if the answer had its headers.

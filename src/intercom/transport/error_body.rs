@@ -1,5 +1,5 @@
 //! The body of a refusal, in the form that all of Intercom's versions share:
-//! `{"type":"error.list","request_id":"…","errors":[{"code":"…","message":"…"}]}`.
+//! `{"type":"error.list","request_id":"…","errors":[{"code":"…","message":"…","field":"…"}]}`.
 
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use crate::domain::redact::{redact, redact_to};
 
 /// The most characters of a code; the longest documented one has 27.
 const CODE_CHARS_MAX: usize = 64;
+/// The most characters of a field: an attribute's name has up to 190.
+const FIELD_CHARS_MAX: usize = 210;
 
 /// The parsed body of a refusal. Fields are empty if the body has another form: load balancers
 /// answer with HTML or without a body.
@@ -16,6 +18,7 @@ const CODE_CHARS_MAX: usize = 64;
 pub(in crate::intercom) struct Envelope {
     pub(in crate::intercom) code: Box<str>,
     pub(in crate::intercom) message: Box<str>,
+    pub(in crate::intercom) field: Option<Box<str>>,
     pub(in crate::intercom) request_id: Option<Box<str>>,
 }
 
@@ -33,6 +36,7 @@ impl Envelope {
         Self {
             code: code(first).into(),
             message: message(first).into(),
+            field: field(first),
             request_id: request_id.and_then(clean_request_id),
         }
     }
@@ -49,12 +53,18 @@ pub(in crate::intercom) fn message(error: &Value) -> String {
     redact(error.get("message").and_then(Value::as_str).unwrap_or_default())
 }
 
+/// Returns the field that an error object names.
+fn field(error: &Value) -> Option<Box<str>> {
+    let field = error.get("field").and_then(Value::as_str).filter(|field| !field.is_empty())?;
+    Some(redact_to(field, FIELD_CHARS_MAX).into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(body: &str) -> (String, String, Option<String>) {
-        let Envelope { code, message, request_id } = Envelope::read(body.as_bytes());
+        let Envelope { code, message, request_id, .. } = Envelope::read(body.as_bytes());
         (code.into(), message.into(), request_id.map(Into::into))
     }
 
@@ -64,6 +74,20 @@ mod tests {
         let (code, message, id) = read(body);
         assert_eq!((code.as_str(), id.as_deref()), ("scroll_exists", Some("002je5a3asm5btar2flg")));
         assert_eq!(message, "scroll already exists for this workspace");
+    }
+
+    #[test]
+    fn field_is_read_if_the_error_names_one() {
+        let field = |body: &str| Envelope::read(body.as_bytes()).field.map(String::from);
+        assert_eq!(
+            field(r#"{"errors":[{"code":"x","field":"custom_attributes.plan"}]}"#).as_deref(),
+            Some("custom_attributes.plan")
+        );
+        for none in
+            [r#"{"errors":[{"code":"x"}]}"#, r#"{"errors":[{"field":null}]}"#, r#"{"errors":[{"field":""}]}"#, "7"]
+        {
+            assert_eq!(field(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ mod tests {
 
     fn refused(route: &'static str, status: u16, code: &str, message: &str) -> Error {
         let (code, message) = (code.into(), message.into());
-        Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+        Error::Refused { route, status, code, message, field: None, request_id: None, rate: None, retry_after_s: None }
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn keep(asked: &Asked, token_text: &str, app_id: &str) {
 fn refused(status: u16) -> Error {
     let (code, message) = ("".into(), "".into());
     let route = route::WORKSPACE;
-    Error::Refused { route, status, code, message, request_id: None, rate: None, retry_after_s: None }
+    Error::Refused { route, status, code, message, field: None, request_id: None, rate: None, retry_after_s: None }
 }
 
 #[test]

@@ -14,11 +14,23 @@ const ALIKE_MAX: u64 = 50;
 /// Users that are gone before the run pauses, if it had no other ones.
 const GONE_MAX: u64 = 200;
 
-/// The words of a refusal.
+/// The words of a refusal: the code, and the field or else the message. A message about a field may have
+/// the user's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Words {
     code: String,
-    message: String,
+    about: String,
+}
+
+impl Words {
+    fn of(error: &Error) -> Self {
+        let about = match error {
+            Error::Refused { field: Some(field), .. } => field.to_string(),
+            Error::Refused { message, .. } => message.to_string(),
+            _ => String::new(),
+        };
+        Self { code: error.code().to_owned(), about }
+    }
 }
 
 /// The refusals in a row of an invocation.
@@ -49,7 +61,7 @@ impl Row {
     /// Returns the row as later invocations read it. `before` is the row of earlier ones, and
     /// `accepted` the users that Intercom has accepted in the run.
     pub(super) fn after(&self, before: &RefusedInARow, accepted: i64) -> RefusedInARow {
-        let Words { code, message } = self.like.clone();
+        let Words { code, about: message } = self.like.clone();
         let is_same = self.is_all && (&before.code, &before.message) == (&code, &message);
         let earlier = if is_same && before.accepted == accepted { before.users } else { 0 };
         let users = earlier + self.users;
@@ -83,8 +95,7 @@ impl Streaks {
             // The user stays open, like those of the row.
             return Streak::Goes;
         }
-        let message = if let Error::Refused { message, .. } = error { message.to_string() } else { String::new() };
-        let like = Words { code: error.code().to_owned(), message };
+        let like = Words::of(error);
         let broken = if self.like == like { Vec::new() } else { std::mem::take(&mut self.users) };
         self.follows_another |= !broken.is_empty();
         self.like = like;

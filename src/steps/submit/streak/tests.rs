@@ -10,6 +10,10 @@ fn tried(user: usize) -> TriedUser {
 }
 
 fn add(streaks: &mut Streaks, user: usize, message: &str) -> Streak {
+    add_about(streaks, user, message, None)
+}
+
+fn add_about(streaks: &mut Streaks, user: usize, message: &str, field: Option<&str>) -> Streak {
     let (tried, code, at) = (tried(user), "parameter_invalid".to_owned(), "part 1".to_owned());
     let row = ErrorRow {
         user: tried.item.patch.user.to_string(),
@@ -23,6 +27,7 @@ fn add(streaks: &mut Streaks, user: usize, message: &str) -> Streak {
         status: 400,
         code: code.into(),
         message: message.into(),
+        field: field.map(Into::into),
         request_id: None,
         rate: None,
         retry_after_s: None,
@@ -39,6 +44,22 @@ fn fifty_alike_in_a_row_are_the_run_s_fault() {
         assert!(matches!(add(&mut streaks, user, MISSING), Streak::Goes), "{user}");
     }
     assert!(matches!(add(&mut streaks, 50, MISSING), Streak::Full(50)));
+}
+
+#[test]
+fn refusals_of_one_field_are_alike_whatever_their_messages_say() {
+    let mut streaks = Streaks::default();
+    for user in 0..49 {
+        let message = format!("{user} is not an option");
+        assert!(matches!(add_about(&mut streaks, user, &message, Some("plan")), Streak::Goes), "{user}");
+    }
+    assert!(
+        matches!(add_about(&mut streaks, 49, "x is not an option", Some("team")), Streak::Over(users) if users.len() == 49)
+    );
+    for user in 50..98 {
+        add_about(&mut streaks, user, "y", Some("team"));
+    }
+    assert!(matches!(add_about(&mut streaks, 99, "z is not an option", Some("team")), Streak::Full(50)));
 }
 
 /// Answers that arrive after the decision to pause make no errors of the row's users.
