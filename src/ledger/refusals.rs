@@ -14,8 +14,8 @@ pub struct RefusedInARow {
     #[serde(default)]
     pub code: String,
     /// The field that Intercom names, or else its message.
-    #[serde(default)]
-    pub message: String,
+    #[serde(default, rename = "message")]
+    pub about: String,
     /// The number of users.
     #[serde(default)]
     pub users: u64,

@@ -207,10 +207,6 @@ impl Storm {
     /// Checks a refused request: it is none for a retry of a run with such users, unless an accident struck.
     async fn was_refused(&self, what: What, run: &Run) {
         let What::Retry { unknown: true, .. } = what else { return };
-        // Such a write has a result for Intercom, and the user lacks the value.
-        if self.writes_another_contact() {
-            return;
-        }
         let users = self.without_end(run, None).await;
         let is_calm = self.story.quiet_after().is_some_and(|quiet| self.weather.elapsed() > quiet + REFUSED);
         if is_calm && !users.is_empty() {

@@ -61,11 +61,11 @@ impl Row {
     /// Returns the row as later invocations read it. `before` is the row of earlier ones, and
     /// `accepted` the users that Intercom has accepted in the run.
     pub(super) fn after(&self, before: &RefusedInARow, accepted: i64) -> RefusedInARow {
-        let Words { code, about: message } = self.like.clone();
-        let is_same = self.is_all && (&before.code, &before.message) == (&code, &message);
+        let Words { code, about } = self.like.clone();
+        let is_same = self.is_all && (&before.code, &before.about) == (&code, &about);
         let earlier = if is_same && before.accepted == accepted { before.users } else { 0 };
         let users = earlier + self.users;
-        RefusedInARow { code, message, users, accepted, paused_for_gone: before.paused_for_gone }
+        RefusedInARow { code, about, users, accepted, paused_for_gone: before.paused_for_gone }
     }
 }
 

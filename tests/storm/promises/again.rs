@@ -174,7 +174,9 @@ impl Storm {
     /// Returns the users of the sent parts of a run that lack the value of its plan, and that it does not report
     /// as failed. No other run has written them, except perhaps its retry.
     pub(crate) async fn without_end(&self, first: &Run, retry: Option<&RunId>) -> BTreeSet<String> {
-        let Some(plan) = plans::plan(&first.plan).filter(|_| !self.alters_values()) else { return BTreeSet::new() };
+        // The write of a merged contact has a result, and its user lacks the value.
+        let tells = !self.alters_values() && !self.writes_another_contact();
+        let Some(plan) = plans::plan(&first.plan).filter(|_| tells) else { return BTreeSet::new() };
         let plan = plan.on_day_of(first.day_s());
         let (failed, state) = (self.failed(first).await, self.world.0.state());
         let mut sent = self.promises.users_sent(first);

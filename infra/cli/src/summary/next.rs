@@ -64,11 +64,11 @@ pub(super) fn step(summary: &Summary, folder: &str) -> Option<String> {
     let cost = "users that are done cost a read and no write";
     Some(match (state, stopped_by) {
         (State::Incomplete, _) => format!("  Next: run {again} again: {cost}."),
-        (State::Paused, Some("--then-pause")) => format!(
-            "  Next: look at these users. `intercom-bulk resume` goes on with all users; {}. Until then the run keeps its \
-             place: other starts wait. `cancel` ends it.",
-            cost.replace("users that", "those that")
-        ),
+        (State::Paused, Some("--then-pause")) => {
+            "  Next: look at these users. `intercom-bulk resume` goes on with all users; those that are done cost a read \
+             and no write. Until then the run keeps its place: other starts wait. `cancel` ends it."
+                .to_owned()
+        }
         (State::Paused, _) if *held => {
             "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait.".to_owned()
         }
