@@ -2,7 +2,6 @@
 
 use super::limiter::RateLimiter;
 use super::window::{WINDOW_MS, window_end_ms};
-use crate::domain::clock::Clock;
 use crate::intercom::Rate;
 use crate::ledger::LedgerError;
 
@@ -32,18 +31,29 @@ pub fn wait_after_429(retry_after_s: Option<u64>, rate: Option<Rate>, now_s: i64
     believable.then_some(ahead_s.max(1).unsigned_abs())
 }
 
+/// The time from a 429 until the budget opens again, in Unix milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    since_ms: i64,
+    until_ms: i64,
+}
+
 impl RateLimiter {
-    /// Closes the budget after a 429 for `wait_s`, or until the window's end. This process obeys
-    /// even if the ledger cannot be written.
-    pub(super) async fn close(&self, wait_s: Option<u64>, clock: Clock) -> Result<(), LedgerError> {
-        let now_ms = clock.now_ms();
+    /// Closes the budget of this process after a 429 for `wait_s`, or until the window's end.
+    pub(super) fn close(&self, wait_s: Option<u64>, now_ms: i64) -> Closing {
         let pause_ms = wait_s.and_then(|s| i64::try_from(s).ok()).map_or(WINDOW_MS, |s| s.saturating_mul(1000));
-        let present_ms = window_end_ms(now_ms);
-        let until_ms = present_ms.max(now_ms.saturating_add(pause_ms.clamp(1, CLOSED_MAX_MS)));
+        let until_ms = window_end_ms(now_ms).max(now_ms.saturating_add(pause_ms.clamp(1, CLOSED_MAX_MS)));
         self.known().close_until(until_ms);
-        if until_ms - now_ms > MARKED_MAX * WINDOW_MS {
+        Closing { since_ms: now_ms, until_ms }
+    }
+
+    /// Closes the budget of all functions.
+    pub(super) async fn store_closing(&self, closing: Closing) -> Result<(), LedgerError> {
+        let Closing { since_ms, until_ms } = closing;
+        if until_ms - since_ms > MARKED_MAX * WINDOW_MS {
             self.ledger.store_closed_until(until_ms).await?;
         }
+        let present_ms = window_end_ms(since_ms);
         for window in 0..MARKED_MAX {
             let end_ms = present_ms + window * WINDOW_MS;
             // The window that contains the end of the wait stays open, except for the present one.

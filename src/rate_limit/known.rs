@@ -18,7 +18,7 @@ pub(super) struct Known {
     pub(super) limit: Option<(i64, LimitItem)>,
     /// The end of the window of the last permits, and its counter at that time.
     seen: Option<(i64, u32)>,
-    /// The highest use of a window that a header showed.
+    /// The use of a window by a header.
     reported: Option<Reported>,
     /// True after an answer that shows that `X-RateLimit-Remaining` excludes its own request.
     leaves_out_own: bool,
@@ -48,14 +48,12 @@ struct Prepaid {
     left: u32,
 }
 
-/// A window's use by a header.
+/// A window's use by a header and by the permits since.
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     end_ms: i64,
-    /// Operations that the header showed.
-    counted: u32,
-    /// Those of them that the ledger may not hold.
-    unstored: u32,
+    /// The least number of operations: those that the header showed, and this process's permits since.
+    least: u32,
 }
 
 impl Known {
@@ -110,26 +108,28 @@ impl Known {
         self.prepaid.iter().filter(|prepaid| prepaid.end_ms == end_ms).map(|prepaid| prepaid.left).sum()
     }
 
-    /// Returns the operations of a window that a header showed and that the ledger may not hold.
+    /// Returns the least use of a window by headers and by the permits since; 0 if no header showed more than
+    /// this process knew.
+    pub(super) fn least_use(&self, end_ms: i64) -> u32 {
+        self.reported.filter(|reported| reported.end_ms == end_ms).map_or(0, |reported| reported.least)
+    }
+
+    /// Returns the operations of the least use that the ledger may not hold.
     pub(super) fn unstored(&self, end_ms: i64) -> u32 {
-        self.reported.filter(|reported| reported.end_ms == end_ms).map_or(0, |reported| reported.unstored)
+        self.least_use(end_ms).saturating_sub(self.seen_of(end_ms))
     }
 
     /// Records the use that a header showed, before it is written to the ledger. A concurrent
     /// request of this process must not use permits that the header has taken away.
     pub(super) fn reports(&mut self, end_ms: i64, counted: u32) {
-        let is_highest = self.reported.is_none_or(|last| last.end_ms != end_ms || last.counted < counted);
-        if is_highest {
-            let unstored = counted.saturating_sub(self.seen_of(end_ms)).max(self.unstored(end_ms));
-            self.reported = Some(Reported { end_ms, counted, unstored });
-        }
+        let least = counted.max(self.least_use(end_ms));
+        self.reported = Some(Reported { end_ms, least });
     }
 
-    /// Records a window's counter in the ledger after a header's use was written to it.
-    pub(super) fn stored(&mut self, end_ms: i64, counted: u32, spent: u32) {
-        self.sees(end_ms, spent);
-        if let Some(reported) = self.reported.as_mut().filter(|last| (last.end_ms, last.counted) == (end_ms, counted)) {
-            reported.unstored = counted.saturating_sub(spent);
+    /// Records permits of a window that the ledger granted.
+    pub(super) fn took(&mut self, end_ms: i64, operations: u32) {
+        if let Some(reported) = self.reported.as_mut().filter(|reported| reported.end_ms == end_ms) {
+            reported.least = reported.least.saturating_add(operations);
         }
     }
 
@@ -182,13 +182,13 @@ mod tests {
         assert_eq!(unstored(&known), (16, 0));
         known.reports(10_000, 40);
         assert_eq!(unstored(&known), (16, 0), "an earlier answer that arrives later");
-        known.stored(10_000, 40, 40);
-        assert_eq!(unstored(&known), (16, 0), "the higher use is not written yet");
-        known.stored(10_000, 46, 44);
-        assert_eq!(unstored(&known), (2, 0), "another process wrote at the same time");
-        known.reports(10_000, 47);
-        assert_eq!(unstored(&known), (3, 0));
-        known.stored(10_000, 47, 47);
+        known.sees(10_000, 40);
+        assert_eq!(unstored(&known), (6, 0), "the ledger holds a part of it");
+        known.sees(10_000, 45);
+        known.took(10_000, 5);
+        assert_eq!((known.least_use(10_000), unstored(&known)), (51, (6, 0)), "permits are used beside it");
+        known.sees(10_000, 51);
+        known.took(20_000, 9);
         assert_eq!(unstored(&known), (0, 0));
         known.reports(20_000, 5);
         assert_eq!(unstored(&known), (0, 5), "of the next window, nothing is seen yet");

@@ -30,9 +30,9 @@ impl Layer<Transport> for ReportLayer {
                 let Operations(operations) = request.extensions().get().copied().unwrap_or_default();
                 let mut response = inner.oneshot(request).await?;
                 let report = RateReport::read(&response);
-                // The report writes to the ledger. Inside the request's time-out, a slow ledger
+                // The rest of the report writes to the ledger. Inside the request's time-out, a slow ledger
                 // would lose the answer.
-                let work = async move { limiter.report(report, operations).await };
+                let work = limiter.report(report, operations);
                 response.extensions_mut().insert(AfterAnswer::new(work));
                 Ok(response)
             }

@@ -201,9 +201,10 @@ impl RateLimiter {
                 return Ok(Err(end_ms));
             }
             let one = Take { least: 1, most: 1 };
-            if self.ledger.take(next_ms, one, || reach_of(next_ms)).await?.is_none() {
+            let Some(taken) = self.ledger.take(next_ms, one, || reach_of(next_ms)).await? else {
                 return Ok(Err(next_ms));
-            }
+            };
+            self.known().took(next_ms, taken.operations);
         }
         let most = if edge { most } else { most.max(ahead) };
         let take = Take { least, most: most.max(least) };
@@ -218,6 +219,7 @@ impl RateLimiter {
         let used_percent = u64::from(spent) * 100 / u64::from(quota.cap());
         let mut known = self.known();
         known.sees(end_ms, spent);
+        known.took(end_ms, operations);
         known.usage.quota_used_percent = known.usage.quota_used_percent.max(used_percent);
         known.keep(request.lane, end_ms, rest);
         operations - rest

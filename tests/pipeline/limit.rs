@@ -80,6 +80,22 @@ async fn header_reveals_other_programs_requests() {
     }
 }
 
+/// Other requests of the process are under way while the ledger is written.
+#[tokio::test(start_paused = true)]
+async fn process_heeds_an_answer_before_the_ledger_has_it() {
+    let two = Two::new().await;
+    assert_eq!(two.take(&two.second, 1).await, 1);
+    let rate = Some(Rate { limit: LIMIT, remaining: 20, reset_at_s: END_S });
+    let stores = two.second.report(RateReport { rate, limited: None }, 1);
+    assert_eq!(two.take(&two.second, 15).await, 15, "of the 20 that the header leaves");
+    assert_eq!(two.take(&two.second, 100).await, 5);
+    stores.await;
+    assert_eq!(two.spent().await, (100, 79));
+    let stores = two.second.report(RateReport { rate: None, limited: Some(Limited { retry_after_s: Some(15) }) }, 1);
+    assert_eq!(two.second.closed_until_ms(), WINDOW_MS + 16_000);
+    stores.await;
+}
+
 /// An answer with the whole limit shows that answers do not count their own request.
 #[tokio::test(start_paused = true)]
 async fn request_missing_from_its_header_is_added() {

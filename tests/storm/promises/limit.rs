@@ -35,8 +35,6 @@ pub(super) struct LimitReported {
     end_ms: i64,
     used: u64,
     since: u64,
-    /// Requests for permits that were under way when the header arrived.
-    before: u32,
 }
 
 /// A window's permits and requests.
@@ -50,33 +48,15 @@ pub(super) struct Window {
     known: u64,
 }
 
-fn takes_permits(call: &AwsCall) -> bool {
-    call.number(":operations") > 0 && call.names("WINDOW")
-}
-
 fn end_of(ms: i64) -> i64 {
     (ms.div_euclid(WINDOW_MS) + 1) * WINDOW_MS
 }
 
 impl Storm {
-    /// Records a request for permits that is sent now.
-    pub(super) fn requests_permits(&self, who: Who, call: &AwsCall) {
-        if takes_permits(call) {
-            self.promises.memory().by.entry(who).or_default().permits_requested += 1;
-        }
-    }
-
-    /// Returns whether this request for permits was sent before the last header arrived: an
-    /// invocation that has several requests under way could not heed that header.
-    pub(super) fn was_requested_before_header(&self, who: Option<Who>, call: &AwsCall) -> bool {
-        let Some(who) = who.filter(|_| takes_permits(call)) else { return false };
-        let mut memory = self.promises.memory();
-        let did = memory.by.entry(who).or_default();
-        did.permits_requested = did.permits_requested.saturating_sub(1);
-        let Some(limit) = did.limit.as_mut() else { return false };
-        let is_before = limit.before > 0;
-        limit.before = limit.before.saturating_sub(1);
-        is_before
+    /// Returns the number of headers that an invocation has received. A request for permits that it sent
+    /// before the last one could not heed it.
+    pub(crate) fn headers_received(&self, who: Who) -> u32 {
+        self.promises.memory().by.get(&who).map_or(0, |did| did.headers)
     }
 
     /// Checks a write of the budget: new permits, or a new limit.
@@ -166,7 +146,8 @@ impl Storm {
         }
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
-        did.limit = Some(LimitReported { end_ms, used, since: 0, before: did.permits_requested });
+        did.headers += 1;
+        did.limit = Some(LimitReported { end_ms, used, since: 0 });
     }
 
     /// Returns the own share of a window, by all that can be known in it.

@@ -176,8 +176,8 @@ struct Action {
     answered: Vec<answers::Answered>,
     /// The last page that it requested.
     page: Option<answers::PageAsked>,
-    /// Its requests for permits that are under way.
-    permits_requested: u32,
+    /// The rate limit headers that it received.
+    headers: u32,
     /// Parts that it leased, with their run.
     parts: Vec<(String, String)>,
     /// One of its calls failed, or its process had an accident.

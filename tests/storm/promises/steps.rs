@@ -43,8 +43,7 @@ impl Storm {
     }
 
     /// A step calls AWS.
-    pub(crate) fn sends_to_aws(&self, who: Who, call: &AwsCall) {
-        self.requests_permits(who, call);
+    pub(crate) fn sends_to_aws(&self, call: &AwsCall) {
         self.no_secret_in(&call.name, &call.body);
         let reads = matches!(call.operation.as_str(), "GetItem" | "Query");
         if reads && !call.body.contains("\"IndexName\"") && !call.body.contains("\"ConsistentRead\":true") {
@@ -52,10 +51,16 @@ impl Storm {
         }
     }
 
-    /// AWS carried out or refused a call.
-    pub(crate) async fn done_by_aws(&self, who: Option<Who>, call: &AwsCall, answer: HttpResponse) -> HttpResponse {
+    /// AWS carried out or refused a call, before which the invocation had received so many rate limit headers.
+    pub(crate) async fn done_by_aws(
+        &self,
+        who: Option<Who>,
+        call: &AwsCall,
+        headers: u32,
+        answer: HttpResponse,
+    ) -> HttpResponse {
         self.weather.step();
-        let is_before_header = self.was_requested_before_header(who, call);
+        let is_before_header = who.is_some_and(|who| self.headers_received(who) > headers);
         if !answer.status().is_success() {
             if call.number(":others") > 0 {
                 self.limit_is_unknown(who);

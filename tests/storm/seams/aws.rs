@@ -61,9 +61,10 @@ impl Line {
             return storm.polled(&call, self.inner.call(request)).await;
         };
         storm.needs_its_role(who, target, body);
+        let headers = storm.headers_received(who);
         let weather = &storm.weather;
         storm.pass(Some(who), &call.name, Side::Before).await;
-        storm.sends_to_aws(who, &call);
+        storm.sends_to_aws(&call);
         let by = Some(who);
         storm.travel(&storm.story.aws_ms).await;
         if weather.strikes(Accident::AwsSlow) {
@@ -79,7 +80,7 @@ impl Line {
         }
         let answer = self.inner.call(request).await?;
         weather.note(|| format!("#{who} {} → {}", call.name, answer.status()));
-        let answer = storm.done_by_aws(by, &call, answer).await;
+        let answer = storm.done_by_aws(by, &call, headers, answer).await;
         if weather.strikes(Accident::AwsLost) {
             weather.note(|| format!("#{who} {}: done, and the answer is lost", call.name));
             storm.promises.troubled(by);
