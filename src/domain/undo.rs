@@ -42,6 +42,11 @@ pub enum Stays {
 }
 
 impl Stays {
+    /// Returns whether a read that does not show the latest writes would give this reason, too.
+    pub fn may_be_too_early(self) -> bool {
+        self == Self::NotWritten
+    }
+
     /// Returns the word for counts and lists.
     pub fn word(self) -> &'static str {
         self.into()

@@ -65,6 +65,34 @@ async fn run_that_may_still_change_values_is_not_undone() {
     assert_eq!(report.lacking.len(), Report::to_change(&pipeline));
 }
 
+/// The undo reads users whose values look as if they had not been written a second time.
+#[tokio::test(start_paused = true)]
+async fn values_that_a_read_shows_late_are_restored() {
+    let options = intercom_simulator::Options { read_lag_s: 150, rate_limit_per_10s: 40, ..users(300) };
+    let pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    let run = pipeline.start(Value::Null).await;
+    while pipeline.state(&run).await != Some(State::Draining) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    control(&pipeline, json!({"cancel": run}), "cancelled").await;
+    let first = pipeline.until_ended(&run).await;
+    let event = json!({"undo": run});
+    let said = loop {
+        match pipeline.engine.control(event.clone()).await {
+            Ok(said) => break said,
+            Err(why) => assert!(why.contains("may still change values"), "{why}"),
+        }
+        sleep(Duration::from_secs(1)).await;
+    };
+    let undone = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    let report = pipeline.until_ended(&undone).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    assert_eq!(report.cursor.tally.skip_reasons.get("not_written"), None);
+    assert!(first.accounts.totals.written > 0);
+    assert_eq!(report.accounts.totals.written, first.accounts.totals.written);
+    assert_eq!(report.lacking.len(), Report::to_change(&pipeline));
+}
+
 /// Only a run that wrote one of the same targets.
 #[tokio::test(start_paused = true)]
 async fn later_run_with_the_same_targets_is_undone_first() {

@@ -18,7 +18,7 @@ mod sample;
 mod settle;
 
 pub use failure::{FailureFacts, after_failure};
-pub use lag::{awaits_list, until_list_shows};
+pub use lag::{awaits_list, until_list_shows, until_user_shows};
 pub use limits::{must_count_failed, over_max_changes, over_max_errors, within_max_changes};
 pub use message::{Delivery, is_stuck, not_leased};
 pub use page::{

@@ -248,6 +248,16 @@ impl Unsettled {
     }
 }
 
+impl Run {
+    /// Returns the latest time at which a request or a job of this ended run may have changed a value, in Unix
+    /// milliseconds. It is settled at `settled_ms`. No time of a write is stored.
+    pub fn changed_by_ms(&self, cursor: &Cursor, settled_ms: i64) -> i64 {
+        let Some(ended_ms) = self.ended_ms else { return settled_ms };
+        let was_unsettled = Unsettled::at_end(self, cursor).is_some();
+        settled_ms.min(if was_unsettled { ended_ms + OVER_MS } else { ended_ms })
+    }
+}
+
 /// Returns whether a run of format 1 may have sent parts of a page that was not committed. Other runs
 /// send the parts of a page after its commit.
 fn may_have_sent(cursor: &Cursor) -> bool {

@@ -14,6 +14,7 @@ use crate::domain::patch::Patch;
 use crate::domain::run::decide::{
     AnswerFacts, Decision, FailureFacts, PageFacts, after_answer, after_end, after_failure, after_page,
     must_count_failed, needs_count, over_max_changes, over_max_errors, paths_unseen, relationship_written,
+    until_user_shows,
 };
 use crate::domain::run::{Cursor, Run, State};
 use crate::domain::user::UserId;
@@ -113,6 +114,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     let unseen = plan.unseen(cursor.attributes_seen);
     let (next, digest) = (page.next.as_ref(), page.digest);
     let answer = AnswerFacts { next, is_end: page.is_end, digest, unseen: &unseen };
+    let before = cursor.clone();
     let cursor = match after_answer(cursor, &answer, &turn.facts()) {
         ControlFlow::Continue(cursor) => cursor,
         ControlFlow::Break(decision) => return Ok(decision),
@@ -132,6 +134,11 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
     if let Some(decision) = insist!(at, over_limits(clients, run, &cursor, &evaluated)) {
         // The reason of the run's end refers to these errors.
         insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors, at.clock.now_ms()));
+        return Ok(decision);
+    }
+    if let Some(shown_at_ms) = insist!(at, reads_again_at_ms(clients, run, &evaluated))
+        && let Some(decision) = until_user_shows(&before, shown_at_ms, &turn.facts())
+    {
         return Ok(decision);
     }
     let Evaluated { tally, patches, errors, paths_seen, staying } = evaluated;
@@ -188,6 +195,17 @@ async fn over_limits(
     // The run's reason names their number.
     let users = clients.ledger.users_in_error(run, of_page, u64::MAX).await?;
     Ok(over_max_errors(cursor, &page.tally, users, run))
+}
+
+/// Returns the time from which on the users of an undo's page are surely as the run left them, if some look as
+/// if it had not written them. It is `INTERCOM_READ_AGAIN_S` after the last write of that run, which the undo's
+/// start found settled.
+async fn reads_again_at_ms(clients: &Clients, run: &Run, page: &Evaluated) -> Result<Option<i64>, StepError> {
+    let may_be_early = page.staying.iter().flat_map(|user| &user.stays).any(|value| value.why.may_be_too_early());
+    let Some(undo) = run.undo.as_ref().filter(|_| may_be_early) else { return Ok(None) };
+    let found = clients.ledger.run(&undo.run).await?.zip(clients.ledger.cursor(&undo.run).await?);
+    let written_by_ms = found.map(|(first, cursor)| first.changed_by_ms(&cursor, run.started_ms));
+    Ok(written_by_ms.map(|written_by_ms| written_by_ms + clients.settings.read_again_ms))
 }
 
 /// Returns Intercom's count of users after the last page, or `None` if it is not available.

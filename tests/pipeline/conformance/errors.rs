@@ -24,6 +24,9 @@ super::scenarios! {
         values_that_intercom_does_not_keep_are_reported,
         values_of_other_programs_are_no_error,
     ];
+    missing_permission_stops_the_run_with_advice on [v2_17, preview] not [
+        v1_4 "a revoked token plays it: each request of 1.x needs the same permission"
+    ];
 }
 
 /// Refuses a share of the users, with an e-mail address in the message.
@@ -99,6 +102,20 @@ async fn refusal_of_every_user_stops_the_run(on: On) {
     report.assert_nobody_lost();
     assert_eq!((on.written(&report.world), report.dead.len()), (0, 0));
     assert!(on.writes(&report.world) < 120, "{:?}", report.world.requests);
+}
+
+/// Only one kind of request is forbidden.
+async fn missing_permission_stops_the_run_with_advice(on: On) {
+    let write = on.pick("", "forbid-call=write", "forbid-call=bulk");
+    for (fault, by_id) in [("forbid-call=list", false), (write, false), ("forbid-call=read", true)] {
+        let pipeline = on.pipeline(HAS_AVATAR, Options { faults: faults(&[fault]), ..workspace(300) }).await;
+        let users: Vec<Value> = pipeline.world.users().iter().map(|body| body["id"].clone()).collect();
+        let report = pipeline.run(if by_id { json!({"users": users}) } else { Value::Null }).await;
+        assert!([State::Failed, State::Paused].contains(&report.state()), "{fault}: {}", report.reason());
+        assert!(report.reason().contains("The token lacks a permission"), "{fault}: {}", report.reason());
+        assert_eq!((on.written(&report.world), report.dead.len()), (0, 0), "{fault}");
+        assert!(on.writes(&report.world) + on.reads(&report.world) < 120, "{fault}: {:?}", report.world.requests);
+    }
 }
 
 /// A list that ends early is not the whole workspace.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::api::{On, workspace};
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, faults};
+use crate::plans::{COMPANY_NAME, HAS_AVATAR, faults};
 use crate::report::Report;
 use crate::retries::retry;
 use crate::undos::{refused, undo};
@@ -20,8 +20,30 @@ super::scenarios! {
         undo_after_a_kill_and_a_retry_restores_all,
         undo_of_an_undo_writes_the_values_again,
         killed_undo_restores_every_user,
+        undo_restores_fields_and_cleared_values,
+    ];
+    undo_restores_the_names_of_companies on [v1_4] not [
+        v2_17 "companies are not written",
+        preview "companies are not written"
     ];
 }
+
+/// The plan sets fields, clears an attribute, and sets one that no user has.
+const FIELDS: &str = "name = \"fields\"
+[set.name]
+type = \"string\"
+value = \"user.email\"
+[set.unsubscribed_from_emails]
+type = \"bool\"
+value = \"true\"
+[set.custom_attributes.plan]
+type = \"string\"
+value = \"none\"
+otherwise = \"clear\"
+[set.custom_attributes.tier]
+type = \"string\"
+value = \"'gold'\"
+";
 
 const REFUSES: &str = "item-error=5%:parameter_invalid:the value is invalid";
 
@@ -188,4 +210,43 @@ async fn killed_undo_restores_every_user(on: On) {
     let report = pipeline.until_ended(&run).await;
     assert_complete(&report);
     assert_eq!(values(&pipeline), before);
+}
+
+/// The fields of each user that [`FIELDS`] writes.
+fn fields(pipeline: &Pipeline) -> BTreeMap<String, [Value; 2]> {
+    let of = |body: &Value| ["name", "unsubscribed_from_emails"].map(|field| body[field].clone());
+    pipeline.world.users().iter().map(|body| (body["id"].as_str().unwrap().to_owned(), of(body))).collect()
+}
+
+async fn undo_restores_fields_and_cleared_values(on: On) {
+    let pipeline = on.pipeline(FIELDS, workspace(1_000)).await;
+    let before = (values(&pipeline), fields(&pipeline));
+    let first = pipeline.run(Value::Null).await;
+    assert_eq!(first.state(), State::Complete, "{}", first.reason());
+    let had_plan = before.0.values().filter(|attributes| attributes.contains_key("plan")).count();
+    let now = values(&pipeline);
+    assert!(had_plan > 800 && now.values().all(|attributes| !attributes.contains_key("plan")), "{had_plan}");
+    assert!(now.values().all(|attributes| attributes["tier"] == "gold"));
+    let renamed = fields(&pipeline).into_iter().filter(|(id, [name, _])| before.1[id][0] != *name).count();
+    assert!(renamed > 900, "{renamed}");
+    let report = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_complete(&report);
+    assert_eq!((values(&pipeline), fields(&pipeline)), before);
+    assert_eq!(staying(&pipeline, &report).await, BTreeMap::new());
+}
+
+async fn undo_restores_the_names_of_companies(on: On) {
+    let pipeline = on.pipeline(COMPANY_NAME, workspace(1_000)).await;
+    let companies = || -> BTreeMap<String, Value> {
+        let of_user = |body: &Value| body["companies"]["companies"].as_array().cloned().unwrap_or_default();
+        let all = pipeline.world.users().iter().flat_map(of_user).collect::<Vec<Value>>();
+        all.into_iter().map(|company| (company["company_id"].to_string(), company["name"].clone())).collect()
+    };
+    let before = companies();
+    let first = pipeline.run(Value::Null).await;
+    let renamed = companies().into_iter().filter(|(id, name)| before[id] != *name).count();
+    assert!(renamed > 10, "{renamed}: {}", first.reason());
+    let report = undo(&pipeline, json!({"undo": first.run.id})).await;
+    assert_complete(&report);
+    assert_eq!(companies(), before);
 }

@@ -1,5 +1,5 @@
-//! The wait until the list of all users shows the latest writes. Otherwise the plan would be applied to
-//! old values, and write some of them again.
+//! The waits until reads show the latest writes. Otherwise the plan would be applied to old values, and write
+//! some of them again, and an undo would leave values of its run.
 
 use super::{Decision, TurnFacts};
 use crate::domain::run::{Cursor, Position, Run};
@@ -13,12 +13,25 @@ pub fn awaits_list(cursor: &Cursor, run: &Run) -> bool {
 /// generations before. `None` if it shows them.
 pub fn until_list_shows(cursor: &Cursor, visible_at_ms: i64, facts: &TurnFacts<'_>) -> Option<Decision> {
     let until_ms = visible_at_ms.max(cursor.visible_at_ms);
-    let at = jiff::Timestamp::from_millisecond(until_ms).ok()?.strftime("%H:%M:%S");
+    let at = second_of_day(until_ms)?;
     let minutes = facts.run.api.list_lag_ms() / 60_000;
     let why = format!(
         "Intercom's list shows writes after up to {minutes} minutes, so it is read from {at} UTC on; no_wait skips this"
     );
     (facts.now_ms < until_ms).then(|| Decision::wait(cursor.clone(), until_ms, why))
+}
+
+/// Waits until a read by id surely shows the writes of the undone run, at `shown_at_ms`. An undo that finds
+/// values as if they had not been written reads them a second time then. `None` if it shows them.
+pub fn until_user_shows(cursor: &Cursor, shown_at_ms: i64, facts: &TurnFacts<'_>) -> Option<Decision> {
+    let at = second_of_day(shown_at_ms)?;
+    let why =
+        format!("some values look as if the run had not written them, so they are read a second time at {at} UTC");
+    (facts.now_ms < shown_at_ms).then(|| Decision::wait(cursor.clone(), shown_at_ms, why))
+}
+
+fn second_of_day(ms: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_millisecond(ms).ok()?.strftime("%H:%M:%S").to_string())
 }
 
 #[cfg(test)]
@@ -43,6 +56,10 @@ mod tests {
             let why = decision.and_then(|decision| decision.next.waits).unwrap_or_default();
             assert!(until_ms.is_none() || why.contains("read from 12:03:10 UTC on"), "{why}");
         }
+        let by_id = |shown_at_ms| until_user_shows(&cursor(0), shown_at_ms, &facts);
+        let why = by_id(43_390_000).and_then(|decision| decision.next.waits).unwrap_or_default();
+        assert!(why.contains("a second time at 12:03:10 UTC"), "{why}");
+        assert_eq!(by_id(43_000_000), None);
         let later = Cursor { page: 1, ..cursor(0) };
         assert!(awaits_list(&cursor(0), &run) && !awaits_list(&later, &run));
         let after = "WzFd".to_owned();

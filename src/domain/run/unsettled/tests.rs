@@ -21,6 +21,19 @@ fn cursor(change: impl FnOnce(&mut Cursor)) -> Cursor {
     cursor
 }
 
+#[test]
+fn last_change_is_before_the_end_or_before_it_was_settled() {
+    let hours = |hours: i64| END_MS + hours * 3600 * 1000;
+    let has_sent = cursor(|cursor| cursor.pages_in_all = 1);
+    let complete = ended("complete", &json!({"totals": Totals::default()}));
+    let cancelled = ended("cancelled", &json!({}));
+    for (run, settled_ms, by_ms) in
+        [(&complete, hours(1), END_MS), (&cancelled, hours(1), hours(1)), (&cancelled, hours(24), END_MS + OVER_MS)]
+    {
+        assert_eq!(run.changed_by_ms(&has_sent, settled_ms), by_ms, "{}", run.state);
+    }
+}
+
 fn unsettled() -> Unsettled {
     Unsettled::at_end(&ended("cancelled", &json!({})), &cursor(|cursor| cursor.pages_in_all = 1)).unwrap()
 }
