@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use intercom_bulk_cli::command::{Arguments, WRONG_USAGE};
+use intercom_bulk_cli::command::{Arguments, WRONG_USAGE, complete_if_asked};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if complete_if_asked() {
+        return ExitCode::SUCCESS;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

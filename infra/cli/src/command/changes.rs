@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::CommandError;
 use super::bounds::user_id;
+use super::completions::runs;
 use super::control::run_id;
 use super::errors::ended;
 use super::ledger_options::{LedgerOptions, RunOptions};
@@ -45,7 +46,7 @@ const HEADINGS: [&str; 9] = ["user", "target", "company", "before", "after", "ou
 )]
 pub(super) struct Changes {
     /// The run [default: the last]
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Also list changes that failed, are not sent, or whose outcome is not known
     #[arg(long)]

@@ -8,6 +8,7 @@ use intercom_bulk::steps::control;
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::completions::runs;
 use super::ledger_options::LedgerOptions;
 use super::stack_options::StackOptions;
 use crate::output;
@@ -49,7 +50,7 @@ pub(super) struct Cancel {
 #[derive(Debug, Args)]
 struct Requested {
     /// The run [default: the active one]
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     #[command(flatten)]
     from: LedgerOptions,

@@ -7,6 +7,7 @@ use intercom_bulk::domain::run::{Run, RunId};
 use intercom_bulk::ledger::Ledger;
 
 use super::CommandError;
+use super::completions::runs;
 use super::local::{last_folder, ledger_in};
 use super::stack_options::StackOptions;
 use crate::state_dir::PlaceError;
@@ -28,7 +29,7 @@ pub(super) struct LedgerOptions {
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// The run [default: the last]
-    #[arg(long = "run", value_name = "ID")]
+    #[arg(long = "run", value_name = "ID", add = runs())]
     pub(super) name: Option<String>,
     #[command(flatten)]
     pub(super) from: LedgerOptions,

@@ -117,7 +117,7 @@ impl Worker {
 pub(super) fn stopped(error: SessionError) -> CommandError {
     match error {
         SessionError::Ledger(error) => CommandError::Ledger(error),
-        other => CommandError::Step(other.to_string()),
+        other => CommandError::Step(output::flags(&other.to_string())),
     }
 }
 

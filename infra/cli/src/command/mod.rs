@@ -43,6 +43,7 @@ use intercom_bulk::plan::PlanError;
 use intercom_bulk::runtime::config::{ConfigError, environment};
 
 use self::access::Access;
+pub use self::completions::complete_if_asked;
 use crate::output;
 use crate::saved::SavedError;
 use crate::stack::StackError;

@@ -11,6 +11,7 @@ use intercom_bulk::steps::control;
 use serde_json::json;
 
 use super::CommandError;
+use super::completions::runs;
 use super::control::{invoke, run_id, show};
 use super::ledger_options::LedgerOptions;
 use crate::output;
@@ -29,7 +30,7 @@ const CODES: &str = "Exit codes: 0 released, or no run waits for it · 1 failed,
     An older value may come later, and the run's reason says so from then on.")]
 pub(super) struct Release {
     /// The ended run
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: RunId,
     /// Do not ask for confirmation
     #[arg(long)]

@@ -10,6 +10,7 @@ use intercom_bulk::runtime::event::{ControlEvent, Target};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::completions::runs;
 use super::control::{invoke, run_id, show, target};
 use super::local::{Shown, Worker, last_folder, ledger_in, restarted};
 use super::stack_options::StackOptions;
@@ -36,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(100);
     of its plan. With --stack the functions continue it.")]
 pub(super) struct ResumeRun {
     /// The run [default: the active one]
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Print only one JSON object, on standard output
     #[arg(long)]

@@ -11,6 +11,7 @@ use intercom_bulk::plan::Plan;
 use intercom_bulk::runtime::event::{ControlEvent, RetryRequest};
 
 use super::bounds::per_minute;
+use super::completions::runs;
 use super::control::{invoke, run_id, show};
 use super::earlier::{Here, named_or_last};
 use super::local::{Shown, new_start, now, restarted};
@@ -39,7 +40,7 @@ const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1
     `resume` it.")]
 pub(super) struct RetryRun {
     /// The ended run [default: the last]
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Only the users that failed with this code, as `errors` lists it
     #[arg(long, value_name = "CODE", conflicts_with = "unknown")]

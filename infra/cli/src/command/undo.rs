@@ -11,6 +11,7 @@ use intercom_bulk::runtime::event::{ControlEvent, UndoRequest};
 use serde_json::Value;
 
 use super::bounds::per_minute;
+use super::completions::runs;
 use super::control::{invoke, run_id, show};
 use super::earlier::{Here, named_or_last};
 use super::local::{Shown, Worker, new_start, now, restarted, stopped};
@@ -45,7 +46,7 @@ const CODES: &str = "Exit codes: after a preview alone 0 nothing would be restor
     of it are refused until `put` stores it again, or `start --unhold`.")]
 pub(super) struct UndoRun {
     /// The ended run [default: the last]
-    #[arg(value_name = "RUN", value_parser = run_id)]
+    #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Undo the run without a preview and a question. With --stack it is needed to undo; without it the stack makes the
     /// preview

@@ -12,6 +12,20 @@ use serde_json::Value;
 
 use world::{World, plan};
 
+/// Returns the status of a run when it has ended so.
+async fn until(world: &World, run: &str, end: &str) -> Value {
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let output = world.call(&["status", "--json", "--run", run]).await;
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let state = status["state"].as_str().unwrap_or("not there yet");
+        if state == end {
+            return status;
+        }
+        assert!(["not there yet", "waiting", "running", "draining", "verifying"].contains(&state), "{status}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stored_plan_runs_and_is_reported() {
     let world = World::new("800").await;
@@ -20,16 +34,7 @@ async fn stored_plan_runs_and_is_reported() {
     assert_eq!(stored["plan"], "has-avatar");
     let started = world.object(&["start", "has-avatar", "--accept-unseen", "--json"], 0).await;
     let run = started["run"].as_str().unwrap();
-    let status = loop {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let output = world.call(&["status", "--json", "--run", run]).await;
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let state = status["state"].as_str().unwrap_or("not there yet");
-        assert!(!["failed", "incomplete", "cancelled"].contains(&state), "{status}");
-        if state == "complete" {
-            break status;
-        }
-    };
+    let status = until(&world, run, "complete").await;
     let totals = &status["totals"];
     assert!(status["users"] == 800 && totals["patches"].as_u64().unwrap() > 100, "{status}");
     assert_eq!(totals["patches"], status["patches"], "each change is in a job");
@@ -102,9 +107,39 @@ async fn verbs_invoke_the_control_function() {
     let again = world.call(&["resume", run, "--stack", "bulk-eu"]).await;
     let words = String::from_utf8(again.stdout).unwrap();
     assert!(again.status.code() == Some(1) && words.contains("is cancelled already"), "{words}");
+    let before = world.invoked("control");
+    let released = world.object(&["release", run, "--yes", "--stack", "bulk-eu", "--json"], 0).await;
+    assert_eq!((released["run"].as_str(), released["state"].as_str()), (Some(run), Some("cancelled")), "{released}");
+    assert_eq!(world.invoked("control"), before + 1);
     let unknown = world.call(&["cancel", "has-avatar.1", "--stack", "bulk-eu"]).await;
     assert_eq!(unknown.status.code(), Some(1), "{}", String::from_utf8_lossy(&unknown.stderr));
     assert!(world.invoked("control") >= 6, "{}", world.invoked("control"));
+}
+
+/// A value is no number for the users with a text in `plan`.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_is_retried_and_undone_by_the_control_function() {
+    const PLAN: &str = "name = \"number\"\n[set.custom_attributes.number]\ntype = \"int\"\n\
+                        value = \"user.custom_attributes.plan | int\"\notherwise = 0\n";
+    let world = World::new("300").await;
+    let file = world.folder.path().join("number.toml");
+    std::fs::write(&file, PLAN).unwrap();
+    world.object(&["put", file.to_str().unwrap(), "--json"], 0).await;
+    let started = world.object(&["start", "number", "--json"], 0).await;
+    let run = started["run"].as_str().unwrap();
+    let first = until(&world, run, "complete_with_errors").await;
+    let (written, failed) = (&first["totals"]["written"], &first["totals"]["errors"]);
+    assert!(written.as_u64().unwrap() > 20 && failed.as_u64().unwrap() > 100, "{first}");
+    let stack = ["--stack", "bulk-eu", "--json"];
+    let retried = world.object(&[&["retry", run][..], &stack].concat(), 0).await;
+    let second = until(&world, retried["run"].as_str().unwrap(), "complete_with_errors").await;
+    assert_eq!((&second["totals"]["users"], &second["totals"]["errors"]), (failed, failed), "{second}");
+    let asked = world.object(&[&["undo", run][..], &stack].concat(), 0).await;
+    let preview = until(&world, asked["run"].as_str().unwrap(), "complete").await;
+    assert_eq!(preview["totals"]["written"], 0, "without --yes it is a preview: {preview}");
+    let undone = world.object(&[&["undo", run, "--yes"][..], &stack].concat(), 0).await;
+    let undone = until(&world, undone["run"].as_str().unwrap(), "complete").await;
+    assert_eq!(&undone["totals"]["written"], written, "{undone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::world::{World, plan};
+use crate::world::{COMMAND, World, plan};
 
 /// Returns the objects that a command prints, one on each line.
 fn objects(world: &World, arguments: &[&str], code: i32) -> Vec<Value> {
@@ -214,24 +215,40 @@ fn interrupted_watch_leaves_the_run_alone() {
 }
 
 #[test]
-fn completions_name_commands_and_options() {
+fn shell_completes_commands_options_and_runs() {
     let world = World::with(&["--users", "1"]);
-    for (shell, option) in [
-        ("bash", "--max-changes"),
-        ("zsh", "--max-changes"),
-        ("fish", "max-changes"),
-        ("powershell", "--max-changes"),
-        ("elvish", "--max-changes"),
-    ] {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = world.call(&["completions", shell]);
         let script = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{shell}");
-        for word in ["intercom-bulk", "history", "changes", option] {
-            assert!(script.contains(word), "{shell}: {word}");
-        }
+        let calls_it = script.contains("INTERCOM_BULK_COMPLETE") && script.contains("intercom-bulk");
+        assert!(output.status.code() == Some(0) && calls_it, "{shell}: {script}");
     }
     assert_eq!(world.call(&["completions", "tcsh"]).status.code(), Some(64));
     let script = world.folder.path().join("script");
     std::fs::write(&script, world.call(&["completions", "bash"]).stdout).unwrap();
-    assert!(Command::new("bash").arg("-n").arg(&script).status().unwrap().success(), "bash reads the script");
+    let folder = Path::new(COMMAND).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let completed = |words: &[&str]| -> Vec<String> {
+        let (last, place) = (words[words.len() - 1], words.len());
+        let line = format!(
+            "source ./script; COMP_WORDS=(intercom-bulk {} '{last}'); COMP_CWORD={place}; COMP_TYPE=9\n\
+             _clap_complete_intercom_bulk intercom-bulk '{last}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words[..words.len() - 1].join(" ")
+        );
+        let mut bash = Command::new("bash");
+        let bash = bash.args(["-c", &line]).current_dir(world.folder.path()).env("PATH", &path);
+        let output = bash.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+    };
+    assert_eq!(completed(&["hist"]), ["history"]);
+    assert_eq!(completed(&["run", "--max-ch"]), ["--max-changes"]);
+    assert_eq!(completed(&["undo", "h"]), [""], "there is no state yet");
+    let plan = plan("has-avatar.toml");
+    let runs = [0, 1].map(|_| world.object(&["run", plan.to_str().unwrap(), "--json"], 0)["run"].clone());
+    let latest_first = [runs[1].as_str().unwrap(), runs[0].as_str().unwrap()];
+    assert_eq!(completed(&["undo", "has-"]), latest_first);
+    assert_eq!(completed(&["errors", "--run", "has-"]), latest_first);
+    assert_eq!(completed(&["errors", "--run", "other"]), [""]);
 }

@@ -195,3 +195,19 @@ fn trace_log_has_no_token_and_no_personal_data() {
     assert!(shown.is_empty(), "the log shows {shown:?}");
     assert!(!log.contains("ann@example.com"), "Intercom's message was logged as it came");
 }
+
+/// The simulated list of contacts shows writes at once.
+#[test]
+fn run_on_contacts_creates_its_attributes_and_need_not_wait() {
+    const PLAN: &str = "name = \"tier\"\n[set.custom_attributes.tier]\ntype = \"string\"\nvalue = \"'gold'\"\n";
+    let world = World::with(&["--users", "60"]).on("2.17");
+    std::fs::write(world.folder.path().join("tier.toml"), PLAN).unwrap();
+    let refused = world.call(&["run", "tier.toml"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("start with --create-attributes"), "{said}");
+    let created = world.object(&["run", "tier.toml", "--create-attributes", "--json"], 0);
+    assert_eq!(created["written"].as_u64(), Some(60), "{created}");
+    // Otherwise it would wait for three minutes.
+    let hurried = world.object(&["run", "tier.toml", "--no-wait", "--json"], 0);
+    assert_eq!((hurried["users"].as_u64(), hurried["written"].as_u64()), (Some(60), Some(0)), "{hurried}");
+}
