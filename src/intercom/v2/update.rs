@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::transport::error::Invalid;
+use crate::domain::kept::is_same_name;
 use crate::domain::partial_json::Projection;
 use crate::domain::patch::{Change, Patch, Target};
 
@@ -62,7 +63,10 @@ pub(super) fn not_kept(contact: &Value, patch: &Patch) -> Vec<Target> {
         Target::Field(name) => contact.get(name),
         Target::CompanyName(_) => None,
     };
-    let differs = |change: &&Change| !is_kept(value_of(&change.target).unwrap_or(&Value::Null), &change.new);
+    let differs = |change: &&Change| {
+        let kept = value_of(&change.target).unwrap_or(&Value::Null);
+        !(is_kept(kept, &change.new) || change.target.is_name() && is_same_name(kept, &change.new))
+    };
     patch.changes.iter().filter(differs).map(|change| change.target.clone()).collect()
 }
 
@@ -154,6 +158,11 @@ mod tests {
             let targets = not_kept(&kept, &attribute(sent.clone()));
             assert_eq!(targets.is_empty(), is_kept, "{sent} {kept}");
         }
+        let name = |kept: &str| {
+            let sent = patch(vec![(Target::Field("name".into()), json!("Ann & Bob"))]);
+            not_kept(&json!({ "name": kept }), &sent).is_empty()
+        };
+        assert_eq!(["Ann & Bob", "Ann &amp; Bob", "Ann"].map(name), [true, true, false]);
         let email = Target::Field("email".into());
         assert!(shows_alike(&email, &json!(""), &Value::Null) && !shows_alike(&email, &json!("a@b.c"), &Value::Null));
         assert!(!shows_alike(&Target::Attribute("email".into()), &json!(""), &Value::Null));
