@@ -166,7 +166,7 @@ impl Ledger {
 
 /// Returns whether an error row of generation `of` belongs to a generation or a later one. Rows of earlier
 /// versions have generation 0 and belong to any.
-fn is_of(of: u32, generation: u32) -> bool {
+pub(super) fn is_of(of: u32, generation: u32) -> bool {
     of == 0 || of >= generation
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{self, Item, key, n, run_pk};
+use super::errors::is_of;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
@@ -76,7 +77,7 @@ impl Ledger {
             bodies.sort_unstable_by(|one, other| one.id.cmp(&other.id));
             bodies.into_iter().flat_map(|part| part.patches).for_each(|patch| sampler.add(patch));
         }
-        let failed = self.failed_among(&run.id, &sampler.users()).await?;
+        let failed = self.failed_among(&run.id, cursor.generation, &sampler.users()).await?;
         let sample = sampler.without(&failed);
         let mut rest: Vec<&Patch> = sample.iter().collect();
         let mut number = 0;
@@ -90,13 +91,19 @@ impl Ledger {
         Ok(sample.len())
     }
 
-    /// Returns the users with an error row among these.
-    async fn failed_among(&self, run: &RunId, users: &BTreeSet<&str>) -> Result<BTreeSet<String>, LedgerError> {
+    /// Returns the users with an error row of this generation among these. It wrote those who failed in an earlier
+    /// one again.
+    async fn failed_among(
+        &self,
+        run: &RunId,
+        generation: u32,
+        users: &BTreeSet<&str>,
+    ) -> Result<BTreeSet<String>, LedgerError> {
         let mut failed = BTreeSet::new();
         self.pages(&run_pk(run), "ERROR#", |items| {
             for item in items {
                 let row: super::ErrorRow = attributes::read(item, "ERROR")?;
-                if users.contains(row.user.as_str()) {
+                if is_of(row.generation, generation) && users.contains(row.user.as_str()) {
                     failed.insert(row.user);
                 }
             }

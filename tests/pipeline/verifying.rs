@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::intercom::Closed;
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, faults, users};
 use crate::report::Report;
 use crate::unreadable::resumes_with_a_token_of_its_own;
 
@@ -45,6 +45,29 @@ async fn values_that_match_take_no_wait() {
     assert_eq!((read_back(&report), report.world.requests[READ]), (totals, 100));
     let closed = report.jobs.iter().map(|job| job.made_ms).max().unwrap();
     assert!(report.run.ended_ms.unwrap() - closed < 10_000, "{:?}", report.run);
+}
+
+/// Users who failed in the first generation are written by the second one.
+#[tokio::test(start_paused = true)]
+async fn users_that_failed_in_an_earlier_generation_are_checked() {
+    let some = faults(&["lose-page=2", "item-error=30%:parameter_invalid:the value is invalid"]);
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults: some, ..users(240) }).await;
+    let run = pipeline.start(Value::Null).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    while ledger.run(&run).await.unwrap().is_none_or(|run| run.generation < 2) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let failed: Vec<String> = ledger
+        .errors(&ledger.run(&run).await.unwrap().unwrap())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.user)
+        .collect();
+    pipeline.world.cure(&failed);
+    let report = pipeline.until_ended(&run).await;
+    assert!(failed.len() > 10 && patched(&report) as usize > failed.len(), "{failed:?} {:?}", report.cursor.tally);
+    assert_eq!(read_back(&report).users, patched(&report) - report.errors.len() as u32, "{}", report.reason());
 }
 
 #[tokio::test(start_paused = true)]
