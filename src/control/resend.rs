@@ -5,8 +5,6 @@
 //! A resume, a restart, the release of parts that were held back, and a queue that may have lost messages
 //! request it. The first three begin it, and the tick goes on, in as many invocations as it takes.
 
-use std::cmp::Ordering;
-
 use crate::domain::run::{Cursor, Run};
 use crate::ledger::Resends;
 use crate::runtime::clients::{Clients, StepError};
@@ -22,7 +20,8 @@ const EMPTY_READS: u32 = 3;
 pub const BETWEEN_READS_MS: i64 = 55_000;
 /// After this time in which no part ends, messages are lost if the queue has fewer of them than there are
 /// parts, in milliseconds. If no part is tried either, they may be lost although it has as many: it can
-/// hold others, such as one of a newer version.
+/// hold others, such as one of a newer version. If it has several times as many, the time is as many times as
+/// long, because each resend adds to them.
 const STILL_MS: i64 = 3600 * 1000;
 /// A message that is older than this is sent again, in milliseconds: SQS deletes it after 14 days.
 const MESSAGE_LIFE_MS: i64 = 12 * 24 * 3600 * 1000;
@@ -112,8 +111,7 @@ enum Seen {
     /// It was empty often enough, or no part has ended for a long time, and it has fewer messages than
     /// there are parts.
     Lost,
-    /// No part has ended for a long time, and the queue has as many messages as there are parts. A resend
-    /// makes it have more.
+    /// No part has ended for a long time, and the queue has at least as many messages as there are parts.
     Still,
 }
 
@@ -129,13 +127,14 @@ fn after_read(resends: &mut Resends, queued: Option<u64>, open: u64, now_ms: i64
     if resends.empty_reads >= EMPTY_READS {
         return Seen::Lost;
     }
-    if now_ms - resends.open_since_ms <= STILL_MS {
-        return Seen::Nothing;
-    }
-    match queued.map(|queued| queued.cmp(&open)) {
-        Some(Ordering::Less) => Seen::Lost,
-        Some(Ordering::Equal) => Seen::Still,
-        Some(Ordering::Greater) | None => Seen::Nothing,
+    let Some(queued) = queued else { return Seen::Nothing };
+    let messages_of_part = queued.div_ceil(open.max(1)).max(1) as i64;
+    if now_ms - resends.open_since_ms <= STILL_MS.saturating_mul(messages_of_part) {
+        Seen::Nothing
+    } else if queued < open {
+        Seen::Lost
+    } else {
+        Seen::Still
     }
 }
 
@@ -168,7 +167,8 @@ mod tests {
         );
         // A part ended.
         assert_eq!(of(&[(1, 2, 2), (60, 2, 1), (62, 1, 1), (121, 1, 1)]), [Nothing, Nothing, Nothing, Still]);
-        // Each part has its message, and more.
-        assert_eq!(of(&[(1, 3, 2), (70, 3, 2)]), [Nothing; 2]);
+        // The queue has more messages than parts.
+        assert_eq!(of(&[(1, 3, 2), (70, 3, 2), (121, 3, 2), (122, 3, 2)]), [Nothing, Nothing, Nothing, Still]);
+        assert_eq!(of(&[(1, 9, 2), (300, 9, 2), (302, 9, 2)]), [Nothing, Nothing, Still]);
     }
 }
