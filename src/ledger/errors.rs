@@ -127,11 +127,10 @@ impl Ledger {
         prefix: &str,
         mut each: impl FnMut(ErrorRow) -> bool,
     ) -> Result<(), LedgerError> {
-        let all_read = matches!(run.state, State::Complete | State::CompleteWithErrors);
         self.pages(&run_pk(&run.id), prefix, |items| {
             for item in items {
                 let row: ErrorRow = attributes::read(item, "ERROR")?;
-                if (!all_read || is_of(row.generation, run.generation)) && !each(row) {
+                if counts(row.generation, run) && !each(row) {
                     return Ok(false);
                 }
             }
@@ -168,6 +167,12 @@ impl Ledger {
 /// versions have generation 0 and belong to any.
 pub(super) fn is_of(of: u32, generation: u32) -> bool {
     of == 0 || of >= generation
+}
+
+/// Returns whether an error row of generation `of` counts for a run. If the last generation read all users,
+/// rows of earlier ones do not.
+pub(super) fn counts(of: u32, run: &Run) -> bool {
+    is_of(of, run.generation) || !matches!(run.state, State::Complete | State::CompleteWithErrors)
 }
 
 fn cut(text: &str) -> String {

@@ -4,9 +4,10 @@
 mod unknown;
 
 use super::attributes::{self, number, run_pk, text};
+use super::errors::counts;
 use super::select::{Keys, Select};
 use super::{Ledger, LedgerError};
-use crate::domain::run::{Cursor, Retry, RetryPlace, Run, State};
+use crate::domain::run::{Cursor, Retry, RetryPlace, Run};
 use crate::domain::user::UserId;
 
 /// The code of an entry of a page without a usable id. It is no user.
@@ -144,14 +145,11 @@ struct Failed {
     code: String,
 }
 
-/// Returns the user of an error row. If the last generation read all users, rows of earlier ones do not
-/// count.
+/// Returns the user of an error row that counts.
 fn failed(item: &attributes::Item, run: &Run) -> Result<Option<Failed>, LedgerError> {
     attributes::readable(item, "ERROR")?;
     let generation: u32 = number(item, "generation").unwrap_or_default();
-    let read_all = matches!(run.state, State::Complete | State::CompleteWithErrors);
-    let counts = generation == 0 || generation >= run.generation || !read_all;
     let code = text(item, "code");
-    let user = UserId::new(text(item, "user")).filter(|_| counts && code != UNREADABLE_USER);
+    let user = UserId::new(text(item, "user")).filter(|_| counts(generation, run) && code != UNREADABLE_USER);
     Ok(user.map(|user| Failed { user, code: code.to_owned() }))
 }

@@ -25,6 +25,7 @@ use crate::rate_limit::{Lane, Permit, PermitRequest, Quota};
 use crate::runtime::binding::{self, Binding, UnknownWorkspace};
 use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::invocation::Invocation;
+
 /// If the calls before the page take longer than this, in milliseconds, the next invocation reads the
 /// page.
 const SLOW_ANSWER_MS: i64 = 4_000;
@@ -136,7 +137,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         insist!(at, clients.ledger.record_errors(&run.id, &evaluated.errors, at.clock.now_ms()));
         return Ok(decision);
     }
-    if let Some(shown_at_ms) = insist!(at, reads_again_at_ms(clients, run, &evaluated))
+    if let Some(shown_at_ms) = insist!(at, reads_again_at_ms(clients, run, &evaluated, at))
         && let Some(decision) = until_user_shows(&before, shown_at_ms, &turn.facts())
     {
         return Ok(decision);
@@ -200,8 +201,14 @@ async fn over_limits(
 /// Returns the time from which on the users of an undo's page are surely as the run left them, if some look as
 /// if it had not written them. It is `INTERCOM_READ_AGAIN_S` after the last write of that run, which the undo's
 /// start found settled.
-async fn reads_again_at_ms(clients: &Clients, run: &Run, page: &Evaluated) -> Result<Option<i64>, StepError> {
-    let may_be_early = page.staying.iter().flat_map(|user| &user.stays).any(|value| value.why.may_be_too_early());
+async fn reads_again_at_ms(
+    clients: &Clients,
+    run: &Run,
+    page: &Evaluated,
+    at: &Invocation,
+) -> Result<Option<i64>, StepError> {
+    let may_be_early = at.clock.now_ms() < run.started_ms + clients.settings.read_again_ms
+        && page.staying.iter().flat_map(|user| &user.stays).any(|value| value.why.may_be_too_early());
     let Some(undo) = run.undo.as_ref().filter(|_| may_be_early) else { return Ok(None) };
     let found = clients.ledger.run(&undo.run).await?.zip(clients.ledger.cursor(&undo.run).await?);
     let written_by_ms = found.map(|(first, cursor)| first.changed_by_ms(&cursor, run.started_ms));
