@@ -184,6 +184,7 @@ impl Workspace {
             for (all, new) in self.counts.lives.iter_mut().zip(lives) {
                 all.extend(new);
             }
+            self.stamp(now_ms);
         }
     }
 
