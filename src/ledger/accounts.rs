@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
-use super::attributes::{self, Item, number, run_pk, text};
+use super::attributes::{self, Item, run_pk, text};
 use super::job_rows::end_is_known;
 use super::jobs::{JobSeen, Which};
 use super::pages::pages_prefix;
@@ -74,11 +74,9 @@ impl Ledger {
             let buckets = self.buckets_of(&run.id).await?;
             self.jobs_seen(&run.id, &buckets, Which::All, |bucket, job| counting.job(bucket, &job)).await?;
         }
-        // Rows of one user are adjacent.
-        let mut last = String::new();
-        let errors = Select { attributes: Some("#user, v, generation"), ..Select::new(&pk, "ERROR#") };
-        self.select(&errors, |items| items.iter().try_for_each(|item| counting.error(item, &mut last)).map(|()| true))
-            .await?;
+        let failed = self.count_failed_users(run, cursor).await?;
+        counting.accounts.totals.errors = failed.users;
+        counting.accounts.totals.failed_twice = failed.twice;
         Ok(counting.done())
     }
 
@@ -244,8 +242,9 @@ impl<'a> Counting<'a> {
         let Accounts { totals, open, sent_now, .. } = &mut self.accounts;
         totals.jobs += 1;
         totals.patches += job.users;
-        // The users of a resubmission are also in another job, or will be.
-        let users = if job.resubmission { 0 } else { job.users.saturating_sub(job.again_users) };
+        // The other users of a resubmission are also in another job, or will be.
+        let own = job.own_users();
+        let users = own.saturating_sub(job.again_users);
         totals.sent += users;
         let now = job.generation == self.cursor.generation;
         if now {
@@ -256,7 +255,7 @@ impl<'a> Counting<'a> {
             totals.written += written;
             totals.written_before += if now { 0 } else { written };
         }
-        if counts {
+        if counts && own > 0 {
             totals.unattributed += job.unattributed;
             totals.gone += job.gone;
             totals.changed_since += job.changed_since;
@@ -272,18 +271,6 @@ impl<'a> Counting<'a> {
             *(if job.failed_unnamed { &mut totals.failed_unnamed } else { &mut totals.unknown }) += job.users;
         }
         *totals.jobs_by_end.entry(end.to_string()).or_default() += 1;
-    }
-
-    /// Counts an error row; each user counts once.
-    fn error(&mut self, item: &Item, last: &mut String) -> Result<(), LedgerError> {
-        attributes::readable(item, "ERROR")?;
-        let (user, generation) = (text(item, "user"), number(item, "generation").unwrap_or_default());
-        // Rows of an earlier version have no generation.
-        if (generation == 0 || self.cursor.counts_errors_of(generation)) && user != last {
-            self.accounts.totals.errors += 1;
-            user.clone_into(last);
-        }
-        Ok(())
     }
 
     fn done(mut self) -> Accounts {

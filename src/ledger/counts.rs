@@ -54,38 +54,33 @@ impl<'a> Change<'a> {
         Self { run, bucket: Bucket::of(now_ms, Width::MINUTE), generation, counts, sends: None, now_ms }
     }
 
-    /// Returns the change for a new job that ends so many parts. The users of a resubmission are also
+    /// Returns the change for a new job that ends so many parts. Only its own users count, not those who are
     /// in another job, or will be. A job of requests whose answers are the results is closed at once.
     pub(super) fn made(row: &'a JobRow, parts_ended: usize) -> Self {
-        let items = row.users as i64;
-        let sent = if row.resubmission { 0 } else { items };
+        let (items, sent) = (row.users as i64, row.own_users() as i64);
         let mut counts = Counts { jobs: 1, items, sent, parts_ended: parts_ended as i64, ..Counts::default() };
         if let Some(end) = row.end {
             add_end(&mut counts, end);
-            counts.gone = row.gone as i64;
+            counts.gone = if sent > 0 { row.gone as i64 } else { 0 };
             counts.written = (sent - (row.failed + row.gone) as i64).max(0);
         }
         Self::of_job(row, counts, sent)
-    }
-
-    /// Returns the change for a part that ends with a job that was recorded before.
-    pub(super) fn part_ended(row: &'a JobRow) -> Self {
-        Self::of_job(row, Counts { parts_ended: 1, ..Counts::default() }, 0)
     }
 
     /// Returns the change for a job that is closed.
     pub(super) fn closed(row: &'a JobRow, closing: &Closing) -> Self {
         let items = row.users as i64;
         let again = closing.again.as_ref().map_or(0, |(_, users)| *users as i64);
-        let again_of_sent = if row.resubmission { 0 } else { again.min(items) };
-        let sent = if row.resubmission { 0 } else { items - again_of_sent };
-        let ReadUsers { gone, changed_since } = closing.read.unwrap_or_default();
+        let own = row.own_users() as i64;
+        let again_of_sent = again.min(own);
+        let sent = own - again_of_sent;
+        let ReadUsers { gone, changed_since } = closing.read.filter(|_| own > 0).unwrap_or_default();
         let refused = (closing.failed + closing.unattributed + gone + changed_since) as i64;
         let mut counts = Counts {
             sent: -again_of_sent,
             gone: gone as i64,
             changed_since: changed_since as i64,
-            unattributed: closing.unattributed as i64,
+            unattributed: if own > 0 { closing.unattributed as i64 } else { 0 },
             follow_ups: i64::from(closing.again.is_some()),
             ..Counts::default()
         };

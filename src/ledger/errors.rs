@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attributes::{self, key, n, number, run_pk, s, text};
 use super::select::Select;
 use super::{Key, Ledger, LedgerError, Write};
-use crate::domain::run::{CODE_CHARS_MAX, Run, RunId, State};
+use crate::domain::run::{CODE_CHARS_MAX, Cursor, Run, RunId, State};
 use crate::domain::user::UserId;
 
 /// Code and message of an error row are cut to this many characters.
@@ -139,6 +139,26 @@ impl Ledger {
         .await
     }
 
+    /// Counts the failed users of a run, each once.
+    pub(super) async fn count_failed_users(&self, run: &Run, cursor: &Cursor) -> Result<FailedUsers, LedgerError> {
+        let mut failed = FailedUsers::default();
+        let attributes = Some("#user, #at, v, generation");
+        let select = Select { attributes, ..Select::new(run_pk(&run.id), "ERROR#") };
+        self.select(&select, |items| {
+            for item in items {
+                attributes::readable(&item, "ERROR")?;
+                // Rows of an earlier version have no generation.
+                let generation = number(&item, "generation").unwrap_or_default();
+                if generation == 0 || cursor.counts_errors_of(generation) {
+                    failed.add(text(&item, "user"), text(&item, "at"));
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(failed)
+    }
+
     /// Counts the failed users of a run's generation and those of `more`, each once: a retried part
     /// records the same errors again. More than `most` users count as `most + 1`, and the rest is not
     /// read.
@@ -160,6 +180,32 @@ impl Ledger {
         })
         .await?;
         Ok((users + more.len() as u64).min(most.saturating_add(1)))
+    }
+}
+
+/// The number of failed users, by their error rows.
+#[derive(Debug, Default)]
+pub(super) struct FailedUsers {
+    pub(super) users: u64,
+    /// Users with an error of the plan's evaluation, and one of their write.
+    pub(super) twice: u64,
+    /// The user of the last row, and what its rows are about.
+    last: String,
+    of_page: bool,
+    of_write: bool,
+}
+
+impl FailedUsers {
+    /// Counts a row. Rows of one user are adjacent. The place is `page 12`, `part …` or `job …`.
+    fn add(&mut self, user: &str, at: &str) {
+        if user != self.last {
+            self.users += 1;
+            user.clone_into(&mut self.last);
+            (self.of_page, self.of_write) = (false, false);
+        }
+        let before = self.of_page && self.of_write;
+        *(if at.starts_with("page ") { &mut self.of_page } else { &mut self.of_write }) = true;
+        self.twice += u64::from(!before && self.of_page && self.of_write);
     }
 }
 

@@ -54,6 +54,9 @@ pub struct JobRow {
     /// True if one of its parts was also submitted in another job.
     #[serde(default)]
     pub resubmission: bool,
+    /// Users of such parts, if the others are in no other job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<u64>,
     /// Hash key of the index `due`; present while the job is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<String>,
@@ -110,6 +113,9 @@ pub struct PartOfJob {
     /// The places of the users in the part; `None` if all of them are in the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<u32>>,
+    /// True if its users are in another job, too, and those of other parts of this job are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 /// The source and content of a job.
@@ -192,11 +198,21 @@ pub(super) fn end_is_known(end: Option<End>, users_read: bool) -> bool {
     users_read || matches!(end, Some(End::Completed | End::CompletedWithErrors))
 }
 
+/// Returns the number of a job's users who are in no job that was recorded before.
+pub(super) fn own_users(users: u64, resubmission: bool, repeated: Option<u64>) -> u64 {
+    if resubmission { users.saturating_sub(repeated.unwrap_or(users)) } else { users }
+}
+
 impl JobRow {
     /// Returns whether it is known what became of its users: Intercom told how the job ended, or they were
     /// read by id.
     pub fn end_is_known(&self) -> bool {
         end_is_known(self.end, self.users_read)
+    }
+
+    /// Returns the number of its users who are in no job that was recorded before.
+    pub fn own_users(&self) -> u64 {
+        own_users(self.users, self.resubmission, self.repeated)
     }
 
     /// Returns whether some of its users had another end than the rest, and only their number is known: gone
@@ -220,6 +236,7 @@ impl JobRow {
             changes,
             parts,
             resubmission: false,
+            repeated: None,
             open: Some(OPEN.to_owned()),
             due_ms: Some(due_ms),
             looks: 0,

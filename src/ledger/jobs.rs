@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::attributes::{self, attribute, key, n, number, run_pk, s};
 use super::counts::Change;
-use super::job_rows::{Closing, JobRow, ReadUsers};
+use super::job_rows::{Closing, JobRow, ReadUsers, own_users};
 use super::select::Select;
 use super::{End, Key, Ledger, LedgerError, PartProgress, Write};
 use crate::domain::bucket::Bucket;
@@ -30,6 +30,7 @@ pub(super) struct JobSeen {
     pub(super) made_ms: i64,
     #[serde(default)]
     pub(super) resubmission: bool,
+    pub(super) repeated: Option<u64>,
     pub(super) end: Option<End>,
     #[serde(default)]
     pub(super) failed: u64,
@@ -48,7 +49,13 @@ pub(super) struct JobSeen {
     pub(super) failed_unnamed: bool,
 }
 
-const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, #end, failed, gone, \
+impl JobSeen {
+    pub(super) fn own_users(&self) -> u64 {
+        own_users(self.users, self.resubmission, self.repeated)
+    }
+}
+
+const OF_JOB: &str = "sk, v, generation, #users, made_ms, resubmission, repeated, #end, failed, gone, \
                       changed_since, users_read, unattributed, again, again_users, failed_unnamed";
 
 fn of_sort_key<'de, D: Deserializer<'de>>(from: D) -> Result<JobId, D::Error> {
@@ -70,44 +77,61 @@ fn job_key(bucket: &Bucket, job: &JobId) -> Key {
 
 impl Ledger {
     /// Records a job, the progress of its parts and its counts in one transaction. If a part is no
-    /// longer leased by `owner`, another owner submitted it too: the job is then recorded first, as a
-    /// resubmission, and after it the progress of the parts that `owner` has leased. Returns whether
-    /// it is a resubmission. The call is idempotent.
+    /// longer leased by `owner`, another owner submitted it too: the job is then recorded as a resubmission,
+    /// with the progress of the parts that `owner` has leased. Returns whether it is a resubmission. The call
+    /// is idempotent.
     pub async fn record_job(&self, row: &JobRow, progress: &[PartProgress], owner: &str) -> Result<bool, LedgerError> {
         let at = job_key(&row.bucket, &row.job);
-        let mut writes = vec![Write::put(attributes::item(&at, row)?).when("attribute_not_exists(pk)")];
-        for part in progress {
-            writes.push(Self::progress_write(part, owner, row)?);
-        }
-        let counts = row.v > FORMAT_1;
-        if counts {
-            let ended = progress.iter().filter(|part| part.outcomes.left() == 0).count();
-            writes.push(Change::made(row, ended).write()?);
-        }
-        if self.transact(writes).await? {
-            return Ok(false);
-        }
-        // An existing row was written by this call before its answer was lost.
-        match self.get::<JobRow>(&at).await? {
-            Some(there) if !there.resubmission => return Ok(false),
-            Some(_) => {}
-            None => {
-                let row = JobRow { resubmission: true, ..row.clone() };
-                let mut writes = vec![Write::put(attributes::item(&at, &row)?).when("attribute_not_exists(pk)")];
-                if counts {
-                    writes.push(Change::made(&row, 0).write()?);
-                }
-                self.send_all(writes).await?;
+        let (mut row, mut ours): (JobRow, Vec<&PartProgress>) = (row.clone(), progress.iter().collect());
+        loop {
+            let mut writes = vec![Write::put(attributes::item(&at, &row)?).when("attribute_not_exists(pk)")];
+            for part in &ours {
+                writes.push(Self::progress_write(part, owner, &row)?);
+            }
+            if row.v > FORMAT_1 {
+                let ended = ours.iter().filter(|part| part.outcomes.left() == 0).count();
+                writes.push(Change::made(&row, ended).write()?);
+            }
+            if self.transact(writes).await? {
+                return Ok(row.resubmission);
+            }
+            // An existing row was written by this call before its answer was lost.
+            if let Some(there) = self.get::<JobRow>(&at).await? {
+                return Ok(there.resubmission);
+            }
+            let before = ours.len();
+            self.leave_others(&mut row, &mut ours, owner).await?;
+            // The condition of one of them failed, and their rows do not show why.
+            if ours.len() == before {
+                (row.repeated, ours) = (None, Vec::new());
             }
         }
-        for part in progress {
-            let mut writes = vec![Self::progress_write(part, owner, row)?];
-            if counts && part.outcomes.left() == 0 {
-                writes.push(Change::part_ended(row).write()?);
+    }
+
+    /// Leaves out the parts that `owner` has not leased any more: their users are in another job, or will be.
+    async fn leave_others(
+        &self,
+        row: &mut JobRow,
+        ours: &mut Vec<&PartProgress>,
+        owner: &str,
+    ) -> Result<(), LedgerError> {
+        let mut repeated = row.repeated.unwrap_or_default();
+        for part in std::mem::take(ours) {
+            let now = self.part(&row.run, &part.id).await?;
+            if now.as_ref().is_some_and(|now| now.end.is_none() && now.lease_owner.as_deref() == Some(owner)) {
+                ours.push(part);
+                continue;
             }
-            self.send_all(writes).await?;
+            let all = now.map_or(0, |now| now.users);
+            for of in row.parts.iter_mut().filter(|of| of.part == part.id) {
+                of.repeated = true;
+                repeated += of.users.as_ref().map_or(all, |users| users.len() as u64);
+            }
         }
-        Ok(true)
+        row.resubmission = true;
+        // A row of format 1 does not name its parts.
+        row.repeated = (!ours.is_empty() && row.v > FORMAT_1).then_some(repeated);
+        Ok(())
     }
 
     /// Closes a job, and counts it and its failed users, in one transaction. Returns `false` if it was

@@ -122,7 +122,8 @@ impl JobContent<'_> {
         };
         let (outcome, at_job) = (job.outcome_of_patches(), format!("job {}", job.job));
         let mut seen = Vec::new();
-        for ChangesOfPart { part, patches } in changes.parts {
+        let is_repeated = |part: &PartId| job.parts.iter().any(|of| of.repeated && of.part == *part);
+        for ChangesOfPart { part, patches } in changes.parts.into_iter().filter(|of| !is_repeated(&of.part)) {
             let at_part = at_part(&part);
             for Patch { user, mut changes } in patches {
                 let has_failed = failed.take(user.as_str(), &at_job) || failed.take(user.as_str(), &at_part);
@@ -159,8 +160,8 @@ fn outside_jobs(row: Option<&PartRow>, place: usize, failed: bool, ended: bool) 
 impl Ledger {
     /// Reads the patches of a run with their outcomes, some at a time: those in jobs, in the order of the
     /// buckets. With `all` also those that are in no job, in the order of the pages; runs of format 1 have
-    /// none of these in the ledger. `each` returns whether to continue. The patches of a job that was
-    /// recorded as a resubmission are left out: they are in another job, too.
+    /// none of these in the ledger. `each` returns whether to continue. The patches of a
+    /// resubmission that are in another job, too, are left out.
     pub async fn each_patch(
         &self,
         run: &Run,
@@ -171,7 +172,7 @@ impl Ledger {
         let mut follow_ups = Vec::new();
         for bucket in self.buckets_of(&run.id).await? {
             let jobs: Vec<JobRow> = self.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id).collect();
-            let reads: Vec<_> = jobs.iter().filter(|job| !job.resubmission).map(|job| self.content_of(job)).collect();
+            let reads: Vec<_> = jobs.iter().filter(|job| job.own_users() > 0).map(|job| self.content_of(job)).collect();
             let mut contents = stream::iter(reads).buffered(AT_ONCE);
             while let Some(content) = contents.try_next().await? {
                 if !content.patches(&mut failed).into_iter().all(&mut each) {

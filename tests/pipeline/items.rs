@@ -1,8 +1,14 @@
 //! Users that Intercom refuses: one item in a job's feed, or the whole request because of one user.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::domain::run::State;
+use intercom_bulk::domain::user::User;
 use intercom_simulator::{Fault, Options, Quirks};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -113,6 +119,52 @@ async fn last_poison_user_does_not_block_the_run() {
     assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
     assert!(report.errors[0].message.contains("500 server_error"), "{:?}", report.errors);
     assert!((3 * 3600..4 * 3600).contains(&report.seconds), "{}", report.seconds);
+}
+
+/// Users who lack the value, and one whose requests all fail: in their order, those before it first.
+async fn two_and_a_poisoned_one(options: &Options) -> [String; 3] {
+    let pipeline = Pipeline::new(HAS_AVATAR, options.clone()).await;
+    let all = pipeline.world.users().into_iter().filter_map(User::new);
+    let lacks = all.filter(|user| pipeline.plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string());
+    let lacks: Vec<String> = lacks.collect();
+    let poisoned = pipeline.run(Value::Null).await.world.poisoned;
+    let mut good = lacks.into_iter().filter(|user| !poisoned.contains(user));
+    [good.next().unwrap(), good.next().unwrap(), poisoned[0].clone()]
+}
+
+/// The last request of a job is for the user at fault, so that another user is sent a second time as a control.
+#[tokio::test(start_paused = true)]
+async fn control_is_no_further_user() {
+    let options = Options { faults: vec![Fault::PoisonItem { status: 500, percent: 14.0 }], ..users(60) };
+    let listed = two_and_a_poisoned_one(&options).await;
+    let report = Pipeline::new(HAS_AVATAR, options).await.run(json!({ "users": listed })).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    report.assert_counts_add_up();
+    let totals = &report.accounts.totals;
+    assert_eq!((totals.sent, totals.written, totals.errors), (2, 2, 1));
+    assert!(report.world.items > 2, "no user was sent as a control");
+}
+
+/// A process dies between the error of a user and the job of the others. Then Intercom accepts the user.
+#[tokio::test(start_paused = true)]
+async fn accepted_user_of_a_job_has_no_error_of_an_interrupted_attempt() {
+    let options = Options { faults: vec![Fault::PoisonItem { status: 422, percent: 14.0 }], ..users(60) };
+    let [one, other, poisoned] = two_and_a_poisoned_one(&options).await;
+    let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
+    pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
+    let run = pipeline.start(json!({ "users": [poisoned, one, other] })).await;
+    let has_error = |items: Vec<HashMap<String, AttributeValue>>| {
+        items.iter().any(|item| item["sk"].as_s().is_ok_and(|sk| sk.starts_with("ERROR#")))
+    };
+    while !has_error(pipeline.items().await) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    pipeline.crash().await;
+    pipeline.world.cure([&poisoned]);
+    pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();
+    let report = pipeline.until_ended(&run).await;
+    assert_eq!(report.errors, [], "{poisoned}");
+    assert_eq!((report.state(), report.accounts.totals.written), (State::Complete, 3));
 }
 
 /// A plan's next run changes only the users that Intercom cannot take, in several parts.

@@ -45,7 +45,7 @@ async fn account() -> Account {
     let patch = Patch { user: UserId::new("u1").unwrap(), changes: vec![change] };
     let read = PageRead { generation: 1, page: 1, reading: None };
     let part = cut(&RunId::of("p", 0), read, vec![patch], 50, |_| Way::Job).remove(0);
-    let parts = vec![PartOfJob { part: part.id, users: None }];
+    let parts = vec![PartOfJob { part: part.id, users: None, repeated: false }];
     let of = JobOf { run: part.run, v: 2, generation: 1, users: 1, changes: String::new(), parts };
     let row = JobRow::open(JobId::new("job_1").unwrap(), Bucket::of(0, Width::MINUTE), of, 0, 0);
     Ledger::new(account.dynamodb.clone(), "ledger").record_job(&row, &[], "x").await.unwrap();

@@ -28,9 +28,9 @@ impl JobCounts {
     pub fn count(&mut self, row: &JobRow, generation: u32) {
         self.made += 1;
         self.ended += u64::from(row.end.is_some());
-        if row.generation == generation && !row.resubmission {
+        if row.generation == generation {
             let window = row.made_ms.div_euclid(WINDOW_MS);
-            *self.sends.entry(window).or_default() += row.users.saturating_sub(row.again_users);
+            *self.sends.entry(window).or_default() += row.own_users().saturating_sub(row.again_users);
         }
     }
 

@@ -193,7 +193,8 @@ impl Workspace {
         });
         for (fault, status, percent) in faults {
             let ids = items.iter().map(|item| who(&self.people, &item.data));
-            let found: Vec<String> = ids.filter(|id| chosen(options.seed, "poison", id, percent)).collect();
+            let is_poisoned = |id: &String| !self.cured.contains(id) && chosen(options.seed, "poison", id, percent);
+            let found: Vec<String> = ids.filter(is_poisoned).collect();
             if !found.is_empty() {
                 self.counts.fired.note(fault);
                 self.counts.poisoned.extend(found);

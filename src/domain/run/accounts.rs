@@ -60,6 +60,9 @@ pub struct Totals {
     pub jobs_by_end: BTreeMap<String, u64>,
     /// Users that ended in an error, each with a row.
     pub errors: u64,
+    /// Those of them who failed in two ways: an error of the plan's evaluation, and one of their write.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_twice: u64,
     /// Items of error feeds that name no known user.
     pub unattributed: u64,
     /// Possibly lost jobs: a lease expired between the request and the record of its job.
@@ -139,7 +142,9 @@ impl Counted {
     pub fn of(tally: &Tally, totals: &Totals) -> Self {
         let read = tally.read();
         let before = totals.written_before.min(tally.same);
-        let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(tally.partly);
+        // A user who was written in part counts as failed.
+        let partly = tally.partly.saturating_sub(totals.failed_twice);
+        let written = (totals.written.saturating_sub(totals.written_before) + before).saturating_sub(partly);
         let (unchanged, skipped, failed) = (tally.same - before, tally.skipped, totals.errors);
         let (gone, changed_since) = (totals.gone, totals.changed_since);
         let counted = Self { read, before, written, unchanged, skipped, failed, gone, changed_since, pending: 0 };
@@ -207,6 +212,10 @@ mod tests {
         let counted = Counted::of(&tally, &Totals { written: 2, errors: 2, ..Totals::default() });
         let expected = Counted { read: 5, written: 1, skipped: 1, failed: 2, pending: 1, ..Counted::default() };
         assert_eq!(counted, expected);
+        // The write of one user fails, whose other value failed before. The other user is written.
+        let tally = Tally { users: 2, patches: 2, errors: 1, partly: 1, ..Tally::default() };
+        let counted = Counted::of(&tally, &Totals { written: 1, errors: 1, failed_twice: 1, ..Totals::default() });
+        assert_eq!(counted, Counted { read: 2, written: 1, failed: 1, ..Counted::default() });
     }
 
     #[test]

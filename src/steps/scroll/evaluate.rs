@@ -111,7 +111,8 @@ pub(super) async fn evaluate(
     }
     for index in 0..page.unreadable {
         let message = "an entry of the page has no usable id".to_owned();
-        evaluation.fail(&format!("unreadable-{index}"), UNREADABLE_USER, message);
+        // Entries of several pages are several users.
+        evaluation.fail(&format!("unreadable-{}-{index}", cursor.page + 1), UNREADABLE_USER, message);
     }
     // Users that are gone are no errors of an undo.
     let mut unreadable = u64::from(page.unreadable);

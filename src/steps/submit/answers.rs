@@ -98,26 +98,6 @@ impl LeasedParts {
         Ok(())
     }
 
-    /// Deletes the errors that an interrupted attempt at a part recorded of users that have another result
-    /// now.
-    async fn forget_interrupted(
-        &self,
-        round: &Round<'_>,
-        run: &Run,
-        writes: &Writes,
-        part: usize,
-    ) -> Result<(), StepError> {
-        let leased = &self.parts[part];
-        let items = writes.answers.get(&part).filter(|_| leased.interrupted).map(|answers| &answers.items);
-        let at = leased.errors_at();
-        for item in items.into_iter().flatten() {
-            if leased.outcomes.of(item.user) != UserOutcome::Refused {
-                round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &at).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Records the results of a part as a job.
     async fn record_answers(
         &mut self,
@@ -128,7 +108,6 @@ impl LeasedParts {
     ) -> Result<(), StepError> {
         // The results stay in `writes` if this fails.
         self.record_lost(round).await?;
-        self.forget_interrupted(round, run, writes, part).await?;
         let Some(PartAnswers { first_ms, items, counts }) = writes.answers.remove(&part) else { return Ok(()) };
         let piece = Piece(items);
         let leased = &self.parts[part];
@@ -145,7 +124,7 @@ impl LeasedParts {
         tracing::info!(run = run.id.as_str(), job.id = id.as_str(), job.users = of.users, %bucket, "users written");
         let row = JobRow { api: run.api, ..JobRow::answered(id, bucket, of, first_ms, counts) };
         let progress = self.progress(&piece);
-        match self.keep_until_stored(round, run, &row, &progress).await {
+        match self.keep_until_stored(round, run, &row, (&piece, &progress)).await {
             Ok(()) => round.outcome.refused += counts.failed,
             Err(error) => {
                 writes.answers.insert(part, PartAnswers { first_ms, items: piece.0, counts });

@@ -85,7 +85,7 @@ impl Piece {
             let part = &parts[index].work.part;
             let is_whole = items.len() == part.patches.len();
             let users = (!is_whole).then(|| items.iter().map(|item| item.user as u32).collect());
-            PartOfJob { part: part.id.clone(), users }
+            PartOfJob { part: part.id.clone(), users, repeated: false }
         };
         self.by_part().into_iter().map(of_part).collect()
     }

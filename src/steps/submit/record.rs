@@ -42,8 +42,8 @@ impl LeasedParts {
         self.record(round, run, piece, submitted, progress).await
     }
 
-    /// Records a job and the progress of its parts. If the write fails, it is retried while the
-    /// invocation has time, because a lost job id cannot be recovered.
+    /// Records a job and the progress of its parts, which has nothing for a control. If the write fails, it is
+    /// retried while the invocation has time, because a lost job id cannot be recovered.
     pub(super) async fn record(
         &mut self,
         round: &mut Round<'_>,
@@ -52,6 +52,8 @@ impl LeasedParts {
         submitted: Submitted,
         progress: Vec<PartProgress>,
     ) -> Result<(), StepError> {
+        // The user of a control is in another job, too.
+        let resubmission = progress.is_empty();
         (self.taken_at, self.in_a_row) = (self.sent, 0);
         let users = piece.0.len();
         let now_ms = round.at.clock.now_ms();
@@ -70,8 +72,8 @@ impl LeasedParts {
             changes: if keeps_parts { String::new() } else { self.changes_key(round) },
             parts: if keeps_parts { piece.parts_of_job(&self.parts) } else { Vec::new() },
         };
-        let row = JobRow { api: run.api, ..JobRow::open(id, bucket, of, made_ms, due_ms) };
-        self.keep_until_stored(round, run, &row, &progress).await
+        let row = JobRow { api: run.api, resubmission, ..JobRow::open(id, bucket, of, made_ms, due_ms) };
+        self.keep_until_stored(round, run, &row, (piece, &progress)).await
     }
 
     /// Records a job and the progress of its parts, while the invocation has time.
@@ -80,9 +82,9 @@ impl LeasedParts {
         round: &mut Round<'_>,
         run: &Run,
         row: &JobRow,
-        progress: &[PartProgress],
+        of: (&Piece, &[PartProgress]),
     ) -> Result<(), StepError> {
-        while let Err(error) = self.keep(round, run, row, progress).await {
+        while let Err(error) = self.keep(round, run, row, of).await {
             if round.at.left_ms() < RECORD_MS {
                 return Err(error);
             }
@@ -100,7 +102,7 @@ impl LeasedParts {
         round: &mut Round<'_>,
         run: &Run,
         row: &JobRow,
-        progress: &[PartProgress],
+        (piece, progress): (&Piece, &[PartProgress]),
     ) -> Result<(), StepError> {
         let noted = (run.id.clone(), row.bucket.clone());
         if !run.keeps_parts() && !round.noted.contains(&noted) {
@@ -109,11 +111,24 @@ impl LeasedParts {
         }
         // Record individually refused users of these parts before the parts count as done.
         self.record_refused(round, run).await?;
-        if round.clients.ledger.record_job(row, progress, &round.at.request_id).await? {
+        self.forget_interrupted(round, run, piece).await?;
+        if round.clients.ledger.record_job(row, progress, &round.at.request_id).await? && !progress.is_empty() {
             tracing::warn!(
                 job.id = row.job.as_str(),
                 "resubmission: another invocation also submitted a part of this job"
             );
+        }
+        Ok(())
+    }
+
+    /// Deletes the errors that an interrupted attempt at a part recorded of users that have another result
+    /// now.
+    async fn forget_interrupted(&self, round: &Round<'_>, run: &Run, piece: &Piece) -> Result<(), StepError> {
+        for item in &piece.0 {
+            let leased = &self.parts[item.part];
+            if leased.interrupted && leased.outcomes.of(item.user) != UserOutcome::Refused {
+                round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &leased.errors_at()).await?;
+            }
         }
         Ok(())
     }

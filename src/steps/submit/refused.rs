@@ -104,8 +104,8 @@ impl LeasedParts {
             let Some(control) = self.control.clone() else {
                 return Ok(Some(Stop::Rest { why: last.error.said(), sent: true }));
             };
-            // Its part may have ended. The lease of the failed users' part accounts for a job whose
-            // id is lost.
+            // Its part may have ended, and its user is in another job. The lease of the failed users' part
+            // accounts for a job whose id is lost.
             let piece = Piece(vec![control]);
             match self.send(round, run, &piece).await? {
                 Sent::Made(submitted) => self.record(round, run, &piece, submitted, Vec::new()).await?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use intercom_bulk::domain::run::{Accounts, Cursor, NAMED_ALREADY, Run, State, Totals};
+use intercom_bulk::domain::run::{Accounts, Counted, Cursor, NAMED_ALREADY, Run, State, Totals};
 use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
 use intercom_simulator::{Fault, ListCursor};
@@ -34,6 +34,7 @@ impl Storm {
             lie("it did not pause after its canary".to_owned());
         }
         self.counts_equal_the_rows(run, &cursor).await;
+        self.counts_add_up(run, &cursor);
         self.again_ended(run, &cursor).await;
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         let mut taken = self.promises.users_taken(&run.id).into_iter();
@@ -80,6 +81,22 @@ impl Storm {
         }
     }
 
+    /// Checks that each user of a complete run has one outcome.
+    fn counts_add_up(&self, run: &Run, cursor: &Cursor) {
+        let Some(totals) =
+            run.totals.as_ref().filter(|_| matches!(run.state, State::Complete | State::CompleteWithErrors))
+        else {
+            return;
+        };
+        let counted = Counted::of(&cursor.tally, totals);
+        if !run.limits.dry_run && counted.known() != counted.read {
+            self.weather.bug(format!(
+                "1: {} is {}, and its users are {counted:?}: {totals:?}, {:?}",
+                run.id, run.state, cursor.tally
+            ));
+        }
+    }
+
     /// Checks that the counts of a run's buckets equal its rows.
     async fn counts_equal_the_rows(&self, run: &Run, cursor: &Cursor) {
         let counted = self.ledger.accounts_counted(run, cursor, Consistency::Strong).await;
@@ -89,8 +106,14 @@ impl Storm {
         let of = |accounts: &Accounts, leased: u64| {
             let Accounts { parts_open, sent_now, totals, .. } = accounts;
             let lost = totals.jobs_possibly_lost - leased;
-            let totals =
-                Totals { errors: 0, dropped: 0, jobs_possibly_lost: lost, unknown_sent_ms: 0, ..totals.clone() };
+            let totals = Totals {
+                errors: 0,
+                failed_twice: 0,
+                dropped: 0,
+                jobs_possibly_lost: lost,
+                unknown_sent_ms: 0,
+                ..totals.clone()
+            };
             (*parts_open, accounts.jobs_open(), *sent_now, totals)
         };
         let (counted, rows) = (of(&counted, 0), of(&rows, leased));

@@ -16,7 +16,7 @@ use intercom_bulk::ledger::{
 use super::{NOW_MS, TABLE, begin, job, ledger, run};
 
 /// A run with a committed page of so many users, in parts of `size`.
-async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Part>) {
+pub(crate) async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Part>) {
     let run = run("a");
     begin(ledger, &run).await;
     let read = PageRead { generation: 1, page: 1, reading: Some(ReadingId { turn: 0, lease: 1 }) };
@@ -31,18 +31,18 @@ async fn begun(ledger: &Ledger, users: u32, size: usize) -> (Run, Cursor, Vec<Pa
     (run, cursor, parts)
 }
 
-fn done(part: &Part) -> PartProgress {
+pub(crate) fn done(part: &Part) -> PartProgress {
     let mut outcomes = Outcomes::open(part.patches.len());
     (0..part.patches.len()).for_each(|user| outcomes.set(user, UserOutcome::InJob));
     PartProgress { id: part.id.clone(), outcomes }
 }
 
-fn job_of(part: &Part, id: &str) -> JobRow {
+pub(crate) fn job_of(part: &Part, id: &str) -> JobRow {
     JobRow { users: part.patches.len() as u64, ..job(part, id, NOW_MS) }
 }
 
 /// Asserts that the counts equal the rows. Returns both, which agree in the parts and jobs that are open.
-async fn assert_equal(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Accounts {
+pub(crate) async fn assert_equal(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Accounts {
     let rows = ledger.accounts_by_rows(run, cursor).await.unwrap();
     assert_eq!(ledger.accounts(run, cursor).await.unwrap(), rows, "with the counts of closed jobs");
     let counted = ledger.accounts_counted(run, cursor, Consistency::Strong).await.unwrap();

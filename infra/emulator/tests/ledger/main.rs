@@ -1,6 +1,7 @@
 //! The ledger's guarantees, on the emulated DynamoDB behind the real client.
 #![expect(clippy::unwrap_used, reason = "what a test sets up by itself may panic")]
 
+mod counted_once;
 mod counts;
 mod errors;
 mod parts;
@@ -88,7 +89,7 @@ fn part(run: &Run) -> Part {
 
 fn job(part: &Part, id: &str, made_ms: i64) -> JobRow {
     let bucket = Bucket::of(made_ms, Width::MINUTE);
-    let parts = vec![PartOfJob { part: part.id.clone(), users: None }];
+    let parts = vec![PartOfJob { part: part.id.clone(), users: None, repeated: false }];
     let of = JobOf { run: part.run.clone(), v: FORMAT, generation: 1, users: 1, changes: String::new(), parts };
     JobRow::open(JobId::new(id).unwrap(), bucket, of, made_ms, made_ms)
 }

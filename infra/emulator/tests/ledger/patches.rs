@@ -75,7 +75,10 @@ async fn patch_has_the_outcome_of_its_job_or_part() {
         patches: vec![Patch { changes: first.patches[2].changes[1..].to_vec(), ..first.patches[2].clone() }],
         ..first.clone()
     };
-    let job_1 = JobRow { parts: vec![PartOfJob { part: first.id.clone(), users: Some(vec![0, 1, 2]) }], ..job_1 };
+    let job_1 = JobRow {
+        parts: vec![PartOfJob { part: first.id.clone(), users: Some(vec![0, 1, 2]), repeated: false }],
+        ..job_1
+    };
     let errors = [failed("ann", "job job_1".to_owned()), failed("dan", format!("part {}", first.id))];
     ledger.record_errors(&run.id, &errors, NOW_MS).await.unwrap();
     let again = Some((follow_up.id.clone(), 1));

@@ -1,4 +1,4 @@
-//! `POST /contacts/search` and `POST /contacts`.
+//! `POST /contacts/search` and `POST /contacts`, and the index behind the search and the list.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use intercom_simulator::{Gone, World};
 use serde_json::{Value, json};
 
 use crate::call::{Answer, id, pass};
-use crate::contacts::{put, send_json};
+use crate::contacts::{list, put, send_json};
 use crate::versions::chosen;
 
 async fn search(world: &World, version: &str, body: &Value) -> Answer {
@@ -114,4 +114,19 @@ async fn contact_is_created_once() {
     let lead = create(json!({"role": "lead", "external_id": "ignored", "email": null})).await.body;
     assert_eq!(lead["email"], Value::Null);
     assert_eq!((&lead["role"], lead["external_id"].as_str().unwrap().len()), (&json!("lead"), 36));
+}
+
+/// A user that is born during the request for a page is no earlier in the index than any other change.
+#[tokio::test(start_paused = true)]
+async fn index_lags_behind_the_changes_of_its_own_request() {
+    let world = chosen(&["index-lag-s=60"], &["users-change"]);
+    let total = async || list(&world, "per_page=1").await.body["total_count"].as_u64().unwrap();
+    for _ in 0..20 {
+        assert_eq!(total().await, 250);
+    }
+    let state = world.state();
+    let (added, deleted) = (state.users_added.len() as u64, state.users_deleted.len() as u64);
+    assert!(added > 0 && deleted > 0);
+    pass(60).await;
+    assert_eq!(total().await, 250 + added - deleted);
 }
