@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::EarlierRun;
 use crate::domain::run::decide::earlier_runs;
 use crate::domain::run::{LaterRun, Run, Undo};
-use crate::ledger::{Active, Ledger, LedgerError};
+use crate::ledger::{Active, Ledger, LedgerError, NOT_KEPT};
 use crate::plan::Plan;
 
 /// Runs that are read concurrently.
@@ -65,19 +65,26 @@ async fn later_runs(ledger: &Ledger, run: &Run) -> Result<Vec<LaterRun>, LedgerE
 
 /// Returns whether a run may have written, as far as its item tells.
 fn may_have_written(run: &Run) -> bool {
-    !run.limits.dry_run && run.totals.as_ref().is_none_or(|totals| totals.changed_about() > 0)
+    !run.limits.dry_run && run.totals.as_ref().is_none_or(|totals| totals.changed_about() + totals.errors > 0)
 }
 
 /// Returns the number of users that an ended run changed, or may have changed.
 async fn changed_about(ledger: &Ledger, run: &Run) -> Result<u64, LedgerError> {
-    if let Some(totals) = &run.totals {
-        return Ok(totals.changed_about());
-    }
-    // A run that was stopped has no totals.
-    let Some(cursor) = ledger.cursor(&run.id).await? else { return Ok(0) };
-    let accounts = ledger.accounts(run, &cursor).await?;
+    let (totals, open) = if let Some(totals) = &run.totals {
+        (totals.clone(), 0)
+    } else {
+        // A run that was stopped has no totals.
+        let Some(cursor) = ledger.cursor(&run.id).await? else { return Ok(0) };
+        let accounts = ledger.accounts(run, &cursor).await?;
+        let open = accounts.jobs_open();
+        (accounts.totals, open)
+    };
     // Totals are of closed jobs. An open one may have changed its users.
-    Ok(accounts.totals.changed_about().max(accounts.jobs_open()))
+    let about = totals.changed_about().max(open);
+    if about > 0 || totals.errors == 0 {
+        return Ok(about);
+    }
+    ledger.count_failed(run, Some(NOT_KEPT)).await
 }
 
 /// Returns the targets of a run's plan; `None` if a newer version wrote the plan.

@@ -154,10 +154,11 @@ pub fn undo(made: &[&Made], found: Option<&Value>, alike: impl Fn(&Value, &Value
     })
 }
 
-/// Returns whether the value that is there is that of the change, as Intercom kept it. A null is no form of
-/// another value: something may have cleared it.
+/// Returns whether the value that is there is that of the change, as Intercom kept it. A null and an empty text
+/// are no form of another value: something may have cleared it.
 fn is_kept(change: &Change, found: Option<&Value>, alike: impl Fn(&Value, &Value) -> bool) -> bool {
-    let is_cleared = found.is_none_or(Value::is_null) && !change.new.is_null();
+    let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
+    let is_cleared = found.is_none_or(is_empty) && !is_empty(&change.new);
     match fate(change, found, alike) {
         Fate::Kept => true,
         Fate::Altered => !is_cleared,

@@ -12,12 +12,12 @@ use crate::domain::bucket::Bucket;
 use crate::domain::job::JobId;
 use crate::domain::part::{Part, PartId, UserOutcome};
 use crate::domain::patch::Patch;
-use crate::domain::run::{RetryPlace, Run};
+use crate::domain::run::{FORMAT_1, RetryPlace, Run};
 use crate::domain::undo::Made;
 use crate::domain::user::UserId;
 
 /// The code of a user whose values Intercom carried out and keeps otherwise.
-const NOT_KEPT: &str = "not_kept";
+pub const NOT_KEPT: &str = "not_kept";
 /// Error rows that are read concurrently.
 const AT_ONCE: usize = 8;
 /// Jobs or parts that are read before the place is returned.
@@ -61,28 +61,42 @@ impl Ledger {
     /// parts whose requests have no record.
     pub async fn made_changes(&self, run: &Run, after: Option<&RetryPlace>) -> Result<SomeMade, LedgerError> {
         let mut some = SomeMade::default();
-        let (bucket, part) = match after {
+        let (job, part) = match after {
             Some(RetryPlace::Part { part, .. }) => (None, Some(part)),
-            Some(RetryPlace::Job { bucket, .. }) => (Some(bucket), None),
+            Some(RetryPlace::Job { bucket, job, .. }) => (Some((bucket, job.as_ref())), None),
             Some(RetryPlace::Error(_)) | None => (None, None),
         };
-        if part.is_some() || self.made_in_jobs(run, bucket, &mut some).await? {
+        if part.is_some() || self.made_in_jobs(run, job, &mut some).await? {
             self.made_in_parts(run, part, &mut some).await?;
         }
         Ok(some)
     }
 
-    /// Adds the changes of whole buckets. Returns whether these were the last ones.
-    async fn made_in_jobs(&self, run: &Run, after: Option<&Bucket>, some: &mut SomeMade) -> Result<bool, LedgerError> {
+    /// Adds the changes of some jobs behind a place: a bucket of an hour has more than one turn can list.
+    /// Returns whether these were the last ones.
+    async fn made_in_jobs(
+        &self,
+        run: &Run,
+        after: Option<(&Bucket, Option<&JobId>)>,
+        some: &mut SomeMade,
+    ) -> Result<bool, LedgerError> {
         let buckets = self.buckets_of(&run.id).await?;
         let mut read = 0;
-        for bucket in buckets.into_iter().filter(|bucket| after.is_none_or(|after| bucket > after)) {
-            if read >= READ_AT_ONCE {
-                return Ok(false);
-            }
+        let is_left =
+            |bucket: &Bucket| after.is_none_or(|(after, job)| bucket > after || bucket == after && job.is_some());
+        for bucket in buckets.into_iter().filter(is_left) {
+            let done = after.filter(|(after, _)| **after == bucket).and_then(|(_, job)| job);
+            // In the order of their ids.
             for job in self.jobs(&bucket).await?.into_iter().filter(|job| job.run == run.id) {
+                if done.is_some_and(|done| job.job <= *done) {
+                    continue;
+                }
+                if read >= READ_AT_ONCE {
+                    return Ok(false);
+                }
                 some.users.extend(self.made_in_job(run, &job).await?);
                 read += 1;
+                some.reached = Some(RetryPlace::Job { bucket: bucket.clone(), job: Some(job.job), patches: 0 });
             }
             // An empty bucket costs a request, too.
             read += 1;
@@ -95,7 +109,9 @@ impl Ledger {
     async fn made_in_job(&self, run: &Run, job: &JobRow) -> Result<Vec<MadeOfUser>, LedgerError> {
         let changes = self.changes_of(job).await?;
         let refused = self.refused(run, job, &changes.parts).await?;
-        let again = self.bodies(&run.id, run.v, job.again.iter().cloned().collect()).await?;
+        // The ledger has no patches of a follow-up part of format 1.
+        let again = job.again.iter().filter(|_| job.v > FORMAT_1).cloned().collect();
+        let again = self.bodies(&run.id, run.v, again).await?;
         let again: BTreeSet<UserId> = again.into_iter().flat_map(|part| part.patches).map(|patch| patch.user).collect();
         let items = changes.parts.iter().flat_map(|of| of.patches.iter().map(move |patch| (of, patch)));
         let mut users = Vec::new();
@@ -146,6 +162,8 @@ impl Ledger {
                     some.users.extend(self.made_in_part(run, part).await?);
                     read += 1;
                 }
+                // Parts that are recorded cost requests, too.
+                read += 1;
                 if read >= READ_AT_ONCE {
                     some.reached = Some(RetryPlace::Part { part: unended.to, patches: 0 });
                     return Ok(());
@@ -201,9 +219,10 @@ fn known(run: &Run, job: &JobRow, is_refused: bool) -> Known {
     // Such a job may have carried out some of a user's changes. Its users are told apart by reads.
     let tells_refused =
         !matches!(run.api.capabilities().write, Writing::JobsOrAnswers { .. }) || job.job.is_of_answers();
+    let again_unnamed = job.again.is_some() && job.v == FORMAT_1;
     match is_refused {
         true if tells_refused => Known::NotDone,
-        false if job.end_is_known() && !job.counts_unnamed() => Known::Done,
+        false if job.end_is_known() && !job.counts_unnamed() && !again_unnamed => Known::Done,
         _ => Known::Maybe,
     }
 }

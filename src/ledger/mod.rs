@@ -98,7 +98,7 @@ pub use errors::ErrorRow;
 pub use formats::FormatReport;
 pub use job_rows::{AnswerCounts, Closing, End, JobOf, JobRow, NextPoll, PartOfJob, ReadUsers};
 pub use limit::LimitItem;
-pub use made::{MadeOfUser, SomeMade};
+pub use made::{MadeOfUser, NOT_KEPT, SomeMade};
 pub use pages::PageRow;
 pub use part_rows::{OurPart, PartEnd, PartLease, PartProgress, PartRest, PartRow, Release};
 pub use patches::{PatchOutcome, SeenPatch};

@@ -45,6 +45,12 @@ impl Ledger {
         let write = Write::update(&key("PLANS", name), "REMOVE held").when("attribute_exists(pk)");
         self.send(write).await.map(|_| ())
     }
+
+    /// Ends the hold of a plan if it is that of an undo.
+    pub async fn unhold_plan_of(&self, name: &str, undo: &RunId) -> Result<(), LedgerError> {
+        let write = Write::update(&key("PLANS", name), "REMOVE held").when("held = :undo").with(":undo", s(undo));
+        self.send(write).await.map(|_| ())
+    }
 }
 
 fn plan_value(text: Option<String>, name: &str) -> Result<serde_json::Value, LedgerError> {

@@ -75,8 +75,8 @@ impl Ledger {
         let (mut users, mut last) = (0, None);
         self.select(&failures(first, None), |items| {
             for item in items {
-                let Some(Failed { user, code: of }) = failed(&item, first)? else { continue };
-                if code.is_none_or(|code| code == of) && last.as_ref() != Some(&user) {
+                let Some(Failed { user, code: of, counts }) = failed(&item, first)? else { continue };
+                if counts && code.is_none_or(|code| code == of) && last.as_ref() != Some(&user) {
                     users += 1;
                     last = Some(user);
                 }
@@ -101,12 +101,12 @@ impl Ledger {
         let select = Select { items: ROWS_AT_ONCE, ..failures(first, after) };
         self.select(&select, |items| {
             for item in items {
-                let Some(Failed { user, code: of }) = failed(&item, first)? else { continue };
+                let Some(Failed { user, code: of, counts }) = failed(&item, first)? else { continue };
                 if last.as_ref() != Some(&user) {
                     whole = last.replace(user.clone());
                 }
                 let is_new = found.users.last().is_none_or(|(last, _)| *last != user);
-                if !is_new || code.is_some_and(|code| code != of) {
+                if !counts || !is_new || code.is_some_and(|code| code != of) {
                     continue;
                 }
                 if found.is_full(most) {
@@ -139,17 +139,20 @@ fn failures(run: &Run, after: Option<&UserId>) -> Select {
     Select { attributes: Some("#user, v, generation, #code"), ..Select::of(run_pk(&run.id), keys) }
 }
 
-/// A failed user, and the code of one of its errors.
+/// A row of a failed user.
 struct Failed {
     user: UserId,
+    /// The code of the error.
     code: String,
+    /// The error counts, and is one of a user.
+    counts: bool,
 }
 
-/// Returns the user of an error row that counts.
+/// Returns the user of an error row. Rows that do not count may fill whole requests.
 fn failed(item: &attributes::Item, run: &Run) -> Result<Option<Failed>, LedgerError> {
     attributes::readable(item, "ERROR")?;
     let generation: u32 = number(item, "generation").unwrap_or_default();
-    let code = text(item, "code");
-    let user = UserId::new(text(item, "user")).filter(|_| counts(generation, run) && code != UNREADABLE_USER);
-    Ok(user.map(|user| Failed { user, code: code.to_owned() }))
+    let code = text(item, "code").to_owned();
+    let counts = counts(generation, run) && code != UNREADABLE_USER;
+    Ok(UserId::new(text(item, "user")).map(|user| Failed { user, code, counts }))
 }

@@ -119,6 +119,30 @@ async fn at_moment(sample: &Value) -> Pipeline {
     pipeline
 }
 
+/// The ledger has no patches of a follow-up part of format 1, so an undo reads which users are theirs.
+#[tokio::test(start_paused = true)]
+async fn changes_of_a_run_of_format_1_are_read() {
+    let kept: Value = serde_json::from_str(FORMAT_1).unwrap();
+    let pipeline = at_moment(&kept["in_the_midst"]).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    let mut unsure = 0;
+    for run in runs(&pipeline).await {
+        pipeline.until_ended(&run.id).await;
+        let (mut place, mut users) = (None, Vec::new());
+        loop {
+            let some = ledger.made_changes(&run, place.as_ref()).await.unwrap();
+            users.extend(some.users);
+            place = some.reached;
+            if place.is_none() {
+                break;
+            }
+        }
+        assert!(!users.is_empty(), "{}", run.id);
+        unsure += users.iter().filter(|user| user.made.iter().all(|made| !made.is_done)).count();
+    }
+    assert!(unsure > 0, "users of jobs with a follow-up part");
+}
+
 /// A deployment during a run: this version reads the earlier version's items, and each run ends truthfully. A
 /// run that had ended is as it was. The next run leaves no user without the value.
 ///

@@ -95,9 +95,14 @@ struct Effect<'a> {
 }
 
 impl Totals {
-    /// Returns the greatest number of users that a run may have changed, as far as it is known.
+    /// Returns the greatest number of users that a run may have changed, as far as it is known. Users whose
+    /// values Intercom keeps otherwise are errors, and count beside it.
     pub fn changed_about(&self) -> u64 {
-        self.changed_max().unwrap_or(self.patches).max(self.jobs_possibly_lost)
+        let most = self.changed_max().unwrap_or(self.patches).max(self.jobs_possibly_lost);
+        // The users of jobs of an earlier generation with an unknown end count as unchanged if the last one
+        // found the values.
+        let is_unsure = self.unknown_sent_ms > 0 || self.jobs_by_end.contains_key("unknown");
+        if most == 0 && is_unsure { self.patches.max(1) } else { most }
     }
 }
 
@@ -178,5 +183,20 @@ mod tests {
             let said = undo().refusal(first.as_ref(), now_ms);
             assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{said:?}");
         }
+    }
+
+    #[test]
+    fn run_with_an_unknown_request_or_job_may_have_changed_users() {
+        let of = |totals: Totals| totals.changed_about();
+        assert_eq!(of(Totals { patches: 9, errors: 9, ..Totals::default() }), 0, "all were refused");
+        assert_eq!(of(Totals { written: 3, patches: 9, ..Totals::default() }), 3);
+        assert_eq!(of(Totals { unknown_sent_ms: 1, ..Totals::default() }), 1, "without a record of the request");
+        let jobs_by_end = [("unknown".to_owned(), 1)].into();
+        assert_eq!(
+            of(Totals { patches: 9, jobs_by_end, ..Totals::default() }),
+            9,
+            "the last generation found the values"
+        );
+        assert_eq!(of(Totals { jobs_possibly_lost: 2, ..Totals::default() }), 2);
     }
 }

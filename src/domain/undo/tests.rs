@@ -44,6 +44,11 @@ fn every_outcome_of_one_change() {
         (json!("a"), json!("b"), Some(json!("z")), "changed_since"),
         (json!("a"), json!("b"), Some(json!(null)), "changed_since"),
         (json!("a"), json!("b"), None, "changed_since"),
+        (json!("a"), json!("b"), Some(json!("")), "changed_since"),
+        (json!("a"), json!("b"), Some(json!(" ")), "changed_since"),
+        (json!("a"), json!(""), Some(json!("")), "\"a\""),
+        (json!("a"), json!(" "), Some(json!("")), "\"a\""),
+        (json!(""), json!("b"), Some(json!("")), "not_written"),
         // Null and absent are equal.
         (json!("absent"), json!("b"), Some(json!("b")), "null"),
         (json!(null), json!("b"), Some(json!("b")), "null"),

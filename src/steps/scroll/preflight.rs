@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::count::{COUNT_MS, REQUEST_TIMEOUT, may_request};
 use crate::domain::attribute::{ListedAttribute, PlannedAttribute, creatable, of_unknown_type, unwritable};
-use crate::domain::run::Start;
+use crate::domain::run::{Earlier, Start};
 use crate::intercom::{Disposition, Reply, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
@@ -45,7 +45,13 @@ pub(super) async fn attributes_exist(
     plan: &Plan,
     at: &Invocation,
 ) -> Result<Later<()>, StepError> {
-    let planned = plan.attributes();
+    let mut planned = plan.attributes();
+    if matches!(start.source.earlier(), Some(Earlier::Undo(_))) {
+        // An undo writes earlier values, and no text of the plan.
+        for one in &mut planned {
+            one.texts.clear();
+        }
+    }
     if planned.is_empty() || !clients.intercom.api().capabilities().attributes_must_exist {
         return Ok(Ok(()));
     }

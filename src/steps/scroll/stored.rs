@@ -20,8 +20,20 @@ pub(super) async fn plan(clients: &Clients, name: &str) -> Result<Plan, StepErro
 /// Holds the plan of a start that is an undo, before its run begins: a start of the plan behind it must not
 /// set the values again. A dry run holds nothing.
 pub(super) async fn hold(clients: &Clients, start: &Start) -> Result<(), StepError> {
-    if matches!(start.source.earlier(), Some(Earlier::Undo(_))) && !start.limits.dry_run {
+    if holds(start) {
         clients.ledger.hold_plan(&start.plan, &start.run()).await?;
     }
     Ok(())
+}
+
+/// Ends the hold of a start whose run does not begin, or not yet. A start that is repeated has a run.
+pub(super) async fn unhold(clients: &Clients, start: &Start) -> Result<(), StepError> {
+    if holds(start) && clients.ledger.run(&start.run()).await?.is_none() {
+        clients.ledger.unhold_plan_of(&start.plan, &start.run()).await?;
+    }
+    Ok(())
+}
+
+fn holds(start: &Start) -> bool {
+    matches!(start.source.earlier(), Some(Earlier::Undo(_))) && !start.limits.dry_run
 }

@@ -15,6 +15,7 @@ use crate::domain::api::Written;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
 use crate::intercom::{Disposition, Error, advice, disposition, says_gone};
+use crate::ledger::NOT_KEPT;
 use crate::runtime::clients::StepError;
 
 /// Requests of one invocation that wait for their answers. At 0.11 s per answer (the median of the
@@ -177,7 +178,7 @@ impl LeasedParts {
                 } else if not_kept.is_empty() {
                     self.settle(writes, user, UserOutcome::Written);
                 } else {
-                    let row = self.error_row(&user.item, "not_kept", not_kept_as_text(&not_kept));
+                    let row = self.error_row(&user.item, NOT_KEPT, not_kept_as_text(&not_kept));
                     self.refuse_user(writes, user, row);
                 }
                 return None;

@@ -1,18 +1,20 @@
 //! The undo of a run. The whole workspace is compared with the one before the run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use intercom_bulk::domain::run::{Counted, RunId, State};
-use intercom_simulator::{Gone, Options};
+use intercom_simulator::{Alteration, Gone, Options};
 use serde_json::{Map, Value, json};
 
 use super::api::{On, workspace};
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
-use crate::plans::{COMPANY_NAME, HAS_AVATAR, faults};
+use crate::plans::{COMPANY_NAME, HAS_AVATAR, faults, with_attributes};
 use crate::report::Report;
 use crate::retries::retry;
 use crate::undos::{refused, undo};
+use crate::verifying::{altered, note};
 
 super::scenarios! {
     on_each_api: [
@@ -21,6 +23,7 @@ super::scenarios! {
         undo_of_an_undo_writes_the_values_again,
         killed_undo_restores_every_user,
         undo_restores_fields_and_cleared_values,
+        undo_restores_values_that_intercom_kept_otherwise,
     ];
     undo_restores_the_names_of_companies on [v1_4] not [
         v2_17 "companies are not written",
@@ -233,6 +236,20 @@ async fn undo_restores_fields_and_cleared_values(on: On) {
     assert_complete(&report);
     assert_eq!((values(&pipeline), fields(&pipeline)), before);
     assert_eq!(staying(&pipeline, &report).await, BTreeMap::new());
+}
+
+/// With API 2.x, each of these users is an error of the run, which counts no user as written.
+async fn undo_restores_values_that_intercom_kept_otherwise(on: On) {
+    let options = with_attributes(&["note:string"], altered(Alteration::Trim, 30));
+    let pipeline = on.pipeline(&note("string", "' a '"), options).await;
+    let before = values(&pipeline);
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::CompleteWithErrors, "{}", report.reason());
+    assert_ne!(values(&pipeline), before);
+    pipeline.rest(Duration::from_hours(1)).await;
+    let undone = undo(&pipeline, json!({"undo": report.run.id})).await;
+    assert_eq!((undone.state(), undone.accounts.totals.written), (State::Complete, 30), "{}", undone.reason());
+    assert_eq!(values(&pipeline), before);
 }
 
 async fn undo_restores_the_names_of_companies(on: On) {

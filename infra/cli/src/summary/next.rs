@@ -58,7 +58,7 @@ pub(super) fn undo(summary: &Summary, folder: &str) -> Option<String> {
 /// Returns the next step after a run in this state, as it ended or paused. `folder` is empty if the ledger is
 /// gone.
 pub(super) fn step(summary: &Summary, folder: &str) -> Option<String> {
-    let Summary { run, state, stopped_by, held, counted, .. } = summary;
+    let Summary { run, state, stopped_by, held, counted, saved, .. } = summary;
     let earlier = command_of_earlier(summary, folder);
     let again = earlier.as_deref().unwrap_or("the same command");
     let cost = "users that are done cost a read and no write";
@@ -86,6 +86,9 @@ pub(super) fn step(summary: &Summary, folder: &str) -> Option<String> {
         ),
         (State::Failed, _) => format!("  Next: remove the cause and run {again} again: {cost}."),
         (State::Cancelled, _) if earlier.is_some() => format!("  To finish the rest, run {again}: {cost}."),
+        (State::Cancelled, _) if saved.is_some() => {
+            format!("  To finish the rest, run the same command with --saved: {cost}.")
+        }
         (State::Cancelled, _) if counted.pending > 0 => format!(
             "  To finish the rest, run the plan again: {cost}. `intercom-bulk retry {run} --unknown{folder}` writes only \
              those that were read and not sent."

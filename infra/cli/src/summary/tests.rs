@@ -82,12 +82,14 @@ fn summary_names_the_next_step() {
     let undone = Summary { undoes: undo, ..failed.clone() };
     assert!(last(&undone).contains("`intercom-bulk undo p.19700101T000000Z --state x` restores the others"));
     let saved = Some(SavedPreview { digest: String::new(), users: 1, at_s: 0 });
-    assert!(last(&Summary { saved, ..failed.clone() }).contains("the same command"));
+    assert!(last(&Summary { saved: saved.clone(), ..failed.clone() }).contains("the same command"));
+    let pending = Counted { pending: 3, ..Counted::default() };
+    let cancelled = last(&Summary { saved, counted: pending, ..summary(State::Cancelled) });
+    assert!(cancelled.contains("the same command with --saved") && !cancelled.contains("retry"), "{cancelled}");
     let incomplete = Summary { reason: Some("83 users…".to_owned()), ..summary(State::Incomplete) };
     assert!(last(&incomplete).contains("run the same command again"));
     assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
     assert!(last(&summary(State::Cancelled)).contains("run the plan again"));
-    let pending = Counted { pending: 3, ..Counted::default() };
     assert!(
         last(&Summary { counted: pending, ..summary(State::Cancelled) }).contains("retry p.1 --unknown --state x`")
     );

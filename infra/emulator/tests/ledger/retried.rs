@@ -75,3 +75,17 @@ async fn one_code_among_many_rows_is_found() {
     assert_eq!(users, ["u000000", "u003399", "u006798", "u010197"]);
     assert!(pages > 1, "one request does not read them all");
 }
+
+/// Errors of an earlier generation, which the last one cured, fill whole requests before those that count.
+#[tokio::test]
+async fn users_behind_rows_that_do_not_count_are_read() {
+    let (ledger, _) = ledger().await;
+    let first = Run { state: State::CompleteWithErrors, generation: 2, ..run("p") };
+    let cured = (0..20_400).map(|user| row(&format!("u{user:06}"), "x", "page 1", 1));
+    let rows: Vec<ErrorRow> = cured.chain([row("z", "x", "page 1", 2)]).collect();
+    ledger.record_errors(&first.id, &rows, NOW_MS).await.unwrap();
+    let retry = Retry { run: first.id.clone(), code: None, unknown: false };
+    let (users, pages) = all(&ledger, &first, &retry, 20).await;
+    assert_eq!(users, ["z"]);
+    assert!(pages > 1, "one request does not read them all");
+}

@@ -72,6 +72,32 @@ async fn request_without_a_known_outcome_may_have_made_its_changes() {
     );
 }
 
+/// A bucket of an hour can have hundreds of thousands of users, and a turn lists a few thousand.
+#[tokio::test]
+async fn changes_of_a_full_bucket_are_read_in_several_turns() {
+    let (ledger, account) = ledger().await;
+    let run = run("p");
+    assert_eq!(begin(&ledger, &run).await, Begin::Begun);
+    for page in 1..=47 {
+        let part = patches::part(&run, page, &[&format!("u{page}")]);
+        patches::sent(&ledger, &run, &part, &job(&part, &format!("job_{page}"), NOW_MS), None).await;
+    }
+    let (mut place, mut users, mut turns) = (None, Vec::new(), 0);
+    loop {
+        let before = account.counts.so_far().calls["GetItem"];
+        let some = ledger.made_changes(&run, place.as_ref()).await.unwrap();
+        assert!(some.users.len() <= 20 && account.counts.so_far().calls["GetItem"] - before <= 40);
+        users.extend(some.users.into_iter().map(|made| made.user.to_string()));
+        turns += 1;
+        place = some.reached;
+        if place.is_none() {
+            break;
+        }
+    }
+    let distinct: std::collections::BTreeSet<&String> = users.iter().collect();
+    assert_eq!((users.len(), distinct.len(), turns), (47, 47, 3));
+}
+
 #[tokio::test]
 async fn changes_of_a_user_are_read_together_oldest_first() {
     let (ledger, _) = ledger().await;
