@@ -6,7 +6,7 @@ use super::send::Used;
 use super::transport::advice;
 use super::transport::body::UnreadableBody;
 use super::transport::error::Error;
-use super::transport::retry::VERSION_CODE;
+use super::transport::retry::{PLAN_CODE, VERSION_CODE};
 use super::workspaces::{self, NO_WORKSPACE_ID, Whose};
 use super::{Disposition, Intercom, WorkspaceInfo, disposition, v1, v2};
 use crate::domain::api::{ApiAnswer, ApiQuestion, ApiVersion, Denial, ServedBy};
@@ -84,7 +84,7 @@ fn of_error(error: &Error) -> ApiAnswer {
         }
         Disposition::NotFound => return ApiAnswer::NotServed { said },
         _ if error.code().eq_ignore_ascii_case(VERSION_CODE) => return ApiAnswer::NotServed { said },
-        _ if advice::is_of_another_region(error) => Denial::Other,
+        _ if advice::is_of_another_region(error) || error.code() == PLAN_CODE => Denial::Other,
         _ => match error.status() {
             Some(401) => Denial::Token,
             Some(403) => Denial::Permission,
@@ -123,6 +123,7 @@ mod tests {
             (400, "bad_request", "", "denied"),
             (401, "unauthorized", "", "token"),
             (402, "api_plan_restricted", "", "denied"),
+            (403, "api_plan_restricted", "Active subscription needed.", "denied"),
             (403, "forbidden", "", "permission"),
             (403, "forbidden", "This app is hosted in Europe", "denied"),
             (307, "", "", "denied"),

@@ -73,6 +73,7 @@ async fn users_of_a_missing_route_are_not_gone() {
     pipeline.way.disturb("PUT /contacts", Closed::Answers(404));
     let paused = pipeline.run(Value::Null).await;
     assert_eq!((paused.state(), paused.accounts.totals.gone), (State::Paused, 0), "{}", paused.reason());
+    assert!(paused.reason().contains("INTERCOM_BASE_URL"), "{}", paused.reason());
     pipeline.way.close(None);
     let done = pipeline.resume_and_end(&paused).await;
     assert_eq!((done.state(), done.accounts.totals.gone), (State::Complete, 0), "{}", done.reason());

@@ -1,7 +1,7 @@
 //! Advice to the operator about an error.
 
 use super::error::{Error, route};
-use super::retry::{Disposition, disposition};
+use super::retry::{Disposition, PLAN_CODE, disposition};
 
 /// Returns one sentence for the command's user and for the log line of a failed run, whatever the
 /// family of the API.
@@ -13,8 +13,8 @@ pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
         (Some(401), _) => {
             "Intercom does not accept the access token: check INTERCOM_TOKEN (or INTERCOM_TOKEN_PARAMETER), and that INTERCOM_BASE_URL is the workspace's region (https://api.intercom.io, https://api.eu.intercom.io or https://api.au.intercom.io)."
         }
-        (Some(402), _) => {
-            "The workspace's Intercom plan does not include this: ask the administrator of the subscription."
+        (Some(402), _) | (_, PLAN_CODE) => {
+            "The workspace's Intercom plan does not include this, or its subscription has ended: ask the administrator of the subscription."
         }
         (Some(403), _) if is_of_another_region(error) => {
             "The workspace is hosted in another region: set INTERCOM_BASE_URL to https://api.eu.intercom.io (Europe) or https://api.au.intercom.io (Australia)."
@@ -50,7 +50,7 @@ fn of_disposition(error: &Error) -> &'static str {
             "Intercom gave no usable answer and may have acted on the request: repeat it only if that does no harm, and see https://www.intercomstatus.com if this persists."
         }
         Disposition::ItemRejected => {
-            "Intercom does not accept a value: compare the plan with the attribute's type in Intercom."
+            "Intercom does not accept a value or an attribute: check that the attribute exists, is not archived and has the plan's type in Intercom."
         }
         Disposition::NotFound if error.route() == route::USER => "The user does not exist in this workspace any more.",
         Disposition::NotFound => {
@@ -78,6 +78,7 @@ mod tests {
         for (error, word) in [
             (refused(route::PAGE, 401, "unauthorized"), "INTERCOM_TOKEN"),
             (refused(route::PAGE, 402, "api_plan_restricted"), "subscription"),
+            (refused(route::PAGE, 403, "api_plan_restricted"), "subscription"),
             (refused(route::SUBMIT, 403, "forbidden"), "permissions"),
             (refused(route::PAGE, 302, ""), "INTERCOM_BASE_URL"),
             (refused(route::SUBMIT, 422, "parameter_invalid"), "value"),

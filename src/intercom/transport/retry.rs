@@ -44,6 +44,9 @@ const CLOSED_JOB: &str = "is closed for new task updates";
 /// The code of an API version without the resource; its status is 400.
 pub(in crate::intercom) const VERSION_CODE: &str = "intercom_version_invalid";
 
+/// The code of a subscription that has ended or does not include the request. Its status is 402 or 403.
+pub(in crate::intercom) const PLAN_CODE: &str = "api_plan_restricted";
+
 /// Returns the reaction to an error.
 pub fn disposition(error: &Error) -> Disposition {
     let Error::Refused { route, status, code, message, .. } = error else {
@@ -60,7 +63,7 @@ pub fn disposition(error: &Error) -> Disposition {
         300..=399 => Disposition::RunFault,
         429 => Disposition::Limited,
         _ if is_limit(&code, &message) => Disposition::Limited,
-        _ if code == VERSION_CODE => Disposition::RunFault,
+        _ if code == VERSION_CODE || code == PLAN_CODE => Disposition::RunFault,
         // It is about another job: a request for a new job names none, and says nothing about its users.
         403 if *route == route::SUBMIT && message.contains(CLOSED_JOB) => Disposition::Later,
         // A permission may be missing for one user; the caller finds out whether others are

@@ -38,8 +38,17 @@ pub(in crate::intercom) fn advice(error: &Error) -> &'static str {
         VERSION_CODE => {
             "This API version does not offer contacts: set INTERCOM_API to a version that the workspace has, 1.4 if it has only API 1.x."
         }
+        // A missing user is no error of the run.
+        code if !code.is_empty() && is_of_address(error) => {
+            "This address does not serve contacts: check INTERCOM_BASE_URL, and that the token belongs to the right workspace."
+        }
         _ => advice::advice(error),
     }
+}
+
+/// Returns whether a request for a contact met a resource that does not exist, and not a missing contact.
+fn is_of_address(error: &Error) -> bool {
+    matches!(error, Error::Refused { route: route::SUBMIT, status: 404 | 410, .. }) && !says_gone(error)
 }
 
 #[cfg(test)]
@@ -86,7 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn a_version_without_contacts_is_explained() {
+    fn a_version_or_an_address_without_contacts_is_explained() {
         assert!(advice(&refused(route::PAGE, 400, VERSION_CODE, "")).contains("INTERCOM_API"));
+        for (message, is) in [("", true), ("The requested resource was not found", true), ("User Not Found", false)] {
+            let error = refused(route::SUBMIT, 404, "not_found", message);
+            assert_eq!(advice(&error).contains("INTERCOM_BASE_URL"), is, "{message}");
+        }
     }
 }

@@ -22,6 +22,7 @@ fn a_refused_submission_is_an_item_or_a_run_fault() {
         (400, "", RunFault),
         (400, "intercom_version_invalid", RunFault),
         (400, "custom_data_limit_reached", ItemRejected),
+        (403, "api_plan_restricted", RunFault),
         (400, "code_of_tomorrow", ItemRejected),
         (401, "token_unauthorized", RunFault),
         (402, "api_plan_restricted", RunFault),
