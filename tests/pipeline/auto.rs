@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::intercom::{Closed, TOKEN};
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, faults, users};
 
 /// Creates a pipeline with `auto` in a small workspace with these options.
 async fn auto(options: &str) -> Pipeline {
@@ -165,6 +165,37 @@ async fn api_that_is_not_served_any_more_is_replaced() {
         assert_eq!(outcome["api"], version, "{before} {options}");
         let reason = outcome["api_reason"].as_str().unwrap();
         assert!(reason.starts_with(&format!("API {before} of this plan's last run has-avatar.")), "{reason}");
+    }
+}
+
+/// In another API, or another workspace, its users may have other ids.
+#[tokio::test(start_paused = true)]
+async fn run_is_retried_and_undone_in_its_own_api_and_workspace_alone() {
+    let refuses = || Options { faults: faults(&["item-error=20%:parameter_invalid:no"]), ..workspace("") };
+    for (before, options, says) in [
+        ("1.4", "families=2.x app-version=2.3", "in which users may have other ids"),
+        ("2.17", "families=1.x", "in which users may have other ids"),
+        ("2.17", "app-id=other1", "the access token belongs to workspace other1"),
+    ] {
+        let mut pipeline = Pipeline::of_version(before, HAS_AVATAR, refuses()).await;
+        let first = pipeline.run(Value::Null).await;
+        assert_eq!(first.state(), State::CompleteWithErrors, "{}", first.reason());
+        if let Some(app_id) = options.strip_prefix("app-id=") {
+            let engine = pipeline.engine.clone();
+            let of_other =
+                Options { now: Arc::new(move || engine.now_ms()), app_id: app_id.to_owned(), ..workspace("") };
+            pipeline.way.lead(TOKEN, World::new(of_other));
+            restart(&mut pipeline).await;
+        } else {
+            move_to(&mut pipeline, options).await;
+        }
+        for what in ["retry", "undo"] {
+            let why =
+                pipeline.engine.scroll(json!({"plan": "has-avatar", what: {"run": first.run.id}})).await.unwrap_err();
+            assert!(why.contains(says), "{before} {options}: {why}");
+        }
+        let runs = pipeline.engine.clients.ledger.runs(9).await.unwrap();
+        assert_eq!(runs, [first.run.id], "no run begins");
     }
 }
 

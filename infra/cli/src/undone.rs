@@ -154,4 +154,13 @@ mod tests {
             "{words}"
         );
     }
+
+    #[test]
+    fn age_of_the_values_is_that_of_the_run() {
+        let run = serde_json::json!({"v": 3, "run": "p.20161124T100500Z", "plan": "p", "state": "complete",
+            "generation": 1, "started_ms": 1_000, "ended_ms": 126_000, "deadline_ms": 0});
+        let first: Run = serde_json::from_value(run).unwrap();
+        let age = age(&first, 126_000 + 3 * 3_600_000);
+        assert!(age.contains("within 2 min 5 s and ended 3 h ago"), "{age}");
+    }
 }

@@ -116,16 +116,20 @@ impl Storm {
         let before = (of.run.clone(), of.generation, user.to_owned());
         let before = self.promises.memory().written.get(&before).cloned();
         let Some(part) = before else { return };
-        // A list may show a user on two pages if a deletion moves its pages, or if its last page, which is
-        // read again, has got a user that it left out.
-        let moves = self.story.options.contacts.list_cursor == ListCursor::Page
-            || ["shift-list", "users-change"].iter().any(|name| self.world.0.state().fired.contains_key(*name));
-        if moves && of.parts != [part.clone()] {
+        if self.may_list_twice() && of.parts != [part.clone()] {
             return;
         }
         if let Some((_, UserOutcome::Written)) = self.outcome(&run, &part, user).await {
             self.weather.bug(format!("3: {user} of {run} is written again, and was by {part}"));
         }
+    }
+
+    /// Returns whether a list may show a user on two pages: a deletion moves its pages, or its last page, which
+    /// is read again, has got a user that it left out.
+    pub(super) fn may_list_twice(&self) -> bool {
+        self.story.has_contacts()
+            && (self.story.options.contacts.list_cursor == ListCursor::Page
+                || ["shift-list", "users-change"].iter().any(|name| self.world.0.state().fired.contains_key(*name)))
     }
 
     /// Returns the end and the lease of a part, and the recorded outcome of one of its users. After the

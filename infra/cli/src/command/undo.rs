@@ -24,7 +24,8 @@ use crate::undone::{Restorable, age};
 use intercom_bulk_emulator::engine::machine_wall;
 
 /// The exit codes of `undo`, for its help.
-const CODES: &str = "Exit codes: after a preview alone 0 nothing would be restored · 2 something would be. After an undo on this machine \
+const CODES: &str = "Exit codes: after a preview alone 0 nothing would be restored · 2 something would be, or users failed · 3 it did not \
+                     see all users · 1 it failed, or the answer was no. After an undo on this machine \
                      those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors · 3 incomplete · 4 paused · 130 interrupted. \
                      With --stack: 0 it is requested, or was before · 1 failed. 64 wrong usage, nothing was started: no such run, it has \
                      not ended or may still change values, it changed no user, or a later run wrote the same values";
