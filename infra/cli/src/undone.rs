@@ -161,6 +161,6 @@ mod tests {
             "generation": 1, "started_ms": 1_000, "ended_ms": 126_000, "deadline_ms": 0});
         let first: Run = serde_json::from_value(run).unwrap();
         let age = age(&first, 126_000 + 3 * 3_600_000);
-        assert!(age.contains("within 2 min 5 s and ended 3 h ago"), "{age}");
+        assert!(age.contains("within 2 min 5 s and ended 3 h 0 min ago"), "{age}");
     }
 }
