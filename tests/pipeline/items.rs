@@ -1,14 +1,11 @@
 //! Users that Intercom refuses: one item in a job's feed, or the whole request because of one user.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use intercom_bulk::domain::run::State;
 use intercom_bulk::domain::user::User;
 use intercom_simulator::{Fault, Options, Quirks};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, users};
@@ -153,12 +150,7 @@ async fn accepted_user_of_a_job_has_no_error_of_an_interrupted_attempt() {
     let mut pipeline = Pipeline::new(HAS_AVATAR, options).await;
     pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
     let run = pipeline.start(json!({ "users": [poisoned, one, other] })).await;
-    let has_error = |items: Vec<HashMap<String, AttributeValue>>| {
-        items.iter().any(|item| item["sk"].as_s().is_ok_and(|sk| sk.starts_with("ERROR#")))
-    };
-    while !has_error(pipeline.items().await) {
-        sleep(Duration::from_millis(100)).await;
-    }
+    pipeline.until_an_error_is_recorded().await;
     pipeline.crash().await;
     pipeline.world.cure([&poisoned]);
     pipeline.engine.scroll(json!({"resume": "restarted"})).await.unwrap();

@@ -145,6 +145,15 @@ impl Pipeline {
         });
     }
 
+    /// Waits until the ledger has the error of a user.
+    pub(crate) async fn until_an_error_is_recorded(&self) {
+        let is_error =
+            |item: &HashMap<String, AttributeValue>| item["sk"].as_s().is_ok_and(|sk| sk.starts_with("ERROR#"));
+        while !self.items().await.iter().any(is_error) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Kills the engine at an await point, and loses its queues.
     pub(crate) async fn crash(&mut self) {
         let working = self.working.take().unwrap();

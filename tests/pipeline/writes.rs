@@ -197,13 +197,7 @@ async fn accepted_user_has_no_error_of_an_interrupted_attempt() {
         pipeline.way.disturb(path, Closed::Answers(400));
         pipeline.guard.hang("submit", "TransactWriteItems", Duration::from_secs(20));
         let run = pipeline.start(Value::Null).await;
-        let has_error = |items: Vec<std::collections::HashMap<String, _>>| {
-            let is_error = |sk: &aws_sdk_dynamodb::types::AttributeValue| sk.as_s().unwrap().starts_with("ERROR#");
-            items.iter().any(|item| is_error(&item["sk"]))
-        };
-        while !has_error(pipeline.items().await) {
-            sleep(Duration::from_millis(100)).await;
-        }
+        pipeline.until_an_error_is_recorded().await;
         pipeline.crash().await;
         match later {
             Some(how) => pipeline.way.disturb(path, how),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::count::{COUNT_MS, REQUEST_TIMEOUT, may_request};
 use crate::domain::attribute::{ListedAttribute, PlannedAttribute, creatable, of_unknown_type, unwritable};
-use crate::domain::run::{Earlier, Start};
+use crate::domain::run::{Source, Start};
 use crate::intercom::{Disposition, Reply, disposition};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
@@ -46,7 +46,7 @@ pub(super) async fn attributes_exist(
     at: &Invocation,
 ) -> Result<Later<()>, StepError> {
     let mut planned = plan.attributes();
-    if matches!(start.source.earlier(), Some(Earlier::Undo(_))) {
+    if matches!(start.source, Source::Undo(_)) {
         // An undo writes earlier values, and no text of the plan.
         for one in &mut planned {
             one.texts.clear();

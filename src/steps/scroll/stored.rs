@@ -1,6 +1,6 @@
 //! The stored plan that a start names. An undo holds it, so that no later start sets its values again.
 
-use crate::domain::run::{Earlier, Start};
+use crate::domain::run::{Source, Start};
 use crate::plan::Plan;
 use crate::runtime::clients::{Clients, StepError};
 
@@ -35,5 +35,5 @@ pub(super) async fn unhold(clients: &Clients, start: &Start) -> Result<(), StepE
 }
 
 fn holds(start: &Start) -> bool {
-    matches!(start.source.earlier(), Some(Earlier::Undo(_))) && !start.limits.dry_run
+    matches!(start.source, Source::Undo(_)) && !start.limits.dry_run
 }
