@@ -86,6 +86,26 @@ async fn writes_of_one_user_use_the_pace_and_never_exceed_it() {
     assert_eq!(report.world.given_429, 1);
 }
 
+/// Every fourth request is refused by the rate limit, which has room again ten seconds later.
+#[tokio::test(start_paused = true)]
+async fn request_without_effect_costs_no_users_of_its_minute() {
+    for (version, pace, count) in [("1.1", 20, 300), ("2.17", 3, 45), ("preview", 20, 300)] {
+        let run = async |is_limited: bool| {
+            let request = if version == "2.17" { "limit-call=write:" } else { "limit-bulk=" };
+            let limit = |call: usize| format!("{request}{call}").parse::<Fault>().unwrap();
+            let faults = if is_limited { (2..200).step_by(4).map(limit).collect() } else { Vec::new() };
+            let options = Options { faults, ..with_attributes(&["has avatar:boolean"], users(count)) };
+            let pipeline = Pipeline::of_version(version, HAS_AVATAR, options).await;
+            let report = pipeline.run(json!({"limits": {"max_per_minute": pace}})).await;
+            report.assert_complete();
+            (report.seconds, report.world.given_429)
+        };
+        let ((free_s, none), (limited_s, given_429)) = (run(false).await, run(true).await);
+        assert!(none == 0 && given_429 >= 4, "{version}: {given_429}");
+        assert!(limited_s < free_s + 60, "{version}: {limited_s} s with {given_429} 429s, and {free_s} s without");
+    }
+}
+
 /// Some requests fail, and some users are sent again.
 #[tokio::test(start_paused = true)]
 async fn pace_holds_during_failures() {

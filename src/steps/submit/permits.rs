@@ -34,6 +34,13 @@ impl Permits {
         Self { items: items as usize, until_ms: end_ms - EDGE_MS, minute_until_ms }
     }
 
+    /// Removes the permits of this many users, and returns them.
+    pub(super) fn take(&mut self, users: usize) -> Self {
+        let items = users.min(self.items);
+        self.items -= items;
+        Self { items, ..*self }
+    }
+
     /// Returns the time until which a request can use them, in Unix milliseconds: in the window, and in
     /// the minute of a run's pace.
     pub(super) fn usable_until_ms(&self) -> i64 {
@@ -55,13 +62,14 @@ pub(super) fn users_at_once(way: Way) -> usize {
 }
 
 impl Round<'_> {
-    /// Uses permits for a bulk request of this many users. If the request is charged as one, the
-    /// others cover no further request.
-    pub(super) fn spend(&self, run: &Run, permits: &mut Permits, users: usize) {
-        permits.items = permits.items.saturating_sub(users);
+    /// Uses permits for a bulk request of this many users, and returns them. If the request is charged
+    /// as one, the others cover no further request.
+    pub(super) fn spend(&self, run: &Run, permits: &mut Permits, users: usize) -> Permits {
+        let spent = permits.take(users);
         if self.charge_of(run, Way::Job) == BulkCharge::Request {
             self.give_back_minute(run, permits);
         }
+        spent
     }
 
     /// Returns the permits for this many users, and keeps the others for later requests.
@@ -80,8 +88,8 @@ impl Round<'_> {
         Permits { items: all.min(users), ..*permits }
     }
 
-    /// Keeps the users of a pace's minute that these permits leave unused for later requests. The permits
-    /// of the rate limit expire with their window.
+    /// Keeps the users of a pace's minute that these permits leave unused for later requests, or that a
+    /// request without effect used. The permits of the rate limit expire with their window.
     pub(super) fn give_back_minute(&self, run: &Run, permits: &mut Permits) {
         let users = std::mem::take(&mut permits.items) as u32;
         if let (Some(pace), Some(minute_until_ms)) = (RunPace::of(run), permits.minute_until_ms) {

@@ -136,7 +136,23 @@ impl LeasedParts {
                 return Ok(Sent::TooLarge);
             }
         }
-        round.spend(run, &mut self.permits, piece.0.len());
+        let mut used = round.spend(run, &mut self.permits, piece.0.len());
+        let sent = self.request(round, run, piece, &mut used).await;
+        if matches!(sent, Ok(Sent::Stop(_))) {
+            // The last request had no effect, or did not begin.
+            round.give_back_minute(run, &mut used);
+        }
+        sent
+    }
+
+    /// Sends a piece by permits that it has. `used` are those of the last request.
+    async fn request(
+        &mut self,
+        round: &mut Round<'_>,
+        run: &mut Run,
+        piece: &Piece,
+        used: &mut Permits,
+    ) -> Result<Sent, StepError> {
         self.sent += 1;
         round.requests += 1;
         if !run.keeps_parts() {
@@ -146,13 +162,13 @@ impl LeasedParts {
         if let Some(stop) = round.may_not_write(run).await? {
             return Ok(Sent::Stop(stop));
         }
-        if self.permits.minute_is_over(round.at.clock.now_ms()) {
+        if used.minute_is_over(round.at.clock.now_ms()) {
             return Ok(Sent::Stop(Stop::Later(round.at.clock.now_ms())));
         }
         let patches = piece.patches();
         let mut repeated = false;
         loop {
-            let error = match round.writer(run, &self.permits).submit(&patches).await {
+            let error = match round.writer(run, used).submit(&patches).await {
                 Ok(reply) => {
                     round.see_charge(run, reply.rate, patches.len());
                     return Ok(Sent::Made(reply.value));
@@ -185,14 +201,14 @@ impl LeasedParts {
                     round.give_back_minute(run, &mut self.permits);
                     match round.pay_for(run, patches.len()).await? {
                         Permit::Granted { permits, end_ms } if permits as usize >= patches.len() => {
-                            self.permits = Permits::new(run, 0, end_ms);
+                            *used = Permits::new(run, permits, end_ms);
                         }
                         Permit::Granted { .. } | Permit::Wait(_) => return Ok(Sent::Failed { error, answered }),
                     }
                     if let Some(stop) = round.may_not_write(run).await? {
                         return Ok(Sent::Stop(stop));
                     }
-                    if self.permits.minute_is_over(round.at.clock.now_ms()) {
+                    if used.minute_is_over(round.at.clock.now_ms()) {
                         return Ok(Sent::Failed { error, answered });
                     }
                     repeated = true;

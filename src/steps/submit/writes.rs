@@ -7,6 +7,7 @@ use super::Round;
 use super::answers::{PartAnswers, TriedUser, not_kept_as_text, sent_by_ms};
 use super::begin::MayBegin;
 use super::leased::LeasedParts;
+use super::permits::Permits;
 use super::pieces::{Item, Piece};
 use super::send::{Accusation, Fault, Stop};
 use super::streak::{OnlyGone, Streak, Streaks};
@@ -40,11 +41,13 @@ pub(super) struct Write {
     pub(super) item: Item,
     /// Requests without a result so far.
     tries: u32,
+    /// The permit of the last request.
+    permit: Option<Permits>,
 }
 
 impl Write {
     pub(super) fn new(item: Item) -> Self {
-        Self { item, tries: 0 }
+        Self { item, tries: 0, permit: None }
     }
 
     /// Returns the user of a request with a result.
@@ -103,8 +106,8 @@ impl LeasedParts {
                 match under_way.during(Box::pin(self.may_begin(round, &mut run, waiting))).await {
                     Ok(MayBegin::Yes) if under_way.has_answers() => continue,
                     Ok(MayBegin::Yes) => {
-                        let Some(write) = writes.waiting.pop_front() else { continue };
-                        self.permits.items -= 1;
+                        let Some(mut write) = writes.waiting.pop_front() else { continue };
+                        write.permit = Some(self.permits.take(1));
                         self.sent += 1;
                         under_way.begin(round.writer(&run, &self.permits), write);
                         continue;
@@ -128,7 +131,7 @@ impl LeasedParts {
             };
             match under_way.next_by(round.at, times).await {
                 Next::Answer(answered) => {
-                    if let Some(why) = self.answered(&mut writes, &run, *answered, round.at.clock.now_ms()) {
+                    if let Some(why) = self.answered(&mut writes, round, &run, *answered) {
                         Stop::note(&mut stop, why);
                     }
                 }
@@ -158,10 +161,11 @@ impl LeasedParts {
     fn answered(
         &mut self,
         writes: &mut Writes,
+        round: &Round<'_>,
         run: &Run,
         Answered { write, begun_ms, answer, .. }: Answered,
-        now_ms: i64,
     ) -> Option<Stop> {
+        let now_ms = round.at.clock.now_ms();
         let error = match answer {
             Ok(reply) => {
                 (self.taken_at, writes.failed_in_a_row) = (self.sent, 0);
@@ -188,19 +192,18 @@ impl LeasedParts {
         tracing::debug!(run = run.id.as_str(), %error, "a request for one user failed");
         match disposition(&error) {
             Disposition::Limited => {
-                // The window is spent. The users of a pace's minute are given back.
+                // The window is spent.
                 self.permits.until_ms = 0;
-                writes.waiting.push_front(write);
+                writes.had_no_effect(round, run, write);
                 None
             }
             Disposition::TooLate => {
-                writes.waiting.push_front(write);
+                writes.had_no_effect(round, run, write);
                 None
             }
             Disposition::NotSent => {
-                let why = error.said();
-                writes.waiting.push_front(write);
-                Some(Stop::Rest { why, sent: false })
+                writes.had_no_effect(round, run, write);
+                Some(Stop::Rest { why: error.said(), sent: false })
             }
             Disposition::Later => writes.failed(write, begun_ms, now_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
@@ -263,6 +266,15 @@ impl Writes {
         }
         let since_ms = *self.since_ms.get_or_insert(now_ms);
         results >= RECORD_RESULTS || now_ms - since_ms >= RECORD_AFTER_MS
+    }
+
+    /// Handles a request that had no effect: the user is written by another one, and counts once in the
+    /// minute of a run's pace.
+    fn had_no_effect(&mut self, round: &Round<'_>, run: &Run, mut write: Write) {
+        if let Some(mut permit) = write.permit.take() {
+            round.give_back_minute(run, &mut permit);
+        }
+        self.waiting.push_front(write);
     }
 
     /// Handles a request without a result. The user is tried again, the last time by a later

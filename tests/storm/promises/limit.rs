@@ -178,11 +178,17 @@ impl Storm {
     /// Counts a write of one user that a process is about to send: a permit of the window that the
     /// process's clock shows pays for it. A repetition with a newer token uses that of the refused request.
     pub(crate) fn is_paid_in_its_window(&self, who: Option<Who>, asked: &Asked) {
-        let (Some(who), Kind::Put) = (who, asked.kind) else { return };
+        let Some(who) = who.filter(|_| asked.is_write()) else { return };
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let end_ms = end_of(self.now_ms() + skew_ms);
         let mut memory = self.promises.memory();
-        if memory.by.get(&who).is_some_and(|did| did.tokens_refused > 0) {
+        let did = memory.by.entry(who).or_default();
+        // Of several requests in flight, any may be the repeated one.
+        if did.tokens_refused > 0 {
+            did.tokens_refused -= 1;
+            return;
+        }
+        if asked.kind != Kind::Put {
             return;
         }
         let window = memory.windows.entry(end_ms).or_default();

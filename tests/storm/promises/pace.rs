@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use intercom_bulk::rate_limit::{MINUTE_MS, minute_end_ms};
 
-use crate::asked::{Asked, Kind};
+use crate::asked::Asked;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
@@ -16,7 +16,7 @@ pub(super) type Minutes = BTreeMap<(String, i64), Minute>;
 pub(super) struct Minute {
     /// Users that the ledger granted.
     granted: u64,
-    /// Users in requests, by the clocks of the processes.
+    /// Users in requests that may have an effect, by the clocks of the processes.
     used: u64,
 }
 
@@ -38,32 +38,31 @@ impl Storm {
         }
     }
 
-    /// Checks a bulk request that a process is about to send: its users are of the process's minute.
-    /// A repetition with a newer token uses the permits of the refused request.
-    pub(crate) fn keeps_the_pace(&self, who: Option<Who>, asked: &Asked) {
-        let Some(who) = who.filter(|_| asked.is_write()) else { return };
-        let Some(of) = self.promises.submission(who, asked) else { return };
+    /// Counts the users of a request that a process is about to send: they are of the process's minute.
+    /// Returns the minute.
+    pub(crate) fn keeps_the_pace(&self, who: Option<Who>, asked: &Asked) -> Option<(String, i64)> {
+        let who = who.filter(|_| asked.is_write())?;
+        let of = self.promises.submission(who, asked)?;
         let skew_ms = self.invoked(Some(who)).map_or(0, |invoked| invoked.skew_ms);
         let end_ms = minute_end_ms(self.now_ms() + skew_ms);
         let mut memory = self.promises.memory();
-        let is_paced = memory.runs.get(&of.run).is_some_and(|seen| seen.limits.max_per_minute.is_some());
-        let did = memory.by.entry(who).or_default();
-        // Of several requests in flight, any may be the repeated one.
-        let is_repeated = match asked.kind {
-            Kind::Put => did.tokens_refused > 0,
-            _ => did.request.refused,
-        };
-        if !is_paced || is_repeated {
-            did.tokens_refused = did.tokens_refused.saturating_sub(1);
-            return;
-        }
-        let minute = memory.minutes.entry((of.run.clone(), end_ms)).or_default();
+        memory.runs.get(&of.run)?.limits.max_per_minute?;
+        let key = (of.run, end_ms);
+        let minute = memory.minutes.entry(key.clone()).or_default();
         minute.used += asked.items() as u64;
         let Minute { granted, used } = *minute;
         drop(memory);
         if used > granted {
-            self.weather
-                .bug(format!("4: {} sends {used} users in the minute to {end_ms}, of {granted} granted", of.run));
+            let run = &key.0;
+            self.weather.bug(format!("4: {run} sends {used} users in the minute to {end_ms}, of {granted} granted"));
+        }
+        Some(key)
+    }
+
+    /// Gives the users of a request back to its minute, once its process knows that it had no effect.
+    pub(crate) fn had_no_effect(&self, minute: &(String, i64), asked: &Asked) {
+        if let Some(minute) = self.promises.memory().minutes.get_mut(minute) {
+            minute.used = minute.used.saturating_sub(asked.items() as u64);
         }
     }
 }

@@ -98,7 +98,11 @@ async fn carry(
     if let Some(user) = asked.alone() {
         storm.promises.asks_alone(user);
     }
+    let minute = storm.keeps_the_pace(storm.current(), &asked);
     let answer = carried(storm, router, &asked, request).await;
+    if let Some(minute) = minute.filter(|_| has_no_effect(&answer)) {
+        storm.had_no_effect(&minute, &asked);
+    }
     let is_usable = match &answer {
         Ok(answer) => {
             !answer.status().is_server_error() && serde_json::from_slice::<serde::de::IgnoredAny>(answer.body()).is_ok()
@@ -111,6 +115,14 @@ async fn carry(
     answer
 }
 
+/// Returns whether the process knows that its request was not carried out, and sends it again.
+fn has_no_effect(answer: &Result<Response<Bytes>, TransportError>) -> bool {
+    match answer {
+        Ok(answer) => [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&answer.status()),
+        Err(error) => matches!(error, TransportError::NotSent { .. }),
+    }
+}
+
 async fn carried(
     storm: &Arc<Storm>,
     router: axum::Router,
@@ -121,7 +133,6 @@ async fn carried(
     // Before a possible freeze: the process has decided by now which permit pays for a request.
     let begun = storm.begins(who, asked);
     storm.is_paid_in_its_window(who, asked);
-    storm.keeps_the_pace(who, asked);
     storm.charges(who, asked);
     storm.ends_before_its_lease(who, asked);
     storm.pass(who, name, Side::Before).await;
