@@ -149,6 +149,16 @@ async fn last_run_decides_as_long_as_its_api_is_served() {
     }
 }
 
+/// Intercom recommends Preview for tests only: each run asks for it by name.
+#[tokio::test(start_paused = true)]
+async fn preview_is_not_kept_for_the_next_run() {
+    let mut pipeline = Pipeline::of_version("preview", HAS_AVATAR, workspace("")).await;
+    assert_eq!(run(&pipeline).await, ("Preview", "as set".to_owned()));
+    restart(&mut pipeline).await;
+    let (version, reason) = run(&pipeline).await;
+    assert!(version == "2.17" && reason.contains("served a request for the newest API"), "{version}: {reason}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn api_that_is_not_served_any_more_is_replaced() {
     for (before, options, version) in [

@@ -1,6 +1,7 @@
 //! Requests for a retry: which are refused, repeated and queued.
 
-use intercom_bulk::domain::run::{RunId, State};
+use intercom_bulk::domain::run::{RunId, Start, State};
+use intercom_bulk::runtime::event::StartEvent;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -102,6 +103,36 @@ async fn retry_waits_behind_the_active_run() {
     assert_eq!(report.state(), State::Complete, "{}", report.reason());
     assert_eq!((report.accounts.totals.written, report.cursor.tally.same), (first.errors.len() as u64 - 1, 1));
     report.assert_nobody_lost();
+}
+
+/// Its run becomes too old while another run is paused. The starts behind it begin.
+#[tokio::test(start_paused = true)]
+async fn waiting_retry_that_is_too_late_is_a_dead_letter() {
+    let pipeline = Pipeline::new(HAS_AVATAR, failing(150)).await;
+    let first = pipeline.run(Value::Null).await;
+    pipeline.rest(Duration::from_hours(80 * 24 - 1)).await;
+    let other = pipeline.start(json!({"users": [first.errors[0].user]})).await;
+    while pipeline.state(&other).await.is_none() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    control(&pipeline, json!({"pause": other}), "paused").await;
+    let said = control(&pipeline, json!({"retry": first.run.id}), "requested").await;
+    sleep(Duration::from_hours(2)).await;
+    let behind = pipeline.start_event(&Value::Null);
+    pipeline.send("pages", &behind.to_string()).await;
+    control(&pipeline, json!({"resume": other}), "resumed").await;
+    pipeline.until_ended(&other).await;
+    let behind: StartEvent = serde_json::from_value(behind).unwrap();
+    let time_s = behind.time.unwrap().as_second();
+    let next =
+        pipeline.until_ended(&Start::new("has-avatar", None, time_s, behind.source(), behind.limits).run()).await;
+    assert_eq!(next.state(), State::CompleteWithErrors, "{}", next.reason());
+    let run = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    assert_eq!(pipeline.state(&run).await, None, "it never begins");
+    let [dead] = &pipeline.sqs.bodies("pages-dead-letters")[..] else { panic!("one dead letter") };
+    assert!(dead.contains("\"retry\"") && dead.contains(first.run.id.as_str()), "{dead}");
+    let old = refused(&pipeline, json!({"retry": first.run.id})).await;
+    assert!(old.contains("80 days"), "{old}");
 }
 
 #[tokio::test(start_paused = true)]

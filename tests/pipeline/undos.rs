@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use intercom_bulk::domain::run::{RunId, Start, State};
+use intercom_bulk::ledger::End;
 use intercom_bulk::runtime::event::StartEvent;
+use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -49,7 +51,7 @@ async fn undo_is_refused_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn run_that_may_still_change_values_is_not_undone() {
-    let options = intercom_simulator::Options { rate_limit_per_10s: 40, ..users(300) };
+    let options = Options { rate_limit_per_10s: 40, ..users(300) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let run = pipeline.start(Value::Null).await;
     while pipeline.state(&run).await != Some(State::Draining) {
@@ -69,7 +71,7 @@ async fn run_that_may_still_change_values_is_not_undone() {
 /// The undo reads users whose values look as if they had not been written a second time.
 #[tokio::test(start_paused = true)]
 async fn values_that_a_read_shows_late_are_restored() {
-    let options = intercom_simulator::Options { read_lag_s: 150, rate_limit_per_10s: 40, ..users(300) };
+    let options = Options { read_lag_s: 150, rate_limit_per_10s: 40, ..users(300) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let run = pipeline.start(Value::Null).await;
     while pipeline.state(&run).await != Some(State::Draining) {
@@ -92,6 +94,31 @@ async fn values_that_a_read_shows_late_are_restored() {
     assert!(first.accounts.totals.written > 0);
     assert_eq!(report.accounts.totals.written, first.accounts.totals.written);
     assert_eq!(report.lacking.len(), Report::to_change(&pipeline));
+}
+
+/// Intercom never reports the end of the first job, another program sets the values during a pause, and the run
+/// reads and writes them again. Each of two values may be the one from before the run.
+#[tokio::test(start_paused = true)]
+async fn value_is_unsure_if_two_may_have_been_there_before() {
+    let faults = vec![Fault::SlowJob { job: 1, seconds: 36_000 }];
+    let pipeline = Pipeline::new(HAS_AVATAR, Options { faults, latency_ms: 2_000, ..users(300) }).await;
+    let run = pipeline.start(Value::Null).await;
+    pipeline.until(|state| state.jobs.len() == 1).await;
+    control(&pipeline, json!({"pause": run}), "paused").await;
+    sleep(Duration::from_mins(20)).await;
+    let set = |body: &mut Value| body["custom_attributes"]["has avatar"] = json!("something else");
+    for user in pipeline.world.users() {
+        assert!(pipeline.world.set_user(user["id"].as_str().unwrap(), set));
+    }
+    control(&pipeline, json!({"resume": run}), "resumed").await;
+    let first = pipeline.until_ended(&run).await;
+    assert_eq!((first.run.generation, first.lacking.len()), (2, 0), "{}", first.reason());
+    let unknown: u64 = first.jobs.iter().filter(|job| job.end == Some(End::Unknown)).map(|job| job.users).sum();
+    assert!((1..300).contains(&unknown), "{unknown}");
+    let report = undo(&pipeline, json!({"undo": run})).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    assert_eq!(report.cursor.tally.skip_reasons, [("unsure".to_owned(), unknown)].into());
+    assert_eq!(report.lacking.len() as u64, 300 - unknown, "the others have a value from before");
 }
 
 /// Only a run that wrote one of the same targets.
@@ -130,10 +157,42 @@ async fn later_run_with_the_same_targets_is_undone_first() {
     assert_eq!((report.state(), report.accounts.totals.written), (State::Complete, first.accounts.totals.written));
 }
 
+/// A run with the same targets waits before the undo, and writes them when it begins.
+#[tokio::test(start_paused = true)]
+async fn waiting_undo_ends_if_a_later_run_writes_its_targets() {
+    let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
+    let ledger = &pipeline.engine.clients.ledger;
+    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
+    let first = pipeline.run(json!({"plan": "has-avatar"})).await;
+    assert_eq!(first.state(), State::Complete);
+    let plan = |text: &str| intercom_bulk::plan::Plan::from_toml("plan", text).unwrap().to_json();
+    let active = pipeline.start(json!({"plan": plan(ACCOUNT_BY_EMAIL)})).await;
+    control(&pipeline, json!({"pause": active}), "paused").await;
+    sleep(Duration::from_secs(1)).await;
+    let opposite = HAS_AVATAR.replace("\"has-avatar\"", "\"opposite\"").replace("is not blank and", "is blank or");
+    let opposite = opposite.replace("'gravatar.com' not in", "'gravatar.com' in");
+    pipeline.send("pages", &pipeline.start_event(&json!({"plan": plan(&opposite)})).to_string()).await;
+    sleep(Duration::from_secs(5)).await;
+    let said = control(&pipeline, json!({"undo": first.run.id}), "requested").await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(ledger.waiting().await.unwrap().len(), 2);
+    control(&pipeline, json!({"resume": active}), "resumed").await;
+    pipeline.until_ended(&active).await;
+    while pipeline.sqs.bodies("pages-dead-letters").is_empty() {
+        sleep(Duration::from_secs(10)).await;
+    }
+    let undo = RunId::parse(said["run"].as_str().unwrap()).unwrap();
+    assert_eq!(pipeline.state(&undo).await, None, "it never begins");
+    let [dead] = &pipeline.sqs.bodies("pages-dead-letters")[..] else { panic!("one dead letter") };
+    assert!(dead.contains("\"undo\"") && dead.contains(first.run.id.as_str()), "{dead}");
+    assert_eq!(ledger.waiting().await.unwrap(), []);
+    assert_eq!(ledger.stored_plan("has-avatar").await.unwrap().unwrap().held, None, "a hold without an undo");
+}
+
 /// Its values may come until the job is closed.
 #[tokio::test(start_paused = true)]
 async fn cancelled_later_run_with_an_open_job_is_undone_first() {
-    let options = intercom_simulator::Options { job_delay_s: 300, ..users(150) };
+    let options = Options { job_delay_s: 300, ..users(150) };
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let first = pipeline.run(Value::Null).await;
     assert_eq!(first.state(), State::Complete, "{}", first.reason());
