@@ -100,7 +100,8 @@ impl Ledger {
 
     /// Begins a run. One transaction writes the run, plan, cursor, `ACTIVE` and the entry in the
     /// list of runs. A list of users is written before it, because no step reads the list unless
-    /// the run begins.
+    /// the run begins. An undo that writes holds the stored plan from then on: a start of the plan by
+    /// its name would set the values again.
     ///
     /// `cursor` must be based on `seen`. If another run was active since then, the cursor does not
     /// know that run's reading and jobs, so the result is [`Begin::Busy`].
@@ -120,13 +121,17 @@ impl Ledger {
             None => free.when("attribute_not_exists(#run) AND attribute_not_exists(#last)"),
             Some(last) => free.when("attribute_not_exists(#run) AND #last = :last").with(":last", s(last)),
         };
-        let writes = vec![
+        let mut writes = vec![
             Write::put(attributes::item(&key(&pk, "RUN"), run)?).when("attribute_not_exists(pk)"),
             free,
             Write::put(attributes::item(&key(&pk, "PLAN"), &plan)?),
             Write::put(attributes::item(&key(&pk, "CURSOR"), cursor)?),
             Write::put(super::runs::among_the_runs(run)),
         ];
+        let holds = run.undo.is_some() && !run.limits.dry_run;
+        if holds && self.stored_plan(&run.plan).await?.is_some() {
+            writes.push(Self::hold_write(&run.plan, &run.id));
+        }
         if self.transact(writes).await? {
             return Ok(Begin::Begun);
         }

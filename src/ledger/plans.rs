@@ -33,22 +33,14 @@ impl Ledger {
         Ok(Some(StoredPlan { plan: plan_value(Some(plan), name)?, held }))
     }
 
-    /// Holds a plan for an undo, if it is stored.
-    pub async fn hold_plan(&self, name: &str, undo: &RunId) -> Result<(), LedgerError> {
-        let write =
-            Write::update(&key("PLANS", name), "SET held = :undo").when("attribute_exists(pk)").with(":undo", s(undo));
-        self.send(write).await.map(|_| ())
+    /// Returns the write that holds a stored plan for an undo.
+    pub(super) fn hold_write(name: &str, undo: &RunId) -> Write {
+        Write::update(&key("PLANS", name), "SET held = :undo").when("attribute_exists(pk)").with(":undo", s(undo))
     }
 
     /// Ends the hold of a plan.
     pub async fn unhold_plan(&self, name: &str) -> Result<(), LedgerError> {
         let write = Write::update(&key("PLANS", name), "REMOVE held").when("attribute_exists(pk)");
-        self.send(write).await.map(|_| ())
-    }
-
-    /// Ends the hold of a plan if it is that of an undo.
-    pub async fn unhold_plan_of(&self, name: &str, undo: &RunId) -> Result<(), LedgerError> {
-        let write = Write::update(&key("PLANS", name), "REMOVE held").when("held = :undo").with(":undo", s(undo));
         self.send(write).await.map(|_| ())
     }
 }

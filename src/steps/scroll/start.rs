@@ -41,12 +41,7 @@ pub(super) async fn start(
         let superseded = control::supersede_paused(&clients.ledger, &start.run(), event.supersede, at.clock).await?;
         outcome.hint = (superseded == Superseded::Held).then_some(HELD);
     }
-    let began = begin(clients, &start, &plan, at, outcome).await;
-    if began.as_ref().is_err_and(StepError::is_final) {
-        // An invocation before this one may have died behind the hold.
-        stored::unhold(clients, &start).await?;
-    }
-    began.map(drop)
+    begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
 
 /// Returns the start of an event, and its plan.
@@ -155,10 +150,8 @@ pub(super) async fn begin(
         reading_life_ms: clients.settings.scroll_life_ms,
         active,
     };
-    stored::hold(clients, start).await?;
     match control::start(&clients.ledger, new, now_ms).await? {
         Started::Busy => {
-            stored::unhold(clients, start).await?;
             queue(clients, start, at, outcome).await?;
             return Ok(Began::Waits);
         }

@@ -117,7 +117,6 @@ async fn dead_letter_start(
     let (id, receipt) = (start.run().to_string(), String::new());
     let message = Message { id, receipt, body: again(start, &users), receives: 1 };
     dead_letter(clients, &message, &error.to_string(), outcome).await?;
-    stored::unhold(clients, start).await?;
     Ok(clients.ledger.dequeue(start).await?)
 }
 

@@ -1,6 +1,7 @@
 //! The changes of a run by user, and the users whose values stay, as an undo keeps them.
 
 use intercom_bulk::domain::part::PartId;
+use intercom_bulk::domain::run::Undo;
 use intercom_bulk::domain::undo::{Made, StayingUser, StayingValue, Stays};
 use intercom_bulk::ledger::{AnswerCounts, MadeOfUser, PartEnd};
 
@@ -159,19 +160,33 @@ async fn staying_users_are_listed_until_they_are_forgotten() {
 #[tokio::test]
 async fn hold_of_a_plan_ends_when_it_is_stored_again() {
     let (ledger, _) = ledger().await;
-    let undo = run("p").id;
-    ledger.hold_plan("p", &undo).await.unwrap();
-    assert_eq!(ledger.stored_plan("p").await.unwrap(), None, "a plan that is not stored is not held");
-    let held = async || ledger.stored_plan("p").await.unwrap().unwrap().held;
-    for end in ["put", "unhold"] {
+    let of = run("q").id;
+    let undo = |number: i64| Run { id: RunId::of("p", number), undo: Some(Undo { run: of.clone() }), ..run("p") };
+    let held = async || ledger.stored_plan("p").await.unwrap().map(|stored| stored.held);
+    let begun = async |run: &Run| {
+        assert_eq!(begin(&ledger, run).await, Begin::Begun);
+        assert!(ledger.end(run, State::Cancelled, None, None, NOW_MS).await.unwrap());
+    };
+    begun(&undo(1)).await;
+    assert_eq!(held().await, None, "a plan that is not stored is not held");
+    for (number, end) in [(2, "put"), (3, "unhold")] {
         ledger.put_plan("p", &json!({"name": "p"})).await.unwrap();
-        ledger.hold_plan("p", &undo).await.unwrap();
-        assert_eq!(held().await, Some(undo.clone()));
+        let preview = Run { limits: Limits { dry_run: true, ..Limits::default() }, ..undo(10 * number) };
+        begun(&preview).await;
+        assert_eq!(held().await, Some(None), "a preview holds nothing");
+        begun(&undo(number)).await;
+        assert_eq!(held().await, Some(Some(undo(number).id)));
+        // Another undo cannot begin, and changes nothing.
+        let active = Run { id: RunId::of("r", number), ..run("r") };
+        assert_eq!(begin(&ledger, &active).await, Begin::Begun);
+        assert_eq!(begin(&ledger, &undo(100 * number)).await, Begin::Busy);
+        assert!(ledger.end(&active, State::Cancelled, None, None, NOW_MS).await.unwrap());
+        assert_eq!(held().await, Some(Some(undo(number).id)));
         match end {
             "put" => ledger.put_plan("p", &json!({"name": "p"})).await.unwrap(),
             _ => ledger.unhold_plan("p").await.unwrap(),
         }
-        assert_eq!(held().await, None, "{end}");
+        assert_eq!(held().await, Some(None), "{end}");
     }
 }
 
