@@ -9,7 +9,7 @@ use crate::domain::bucket::Bucket;
 use crate::domain::found::FoundUsers;
 use crate::domain::job::JobId;
 use crate::domain::part::PartId;
-use crate::domain::run::RunId;
+use crate::domain::run::{FORMAT_1, RunId};
 use crate::domain::stored::is_zero;
 
 /// The end of a job, as reported by Intercom.
@@ -213,6 +213,13 @@ impl JobRow {
     /// Returns the number of its users who are in no job that was recorded before.
     pub fn own_users(&self) -> u64 {
         own_users(self.users, self.resubmission, self.repeated)
+    }
+
+    /// Returns whether the users of this part are in another job, too, or will be: that job decides what becomes
+    /// of them. A row of format 1 does not say it.
+    pub fn is_decided_elsewhere(&self, part: &PartId) -> bool {
+        let is_repeated = |of: &PartOfJob| of.repeated && of.part == *part;
+        self.v > FORMAT_1 && self.resubmission && (self.repeated.is_none() || self.parts.iter().any(is_repeated))
     }
 
     /// Returns whether some of its users had another end than the rest, and only their number is known: gone

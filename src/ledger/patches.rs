@@ -122,8 +122,8 @@ impl JobContent<'_> {
         };
         let (outcome, at_job) = (job.outcome_of_patches(), format!("job {}", job.job));
         let mut seen = Vec::new();
-        let is_repeated = |part: &PartId| job.parts.iter().any(|of| of.repeated && of.part == *part);
-        for ChangesOfPart { part, patches } in changes.parts.into_iter().filter(|of| !is_repeated(&of.part)) {
+        let own = changes.parts.into_iter().filter(|of| !job.is_decided_elsewhere(&of.part));
+        for ChangesOfPart { part, patches } in own {
             let at_part = at_part(&part);
             for Patch { user, mut changes } in patches {
                 let has_failed = failed.take(user.as_str(), &at_job) || failed.take(user.as_str(), &at_part);

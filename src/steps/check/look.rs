@@ -7,6 +7,7 @@ use super::unnamed::look_at_users;
 use super::{CheckOutcome, pay};
 use crate::domain::api::JobState;
 use crate::domain::job::{ItemError, NotFound, UNKNOWN_AFTER_MS, after_not_found};
+use crate::domain::part::PartId;
 use crate::domain::patch::Patch;
 use crate::domain::user::UserId;
 use crate::intercom::{Disposition, Error, disposition, item_may_be_sent_again};
@@ -199,20 +200,24 @@ struct Sorted {
 
 /// Sorts the refused items by what may be done about them. A job can hold several items of one
 /// user, from two pages or from two follow-up parts. Each refusal takes one of them, the last
-/// first.
+/// first. Those of users whom another job decides about are left to it.
 fn sort(row: &JobRow, changes: &Changes, items: Vec<ItemError>) -> Sorted {
-    let mut open: BTreeMap<&UserId, Vec<(&Patch, u32)>> = BTreeMap::new();
+    let mut open: BTreeMap<&UserId, Vec<(&Patch, &PartId)>> = BTreeMap::new();
     for of_part in &changes.parts {
         for patch in &of_part.patches {
-            open.entry(&patch.user).or_default().push((patch, of_part.part.attempt()));
+            open.entry(&patch.user).or_default().push((patch, &of_part.part));
         }
     }
     let mut sorted = Sorted { again: Vec::new(), failed: Vec::new(), unattributed: 0 };
     for item in items {
-        let Some((patch, attempt)) = item.user.as_ref().and_then(|user| open.get_mut(user)?.pop()) else {
+        let Some((patch, part)) = item.user.as_ref().and_then(|user| open.get_mut(user)?.pop()) else {
             sorted.unattributed += 1;
             continue;
         };
+        let attempt = part.attempt();
+        if row.is_decided_elsewhere(part) {
+            continue;
+        }
         if item_may_be_sent_again(&item) && attempt < AGAIN_ATTEMPTS_MAX {
             sorted.again.push((patch.clone(), attempt));
         } else {
@@ -231,7 +236,7 @@ mod tests {
     use crate::domain::job::JobId;
     use crate::domain::part::PageRead;
     use crate::domain::run::RunId;
-    use crate::ledger::{ChangesOfPart, JobOf};
+    use crate::ledger::{ChangesOfPart, JobOf, PartOfJob};
 
     #[test]
     fn each_refusal_takes_one_item_of_its_user() {
@@ -247,7 +252,15 @@ mod tests {
         let refused =
             |id: &str, code: &str| ItemError { user: Some(user(id)), code: code.to_owned(), message: String::new() };
         let items = vec![refused("ann", "rate_limit_exceeded"), refused("ann", "data_invalid"), refused("zoe", "x")];
-        let sorted = sort(&row, &Changes { parts: parts.to_vec() }, items);
+        let changes = Changes { parts: parts.to_vec() };
+        let sorted = sort(&row, &changes, items.clone());
         assert_eq!((sorted.again.len(), sorted.failed.len(), sorted.unattributed), (1, 1, 1));
+        // Another job decides about the users of all parts, or of the second one.
+        let in_job = |page, repeated| PartOfJob { part: id(page), users: None, repeated };
+        let again = JobRow { resubmission: true, parts: vec![in_job(1, false), in_job(2, true)], ..row };
+        for (repeated, counts) in [(None, (0, 0, 1)), (Some(2), (0, 1, 1))] {
+            let sorted = sort(&JobRow { repeated, ..again.clone() }, &changes, items.clone());
+            assert_eq!((sorted.again.len(), sorted.failed.len(), sorted.unattributed), counts, "{repeated:?}");
+        }
     }
 }

@@ -48,7 +48,9 @@ pub(super) async fn look_at_users(
     let changes = clients.ledger.changes_of(row).await?;
     let attempts = changes.parts.iter().flat_map(|of| std::iter::repeat_n(of.part.attempt(), of.patches.len()));
     let attempt = attempts.max().unwrap_or(1);
-    let patches: Vec<Patch> = changes.parts.into_iter().flat_map(|of| of.patches).collect();
+    // Another job decides about the users that are in it, too.
+    let own = changes.parts.into_iter().filter(|of| !row.is_decided_elsewhere(&of.part));
+    let patches: Vec<Patch> = own.flat_map(|of| of.patches).collect();
     let mut found = row.found.clone().unwrap_or_default().of(&patches);
     let read = read_users(clients, &run, &patches, &mut found, at).await?;
     let unread = !found.unread(&patches).is_empty();
