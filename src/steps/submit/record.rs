@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use super::Round;
 use super::leased::LeasedParts;
 use super::pieces::Piece;
@@ -15,6 +17,8 @@ use crate::runtime::clients::StepError;
 /// Time reserved for one try at recording a job, in milliseconds: one call of the ledger with the
 /// SDK's own retries.
 const RECORD_MS: i64 = 10_000;
+/// Errors that are deleted concurrently.
+const FORGET_AT_ONCE: usize = 16;
 /// The wait between two tries.
 const RECORD_REST: Duration = Duration::from_secs(1);
 /// If `created_at` differs from our clock by more than this, in milliseconds, it is ignored.
@@ -124,12 +128,14 @@ impl LeasedParts {
     /// Deletes the errors that an interrupted attempt at a part recorded of users that have another result
     /// now.
     async fn forget_interrupted(&self, round: &Round<'_>, run: &Run, piece: &Piece) -> Result<(), StepError> {
-        for item in &piece.0 {
+        let interrupted = piece.0.iter().filter_map(|item| {
             let leased = &self.parts[item.part];
-            if leased.interrupted && leased.outcomes.of(item.user) != UserOutcome::Refused {
-                round.clients.ledger.forget_error_of(&run.id, &item.patch.user, &leased.errors_at()).await?;
-            }
-        }
+            let has_another = leased.interrupted && leased.outcomes.of(item.user) != UserOutcome::Refused;
+            has_another.then(|| (&item.patch.user, leased.errors_at()))
+        });
+        let ledger = &round.clients.ledger;
+        let forget = interrupted.map(|(user, at)| async move { ledger.forget_error_of(&run.id, user, &at).await });
+        stream::iter(forget.collect::<Vec<_>>()).buffer_unordered(FORGET_AT_ONCE).try_collect::<()>().await?;
         Ok(())
     }
 }

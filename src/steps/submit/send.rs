@@ -184,6 +184,8 @@ impl LeasedParts {
                 Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),
                 Disposition::Ambiguous => {
+                    // Its users may be written.
+                    used.items = 0;
                     let now_ms = round.at.clock.now_ms();
                     for part in &self.parts {
                         round.clients.ledger.possibly_lost(&part.work.part, &round.at.request_id, now_ms).await?;
