@@ -118,7 +118,11 @@ async fn carry(
 /// Returns whether the process knows that its request was not carried out, and sends it again.
 fn has_no_effect(answer: &Result<Response<Bytes>, TransportError>) -> bool {
     match answer {
-        Ok(answer) => [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&answer.status()),
+        Ok(answer) => {
+            let is_limited = || String::from_utf8_lossy(answer.body()).contains("rate_limit_exceeded");
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&answer.status())
+                || answer.status().is_client_error() && is_limited()
+        }
         Err(error) => matches!(error, TransportError::NotSent { .. }),
     }
 }
