@@ -1,7 +1,6 @@
 //! Requests for a retry: which are refused, repeated and queued.
 
-use intercom_bulk::domain::run::{RunId, Start, State};
-use intercom_bulk::runtime::event::StartEvent;
+use intercom_bulk::domain::run::{RunId, State};
 use intercom_simulator::Options;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -12,6 +11,7 @@ use crate::pauses::control;
 use crate::pipeline::Pipeline;
 use crate::plans::{HAS_AVATAR, faults, users};
 use crate::report::Report;
+use crate::starts::run_of;
 
 /// Requests a retry, and waits for its end.
 pub(crate) async fn retry(pipeline: &Pipeline, event: Value) -> Report {
@@ -122,10 +122,7 @@ async fn waiting_retry_that_is_too_late_is_a_dead_letter() {
     pipeline.send("pages", &behind.to_string()).await;
     control(&pipeline, json!({"resume": other}), "resumed").await;
     pipeline.until_ended(&other).await;
-    let behind: StartEvent = serde_json::from_value(behind).unwrap();
-    let time_s = behind.time.unwrap().as_second();
-    let next =
-        pipeline.until_ended(&Start::new("has-avatar", None, time_s, behind.source(), behind.limits).run()).await;
+    let next = pipeline.until_ended(&run_of(&behind)).await;
     assert_eq!(next.state(), State::CompleteWithErrors, "{}", next.reason());
     let run = RunId::parse(said["run"].as_str().unwrap()).unwrap();
     assert_eq!(pipeline.state(&run).await, None, "it never begins");

@@ -139,7 +139,7 @@ fn ids(pipeline: &Pipeline, count: usize) -> Vec<Value> {
     pipeline.world.users().iter().map(|user| user["id"].clone()).take(count).collect()
 }
 
-fn run_of(event: &Value) -> RunId {
+pub(crate) fn run_of(event: &Value) -> RunId {
     StartEvent::read(event).unwrap().run().unwrap()
 }
 

@@ -22,6 +22,29 @@ pub(crate) async fn undo(pipeline: &Pipeline, event: Value) -> Report {
     pipeline.until_ended(&run).await
 }
 
+/// Returns a plan of this text.
+fn plan(text: &str) -> Value {
+    intercom_bulk::plan::Plan::from_toml("plan", text).unwrap().to_json()
+}
+
+/// Returns the text of a plan of the same name that sets the opposite values.
+fn opposite() -> String {
+    HAS_AVATAR.replace("is not blank and", "is blank or").replace("'gravatar.com' not in", "'gravatar.com' in")
+}
+
+/// Returns the same with another name.
+fn other_opposite() -> Value {
+    plan(&opposite().replace("\"has-avatar\"", "\"opposite\""))
+}
+
+/// Stores the plan and runs it by its name.
+async fn run_by_name(pipeline: &Pipeline) -> Report {
+    pipeline.engine.clients.ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
+    let first = pipeline.run(json!({"plan": "has-avatar"})).await;
+    assert_eq!(first.state(), State::Complete);
+    first
+}
+
 pub(crate) async fn refused(pipeline: &Pipeline, event: Value) -> String {
     pipeline.engine.control(event).await.unwrap_err()
 }
@@ -125,15 +148,13 @@ async fn value_is_unsure_if_two_may_have_been_there_before() {
 async fn later_run_with_the_same_targets_is_undone_first() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
     let first = pipeline.run(Value::Null).await;
-    let plan = |text: &str| intercom_bulk::plan::Plan::from_toml("plan", text).unwrap().to_json();
     let other = pipeline.run(json!({"plan": plan(ACCOUNT_BY_EMAIL)})).await;
     assert!(other.accounts.totals.written > 0, "{}", other.reason());
     // Another plan with the same target.
-    let opposite = HAS_AVATAR.replace("\"has-avatar\"", "\"opposite\"").replace("is not blank and", "is blank or");
-    let opposite = opposite.replace("'gravatar.com' not in", "'gravatar.com' in");
-    let stopped = pipeline.run(json!({"plan": plan(&opposite), "rails": {"max_changes": {"users": 1}}})).await;
+    let opposite = other_opposite();
+    let stopped = pipeline.run(json!({"plan": opposite, "rails": {"max_changes": {"users": 1}}})).await;
     assert_eq!((stopped.state(), stopped.accounts.totals.written), (State::Failed, 0), "{}", stopped.reason());
-    let later = pipeline.run(json!({"plan": plan(&opposite)})).await;
+    let later = pipeline.run(json!({ "plan": opposite })).await;
     assert!(later.accounts.totals.written > 0, "{}", later.reason());
     let why = refused(&pipeline, json!({"undo": first.run.id})).await;
     assert!(why.contains(later.run.id.as_str()) && !why.contains(other.run.id.as_str()), "{why}");
@@ -157,16 +178,11 @@ async fn later_run_with_the_same_targets_is_undone_first() {
 async fn waiting_undo_ends_if_a_later_run_writes_its_targets() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
     let ledger = &pipeline.engine.clients.ledger;
-    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
-    let first = pipeline.run(json!({"plan": "has-avatar"})).await;
-    assert_eq!(first.state(), State::Complete);
-    let plan = |text: &str| intercom_bulk::plan::Plan::from_toml("plan", text).unwrap().to_json();
+    let first = run_by_name(&pipeline).await;
     let active = pipeline.start(json!({"plan": plan(ACCOUNT_BY_EMAIL)})).await;
     control(&pipeline, json!({"pause": active}), "paused").await;
     sleep(Duration::from_secs(1)).await;
-    let opposite = HAS_AVATAR.replace("\"has-avatar\"", "\"opposite\"").replace("is not blank and", "is blank or");
-    let opposite = opposite.replace("'gravatar.com' not in", "'gravatar.com' in");
-    pipeline.send("pages", &pipeline.start_event(&json!({"plan": plan(&opposite)})).to_string()).await;
+    pipeline.send("pages", &pipeline.start_event(&json!({"plan": other_opposite()})).to_string()).await;
     sleep(Duration::from_secs(5)).await;
     let said = control(&pipeline, json!({"undo": first.run.id}), "requested").await;
     sleep(Duration::from_secs(5)).await;
@@ -191,10 +207,7 @@ async fn cancelled_later_run_with_an_open_job_is_undone_first() {
     let pipeline = Pipeline::new(HAS_AVATAR, options).await;
     let first = pipeline.run(Value::Null).await;
     assert_eq!(first.state(), State::Complete, "{}", first.reason());
-    let opposite =
-        HAS_AVATAR.replace("is not blank and", "is blank or").replace("'gravatar.com' not in", "'gravatar.com' in");
-    let plan = intercom_bulk::plan::Plan::from_toml("plan", &opposite).unwrap().to_json();
-    let later = pipeline.start(json!({"plan": plan})).await;
+    let later = pipeline.start(json!({"plan": plan(&opposite())})).await;
     pipeline.until(|state| state.jobs.len() > first.world.jobs.len()).await;
     sleep(Duration::from_secs(5)).await;
     control(&pipeline, json!({"cancel": later}), "cancelled").await;
@@ -220,9 +233,7 @@ async fn repeated_request_makes_one_run() {
 async fn undo_holds_the_plan_until_it_is_stored_again() {
     let pipeline = Pipeline::new(HAS_AVATAR, users(150)).await;
     let ledger = &pipeline.engine.clients.ledger;
-    ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
-    let first = pipeline.run(json!({"plan": "has-avatar"})).await;
-    assert_eq!(first.state(), State::Complete);
+    let first = run_by_name(&pipeline).await;
     undo(&pipeline, json!({"undo": first.run.id, "dry_run": true})).await;
     assert_eq!(ledger.stored_plan("has-avatar").await.unwrap().unwrap().held, None, "a preview holds nothing");
     let undone = undo(&pipeline, json!({"undo": first.run.id})).await;
