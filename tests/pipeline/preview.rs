@@ -171,6 +171,20 @@ async fn faults_of_requests_lose_no_user() {
     }
 }
 
+/// A job that takes no more items says nothing about the users of a request, even if each is sent alone
+/// twice and others are accepted.
+#[tokio::test(start_paused = true)]
+async fn closed_job_convicts_no_user() {
+    // One of five users is sent alone after the errors, and accepted.
+    let texts = &["error-bulk=1", "error-bulk=2", "close-bulk=4", "close-bulk=5", "close-bulk=6", "close-bulk=9"];
+    let pipeline = pipeline(Options { faults: faults(texts), ..workspace(6) }).await;
+    let report = pipeline.run(Value::Null).await;
+    assert_eq!(report.state(), State::Complete, "{}", report.reason());
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    report.assert_complete();
+    assert_fired(&report, texts);
+}
+
 /// A paused run sends nothing more, and continues at its page.
 #[tokio::test(start_paused = true)]
 async fn pause_keeps_the_position() {

@@ -238,10 +238,11 @@ fn set_by_others(rng: &mut SmallRng, story: &mut Story) {
 fn lengthy(story: &mut Story) {
     if is_plain(story) {
         story.options.users = story.options.users.max(250);
+        // The jobs of small pages would take hours, and so would the pace of fewer users.
+        story.options.page_size = story.options.page_size.max(30);
         story.options.rate_limit_per_10s = 10;
         story.options.faults.retain(|fault| !matches!(fault, Fault::OthersSpend(_)));
         story.starts.truncate(1);
-        // The pace of fewer users would take hours.
         if let Some(rails) = story.starts[0].event.get_mut("rails").and_then(|rails| rails.as_object_mut()) {
             rails.remove("max_per_minute");
         }

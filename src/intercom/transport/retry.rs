@@ -38,7 +38,10 @@ const ITEM_CODES: [&str; 4] = ["conflict", "data_invalid", "not_restorable", "un
 /// Codes of the rate limit; `retry_after` is on Intercom's list without a status.
 const LIMIT_CODES: [&str; 3] = ["rate_limit_exceeded", "too_many_requests", "retry_after"];
 
-/// The message of a job that takes no more items; its code is that of a missing permission.
+/// Codes of a job that takes no more items, or does not exist.
+const JOB_CODES: [&str; 2] = ["job_closed", "job_not_found"];
+
+/// The message of a job that takes no more items; on Preview its code is that of a missing permission.
 const CLOSED_JOB: &str = "is closed for new task updates";
 
 /// The code of an API version without the resource; its status is 400.
@@ -64,8 +67,7 @@ pub fn disposition(error: &Error) -> Disposition {
         429 => Disposition::Limited,
         _ if is_limit(&code, &message) => Disposition::Limited,
         _ if code == VERSION_CODE || code == PLAN_CODE => Disposition::RunFault,
-        // It is about another job: a request for a new job names none, and says nothing about its users.
-        403 if *route == route::SUBMIT && message.contains(CLOSED_JOB) => Disposition::Later,
+        _ if is_of_other_job(error) => Disposition::Later,
         // A permission may be missing for one user; the caller finds out whether others are
         // accepted.
         403 if *route == route::SUBMIT => Disposition::ItemRejected,
@@ -75,6 +77,13 @@ pub fn disposition(error: &Error) -> Disposition {
         404 | 410 => Disposition::NotFound,
         status => of_content(route, status, &code),
     }
+}
+
+/// Returns whether a bulk request is refused because of another job: a request for a new job names none,
+/// so the answer says nothing about its users.
+pub fn is_of_other_job(error: &Error) -> bool {
+    let Error::Refused { route: route::SUBMIT, status: 400..=499, code, message, .. } = error else { return false };
+    JOB_CODES.contains(&code.to_ascii_lowercase().as_str()) || message.to_ascii_lowercase().contains(CLOSED_JOB)
 }
 
 impl Disposition {

@@ -8,7 +8,7 @@ use super::pieces::Piece;
 use crate::domain::api::Submitted;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, advice, disposition, is_not_served};
+use crate::intercom::{Disposition, Error, advice, disposition, is_not_served, is_of_other_job};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
@@ -180,6 +180,10 @@ impl LeasedParts {
                 Disposition::Limited | Disposition::TooLate => return Ok(Sent::Stop(Stop::Again)),
                 Disposition::NotSent => {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
+                }
+                // It would convict a user who is sent alone.
+                Disposition::Later if is_of_other_job(&error) => {
+                    return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: true }));
                 }
                 Disposition::Later => return Ok(Sent::Failed { error, answered: true }),
                 Disposition::ItemRejected => return Ok(Sent::Refused(error)),

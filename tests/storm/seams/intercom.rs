@@ -119,9 +119,11 @@ async fn carry(
 fn has_no_effect(answer: &Result<Response<Bytes>, TransportError>) -> bool {
     match answer {
         Ok(answer) => {
-            let is_limited = || String::from_utf8_lossy(answer.body()).contains("rate_limit_exceeded");
+            let text = String::from_utf8_lossy(answer.body());
+            let is_none =
+                ["rate_limit_exceeded", "is closed for new task updates"].iter().any(|why| text.contains(why));
             [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&answer.status())
-                || answer.status().is_client_error() && is_limited()
+                || answer.status().is_client_error() && is_none
         }
         Err(error) => matches!(error, TransportError::NotSent { .. }),
     }

@@ -18,6 +18,8 @@ fn a_refused_submission_is_an_item_or_a_run_fault() {
         (413, "", ItemRejected),
         (409, "resource_conflict", Later),
         (409, "", Later),
+        (400, "job_closed", Later),
+        (404, "job_not_found", Later),
         (423, "", Later),
         (400, "", RunFault),
         (400, "intercom_version_invalid", RunFault),
