@@ -3,7 +3,6 @@
 
 use super::pause::TRIES_MAX;
 use super::{Acted, find};
-use crate::domain::clock::Clock;
 use crate::domain::run::{Run, RunId, State, Totals};
 use crate::ledger::{Ledger, LedgerError};
 use crate::runtime::event::Target;
@@ -72,36 +71,15 @@ pub async fn stop(ledger: &Ledger, target: &Target, reason: &str, now_ms: i64) -
     Ok(None)
 }
 
-/// The effect of a later start on the active run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Superseded {
-    /// The active run was paused, and is cancelled.
-    Cancelled,
-    /// An operator paused the active run. It keeps its place, and the start waits.
-    Held,
-    /// Nothing: no run is active, or the active run is not paused.
-    Unaffected,
+/// Returns the active run if it is paused.
+pub async fn paused(ledger: &Ledger) -> Result<Option<Run>, LedgerError> {
+    Ok(find(ledger, &Target::Active).await?.filter(|run| run.state == State::Paused))
 }
 
-/// Cancels the active run in favor of a later start `by`, if a step paused it: the run waits for a
-/// decision, and the start counts as one. A run that an operator paused is cancelled only with
-/// `supersede`.
-pub async fn supersede_paused(
-    ledger: &Ledger,
-    by: &RunId,
-    supersede: bool,
-    clock: Clock,
-) -> Result<Superseded, LedgerError> {
-    let Some(run) = find(ledger, &Target::Active).await? else { return Ok(Superseded::Unaffected) };
-    if run.state != State::Paused || run.id == *by {
-        return Ok(Superseded::Unaffected);
-    }
-    if !run.gives_way(supersede) {
-        return Ok(Superseded::Held);
-    }
+/// Cancels a paused run in favor of a later start `by`. Returns false if the run is not paused any more.
+pub async fn supersede(ledger: &Ledger, run: &Run, by: &RunId, now_ms: i64) -> Result<bool, LedgerError> {
     let reason = format!("a later start, {by}, replaced it while it was paused");
-    let cancelled = cancel(ledger, &run, &reason, clock.now_ms()).await?;
-    Ok(if cancelled { Superseded::Cancelled } else { Superseded::Unaffected })
+    cancel(ledger, run, &reason, now_ms).await
 }
 
 /// Fails a run in every state that is not final. The state may change between the read and the end.

@@ -21,7 +21,7 @@ mod undo;
 mod verify;
 mod visible;
 
-pub use end::{OVER_MAX_ERRORS, RunEnd, Superseded, cancel, end, fail, log_state, stop, supersede_paused};
+pub use end::{OVER_MAX_ERRORS, RunEnd, cancel, end, fail, log_state, paused, stop, supersede};
 pub use pause::{hold, pause, pause_after_canary};
 pub use release::{Released, release};
 pub use report::{Report, Reports, report, run_report};

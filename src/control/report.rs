@@ -1,5 +1,7 @@
 //! Reports the ends and pauses of runs.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::aws::{BusEvent, EventBusError};
@@ -12,6 +14,8 @@ use crate::runtime::invocation::Invocation;
 const AT_ONCE: usize = 10;
 /// Time reserved for one report, in milliseconds: three attempts at a call, and the ledger's calls.
 const FOR_A_REPORT_MS: i64 = 30_000;
+/// Time-out for reading the rows of a run that ended early.
+const ROWS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The age after which a report is given up, in milliseconds: a message about yesterday helps no one.
 const GIVEN_UP_MS: i64 = 24 * 3600 * 1000;
 
@@ -98,7 +102,11 @@ pub async fn run_report(
     }
     let totals = match run.totals.clone() {
         Some(totals) => totals,
-        None => ledger.accounts_counted(&run, &cursor, Consistency::Strong).await?.totals,
+        // The counts have a user once per error. The rows of a large run may not be read in time.
+        None => match tokio::time::timeout(ROWS_TIMEOUT, ledger.accounts(&run, &cursor)).await {
+            Ok(accounts) => accounts?.totals,
+            Err(_) => ledger.accounts_counted(&run, &cursor, Consistency::Strong).await?.totals,
+        },
     };
     let counted = Counted::of(&cursor.tally, &totals);
     let reason = run.reason.as_deref().map(words);

@@ -57,12 +57,13 @@ fn patch() -> Patch {
 async fn a_truncated_refusal_is_ambiguous() {
     let json = [("content-type", "application/json; charset=utf-8")];
     let cut = r#"{"type": "error.list", "errors": [{"code": "parame"#;
-    for status in [400, 404, 422] {
+    // A 403 may be about a permission, the plan, the rate limit or another job.
+    for status in [400, 403, 404, 422] {
         let error = answering(status, &json, cut).0.submit(&[patch()]).await.unwrap_err();
         assert_eq!(disposition(&error), Disposition::Ambiguous, "{status}");
     }
-    let denied = answering(403, &json, cut).0.submit(&[patch()]).await.unwrap_err();
-    assert_eq!(disposition(&denied), Disposition::ItemRejected, "the status says it all");
+    let denied = answering(401, &json, cut).0.submit(&[patch()]).await.unwrap_err();
+    assert_eq!(disposition(&denied), Disposition::RunFault, "the status says it all");
     let html = answering(400, &[("content-type", "text/html")], "<html>").0.submit(&[patch()]).await.unwrap_err();
     assert_eq!(disposition(&html), Disposition::RunFault);
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
-use crate::plans::{ACCOUNT_BY_EMAIL, HAS_AVATAR, users};
+use crate::plans::{ACCOUNT_BY_EMAIL, HAS_AVATAR, users, with_attributes};
 use crate::report::Report;
 
 /// Requests an undo, and waits for its end.
@@ -251,4 +251,47 @@ async fn undo_holds_the_plan_until_it_is_stored_again() {
     ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
     let stored = pipeline.run(json!({"plan": "has-avatar"})).await;
     assert_eq!((stored.state(), stored.lacking.len()), (State::Complete, 0));
+}
+
+/// A plan that reads an attribute that no user has.
+const UNSEEN: &str = r#"
+name = "unseen"
+
+[set.custom_attributes.tier]
+type = "bool"
+value = "user.custom_attributes.plann == 'pro'"
+"#;
+
+/// A plan whose attribute Intercom does not have.
+const UNKNOWN: &str = r#"
+name = "unknown"
+
+[set.custom_attributes.unheard_of]
+type = "bool"
+value = "true"
+"#;
+
+/// A start of a plan is a decision about a run that a step paused. An undo and its preview wait, and a start
+/// that is refused ends nothing.
+#[tokio::test(start_paused = true)]
+async fn only_a_start_that_begins_replaces_a_paused_run() {
+    let options = with_attributes(&["has avatar:boolean", "tier:boolean"], users(200));
+    let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, options).await;
+    let first = pipeline.run(Value::Null).await;
+    assert_eq!(first.state(), State::Complete, "{}", first.reason());
+    let paused = pipeline.run(json!({"plan": plan(UNSEEN)})).await;
+    assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
+    for dry_run in [true, false] {
+        sleep(Duration::from_secs(1)).await;
+        control(&pipeline, json!({"undo": first.run.id, "dry_run": dry_run}), "requested").await;
+    }
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Paused));
+    let refused = pipeline.engine.scroll(pipeline.start_event(&json!({"plan": plan(UNKNOWN)}))).await.unwrap_err();
+    assert!(refused.contains("unheard_of"), "{refused}");
+    assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Paused));
+    sleep(Duration::from_secs(1)).await;
+    let next = pipeline.start(json!({"rails": {"limit": 10}})).await;
+    assert_eq!(pipeline.until_ended(&next).await.state(), State::Complete);
+    assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Cancelled));
 }

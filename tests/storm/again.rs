@@ -227,6 +227,7 @@ impl Storm {
                 for (index, (user, attribute)) in users.iter().enumerate().step_by(others.unwrap_or(usize::MAX)) {
                     let value = if index % 2 == 0 { json!("something else") } else { Value::Null };
                     self.world.0.set_user(user, |body| body["custom_attributes"][attribute] = value);
+                    self.promises.is_set_before_undo(user);
                 }
                 let users: BTreeSet<&String> = users.iter().map(|(user, _)| user).collect();
                 for user in users.into_iter().skip(1).step_by(gone.unwrap_or(usize::MAX)).skip(1) {

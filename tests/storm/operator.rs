@@ -164,10 +164,10 @@ pub(crate) async fn ends_holds(functions: Arc<Functions>) {
     }
 }
 
-/// Returns the run that the operator paused.
+/// Returns the paused run. A preview, a retry and an undo wait behind a run that a step paused, too.
 async fn held(storm: &Storm) -> Option<Run> {
     let active = storm.ledger.active().await.ok()?.run?;
-    storm.ledger.run(&active).await.ok()?.filter(|run| run.hold().is_some())
+    storm.ledger.run(&active).await.ok()?.filter(|run| run.state == State::Paused)
 }
 
 /// Invokes control, again if it fails. Returns its answer.

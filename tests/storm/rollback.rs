@@ -62,6 +62,8 @@ pub(crate) async fn rolls_back(storm: Arc<Storm>, past_the_weather: aws_sdk_dyna
     storm.weather.note(|| format!("{id} is of a newer format"));
     let newer = NewerRun { id: id.clone(), last: storm.invocations() };
     *storm.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(newer);
+    // Those that are under way cannot go on, and leave their leases.
+    storm.promises.all_troubled();
     sleep(at.lasts).await;
     *storm.newer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     add(&dynamodb, &id, "SET v = v - :added", "v > :added").await;
@@ -86,6 +88,14 @@ impl Storm {
         let newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if newer.zip(who).is_some_and(|(newer, who)| newer.id.as_str() == run && who > newer.last) {
             self.weather.bug(format!("14: {what} for {run}, which is of a newer format"));
+        }
+    }
+
+    /// Notes that an invocation writes a run's row. One that was under way at the rollback gives it this format.
+    pub(crate) fn may_write_over_a_newer_run(&self, who: Option<Who>, run: &str) {
+        let mut newer = self.newer.lock().unwrap_or_else(PoisonError::into_inner);
+        if newer.as_ref().zip(who).is_some_and(|(newer, who)| newer.id.as_str() == run && who <= newer.last) {
+            *newer = None;
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::accident::Accident;
 use crate::await_point::Step;
 use crate::functions::Functions;
-use crate::storm::Storm;
+use crate::storm::{BEGIN_MS, Storm};
 use crate::story::{Nonsense, StartAt};
 
 const MINUTE_MS: i64 = 60_000;
@@ -46,7 +46,8 @@ pub(crate) async fn ticks(functions: Arc<Functions>, step: Step) {
 /// Returns the number of skipped ticks while no progress happens.
 fn missed(functions: &Functions) -> i64 {
     let storm = &functions.storm;
-    let idle_ms = storm.now_ms() - storm.promises.active_ms();
+    // A first start waits for a tick, which reports the format that check reads.
+    let idle_ms = storm.now_ms() - storm.promises.active_ms().max(BEGIN_MS);
     match idle_ms {
         _ if storm.weather.elapsed() < storm.story.ticks_all_until => 0,
         ..IDLE_MS => 0,

@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     pub(crate) accidents: BTreeMap<&'static str, u64>,
     /// Strikes of the workspace's faults.
     pub(crate) faults: BTreeMap<String, u64>,
+    /// Runs that began after the storm, and in it.
+    pub(crate) begun: [u64; 2],
     /// Runs by their ends.
     pub(crate) ends: BTreeMap<&'static str, u64>,
     /// Ends of retries and undos, and values that an undo left, by the reason.
@@ -61,6 +63,7 @@ impl Tally {
         add(&mut self.apis, other.apis);
         add(&mut self.accidents, other.accidents);
         add(&mut self.faults, other.faults);
+        self.begun.iter_mut().zip(other.begun).for_each(|(count, more)| *count += more);
         add(&mut self.ends, other.ends);
         add(&mut self.again, other.again);
         self.longest = self.longest.max(other.longest);
@@ -82,6 +85,8 @@ impl Tally {
         for end in ["complete", "complete_with_errors", "incomplete", "failed", "cancelled"] {
             assert!(self.ends.contains_key(end), "no run is {end}: {:?}", self.ends);
         }
+        let [after, amid] = self.begun;
+        assert!(amid > after, "{after} runs begin after the storm, and {amid} in it");
         if self.stories < MANY {
             return;
         }
@@ -132,6 +137,7 @@ impl fmt::Display for Tally {
         writeln!(f, "await points {}: died at {died}, hung at {hung}, frozen at {frozen}", self.points.len())?;
         writeln!(f, "accidents {}", list(&self.accidents))?;
         writeln!(f, "faults of the workspace that struck {}", list(&self.faults))?;
+        writeln!(f, "runs begun {} in the storm, {} after it", self.begun[1], self.begun[0])?;
         writeln!(f, "runs ended {}", list(&self.ends))?;
         writeln!(f, "retries and undos {}", list(&self.again))
     }

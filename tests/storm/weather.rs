@@ -106,6 +106,11 @@ impl Weather {
         self.sky().tally.steps += 1;
     }
 
+    /// Counts the begin of a run, by whether accidents and faults still strike.
+    pub(crate) fn run_begins(&self, is_in_the_storm: bool) {
+        self.sky().tally.begun[usize::from(is_in_the_storm)] += 1;
+    }
+
     /// Counts the end of a run, and its undisturbed duration.
     pub(crate) fn run_ended(&self, state: &'static str, lasted: Duration) {
         let mut sky = self.sky();

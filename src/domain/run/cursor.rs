@@ -178,6 +178,10 @@ pub struct Cursor {
     /// it may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<Lease>,
+    /// A reading of the next page was interrupted, in this turn or before it. It may have recorded errors of
+    /// users.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// The order of a message's turn and the cursor's turn.
@@ -235,6 +239,7 @@ impl Cursor {
             lease: None,
             leases: 0,
             died: None,
+            interrupted: false,
         }
     }
 
@@ -282,6 +287,7 @@ impl Cursor {
     /// Records a gap: the next page was requested, and there is no trustworthy answer.
     pub fn gap(&mut self) {
         self.page += 1;
+        self.interrupted = false;
         self.pages_in_all += 1;
         self.idle_turns += 1;
         self.gaps.push(self.page);

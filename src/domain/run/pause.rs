@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DEADLINE_MOST_MS, Run, State};
+use super::{DEADLINE_MOST_MS, Run, Start, State};
 
 /// The longest time for which an operator may pause a run, over all pauses, in milliseconds. Items
 /// of the run expire long after its longest deadline plus this time.
@@ -53,6 +53,12 @@ impl Run {
     /// Returns whether the paused run ends in favor of a later start.
     pub fn gives_way(&self, supersede: bool) -> bool {
         self.state == State::Paused && (supersede || self.hold().is_none())
+    }
+
+    /// Returns whether the run, which a step paused, ends in favor of this start. The run waits for a
+    /// decision. A start counts as one, but not a preview, a retry or an undo.
+    pub fn gives_way_to(&self, start: &Start) -> bool {
+        self.gives_way(false) && start.source.earlier().is_none() && !start.limits.dry_run
     }
 
     /// Returns the run with a pause.

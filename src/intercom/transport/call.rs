@@ -68,7 +68,7 @@ pub(in crate::intercom) fn warm(base_url: &BaseUrl) -> Request<Bytes> {
 fn is_cut(response: &Response<Bytes>) -> bool {
     let (body, content_type) = (response.body(), response.headers().get(CONTENT_TYPE));
     let is_json = content_type.is_some_and(|of| of.as_bytes().starts_with(b"application/json"));
-    matches!(response.status().as_u16(), 400 | 404 | 409 | 410 | 422)
+    matches!(response.status().as_u16(), 400 | 403 | 404 | 409 | 410 | 422)
         && is_json
         && !body.is_empty()
         && Projection::keys([]).read(body).is_err()

@@ -150,10 +150,11 @@ async fn listed(clients: &Clients, run: &Run, cursor: &Cursor, at: &Invocation) 
         let others_come = !users.is_empty()
             || !unknown.is_empty()
             || match before {
-                Some(before) if read >= ids.len() => is_shown(clients, run, &before, at).await?,
+                Some(before) if read >= ids.len() => is_shown(clients, run, &before, at).await? == Some(true),
                 _ => false,
             };
-        if !others_come {
+        // An outage may have caused the requests before, and an accident this one.
+        if !others_come || is_shown(clients, run, id, at).await? != Some(false) {
             return Ok(Fetched::Failed(error));
         }
         unknown.push((id.clone(), refused(&error)));
@@ -185,10 +186,17 @@ fn refused(error: &Error) -> NoUser {
 /// user was not read.
 type Answer = Result<Result<User, NoUser>, Fetched>;
 
-/// Returns whether Intercom answers for this user now.
-async fn is_shown(clients: &Clients, run: &Run, id: &UserId, at: &Invocation) -> Result<bool, StepError> {
+/// Returns whether Intercom answers for this user now; `None` if that is not known.
+async fn is_shown(clients: &Clients, run: &Run, id: &UserId, at: &Invocation) -> Result<Option<bool>, StepError> {
     let permit = clients.limiter.acquire(PermitRequest::one(Lane::Page), &at.leaving(AFTER_PAGE_MS)).await?;
-    Ok(matches!(permit, Permit::Granted { .. }) && one(clients, run, id, at).await.is_ok())
+    if !matches!(permit, Permit::Granted { .. }) {
+        return Ok(None);
+    }
+    Ok(match one(clients, run, id, at).await {
+        Ok(_) => Some(true),
+        Err(Fetched::Failed(error)) if disposition(&error) == Disposition::Ambiguous => Some(false),
+        Err(_) => None,
+    })
 }
 
 /// Reads one user, whose permit the caller has acquired.

@@ -38,6 +38,7 @@ const PAGES_AHEAD_MAX: u32 = 8;
 pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> Result<Decision, StepError> {
     let LeasedTurn { clients, run, at, .. } = *turn;
     let begun_ms = at.clock.now_ms();
+    cursor.interrupted |= turn.reading.is_some_and(|reading| reading.lease > 1);
     // Before the permit is acquired: this may read a hundred items.
     clients.previous.read(&clients.ledger, run).await;
     match binding::of_run(clients, run, at).await? {
@@ -120,7 +121,7 @@ async fn read(turn: &mut LeasedTurn<'_>, cursor: Cursor, read: Read<'_>) -> Resu
         ControlFlow::Continue(cursor) => cursor,
         ControlFlow::Break(decision) => return Ok(decision),
     };
-    if turn.reading.is_some_and(|reading| reading.lease > 1) && !run.reads_exclusively() {
+    if cursor.interrupted && !run.reads_exclusively() {
         // The reading before may have recorded errors of users that can be read now.
         insist!(at, clients.ledger.forget_errors(&run.id, cursor.generation, &page_name(&cursor)));
         if let Task::Undo(made) = &page.task {

@@ -6,7 +6,7 @@ use super::count::count_users;
 use super::preflight::attributes_exist;
 use super::settle::unsettled;
 use super::{Action, ScrollOutcome, earlier, saved, stored};
-use crate::control::{self, NewRun, Started, Superseded};
+use crate::control::{self, NewRun, Started};
 use crate::domain::api::ApiSetting;
 use crate::domain::run::{FORMAT, Start};
 use crate::ledger::Queued;
@@ -16,9 +16,9 @@ use crate::runtime::clients::{Clients, StepError};
 use crate::runtime::event::StartEvent;
 use crate::runtime::invocation::Invocation;
 
-/// The hint for a start behind a run that an operator paused.
-const HELD: &str = "an operator paused the active run, so this start waits until that run is resumed and ends, or is \
-                    cancelled. A start with \"supersede\": true cancels it";
+/// The hint for a start behind a paused run.
+const HELD: &str = "the active run is paused, so this start waits until that run is resumed and ends, or is cancelled. A \
+                    start with \"supersede\": true cancels it";
 
 /// The hint for a start whose API is not known.
 const UNANSWERED: &str = "Intercom did not answer which version of its API serves the access token: the start waits, and \
@@ -37,9 +37,12 @@ pub(super) async fn start(
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
     // A duplicate of a known start must not cancel a paused run.
-    if clients.ledger.run(&start.run()).await?.is_none() && formats_are_read(clients, at).await? {
-        let superseded = control::supersede_paused(&clients.ledger, &start.run(), event.supersede, at.clock).await?;
-        outcome.hint = (superseded == Superseded::Held).then_some(HELD);
+    if event.supersede
+        && clients.ledger.run(&start.run()).await?.is_none()
+        && formats_are_read(clients, at).await?
+        && let Some(run) = control::paused(&clients.ledger).await?
+    {
+        control::supersede(&clients.ledger, &run, &start.run(), at.clock.now_ms()).await?;
     }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
@@ -87,11 +90,14 @@ pub(super) async fn begin(
         has_all(plan, version)?;
     }
     outcome.run = Some(start.run().to_string());
-    let active = unsettled(clients, at).await?;
+    let mut active = unsettled(clients, at).await?;
     if clients.ledger.run(&start.run()).await?.is_some() {
         return known(clients, start, plan, outcome).await;
     }
-    if active.run.is_some() {
+    let paused = control::paused(&clients.ledger).await?;
+    let replaced = paused.as_ref().filter(|run| run.gives_way_to(start));
+    if active.run.is_some() && replaced.is_none() {
+        outcome.hint = paused.is_some().then_some(HELD);
         queue(clients, start, at, outcome).await?;
         return Ok(Began::Waits);
     }
@@ -132,9 +138,16 @@ pub(super) async fn begin(
         None => workspace,
     };
     if let Err(reason) = attributes_exist(clients, start, plan, at).await? {
-        let why = format!("the attributes cannot be listed: {reason}");
-        wait(clients, start, &why, at, outcome).await?;
+        wait(clients, start, &format!("the attributes cannot be listed: {reason}"), at, outcome).await?;
         return Ok(Began::Unanswered(StepError::AttributesUnknown { said: reason }));
+    }
+    if let Some(run) = replaced {
+        // A start that is refused ends no run.
+        control::supersede(&clients.ledger, run, &start.run(), at.clock.now_ms()).await?;
+        active = unsettled(clients, at).await?;
+        if let Some(why) = active.is_full() {
+            return wait(clients, start, &why, at, outcome).await;
+        }
     }
     let count = count_users(clients, &start.source, at).await?;
     let quota = clients.limiter.quota(at.clock).await?;
@@ -160,8 +173,7 @@ pub(super) async fn begin(
             clients.queues.send_turn(&cursor.present(), cursor.not_before_ms - now_ms).await?;
             let (run, version, reason) = (cursor.run.as_str(), api.version.as_str(), api.reason.as_str());
             tracing::info!(run, plan = start.plan, run.users = count, version, reason, "run started");
-            outcome.api = Some(api.version);
-            outcome.api_reason = Some(api.reason);
+            (outcome.api, outcome.api_reason) = (Some(api.version), Some(api.reason));
             outcome.did.push(Action::Started);
         }
     }

@@ -30,7 +30,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         tracing::warn!(%error, "cannot make submit report its format; a later tick retries");
     }
     let Some(ActiveRun { run, cursor }) = control::active_run(&clients.ledger).await? else {
-        return begin_waiting(clients, at, outcome).await;
+        return begin_waiting(clients, None, at, outcome).await;
     };
     outcome.run = Some(run.id.to_string());
     let now_ms = at.clock.now_ms();
@@ -44,12 +44,9 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         let reason = format!("{}; {missing}", past_deadline(&run, &cursor));
         return stop(clients, &run, reason, at, outcome).await;
     }
-    if run.state == State::Paused
-        && let Some(waiting) = clients.ledger.waiting().await?.first()
-    {
+    if run.gives_way(false) && clients.ledger.waiting().await?.iter().any(|waiting| run.gives_way_to(&waiting.start)) {
         // A start that waited before the pause replaces the run, as a later start does.
-        control::supersede_paused(&clients.ledger, &waiting.start.run(), false, at.clock).await?;
-        return begin_waiting(clients, at, outcome).await;
+        return begin_waiting(clients, Some(&run), at, outcome).await;
     }
     let is_stuck = is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms);
     if is_stuck {
@@ -115,7 +112,7 @@ pub(super) async fn resume(
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     match resume_and_send(clients, why, at).await? {
-        Resumed::NoRun => return begin_waiting(clients, at, outcome).await,
+        Resumed::NoRun => return begin_waiting(clients, None, at, outcome).await,
         Resumed::Restarted(Continued { run, .. }) => {
             outcome.run = Some(run.to_string());
             outcome.did.push(Action::Healed);

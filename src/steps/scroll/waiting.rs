@@ -5,7 +5,7 @@ use serde_json::json;
 use super::count::COUNT_MS;
 use super::start::{Began, begin, note_wait};
 use super::{Action, ScrollOutcome, dead_letter, earlier, stored};
-use crate::domain::run::{Source, Start};
+use crate::domain::run::{Run, Source, Start};
 use crate::domain::user::UserId;
 use crate::plan::Plan;
 use crate::queue::Message;
@@ -22,15 +22,17 @@ const ASK_AGAIN_MS: i64 = 5_000;
 /// Tries before a start goes to the dead-letter queue: about one day.
 const TRIES_MAX: u32 = 300;
 
-/// Begins the oldest queued start that can begin, if no run is active. A start that fails
-/// permanently goes to the dead-letter queue, and the next one begins in its place.
+/// Begins the oldest queued start that can begin, if no run is active, or in place of a `paused` one. A
+/// start that fails permanently goes to the dead-letter queue, and the next one begins in its place.
 pub(super) async fn begin_waiting(
     clients: &Clients,
+    paused: Option<&Run>,
     at: &Invocation,
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let mut failure = None;
-    for waiting in clients.ledger.waiting().await? {
+    let waiting = clients.ledger.waiting().await?;
+    for waiting in waiting.into_iter().filter(|waiting| paused.is_none_or(|run| run.gives_way_to(&waiting.start))) {
         let now_ms = at.clock.now_ms();
         if waiting.not_before_ms > now_ms {
             // Each tick counts a long wait for the alarm, also between two tries.

@@ -67,9 +67,6 @@ const OF_PAGES: [&str; 22] = [
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
 /// Faults that change values.
 const OF_VALUES: [&str; 3] = ["users-change", "others-write", "alter-attribute"];
-/// Faults that leave open whether a bulk request was carried out: `max_changes` counts its users as
-/// changed.
-const OF_UNKNOWN_JOBS: [&str; 2] = ["error-bulk", "lose-bulk"];
 /// Permanent faults.
 const FOR_GOOD: [&str; 2] = ["token-revoked-after", "denied"];
 /// The number of consecutive spoilt pages from which on a run may give up.
@@ -113,7 +110,7 @@ impl Struck<'_> {
                 // The number of changes is the first of the reason; a number of users is one less.
                 let told = reason.split(' ').find_map(|word| word.parse::<u64>().ok());
                 let told = told.map(|told| told + u64::from(has("change more than")));
-                let twice = has("were changed before") && self.faults(&OF_UNKNOWN_JOBS) > 0;
+                let twice = has("were changed before") && self.anything() > 0;
                 told.is_some_and(|told| {
                     let enough = changes + self.vanished() >= told || twice;
                     enough || run.limit().is_some() || self.faults(&OF_VALUES) > 0
@@ -253,17 +250,16 @@ impl Storm {
     pub(super) fn end_has_a_cause(&self, run: &Run, errors: &[ErrorRow], lacking: u64) {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
-        let changes = lacking + self.promises.users_taken(&run.id).len() as u64;
+        // Users with a value of a released run are not among those that lack one.
+        let changes = lacking + (self.promises.users_taken(&run.id).len() + self.set_late(run).len()) as u64;
         let no_user_has = struck.reads_what_no_user_has(run);
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),
             State::Incomplete => reason.split("; ").all(|word| struck.is_incomplete(run, word)),
-            // A paused run gives way to a later start, and its pause has a cause.
-            State::Cancelled if reason.contains("replaced it while it was paused") => {
+            // A run that a step paused and no one resumes, or a canary.
+            State::Cancelled => {
                 struck.is_stopped() || no_user_has || struck.anything() > 0 || run.canary_ended.is_some()
             }
-            // A canary that no one resumes.
-            State::Cancelled => struck.is_stopped() || run.canary_ended.is_some(),
             _ => true,
         };
         // Another program's values are no fault of a run. A job that no run had to wait for may set
@@ -272,7 +268,7 @@ impl Storm {
         if self.loses_values(reason) && struck.faults(&["alter-attribute"]) == 0 && !is_set_back {
             self.weather.bug(format!("13: {} is {} ({reason}), and Intercom keeps all values", run.id, run.state));
         }
-        if reason.contains("were not all checked") && struck.anything() == 0 {
+        if reason.contains("were not all checked") && struck.anything() == 0 && self.story.outage.is_none() {
             self.weather.bug(format!("13: {} is {} ({reason}) without a cause", run.id, run.state));
         }
         let row = errors.iter().find(|row| !struck.errs(run, row));

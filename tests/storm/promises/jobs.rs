@@ -106,6 +106,11 @@ impl Storm {
 }
 
 impl Promises {
+    /// Records that none of the invocations under way can go on.
+    pub(crate) fn all_troubled(&self) {
+        self.memory().by.values_mut().for_each(|did| did.troubled = true);
+    }
+
     /// Returns an invocation's job ids without a row. If it was disturbed, its leases may have lost
     /// a job.
     fn unrecorded(&self, who: Who, answered: bool) -> Vec<(String, Option<Submission>)> {

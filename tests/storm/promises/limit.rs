@@ -210,6 +210,15 @@ impl Storm {
         did.tokens_refused += 1;
     }
 
+    /// Records that the workspace refused the token of a request that it had counted.
+    pub(crate) fn refusal_is_not_counted(&self, asked: &Asked) {
+        let cost = asked.items() as u64;
+        let mut memory = self.promises.memory();
+        memory.asked = memory.asked.saturating_sub(cost);
+        let window = memory.windows.entry(end_of(self.now_ms())).or_default();
+        window.used = window.used.saturating_sub(cost);
+    }
+
     /// Counts a request in the window of its arrival, if it was paid for there.
     ///
     /// Otherwise its transit was longer than the edge, or clocks differ by more than that.

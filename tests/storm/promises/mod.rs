@@ -60,6 +60,8 @@ struct Memory {
     has_submitted: bool,
     /// Number of parts whose job may be lost, by run; an upper bound.
     loose: BTreeMap<String, u64>,
+    /// Users of whom another program sets a value before an undo.
+    set_before_undo: BTreeSet<String>,
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
     /// The actions of invocations, by their number.

@@ -50,7 +50,9 @@ impl Storm {
         let reason = row.reason.as_deref().unwrap_or_default();
         // The workspace of a token is that of its users, if there are any.
         let is_unreported = reason.contains("does not report which workspace");
-        let is_lonely = story.options.users == 0 || story.options.faults.contains(&Fault::UsersChange);
+        let world = &self.world.0;
+        let is_lonely =
+            world.users().is_empty() && world.leads().is_empty() || story.options.faults.contains(&Fault::UsersChange);
         if is_unreported && story.tokens.is_empty() && !story.is_denied() && !is_lonely {
             self.weather.bug(format!("10: {} is paused ({reason}), and its token reads users", row.id));
         }

@@ -96,7 +96,9 @@ impl Storm {
                     self.parts_are_in_the_ledger(&run, call);
                     self.page_was_committed(who, &run, call);
                 }
-                if call.names("RUN") || call.names("CURSOR") {
+                // The run is read while its turn is leased. A run of a newer format has messages of that
+                // format, but an invocation before the rollback may have sent this turn's.
+                if call.names("RUN") || call.names("CURSOR") && !call.leases_cursor() {
                     self.leaves_a_newer_run(who, run.as_str(), &call.name);
                 }
                 if call.names("PART") {
@@ -106,6 +108,7 @@ impl Storm {
                     self.body_holds_no_secret(who, &run, call).await;
                 }
                 if call.names("RUN") {
+                    self.may_write_over_a_newer_run(who, run.as_str());
                     self.promises.memory().active_ms = now_ms;
                     self.run_may_have_changed(&run).await;
                 }

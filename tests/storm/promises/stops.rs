@@ -78,6 +78,8 @@ impl Storm {
             self.older_jobs_are_over(id, row.generation);
         }
         if was.is_none() {
+            let calm = self.story.calm_after;
+            self.weather.run_begins(calm.is_none_or(|calm| self.weather.elapsed() < calm));
             self.run_begins(id);
         }
         if row.state == State::Paused {

@@ -36,7 +36,12 @@ impl Storm {
             broken.push(format!("9: a user of generation {generation} of {run} is written after {later} read a page"));
         }
         let id = format!("put-{}", memory.jobs.len());
-        let (of_run, applied_ms) = (run.clone(), Some(now_ms));
+        // A request that is carried out late, after its repetition, sets no other value.
+        let changes = asked.writes.iter().flat_map(values).any(|(user, target, value)| {
+            let sent = memory.values.get(&(user, target));
+            sent.and_then(|sent| sent.last()).is_none_or(|last| last.value != value)
+        });
+        let (of_run, applied_ms) = (run.clone(), changes.then_some(now_ms));
         memory.jobs.push(JobSeen {
             id,
             run: of_run,

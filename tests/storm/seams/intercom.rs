@@ -200,6 +200,7 @@ async fn carried(
     }
     storm.limit_was_told(who, &parts.headers);
     if parts.status == StatusCode::UNAUTHORIZED {
+        storm.refusal_is_not_counted(asked);
         storm.token_was_refused(who);
     }
     storm.pass(who, name, Side::After).await;

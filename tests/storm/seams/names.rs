@@ -42,6 +42,11 @@ impl AwsCall {
         self.names("CURSOR") && self.body.contains("\"scroll_life_ms\":")
     }
 
+    /// Returns whether a turn is leased, or its lease given back.
+    pub(crate) fn leases_cursor(&self) -> bool {
+        self.names("CURSOR") && self.body.contains("claims = ") && !self.commits_cursor()
+    }
+
     /// Returns the sort keys in the request.
     pub(crate) fn sort_keys(&self) -> impl Iterator<Item = &str> {
         values(&self.body, "sk")

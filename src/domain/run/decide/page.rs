@@ -139,6 +139,7 @@ fn pause(mut next: Cursor, reason: String, now_ms: i64) -> Decision {
 /// Moves the cursor past a page whose parts are sent: to the next page, or to the end by `--limit`.
 pub fn after_page(mut cursor: Cursor, page: &PageFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
     cursor.page += 1;
+    cursor.interrupted = false;
     cursor.pages_in_all += 1;
     cursor.parts += page.parts;
     cursor.digest = Some(page.digest);

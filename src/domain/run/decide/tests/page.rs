@@ -191,10 +191,12 @@ fn the_page_that_completes_the_sample_needs_all_paths() {
 fn a_page_that_was_sent_moves_the_cursor() {
     let tally = Tally { users: 100, patches: 7, ..Tally::default() };
     let was = json!({"page": 4, "pages_in_all": 9, "parts": 3, "digest": 8, "attributes_seen": 1, "repeats": 1,
-        "idle_turns": 2, "waits": "w", "not_before_ms": 7, "scroll": "s", "called_ms": 5, "tally": {"users": 400}});
+        "idle_turns": 2, "waits": "w", "not_before_ms": 7, "scroll": "s", "called_ms": 5, "tally": {"users": 400},
+        "interrupted": true});
     let turned = |more: Value| {
         let mut changed = json!({"page": 5, "pages_in_all": 10, "parts": 7, "digest": 9, "attributes_seen": 3, "repeats": 0,
-            "idle_turns": 0, "waits": null, "not_before_ms": 0, "tally": {"users": 500, "patches": 7}});
+            "idle_turns": 0, "waits": null, "not_before_ms": 0, "tally": {"users": 500, "patches": 7},
+            "interrupted": null});
         for (name, value) in more.as_object().unwrap() {
             changed[name] = value.clone();
         }
