@@ -76,10 +76,10 @@ pub async fn paused(ledger: &Ledger) -> Result<Option<Run>, LedgerError> {
     Ok(find(ledger, &Target::Active).await?.filter(|run| run.state == State::Paused))
 }
 
-/// Cancels a paused run in favor of a later start `by`. Returns false if the run is not paused any more.
-pub async fn supersede(ledger: &Ledger, run: &Run, by: &RunId, now_ms: i64) -> Result<bool, LedgerError> {
+/// Cancels a paused run in favor of a later start `by`.
+pub async fn supersede(ledger: &Ledger, run: &Run, by: &RunId, now_ms: i64) -> Result<(), LedgerError> {
     let reason = format!("a later start, {by}, replaced it while it was paused");
-    cancel(ledger, run, &reason, now_ms).await
+    cancel(ledger, run, &reason, now_ms).await.map(drop)
 }
 
 /// Fails a run in every state that is not final. The state may change between the read and the end.

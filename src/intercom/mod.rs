@@ -43,7 +43,7 @@ pub use self::transport::base_url::{BaseUrl, BaseUrlError};
 pub use self::transport::error::{Error, Invalid, Lost, route};
 pub use self::transport::headers::{Rate, Reply};
 pub use self::transport::rate_report::{Limited, RateReport};
-pub use self::transport::retry::{Disposition, disposition, is_of_other_job, item_may_be_sent_again};
+pub use self::transport::retry::{Disposition, disposition, item_may_be_sent_again};
 pub use self::transport::service::{
     AfterAnswer, BODY_BYTES_MAX, Operations, Transport, TransportError, over, over_https,
 };

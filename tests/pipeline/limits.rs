@@ -5,7 +5,7 @@ use intercom_simulator::{Fault, Options};
 use serde_json::{Value, json};
 
 use crate::pipeline::Pipeline;
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, MISSPELT, users};
 
 /// Fails by its own rule for all users without a name.
 pub(crate) const FAILS_FOR_SOME: &str = r#"
@@ -14,15 +14,6 @@ name = "fails-for-some"
 type = "string"
 value = "(user.custom_attributes.plan | upper)"
 otherwise = "error"
-"#;
-
-/// Reads an attribute that no user has.
-pub(crate) const MISSPELT: &str = r#"
-name = "misspelt"
-[set.custom_attributes.tier]
-type = "string"
-value = "user.custom_attributes.plann"
-otherwise = "a value"
 "#;
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, MISSPELT, users};
 use crate::report::Report;
 use crate::resumes::{many_parts, with_parts};
 
@@ -204,9 +204,7 @@ async fn release_ends_the_wait_for_an_ended_runs_jobs() {
 /// From then on a run that a limit paused keeps its place, too.
 #[tokio::test(start_paused = true)]
 async fn operator_can_hold_a_run_that_a_limit_paused() {
-    let plan = "name = \"odd\"\n[set.custom_attributes.odd]\ntype = \"string\"\n\
-                value = \"user.custom_attributes.plann\"\notherwise = \"x\"\n";
-    let pipeline = Pipeline::new(plan, users(80)).await;
+    let pipeline = Pipeline::new(MISSPELT, users(80)).await;
     let report = pipeline.run(Value::Null).await;
     assert_eq!(report.state(), State::Paused);
     control(&pipeline, json!({"pause": true}), "paused").await;

@@ -1,4 +1,4 @@
-//! The shipped plans, and workspaces without faults.
+//! The shipped plans, a misspelt one, and workspaces without faults.
 
 use intercom_simulator::{Attribute, ContactOptions, Fault, Options};
 
@@ -6,6 +6,15 @@ pub(crate) const HAS_AVATAR: &str = include_str!("../../plans/has-avatar.toml");
 pub(crate) const PLAN_PRICE: &str = include_str!("../../plans/plan-price.toml");
 pub(crate) const ACCOUNT_BY_EMAIL: &str = include_str!("../../plans/account-by-email.toml");
 pub(crate) const COMPANY_NAME: &str = include_str!("../../plans/company-name.toml");
+
+/// Reads an attribute that no user has.
+pub(crate) const MISSPELT: &str = r#"
+name = "misspelt"
+[set.custom_attributes.tier]
+type = "string"
+value = "user.custom_attributes.plann"
+otherwise = "a value"
+"#;
 
 /// Returns options with this number of users and no faults.
 pub(crate) fn users(users: usize) -> Options {

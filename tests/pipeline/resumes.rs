@@ -14,7 +14,7 @@ use crate::accident::Accident;
 use crate::intercom::Closed;
 use crate::pauses::{DAY, control, draining, under_way};
 use crate::pipeline::{Pipeline, settings};
-use crate::plans::{HAS_AVATAR, users};
+use crate::plans::{HAS_AVATAR, MISSPELT, users};
 use crate::report::Report;
 
 /// The time in which a run reads the pages of a thousand parts.
@@ -146,10 +146,8 @@ async fn pause_during_an_outage_gives_no_part_up() {
 /// The page that showed the missing path was not sent. Its scroll is still open.
 #[tokio::test(start_paused = true)]
 async fn resume_reads_the_page_that_paused_the_run_again() {
-    let plan = "name = \"odd\"\n[set.custom_attributes.odd]\ntype = \"string\"\n\
-                value = \"user.custom_attributes.plann\"\notherwise = \"x\"\n";
     for (count, holds) in [(1_200, false), (1_200, true), (80, false)] {
-        let pipeline = Pipeline::new(plan, users(count)).await;
+        let pipeline = Pipeline::new(MISSPELT, users(count)).await;
         let run = pipeline.start(Value::Null).await;
         while pipeline.state(&run).await != Some(State::Paused) {
             sleep(Duration::from_millis(100)).await;

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::pauses::control;
 use crate::pipeline::Pipeline;
-use crate::plans::{ACCOUNT_BY_EMAIL, HAS_AVATAR, users, with_attributes};
+use crate::plans::{ACCOUNT_BY_EMAIL, HAS_AVATAR, MISSPELT, users, with_attributes};
 use crate::report::Report;
 
 /// Requests an undo, and waits for its end.
@@ -253,15 +253,6 @@ async fn undo_holds_the_plan_until_it_is_stored_again() {
     assert_eq!((stored.state(), stored.lacking.len()), (State::Complete, 0));
 }
 
-/// A plan that reads an attribute that no user has.
-const UNSEEN: &str = r#"
-name = "unseen"
-
-[set.custom_attributes.tier]
-type = "bool"
-value = "user.custom_attributes.plann == 'pro'"
-"#;
-
 /// A plan whose attribute Intercom does not have.
 const UNKNOWN: &str = r#"
 name = "unknown"
@@ -275,11 +266,11 @@ value = "true"
 /// that is refused ends nothing.
 #[tokio::test(start_paused = true)]
 async fn only_a_start_that_begins_replaces_a_paused_run() {
-    let options = with_attributes(&["has avatar:boolean", "tier:boolean"], users(200));
+    let options = with_attributes(&["has avatar:boolean", "tier:string"], users(200));
     let pipeline = Pipeline::of_version("2.17", HAS_AVATAR, options).await;
     let first = pipeline.run(Value::Null).await;
     assert_eq!(first.state(), State::Complete, "{}", first.reason());
-    let paused = pipeline.run(json!({"plan": plan(UNSEEN)})).await;
+    let paused = pipeline.run(json!({"plan": plan(MISSPELT)})).await;
     assert_eq!(paused.state(), State::Paused, "{}", paused.reason());
     for dry_run in [true, false] {
         sleep(Duration::from_secs(1)).await;

@@ -57,6 +57,7 @@ fn of_disposition(error: &Error) -> &'static str {
             "This workspace does not have the resource: check that the token belongs to the right workspace."
         }
         Disposition::TooLate => "The request waited too long before it was sent: it is repeated.",
+        Disposition::OtherJob => "Intercom refused the request because of another job: it is sent again later.",
         Disposition::Later => "Another process is changing the same data: the request is retried later.",
         Disposition::RunFault => {
             "Intercom refuses this kind of request: give its request id to Intercom's support, or report it to this project."

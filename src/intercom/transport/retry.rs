@@ -27,9 +27,12 @@ pub enum Disposition {
     RunFault,
     /// The resource does not exist: 404, or 410 for a user that was merged into another.
     NotFound,
-    /// Not carried out because of a conflict (409, 423 or 425) or a closed job: retry later, a bounded
-    /// number of times.
+    /// Not carried out because of a conflict (409, 423 or 425): retry later, a bounded number of
+    /// times.
     Later,
+    /// Not carried out because of another job than the one that is asked for, so it says nothing about
+    /// its users: retry later. Only for [`route::SUBMIT`].
+    OtherJob,
 }
 
 /// Codes of a 409 about an item's content. Other codes are about a temporary lock on the user.
@@ -67,7 +70,7 @@ pub fn disposition(error: &Error) -> Disposition {
         429 => Disposition::Limited,
         _ if is_limit(&code, &message) => Disposition::Limited,
         _ if code == VERSION_CODE || code == PLAN_CODE => Disposition::RunFault,
-        _ if is_of_other_job(error) => Disposition::Later,
+        _ if is_of_other_job(route, &code, &message) => Disposition::OtherJob,
         // A permission may be missing for one user; the caller finds out whether others are
         // accepted.
         403 if *route == route::SUBMIT => Disposition::ItemRejected,
@@ -79,11 +82,9 @@ pub fn disposition(error: &Error) -> Disposition {
     }
 }
 
-/// Returns whether a bulk request is refused because of another job: a request for a new job names none,
-/// so the answer says nothing about its users.
-pub fn is_of_other_job(error: &Error) -> bool {
-    let Error::Refused { route: route::SUBMIT, status: 400..=499, code, message, .. } = error else { return false };
-    JOB_CODES.contains(&code.to_ascii_lowercase().as_str()) || message.to_ascii_lowercase().contains(CLOSED_JOB)
+/// Returns whether a bulk request is refused because of another job. A request for a new job names none.
+fn is_of_other_job(route: &str, code: &str, message: &str) -> bool {
+    route == route::SUBMIT && (JOB_CODES.contains(&code) || message.contains(CLOSED_JOB))
 }
 
 impl Disposition {
@@ -91,7 +92,7 @@ impl Disposition {
     pub(in crate::intercom) fn page_failure(self) -> PageFailure {
         match self {
             Self::NotSent | Self::TooLate => PageFailure::Repeat { answered: false },
-            Self::Later => PageFailure::Repeat { answered: true },
+            Self::Later | Self::OtherJob => PageFailure::Repeat { answered: true },
             Self::Ambiguous => PageFailure::MaybeConsumed,
             Self::Limited => PageFailure::RateLimited,
             Self::RunFault | Self::NotFound | Self::ItemRejected => PageFailure::Fatal,

@@ -8,7 +8,7 @@ use super::pieces::Piece;
 use crate::domain::api::Submitted;
 use crate::domain::part::UserOutcome;
 use crate::domain::run::Run;
-use crate::intercom::{Disposition, Error, advice, disposition, is_not_served, is_of_other_job};
+use crate::intercom::{Disposition, Error, advice, disposition, is_not_served};
 use crate::rate_limit::Permit;
 use crate::runtime::clients::StepError;
 
@@ -182,7 +182,7 @@ impl LeasedParts {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: false }));
                 }
                 // It would convict a user who is sent alone.
-                Disposition::Later if is_of_other_job(&error) => {
+                Disposition::OtherJob => {
                     return Ok(Sent::Stop(Stop::Rest { why: error.said(), sent: true }));
                 }
                 Disposition::Later => return Ok(Sent::Failed { error, answered: true }),

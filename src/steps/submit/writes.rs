@@ -205,7 +205,7 @@ impl LeasedParts {
                 writes.had_no_effect(round, run, write);
                 Some(Stop::Rest { why: error.said(), sent: false })
             }
-            Disposition::Later => writes.failed(write, begun_ms, now_ms, &error),
+            Disposition::Later | Disposition::OtherJob => writes.failed(write, begun_ms, now_ms, &error),
             // A 404 or 410 about a user has a code. A gateway's has none.
             Disposition::Ambiguous | Disposition::NotFound => {
                 self.lose_answer(&write.item, sent_by_ms(begun_ms, now_ms));

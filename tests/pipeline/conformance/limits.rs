@@ -5,8 +5,8 @@ use intercom_simulator::Options;
 use serde_json::{Value, json};
 
 use super::api::{On, workspace};
-use crate::limits::{FAILS_FOR_SOME, MISSPELT};
-use crate::plans::{HAS_AVATAR, faults};
+use crate::limits::FAILS_FOR_SOME;
+use crate::plans::{HAS_AVATAR, MISSPELT, faults};
 use crate::report::Report;
 use crate::verifying::read_back;
 

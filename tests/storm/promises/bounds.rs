@@ -56,7 +56,6 @@ impl Storm {
         let Some(seen) = memory.runs.get_mut(run.as_str()) else { return };
         let before = std::mem::replace(&mut seen.turn, turn);
         drop(memory);
-        // After a lost answer, the SDK repeats a transaction, which is carried out once.
         if turn != before && turn != before + 1 {
             self.weather.bug(format!("{run}: a commit leads from turn {before} to turn {turn}"));
         }

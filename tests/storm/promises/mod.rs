@@ -45,6 +45,8 @@ pub(crate) struct Promises(Mutex<Memory>);
 struct Memory {
     /// Runs by name.
     runs: BTreeMap<String, RunSeen>,
+    /// The tokens of the transactions that were carried out.
+    transactions: BTreeSet<String>,
     /// Jobs that Intercom created for us, in that order.
     jobs: Vec<JobSeen>,
     /// Requests for one user alone that brought no usable answer, by user.

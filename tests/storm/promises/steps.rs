@@ -67,6 +67,12 @@ impl Storm {
             }
             return answer;
         }
+        if let Some(token) = call.token()
+            && !self.promises.memory().transactions.insert(token.to_owned())
+        {
+            // After a lost answer, the SDK repeats a transaction, which is carried out once.
+            return answer;
+        }
         let now_ms = self.now_ms();
         if call.operation == "Query" && call.body.contains("\"IndexName\"") {
             if self.weather.strikes(Accident::IndexLag) {

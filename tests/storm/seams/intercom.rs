@@ -118,13 +118,14 @@ async fn carry(
 /// Returns whether the process knows that its request was not carried out, and sends it again.
 fn has_no_effect(answer: &Result<Response<Bytes>, TransportError>) -> bool {
     match answer {
-        Ok(answer) => {
-            let text = String::from_utf8_lossy(answer.body());
-            let is_none =
-                ["rate_limit_exceeded", "is closed for new task updates"].iter().any(|why| text.contains(why));
-            [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED].contains(&answer.status())
-                || answer.status().is_client_error() && is_none
-        }
+        Ok(answer) => match answer.status() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED => true,
+            status if status.is_client_error() => {
+                let text = String::from_utf8_lossy(answer.body());
+                ["rate_limit_exceeded", "is closed for new task updates"].iter().any(|why| text.contains(why))
+            }
+            _ => false,
+        },
         Err(error) => matches!(error, TransportError::NotSent { .. }),
     }
 }

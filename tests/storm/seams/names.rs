@@ -70,6 +70,12 @@ impl AwsCall {
         gaps.unwrap_or_default().split('"').filter_map(|number| number.parse().ok())
     }
 
+    /// Returns the token of a transaction. AWS carries out one transaction of a token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        let (_, rest) = self.body.split_once("\"ClientRequestToken\":\"")?;
+        rest.split('"').next()
+    }
+
     /// Returns the run of the request's partition.
     pub(crate) fn run(&self) -> Option<&str> {
         values(&self.body, "pk").find_map(|pk| pk.strip_prefix("RUN#"))

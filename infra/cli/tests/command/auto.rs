@@ -82,6 +82,22 @@ fn last_run_of_the_plan_decides() {
 }
 
 #[test]
+fn status_shows_the_cost_of_a_bulk_request() {
+    for (charge, seen, advice) in [
+        ("after", "item", "keep INTERCOM_BULK_CHARGE=item."),
+        ("request", "request", "INTERCOM_BULK_CHARGE=request makes a run up to 100 times as fast."),
+    ] {
+        let (world, plan) = (world(&[&format!("bulk-charge={charge}")]), plan("has-avatar.toml"));
+        let run = with(&world, "preview", &["run", plan.to_str().unwrap(), "--json"]);
+        assert_eq!(last(&run)["state"], "complete");
+        assert!(world.requests("PUT /contacts/bulk") > 1, "{:?}", world.state().requests);
+        assert_eq!(last(&with(&world, "preview", &["status", "--json"]))["bulk_charge_seen"], seen);
+        let words = String::from_utf8(with(&world, "preview", &["status"]).stdout).unwrap();
+        assert!(words.contains(advice), "{words}");
+    }
+}
+
+#[test]
 fn refused_choice_says_what_to_do() {
     let plan = plan("has-avatar.toml");
     let plan = plan.to_str().unwrap();

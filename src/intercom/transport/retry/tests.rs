@@ -8,7 +8,7 @@ fn refused(route: &'static str, status: u16, code: &str, message: &str) -> Error
 
 #[test]
 fn a_refused_submission_is_an_item_or_a_run_fault() {
-    use Disposition::{Ambiguous, ItemRejected, Later, NotFound, RunFault};
+    use Disposition::{Ambiguous, ItemRejected, Later, NotFound, OtherJob, RunFault};
     for (status, code, expected) in [
         (400, "bad_request", ItemRejected),
         (400, "parameter_invalid", ItemRejected),
@@ -18,8 +18,8 @@ fn a_refused_submission_is_an_item_or_a_run_fault() {
         (413, "", ItemRejected),
         (409, "resource_conflict", Later),
         (409, "", Later),
-        (400, "job_closed", Later),
-        (404, "job_not_found", Later),
+        (400, "job_closed", OtherJob),
+        (404, "job_not_found", OtherJob),
         (423, "", Later),
         (400, "", RunFault),
         (400, "intercom_version_invalid", RunFault),
@@ -84,7 +84,7 @@ fn the_rate_limit_is_recognized_by_status_code_or_text() {
 #[test]
 fn closed_job_is_no_missing_permission() {
     for (route, code, message, expected) in [
-        (route::SUBMIT, "forbidden", "job job_v2_1 is closed for new task updates", Disposition::Later),
+        (route::SUBMIT, "forbidden", "job job_v2_1 is closed for new task updates", Disposition::OtherJob),
         (route::SUBMIT, "forbidden", "the user is closed", Disposition::ItemRejected),
         (route::JOB, "forbidden", "job job_v2_1 is closed for new task updates", Disposition::RunFault),
     ] {
