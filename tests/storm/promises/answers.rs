@@ -21,10 +21,10 @@ use crate::storm::{Storm, Who};
 const STOPS_AFTER_MS: i64 = 1_000;
 
 /// The state of an invocation when it begins a request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Begun {
     at_ms: i64,
-    read_run_ms: i64,
+    runs_read: BTreeMap<String, i64>,
     /// It may repeat a request with another token.
     may_repeat: bool,
 }
@@ -58,9 +58,8 @@ impl Storm {
     pub(crate) fn begins(&self, who: Option<Who>, asked: &Asked) -> Begun {
         let Some(who) = who.filter(|_| asked.kind == Kind::Put) else { return Begun::default() };
         let memory = self.promises.memory();
-        let (read_run_ms, may_repeat) =
-            memory.by.get(&who).map(|did| (did.read_run_ms, did.tokens_refused > 0)).unwrap_or_default();
-        Begun { at_ms: self.now_ms(), read_run_ms, may_repeat }
+        let did = memory.by.get(&who).cloned().unwrap_or_default();
+        Begun { at_ms: self.now_ms(), runs_read: did.runs_read, may_repeat: did.tokens_refused > 0 }
     }
 
     /// Checks a write of one user: its run submits, and its generation is the current one. Those that
@@ -84,7 +83,8 @@ impl Storm {
             return;
         }
         let late_ms = begun.at_ms - changed_ms;
-        if late_ms > STOPS_AFTER_MS || begun.read_run_ms > changed_ms && !begun.may_repeat {
+        let has_read_since = begun.runs_read.get(&of.run).is_some_and(|read_ms| *read_ms > changed_ms);
+        if late_ms > STOPS_AFTER_MS || has_read_since && !begun.may_repeat {
             let (state, generation) = (row.state, row.generation);
             self.weather.bug(format!(
                 "5: {who:?} writes a user of generation {} of {id} {late_ms} ms after it was {state} in generation \

@@ -165,13 +165,16 @@ impl Struck<'_> {
             || self.faults(&["slow-page", "slow-pages"]) + self.accidents(&[SlowAnswer]) > 2
     }
 
+    /// Returns whether the disturbances outlast each run, so that check may never hear of a job's end.
+    fn is_never_calm(&self) -> bool {
+        self.storm.story.endless || self.storm.story.calm_after.is_none()
+    }
+
     /// Returns whether one part of an incomplete run's reason has a cause.
     fn is_incomplete(&self, run: &Run, word: &str) -> bool {
         let has = |text: &str| word.contains(text);
         match () {
-            () if has("past its deadline") || has("before the deadline") => {
-                self.storm.story.endless || self.storm.story.calm_after.is_none()
-            }
+            () if has("past its deadline") || has("before the deadline") => self.is_never_calm(),
             () if has("got no further") || has("generations were begun") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
@@ -182,7 +185,7 @@ impl Struck<'_> {
             () if has("same page or its own place") => self.faults(&["repeat-cursor"]) > 0,
             () if has("in parts that were dropped") => self.is_stopped(),
             () if has("whose end Intercom did not report") || has("as failed without naming them") => {
-                self.faults(&OF_JOBS) > 0
+                self.faults(&OF_JOBS) > 0 || self.is_never_calm()
             }
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,
             () if has("company's name") => run.plan == "company-name",

@@ -156,7 +156,8 @@ impl Storm {
                     unread += self.listed_in_all().saturating_sub(read);
                 }
                 [parts, jobs] if word.ends_with("have no known end") => {
-                    unheard += parts * self.story.options.page_size as u64 + jobs * 100;
+                    // A follow-up part has the users of a job, which are those of several pages.
+                    unheard += parts * self.promises.part_users_max(&run.id) + jobs * 100;
                 }
                 [users] if WORDS.iter().any(|words| word.ends_with(words)) => unheard += users,
                 _ if word.contains("its list ended after") => {

@@ -167,7 +167,11 @@ impl Storm {
         let mut memory = self.promises.memory();
         let did = memory.by.entry(who).or_default();
         // A submission is paid for soon after its run is read, or with the previous one.
-        let at_ms = if asked.is_write() { did.read_run_ms.max(did.request.at_ms) } else { now_ms };
+        let at_ms = if asked.is_write() {
+            did.runs_read.values().copied().max().unwrap_or_default().max(did.request.at_ms)
+        } else {
+            now_ms
+        };
         let ahead = Charged { ends_ms: [end_of(at_ms + skew_ms); 2], at_ms, refused: false };
         // A repetition with a newer token reuses the permit of the refused request, which was not
         // charged.

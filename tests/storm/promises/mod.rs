@@ -161,8 +161,8 @@ pub(crate) struct Submission {
 /// The actions of an invocation so far.
 #[derive(Clone, Debug, Default)]
 struct Action {
-    /// The time of its last read of a run's row.
-    read_run_ms: i64,
+    /// The time of its last read of each run's row.
+    runs_read: BTreeMap<String, i64>,
     /// Its last submission.
     submission: Option<Submission>,
     /// Job ids from Intercom, with their submissions.

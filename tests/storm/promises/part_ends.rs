@@ -96,7 +96,7 @@ impl super::Promises {
     fn dropped_in_vain(&self, who: Option<Who>, run: &RunId, part: &PartId) -> Option<String> {
         let memory = self.memory();
         let seen = memory.runs.get(run.as_str())?;
-        let read_ms = memory.by.get(&who?).map_or(0, |did| did.read_run_ms);
+        let read_ms = memory.by.get(&who?).map_or(0, |did| did.read_ms(run.as_str()));
         let wanted = seen.state.submits() && part.generation >= seen.generation && read_ms > seen.changed_ms;
         wanted.then(|| format!("it is {} at generation {}", seen.state, seen.generation))
     }

@@ -39,8 +39,12 @@ impl Storm {
         let (Some(most), Ok(Some(cursor))) = (run.limits.max_changes, self.ledger.cursor(&run.id).await) else {
             return;
         };
-        // A user that Intercom refused in an earlier generation is sent again, and counts once.
+        // A user that Intercom refused in an earlier generation is sent again, and counts once. Those in error
+        // were refused, or Intercom answered with another contact or another value.
+        let Ok(errors) = self.ledger.errors(run).await else { return };
+        let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         let mut users = self.promises.users_taken(&run.id);
+        users.retain(|user| !in_error.contains(user.as_str()));
         users.extend(self.promises.users_sent(run));
         let (most, changes) = (most.of(cursor.tally.read()), users.len() as u64);
         if is_new && changes > most {
@@ -104,6 +108,13 @@ impl Promises {
     pub(crate) fn users_of_parts(&self, run: &RunId) -> BTreeSet<String> {
         let memory = self.memory();
         memory.sent.iter().filter(|((of, _), _)| of == run).flat_map(|(_, users)| users).cloned().collect()
+    }
+
+    /// Returns the number of users in the greatest part of a run.
+    pub(super) fn part_users_max(&self, run: &RunId) -> u64 {
+        let memory = self.memory();
+        let sizes = memory.sent.iter().filter(|((of, _), _)| of == run).map(|(_, users)| users.len() as u64);
+        sizes.max().unwrap_or_default()
     }
 
     /// Returns the users whose patches were sent for counted pages of a run's current generation.

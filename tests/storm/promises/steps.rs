@@ -81,9 +81,9 @@ impl Storm {
             }
         } else if !call.is_write() {
             if call.names("RUN")
-                && let Some(who) = who
+                && let (Some(who), Some(run)) = (who, call.run())
             {
-                self.promises.memory().by.entry(who).or_default().read_run_ms = now_ms;
+                self.promises.memory().by.entry(who).or_default().runs_read.insert(run.to_owned(), now_ms);
             }
         } else if call.body.contains("\"TableName\"") {
             self.promises.remember_write(who, call);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use intercom_bulk::domain::run::{Run, RunId, State};
 
-use super::{Promises, RunSeen};
+use super::{Action, Promises, RunSeen};
 use crate::process::CHECK_AFTER_CALM;
 use crate::storm::{BEGIN_MS, Storm, Who};
 
@@ -47,7 +47,7 @@ impl Storm {
         let changed_ms = memory.runs.get(run.as_str()).map_or(i64::MIN, |run| run.changed_ms);
         let Some(did) = who.map(|who| memory.by.entry(who).or_default()) else { return };
         did.late_requests += 1;
-        let first = did.late_requests == 1 && did.read_run_ms <= changed_ms;
+        let first = did.late_requests == 1 && did.read_ms(run.as_str()) <= changed_ms;
         drop(memory);
         if !first {
             self.weather.bug(format!("5: {run}: {text}, and the run was read since, or this is the second time"));
@@ -120,6 +120,13 @@ impl Storm {
     /// Returns the start of the calm, in Unix milliseconds.
     pub(crate) fn calm_ms(&self) -> Option<i64> {
         Some(BEGIN_MS + (self.story.quiet_after()? + CHECK_AFTER_CALM).as_millis() as i64)
+    }
+}
+
+impl Action {
+    /// Returns the time of its last read of a run's row, or 0.
+    pub(super) fn read_ms(&self, run: &str) -> i64 {
+        self.runs_read.get(run).copied().unwrap_or_default()
     }
 }
 
