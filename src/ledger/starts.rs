@@ -110,12 +110,14 @@ impl Ledger {
                     there => there,
                 };
             }
-            match there {
-                Some(there) if there == start => return Ok(Queued::Known),
-                Some(there) if is_alike(&there, &start) => return Ok(Queued::Covered(there.run())),
-                // A start of an earlier version, or one with the same digest: this one waits under its own
-                // name.
-                _ => {}
+            // Beside a start of an earlier version, or of the same digest, this one waits under its own name.
+            if let Some(there) = there.filter(|there| is_alike(there, &start)) {
+                let is_begun = self.run(&there.run()).await?.is_some();
+                if there == start || !is_begun {
+                    return Ok(if there == start { Queued::Known } else { Queued::Covered(there.run()) });
+                }
+                // Its run began, and the process ended before the start left the queue.
+                self.dequeue(&there).await?;
             }
         }
         Ok(match self.put_start(&key_by_run(&start), &start).await? {
@@ -269,7 +271,7 @@ fn is_for_all(start: &Start) -> bool {
 
 /// Returns whether two starts of a plan for all users do the same.
 fn is_alike(one: &Start, other: &Start) -> bool {
-    (&one.inline, &one.limits) == (&other.inline, &other.limits)
+    (&one.inline, &one.limits, one.supersede) == (&other.inline, &other.limits, other.supersede)
 }
 
 /// Returns the key of a start for all users: its plan, and the digest of its content. Starts that bring

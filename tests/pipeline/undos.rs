@@ -278,11 +278,15 @@ async fn only_a_start_that_begins_replaces_a_paused_run() {
     }
     sleep(Duration::from_mins(10)).await;
     assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Paused));
-    let refused = pipeline.engine.scroll(pipeline.start_event(&json!({"plan": plan(UNKNOWN)}))).await.unwrap_err();
-    assert!(refused.contains("unheard_of"), "{refused}");
-    assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Paused));
-    sleep(Duration::from_secs(1)).await;
-    let next = pipeline.start(json!({"rails": {"limit": 10}})).await;
+    for supersede in [false, true] {
+        let start = pipeline.start_event(&json!({"plan": plan(UNKNOWN), "supersede": supersede}));
+        let refused = pipeline.engine.scroll(start).await.unwrap_err();
+        assert!(refused.contains("unheard_of"), "{refused}");
+        assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Paused));
+        sleep(Duration::from_secs(1)).await;
+        control(&pipeline, json!({"pause": paused.run.id}), "paused").await;
+    }
+    let next = pipeline.start(json!({"supersede": true, "rails": {"limit": 10}})).await;
     assert_eq!(pipeline.until_ended(&next).await.state(), State::Complete);
     assert_eq!(pipeline.state(&paused.run.id).await, Some(State::Cancelled));
 }

@@ -55,10 +55,11 @@ impl Run {
         self.state == State::Paused && (supersede || self.hold().is_none())
     }
 
-    /// Returns whether the run, which a step paused, ends in favor of this start. The run waits for a
-    /// decision. A start counts as one, but not a preview, a retry or an undo.
+    /// Returns whether the run, which is paused, ends in favor of this start: one that supersedes it. A run
+    /// that a step paused waits for a decision; a start counts as one, but not a preview, a retry or an undo.
     pub fn gives_way_to(&self, start: &Start) -> bool {
-        self.gives_way(false) && start.source.earlier().is_none() && !start.limits.dry_run
+        let decides = start.source.earlier().is_none() && !start.limits.dry_run;
+        self.gives_way(start.supersede) && (start.supersede || decides)
     }
 
     /// Returns the run with a pause.

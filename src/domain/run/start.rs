@@ -156,6 +156,9 @@ pub struct Start {
     /// The limits.
     #[serde(rename = "rails", default)]
     pub limits: Limits,
+    /// It takes the place of the active run if that is paused, also if an operator paused it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supersede: bool,
     /// The run's name. Starts of an earlier version have none; their name is plan and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
@@ -171,7 +174,7 @@ impl Start {
         limits: Limits,
     ) -> Self {
         let run = Some(RunId::of_start(plan, scheduled_at_s, &source, &limits));
-        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, run }
+        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, supersede: false, run }
     }
 
     /// Returns the name of the run that this start makes.

@@ -49,7 +49,13 @@ pub(super) async fn settle(turn: &mut LeasedTurn<'_>, cursor: Cursor) -> Result<
             control::resend::request_if_lost(clients, turn.run, accounts.parts_open, turn.at).await;
         }
         let unknown_life_ms = clients.settings.settle_times().life_ms(turn.run);
-        let settle = SettleFacts { accounts: &accounts, earlier: earlier.as_ref(), unknown_life_ms, pauses };
+        let settle = SettleFacts {
+            accounts: &accounts,
+            read_ms: turn.at.clock.now_ms(),
+            earlier: earlier.as_ref(),
+            unknown_life_ms,
+            pauses,
+        };
         after_wait(cursor, &settle, &facts)
     };
     if decision.commit == Commit::Generation {

@@ -36,14 +36,6 @@ pub(super) async fn start(
     outcome: &mut ScrollOutcome,
 ) -> Result<(), StepError> {
     let (start, plan) = read(clients, event, at).await?;
-    // A duplicate of a known start must not cancel a paused run.
-    if event.supersede
-        && clients.ledger.run(&start.run()).await?.is_none()
-        && formats_are_read(clients, at).await?
-        && let Some(run) = control::paused(&clients.ledger).await?
-    {
-        control::supersede(&clients.ledger, &run, &start.run(), at.clock.now_ms()).await?;
-    }
     begin(clients, &start, &plan, at, outcome).await.map(drop)
 }
 
@@ -62,7 +54,8 @@ async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<
         }
     };
     let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
-    let start = Start::new(plan.name(), inline, scheduled_at_s, source, event.limits.clone());
+    let mut start = Start::new(plan.name(), inline, scheduled_at_s, source, event.limits.clone());
+    start.supersede = event.supersede;
     Ok((start, plan))
 }
 

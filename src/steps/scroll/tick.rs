@@ -35,6 +35,9 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     outcome.run = Some(run.id.to_string());
     let now_ms = at.clock.now_ms();
     if let Some(ends_ms) = run.hold_ends_ms() {
+        if is_replaced(clients, &run).await? {
+            return begin_waiting(clients, Some(&run), at, outcome).await;
+        }
         return hold_on(clients, &run, ends_ms, at, outcome).await;
     }
     // Check ends a run that is verified, also at its deadline. It may have no ticks.
@@ -44,8 +47,7 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
         let reason = format!("{}; {missing}", past_deadline(&run, &cursor));
         return stop(clients, &run, reason, at, outcome).await;
     }
-    if run.gives_way(false) && clients.ledger.waiting().await?.iter().any(|waiting| run.gives_way_to(&waiting.start)) {
-        // A start that waited before the pause replaces the run, as a later start does.
+    if is_replaced(clients, &run).await? {
         return begin_waiting(clients, Some(&run), at, outcome).await;
     }
     let is_stuck = is_stuck(&run, &cursor, clients.settings.pace.stuck_ms, now_ms);
@@ -55,6 +57,13 @@ pub(super) async fn tick(clients: &Clients, at: &Invocation, outcome: &mut Scrol
     let resent = if run.keeps_parts() { control::resend::go_on(clients, &run, &cursor, at).await? } else { 0 };
     outcome.did.push(if is_stuck || resent > 0 { Action::Healed } else { Action::Nothing });
     Ok(())
+}
+
+/// Returns whether a start waits that takes the place of a paused run. A start that waited before the pause
+/// replaces the run, as a later start does.
+async fn is_replaced(clients: &Clients, run: &Run) -> Result<bool, StepError> {
+    Ok(run.state == State::Paused
+        && clients.ledger.waiting().await?.iter().any(|waiting| run.gives_way_to(&waiting.start)))
 }
 
 /// Sends the messages of a stuck turn again: its own, and those of the page that was committed last.

@@ -22,7 +22,8 @@ const ASK_AGAIN_MS: i64 = 5_000;
 /// Tries before a start goes to the dead-letter queue: about one day.
 const TRIES_MAX: u32 = 300;
 
-/// Begins the oldest queued start that can begin, if no run is active, or in place of a `paused` one. A
+/// Begins the oldest queued start that can begin, if no run is active, or in place of a `paused` one that
+/// gives way to it. A
 /// start that fails permanently goes to the dead-letter queue, and the next one begins in its place.
 pub(super) async fn begin_waiting(
     clients: &Clients,
@@ -127,6 +128,9 @@ fn again(start: &Start, users: &[UserId]) -> String {
     let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
     let mut event = json!({"plan": plan, "time": time, "rails": start.limits});
+    if start.supersede {
+        event["supersede"] = json!(true);
+    }
     match &start.source {
         Source::All => {}
         Source::Users(users) => event["users"] = json!(users),

@@ -90,7 +90,10 @@ impl Storm {
             return;
         };
         let counted = Counted::of(&cursor.tally, totals);
-        let may_list_twice = self.may_list_twice() || self.world.0.state().fired.contains_key("repeat-page");
+        // A user without a known end may be in several parts and jobs of the run that is retried.
+        let retries_unknown = run.retry.as_ref().is_some_and(|retry| retry.unknown);
+        let is_repeated = self.world.0.state().fired.contains_key("repeat-page");
+        let may_list_twice = self.may_list_twice() || is_repeated || retries_unknown;
         let fails_twice = counted.known() < counted.read && may_list_twice && totals.errors > 0;
         if !run.limits.dry_run && counted.known() != counted.read && !fails_twice {
             self.weather.bug(format!(

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use intercom_bulk::domain::run::{Limits, Source, Start};
+use intercom_bulk::domain::run::{Limits, Run, Source, Start};
 use intercom_bulk::ledger::{Ledger, Queued};
 
-use super::{NOW_MS, TABLE, ledger};
+use super::{NOW_MS, TABLE, begin, ledger, run};
 
 fn start(at_s: i64, pace: Option<u32>, inline: Option<serde_json::Value>) -> Start {
     let limits = Limits { max_per_minute: pace.and_then(NonZeroU32::new), ..Limits::default() };
@@ -41,6 +41,18 @@ async fn start_covers_later_ones_with_its_plan_and_limits() {
         ledger.dequeue(start).await.unwrap();
     }
     assert_eq!(waiting(&ledger).await, []);
+}
+
+/// The process that began the run may have ended before the start left the queue.
+#[tokio::test]
+async fn start_whose_run_began_covers_no_later_one() {
+    let (ledger, _account) = ledger().await;
+    let [first, second, third] = [1, 2, 3].map(|at_s| start(at_s, None, None));
+    assert_eq!(ledger.enqueue(&first, NOW_MS).await.unwrap(), Queued::Waits);
+    begin(&ledger, &Run { id: first.run(), ..run("p") }).await;
+    assert_eq!(ledger.enqueue(&second, NOW_MS).await.unwrap(), Queued::Waits);
+    assert_eq!(ledger.enqueue(&third, NOW_MS).await.unwrap(), Queued::Covered(second.run()));
+    assert_eq!(waiting(&ledger).await, [second]);
 }
 
 /// Earlier versions stored one start under its plan, whatever its limits.

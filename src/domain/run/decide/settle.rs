@@ -3,7 +3,7 @@
 
 use super::{Commit, Decision, TurnAction, TurnFacts, time_of_day};
 use crate::domain::run::unsettled::SEEN_AFTER_MS;
-use crate::domain::run::{Accounts, Cursor, OpenJobs, Phase, Settling, Unsettled};
+use crate::domain::run::{Accounts, Cursor, OpenJobs, Phase, Run, Settling, Unsettled};
 
 /// The time without an ended part after which the next generation begins, in milliseconds: longer
 /// than an outage of hours. The messages of the parts are then lost, or dead letters.
@@ -32,6 +32,8 @@ impl Pauses {
 pub struct SettleFacts<'a> {
     /// The accounts of the run.
     pub accounts: &'a Accounts,
+    /// A time after the accounts were read, in Unix milliseconds. The time of the turn is before.
+    pub read_ms: i64,
     /// The earlier runs that are not settled.
     pub earlier: Option<&'a EarlierRuns>,
     /// The longest time after a request with an unknown outcome at which it or its job can set values,
@@ -114,7 +116,7 @@ const LEST: &str = "so that an older value cannot overwrite a newer one";
 /// ledger, and then for their requests and jobs.
 pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFacts<'_>) -> Decision {
     let TurnFacts { run, now_ms } = *facts;
-    let SettleFacts { accounts, earlier, unknown_life_ms, pauses } = *settle;
+    let SettleFacts { accounts, read_ms, earlier, unknown_life_ms, pauses } = *settle;
     if accounts.parts_open < cursor.settling.parts_left || cursor.settling.parts_left == 0 && accounts.parts_open > 0 {
         cursor.settling.parts_left = accounts.parts_open;
         cursor.settling.parts_left_ms = now_ms;
@@ -169,7 +171,7 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
     }
     let free_at_ms = cursor.reading_free_at_ms();
     let mut next = cursor.next_generation(free_at_ms.max(now_ms), !cursor.excused);
-    next.visible_at_ms = visible_at_ms(&cursor, facts);
+    next.visible_at_ms = visible_at_ms(&cursor, run, read_ms);
     if free_at_ms > now_ms {
         next.waits = Some("the scroll of the generation before must expire first".to_owned());
     }
@@ -186,11 +188,11 @@ pub fn after_wait(mut cursor: Cursor, settle: &SettleFacts<'_>, facts: &TurnFact
 /// Returns the time from which on lists show what the generation that ended wrote, in Unix milliseconds; 0
 /// if nothing was sent. Users with an error count, too: Intercom may have stored another value than the
 /// one that was sent, or have written another contact.
-fn visible_at_ms(ended: &Cursor, facts: &TurnFacts<'_>) -> i64 {
-    let (Settling { written_by_ms, .. }, lag_ms) = (ended.settling, facts.run.api.list_lag_ms());
-    let written_by_ms = if written_by_ms > 0 { written_by_ms } else { facts.now_ms };
+fn visible_at_ms(ended: &Cursor, run: &Run, read_ms: i64) -> i64 {
+    let (Settling { written_by_ms, .. }, lag_ms) = (ended.settling, run.api.list_lag_ms());
+    let written_by_ms = if written_by_ms > 0 { written_by_ms } else { read_ms };
     // The earlier generations' writes are older than these, or were waited for.
-    let may_have_written = ended.changed_before > 0 || ended.tally.patches > 0 && !facts.run.held_back;
+    let may_have_written = ended.changed_before > 0 || ended.tally.patches > 0 && !run.held_back;
     if may_have_written && lag_ms > 0 { written_by_ms + lag_ms } else { 0 }
 }
 

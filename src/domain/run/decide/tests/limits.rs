@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
-use super::settle::{LIFE_MS, PAUSES, accounts, settling};
+use super::settle::{accounts, settle_facts, settling};
 use super::{NOW_MS, assert_changes, assert_decides, cursor, run};
 use crate::domain::run::decide::{
-    Commit, Decision, PageFacts, SettleFacts, TurnAction, TurnFacts, after_page, after_wait, must_count_failed,
-    over_max_changes, over_max_errors, within_max_changes,
+    Commit, Decision, PageFacts, TurnAction, TurnFacts, after_page, after_wait, must_count_failed, over_max_changes,
+    over_max_errors, within_max_changes,
 };
 use crate::domain::run::{Cursor, Run, State, Tally};
 
@@ -151,7 +151,7 @@ fn a_generation_that_was_held_back_is_void() {
     ] {
         let before = settling(fields);
         let accounts = accounts(3, 0, 0);
-        let settle = SettleFacts { accounts: &accounts, earlier: None, unknown_life_ms: LIFE_MS, pauses: PAUSES };
+        let settle = settle_facts(&accounts, None);
         let decision = after_wait(before.clone(), &settle, &facts);
         assert_decides(name, &before, &decision, expected, &changed);
     }

@@ -45,6 +45,11 @@ pub(super) fn lest(what: &str) -> String {
     format!("{what}, so that an older value cannot overwrite a newer one")
 }
 
+/// The accounts are read in no time.
+pub(super) fn settle_facts<'a>(accounts: &'a Accounts, earlier: Option<&'a EarlierRuns>) -> SettleFacts<'a> {
+    SettleFacts { accounts, read_ms: NOW_MS, earlier, unknown_life_ms: LIFE_MS, pauses: PAUSES }
+}
+
 struct Row {
     name: &'static str,
     cursor: Value,
@@ -59,7 +64,7 @@ fn assert_rows(rows: impl IntoIterator<Item = Row>) {
     for row in rows {
         let (before, run) = (settling(row.cursor), run(json!({"count": 5_000})));
         let earlier = row.earlier.as_ref();
-        let settle = SettleFacts { accounts: &row.accounts, earlier, unknown_life_ms: LIFE_MS, pauses: PAUSES };
+        let settle = settle_facts(&row.accounts, earlier);
         let decision = after_wait(before.clone(), &settle, &TurnFacts { run: &run, now_ms: row.now_ms });
         assert_decides(row.name, &before, &decision, row.expected, &row.changed);
     }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::super::{NOW_MS, assert_decides, merged, run};
-use super::{LIFE_MS, PAUSES, accounts, lest, settling};
+use super::{LIFE_MS, PAUSES, accounts, lest, settle_facts, settling};
 use crate::domain::job::UNKNOWN_AFTER_MS;
 use crate::domain::run::decide::{SettleFacts, TurnFacts, after_wait};
 
@@ -69,7 +69,7 @@ fn first_page_waits_for_leases_of_void_parts() {
         ),
     ] {
         let (before, run) = (settling(cursor.clone()), run(json!({"count": 5_000})));
-        let settle = SettleFacts { accounts: &accounts, earlier: None, unknown_life_ms: LIFE_MS, pauses: PAUSES };
+        let settle = settle_facts(&accounts, None);
         let decision = after_wait(before.clone(), &settle, &TurnFacts { run: &run, now_ms });
         assert_decides(name, &before, &decision, expected, &changed);
     }
@@ -83,11 +83,11 @@ fn next_generation_waits_for_the_list_if_anything_was_sent() {
         (accounts.totals.written, accounts.totals.errors) = (0, 25);
         let run = run(merged(json!({"count": 5_000, "api": "v2"}), of_run));
         let facts = TurnFacts { run: &run, now_ms: NOW_MS };
-        let settle = SettleFacts { accounts: &accounts, earlier: None, unknown_life_ms: LIFE_MS, pauses: PAUSES };
+        let settle = SettleFacts { read_ms: NOW_MS + 3_000, ..settle_facts(&accounts, None) };
         after_wait(settling(cursor), &settle, &facts).next.visible_at_ms
     };
     let nothing = json!({"tally": {"users": 700, "patches": 0}});
-    assert_eq!(visible_at_ms(json!({}), json!({})), NOW_MS + 180_000);
+    assert_eq!(visible_at_ms(json!({}), json!({})), NOW_MS + 183_000, "a request may end while the accounts are read");
     assert_eq!(visible_at_ms(nothing, json!({})), 0, "no user was to change");
     assert_eq!(visible_at_ms(json!({}), json!({"held_back": true})), 0, "nothing was sent");
     assert_eq!(visible_at_ms(json!({}), json!({"api": "v1"})), 0, "the scroll shows writes at once");
