@@ -7,7 +7,6 @@ use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::ErrorRow;
 use intercom_bulk::plan::Plan;
 
-use super::Promises;
 use crate::accident::Accident::{self, *};
 use crate::plans;
 use crate::storm::Storm;
@@ -65,6 +64,15 @@ const OF_PAGES: [&str; 22] = [
 ];
 /// Faults after which Intercom does not report a job's end.
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
+/// Words of the last wait in a reason. It goes with the other words.
+const OF_A_WAIT: [&str; 6] = [
+    "the last: ",
+    "its scroll must expire first",
+    "the next reading waits",
+    "so may ",
+    "the next invocation reads it",
+    "the next turn reads them again",
+];
 /// Faults that change values.
 const OF_VALUES: [&str; 3] = ["users-change", "others-write", "alter-attribute"];
 /// Permanent faults.
@@ -175,7 +183,7 @@ impl Struck<'_> {
         let has = |text: &str| word.contains(text);
         match () {
             () if has("past its deadline") || has("before the deadline") => self.is_never_calm(),
-            () if has("got no further") || has("generations were begun") => {
+            () if has("got no further") || has("generations were begun") || has("in a row brought no page") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
             () if has("its list ended after") => {
@@ -189,8 +197,8 @@ impl Struck<'_> {
             }
             () if has("failed items name no user") => self.faults(&["users-change"]) > 0,
             () if has("company's name") => run.plan == "company-name",
-            // Goes with the others; its number is checked.
-            () if has("the last: ") || has("its scroll must expire first") => self.storm.story.endless,
+            () if has("could not be counted") => self.accidents(&TROUBLES) > 0,
+            () if OF_A_WAIT.iter().any(|words| has(words)) => self.storm.story.endless,
             () => has("users were read") || has("have no known end") || has("may be unseen") || has("may be lost"),
         }
     }
@@ -226,25 +234,6 @@ impl Struck<'_> {
                 is_spoilt && (self.is_poisoned(row) || self.storm.promises.unanswered_alone(&row.user) >= 2)
             }
         }
-    }
-}
-
-impl Promises {
-    /// Notes a request for this user alone.
-    pub(crate) fn asks_alone(&self, user: &str) {
-        *self.memory().unanswered_alone.entry(user.to_owned()).or_default() += 1;
-    }
-
-    /// Notes that it brought a usable answer.
-    pub(crate) fn answered_alone(&self, user: &str) {
-        if let Some(count) = self.memory().unanswered_alone.get_mut(user) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    /// Returns the number of requests for this user alone without a usable answer.
-    fn unanswered_alone(&self, user: &str) -> u64 {
-        self.memory().unanswered_alone.get(user).copied().unwrap_or_default()
     }
 }
 

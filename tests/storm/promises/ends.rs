@@ -162,6 +162,9 @@ impl Storm {
                     // A follow-up part has the users of a job, which are those of several pages.
                     unheard += parts * self.promises.part_users_max(&run.id) + jobs * 100;
                 }
+                _ if word.ends_with("could not be counted") => {
+                    unheard += (self.promises.users_sent(run).len() + self.promises.users_taken(&run.id).len()) as u64;
+                }
                 [users] if WORDS.iter().any(|words| word.ends_with(words)) => unheard += users,
                 _ if word.contains("its list ended after") => {
                     let numbers = word.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());

@@ -2,6 +2,7 @@
 
 use intercom_bulk::domain::bucket::{Bucket, Width};
 use intercom_bulk::domain::run::RunId;
+use intercom_bulk::ledger::PartEnd;
 
 use super::{Promises, Submission};
 use crate::asked::Asked;
@@ -19,27 +20,31 @@ impl Storm {
         }
         self.answers_are_recorded(who, answered).await;
         let missing = self.promises.unrecorded(who, answered);
+        let leased = self.promises.parts_leased_by(who);
         let owner = format!("request-{who}");
         for (id, of) in missing {
-            if !self.is_excused(of, &owner).await {
+            if !self.is_excused(of, &leased, &owner).await {
                 self.weather
                     .bug(format!("3: {id} was given to {owner} (answered: {answered}) and is recorded nowhere"));
             }
         }
     }
 
-    /// Returns whether each part of a submission has a lease that hides its job, or counts a lost
-    /// job.
-    async fn is_excused(&self, of: Option<Submission>, owner: &str) -> bool {
+    /// Returns whether a part that an invocation leased has a lease that hides the job of its submission, or
+    /// counts a lost job. The submission's own parts may have ended: the user of a control is in another job.
+    async fn is_excused(&self, of: Option<Submission>, leased: &[(String, String)], owner: &str) -> bool {
         let Some((of, run)) = of.and_then(|of| RunId::parse(&of.run).map(|run| (of, run))) else { return false };
-        for part in of.parts.iter().filter_map(|part| part_id(part)) {
+        let mut is_hidden = false;
+        for (_, name) in leased.iter().filter(|(run, _)| *run == of.run) {
+            let Some(part) = part_id(name) else { return false };
             let Ok(Some(row)) = self.ledger.part(&run, &part).await else { return false };
-            let leased = row.end.is_none() && row.lease_owner.as_deref() == Some(owner);
-            if !leased && row.lost == 0 {
+            let hides = row.lost > 0 || row.end.is_none() && row.lease_owner.as_deref() == Some(owner);
+            if of.parts.contains(name) && !hides && row.end != Some(PartEnd::Done) {
                 return false;
             }
+            is_hidden |= hides;
         }
-        true
+        is_hidden
     }
 
     /// Checks a request for several users: none of them is in a recorded job of the same part. A
@@ -122,6 +127,11 @@ impl Promises {
             }
         }
         did.given.into_iter().filter(|(id, _)| !memory.recorded.contains(id)).collect()
+    }
+
+    /// Returns the parts that an invocation leased, with their runs.
+    fn parts_leased_by(&self, who: Who) -> Vec<(String, String)> {
+        self.memory().by.get(&who).map(|did| did.parts.clone()).unwrap_or_default()
     }
 }
 

@@ -104,6 +104,23 @@ impl Storm {
 }
 
 impl Promises {
+    /// Notes a request for this user alone.
+    pub(crate) fn asks_alone(&self, user: &str) {
+        *self.memory().unanswered_alone.entry(user.to_owned()).or_default() += 1;
+    }
+
+    /// Notes that it brought a usable answer.
+    pub(crate) fn answered_alone(&self, user: &str) {
+        if let Some(count) = self.memory().unanswered_alone.get_mut(user) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Returns the number of requests for this user alone without a usable answer.
+    pub(super) fn unanswered_alone(&self, user: &str) -> u64 {
+        self.memory().unanswered_alone.get(user).copied().unwrap_or_default()
+    }
+
     /// Returns the users of all parts of a run.
     pub(crate) fn users_of_parts(&self, run: &RunId) -> BTreeSet<String> {
         let memory = self.memory();

@@ -143,9 +143,17 @@ impl Storm {
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
         }
-        // After a resume, an invocation may read a page of contacts that it no longer commits.
-        let taken_over = self.story.has_contacts() && self.story.is_resumed();
-        if asked.kind == Kind::Page && self.promises.memory().pages_asked.len() > 1 && !taken_over {
+        // After a resume, an invocation may read a page of contacts that it no longer commits. A list does not
+        // wait for the page of a run that has ended.
+        let asking: Vec<Who> = self.promises.memory().pages_asked.iter().copied().collect();
+        let run = self.invoked(who).and_then(|invoked| invoked.run);
+        let of_run = |other: &&Who| self.invoked(Some(**other)).is_some_and(|invoked| invoked.run == run);
+        let at_once = match self.story.has_contacts() {
+            true if self.story.is_resumed() => 1,
+            true => asking.iter().filter(of_run).count(),
+            false => asking.len(),
+        };
+        if asked.kind == Kind::Page && at_once > 1 {
             self.weather.bug("2: two pages are requested at the same time".to_owned());
         }
         InFlight { promises: &self.promises, page }

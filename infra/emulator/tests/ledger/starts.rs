@@ -47,12 +47,13 @@ async fn start_covers_later_ones_with_its_plan_and_limits() {
 #[tokio::test]
 async fn start_whose_run_began_covers_no_later_one() {
     let (ledger, _account) = ledger().await;
-    let [first, second, third] = [1, 2, 3].map(|at_s| start(at_s, None, None));
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|at_s| start(at_s, None, None));
     assert_eq!(ledger.enqueue(&first, NOW_MS).await.unwrap(), Queued::Waits);
     begin(&ledger, &Run { id: first.run(), ..run("p") }).await;
-    assert_eq!(ledger.enqueue(&second, NOW_MS).await.unwrap(), Queued::Waits);
-    assert_eq!(ledger.enqueue(&third, NOW_MS).await.unwrap(), Queued::Covered(second.run()));
-    assert_eq!(waiting(&ledger).await, [second]);
+    assert_eq!(ledger.enqueue(&second, NOW_MS).await.unwrap(), Queued::Waits, "under its own name");
+    assert_eq!(ledger.enqueue(&third, NOW_MS).await.unwrap(), Queued::Waits);
+    assert_eq!(ledger.enqueue(&fourth, NOW_MS).await.unwrap(), Queued::Covered(third.run()));
+    assert_eq!(waiting(&ledger).await, [second, third]);
 }
 
 /// Earlier versions stored one start under its plan, whatever its limits.
