@@ -110,14 +110,15 @@ impl Ledger {
                     there => there,
                 };
             }
-            // Beside a start of an earlier version, or of the same digest, this one waits under its own name.
-            if let Some(there) = there.filter(|there| is_alike(there, &start)) {
-                let is_begun = self.run(&there.run()).await?.is_some();
-                if there == start || !is_begun {
-                    return Ok(if there == start { Queued::Known } else { Queued::Covered(there.run()) });
-                }
-                // Its run began, and the process ended before the start left the queue.
-                self.dequeue(&there).await?;
+            match there {
+                Some(there) if there == start => return Ok(Queued::Known),
+                Some(there) if is_alike(&there, &start) => match self.run(&there.run()).await? {
+                    None => return Ok(Queued::Covered(there.run())),
+                    // Its run began, and the process ended before the start left the queue.
+                    Some(_) => self.dequeue(&there).await?,
+                },
+                // A start of an earlier version, or one with the same digest: this one waits under its own name.
+                _ => {}
             }
         }
         Ok(match self.put_start(&key_by_run(&start), &start).await? {

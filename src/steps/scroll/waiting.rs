@@ -23,8 +23,8 @@ const ASK_AGAIN_MS: i64 = 5_000;
 const TRIES_MAX: u32 = 300;
 
 /// Begins the oldest queued start that can begin, if no run is active, or in place of a `paused` one that
-/// gives way to it. A
-/// start that fails permanently goes to the dead-letter queue, and the next one begins in its place.
+/// gives way to it. A start that fails permanently goes to the dead-letter queue, and the next one begins
+/// in its place.
 pub(super) async fn begin_waiting(
     clients: &Clients,
     paused: Option<&Run>,

@@ -57,9 +57,9 @@ impl Storm {
     /// Notes the state of an invocation that begins a request.
     pub(crate) fn begins(&self, who: Option<Who>, asked: &Asked) -> Begun {
         let Some(who) = who.filter(|_| asked.kind == Kind::Put) else { return Begun::default() };
-        let memory = self.promises.memory();
-        let did = memory.by.get(&who).cloned().unwrap_or_default();
-        Begun { at_ms: self.now_ms(), runs_read: did.runs_read, may_repeat: did.tokens_refused > 0 }
+        let mut memory = self.promises.memory();
+        let did = memory.by.entry(who).or_default();
+        Begun { at_ms: self.now_ms(), runs_read: did.runs_read.clone(), may_repeat: did.tokens_refused > 0 }
     }
 
     /// Checks a write of one user: its run submits, and its generation is the current one. Those that

@@ -143,20 +143,27 @@ impl Storm {
         if page.is_some_and(|who| !self.promises.memory().pages_asked.insert(who)) {
             self.weather.bug("an invocation asks for two pages at once".to_owned());
         }
-        // After a resume, an invocation may read a page of contacts that it no longer commits. A list does not
-        // wait for the page of a run that has ended.
-        let asking: Vec<Who> = self.promises.memory().pages_asked.iter().copied().collect();
-        let run = self.invoked(who).and_then(|invoked| invoked.run);
-        let of_run = |other: &&Who| self.invoked(Some(**other)).is_some_and(|invoked| invoked.run == run);
-        let at_once = match self.story.has_contacts() {
-            true if self.story.is_resumed() => 1,
-            true => asking.iter().filter(of_run).count(),
-            false => asking.len(),
-        };
-        if asked.kind == Kind::Page && at_once > 1 {
+        if asked.kind == Kind::Page && self.pages_at_once(who) > 1 {
             self.weather.bug("2: two pages are requested at the same time".to_owned());
         }
         InFlight { promises: &self.promises, page }
+    }
+
+    /// Returns the number of pages that are requested at the same time as the one of this invocation, with
+    /// it, and that must not be.
+    fn pages_at_once(&self, who: Option<Who>) -> usize {
+        let asking: Vec<Who> = self.promises.memory().pages_asked.iter().copied().collect();
+        if !self.story.has_contacts() {
+            return asking.len();
+        }
+        // After a resume, an invocation may read a page of contacts that it no longer commits.
+        if self.story.is_resumed() {
+            return 1;
+        }
+        // A list does not wait for the page of a run that has ended.
+        let run_of = |who: Option<Who>| self.invoked(who).map(|invoked| invoked.run);
+        let run = run_of(who);
+        asking.into_iter().filter(|other| run_of(Some(*other)) == run).count()
     }
 
     /// A request reaches Intercom.
