@@ -41,7 +41,8 @@ pub async fn undone(
     Ok(Ok(EarlierRun { run, users }))
 }
 
-/// Returns the later runs that wrote one of the targets of a run or may do so, by their start.
+/// Returns the later runs that wrote one of the targets of a run or may do so, by their start, and undos that
+/// found nothing to restore.
 async fn later_runs(ledger: &Ledger, run: &Run) -> Result<Vec<LaterRun>, LedgerError> {
     let targets = targets_of(ledger, run).await?;
     let ids = ledger.runs_after(run).await?;
@@ -53,24 +54,29 @@ async fn later_runs(ledger: &Ledger, run: &Run) -> Result<Vec<LaterRun>, LedgerE
     while let Some(other) = read.try_next().await? {
         let Some((other, plan)) = other else { continue };
         let writes_alike = *writes.entry(plan).or_insert_with_key(|plan| writes_one_of(plan, targets.as_deref()));
+        if !writes_alike {
+            continue;
+        }
         // A run that has not ended may write.
-        if writes_alike && (!other.state.ended() || changed_about(ledger, &other).await? > 0) {
-            later.push(LaterRun { id: other.id, undid: other.undo.map(|undo| undo.run), state: other.state });
+        let wrote = !other.state.ended() || changed_about(ledger, &other).await? > 0;
+        if wrote || other.undo.is_some() {
+            later.push(LaterRun { id: other.id, undid: other.undo.map(|undo| undo.run), state: other.state, wrote });
         }
     }
     Ok(later)
 }
 
-/// Returns a run and its plan, if the run may have written.
+/// Returns a run and its plan, if the run may have written or is an undo.
 async fn with_plan(ledger: &Ledger, id: RunId) -> Result<Option<(Run, String)>, LedgerError> {
-    let Some(run) = ledger.run(&id).await?.filter(may_have_written) else { return Ok(None) };
+    let counts = |run: &Run| !run.limits.dry_run && (run.undo.is_some() || may_have_written(run));
+    let Some(run) = ledger.run(&id).await?.filter(counts) else { return Ok(None) };
     let plan = ledger.plan_of(&id).await?.to_string();
     Ok(Some((run, plan)))
 }
 
 /// Returns whether a run may have written, as far as its item tells.
 fn may_have_written(run: &Run) -> bool {
-    !run.limits.dry_run && run.totals.as_ref().is_none_or(|totals| totals.changed_about() + totals.errors > 0)
+    run.totals.as_ref().is_none_or(|totals| totals.changed_about() + totals.errors > 0)
 }
 
 /// Returns the number of users that an ended run changed, or may have changed.

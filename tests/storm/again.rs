@@ -227,11 +227,12 @@ impl Storm {
                 for (index, (user, attribute)) in users.iter().enumerate().step_by(others.unwrap_or(usize::MAX)) {
                     let value = if index % 2 == 0 { json!("something else") } else { Value::Null };
                     self.world.0.set_user(user, |body| body["custom_attributes"][attribute] = value);
-                    self.promises.is_set_before_undo(user);
+                    self.promises.is_set_before_undo(user, self.now_ms());
                 }
                 let users: BTreeSet<&String> = users.iter().map(|(user, _)| user).collect();
                 for user in users.into_iter().skip(1).step_by(gone.unwrap_or(usize::MAX)).skip(1) {
                     self.world.0.lose_contact(user, Gone::Deleted);
+                    self.promises.is_deleted_before_undo();
                 }
                 json!({"undo": run.id})
             }

@@ -32,6 +32,8 @@ pub(crate) struct Asked {
     pub(crate) kind: Kind,
     /// The place of a page in its list, empty for the first one.
     pub(crate) place: String,
+    /// The user that it reads, if it reads one.
+    read: Option<String>,
     /// The users that it writes, each with its data.
     pub(crate) writes: Vec<(String, Value)>,
     /// Distinguishes it from requests with other content.
@@ -59,7 +61,8 @@ impl Asked {
         let place = query.split('&').find_map(|pair| pair.strip_prefix("starting_after=")).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         (path, request.body()).hash(&mut hasher);
-        Self { name, kind, place: place.to_owned(), writes, digest: hasher.finish() }
+        let read = (kind == Kind::User).then(|| last.to_owned());
+        Self { name, kind, place: place.to_owned(), read, writes, digest: hasher.finish() }
     }
 
     pub(crate) fn is(&self, name: &str) -> bool {
@@ -80,6 +83,11 @@ impl Asked {
     pub(crate) fn alone(&self) -> Option<&str> {
         let [(user, _)] = self.writes.as_slice() else { return None };
         Some(user)
+    }
+
+    /// Returns the user of a request that reads or writes one user.
+    pub(crate) fn only(&self) -> Option<&str> {
+        self.read.as_deref().or_else(|| self.alone())
     }
 }
 

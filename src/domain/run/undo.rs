@@ -15,7 +15,8 @@ pub struct Undo {
     pub run: RunId,
 }
 
-/// A run that began after the one that is undone, and wrote one of the same targets.
+/// A run that began after the one that is undone, and wrote one of the same targets or may do so. An undo that
+/// found nothing to restore is one, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaterRun {
     /// The run.
@@ -24,6 +25,8 @@ pub struct LaterRun {
     pub undid: Option<RunId>,
     /// Its end.
     pub state: State,
+    /// It wrote values, or may do so.
+    pub wrote: bool,
 }
 
 impl Undo {
@@ -75,7 +78,7 @@ impl Undo {
             };
             match effect {
                 Effect { of, .. } if *of == self.run => {}
-                Effect { of, restores: false } if standing.contains(of) => {}
+                Effect { of, restores: false } if !run.wrote || standing.contains(of) => {}
                 Effect { of, restores: false } => standing.push(of.clone()),
                 // Otherwise it left values of its run.
                 Effect { of, restores: true } => standing.retain(|id| id != of || run.state != State::Complete),
@@ -119,12 +122,14 @@ mod tests {
         RunId::of(name, 0)
     }
 
-    /// Creates later runs of words like `b`, `u:b` (an undo of `b`, complete) and `u:b!` (not complete).
+    /// Creates later runs of words like `b`, `u:b` (an undo of `b`, complete) and `u:b!` (not complete). A name
+    /// in parentheses is of a run that wrote nothing.
     fn later(words: &str) -> Vec<LaterRun> {
         let of = |word: &str| match word.split_once(':') {
-            None => LaterRun { id: id(word), undid: None, state: State::Complete },
+            None => LaterRun { id: id(word), undid: None, state: State::Complete, wrote: true },
             Some((name, undid)) => LaterRun {
-                id: id(name),
+                id: id(name.trim_matches(['(', ')'])),
+                wrote: !name.starts_with('('),
                 undid: Some(id(undid.trim_end_matches('!'))),
                 state: if undid.ends_with('!') { State::CompleteWithErrors } else { State::Complete },
             },
@@ -155,6 +160,12 @@ mod tests {
             ("b u:b v:u w:v x:w", "b"),
             // An undo of a run before this one.
             ("u:x", "u"),
+            ("(u):x", ""),
+            // It found nothing of b to restore.
+            ("b (u):b", ""),
+            ("b (u):b!", "b"),
+            // It found nothing of u to restore, so the values of b are not there again.
+            ("b u:b (v):u", ""),
         ] {
             let found: Vec<String> = undo().standing(&later(runs)).iter().map(|id| id.plan().to_owned()).collect();
             assert_eq!(found.join(" "), standing, "{runs}");

@@ -72,7 +72,12 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
         cursor.exclusive.called_ms = at.clock.now_ms();
         turn.asked = true;
     }
-    match fetch(clients, run, &cursor, &plan, at).await? {
+    let fetched = fetch(clients, run, &cursor, &plan, at).await?;
+    if run.reads_exclusively() {
+        // The request may have reached Intercom just now.
+        cursor.exclusive.called_ms = cursor.exclusive.called_ms.max(at.clock.now_ms());
+    }
+    match fetched {
         Fetched::Page(page) => {
             let mut decision = read(turn, cursor, Read { page: &page, plan: &plan, quota }).await?;
             if needs_count(&decision, run) {

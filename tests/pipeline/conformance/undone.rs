@@ -194,6 +194,14 @@ async fn undo_of_an_undo_writes_the_values_again(on: On) {
         assert_eq!(report.accounts.totals.written, restored);
         assert_eq!(values(&pipeline), before);
     }
+    // The undo of a later run counts, too, if it finds nothing to restore.
+    let later = pipeline.run(Value::Null).await;
+    set_otherwise(&pipeline, before.keys());
+    for run in [later.run.id, first.run.id] {
+        let report = undo(&pipeline, json!({"undo": run})).await;
+        assert_complete(&report);
+        assert_eq!(report.accounts.totals.written, 0);
+    }
 }
 
 async fn killed_undo_restores_every_user(on: On) {

@@ -66,10 +66,6 @@ impl Promises {
             memory.values_by(run.as_str()).map(|(place, _)| place.clone()).collect();
         places.into_iter().collect()
     }
-
-    pub(crate) fn is_set_before_undo(&self, user: &str) {
-        self.memory().set_before_undo.insert(user.to_owned());
-    }
 }
 
 impl Storm {
@@ -191,7 +187,7 @@ impl Storm {
         sent.retain(|id| {
             let user = self.world.0.user(id).and_then(User::new);
             let lacks = user.is_some_and(|user| plan.evaluate(&user).patch.is_some());
-            let is_set = self.promises.memory().set_before_undo.contains(id);
+            let is_set = self.promises.memory().others.set(id);
             let is_left = !failed.contains(id) && !state.users_changed.contains(id) && !is_set;
             lacks && is_left && !self.is_said_to_be_gone(id, &state)
         });

@@ -65,13 +65,14 @@ const OF_PAGES: [&str; 22] = [
 /// Faults after which Intercom does not report a job's end.
 const OF_JOBS: [&str; 5] = ["lose-job", "job-never-ends", "job-fails", "token-revoked-after", "denied"];
 /// Words of the last wait in a reason. It goes with the other words.
-const OF_A_WAIT: [&str; 6] = [
+const OF_A_WAIT: [&str; 7] = [
     "the last: ",
     "its scroll must expire first",
     "the next reading waits",
     "so may ",
     "the next invocation reads it",
     "the next turn reads them again",
+    "no_wait skips this",
 ];
 /// Faults that change values.
 const OF_VALUES: [&str; 3] = ["users-change", "others-write", "alter-attribute"];
@@ -273,6 +274,7 @@ impl Storm {
         }
         // Plans whose users may disagree have errors of their own.
         let undisturbed = struck.anything() == 0
+            && self.story.outage.is_none()
             && !self.story.has_foreign_token()
             && run.limits.do_all()
             && plans::agrees(&run.plan);

@@ -28,7 +28,9 @@ impl Storm {
     /// written users, or says why it did not read them.
     pub(super) fn may_be_unchecked(&self, run: &Run) -> bool {
         let written = run.totals.as_ref().map_or(0, |totals| totals.written);
-        let says = run.reason.as_deref().is_some_and(|reason| reason.contains("were not all checked"));
+        let says = run.reason.as_deref().is_some_and(|reason| {
+            ["were not all checked", "differed at their only read"].iter().any(|words| reason.contains(words))
+        });
         self.checks_values() && self.alters_values() && (written > READ_BACK_MAX as u64 || says)
     }
 

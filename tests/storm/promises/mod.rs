@@ -12,6 +12,7 @@ mod jobs;
 mod leases;
 mod limit;
 mod order;
+mod others;
 mod pace;
 mod part_ends;
 mod parts;
@@ -62,8 +63,6 @@ struct Memory {
     has_submitted: bool,
     /// Number of parts whose job may be lost, by run; an upper bound.
     loose: BTreeMap<String, u64>,
-    /// Users of whom another program sets a value before an undo.
-    set_before_undo: BTreeSet<String>,
     /// Ids of jobs with a row.
     recorded: BTreeSet<String>,
     /// The actions of invocations, by their number.
@@ -101,6 +100,7 @@ struct Memory {
     /// Starts that were sent as messages, by their run's id.
     started: BTreeMap<String, serde_json::Value>,
     again: again::Values,
+    others: others::Others,
 }
 
 /// A run's row, as last seen.
@@ -190,8 +190,8 @@ struct Action {
     troubled_at_cursor: bool,
     /// It requested a page.
     asked_for_page: bool,
-    /// Requests for a run that had stopped or changed its generation by then.
-    late_requests: u32,
+    /// Runs that had stopped or changed their generation at a request for them, with the time of that change.
+    late_requests: BTreeSet<(String, i64)>,
 }
 
 impl Promises {

@@ -46,8 +46,7 @@ impl Storm {
         let mut memory = self.promises.memory();
         let changed_ms = memory.runs.get(run.as_str()).map_or(i64::MIN, |run| run.changed_ms);
         let Some(did) = who.map(|who| memory.by.entry(who).or_default()) else { return };
-        did.late_requests += 1;
-        let first = did.late_requests == 1 && did.read_ms(run.as_str()) <= changed_ms;
+        let first = did.late_requests.insert((run.to_string(), changed_ms)) && did.read_ms(run.as_str()) <= changed_ms;
         drop(memory);
         if !first {
             self.weather.bug(format!("5: {run}: {text}, and the run was read since, or this is the second time"));
@@ -151,13 +150,14 @@ impl Promises {
             parts: (0, 0),
             pages: BTreeSet::new(),
             limits,
-            app_id,
+            app_id: app_id.clone(),
             limit: row.limit(),
             released: BTreeSet::new(),
         };
         let seen = memory.runs.entry(row.id.to_string()).or_insert(new);
         let was = ((!is_new).then_some(seen.state), seen.generation);
         (seen.state, seen.generation, seen.limit) = (row.state, row.generation, row.limit());
+        seen.app_id = seen.app_id.take().or(app_id);
         let changed = was != (Some(row.state), row.generation);
         if was.0 == Some(State::Paused) || seen.state == State::Paused {
             seen.since_ms = now_ms;

@@ -95,7 +95,7 @@ async fn carry(
     let request = storm.of_smaller_pages(request);
     let asked = Asked::of(&request);
     // The client may not wait for the answer.
-    if let Some(user) = asked.alone() {
+    if let Some(user) = asked.only() {
         storm.promises.asks_alone(user);
     }
     let minute = storm.keeps_the_pace(storm.current(), &asked);
@@ -109,7 +109,7 @@ async fn carry(
         }
         Err(error) => matches!(error, TransportError::NotSent { .. }),
     };
-    if let Some(user) = asked.alone().filter(|_| is_usable) {
+    if let Some(user) = asked.only().filter(|_| is_usable) {
         storm.promises.answered_alone(user);
     }
     answer

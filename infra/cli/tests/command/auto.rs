@@ -10,7 +10,12 @@ const ATTRIBUTE: &str = "attribute=has avatar:boolean";
 
 /// Starts a workspace with these options of `simulate`, and the attribute that the plan writes.
 fn world(options: &[&str]) -> World {
-    let mut arguments = vec!["--users", "300", "--option", ATTRIBUTE];
+    world_of("300", options)
+}
+
+/// The same with this number of users.
+fn world_of(users: &str, options: &[&str]) -> World {
+    let mut arguments = vec!["--users", users, "--option", ATTRIBUTE];
     arguments.extend(options.iter().flat_map(|option| ["--option", option]));
     World::with(&arguments)
 }
@@ -87,7 +92,8 @@ fn status_shows_the_cost_of_a_bulk_request() {
         ("after", "item", "keep INTERCOM_BULK_CHARGE=item."),
         ("request", "request", "INTERCOM_BULK_CHARGE=request makes a run up to 100 times as fast."),
     ] {
-        let (world, plan) = (world(&[&format!("bulk-charge={charge}")]), plan("has-avatar.toml"));
+        // Two requests of one invocation in one window tell the cost. Of many requests, two are.
+        let (world, plan) = (world_of("1500", &[&format!("bulk-charge={charge}")]), plan("has-avatar.toml"));
         let run = with(&world, "preview", &["run", plan.to_str().unwrap(), "--json"]);
         assert_eq!(last(&run)["state"], "complete");
         assert!(world.requests("PUT /contacts/bulk") > 1, "{:?}", world.state().requests);
