@@ -163,7 +163,19 @@ pub(crate) fn bulk_charge(seen: BulkCharge) -> String {
 
 /// Returns the indented line of the run that a run undoes, if it does.
 pub(crate) fn undoes(run: &Run) -> Option<String> {
-    run.undo.as_ref().map(|undo| format!("  It restores the values from before {}.", undo.run))
+    let does = if run.limits.dry_run { "is a preview: it would restore" } else { "restores" };
+    run.undo.as_ref().map(|undo| format!("  It {does} the values from before {}.", undo.run))
+}
+
+/// Returns the command that finishes a run that was stopped. Of a retry and an undo, the command that began it
+/// means another run.
+pub(crate) fn finishes(run: Option<&Run>) -> &'static str {
+    let of_earlier = run.is_some_and(|run| run.retry.is_some() || run.undo.is_some());
+    if of_earlier {
+        "`intercom-bulk resume` finishes it"
+    } else {
+        "The same command, or `intercom-bulk resume`, finishes it"
+    }
 }
 
 /// Returns the indented line of the users that a run retries, or of the preview that it writes, if it does.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::error_kinds::{self, Kind, kinds};
 use crate::output::{self, count};
 use crate::read_back::read_back;
-pub(crate) use next::exit_code;
+pub(crate) use next::{Repeated, exit_code};
 
 /// Maximum number of buckets to list in full; otherwise the first and the last are listed.
 const BUCKETS_SHOWN: usize = 12;
@@ -82,6 +82,8 @@ pub(crate) struct Summary {
     /// An operator paused it.
     #[serde(skip)]
     held: bool,
+    #[serde(skip)]
+    dry_run: bool,
 }
 
 /// Returns the jobs of a run by bucket, from the ledger.
@@ -129,6 +131,7 @@ impl Summary {
             stopped_by: LIMITS.into_iter().find(|limit| reason.as_deref().is_some_and(|why| why.contains(limit))),
             reason,
             held: run.hold().is_some(),
+            dry_run: run.limits.dry_run,
             api: run.version,
             api_reason: run.version_reason.clone(),
             retries: run.retry.clone(),
@@ -171,7 +174,7 @@ impl Summary {
         let ended = if self.state.ended() { "ended" } else { "is" };
         let mut lines = vec![format!("Run {} {ended} {} after {took}.", self.run, self.state)];
         lines.extend(self.reason.iter().map(|reason| format!("  {reason}")));
-        lines.extend(next::earlier(self.retries.as_ref(), self.undoes.as_ref()));
+        lines.extend(next::earlier(self));
         lines.extend(self.saved.iter().map(|saved| format!("  It wrote {}.", saved.words())));
         lines.extend(output::api(self.api, self.api_reason.as_deref()));
         lines.push(format!("  {}", self.outcomes()));
@@ -245,17 +248,16 @@ impl Summary {
         if self.state == State::Failed && self.sent > 0 {
             lines.push(next::sent(self.sent, self.counted.written));
         }
-        if let Some(folder) = folder.filter(|_| !self.errors_by_code.is_empty()) {
-            lines.extend(next::of_failed(self, folder));
-        }
+        let repeated = Repeated::of(self);
+        lines.extend(folder.into_iter().flat_map(|folder| repeated.retry(folder)));
         lines.extend(next::step(self, folder.unwrap_or_default()));
-        lines.extend(folder.and_then(|folder| next::undo(self, folder)));
+        lines.extend(folder.and_then(|folder| repeated.undo(folder)));
         lines
     }
 }
 
 /// The limits that end or pause a run, as flags.
-const LIMITS: [&str; 3] = ["--max-changes", "--max-errors", "--then-pause"];
+const LIMITS: [&str; 4] = ["--max-changes", "--max-errors", "--then-pause", "--accept-unseen"];
 
 /// Returns the reasons of skipped users or values, and the table keys that were missing most often.
 pub(crate) fn skip_reasons(reasons: &BTreeMap<String, u64>, missed: &BTreeMap<String, u64>) -> Vec<String> {

@@ -79,7 +79,7 @@ impl Restorable {
         self.words().iter().for_each(|line| output::line(line));
     }
 
-    fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         let cut = cut(self.state, self.reason.as_deref());
         let so_far = if cut.is_some() { " so far" } else { "" };
         let mut lines = Vec::from_iter(cut);

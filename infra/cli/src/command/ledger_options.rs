@@ -54,6 +54,16 @@ impl LedgerOptions {
         (self.state.is_none() && self.deployed.is_named()).then_some(&self.deployed)
     }
 
+    /// Returns the options of further commands on this ledger; `None` for a table without its stack, which some
+    /// commands need.
+    pub(super) fn options(&self) -> Option<String> {
+        match (&self.state, &self.deployed.stack) {
+            (Some(state), _) => Some(format!(" --state {}", state.display())),
+            (None, Some(stack)) => Some(format!(" --stack {stack}")),
+            (None, None) => (!self.deployed.is_named()).then(String::new),
+        }
+    }
+
     /// Opens the ledger.
     pub(super) async fn ledger(&self) -> Result<Ledger, CommandError> {
         self.ledger_and_folder().await.map(|(ledger, _)| ledger)

@@ -17,14 +17,23 @@ use crate::output;
 use crate::session::{Session, SessionError, drive};
 use crate::state_dir::{Place, whose};
 use crate::summary::Summary;
+use crate::under_way::UnderWay;
 use intercom_bulk_emulator::aws::{Account, forget_bodies};
 use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
 
-/// The notes after a stop.
-const STOPPED: &str = "Stopped. The same command, or `intercom-bulk resume`, finishes the run: it sends what is missing, and reads \
-                       on. If pages are left and Intercom's scroll has expired (after a minute), it reads all users again.";
-const STOPPED_VERIFYING: &str = "Stopped. All users are written; the same command, or `intercom-bulk resume`, finishes the check of \
-                                 the written values.";
+/// Returns the note after a stop.
+fn after_stop(run: Option<&Run>) -> String {
+    let finishes = output::finishes(run);
+    if run.is_some_and(|run| run.state == State::Verifying) {
+        return format!("Stopped. All users are written. {finishes}: it checks the written values.");
+    }
+    let again = if run.is_some_and(Run::reads_exclusively) {
+        " If pages are left and Intercom's scroll has expired (after a minute), it reads all users again."
+    } else {
+        ""
+    };
+    format!("Stopped. {finishes}: it sends what is missing, and reads on.{again}")
+}
 
 /// Returns the named folder, or the one that `run` used last. Tells whose folder it is.
 pub(super) fn last_folder(named: Option<&Path>) -> Result<PathBuf, CommandError> {
@@ -69,6 +78,12 @@ impl Worker {
         Self::open(Place::take(Some(path), "")?, intercom, settings).await
     }
 
+    /// Works on a run that another process left, as [`Worker::work`] does.
+    pub(super) async fn resume(&self, run: &Run, shown: Shown<'_>, notify: &Notify) -> Result<u8, CommandError> {
+        tell_under_way(&self.engine, run, shown.json).await?;
+        self.work(restarted(), &run.id, shown, notify).await
+    }
+
     /// Sends `event` to its step, works until the run ends, pauses, or is interrupted, and notifies.
     /// Returns the exit code.
     pub(super) async fn work(
@@ -92,12 +107,11 @@ impl Worker {
                 let ledger = &self.engine.clients.ledger;
                 // A step that was under way at the stop may have ended or paused the run.
                 let run = ledger.run(id).await?;
-                let verifies = run.as_ref().is_some_and(|run| run.state == State::Verifying);
-                let over = run.filter(|run| !run.state.works());
+                let over = run.as_ref().filter(|run| !run.state.works());
                 if let Some((run, cursor)) = over.zip(ledger.cursor(id).await?) {
-                    self.summarize(&run, &cursor, shown).await?;
+                    self.summarize(run, &cursor, shown).await?;
                 } else {
-                    output::note(false, if verifies { STOPPED_VERIFYING } else { STOPPED });
+                    output::note(false, &after_stop(run.as_ref()));
                 }
                 Ok(INTERRUPTED)
             }
@@ -112,6 +126,16 @@ impl Worker {
         summary.show(shown.json, Some(&state));
         Ok(summary.exit_code())
     }
+}
+
+/// Tells which requests were under way when the process before this one ended, and what follows.
+pub(super) async fn tell_under_way(engine: &Engine, run: &Run, json: bool) -> Result<(), CommandError> {
+    let unknown_life_ms = engine.clients.settings.settle_times().life_ms(run);
+    let now_ms = engine.now_ms();
+    for words in UnderWay::read(&engine.clients.ledger, run, unknown_life_ms, now_ms).await?.words(now_ms) {
+        output::note(json, &words);
+    }
+    Ok(())
 }
 
 pub(super) fn stopped(error: SessionError) -> CommandError {

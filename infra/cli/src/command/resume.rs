@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::completions::runs;
 use super::control::{invoke, run_id, show, target};
-use super::local::{Shown, Worker, last_folder, ledger_in, restarted};
+use super::local::{Shown, Worker, last_folder, ledger_in};
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
 use crate::notify::Notify;
@@ -81,7 +81,7 @@ impl ResumeRun {
         let worker = Worker::take(&path, &self.access).await?;
         let was = if run.state == State::Paused { "is paused" } else { "has not ended" };
         output::note(self.json, &format!("Run {} {was}; resuming it.", run.id));
-        worker.work(restarted(), &run.id, Shown { json: self.json, state }, &self.notify).await
+        worker.resume(&run, Shown { json: self.json, state }, &self.notify).await
     }
 }
 

@@ -14,7 +14,7 @@ use super::bounds::per_minute;
 use super::completions::runs;
 use super::control::{invoke, run_id, show};
 use super::earlier::{Here, named_or_last};
-use super::local::{Shown, new_start, now, restarted};
+use super::local::{Shown, new_start, now};
 use super::run::connect;
 use super::stack_options::StackOptions;
 use super::{Access, CommandError};
@@ -89,19 +89,18 @@ impl RetryRun {
         let here = Here::open(state).await?;
         let request = self.request(named_or_last(self.run.as_ref(), &here.ledger).await?);
         let is_this = |run: &Run| run.retry.as_ref() == Some(&request.users());
-        let (event, id) = if let Some(run) = here.resumed(is_this, self.json).await? {
-            (restarted(), run.id)
-        } else {
-            let found = retried(&here.ledger, &request.users(), &here.active, machine_wall()()).await?;
-            let found = found.map_err(CommandError::Usage)?;
-            if !self.confirmed(&here.ledger, &request, &found).await? {
-                output::note(false, "Nothing was changed.");
-                return Ok(1);
-            }
-            new_start(&here.ledger, |at| request.start(&found.run, at)).await?
-        };
-        let worker = here.worker(&self.access).await?;
-        worker.work(event, &id, Shown { json: self.json, state }, &self.notify).await
+        let shown = Shown { json: self.json, state };
+        if let Some(run) = here.resumed(is_this, self.json).await? {
+            return here.worker(&self.access).await?.resume(&run, shown, &self.notify).await;
+        }
+        let found = retried(&here.ledger, &request.users(), &here.active, machine_wall()()).await?;
+        let found = found.map_err(CommandError::Usage)?;
+        if !self.confirmed(&here.ledger, &request, &found).await? {
+            output::note(false, "Nothing was changed.");
+            return Ok(1);
+        }
+        let (event, id) = new_start(&here.ledger, |at| request.start(&found.run, at)).await?;
+        here.worker(&self.access).await?.work(event, &id, shown, &self.notify).await
     }
 
     /// Shows the users and the plan, and asks for confirmation before a real workspace is changed.

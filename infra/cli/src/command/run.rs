@@ -17,14 +17,13 @@ use serde_json::{Value, json};
 
 use super::bounds::{self, Bounds};
 use super::choice::{Chooser, Unknown};
-use super::local::{Shown, Worker, new_start, restarted};
+use super::local::{Shown, Worker, new_start, restarted, tell_under_way};
 use super::{Access, CommandError, RUN_CODES, saved};
 use crate::notify::Notify;
 use crate::output;
 use crate::preview;
 use crate::saved::SavedFile;
 use crate::state_dir::{Place, whose, workspace_name};
-use crate::under_way::UnderWay;
 use intercom_bulk_emulator::engine::{Engine, machine_wall};
 
 /// The time limit of a connection.
@@ -44,7 +43,8 @@ pub(super) struct RunPlan {
     saved: Option<PathBuf>,
     #[command(flatten)]
     confirmation: Confirmation,
-    /// End a run that an operator paused, and begin this one. Without it, such a run keeps its place
+    /// End a run that an operator paused, or a retry or an undo that was stopped, and begin this one. Without it,
+    /// such a run keeps its place
     #[arg(long)]
     supersede: bool,
     /// Print only one JSON object, on standard output
@@ -167,16 +167,15 @@ impl RunPlan {
         if let Some(active) = ledger.active().await?.run
             && let Some(run) = ledger.run(&active).await?
         {
+            if let Some(why) = unfinished(&run).filter(|_| !self.supersede) {
+                return Err(CommandError::Usage(why));
+            }
             let same = run.plan == plan.name() && ledger.plan_of(&active).await? == plan.to_json();
             let same = same && run.limits == self.limits() && run.saved == preview;
             let same = same && (preview.is_some() || self.for_users_of(ledger, &run).await?);
             if same && run.state != State::Paused {
                 output::note(self.json, &format!("Run {active} has not ended; resuming it."));
-                let unknown_life_ms = engine.clients.settings.settle_times().life_ms(&run);
-                let now_ms = engine.now_ms();
-                for words in UnderWay::read(ledger, &run, unknown_life_ms, now_ms).await?.words(now_ms) {
-                    output::note(self.json, &words);
-                }
+                tell_under_way(engine, &run, self.json).await?;
                 return Ok((restarted(), active));
             }
             if !run.gives_way(self.supersede) && run.state == State::Paused {
@@ -269,4 +268,22 @@ fn at_terminal(question: &str) -> Result<bool, CommandError> {
         return Err(CommandError::Usage(words.to_owned()));
     }
     Ok(output::confirm(question))
+}
+
+/// Returns why a run of a plan does not begin, if the active run is a retry or an undo that was stopped: the plan
+/// would set the values that an undo restores. A preview of an undo changes nothing, and gives way.
+fn unfinished(run: &Run) -> Option<String> {
+    let what = match (&run.retry, &run.undo) {
+        (Some(retry), _) => format!("retries {}", retry.words()),
+        (None, Some(undo)) => format!("restores the values from before {}", undo.run),
+        (None, None) => return None,
+    };
+    let waits = run.hold().is_none() && !run.limits.dry_run;
+    let id = &run.id;
+    waits.then(|| {
+        format!(
+            "run {id} has not ended: it {what}. `intercom-bulk resume` finishes it, `intercom-bulk cancel` ends it, and \
+             --supersede ends it and begins this run"
+        )
+    })
 }

@@ -14,7 +14,7 @@ use super::bounds::per_minute;
 use super::completions::runs;
 use super::control::{invoke, run_id, show};
 use super::earlier::{Here, named_or_last};
-use super::local::{Shown, Worker, new_start, now, restarted, stopped};
+use super::local::{Shown, Worker, new_start, now, stopped};
 use super::stack_options::StackOptions;
 use super::{Access, CommandError, INTERRUPTED};
 use crate::notify::Notify;
@@ -97,7 +97,7 @@ impl UndoRun {
         let is_this = |run: &Run| run.undo.as_ref() == Some(&request.of()) && !run.limits.dry_run;
         let shown = Shown { json: self.json, state };
         if let Some(run) = here.resumed(is_this, self.json).await? {
-            return here.worker(&self.access).await?.work(restarted(), &run.id, shown, &self.notify).await;
+            return here.worker(&self.access).await?.resume(&run, shown, &self.notify).await;
         }
         let found = undone(&here.ledger, &request.of(), &here.active, machine_wall()()).await?;
         let found = found.map_err(CommandError::Usage)?;

@@ -27,32 +27,63 @@ pub(super) fn sent(sent: u64, written: u64) -> String {
 }
 
 /// Returns the users of an earlier run that a run retried, or the run that it undid.
-pub(super) fn earlier(retries: Option<&Retry>, undoes: Option<&Undo>) -> Option<String> {
-    match (retries, undoes) {
+pub(super) fn earlier(summary: &Summary) -> Option<String> {
+    let restored = if summary.dry_run { "was a preview: it would restore" } else { "restored" };
+    match (&summary.retries, &summary.undoes) {
         (Some(retry), _) => Some(format!("  It retried {}.", retry.words())),
-        (None, Some(undo)) => Some(format!("  It restored the values from before {}.", undo.run)),
+        (None, Some(undo)) => Some(format!("  It {restored} the values from before {}.", undo.run)),
         (None, None) => None,
     }
 }
 
-/// Returns the next steps for the failed users of a run. `folder` is the option that names the folder of the
-/// state, or empty.
-pub(super) fn of_failed(summary: &Summary, folder: &str) -> Vec<String> {
-    let Summary { run, state, undoes, saved, .. } = summary;
-    let errors = format!("  Next: `intercom-bulk errors --run {run}{folder}` lists the failed users and the reasons.");
-    let again = match (undoes, saved) {
-        (Some(Undo { run }), _) => format!("`intercom-bulk undo {run}{folder}` restores the others"),
-        (None, Some(_)) => "the same command writes those whose values are as in the preview".to_owned(),
-        (None, None) => format!("`intercom-bulk retry {run}{folder}` tries these users again"),
-    };
-    if state.ended() { vec![errors, format!("  When the causes are removed, {again}.")] } else { vec![errors] }
+/// A run that can be retried or undone. `options` of its methods name the folder of the state, or the stack; they
+/// are empty for the usual folder.
+pub(crate) struct Repeated<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) state: State,
+    /// The run that it undid.
+    pub(crate) undoes: Option<&'a Undo>,
+    /// It wrote a saved preview.
+    pub(crate) is_saved: bool,
+    /// Some users failed.
+    pub(crate) has_failed: bool,
+    /// Users that it wrote.
+    pub(crate) written: u64,
 }
 
-/// Returns the command that takes a run back, if it ended and wrote users. The undo of an undo is rare.
-pub(super) fn undo(summary: &Summary, folder: &str) -> Option<String> {
-    let Summary { run, state, undoes, counted, .. } = summary;
-    let can_be = state.ended() && undoes.is_none() && counted.written > 0;
-    can_be.then(|| format!("  `intercom-bulk undo {run}{folder}` shows what it can restore, and asks."))
+impl<'a> Repeated<'a> {
+    pub(super) fn of(summary: &'a Summary) -> Self {
+        Self {
+            run: &summary.run,
+            state: summary.state,
+            undoes: summary.undoes.as_ref(),
+            is_saved: summary.saved.is_some(),
+            has_failed: !summary.errors_by_code.is_empty(),
+            written: summary.counted.written,
+        }
+    }
+
+    /// Returns the next steps for the failed users.
+    pub(crate) fn retry(&self, options: &str) -> Vec<String> {
+        if !self.has_failed {
+            return Vec::new();
+        }
+        let run = self.run;
+        let errors =
+            format!("  Next: `intercom-bulk errors --run {run}{options}` lists the failed users and the reasons.");
+        let again = match self.undoes {
+            Some(Undo { run }) => format!("`intercom-bulk undo {run}{options}` restores the others"),
+            None if self.is_saved => "the same command writes those whose values are as in the preview".to_owned(),
+            None => format!("`intercom-bulk retry {run}{options}` tries these users again"),
+        };
+        if self.state.ended() { vec![errors, format!("  When the causes are removed, {again}.")] } else { vec![errors] }
+    }
+
+    /// Returns the command that takes the run back, if it ended and wrote users. The undo of an undo is rare.
+    pub(crate) fn undo(&self, options: &str) -> Option<String> {
+        let can_be = self.state.ended() && self.undoes.is_none() && self.written > 0;
+        can_be.then(|| format!("  `intercom-bulk undo {}{options}` shows first what it can restore.", self.run))
+    }
 }
 
 /// Returns the next step after a run in this state, as it ended or paused. `folder` is empty if the ledger is
@@ -72,13 +103,13 @@ pub(super) fn step(summary: &Summary, folder: &str) -> Option<String> {
         (State::Paused, _) if *held => {
             "  Next: `intercom-bulk resume` continues it. Until then it keeps its place: other starts wait.".to_owned()
         }
-        (State::Paused, _) if earlier.is_some() => {
-            "  Next: remove the cause. `intercom-bulk resume` continues it, and `cancel` ends it.".to_owned()
-        }
-        (State::Paused, _) => {
+        (State::Paused, Some("--accept-unseen")) if earlier.is_none() => {
             "  Next: correct the plan and run it, or run the same command with --accept-unseen. Either \
                                cancels this run and reads from the first user."
                 .to_owned()
+        }
+        (State::Paused, _) => {
+            "  Next: remove the cause. `intercom-bulk resume` continues it, and `cancel` ends it.".to_owned()
         }
         (State::Failed, Some("--max-changes")) => format!(
             "  Next: `preview` counts the changes without writing. Raise --max-changes, or correct the plan, and run it \

@@ -27,6 +27,7 @@ fn summary(state: State) -> Summary {
         tally: Tally::default(),
         stopped_by: None,
         held: false,
+        dry_run: false,
         api: None,
         api_reason: None,
         retries: None,
@@ -42,7 +43,7 @@ fn complete_run_is_short() {
         "Run p.1 ended complete after 1 s.",
         "  5 users read: 4 written, 1 unchanged, 0 skipped, 0 failed",
         "  4 users sent in 1 bulk job",
-        "  `intercom-bulk undo p.1` shows what it can restore, and asks.",
+        "  `intercom-bulk undo p.1` shows first what it can restore.",
     ];
     assert_eq!(summary(State::Complete).words(Some("")), expected);
 }
@@ -88,7 +89,10 @@ fn summary_names_the_next_step() {
     assert!(cancelled.contains("the same command with --saved") && !cancelled.contains("retry"), "{cancelled}");
     let incomplete = Summary { reason: Some("83 users…".to_owned()), ..summary(State::Incomplete) };
     assert!(last(&incomplete).contains("run the same command again"));
-    assert!(last(&summary(State::Paused)).contains("--accept-unseen"));
+    let unseen = Summary { stopped_by: Some("--accept-unseen"), ..summary(State::Paused) };
+    assert!(last(&unseen).contains("--accept-unseen"));
+    let cause = last(&summary(State::Paused));
+    assert!(cause.contains("`intercom-bulk resume` continues it") && !cause.contains("--accept-unseen"), "{cause}");
     assert!(last(&summary(State::Cancelled)).contains("run the plan again"));
     assert!(
         last(&Summary { counted: pending, ..summary(State::Cancelled) }).contains("retry p.1 --unknown --state x`")
@@ -112,6 +116,8 @@ fn next_step_of_a_retry_or_an_undo_names_its_run() {
         let again = Summary { retries: retries.clone(), ..summary(state) }.words(Some(" --state x")).join(" ");
         assert!(again.contains(&format!("run `intercom-bulk {retry}")), "{again}");
     }
+    let preview = Summary { undoes: undoes.clone(), dry_run: true, ..summary(State::Complete) }.words(None).join(" ");
+    assert!(preview.contains("it would restore the values"), "{preview}");
     let paused = Summary { undoes, ..summary(State::Paused) }.words(Some("")).join(" ");
     assert!(paused.contains("`intercom-bulk resume` continues it") && !paused.contains("--accept-unseen"), "{paused}");
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::undos::only_resume_finishes;
 use crate::world::World;
 
 const PLAN: &str = "name = \"number\"\n[set.custom_attributes.number]\ntype = \"int\"\n\
@@ -68,4 +69,16 @@ fn retry_that_cannot_begin_says_why() {
     refused(&["../x"]);
     let runs = world.call(&["history", "--json"]).stdout;
     assert_eq!(String::from_utf8(runs).unwrap().lines().count(), 1, "nothing was started");
+}
+
+#[test]
+fn stopped_retry_is_ended_by_no_run() {
+    let world = World::started(&["--users", "60", "--latency-ms", "50", "--job-delay-s", "1"], "2");
+    let (plan, users) = failed(&world);
+    world.clear(&users.iter().map(String::as_str).collect::<Vec<_>>(), "plan");
+    let retried = only_resume_finishes(&world, &["retry"], plan.to_str().unwrap(), "it retries the users that failed");
+    assert_eq!(retried["written"].as_u64(), Some(users.len() as u64), "{retried}");
+    let status = String::from_utf8(world.call(&["status"]).stdout).unwrap();
+    let run = retried["run"].as_str().unwrap();
+    assert!(status.contains(&format!("`intercom-bulk undo {run}` shows first")), "{status}");
 }

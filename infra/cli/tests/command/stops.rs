@@ -75,7 +75,7 @@ fn second_ctrl_c_ends_the_command_at_once() {
     let began = Instant::now();
     assert_eq!(running.wait().unwrap().code(), Some(130), "{}", said(&path));
     assert!(began.elapsed() < Duration::from_secs(5), "it waited all the same");
-    assert!(said(&path).contains("finishes the run"), "{}", said(&path));
+    assert!(said(&path).contains("The same command, or `intercom-bulk resume`, finishes it"), "{}", said(&path));
 }
 
 /// At 48 operations in 10 seconds, submissions mostly wait for the rate limit. A stop must not.
@@ -102,19 +102,26 @@ fn stop_signals_take_seconds_and_lose_no_job() {
 
 #[test]
 fn start_after_a_kill_shows_the_wait_and_its_reason() {
-    let world = World::started(&["--users", "1000", "--latency-ms", "1500"], "2");
     let plan = plan("has-avatar.toml");
-    let run = || {
-        let mut command = world.command(&["run", plan.to_str().unwrap()]);
+    let run = ["run", plan.to_str().unwrap()];
+    for next in [&run[..], &["resume"]] {
+        wait_is_shown_after_a_kill(&run, next);
+    }
+}
+
+fn wait_is_shown_after_a_kill(run: &[&str], next: &[&str]) {
+    let world = World::started(&["--users", "1000", "--latency-ms", "1500"], "2");
+    let long = |arguments: &[&str]| {
+        let mut command = world.command(arguments);
         command.env("INTERCOM_JOB_LIFE_S", "900").stdout(Stdio::null());
         command
     };
-    let mut killed = run().stderr(Stdio::null()).spawn().unwrap();
+    let mut killed = long(run).stderr(Stdio::null()).spawn().unwrap();
     wait_until("the first bulk request", || world.requests("POST /bulk/users") > 0);
     killed.kill().unwrap();
     killed.wait().unwrap();
     let path = world.folder.path().join("said");
-    let mut again = run().stderr(File::create(&path).unwrap()).spawn().unwrap();
+    let mut again = long(next).stderr(File::create(&path).unwrap()).spawn().unwrap();
     let began = Instant::now();
     wait_until("the wait", || said(&path).contains(" waits until "));
     // The command asks for the workspace first, which takes a second and a half.

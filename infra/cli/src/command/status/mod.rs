@@ -19,6 +19,7 @@ use crate::jobs_seen::JobsSeen;
 use crate::output;
 use crate::progress::Sample;
 use crate::state_dir::Place;
+use crate::undone::Restorable;
 use intercom_bulk_emulator::engine::machine_wall;
 
 /// Time from the last bulk request until the ledger has the end of its job: a first poll and a
@@ -61,6 +62,8 @@ struct Look {
     sample: Sample,
     at_work: Option<bool>,
     behind: u64,
+    restorable: Option<Restorable>,
+    options: Option<String>,
     now_ms: i64,
     took: Duration,
 }
@@ -106,6 +109,8 @@ async fn look(of: &RunOptions, ledger: &Ledger, folder: Option<&Path>) -> Result
             accounts.totals_at(now_ms)
         },
         behind: if run.state == State::Paused { ledger.waiting().await?.len() as u64 } else { 0 },
+        restorable: restorable(ledger, &run, &cursor).await?,
+        options: of.from.options(),
         now_ms,
         accounts,
         run,
@@ -113,6 +118,14 @@ async fn look(of: &RunOptions, ledger: &Ledger, folder: Option<&Path>) -> Result
         at_work,
         took,
     })))
+}
+
+/// Reads the result of a run, if it is the preview of an undo that has ended.
+async fn restorable(ledger: &Ledger, run: &Run, cursor: &Cursor) -> Result<Option<Restorable>, LedgerError> {
+    let of = run.undo.as_ref().filter(|_| run.limits.dry_run && run.state.ended());
+    let Some(undo) = of else { return Ok(None) };
+    let Some(first) = ledger.run(&undo.run).await? else { return Ok(None) };
+    Restorable::read(ledger, &first, run, cursor).await.map(Some)
 }
 
 impl Look {
@@ -125,6 +138,8 @@ impl Look {
             sample: self.sample.clone(),
             at_work: self.at_work,
             behind: self.behind,
+            restorable: self.restorable.as_ref(),
+            options: self.options.as_deref(),
             now_ms: self.now_ms,
             took: self.took,
         }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::output::{self, count};
 use crate::progress::Sample;
 use crate::read_back::read_back;
-use crate::summary::{possibly_lost, skip_reasons, still_open};
+use crate::summary::{Repeated, possibly_lost, skip_reasons, still_open};
+use crate::undone::Restorable;
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -24,6 +25,10 @@ pub(super) struct Seen<'a> {
     pub(super) at_work: Option<bool>,
     /// Number of starts that wait for the end of a paused run.
     pub(super) behind: u64,
+    /// The result of the preview of an undo.
+    pub(super) restorable: Option<&'a Restorable>,
+    /// The options of further commands on this ledger; `None` if no option names it.
+    pub(super) options: Option<&'a str>,
     pub(super) now_ms: i64,
     pub(super) took: Duration,
 }
@@ -62,7 +67,7 @@ impl Seen<'_> {
             "held_back": run.held_back, "no_jobs": run.no_jobs,
             "bulk_charge_seen": run.bulk_charge_seen, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
-            "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
+            "preview": self.restorable, "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
 
@@ -77,11 +82,16 @@ impl Seen<'_> {
             lines.extend(self.pause());
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
+            let finishes = output::finishes(Some(run));
             if run.state == State::Verifying {
-                lines.push("  The same `run` command finishes it: it checks the written values.".into());
+                lines.push(format!("  {finishes}: it checks the written values."));
             } else {
-                lines.push("  The same `run` command finishes it: it sends what is missing, and reads on.".into());
-                lines.push("  If pages are left and Intercom's scroll has expired, it reads all users again.".into());
+                lines.push(format!("  {finishes}: it sends what is missing, and reads on."));
+                if run.reads_exclusively() {
+                    lines.push(
+                        "  If pages are left and Intercom's scroll has expired, it reads all users again.".into(),
+                    );
+                }
             }
         } else {
             let percent = self.sample.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
@@ -99,8 +109,32 @@ impl Seen<'_> {
         lines.push(format!("  {}", self.sent()));
         lines.extend(run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()).map(read_back));
         lines.extend(possibly_lost(totals.jobs_possibly_lost));
-        lines.extend(skip_reasons(&cursor.tally.skip_reasons, &cursor.tally.missed));
+        match self.restorable {
+            Some(restorable) => lines.extend(restorable.words().into_iter().map(|line| format!("  {line}"))),
+            None => lines.extend(skip_reasons(&cursor.tally.skip_reasons, &cursor.tally.missed)),
+        }
+        lines.extend(self.options.into_iter().flat_map(|options| self.next(options)));
         lines
+    }
+
+    /// Returns the next steps after the end.
+    fn next(&self, options: &str) -> Vec<String> {
+        let Self { run, cursor, totals, .. } = self;
+        if !run.state.ended() {
+            return Vec::new();
+        }
+        let repeated = Repeated {
+            run: run.id.as_str(),
+            state: run.state,
+            undoes: run.undo.as_ref(),
+            is_saved: run.saved.is_some(),
+            has_failed: totals.errors > 0,
+            written: Counted::of(&cursor.tally, totals).written,
+        };
+        let stays = run.undo.is_some() && !run.limits.dry_run && cursor.tally.skipped > 0;
+        let stays =
+            stays.then(|| format!("  `intercom-bulk changes {}{options} --all` lists the values that stay.", run.id));
+        repeated.retry(options).into_iter().chain(repeated.undo(options)).chain(stays).collect()
     }
 
     /// Describes a pause: its time, what the run holds, and how it ends.
