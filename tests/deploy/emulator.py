@@ -141,8 +141,8 @@ class Count:
 
 def from_function(headers):
     """Returns whether a role's session signed the call, so a function made it: the test calls as
-    root."""
-    return f"Credential={ROOT_KEY}/" not in headers.get("authorization", "")
+    root, and the command as a user."""
+    return "Credential=ASIA" in headers.get("authorization", "")
 
 
 def count_requests(app, count):

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from emulator import REGION, ROOT_KEY
+from emulator import ACCOUNT, REGION, ROOT_KEY
 from intercom import COMMAND, TOKEN
 
 FUNCTIONS = ("scroll", "submit", "check", "control")
@@ -63,7 +63,7 @@ class Stack:
         settings = Config(retries={"mode": "standard", "max_attempts": 5})
         self.aws = {
             service: session.client(service, endpoint_url=emulator.url, config=settings)
-            for service in ("cloudformation", "cloudwatch", "dynamodb", "events", "lambda", "logs", "s3", "scheduler", "sqs", "ssm")
+            for service in ("cloudformation", "cloudwatch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "scheduler", "sqs", "ssm")
         }
 
     def _package(self, release):
@@ -99,7 +99,28 @@ class Stack:
         self.template = self._package(release)
         self.release, self.parameters = release, parameters
         self._apply("create")
+        self.key = self._operator()
         return time.monotonic() - began
+
+    def _operator(self):
+        """Creates a user with the permissions that docs/aws.md names for the command, and returns its key."""
+        table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.outputs['LedgerTable']}"
+        queue = self.outputs["PagesQueueUrl"].rsplit("/", 1)[1]
+        allowed = {
+            "cloudformation:DescribeStacks": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.name}/*",
+            "dynamodb:GetItem": table,
+            "dynamodb:Query": table,
+            "dynamodb:PutItem": table,
+            "sqs:SendMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
+        }
+        # An earlier version has no such function.
+        if control := self.outputs.get("ControlFunction"):
+            allowed["lambda:InvokeFunction"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{control}"
+        statements = [{"Effect": "Allow", "Action": action, "Resource": arn} for action, arn in allowed.items()]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self.aws["iam"].create_user(UserName="operator")
+        self.aws["iam"].put_user_policy(UserName="operator", PolicyName="command", PolicyDocument=policy)
+        return self.aws["iam"].create_access_key(UserName="operator")["AccessKey"]
 
     def update(self, release=None, **parameters):
         """Deploys again, with other parameters or another version."""
@@ -154,8 +175,8 @@ class Stack:
 
     def _ran(self, arguments, stderr):
         environment = {
-            "AWS_ACCESS_KEY_ID": ROOT_KEY,
-            "AWS_SECRET_ACCESS_KEY": ROOT_KEY,
+            "AWS_ACCESS_KEY_ID": self.key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": self.key["SecretAccessKey"],
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.emulator.url,
         }
