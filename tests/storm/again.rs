@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use crate::functions::Functions;
 use crate::operator::{self, Act};
+use crate::plans;
 use crate::storm::Storm;
 use crate::story::Story;
 
@@ -209,7 +210,8 @@ impl Storm {
         let What::Retry { unknown: true, .. } = what else { return };
         let users = self.without_end(run, None).await;
         let is_calm = self.story.quiet_after().is_some_and(|quiet| self.weather.elapsed() > quiet + REFUSED);
-        if is_calm && !users.is_empty() {
+        // Another run may give a company another name.
+        if is_calm && plans::agrees(&run.plan) && !users.is_empty() {
             self.weather.bug(format!("15: a retry of {} is refused, and it left {users:?}", run.id));
         }
     }
@@ -232,7 +234,7 @@ impl Storm {
                 let users: BTreeSet<&String> = users.iter().map(|(user, _)| user).collect();
                 for user in users.into_iter().skip(1).step_by(gone.unwrap_or(usize::MAX)).skip(1) {
                     self.world.0.lose_contact(user, Gone::Deleted);
-                    self.promises.is_deleted_before_undo();
+                    self.promises.is_deleted_before_undo(user);
                 }
                 json!({"undo": run.id})
             }

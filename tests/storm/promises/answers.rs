@@ -133,7 +133,7 @@ impl Storm {
     }
 
     /// Returns the end and the lease of a part, and the recorded outcome of one of its users. After the
-    /// end, each user without an error was written or is gone.
+    /// end, each user without an error in this part was written or is gone.
     async fn outcome(&self, run: &RunId, part: &str, user: &str) -> Option<(PartRow, UserOutcome)> {
         let id = part_id(part)?;
         let row = self.ledger.part(run, &id).await.ok()??;
@@ -142,8 +142,8 @@ impl Storm {
             (Some(outcomes), _) => outcomes.of(place),
             (None, Some(PartEnd::Done)) => {
                 let of = self.ledger.run(run).await.ok()??;
-                let errors = self.ledger.errors(&of).await.unwrap_or_default();
-                let is_refused = errors.iter().any(|row| row.user == user && row.generation == id.generation);
+                let (errors, at) = (self.ledger.errors(&of).await.unwrap_or_default(), format!("part {id}"));
+                let is_refused = errors.iter().any(|row| row.user == user && row.at == at);
                 if is_refused { UserOutcome::Refused } else { UserOutcome::Written }
             }
             (None, _) => UserOutcome::Open,

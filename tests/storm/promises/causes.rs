@@ -184,6 +184,8 @@ impl Struck<'_> {
         let has = |text: &str| word.contains(text);
         match () {
             () if has("past its deadline") || has("before the deadline") => self.is_never_calm(),
+            // Before the deadline, its reading ended for another reason, too.
+            () if word == "the scroll expired before its end" => self.is_never_calm(),
             () if has("got no further") || has("generations were begun") || has("in a row brought no page") => {
                 self.faults(&OF_PAGES) + self.accidents(&TROUBLES) >= SPOILT_MIN
             }
@@ -216,8 +218,11 @@ impl Struck<'_> {
                     || self.storm.reads_users_of_jobs() && self.is_poisoned(row)
             }
             // No request of its own could follow a job that does not name the users that it refused.
+            // Another program deleted it before an undo.
+            "not_found" if run.listed.is_some() && self.storm.promises.is_deleted(&row.user) => true,
             "not_written" | "not_read" => self.storm.reads_users_of_jobs() && self.is_stopped(),
-            "server_error" | "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
+            "server_error" => self.is_poisoned(row) || self.storm.promises.unanswered_alone(&row.user) >= 2,
+            "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),
             "company_named_differently" => run.plan == "company-name",
             "not_restorable" | "other_contact" => self.faults(&["gone-contact"]) > 0,
             "not_kept" => self.faults(&["alter-attribute"]) > 0,
@@ -277,6 +282,7 @@ impl Storm {
             && self.story.outage.is_none()
             && !self.story.has_foreign_token()
             && run.limits.do_all()
+            && errors.iter().all(|row| !self.promises.is_deleted(&row.user))
             && plans::agrees(&run.plan);
         // Without any fault, a run pauses for a path that no user has, and gives way to a later start.
         let gave_way = run.state == State::Cancelled && no_user_has;

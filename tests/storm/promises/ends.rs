@@ -7,6 +7,7 @@ use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
 use intercom_simulator::{Fault, ListCursor};
 
+use super::readings::LIST_LAG_MS;
 use crate::plans;
 use crate::storm::Storm;
 
@@ -37,8 +38,9 @@ impl Storm {
         self.counts_add_up(run, &cursor);
         self.again_ended(run, &cursor).await;
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
-        let mut taken = self.promises.users_taken(&run.id).into_iter();
-        if reason.ends_with("nothing was written") && taken.any(|user| !in_error.contains(user.as_str())) {
+        // The write of a user who is gone has no effect.
+        let may_be_written = |user: &String| !in_error.contains(user.as_str()) && self.world.0.user(user).is_some();
+        if reason.ends_with("nothing was written") && self.promises.users_taken(&run.id).iter().any(may_be_written) {
             lie("users are in its jobs".to_owned());
         }
         self.values_were_checked(run, errors.is_empty()).await;
@@ -141,7 +143,7 @@ impl Storm {
         }
         let state = self.world.0.state();
         let contacts = &self.story.options.contacts;
-        let deleted = state.users_deleted.len() as u64 + self.promises.memory().others.deleted;
+        let deleted = state.users_deleted.len() as u64 + self.promises.memory().others.deleted.len() as u64;
         if contacts.list_cursor == ListCursor::Page && deleted > 0 {
             return u64::MAX / 2;
         }
@@ -216,7 +218,9 @@ impl Storm {
                 users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).collect()
             }
         };
-        let set_since = self.promises.set_since(run.started_ms);
+        // A list of contacts shows another program's value late, and the clock of the start may be ahead.
+        let lag_ms = if self.story.has_contacts() && run.listed.is_none() { LIST_LAG_MS } else { 0 };
+        let set_since = self.promises.set_since(run.started_ms - self.story.skew_ms - lag_ms);
         let is_set = |id: &String| moved.contains(id) || late.contains(id) || set_since.contains(id);
         let lacks = lacks.into_iter().filter(|id| !is_set(id));
         // A contact whose requests get a 404 is gone, by Intercom's words.

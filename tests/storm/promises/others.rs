@@ -9,8 +9,8 @@ use super::Promises;
 pub(super) struct Others {
     /// Users of whom it set a value, with the time of the last one.
     set_ms: BTreeMap<String, i64>,
-    /// The number of contacts that it deleted.
-    pub(super) deleted: u64,
+    /// The contacts that it deleted.
+    pub(super) deleted: BTreeSet<String>,
 }
 
 impl Others {
@@ -25,8 +25,8 @@ impl Promises {
         self.memory().others.set_ms.insert(user.to_owned(), now_ms);
     }
 
-    pub(crate) fn is_deleted_before_undo(&self) {
-        self.memory().others.deleted += 1;
+    pub(crate) fn is_deleted_before_undo(&self, user: &str) {
+        self.memory().others.deleted.insert(user.to_owned());
     }
 
     /// Returns the users of whom it set a value at this time or later.
@@ -34,5 +34,8 @@ impl Promises {
         let memory = self.memory();
         let since = memory.others.set_ms.iter().filter(|(_, set_ms)| **set_ms >= since_ms);
         since.map(|(user, _)| user.clone()).collect()
+    }
+    pub(super) fn is_deleted(&self, user: &str) -> bool {
+        self.memory().others.deleted.contains(user)
     }
 }

@@ -13,7 +13,7 @@ use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
 
 /// The time after which a list shows a write, in milliseconds.
-const LIST_LAG_MS: i64 = 180_000;
+pub(super) const LIST_LAG_MS: i64 = 180_000;
 
 /// The readings of pages.
 #[derive(Debug, Default)]

@@ -40,11 +40,11 @@ impl Storm {
             return;
         };
         // A user that Intercom refused in an earlier generation is sent again, and counts once. Those in error
-        // were refused, or Intercom answered with another contact or another value.
+        // were refused, or Intercom answered with another contact or another value. Those who are gone count not.
         let Ok(errors) = self.ledger.errors(run).await else { return };
         let in_error: BTreeSet<&str> = errors.iter().map(|row| row.user.as_str()).collect();
         let mut users = self.promises.users_taken(&run.id);
-        users.retain(|user| !in_error.contains(user.as_str()));
+        users.retain(|user| !in_error.contains(user.as_str()) && self.world.0.user(user).is_some());
         users.extend(self.promises.users_sent(run));
         let (most, changes) = (most.of(cursor.tally.read()), users.len() as u64);
         if is_new && changes > most {

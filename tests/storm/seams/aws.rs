@@ -67,15 +67,20 @@ impl Line {
         storm.sends_to_aws(&call);
         let by = Some(who);
         storm.travel(&storm.story.aws_ms).await;
-        if weather.strikes(Accident::AwsSlow) {
+        // Two slow attempts exceed the time of a call.
+        let is_slow = weather.strikes(Accident::AwsSlow);
+        if is_slow {
             storm.travel(&SLOW_MS).await;
         }
-        if let Some(failure) = self.not_done(&call) {
-            weather.note(|| format!("#{who} {}: {failure:?}", call.name));
+        let failure = self.not_done(&call);
+        if is_slow || failure.is_some() {
             storm.promises.troubled(by);
             if call.names("CURSOR") {
                 storm.promises.troubled_at_cursor(by);
             }
+        }
+        if let Some(failure) = failure {
+            weather.note(|| format!("#{who} {}: {failure:?}", call.name));
             return failure.answer();
         }
         let answer = self.inner.call(request).await?;
