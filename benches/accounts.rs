@@ -26,7 +26,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use intercom_bulk::domain::bucket::{Bucket, Width};
-use intercom_bulk::domain::run::{Cursor, Phase, Run, RunId, Source};
+use intercom_bulk::domain::run::{Cursor, Limits, Phase, Run, RunId, Source, Start};
 use intercom_bulk::ledger::{Active, Ledger, create};
 use intercom_bulk_emulator::aws::Account;
 use intercom_bulk_emulator::cost::{OTHERS_MB, SCROLL_MB};
@@ -239,7 +239,8 @@ async fn fill(account: &Account, jobs: u64, now_ms: i64) -> RunId {
     cursor.tally.users = jobs * USERS_OF_JOB;
     cursor.tally.patches = jobs * USERS_OF_JOB;
     let ledger = Ledger::new(account.dynamodb.clone(), TABLE);
-    ledger.begin(&run, &json!({}), &Source::All, &cursor, &Active::default()).await.expect("no run is active");
+    let start = Start::new(&run.plan, None, began_ms / 1000, Source::All, Limits::default());
+    ledger.begin(&run, &json!({}), &start, &cursor, &Active::default()).await.expect("no run is active");
     id
 }
 

@@ -98,7 +98,7 @@ pub async fn start(ledger: &Ledger, new: NewRun<'_>, now_ms: i64) -> Result<Star
         cursor.waits_until_ms = Some(earlier.until_ms);
         cursor.waits = Some(earlier.why);
     }
-    Ok(match ledger.begin(&run, &plan, &start.source, &cursor, &active).await? {
+    Ok(match ledger.begin(&run, &plan, start, &cursor, &active).await? {
         Begin::Begun => Started::Begun(Box::new(cursor)),
         Begin::Known => Started::Known,
         Begin::Busy => Started::Busy,

@@ -8,7 +8,7 @@ use super::attributes::{self, attribute, key, n, run_pk, s};
 use super::pauses::PauseChange;
 use super::{Key, Ledger, LedgerError, Write};
 use crate::domain::run::decide::earlier_runs;
-use crate::domain::run::{Cursor, Run, RunId, Source, State, Totals, UNSETTLED_MAX, Unsettled};
+use crate::domain::run::{Cursor, Run, RunId, Start, State, Totals, UNSETTLED_MAX, Unsettled};
 
 /// The item `ACTIVE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl Ledger {
     /// Begins a run. One transaction writes the run, plan, cursor, `ACTIVE` and the entry in the
     /// list of runs. A list of users is written before it, because no step reads the list unless
     /// the run begins. An undo that writes holds the stored plan from then on: a start of the plan by
-    /// its name would set the values again.
+    /// its name would set the values again, unless it ends the hold.
     ///
     /// `cursor` must be based on `seen`. If another run was active since then, the cursor does not
     /// know that run's reading and jobs, so the result is [`Begin::Busy`].
@@ -109,12 +109,12 @@ impl Ledger {
         &self,
         run: &Run,
         plan: &serde_json::Value,
-        source: &Source,
+        start: &Start,
         cursor: &Cursor,
         seen: &Active,
     ) -> Result<Begin, LedgerError> {
         let pk = run_pk(&run.id);
-        self.put_list(&run.id, source, run.started_ms).await?;
+        self.put_list(&run.id, &start.source, run.started_ms).await?;
         let plan = PlanRow::of(plan);
         let free = Write::update(&active_key(), "SET #run = :run").with(":run", s(&run.id));
         let free = match &seen.last {
@@ -128,9 +128,10 @@ impl Ledger {
             Write::put(attributes::item(&key(&pk, "CURSOR"), cursor)?),
             Write::put(super::runs::among_the_runs(run)),
         ];
-        let holds = run.undo.is_some() && !run.limits.dry_run;
-        if holds && self.stored_plan(&run.plan).await?.is_some() {
-            writes.push(Self::hold_write(&run.plan, &run.id));
+        let changes_hold = (run.undo.is_some() || start.unhold) && !run.limits.dry_run;
+        if changes_hold && self.stored_plan(&run.plan).await?.is_some() {
+            let unholds = run.undo.is_none();
+            writes.push(if unholds { Self::unhold_write(&run.plan) } else { Self::hold_write(&run.plan, &run.id) });
         }
         if self.transact(writes).await? {
             return Ok(Begin::Begun);

@@ -38,10 +38,9 @@ impl Ledger {
         Write::update(&key("PLANS", name), "SET held = :undo").when("attribute_exists(pk)").with(":undo", s(undo))
     }
 
-    /// Ends the hold of a plan.
-    pub async fn unhold_plan(&self, name: &str) -> Result<(), LedgerError> {
-        let write = Write::update(&key("PLANS", name), "REMOVE held").when("attribute_exists(pk)");
-        self.send(write).await.map(|_| ())
+    /// Returns the write that ends the hold of a plan.
+    pub(super) fn unhold_write(name: &str) -> Write {
+        Write::update(&key("PLANS", name), "REMOVE held").when("attribute_exists(pk)")
     }
 }
 

@@ -271,8 +271,8 @@ fn is_for_all(start: &Start) -> bool {
 }
 
 /// Returns whether two starts of a plan for all users do the same.
-fn is_alike(one: &Start, other: &Start) -> bool {
-    (&one.inline, &one.limits, one.supersede) == (&other.inline, &other.limits, other.supersede)
+fn is_alike(a: &Start, b: &Start) -> bool {
+    (&a.inline, &a.limits, a.supersede, a.unhold) == (&b.inline, &b.limits, b.supersede, b.unhold)
 }
 
 /// Returns the key of a start for all users: its plan, and the digest of its content. Starts that bring

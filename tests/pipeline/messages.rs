@@ -98,6 +98,7 @@ async fn unreadable_message_is_dead_lettered_once() {
     assert_eq!(pipeline.sqs.bodies("patches-dead-letters"), ["not json"]);
     // Alone it is an error, so that the function's alarm sees it.
     assert!(pipeline.engine.submit(batch(&[&part])).await.is_err());
+    assert!(pipeline.engine.submit(batch(&[&part, &part])).await.is_err(), "two copies of one part");
 }
 
 #[tokio::test(start_paused = true)]

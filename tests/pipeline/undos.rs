@@ -244,10 +244,16 @@ async fn undo_holds_the_plan_until_it_is_stored_again() {
     pipeline.send("pages", &scheduled.to_string()).await;
     sleep(Duration::from_secs(30)).await;
     assert_eq!(pipeline.sqs.bodies("pages-dead-letters"), [scheduled.to_string()]);
-    let unhold = pipeline.run(json!({"plan": "has-avatar", "unhold": true})).await;
-    assert_eq!((unhold.state(), unhold.lacking.len()), (State::Complete, 0));
+    let held = async || ledger.stored_plan("has-avatar").await.unwrap().unwrap().held;
+    // A start that waits ends the hold when its run begins.
+    let other = pipeline.start(json!({"plan": other_opposite(), "rails": {"limit": 1}})).await;
+    let unhold = pipeline.start(json!({"plan": "has-avatar", "unhold": true})).await;
+    assert_eq!((pipeline.state(&unhold).await, held().await), (None, Some(undone.run.id)));
+    pipeline.until_ended(&other).await;
+    let unhold = pipeline.until_ended(&unhold).await;
+    assert_eq!((unhold.state(), unhold.lacking.len(), held().await), (State::Complete, 0, None));
     let undone = undo(&pipeline, json!({"undo": unhold.run.id})).await;
-    assert_eq!(ledger.stored_plan("has-avatar").await.unwrap().unwrap().held, Some(undone.run.id));
+    assert_eq!(held().await, Some(undone.run.id));
     ledger.put_plan("has-avatar", &pipeline.plan.to_json()).await.unwrap();
     let stored = pipeline.run(json!({"plan": "has-avatar"})).await;
     assert_eq!((stored.state(), stored.lacking.len()), (State::Complete, 0));

@@ -159,6 +159,9 @@ pub struct Start {
     /// It takes the place of the active run if that is paused, also if an operator paused it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub supersede: bool,
+    /// It ends the hold of its stored plan when its run begins, unless that is a preview.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unhold: bool,
     /// The run's name. Starts of an earlier version have none; their name is plan and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
@@ -174,7 +177,8 @@ impl Start {
         limits: Limits,
     ) -> Self {
         let run = Some(RunId::of_start(plan, scheduled_at_s, &source, &limits));
-        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, supersede: false, run }
+        let (supersede, unhold) = (false, false);
+        Self { plan: plan.to_owned(), inline, scheduled_at_s, source, limits, supersede, unhold, run }
     }
 
     /// Returns the name of the run that this start makes.

@@ -56,7 +56,8 @@ pub enum Error {
     },
     /// Intercom answered with a status other than 2xx.
     #[error(
-        "{route}: Intercom answered {status} {code} \"{message}\" (request {})",
+        "{route}: Intercom answered {status} {code} \"{message}\"{} (request {})",
+        about(.field.as_deref()),
         .request_id.as_deref().unwrap_or("without an id")
     )]
     Refused {
@@ -120,6 +121,11 @@ pub enum Invalid {
     Position,
     #[error("this version of Intercom's API has no such request")]
     NotOfThisApi,
+}
+
+/// Returns the field that a refusal names, in words.
+fn about(field: Option<&str>) -> String {
+    field.map(|field| format!(" about \"{field}\"")).unwrap_or_default()
 }
 
 /// Returns the first cause of an error, which names the failure: "Connection refused".

@@ -46,16 +46,11 @@ async fn read(clients: &Clients, event: &StartEvent, at: &Invocation) -> Result<
     let plan = match (source.earlier(), &inline, event.plan.as_str().unwrap_or_default()) {
         (Some(of), _, _) => earlier::plan(clients, of, at).await?,
         (None, Some(plan), _) => Plan::from_json(plan)?,
-        (None, None, name) => {
-            if event.unhold {
-                clients.ledger.unhold_plan(name).await?;
-            }
-            stored::plan(clients, name).await?
-        }
+        (None, None, name) => stored::plan(clients, name, event.unhold).await?,
     };
     let scheduled_at_s = event.time.map_or(at.clock.now_s(), jiff::Timestamp::as_second);
     let mut start = Start::new(plan.name(), inline, scheduled_at_s, source, event.limits.clone());
-    start.supersede = event.supersede;
+    (start.supersede, start.unhold) = (event.supersede, event.unhold);
     Ok((start, plan))
 }
 

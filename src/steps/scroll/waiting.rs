@@ -88,7 +88,7 @@ async fn begin_one(
     let plan = match (&start.inline, start.source.earlier()) {
         (_, Some(of)) => earlier::plan(clients, of, at).await?,
         (Some(plan), None) => Plan::from_json(plan)?,
-        (None, None) => stored::plan(clients, &start.plan).await?,
+        (None, None) => stored::plan(clients, &start.plan, start.unhold).await?,
     };
     let start = with_ids(clients, start).await?;
     begin(clients, &start, &plan, at, outcome).await
@@ -128,8 +128,10 @@ fn again(start: &Start, users: &[UserId]) -> String {
     let plan = start.inline.clone().unwrap_or_else(|| start.plan.clone().into());
     let time = jiff::Timestamp::from_second(start.scheduled_at_s).map(|time| time.to_string()).ok();
     let mut event = json!({"plan": plan, "time": time, "rails": start.limits});
-    if start.supersede {
-        event["supersede"] = json!(true);
+    for (name, value) in [("supersede", start.supersede), ("unhold", start.unhold)] {
+        if value {
+            event[name] = json!(true);
+        }
     }
     match &start.source {
         Source::All => {}

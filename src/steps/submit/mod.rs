@@ -113,8 +113,9 @@ pub async fn handle(clients: &Clients, event: &Value, at: &Invocation) -> Result
     let charge_seen = BulkChargeSeen::default();
     let (read_ms, requests, charge_to_note) = (0, 0, None);
     let mut round = Round { clients, at, noted, pages, read_ms, requests, charge_seen, charge_to_note, outcome };
-    let count = messages.len();
     let (works, mut failed, mut failure) = round.read(messages).await;
+    // Without messages that bring no part, and copies.
+    let count = works.len() + failed + (round.outcome.dead_lettered + round.outcome.newer) as usize;
     for group in groups(works) {
         let messages: Vec<Message> = group.iter().map(|work| work.message.clone()).collect();
         // If one group fails, only its messages are delivered again.

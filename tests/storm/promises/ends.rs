@@ -150,7 +150,9 @@ impl Storm {
         let fired = |name: &str| state.fired.get(name).copied().unwrap_or_default();
         let uncounted = run.totals.as_ref().and_then(|totals| totals.count);
         let uncounted = uncounted.map_or(0, |count| count.saturating_sub(cursor.tally.read()));
-        uncounted + fired("shift-list") + u64::from(self.writes_another_contact())
+        // If a list ends early, its number of contacts may equal Intercom's count after as many are deleted.
+        let ended_early = if fired("end-list") > 0 { deleted + fired("gone-contact") } else { 0 };
+        uncounted + ended_early + fired("shift-list") + u64::from(self.writes_another_contact())
     }
 
     /// Returns the numbers in an incomplete run's reason: users dropped or without an end, and

@@ -17,7 +17,7 @@ use intercom_bulk::domain::job::JobId;
 use intercom_bulk::domain::part::{Outcomes, PageRead, Part, ReadingId, UserOutcome, cut};
 use intercom_bulk::domain::patch::{Change, Patch, Target};
 use intercom_bulk::domain::run::{
-    Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Pause, PausedBy, Run, RunId, Source, State,
+    Cursor, EXCLUSIVE_LIFE_MS, FORMAT, Lease, Limits, Pause, PausedBy, Run, RunId, Source, Start, State,
 };
 use intercom_bulk::domain::user::UserId;
 use intercom_bulk::ledger::{
@@ -75,9 +75,13 @@ async fn begin(ledger: &Ledger, run: &Run) -> Begin {
     begin_after(ledger, run, &ledger.active().await.unwrap()).await
 }
 
+fn start_of(run: &Run) -> Start {
+    Start::new(&run.plan, None, run.started_ms / 1000, Source::All, run.limits.clone())
+}
+
 async fn begin_after(ledger: &Ledger, run: &Run, seen: &Active) -> Begin {
     let cursor = Cursor::first(run.id.clone(), 0, EXCLUSIVE_LIFE_MS);
-    ledger.begin(run, &json!({}), &Source::All, &cursor, seen).await.unwrap()
+    ledger.begin(run, &json!({}), &start_of(run), &cursor, seen).await.unwrap()
 }
 
 fn part(run: &Run) -> Part {

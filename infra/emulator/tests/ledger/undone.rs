@@ -167,6 +167,20 @@ async fn hold_of_a_plan_ends_when_it_is_stored_again() {
         assert_eq!(begin(&ledger, run).await, Begin::Begun);
         assert!(ledger.end(run, State::Cancelled, None, None, NOW_MS).await.unwrap());
     };
+    // A preview does not end a hold.
+    let unholds = async || {
+        for dry_run in [true, false] {
+            let before = held().await;
+            let limits = Limits { dry_run, ..Limits::default() };
+            let run = Run { id: RunId::of("p", 1_000 + i64::from(dry_run)), limits, ..run("p") };
+            let (mut start, seen) = (start_of(&run), ledger.active().await.unwrap());
+            start.unhold = true;
+            let cursor = Cursor::first(run.id.clone(), 0, EXCLUSIVE_LIFE_MS);
+            let begun = ledger.begin(&run, &json!({}), &start, &cursor, &seen).await.unwrap();
+            assert_eq!((begun, held().await == before), (Begin::Begun, dry_run));
+            assert!(ledger.end(&run, State::Cancelled, None, None, NOW_MS).await.unwrap());
+        }
+    };
     begun(&undo(1)).await;
     assert_eq!(held().await, None, "a plan that is not stored is not held");
     for (number, end) in [(2, "put"), (3, "unhold")] {
@@ -184,7 +198,7 @@ async fn hold_of_a_plan_ends_when_it_is_stored_again() {
         assert_eq!(held().await, Some(Some(undo(number).id)));
         match end {
             "put" => ledger.put_plan("p", &json!({"name": "p"})).await.unwrap(),
-            _ => ledger.unhold_plan("p").await.unwrap(),
+            _ => unholds().await,
         }
         assert_eq!(held().await, Some(None), "{end}");
     }
