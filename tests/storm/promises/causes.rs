@@ -248,8 +248,9 @@ impl Storm {
     pub(super) fn end_has_a_cause(&self, run: &Run, errors: &[ErrorRow], lacking: u64) {
         let struck = Struck { storm: self, faults: self.world.0.state().fired };
         let reason = run.reason.as_deref().unwrap_or_default();
-        // Users with a value of a released run are not among those that lack one.
-        let changes = lacking + (self.promises.users_taken(&run.id).len() + self.set_late(run).len()) as u64;
+        // Users with a value of a released run, or of another program, are not among those that lack one.
+        let set = self.set_late(run).len() + self.set_by_another_program(run).len();
+        let changes = lacking + (self.promises.users_taken(&run.id).len() + set) as u64;
         let no_user_has = struck.reads_what_no_user_has(run);
         let fair = match run.state {
             State::Failed => struck.fails(run, reason, errors, changes),

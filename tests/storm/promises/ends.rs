@@ -7,7 +7,6 @@ use intercom_bulk::domain::user::User;
 use intercom_bulk::ledger::Consistency;
 use intercom_simulator::{Fault, ListCursor};
 
-use super::readings::LIST_LAG_MS;
 use crate::plans;
 use crate::storm::Storm;
 
@@ -220,9 +219,7 @@ impl Storm {
                 users.filter(|user| plan.evaluate(user).patch.is_some()).map(|user| user.id().to_string()).collect()
             }
         };
-        // A list of contacts shows another program's value late, and the clock of the start may be ahead.
-        let lag_ms = if self.story.has_contacts() && run.listed.is_none() { LIST_LAG_MS } else { 0 };
-        let set_since = self.promises.set_since(run.started_ms - self.story.skew_ms - lag_ms);
+        let set_since = self.set_by_another_program(run);
         let is_set = |id: &String| moved.contains(id) || late.contains(id) || set_since.contains(id);
         let lacks = lacks.into_iter().filter(|id| !is_set(id));
         // A contact whose requests get a 404 is gone, by Intercom's words.

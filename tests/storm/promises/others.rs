@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use intercom_bulk::domain::run::Run;
+
 use super::Promises;
+use super::readings::LIST_LAG_MS;
+use crate::storm::Storm;
 
 /// The acts of the other program.
 #[derive(Debug, Default)]
@@ -20,6 +24,18 @@ impl Others {
     }
 }
 
+impl Storm {
+    /// Returns the users of whom the other program set a value that a run may not have seen. A list of contacts
+    /// shows it late, and the clock of the run's start may be ahead.
+    pub(super) fn set_by_another_program(&self, run: &Run) -> BTreeSet<String> {
+        let lag_ms = if self.story.has_contacts() && run.listed.is_none() { LIST_LAG_MS } else { 0 };
+        let since_ms = run.started_ms - self.story.skew_ms - lag_ms;
+        let memory = self.promises.memory();
+        let since = memory.others.set_ms.iter().filter(|(_, set_ms)| **set_ms >= since_ms);
+        since.map(|(user, _)| user.clone()).collect()
+    }
+}
+
 impl Promises {
     pub(crate) fn is_set_before_undo(&self, user: &str, now_ms: i64) {
         self.memory().others.set_ms.insert(user.to_owned(), now_ms);
@@ -29,12 +45,6 @@ impl Promises {
         self.memory().others.deleted.insert(user.to_owned());
     }
 
-    /// Returns the users of whom it set a value at this time or later.
-    pub(super) fn set_since(&self, since_ms: i64) -> BTreeSet<String> {
-        let memory = self.memory();
-        let since = memory.others.set_ms.iter().filter(|(_, set_ms)| **set_ms >= since_ms);
-        since.map(|(user, _)| user.clone()).collect()
-    }
     pub(super) fn is_deleted(&self, user: &str) -> bool {
         self.memory().others.deleted.contains(user)
     }
