@@ -79,6 +79,11 @@ impl Round<'_> {
         self.at.deadline_ms + LEASE_MARGIN_MS
     }
 
+    /// Returns the latest time at which a write may begin: its time-out is over before the invocation ends.
+    fn latest_ms(&self) -> i64 {
+        self.at.deadline_ms - CALL_TIMEOUT.as_millis() as i64
+    }
+
     /// Returns why no request may begin now: the run does not submit any more, by a read of the last
     /// second, or the request's time-out is later than the end of the invocation. The leases outlive
     /// that end.
@@ -93,15 +98,14 @@ impl Round<'_> {
             }
         }
         let now_ms = self.at.clock.now_ms();
-        let is_late = now_ms + CALL_TIMEOUT.as_millis() as i64 > self.at.deadline_ms;
+        let is_late = now_ms > self.latest_ms();
         Ok((is_stale(self) || is_late).then_some(Stop::Later(now_ms + READ_STALE_MS)))
     }
 
     /// Returns the client for a write, after [`Self::may_not_write`] returned nothing. The client sends
     /// the request, or repeats it with another token, only while that answer and the permits hold.
     pub(super) fn writer(&self, run: &Run, permits: &Permits) -> Intercom {
-        let latest_ms = self.at.deadline_ms - CALL_TIMEOUT.as_millis() as i64;
-        let until_ms = (self.read_ms + READ_STALE_MS).min(latest_ms).min(permits.until_ms + EDGE_MS);
+        let until_ms = (self.read_ms + READ_STALE_MS).min(self.latest_ms()).min(permits.until_ms + EDGE_MS);
         self.clients.of_run(run).beginning_by(self.at.clock, until_ms)
     }
 
