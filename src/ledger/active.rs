@@ -128,10 +128,13 @@ impl Ledger {
             Write::put(attributes::item(&key(&pk, "CURSOR"), cursor)?),
             Write::put(super::runs::among_the_runs(run)),
         ];
-        let changes_hold = (run.undo.is_some() || start.unhold) && !run.limits.dry_run;
-        if changes_hold && self.stored_plan(&run.plan).await?.is_some() {
-            let unholds = run.undo.is_none();
-            writes.push(if unholds { Self::unhold_write(&run.plan) } else { Self::hold_write(&run.plan, &run.id) });
+        let hold = match &run.undo {
+            _ if run.limits.dry_run => None,
+            Some(_) => Some(Self::hold_write(&run.plan, &run.id)),
+            None => start.unhold.then(|| Self::unhold_write(&run.plan)),
+        };
+        if hold.is_some() && self.stored_plan(&run.plan).await?.is_some() {
+            writes.extend(hold);
         }
         if self.transact(writes).await? {
             return Ok(Begin::Begun);

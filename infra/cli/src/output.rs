@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use intercom_bulk::domain::api::{ApiVersion, BulkCharge, Writing};
 use intercom_bulk::domain::redact::is_invisible;
-use intercom_bulk::domain::run::{Counted, Run};
+use intercom_bulk::domain::run::{Counted, Run, State};
 
 use serde::Serialize;
 
@@ -161,27 +161,27 @@ pub(crate) fn bulk_charge(seen: BulkCharge) -> String {
     .to_owned()
 }
 
-/// Returns the indented line of the run that a run undoes, if it does.
-pub(crate) fn undoes(run: &Run) -> Option<String> {
-    let does = if run.limits.dry_run { "is a preview: it would restore" } else { "restores" };
-    run.undo.as_ref().map(|undo| format!("  It {does} the values from before {}.", undo.run))
+/// Returns the command that finishes a run that was stopped, and what it does. Of a retry and an undo, the command
+/// that began it means another run.
+pub(crate) fn finishes(run: Option<&Run>) -> String {
+    let of_earlier = run.and_then(of_earlier).is_some();
+    let command = if of_earlier { "`intercom-bulk resume`" } else { "The same command, or `intercom-bulk resume`," };
+    let verifies = run.is_some_and(|run| run.state == State::Verifying);
+    let what = if verifies { "it checks the written values" } else { "it sends what is missing, and reads on" };
+    format!("{command} finishes it: {what}.")
 }
 
-/// Returns the command that finishes a run that was stopped. Of a retry and an undo, the command that began it
-/// means another run.
-pub(crate) fn finishes(run: Option<&Run>) -> &'static str {
-    let of_earlier = run.is_some_and(|run| run.retry.is_some() || run.undo.is_some());
-    if of_earlier {
-        "`intercom-bulk resume` finishes it"
-    } else {
-        "The same command, or `intercom-bulk resume`, finishes it"
-    }
+/// Returns what a retry or an undo does to its earlier run, in words.
+pub(crate) fn of_earlier(run: &Run) -> Option<String> {
+    let restores = if run.limits.dry_run { "is a preview: it would restore" } else { "restores" };
+    let undoes = || run.undo.as_ref().map(|undo| format!("{restores} the values from before {}", undo.run));
+    run.retry.as_ref().map(|retry| format!("retries {}", retry.words())).or_else(undoes)
 }
 
-/// Returns the indented line of the users that a run retries, or of the preview that it writes, if it does.
-pub(crate) fn retries(run: &Run) -> Option<String> {
-    let saved = || run.saved.as_ref().map(|saved| format!("  It writes {}.", saved.words()));
-    run.retry.as_ref().map(|retry| format!("  It retries {}.", retry.words())).or_else(saved)
+/// Returns the indented line of the earlier run of a retry or an undo, or of the preview that a run writes.
+pub(crate) fn written_for(run: &Run) -> Option<String> {
+    let saved = || run.saved.as_ref().map(|saved| format!("writes {}", saved.words()));
+    of_earlier(run).or_else(saved).map(|does| format!("  It {does}."))
 }
 
 /// Returns the users that are gone, and those that something else changed in between, as further

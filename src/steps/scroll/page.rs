@@ -68,14 +68,11 @@ pub(super) async fn turn_page(turn: &mut LeasedTurn<'_>, mut cursor: Cursor) -> 
     }
     // Read the plan before the request: if this failed after it, the page would be lost.
     let plan = clients.plan_of(run).await?;
-    if run.reads_exclusively() {
-        cursor.exclusive.called_ms = at.clock.now_ms();
-        turn.asked = true;
-    }
+    turn.asked |= run.reads_exclusively();
     let fetched = fetch(clients, run, &cursor, &plan, at).await?;
     if run.reads_exclusively() {
         // The request may have reached Intercom just now.
-        cursor.exclusive.called_ms = cursor.exclusive.called_ms.max(at.clock.now_ms());
+        cursor.exclusive.called_ms = at.clock.now_ms();
     }
     match fetched {
         Fetched::Page(page) => {

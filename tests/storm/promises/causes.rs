@@ -217,9 +217,9 @@ impl Struck<'_> {
                     || self.faults(&["denied"]) > 0
                     || self.storm.reads_users_of_jobs() && self.is_poisoned(row)
             }
-            // No request of its own could follow a job that does not name the users that it refused.
             // Another program deleted it before an undo.
             "not_found" if run.listed.is_some() && self.storm.promises.is_deleted(&row.user) => true,
+            // No request of its own could follow a job that does not name the users that it refused.
             "not_written" | "not_read" => self.storm.reads_users_of_jobs() && self.is_stopped(),
             "server_error" => self.is_poisoned(row) || self.storm.promises.unanswered_alone(&row.user) >= 2,
             "contact_merged" | "unique_user_constraint" | "locked" => self.is_poisoned(row),

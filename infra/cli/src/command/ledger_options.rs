@@ -8,7 +8,7 @@ use intercom_bulk::ledger::Ledger;
 
 use super::CommandError;
 use super::completions::runs;
-use super::local::{last_folder, ledger_in};
+use super::local::{last_folder, ledger_in, state_option};
 use super::stack_options::StackOptions;
 use crate::state_dir::PlaceError;
 
@@ -58,7 +58,7 @@ impl LedgerOptions {
     /// commands need.
     pub(super) fn options(&self) -> Option<String> {
         match (&self.state, &self.deployed.stack) {
-            (Some(state), _) => Some(format!(" --state {}", state.display())),
+            (Some(state), _) => Some(state_option(state)),
             (None, Some(stack)) => Some(format!(" --stack {stack}")),
             (None, None) => (!self.deployed.is_named()).then(String::new),
         }

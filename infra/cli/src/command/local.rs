@@ -25,14 +25,14 @@ use intercom_bulk_emulator::engine::{Engine, EngineError, TABLE, machine_wall};
 fn after_stop(run: Option<&Run>) -> String {
     let finishes = output::finishes(run);
     if run.is_some_and(|run| run.state == State::Verifying) {
-        return format!("Stopped. All users are written. {finishes}: it checks the written values.");
+        return format!("Stopped. All users are written. {finishes}");
     }
     let again = if run.is_some_and(Run::reads_exclusively) {
         " If pages are left and Intercom's scroll has expired (after a minute), it reads all users again."
     } else {
         ""
     };
-    format!("Stopped. {finishes}: it sends what is missing, and reads on.{again}")
+    format!("Stopped. {finishes}{again}")
 }
 
 /// Returns the named folder, or the one that `run` used last. Tells whose folder it is.
@@ -47,6 +47,11 @@ pub(super) fn last_folder(named: Option<&Path>) -> Result<PathBuf, CommandError>
 /// Opens the ledger in a folder beside the process that works on it.
 pub(super) fn ledger_in(path: &Path) -> Result<Ledger, CommandError> {
     Ok(Ledger::new(Account::open(Some(path)).map_err(EngineError::from)?.dynamodb, TABLE))
+}
+
+/// Returns the option of a further command on the ledger in this folder.
+pub(super) fn state_option(folder: &Path) -> String {
+    format!(" --state {}", folder.display())
 }
 
 /// The form of a run's summary.
@@ -122,7 +127,7 @@ impl Worker {
     /// Shows the run's summary. Returns its exit code.
     async fn summarize(&self, run: &Run, cursor: &Cursor, shown: Shown<'_>) -> Result<u8, CommandError> {
         let summary = Summary::read(&self.engine.clients.ledger, run, cursor, self.engine.now_ms()).await?;
-        let state = shown.state.map(|state| format!(" --state {}", state.display())).unwrap_or_default();
+        let state = shown.state.map(state_option).unwrap_or_default();
         summary.show(shown.json, Some(&state));
         Ok(summary.exit_code())
     }

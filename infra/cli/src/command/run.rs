@@ -273,17 +273,10 @@ fn at_terminal(question: &str) -> Result<bool, CommandError> {
 /// Returns why a run of a plan does not begin, if the active run is a retry or an undo that was stopped: the plan
 /// would set the values that an undo restores. A preview of an undo changes nothing, and gives way.
 fn unfinished(run: &Run) -> Option<String> {
-    let what = match (&run.retry, &run.undo) {
-        (Some(retry), _) => format!("retries {}", retry.words()),
-        (None, Some(undo)) => format!("restores the values from before {}", undo.run),
-        (None, None) => return None,
-    };
-    let waits = run.hold().is_none() && !run.limits.dry_run;
+    let what = output::of_earlier(run).filter(|_| run.hold().is_none() && !run.limits.dry_run)?;
     let id = &run.id;
-    waits.then(|| {
-        format!(
-            "run {id} has not ended: it {what}. `intercom-bulk resume` finishes it, `intercom-bulk cancel` ends it, and \
-             --supersede ends it and begins this run"
-        )
-    })
+    Some(format!(
+        "run {id} has not ended: it {what}. `intercom-bulk resume` finishes it, `intercom-bulk cancel` ends it, and \
+         --supersede ends it and begins this run"
+    ))
 }

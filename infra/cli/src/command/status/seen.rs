@@ -67,7 +67,8 @@ impl Seen<'_> {
             "held_back": run.held_back, "no_jobs": run.no_jobs,
             "bulk_charge_seen": run.bulk_charge_seen, "totals": totals,
             "read_back": run.totals.as_ref().and_then(|totals| totals.read_back.as_ref()),
-            "preview": self.restorable, "max_per_minute": run.limits.max_per_minute, "seconds_left": self.left().map(|left| left.as_secs()),
+            "preview": self.restorable, "max_per_minute": run.limits.max_per_minute,
+            "seconds_left": self.left().map(|left| left.as_secs()),
         })
     }
 
@@ -82,16 +83,9 @@ impl Seen<'_> {
             lines.extend(self.pause());
         } else if self.stopped() {
             lines.push(format!("Run {} was stopped: no process works on it.", run.id));
-            let finishes = output::finishes(Some(run));
-            if run.state == State::Verifying {
-                lines.push(format!("  {finishes}: it checks the written values."));
-            } else {
-                lines.push(format!("  {finishes}: it sends what is missing, and reads on."));
-                if run.reads_exclusively() {
-                    lines.push(
-                        "  If pages are left and Intercom's scroll has expired, it reads all users again.".into(),
-                    );
-                }
+            lines.push(format!("  {}", output::finishes(Some(run))));
+            if run.state != State::Verifying && run.reads_exclusively() {
+                lines.push("  If pages are left and Intercom's scroll has expired, it reads all users again.".into());
             }
         } else {
             let percent = self.sample.percent.map(|percent| format!(", {percent} % done")).unwrap_or_default();
@@ -101,8 +95,7 @@ impl Seen<'_> {
         let waits = self.sample.waits.as_deref().filter(|_| !self.stopped());
         let reason = run.reason.as_deref().map(output::flags);
         lines.extend(reason.iter().map(String::as_str).chain(waits).map(|words| format!("  {words}")));
-        lines.extend(output::retries(run));
-        lines.extend(output::undoes(run));
+        lines.extend(output::written_for(run));
         lines.extend(output::api(run.version, run.version_reason.as_deref()));
         lines.extend(run.bulk_charge_seen.map(output::bulk_charge));
         lines.push(format!("  {}", self.read()));
