@@ -33,7 +33,7 @@ pub(crate) enum Accident {
 }
 
 impl Accidents for Vec<Accident> {
-    fn copies(&self, queue: &str, number: u64) -> Vec<Copy> {
+    fn copies(&self, queue: &str, number: u64, _body: &str) -> Vec<Copy> {
         let lost = |accident: &Accident| matches!(accident, Accident::Lost { queue: of, number: n } if *of == queue && *n == number);
         let now = Instant::now();
         let held = |accident: &Accident| match accident {

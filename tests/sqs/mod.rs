@@ -22,7 +22,7 @@ use queue::Queue;
 pub(crate) trait Accidents: fmt::Debug + Send + Sync + 'static {
     /// Returns the copies that a queue makes of a message, counted from 1 per queue. Empty: it is
     /// lost.
-    fn copies(&self, _queue: &str, _number: u64) -> Vec<Copy> {
+    fn copies(&self, _queue: &str, _number: u64, _body: &str) -> Vec<Copy> {
         vec![Copy::default()]
     }
 

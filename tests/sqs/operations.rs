@@ -97,7 +97,7 @@ impl Sqs {
         let id = format!("{name}-message-{number}");
         let visible_at = Instant::now() + Duration::from_secs(delay_s);
         let message = |id, at| Message::new(id, body.to_owned(), input["MessageAttributes"].clone(), at);
-        for (index, copy) in self.shared.accidents.copies(name, number).into_iter().enumerate() {
+        for (index, copy) in self.shared.accidents.copies(name, number, body).into_iter().enumerate() {
             let own = if copy.own_id { format!("{id}-again-{index}") } else { id.clone() };
             queue.put(message(own, visible_at + copy.late));
         }

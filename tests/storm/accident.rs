@@ -63,6 +63,8 @@ accidents! {
     Overdue = 20 "message seen overdue",
     /// A message that is not the oldest comes first.
     Reordered = 300 "message out of order",
+    /// The message of a part is lost, as by a purge of the queue.
+    MessageLost = 25 "message lost",
     /// A deleted message is delivered again.
     Kept = 15 "deleted message kept",
     /// An entry of a batch is refused, the others are accepted.
@@ -105,11 +107,13 @@ impl Rates {
         let mut later = rng.clone();
         let mut last = SmallRng::from_rng(&mut later.clone());
         let mut latest = SmallRng::from_rng(&mut last.clone());
+        let mut newest = SmallRng::from_rng(&mut latest.clone());
         let one = |&(accident, base): &(Accident, u32)| {
             let rng = match accident {
                 Accident::AwsDenied => &mut later,
                 Accident::Freeze => &mut last,
                 Accident::LateEffect => &mut latest,
+                Accident::MessageLost => &mut newest,
                 _ => &mut *rng,
             };
             match rng.random_range(0..6) {

@@ -260,8 +260,8 @@ impl Story {
     }
 
     /// Returns whether a message is foreign.
-    pub(crate) fn is_nonsense(&self, body: &str) -> bool {
-        self.nonsense.iter().any(|nonsense| nonsense.body == body)
+    pub(crate) fn is_nonsense(body: &str) -> bool {
+        NONSENSE.contains(&body)
     }
 
     /// Returns the seconds for which another client may hold the workspace's scroll.

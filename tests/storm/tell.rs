@@ -283,7 +283,7 @@ async fn end(storm: &Storm) {
     // The pages queue's receives last for two days.
     let newer_lasts = storm.weather.elapsed() < NEWER_LASTS;
     for body in dead.iter().filter(|body| newer_lasts || !Story::is_newer(body)) {
-        if !storm.is_refused_start(body) && (!storm.story.is_nonsense(body) || Story::is_newer(body)) {
+        if !storm.is_refused_start(body) && (!Story::is_nonsense(body) || Story::is_newer(body)) {
             storm.weather.bug(format!("8: a message of this or a newer version is a dead letter: {body}"));
         }
     }

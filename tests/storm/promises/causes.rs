@@ -13,7 +13,7 @@ use crate::storm::Storm;
 
 /// Accidents with an effect beyond time. Duplicates, early, reordered or missing events change no
 /// end.
-const TROUBLES: [Accident; 22] = [
+const TROUBLES: [Accident; 23] = [
     Death,
     Hang,
     Freeze,
@@ -26,6 +26,7 @@ const TROUBLES: [Accident; 22] = [
     AwsDenied,
     Conflict,
     Late,
+    MessageLost,
     Overdue,
     Unsent,
     LostBefore,
@@ -211,14 +212,14 @@ impl Struck<'_> {
         match row.code.as_str() {
             // One bad user fails alone: given-up users need another cause.
             "gave_up" => self.is_poisoned(row) || self.anything() - self.faults(&["poison-item"]) >= GIVEN_UP_MIN,
+            // Another program deleted it before an undo.
+            "not_found" if run.listed.is_some() && self.storm.promises.is_deleted(&row.user) => true,
             // A contact that is gone is no error, except in a list of users.
             "not_found" | "contact_merged" if self.storm.story.has_contacts() => {
                 run.listed.is_some() && self.faults(&["users-change", "gone-contact", "shift-list"]) > 0
                     || self.faults(&["denied"]) > 0
                     || self.storm.reads_users_of_jobs() && self.is_poisoned(row)
             }
-            // Another program deleted it before an undo.
-            "not_found" if run.listed.is_some() && self.storm.promises.is_deleted(&row.user) => true,
             // No request of its own could follow a job that does not name the users that it refused.
             "not_written" | "not_read" => self.storm.reads_users_of_jobs() && self.is_stopped(),
             "server_error" => self.is_poisoned(row) || self.storm.promises.unanswered_alone(&row.user) >= 2,

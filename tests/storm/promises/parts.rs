@@ -10,6 +10,7 @@ use super::{Promises, Submission};
 use crate::asked::Asked;
 use crate::seams::names::AwsCall;
 use crate::storm::{Storm, Who};
+use crate::story::Story;
 
 /// The longest invocation of submit, with the deletion of its messages, in milliseconds.
 pub(super) const INVOCATION_MAX_MS: i64 = 320_000;
@@ -17,7 +18,7 @@ pub(super) const INVOCATION_MAX_MS: i64 = 320_000;
 impl Storm {
     /// Checks a deletion from the patches queue; `before` are its previous bodies.
     pub(super) async fn parts_are_kept(&self, before: &[String]) {
-        let ours = |body: &&String| !self.story.is_nonsense(body);
+        let ours = |body: &&String| !Story::is_nonsense(body);
         let part = |body: &String| serde_json::from_str::<Part>(body).ok();
         let after: BTreeSet<String> = self.sqs.bodies("patches").into_iter().collect();
         let kept: BTreeSet<_> = after.iter().filter_map(part).map(|part| (part.run, part.id)).collect();

@@ -9,6 +9,7 @@ use super::parts::INVOCATION_MAX_MS;
 use super::{Memory, Promises};
 use crate::seams::names::AwsCall;
 use crate::storm::Storm;
+use crate::story::Story;
 
 impl Storm {
     /// Reads the parts that were sent since the last call.
@@ -17,7 +18,7 @@ impl Storm {
         let bodies = self.sqs.sent_since("patches", from);
         let mut memory = self.promises.memory();
         memory.bodies_read += bodies.len();
-        let parts = bodies.iter().filter(|body| !self.story.is_nonsense(body));
+        let parts = bodies.iter().filter(|body| !Story::is_nonsense(body));
         let mut broken = Vec::new();
         for part in parts.filter_map(|body| serde_json::from_str::<Part>(body).ok()) {
             broken.extend(memory.learn(&part));
