@@ -1,8 +1,8 @@
-//! Users of several jobs or error rows count once.
+//! Users of several jobs or error rows count once, and parts of a void reading do not count.
 
-use intercom_bulk::domain::part::Part;
+use intercom_bulk::domain::part::{Origin, Part, PartId, ReadingId};
 use intercom_bulk::domain::run::Accounts;
-use intercom_bulk::ledger::{Closing, End, ErrorRow, JobRow, PartOfJob, PartProgress, ReadUsers};
+use intercom_bulk::ledger::{Closing, End, ErrorRow, JobRow, PartEnd, PartOfJob, PartProgress, ReadUsers};
 
 use crate::counts::{assert_equal, begun, done, job_of};
 use crate::{NOW_MS, ledger};
@@ -69,4 +69,18 @@ async fn failed_users_count_once() {
     ledger.record_errors(&run.id, &rows, NOW_MS).await.unwrap();
     let totals = ledger.accounts(&run, &cursor).await.unwrap().totals;
     assert_eq!((totals.errors, totals.failed_twice), (3, 1));
+}
+
+/// Two readings of a page make parts, and the first one is committed.
+#[tokio::test]
+async fn part_of_a_void_reading_does_not_count() {
+    let (ledger, _account) = ledger().await;
+    let (run, cursor, parts) = begun(&ledger, 2, 1).await;
+    let origin = Origin::Page { page: 1, part: 0, reading: Some(ReadingId { turn: 0, lease: 2 }) };
+    let void = Part { id: PartId { generation: 1, origin }, ..parts[0].clone() };
+    for (part, open) in [(&void, 2), (&parts[0], 1)] {
+        ledger.lease_part(part, "one", NOW_MS, NOW_MS + 100).await.unwrap();
+        ledger.end_part(part, PartEnd::GivenUp, "one", NOW_MS).await.unwrap();
+        assert_eq!(ledger.accounts(&run, &cursor).await.unwrap().parts_open, open, "{}", part.id);
+    }
 }
