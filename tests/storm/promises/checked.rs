@@ -41,7 +41,7 @@ impl Storm {
         if self.writes_another_contact() {
             return true;
         }
-        self.story.options.faults.iter().any(others) || !plans::agrees(&run.plan) || !self.set_late(run).is_empty()
+        self.story.options.faults.iter().any(others) || !plans::agrees(&run.plan) || self.is_set_late(run)
     }
 
     /// Returns whether the write of a merged contact sets the values of the one that took its place.

@@ -39,10 +39,14 @@ impl Memory {
         is_slow && (job.lost || !self.recorded.contains(&job.id)) || has_ended && self.released.contains(&job.run)
     }
 
+    pub(super) fn rank(&self, run: &str, generation: u32) -> (usize, u32) {
+        (self.runs.get(run).map_or(usize::MAX, |run| run.order), generation)
+    }
+
     /// Returns the users whose present value is of an excused job, which is older than this
     /// generation of a run.
     fn set_late(&self, run: &str, generation: u32, now_ms: i64) -> BTreeSet<String> {
-        let rank = (self.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let rank = self.rank(run, generation);
         let is_late = |sent: &&Sent| sent.rank < rank && self.is_excused(&self.jobs[sent.job]);
         let last = |sent: &[Sent]| {
             let applied = sent.iter().filter(|sent| sent.applied_ms <= now_ms);
@@ -84,7 +88,7 @@ impl Storm {
         let index = memory.jobs.len() - 1;
         let ids = asked.writes.iter().map(|(user, _)| user.clone());
         memory.taken.entry((run.to_owned(), generation)).or_default().extend(ids);
-        let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let rank = memory.rank(run, generation);
         let mut broken = Vec::new();
         if let Some((later, _)) = memory.runs.iter().find(|(_, seen)| seen.reads && seen.order > rank.0) {
             broken.push(format!("9: a job of {run} is created after {later} read a page"));
@@ -139,6 +143,15 @@ impl Storm {
         if !under_way.is_empty() {
             self.weather.bug(format!("9: {run} reads users at {now_ms} before {under_way:?} are over"));
         }
+    }
+
+    /// Returns whether a job that the run did not have to wait for has set a value, also one that the run
+    /// replaced.
+    pub(super) fn is_set_late(&self, run: &Run) -> bool {
+        let (memory, now_ms) = (self.promises.memory(), self.now_ms());
+        let rank = memory.rank(run.id.as_str(), run.generation);
+        let is_late = |sent: &Sent| sent.rank < rank && memory.is_excused(&memory.jobs[sent.job]);
+        memory.values.values().flatten().any(|sent| sent.applied_ms <= now_ms && is_late(sent))
     }
 
     /// Returns the users whose present value is of a job that the run did not have to wait for.

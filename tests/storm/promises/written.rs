@@ -26,7 +26,7 @@ impl Storm {
     fn is_newest(&self, asked: &Asked, of: &Submission) -> Option<String> {
         let (run, generation, now_ms) = (&of.run, of.generation, self.now_ms());
         let mut memory = self.promises.memory();
-        let rank = (memory.runs.get(run).map_or(usize::MAX, |run| run.order), generation);
+        let rank = memory.rank(run, generation);
         let mut broken = Vec::new();
         if let Some((later, _)) = memory.runs.iter().find(|(_, seen)| seen.reads && seen.order > rank.0) {
             broken.push(format!("9: a user of {run} is written after {later} read a page"));

@@ -17,7 +17,7 @@ use intercom_bulk_emulator::engine::machine_wall;
 
 /// The exit codes of `pause` and `cancel`, for their help.
 const CODES: &str = "Exit codes: 0 done, or it was so already · 1 failed, or the run has ended otherwise · 64 wrong usage: no run is active, \
-                     no such run, or a stack or credentials are missing";
+                     no such run (with --stack 1), or a stack or credentials are missing";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk pause [OPTIONS] [RUN]", after_help = CODES)]

@@ -32,8 +32,8 @@ use intercom_bulk_emulator::topology::{Step, Wiring};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example, in two terminals:\n  \
-    cargo lambda watch --ignore-changes --env-file .bulk/emulate.env\n  \
-    cargo bulk emulate --lambda http://127.0.0.1:9000 --env-file .bulk/emulate.env\n\
+    cargo bulk emulate --lambda http://127.0.0.1:9000 --env-file .bulk/emulate.env\n  \
+    cargo lambda watch --ignore-changes --env-file .bulk/emulate.env\n\
     The functions' own settings (INTERCOM_TOKEN, INTERCOM_BASE_URL, …) go into the same file or their environment.\n\
     `sam local start-lambda` takes the same variables from its environment; docs/local-functions.md shows it.\n\
     Exit codes: 1 it cannot listen or write the file · 64 wrong usage · 130 interrupted by Ctrl-C, SIGTERM or SIGHUP, its \

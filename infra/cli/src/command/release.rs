@@ -19,7 +19,7 @@ use intercom_bulk_emulator::engine::machine_wall;
 
 /// The exit codes of `release`, for its help.
 const CODES: &str = "Exit codes: 0 released, or no run waits for it · 1 failed, not confirmed, or the run has not ended · 64 wrong usage: no \
-                     such run, no terminal and no --yes, or a stack or credentials are missing";
+                     such run (with --stack 1), no terminal and no --yes, or a stack or credentials are missing";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk release [OPTIONS] <RUN>", after_help = CODES)]

@@ -22,7 +22,7 @@ use crate::state_dir::Place;
 /// The exit codes of `resume`, for its help.
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors · \
                      3 incomplete · 4 paused again · 130 interrupted. With --stack: 0 the run continues, or did so already · 1 failed, or the \
-                     run has ended. 64 wrong usage: no run is active, no such run, or a stack or credentials are missing";
+                     run has ended. 64 wrong usage: no run is active, no such run (with --stack 1), or a stack or credentials are missing";
 
 /// The time in which a `run` that noticed the pause ends.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);

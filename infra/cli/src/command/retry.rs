@@ -25,7 +25,7 @@ use intercom_bulk_emulator::engine::machine_wall;
 /// The exit codes of `retry`, for its help.
 const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors: some users \
                      failed again · 3 incomplete · 4 paused · 130 interrupted. With --stack: 0 the retry is requested, or was before · 1 failed. \
-                     64 wrong usage, nothing was started: no such run, it has not ended, or no user matches";
+                     64 wrong usage, nothing was started: no such run, it has not ended, or no user matches (with --stack these are 1)";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk retry [OPTIONS] [RUN]", after_help = CODES)]
@@ -39,7 +39,7 @@ const CODES: &str = "Exit codes: on this machine those of `run`: 0 complete · 1
     The run keeps its errors; `history` and `status` show what the new run retries. To finish a retry that was stopped, \
     `resume` it.")]
 pub(super) struct RetryRun {
-    /// The ended run [default: the last]
+    /// The ended run [default: the last that is no preview]
     #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Only the users that failed with this code, as `errors` lists it

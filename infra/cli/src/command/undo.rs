@@ -28,7 +28,7 @@ const CODES: &str = "Exit codes: after a preview alone 0 nothing would be restor
                      see all users · 1 it failed, or the answer was no. After an undo on this machine \
                      those of `run`: 0 complete · 1 failed or cancelled · 2 complete_with_errors · 3 incomplete · 4 paused · 130 interrupted. \
                      With --stack: 0 it is requested, or was before · 1 failed. 64 wrong usage, nothing was started: no such run, it has \
-                     not ended or may still change values, it changed no user, or a later run wrote the same values";
+                     not ended or may still change values, it changed no user, or a later run wrote the same values (with --stack these are 1)";
 
 #[derive(Debug, Args)]
 #[command(override_usage = "intercom-bulk undo [OPTIONS] [RUN]", after_help = CODES)]
@@ -46,7 +46,7 @@ const CODES: &str = "Exit codes: after a preview alone 0 nothing would be restor
     Later runs that wrote the same values must be undone first. An undo can be undone. On a stack it holds the plan: starts \
     of it are refused until `put` stores it again, or `start --unhold`.")]
 pub(super) struct UndoRun {
-    /// The ended run [default: the last]
+    /// The ended run [default: the last that is no preview]
     #[arg(value_name = "RUN", value_parser = run_id, add = runs())]
     run: Option<RunId>,
     /// Undo the run without a preview and a question. With --stack it is needed to undo; without it the stack makes the
