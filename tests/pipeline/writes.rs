@@ -1,11 +1,12 @@
 //! Writes of one user each, of API 2.x: when they begin, and answers that are lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use intercom_bulk::domain::run::State;
 use intercom_simulator::{ContactOptions, MergedWrite, Options};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::contacts::{LEADS, picture, pipeline, workspace};
 use crate::intercom::Closed;
@@ -35,6 +36,28 @@ async fn write_begins_soon_after_its_authorisation_or_not_at_all() {
         sleep(Duration::from_mins(2)).await;
         assert_eq!(puts(&pipeline), before, "a request began later than 2 s after the cancel");
     }
+}
+
+/// The answers to requests of a minute's last seconds come and are recorded in the next minute.
+#[tokio::test(start_paused = true)]
+async fn results_are_in_the_bucket_of_their_first_request() {
+    const LATENCY_MS: i64 = 7_000;
+    let options = Options { rate_limit_per_10s: 120, latency_ms: LATENCY_MS as u64, ..workspace(1_500) };
+    let pipeline = pipeline(options).await;
+    let report = pipeline.run(Value::Null).await;
+    report.assert_complete_with(LEADS);
+    let (now, now_ms) = (Instant::now(), pipeline.engine.now_ms());
+    let sent_ms: Vec<i64> = pipeline.way.puts().iter().map(|at| now_ms - (now - *at).as_millis() as i64).collect();
+    let ends_ms: BTreeSet<i64> = report.jobs.iter().map(|row| row.bucket.begins_ms() + 60_000).collect();
+    let mut under_way = 0;
+    for end_ms in ends_ms {
+        let sent = sent_ms.iter().filter(|sent_ms| **sent_ms < end_ms).count() as u64;
+        let jobs = report.jobs.iter().filter(|row| row.bucket.begins_ms() < end_ms);
+        let in_buckets: u64 = jobs.map(|row| row.users).sum();
+        assert!(in_buckets >= sent, "until {end_ms} {sent} users were sent, and {in_buckets} are in buckets");
+        under_way += sent_ms.iter().filter(|sent_ms| (end_ms - LATENCY_MS..end_ms).contains(*sent_ms)).count();
+    }
+    assert!(under_way > 50, "{under_way} requests were under way at the ends of minutes");
 }
 
 /// Switches the avatars of all users, so that the plan's values are the opposite ones.
