@@ -268,6 +268,12 @@ def retried(bench):
     told = json.loads(bench.stack.command("status", "--run", retry, "--json"))
     numbers = [told[key] for key in ("users", "written", "failed", "unchanged", "skipped", "pending")]
     check(numbers == [len(failed), len(changed), len(still), 0, 0, 0], f"the command says {told}")
+    errors = [json.loads(line) for line in bench.stack.command("errors", "--run", retry, "--json").splitlines()]
+    check({error["user"] for error in errors} == still, f"`errors` lists {errors}")
+    changes = [json.loads(line) for line in bench.stack.command("changes", retry, "--json").splitlines()]
+    check({change["user"] for change in changes} == changed, f"`changes` lists {changes}")
+    runs = [json.loads(line)["run"] for line in bench.stack.command("history", "--json").splitlines()]
+    check({run, retry} <= set(runs), f"`history` lists {runs}")
     nothing_waits(bench)
 
     # One event for each end, put by the role of check.

@@ -19,6 +19,8 @@ FUNCTIONS = ("scroll", "submit", "check", "control")
 ZIPS = Path("target/deploy/zips-" + platform.machine())
 BUCKET = "artefacts"
 TOKEN_PARAMETER = "/intercom-bulk/token"
+# The commands that only look.
+LOOKS = {"status", "jobs", "errors", "changes", "history"}
 
 
 @dataclass(frozen=True)
@@ -99,28 +101,40 @@ class Stack:
         self.template = self._package(release)
         self.release, self.parameters = release, parameters
         self._apply("create")
-        self.key = self._operator()
+        self.viewer, self.operator = self._viewer(), self._operator()
         return time.monotonic() - began
 
+    def _table(self):
+        return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.outputs['LedgerTable']}"
+
+    def _to_look(self):
+        """Returns the permissions that docs/aws.md names for looking."""
+        stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.name}/*"
+        table = self._table()
+        return {"cloudformation:DescribeStacks": stack, "dynamodb:GetItem": table, "dynamodb:Query": table}
+
+    def _viewer(self):
+        """Creates a user who may only look, and returns its key."""
+        return self._user("viewer", self._to_look())
+
     def _operator(self):
-        """Creates a user with the permissions that docs/aws.md names for the command, and returns its key."""
-        table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.outputs['LedgerTable']}"
+        """Creates a user with all permissions that docs/aws.md names for the command, and returns its key."""
         queue = self.outputs["PagesQueueUrl"].rsplit("/", 1)[1]
-        allowed = {
-            "cloudformation:DescribeStacks": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.name}/*",
-            "dynamodb:GetItem": table,
-            "dynamodb:Query": table,
-            "dynamodb:PutItem": table,
+        allowed = self._to_look() | {
+            "dynamodb:PutItem": self._table(),
             "sqs:SendMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
         }
         # An earlier version has no such function.
         if control := self.outputs.get("ControlFunction"):
             allowed["lambda:InvokeFunction"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{control}"
+        return self._user("operator", allowed)
+
+    def _user(self, name, allowed):
         statements = [{"Effect": "Allow", "Action": action, "Resource": arn} for action, arn in allowed.items()]
         policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        self.aws["iam"].create_user(UserName="operator")
-        self.aws["iam"].put_user_policy(UserName="operator", PolicyName="command", PolicyDocument=policy)
-        return self.aws["iam"].create_access_key(UserName="operator")["AccessKey"]
+        self.aws["iam"].create_user(UserName=name)
+        self.aws["iam"].put_user_policy(UserName=name, PolicyName="command", PolicyDocument=policy)
+        return self.aws["iam"].create_access_key(UserName=name)["AccessKey"]
 
     def update(self, release=None, **parameters):
         """Deploys again, with other parameters or another version."""
@@ -174,9 +188,10 @@ class Stack:
         return ran.returncode, ran.stderr
 
     def _ran(self, arguments, stderr):
+        key = self.viewer if arguments[0] in LOOKS else self.operator
         environment = {
-            "AWS_ACCESS_KEY_ID": self.key["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": self.key["SecretAccessKey"],
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.emulator.url,
         }

@@ -9,6 +9,7 @@ use intercom_bulk::domain::run::{Run, State};
 use intercom_bulk::ledger::End;
 use intercom_simulator::Options;
 use serde_json::{Value, json};
+use strum::VariantArray;
 use tokio::time::sleep;
 
 use crate::formats::{Item, in_the_midst, kind, while_a_page_is_read};
@@ -57,7 +58,7 @@ fn names(item: &Item) -> BTreeSet<String> {
 }
 
 /// The ends of each moment's runs, the oldest run first: the state, and the begin of the reason.
-const ENDS: [(&str, &str, &[&str]); 14] = [
+const ENDS: [(&str, &str, &[&str]); 17] = [
     (
         "1",
         "in_the_midst",
@@ -76,6 +77,7 @@ const ENDS: [(&str, &str, &[&str]); 14] = [
     ),
     ("1", "failed", &["failed: more users are in error than max_errors allows; `errors` lists them"]),
     ("1", "incomplete", &["incomplete: 81 users are in jobs whose end Intercom did not report"]),
+    ("1", "complete", &["complete: "]),
     (
         "2",
         "in_the_midst",
@@ -94,6 +96,8 @@ const ENDS: [(&str, &str, &[&str]); 14] = [
     ),
     ("2", "failed", &["failed: more users are in error than max_errors allows; `errors` lists them"]),
     ("2", "incomplete", &["incomplete: 81 users are in jobs whose end Intercom did not report"]),
+    ("2", "complete", &["complete: "]),
+    ("2", "verifying", &["complete: "]),
 ];
 
 /// Returns a pipeline on a moment's items, messages and workspace, at work.
@@ -151,10 +155,12 @@ async fn changes_of_a_run_of_format_1_are_read() {
 async fn runs_of_earlier_versions_end_truthfully() {
     for (format, sample) in [("1", FORMAT_1), ("2", FORMAT_2)] {
         let kept: Value = serde_json::from_str(sample).unwrap();
+        let mut states = BTreeSet::new();
         for (moment, sample) in kept.as_object().unwrap() {
             let name = format!("{moment} of format {format}");
             let pipeline = at_moment(sample).await;
             let before = runs(&pipeline).await;
+            states.extend(before.iter().map(|run| run.state.to_string()));
             if moment == "paused" {
                 pipeline.engine.scroll(json!({"resume": true})).await.unwrap();
             }
@@ -178,6 +184,9 @@ async fn runs_of_earlier_versions_end_truthfully() {
             assert_eq!((next.state(), next.lacking.len()), (State::Complete, 0), "{name}: {}", next.reason());
             assert_eq!(next.dead, Vec::<String>::new(), "{name}");
         }
+        // Format 1 does not read values back.
+        let all = State::VARIANTS.iter().filter(|state| format != "1" || **state != State::Verifying);
+        assert_eq!(states, all.map(ToString::to_string).collect(), "a run in each state of format {format}");
     }
 }
 
