@@ -268,7 +268,7 @@ def retried(bench):
     told = json.loads(bench.stack.command("status", "--run", retry, "--json"))
     numbers = [told[key] for key in ("users", "written", "failed", "unchanged", "skipped", "pending")]
     check(numbers == [len(failed), len(changed), len(still), 0, 0, 0], f"the command says {told}")
-    errors = [json.loads(line) for line in bench.stack.command("errors", "--run", retry, "--json").splitlines()]
+    errors = [json.loads(line) for line in bench.stack.command("errors", "--run", retry, "--json", code=2).splitlines()]
     check({error["user"] for error in errors} == still, f"`errors` lists {errors}")
     changes = [json.loads(line) for line in bench.stack.command("changes", retry, "--json").splitlines()]
     check({change["user"] for change in changes} == changed, f"`changes` lists {changes}")

@@ -176,10 +176,11 @@ class Stack:
         answer = self.aws["lambda"].invoke(FunctionName=self.outputs[f"{function}Function"], Payload=event)
         return answer["Payload"].read().decode(), answer.get("FunctionError")
 
-    def command(self, *arguments):
-        """Runs the project's command on this stack and returns its output."""
+    def command(self, *arguments, code=0):
+        """Runs the project's command on this stack, which must exit with this code, and returns its output."""
         ran = self._ran(arguments, stderr=None)
-        ran.check_returncode()
+        if ran.returncode != code:
+            raise subprocess.CalledProcessError(ran.returncode, ran.args)
         return ran.stdout
 
     def refused(self, *arguments):
