@@ -53,6 +53,9 @@ pub(crate) struct Found {
     pub(crate) one_by_one: bool,
     /// Seconds of submitting at the quota and the pace.
     pub(crate) seconds_at_quota: u64,
+    /// Seconds of reading the users to change by id at the quota, as a run of the saved preview does.
+    #[serde(skip)]
+    pub(crate) reading_s: u64,
     /// The most users per minute, if a pace is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_per_minute: Option<u64>,
@@ -116,6 +119,7 @@ impl Found {
             jobs,
             one_by_one: run.api.capabilities().write == Writing::Answers,
             seconds_at_quota: seconds,
+            reading_s: at_quota,
             max_per_minute: pace,
             aws_dollars: used.dollars(),
             set_again: tally.set_again.most(),
@@ -168,9 +172,7 @@ impl Found {
             let took = output::duration(Duration::from_secs(self.seconds_at_quota));
             let requests =
                 if self.one_by_one { count(self.to_change, "request") } else { count(self.jobs, "bulk job") };
-            let at =
-                self.max_per_minute.map_or("the quota".to_owned(), |pace| format!("{pace} users a minute or less"));
-            lines.push(format!("  {requests}, {took} at {at}"));
+            lines.push(format!("  {requests}, {took} at {}", self.speed()));
             lines.push("  Some of the changes:".to_owned());
             lines.extend(self.sample.iter().flat_map(Changed::words));
         }
@@ -180,13 +182,18 @@ impl Found {
 }
 
 impl Found {
+    fn speed(&self) -> String {
+        self.max_per_minute.map_or("the quota".to_owned(), |pace| format!("{pace} users a minute or less"))
+    }
+
     /// Returns the note on a saved preview. Its run reads each user by a request before it writes.
     fn saved_words(&self, saved: &Written) -> String {
         let file = saved.file.display();
-        let took = output::duration(Duration::from_secs(self.seconds_at_quota * 2));
+        let took = output::duration(Duration::from_secs(self.reading_s + self.seconds_at_quota));
         format!(
             "  Saved to {file}, which has personal data. `intercom-bulk run PLAN --saved {file}` reads these users again, and \
-             writes those whose values are as in the preview: {took} or more at the quota"
+             writes those whose values are as in the preview: {took} or more at {}",
+            self.speed()
         )
     }
 }
@@ -255,6 +262,7 @@ mod tests {
             missed: BTreeMap::new(),
             jobs: 0,
             seconds_at_quota: 0,
+            reading_s: 0,
             max_per_minute: None,
             aws_dollars: 0.0,
             sample: Vec::new(),
@@ -273,5 +281,16 @@ mod tests {
         assert_eq!(words[0], "The preview is not complete (incomplete): it could not be reached");
         let creates = "`run --create-attributes` creates \"has avatar\" (boolean) first";
         assert!(words.iter().any(|line| line.contains(creates)), "{words:?}");
+    }
+
+    /// A pace slows the writes alone.
+    #[test]
+    fn saved_preview_says_how_long_its_run_takes() {
+        let saved = Some(Written { file: "p.jsonl".into(), users: 1_204 });
+        let saved = Found { to_change: 1_204, saved, seconds_at_quota: 20, reading_s: 20, ..found(State::Complete) };
+        let last = |found: &Found| found.words().pop().unwrap();
+        assert!(last(&saved).ends_with("as in the preview: 40 s or more at the quota"), "{}", last(&saved));
+        let slow = Found { seconds_at_quota: 2_460, max_per_minute: Some(30), ..saved };
+        assert!(last(&slow).ends_with("41 min 20 s or more at 30 users a minute or less"), "{}", last(&slow));
     }
 }
