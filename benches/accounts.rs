@@ -1,5 +1,5 @@
-//! Measures the functions at the end of a long run: ten million users in 100,000 jobs and 2,500
-//! buckets.
+//! Measures the functions at the end of a long run, and between two generations of it: ten million
+//! users in 100,000 jobs and 2,500 buckets.
 //!
 //! `cargo build --release --workspace --bins && cargo bench --workspace --bench accounts`; a number
 //! after `--` sets the jobs.
@@ -152,6 +152,8 @@ struct Surroundings {
     account: Account,
     dynamodb: String,
     intercom: String,
+    /// The URL of the pages queue.
+    pages: String,
 }
 
 impl Surroundings {
@@ -171,7 +173,7 @@ impl Surroundings {
             ("INTERCOM_API", "1.4".to_owned()),
             ("INTERCOM_TOKEN", "a-token".to_owned()),
             ("LEDGER_TABLE", TABLE.to_owned()),
-            ("PAGES_QUEUE_URL", "http://q/1/pages".to_owned()),
+            ("PAGES_QUEUE_URL", self.pages.clone()),
             ("PAGES_DEAD_LETTERS_URL", "http://q/1/pages-dead".to_owned()),
             ("PATCHES_QUEUE_URL", "http://q/1/patches".to_owned()),
             ("PATCHES_DEAD_LETTERS_URL", "http://q/1/patches-dead".to_owned()),
@@ -214,8 +216,9 @@ impl Surroundings {
     }
 }
 
-/// Writes a run whose pages are all read, and the rows of its parts and jobs, all of which have ended.
-async fn fill(account: &Account, jobs: u64, now_ms: i64) -> RunId {
+/// Writes a run whose pages are all read, and the rows of its parts and jobs, all of which have ended. Its
+/// last pages are draining, or its next generation is settling.
+async fn fill(account: &Account, jobs: u64, now_ms: i64, phase: Phase) -> RunId {
     let began_ms = now_ms - (jobs / JOBS_OF_BUCKET) as i64 * 60_000;
     let id = RunId::of("all", began_ms / 1000);
     let (mut items, mut buckets) = (Vec::new(), 0);
@@ -231,11 +234,13 @@ async fn fill(account: &Account, jobs: u64, now_ms: i64) -> RunId {
     write(account, &mut items, 1).await;
     println!("{} users in {jobs} jobs and {buckets} buckets", jobs * USERS_OF_JOB);
     let app_id = Options::default().app_id;
-    let run = json!({"v": 2, "run": id, "plan": "all", "state": "draining", "generation": 1, "started_ms": began_ms,
+    let state = if phase == Phase::Ended { "draining" } else { "running" };
+    let run = json!({"v": 2, "run": id, "plan": "all", "state": state, "generation": 1, "started_ms": began_ms,
         "deadline_ms": now_ms + 86_400_000, "workspace": {"host": "127.0.0.1", "app_id": app_id}});
     let run: Run = serde_json::from_value(run).expect("a run");
     let mut cursor = Cursor::first(id.clone(), 0, 0);
-    (cursor.parts, cursor.page, cursor.phase) = (jobs, jobs as u32, Phase::Ended);
+    (cursor.parts, cursor.page, cursor.phase) = (jobs, jobs as u32, phase);
+    cursor.settling.since_ms = now_ms;
     cursor.tally.users = jobs * USERS_OF_JOB;
     cursor.tally.patches = jobs * USERS_OF_JOB;
     let ledger = Ledger::new(account.dynamodb.clone(), TABLE);
@@ -244,19 +249,42 @@ async fn fill(account: &Account, jobs: u64, now_ms: i64) -> RunId {
     id
 }
 
-#[tokio::main]
-async fn main() {
-    let jobs = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(JOBS);
+/// Returns the services around the functions, with a run in this phase.
+async fn surroundings(jobs: u64, phase: Phase) -> (Surroundings, RunId) {
     let account = Account::open(None).expect("memory can be had");
     create(&account.dynamodb, TABLE).await.expect("a new account has no such table");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    let run = fill(&account, jobs, now.as_millis() as i64).await;
+    let run = fill(&account, jobs, now.as_millis() as i64, phase).await;
     let dynamodb = format!("http://{}", serve(account.router().layer(from_fn(later))).await);
     let intercom = format!("http://{}", serve(World::new(Options::default()).router()).await);
-    let around = Surroundings { account, dynamodb, intercom };
+    let pages = account.sqs.create_queue().queue_name("pages").send().await.expect("a new queue");
+    let pages = pages.queue_url.expect("a queue has a URL");
+    (Surroundings { account, dynamodb, intercom, pages }, run)
+}
+
+/// Returns the event of a turn's message.
+fn turn(run: &RunId) -> Value {
+    let body = json!({"v": 2, "run": run, "turn": 0}).to_string();
+    let attributes = json!({"ApproximateReceiveCount": "1", "SentTimestamp": "0", "SenderId": "s",
+        "ApproximateFirstReceiveTimestamp": "0"});
+    json!({"Records": [{"messageId": "m", "receiptHandle": "r", "body": body, "attributes": attributes,
+        "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "eu-west-1",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:1:pages"}]})
+}
+
+#[tokio::main]
+async fn main() {
+    let jobs = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(JOBS);
     let check = PathBuf::from(env!("CARGO_BIN_EXE_check"));
     let scroll = check.with_file_name("scroll");
+    let (around, run) = surroundings(jobs, Phase::Ended).await;
     around.measure("scroll, a tick", &scroll, json!({"tick": {}}), SCROLL_MB).await;
     let did = around.measure("check, for the verdict", &check, json!({"tick": {}}), OTHERS_MB).await;
     assert_eq!(did["ended"][0], json!(run), "the run has not ended: {did}");
+    drop(around);
+    let (around, run) = surroundings(jobs, Phase::Settling).await;
+    around.measure("scroll, for the next generation", &scroll, turn(&run), SCROLL_MB).await;
+    let ledger = Ledger::new(around.account.dynamodb.clone(), TABLE);
+    let cursor = ledger.cursor(&run).await.expect("a ledger").expect("a cursor");
+    assert_eq!(cursor.generation, 2, "the next generation has not begun: {:?}", cursor.waits);
 }

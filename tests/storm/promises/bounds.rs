@@ -12,6 +12,12 @@ use crate::storm::Storm;
 /// times, to tell an outage from a user's fault.
 const SUBMISSIONS_MAX: i64 = 24;
 const SUBMISSION_MS: i64 = 25_000;
+/// A page of at most so many users: nearly all of their requests of API 2.x are under way, 32 at once,
+/// before the first one fails.
+const PAGE_AT_ONCE: usize = 40;
+/// With at least so many open users, and more than three open parts, a run waits for the end of an outage
+/// until its deadline.
+const USERS_MANY: usize = 20;
 
 impl Storm {
     /// Checks a submission that Intercom answered: while it fails, the same submission of a
@@ -34,6 +40,13 @@ impl Storm {
         if many {
             self.weather.bug(format!("6: the same was submitted in vain more than {SUBMISSIONS_MAX} times"));
         }
+    }
+
+    /// Returns whether failing requests for users whom Intercom never accepts may look like an outage: no
+    /// request for another user began after the first failure.
+    pub(super) fn looks_like_an_outage(&self) -> bool {
+        let poisoned = self.world.0.state().poisoned.len();
+        !self.checks_values() && self.story.options.page_size <= PAGE_AT_ONCE && poisoned >= USERS_MANY
     }
 
     /// Checks the commit of a run's cursor.

@@ -184,7 +184,9 @@ impl Struck<'_> {
     fn is_incomplete(&self, run: &Run, word: &str) -> bool {
         let has = |text: &str| word.contains(text);
         match () {
-            () if has("past its deadline") || has("before the deadline") => self.is_never_calm(),
+            () if has("past its deadline") || has("before the deadline") => {
+                self.is_never_calm() || self.storm.looks_like_an_outage()
+            }
             // Before the deadline, its reading ended for another reason, too.
             () if word == "the scroll expired before its end" => self.is_never_calm(),
             () if has("got no further") || has("generations were begun") || has("in a row brought no page") => {
