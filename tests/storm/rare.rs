@@ -266,7 +266,16 @@ impl Story {
 
     /// Returns whether jobs of this story take longer than common runs last.
     pub(crate) fn has_slow_jobs(&self) -> bool {
+        !self.in_slow_jobs().is_zero()
+    }
+
+    /// Returns the time that slow jobs take in all: each may be waited for by a generation of its own.
+    pub(crate) fn in_slow_jobs(&self) -> Duration {
         const SLOW_S: u64 = 500;
-        self.options.faults.iter().any(|fault| matches!(fault, Fault::SlowJob { seconds, .. } if *seconds > SLOW_S))
+        let slow_s = |fault: &Fault| match fault {
+            Fault::SlowJob { seconds, .. } if *seconds > SLOW_S => Some(*seconds),
+            _ => None,
+        };
+        Duration::from_secs(self.options.faults.iter().filter_map(slow_s).sum())
     }
 }

@@ -209,7 +209,7 @@ async fn wait(storm: &Storm, begins: &[tokio::task::JoinHandle<()>]) {
         // Users that Intercom always refuses are given up after three hours.
         () if storm.story.is_denied() || storm.story.has_poison() || storm.story.has_slow_jobs() => AN_UNREPORTED_RUN,
         () => A_COMMON_RUN,
-    };
+    } + storm.story.in_slow_jobs();
     let runs = storm.story.starts.len() as u32 + 2 + storm.story.again.len() as u32;
     let bound = storm.story.quiet_after().unwrap_or_default() + each * runs;
     let late = |since_ms: i64| {
