@@ -43,14 +43,17 @@ impl Memory {
         (self.runs.get(run).map_or(usize::MAX, |run| run.order), generation)
     }
 
-    /// Returns the users whose present value is of an excused job, which is older than this
-    /// generation of a run.
+    /// Returns whether a value is of an excused job, which is older than this generation of a run.
+    fn is_late(&self, sent: &Sent, rank: (usize, u32)) -> bool {
+        sent.rank < rank && self.is_excused(&self.jobs[sent.job])
+    }
+
+    /// Returns the users whose present value is late.
     fn set_late(&self, run: &str, generation: u32, now_ms: i64) -> BTreeSet<String> {
         let rank = self.rank(run, generation);
-        let is_late = |sent: &&Sent| sent.rank < rank && self.is_excused(&self.jobs[sent.job]);
         let last = |sent: &[Sent]| {
             let applied = sent.iter().filter(|sent| sent.applied_ms <= now_ms);
-            applied.max_by_key(|sent| sent.applied_ms).is_some_and(|last| is_late(&last))
+            applied.max_by_key(|sent| sent.applied_ms).is_some_and(|last| self.is_late(last, rank))
         };
         let late = self.values.iter().filter(|(_, sent)| last(sent));
         late.map(|((user, _), _)| user.clone()).collect()
@@ -150,8 +153,7 @@ impl Storm {
     pub(super) fn is_set_late(&self, run: &Run) -> bool {
         let (memory, now_ms) = (self.promises.memory(), self.now_ms());
         let rank = memory.rank(run.id.as_str(), run.generation);
-        let is_late = |sent: &Sent| sent.rank < rank && memory.is_excused(&memory.jobs[sent.job]);
-        memory.values.values().flatten().any(|sent| sent.applied_ms <= now_ms && is_late(sent))
+        memory.values.values().flatten().any(|sent| sent.applied_ms <= now_ms && memory.is_late(sent, rank))
     }
 
     /// Returns the users whose present value is of a job that the run did not have to wait for.
