@@ -128,7 +128,7 @@ class Workspace:
 
     def run(self):
         """Starts the plan's run. The simulated list shows writes at once, so it is not waited for."""
-        return self.start("run", PLAN, *(() if self.arguments.api == "1.4" else ("--no-wait",)))
+        return self.start("run", self.arguments.plan, *(() if self.arguments.api == "1.4" else ("--no-wait",)))
 
     def read(self, *words):
         """Returns the objects that a command prints, one on each line."""
@@ -317,6 +317,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", type=Path, default=ROOT / "target/debug/intercom-bulk")
     arguments.add_argument("--simulator", type=Path, help="the binary that simulates; by default the measured one")
+    arguments.add_argument("--plan", type=Path, default=PLAN, help="an older binary needs a plan of its version")
     arguments.add_argument("--moments", type=int, default=50)
     arguments.add_argument("--signals", nargs="+", choices=[*SIGNALS, PAUSE], default=list(SIGNALS))
     arguments.add_argument("--api", choices=REQUESTS, default="1.4")
@@ -331,6 +332,7 @@ def main():
     arguments.add_argument("--json", action="store_true")
     arguments = arguments.parse_args()
     arguments.binary = arguments.binary.resolve()
+    arguments.plan = arguments.plan.resolve()
     arguments.simulator = (arguments.simulator or arguments.binary).resolve()
     missing = [str(path) for path in [arguments.binary, arguments.simulator] if not path.is_file()]
     if missing:

@@ -23,6 +23,8 @@ pub(crate) enum Accident {
         /// The end.
         until: Instant,
     },
+    /// This entry of all batches to send, counted from 1, is refused.
+    EntryRefused(u64),
     /// The message is accepted and never delivered.
     Lost {
         /// The queue.
@@ -47,8 +49,12 @@ impl Accidents for Vec<Accident> {
         let more = self.iter().filter_map(|accident| match accident {
             Accident::SentTwice => Some(Copy { own_id: true, late: Duration::ZERO }),
             Accident::DeliveredTwice => Some(Copy::default()),
-            Accident::Lost { .. } | Accident::Held { .. } => None,
+            Accident::Lost { .. } | Accident::Held { .. } | Accident::EntryRefused(_) => None,
         });
         once.into_iter().chain(more).collect()
+    }
+
+    fn refuses_entry(&self, number: u64) -> bool {
+        self.contains(&Accident::EntryRefused(number))
     }
 }

@@ -32,6 +32,25 @@ async fn lost_message_of_a_part_is_sent_again() {
     }
 }
 
+/// A refused entry of a batch is sent again at once, and not after the minutes that a lost message costs.
+#[tokio::test(start_paused = true)]
+async fn refused_entries_of_a_batch_are_sent_again() {
+    let run = async |accidents: Vec<Accident>| {
+        let way = Way::of_version("2.17");
+        let options = with_attributes(&["has avatar:boolean"], users(900));
+        let report = Pipeline::on(way, HAS_AVATAR, options, settings(), accidents).await.run(Value::Null).await;
+        report.assert_complete();
+        assert_eq!(report.cursor.generation, 1, "no user was read again");
+        assert_eq!(report.world.requests["PUT /contacts/{id}"], report.cursor.tally.patches, "none was sent twice");
+        report.seconds
+    };
+    let undisturbed_s = run(Vec::new()).await;
+    for refused in [vec![1], vec![2], vec![5, 7, 8]] {
+        let took_s = run(refused.iter().copied().map(Accident::EntryRefused).collect()).await;
+        assert!(took_s <= undisturbed_s + 60, "{refused:?}: {took_s} s, and {undisturbed_s} s without");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn lost_follow_up_is_sent_again() {
     for number in 10..13 {

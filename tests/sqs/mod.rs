@@ -10,6 +10,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ pub(crate) trait Accidents: fmt::Debug + Send + Sync + 'static {
         vec![Copy::default()]
     }
 
-    /// Returns whether this entry of a batch is refused while others are accepted.
-    fn refuses_entry(&self) -> bool {
+    /// Returns whether an entry of a batch to send is refused while others are accepted. Entries are counted from
+    /// 1, refused ones too.
+    fn refuses_entry(&self, _number: u64) -> bool {
         false
     }
 
@@ -71,6 +73,8 @@ pub(crate) struct Sqs {
 struct Shared {
     accidents: Box<dyn Accidents>,
     queues: Mutex<BTreeMap<String, Queue>>,
+    /// The entries of all batches to send.
+    entries: AtomicU64,
     /// Notifies of new and newly visible messages.
     bell: Notify,
 }
@@ -78,8 +82,8 @@ struct Shared {
 impl Sqs {
     /// Creates queues with these accidents.
     pub(crate) fn with(accidents: impl Accidents) -> Self {
-        let shared = Shared { accidents: Box::new(accidents), queues: Mutex::default(), bell: Notify::new() };
-        Self { shared: Arc::new(shared) }
+        let (accidents, queues, entries) = (Box::new(accidents), Mutex::default(), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { accidents, queues, entries, bell: Notify::new() }) }
     }
 
     /// Returns the SDK's client of this account.

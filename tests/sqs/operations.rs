@@ -1,5 +1,6 @@
 //! The SQS operations that the program uses.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ impl Sqs {
             "GetQueueAttributes" => self.attributes(name_of(input)),
             "SendMessage" => self.send(name_of(input), input).map(|id| json!({"MessageId": id})),
             "SendMessageBatch" => self.batch(input, |sqs, entry| {
-                if sqs.shared.accidents.refuses_entry() {
+                let number = sqs.shared.entries.fetch_add(1, Ordering::Relaxed) + 1;
+                if sqs.shared.accidents.refuses_entry(number) {
                     return Err(Refused("InternalError"));
                 }
                 sqs.send(name_of(input), entry)

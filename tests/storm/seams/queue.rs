@@ -50,7 +50,7 @@ impl Accidents for OfQueues {
         copies
     }
 
-    fn refuses_entry(&self) -> bool {
+    fn refuses_entry(&self, _number: u64) -> bool {
         self.0.strikes(Accident::EntryRefused)
     }
 

@@ -10,6 +10,7 @@ mod notify;
 mod phase;
 mod retries;
 mod saves;
+mod session;
 mod stops;
 mod stops_of_writes;
 mod tells;
