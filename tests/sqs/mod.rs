@@ -82,8 +82,13 @@ struct Shared {
 impl Sqs {
     /// Creates queues with these accidents.
     pub(crate) fn with(accidents: impl Accidents) -> Self {
-        let (accidents, queues, entries) = (Box::new(accidents), Mutex::default(), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { accidents, queues, entries, bell: Notify::new() }) }
+        let shared = Shared {
+            accidents: Box::new(accidents),
+            queues: Mutex::default(),
+            entries: AtomicU64::new(0),
+            bell: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Returns the SDK's client of this account.

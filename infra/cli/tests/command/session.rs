@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::world::{World, wait_for};
+use crate::world::World;
 
 /// The exit codes of the session's commands, in their order.
 const CODES: [i32; 8] = [2, 2, 2, 2, 2, 0, 0, 0];
@@ -55,7 +55,7 @@ fn without_times(line: &str, runs: &mut Vec<String>) -> String {
         } else {
             word.to_owned()
         };
-        if bare == "s" && before.bytes().all(|byte| byte.is_ascii_digit()) {
+        if bare == "s" && before.parse::<u64>().is_ok() {
             words.pop();
         }
         words.push(replaced);
@@ -81,7 +81,7 @@ fn session_shows_what_its_commands_print() {
             ["retry"] => add_the_option(&world, &document),
             ["undo"] => {
                 let body = json!({"custom_attributes": {"tier": "free"}}).to_string();
-                put(&world, &format!("/contacts/{SET_BY_ANOTHER}"), body);
+                world.put(&format!("/contacts/{SET_BY_ANOTHER}"), body);
             }
             _ => {}
         }
@@ -111,15 +111,5 @@ fn add_the_option(world: &World, document: &str) {
     let request = requests.iter().find_map(|block| block.strip_prefix("curl -X PUT \"$INTERCOM_BASE_URL"));
     let (path, rest) = request.and_then(|request| request.split_once('"')).expect("the session changes the attribute");
     let body = rest.split_once("-d '").and_then(|(_, body)| body.split_once('\'')).expect("with a body").0.to_owned();
-    put(world, path, body);
-}
-
-/// Sends a request of another program.
-fn put(world: &World, path: &str, body: String) {
-    wait_for(async {
-        let request = reqwest::Client::new().put(format!("{}{path}", world.address())).body(body);
-        let request = request.header("content-type", "application/json").header("intercom-version", "2.17");
-        let answer = request.header("authorization", "Bearer any").send().await.unwrap();
-        assert!(answer.status().is_success(), "{answer:?}");
-    });
+    world.put(path, body);
 }

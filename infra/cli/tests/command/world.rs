@@ -148,17 +148,28 @@ impl World {
             let mut requests = JoinSet::new();
             for user in users {
                 let body = json!({"id": user, "custom_attributes": {attribute: value}}).to_string();
-                let request = client.post(format!("{}/users", self.address)).body(body);
-                let request = request.header("content-type", "application/json").header("accept", "application/json");
-                requests.spawn(request.header("authorization", "Bearer another").send());
+                requests.spawn(another(client.post(format!("{}/users", self.address)), body).send());
             }
             for answer in requests.join_all().await {
                 assert!(answer.unwrap().status().is_success());
             }
         });
     }
+
+    /// Sends a PUT of API 2.17 to this path, as another integration would.
+    pub(crate) fn put(&self, path: &str, body: String) {
+        let request = reqwest::Client::new().put(format!("{}{path}", self.address)).header("intercom-version", "2.17");
+        let answer = wait_for(async { another(request, body).send().await.unwrap() });
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
 }
 
-pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
+/// Returns the request with what another integration sends.
+fn another(request: reqwest::RequestBuilder, body: String) -> reqwest::RequestBuilder {
+    let request = request.header("content-type", "application/json").header("accept", "application/json");
+    request.header("authorization", "Bearer another").body(body)
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
