@@ -36,9 +36,9 @@ pub(crate) async fn with_parts(parts: usize, page_size: usize) -> (Pipeline, Run
     let run = pipeline.start(Value::Null).await;
     let pipeline = pipeline.ticking(Duration::from_mins(1)).await;
     while pipeline.state(&run).await != Some(State::Draining) {
+        assert!(now.elapsed() < within, "{:?}: {:?}", now.elapsed(), pipeline.engine.clients.ledger.run(&run).await);
         sleep(Duration::from_secs(1)).await;
     }
-    assert!(now.elapsed() < within, "{:?}", now.elapsed());
     (pipeline, run, to_change)
 }
 
